@@ -1,0 +1,89 @@
+"""The log: where records are kept in order. Chosen by URL: `file:PATH` (a folder of NDJSON segments).
+
+Rules: append-only; one writer, many readers; acknowledged (`flush` returned) means durable; a reader never sees a line before its newline is
+durable. The log decodes no payload: what it notes about series is handed to `append`. A position is a text that only the log reads; the empty
+text is the beginning.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from tradecap.errors import TradecapError
+from tradecap.market.records import Trade
+
+
+class Batch(NamedTuple):
+    """Whole lines of the log, in order, and the position after them.
+
+    `file` names the file that holds exactly these lines (a closed segment read from its first byte), so that a store may read it by itself.
+    """
+
+    lines: bytes
+    end: str
+    file: Path | None = None
+
+
+class Damage(NamedTuple):
+    """A place where the log isn't what its writer left: the segment's file name, the number of readable lines before it, and what is wrong."""
+
+    segment: str
+    line: int
+    problem: str
+
+
+class TornRun(NamedTuple):
+    """A run without its end record that no other run has attested; last_seq is the last record kept."""
+
+    run: str
+    last_seq: int
+
+
+class LogWriter(Protocol):
+    """The one writer of a log, for one run. Leaving the context closes it."""
+
+    run: str
+    torn: list[TornRun]
+
+    def append(self, line: bytes, trade: Trade | None = None) -> None:
+        """Take one record (with its newline). Durable only after `flush`."""
+
+    def flush(self) -> None:
+        """Make everything appended durable."""
+
+    def close(self) -> None:
+        """Flush, close the segment and give the log free."""
+
+    def __enter__(self) -> "LogWriter": ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Log(Protocol):
+    """A log that can be read by many and written by one."""
+
+    id: str
+    url: str
+
+    def read(
+        self, after: str = "", *, follow: Callable[[], bool] | None = None, on_damage: Callable[[Damage], None] | None = None
+    ) -> Iterator[Batch]:
+        """The durable lines after a position. With follow, goes on until follow() is False. Damage is raised, or handed over and passed by."""
+
+    def writer(self, *, segment_bytes: int, segment_age_s: float) -> LogWriter:
+        """Begin a new run. Raises TradecapError (exit 3) naming the holder's pid when another process writes."""
+
+    def open_run(self) -> str | None:
+        """The run whose writer holds the log now."""
+
+
+def open_log(url: str, *, create: bool = False) -> Log:
+    """The log behind a URL. Raises TradecapError where there is none (or it isn't one) and create is False."""
+    from tradecap.log.file import FileLog
+
+    scheme, _, rest = url.partition(":")
+    if scheme == "file" and rest:
+        return FileLog(Path(rest.removeprefix("//")), create=create)
+    if scheme == "kafka":
+        raise TradecapError(f"{url}: logs in Kafka are not supported yet.", "use a folder: --log file:./tradecap-data/log")
+    raise TradecapError(f"{url!r} is no log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")

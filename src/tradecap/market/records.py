@@ -1,0 +1,268 @@
+"""The record: one line of the log, an envelope around what the venue sent, untouched.
+
+Rules: one JSON object on one line, keys in the order of `Envelope`, no spaces, payload last and byte for byte as it came. The payload is `data`
+(a JSON object on one line that a full parse accepts and that nests at most 100 deep), `text` (other UTF-8) or `b64` (other bytes). Whatever the
+payload is, the envelope stays valid. The closed lists of kinds and reasons are shared with the SQL (tests/cases.py holds the two readings
+against each other). Nothing here knows a clock, a file or a venue.
+"""
+
+import base64
+import binascii
+import hashlib
+import zlib
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+MAX_PAYLOAD: Final = 256 * 1024
+"""Bytes; a longer payload is `oversize`."""
+MAX_KEPT: Final = 512 * 1024
+"""Bytes; of a longer payload only the first `KEPT_OF_OVERSIZE` are kept, with size and sha256 of the whole."""
+KEPT_OF_OVERSIZE: Final = 64 * 1024
+MAX_DEPTH: Final = 100
+
+REASONS: Final = (
+    "null_field",
+    "missing_field",
+    "malformed_json",
+    "not_an_object",
+    "wrong_type",
+    "bad_number",
+    "out_of_range",
+    "bad_time",
+    "duplicate_key",
+    "oversize",
+    "unknown_message",
+    "not_utf8",
+)
+
+CHANNELS: Final = ("trade", "aggTrade")
+
+
+class Trade(msgspec.Struct, frozen=True, gc=False):
+    """One valid trade (or aggregate of trades) of a series.
+
+    price and qty are integers in units of 10^-8; times are microseconds since 1970 UTC, `event_time_us` 0 when the message has none.
+    For channel `trade` first_id and last_id equal id. order_book is False for USD-M trades outside the book (insurance fund, ADL, NA).
+    """
+
+    venue: str
+    symbol: str
+    channel: str
+    id: int
+    first_id: int
+    last_id: int
+    price: int
+    qty: int
+    trade_time_us: int
+    event_time_us: int
+    is_buyer_maker: bool
+    order_book: bool
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """A record that tells what happened to the capture itself (started, ended, recovered, gap_found ...)."""
+
+    name: str
+
+
+class Ignored(msgspec.Struct, frozen=True, gc=False):
+    """A message of a stream that tradecap doesn't load; `kind` is from the venue's closed list."""
+
+    kind: str
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """A message that is no valid trade: kept whole in quarantine. `reason` is one of REASONS, `field` the key it was found at or ''."""
+
+    reason: str
+    field: str = ""
+
+
+Reading = Trade | Event | Ignored | Rejected
+
+
+class Envelope(msgspec.Struct, frozen=True, gc=False):
+    """A line of the log, taken apart. Exactly one of data, text, b64 and event is set; `size` and `sha256` only where `b64` was cut."""
+
+    run: str
+    seq: int
+    recv: int | None = None
+    venue: str = ""
+    symbol: str = ""
+    channel: str = ""
+    via: str = ""
+    src: str = ""
+    size: int | None = None
+    sha256: str = ""
+    data: msgspec.Raw | None = None
+    text: str | None = None
+    b64: str | None = None
+    event: str = ""
+    detail: msgspec.Raw | None = None
+
+    @property
+    def payload(self) -> bytes:
+        """What the venue sent, byte for byte (the first 64 KiB of it where `size` is set). Empty for an event."""
+        if self.data is not None:
+            return bytes(self.data)
+        if self.text is not None:
+            return self.text.encode()
+        return base64.b64decode(self.b64 or "")
+
+    @property
+    def fault(self) -> str:
+        """The fault this record was injected with, '' for one that came from a venue."""
+        return self.via[7:] if self.via.startswith("inject:") else ""
+
+
+_envelope = msgspec.json.Decoder(Envelope)
+_anything = msgspec.json.Decoder()
+
+
+def read_envelope(line: bytes) -> Envelope | None:
+    """Take a line of the log apart; None when it is no record (damage, or somebody else's line)."""
+    try:
+        envelope = _envelope.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return envelope if _is_uuid(envelope.run) and 0 <= envelope.seq < 2**63 else None
+
+
+def _is_uuid(text: str) -> bool:
+    return len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-" and _is_hex(text.replace("-", ""))
+
+
+@lru_cache(maxsize=256)
+def _is_hex(text: str) -> bool:
+    return len(text) == 32 and all(c in "0123456789abcdef" for c in text)
+
+
+def is_plain_object(payload: bytes) -> bool:
+    """Whether the payload may stand as `data`: one line, a JSON object by a full parse, at most MAX_DEPTH deep."""
+    if payload[:1] != b"{" or payload[-1:] != b"}" or b"\n" in payload or b"\r" in payload:
+        return False
+    return parse_object(payload) is not None
+
+
+def parse_object(payload: bytes) -> dict[str, object] | None:
+    """The JSON object in payload (of repeated keys the last), or None where a full parse or the depth limit says no."""
+    try:
+        value = _anything.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) and not _is_deeper(value, MAX_DEPTH) else None
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Level by level, not by recursion: the data decides the depth."""
+    layer: list[object] = [value]
+    for _ in range(levels):
+        layer = [
+            child
+            for node in layer
+            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+            if isinstance(child, dict | list)
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def frame(payload: bytes) -> bytes:
+    """The payload as the last member of an envelope, brace and newline included."""
+    if len(payload) > MAX_KEPT:
+        head = base64.b64encode(payload[:KEPT_OF_OVERSIZE])
+        return b'"size":%d,"sha256":"%b","b64":"%b"}\n' % (len(payload), hashlib.sha256(payload).hexdigest().encode(), head)
+    if is_plain_object(payload):
+        return b'"data":%b}\n' % payload
+    try:
+        return b'"text":%b}\n' % msgspec.json.encode(payload.decode())
+    except UnicodeDecodeError:
+        return b'"b64":"%b"}\n' % base64.b64encode(payload)
+
+
+@lru_cache(maxsize=4096)
+def series_head(venue: str, symbol: str, channel: str, via: str) -> bytes:
+    """The middle of an envelope: what is known of the series and the way; unknown (empty) members are left out."""
+    members = (("venue", venue), ("symbol", symbol), ("channel", channel), ("via", via))
+    return b"".join(b'"%b":%b,' % (key.encode(), msgspec.json.encode(value)) for key, value in members if value)
+
+
+class RunWriter:
+    """Numbers the records of one run. `seq` is the number of the next record."""
+
+    def __init__(self, run: str, first_seq: int = 0) -> None:
+        self.run = run
+        self.seq = first_seq
+        self._start = b'{"run":"%b","seq":' % run.encode()
+
+    def record(self, recv_ns: int | None, head: bytes, framed: bytes) -> bytes:
+        """A data record. head comes from `series_head` (and `source_head`), framed from `frame`."""
+        line = b'%b%d,"recv":%b,%b%b' % (self._start, self.seq, b"null" if recv_ns is None else b"%d" % recv_ns, head, framed)
+        self.seq += 1
+        return line
+
+    def event(self, recv_ns: int, name: str, detail: object, head: bytes = b"") -> bytes:
+        """An event record; detail is a mapping of JSON values."""
+        framed = b'"event":"%b","detail":%b}\n' % (name.encode(), msgspec.json.encode(detail))
+        return self.record(recv_ns, head, framed)
+
+
+def source_head(name: bytes, line: int) -> bytes:
+    """Where a record was read: name is the file's name as a JSON string without its quotes."""
+    return b'"src":"%b:%d",' % (name, line)
+
+
+def json_text(text: str) -> bytes:
+    """text as the inside of a JSON string."""
+    return msgspec.json.encode(text)[1:-1]
+
+
+def content(trade: Trade) -> bytes:
+    """The one canonical text of what makes two records of an id equal: price, quantity, T in ms, maker flag, first and last id, as numbers.
+
+    The SQL writes the same text (store/schema, `content`), so that crc32 agrees on both sides.
+    """
+    return b"%d|%d|%d|%d|%d|%d" % (
+        trade.price,
+        trade.qty,
+        trade.trade_time_us // 1000,
+        trade.is_buyer_maker,
+        trade.first_id,
+        trade.last_id,
+    )
+
+
+def content_hash(trade: Trade) -> int:
+    """crc32 of `content`, as an unsigned 32-bit integer."""
+    return zlib.crc32(content(trade))
+
+
+def line_hash(line: bytes) -> int:
+    """crc32 of a record's line without its newline: the evidence kept of what is no trade."""
+    return zlib.crc32(line)
+
+
+def orphan_run(log_id: str, partition: int) -> str:
+    """The UUIDv8 that stands for `run` where another producer wrote without an envelope: made of (log id, partition)."""
+    return f"{log_id[:14]}8{log_id[15:28]}{partition & 0xFFFFFFFF:08x}"
+
+
+def decode_b64(text: str) -> bytes | None:
+    """The bytes of a `b64` payload; None when it isn't base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def new_run(now_ms: int, last_run: str, randomness: bytes) -> str:
+    """A UUIDv7 (RFC 9562) greater than last_run ('' for none): where the clock is behind, one millisecond after it. randomness: 10 bytes."""
+    if last_run:
+        now_ms = max(now_ms, int(last_run.replace("-", "")[:12], 16) + 1)
+    bits = (now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | 0b10 << 62
+    bits |= (int.from_bytes(randomness[:2], "big") & 0xFFF) << 64 | int.from_bytes(randomness[2:10], "big") & (1 << 62) - 1
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

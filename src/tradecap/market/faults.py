@@ -1,0 +1,343 @@
+"""Spoiling a trade on purpose: the one table of faults, each with what it must end as.
+
+Rules: an edit is textual and touches only the members it names, so everything else of the message stays verbatim, whatever its key order,
+wrapper or venue. Each fault spoils in one way only, so exactly one outcome is right; the limits are those of a valid trade (issue 3, MUST 4).
+The same (fault, payload, channel, state of rng) gives the same bytes on every Python: of `random.Random` only getrandbits is used.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final, TypeVar
+
+import msgspec
+
+from tradecap.market.records import MAX_PAYLOAD
+
+REQUIRED: Final = {"trade": ("E", "s", "t", "p", "q", "T", "m"), "aggTrade": ("E", "s", "a", "p", "q", "f", "l", "T", "m")}
+"""The fields of a message, by channel, that must be there and not null (`e` decides what the message is at all)."""
+IDS: Final = {"trade": ("t",), "aggTrade": ("a", "f", "l")}
+
+MAX_PRICE: Final = 10**10
+MAX_QTY: Final = 10**15
+MAX_NOTIONAL: Final = 10**17
+"""price × quantity; a valid trade is below all three."""
+MAX_ID: Final = 2**63
+"""Ids are below it. Faults stay below 2^64: beyond, some parsers call the whole document broken (simdjson: BIGINT_ERROR)."""
+
+FROM_MS: Final = 1_262_304_000_000
+"""2010-01-01 UTC, the first valid trade time."""
+UNTIL_MS: Final = 4_133_980_800_000
+"""2101-01-01 UTC, exclusive."""
+MICROSECONDS_FROM: Final = 10**14
+"""A time this large is in microseconds, a smaller one in milliseconds."""
+
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+
+_Choice = TypeVar("_Choice")
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """Where one member of a JSON object stands: start of its key, start and end of its value."""
+
+    start: int
+    value: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """A valid message and where its members stand (of a combined-stream wrapper: those of `data`), in the order they come."""
+
+    payload: bytes
+    channel: str
+    members: dict[str, _Member]
+
+    def __getitem__(self, field: str) -> bytes:
+        """The value of a member as it is written."""
+        member = self.members[field]
+        return self.payload[member.value : member.end]
+
+    def replaced(self, field: str, value: bytes) -> "_Message":
+        """The message with another value in one member."""
+        member = self.members[field]
+        return _read(self.payload[: member.value] + value + self.payload[member.end :], self.channel)
+
+    @property
+    def required(self) -> list[str]:
+        return [field for field in REQUIRED[self.channel] if field in self.members]
+
+    @property
+    def is_off_book(self) -> bool:
+        """USD-M trades outside the order book (insurance fund, ADL, NA) may have price and quantity 0 (binance.md §7)."""
+        return "X" in self.members and self["X"] != b'"MARKET"'
+
+
+Edit = Callable[[_Message, Random], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way to spoil a trade. `outcome` is 'duplicate', 'conflict' or the reason it must be quarantined with."""
+
+    help: str
+    outcome: str
+    edit: Edit
+
+
+def spoil(fault: str, payload: bytes, channel: str, rng: Random) -> bytes:
+    """A valid trade or aggTrade message (bare or combined, verbatim) with one fault of FAULTS in it."""
+    return FAULTS[fault].edit(_read(payload, channel), rng)
+
+
+# ---- reading: where the members stand ----
+
+
+def _read(payload: bytes, channel: str) -> _Message:
+    members = _members(payload, 0)
+    data = members.get("data")
+    if data is not None and payload[data.value : data.value + 1] == b"{":
+        members = _members(payload, data.value)
+    return _Message(payload, channel, members)
+
+
+def _members(payload: bytes, at: int) -> dict[str, _Member]:
+    """The members of the JSON object that begins at `at`; of nested values only the span."""
+    members: dict[str, _Member] = {}
+    key: re.Match[bytes] | None = None
+    depth, value, end = 0, 0, 0
+    for token in _TOKEN.finditer(payload, at):
+        text = token[0]
+        if depth == 1 and key is not None and text in (b",", b"}"):
+            members[msgspec.json.decode(key[0], type=str)] = _Member(key.start(), value, end)
+            key, value = None, 0
+        elif depth == 1 and key is None and text.startswith(b'"'):
+            key = token
+        elif key is not None and value == 0 and text != b":":
+            value = token.start()
+        depth += (text in (b"{", b"[")) - (text in (b"}", b"]"))
+        end = token.end()
+        if depth == 0:
+            break
+    return members
+
+
+# ---- the edits, in the order of the table ----
+
+
+def _dupe(message: _Message, _rng: Random) -> bytes:
+    return message.payload
+
+
+def _conflict(message: _Message, rng: Random) -> bytes:
+    field = _pick(rng, ("p", "q", "T", "m"))
+    if field == "m":
+        return message.replaced("m", b"false" if message["m"] == b"true" else b"true").payload
+    change = _other_minute if field == "T" else _other_amount
+    return change(message, field, rng)
+
+
+def _other_amount(message: _Message, field: str, rng: Random) -> bytes:
+    """A price or quantity up to one percent away, in the decimals it came with; upwards only where that stays a valid trade."""
+    units = int(message[field].strip(b'"').replace(b".", b""))
+    step = 1 + _below(rng, max(1, units // 100))
+    higher = message.replaced(field, _amount(message[field], units + step))
+    must_rise = units <= 1
+    if must_rise or (_below(rng, 2) and _is_within_limits(higher)):
+        return higher.payload
+    return message.replaced(field, _amount(message[field], units - step)).payload
+
+
+def _is_within_limits(message: _Message) -> bool:
+    price, qty = _scaled(message["p"]), _scaled(message["q"])
+    return price < MAX_PRICE * 10**8 and qty < MAX_QTY * 10**8 and price * qty < MAX_NOTIONAL * 10**16
+
+
+def _other_minute(message: _Message, field: str, rng: Random) -> bytes:
+    """One to five minutes earlier or later, inside the years a trade can have."""
+    time = int(message[field])
+    unit = 1000 if time >= MICROSECONDS_FROM else 1
+    distance = (1 + _below(rng, 5)) * 60_000 * unit
+    earlier, later = time - distance, time + distance
+    may_be_earlier, may_be_later = earlier >= FROM_MS * unit, later < UNTIL_MS * unit
+    moved = earlier if may_be_earlier and (_below(rng, 2) or not may_be_later) else later
+    return message.replaced(field, b"%d" % moved).payload
+
+
+def _null(message: _Message, rng: Random) -> bytes:
+    return message.replaced(_pick(rng, message.required), b"null").payload
+
+
+def _missing(message: _Message, rng: Random) -> bytes:
+    field = _pick(rng, message.required)
+    members = list(message.members.values())
+    at = members.index(message.members[field])
+    if at + 1 < len(members):
+        start, end = members[at].start, members[at + 1].start
+    else:
+        start, end = members[at - 1].end, members[at].end
+    return message.payload[:start] + message.payload[end:]
+
+
+def _malformed(message: _Message, rng: Random) -> bytes:
+    """Broken as RFC 8259 sees it: NaN is what Python's own json writes and takes. ASCII throughout, or it would be not_utf8."""
+    payload, field = message.payload, _pick(rng, message.required)
+    *others, last = message.members.values()
+    member, before_comma = message.members[field], _pick(rng, others)
+    ways: tuple[Callable[[], bytes], ...] = (
+        lambda: message.replaced(field, _pick(rng, (b"abc", b"None", b"True", b"undefined", b"NaN", b"-Infinity"))).payload,
+        lambda: payload[: before_comma.end] + payload[before_comma.end :].replace(b",", b" ", 1),
+        lambda: payload[: member.start] + payload[member.start :].replace(b":", b" ", 1),
+        lambda: payload[: member.start] + _pick(rng, (b"@", b"#", b"\x00", b"\x1b[0m", b"<", b"==", b"\\")) + payload[member.start :],
+        lambda: payload[: last.end] + b"," + payload[last.end :],
+        lambda: payload.replace(b'"', b"'"),
+    )
+    return _pick(rng, ways)()
+
+
+def _truncated(message: _Message, rng: Random) -> bytes:
+    """The opening brace stays and the last one goes; a character of several bytes is not cut, for that would be not_utf8."""
+    payload = message.payload
+    shortest = payload.index(b"{") + 1
+    cut = shortest + _below(rng, payload.rindex(b"}") - shortest + 1)
+    while payload[cut] & 0xC0 == 0x80:
+        cut -= 1
+    return payload[:cut]
+
+
+def _wrong_type(message: _Message, rng: Random) -> bytes:
+    field = _pick(rng, message.required)
+    value = message[field]
+    boolean = _pick(rng, (b"true", b"false"))
+    if field == "m":
+        others = [b"1" if value == b"true" else b"0", b'"%b"' % value]
+    elif field == "s":
+        others = [b"%d" % _below(rng, 1000), boolean]
+    elif field in ("p", "q"):
+        others = [_number(value), boolean]
+    else:
+        others = [b'"%b"' % value, b"%b.0" % value, boolean]
+    return message.replaced(field, _pick(rng, [*others, b"[%b]" % value])).payload
+
+
+def _out_of_range(message: _Message, rng: Random) -> bytes:
+    ways: list[Edit] = [_huge_amount, _huge_notional, _huge_id, _negative_id]
+    if not message.is_off_book:
+        ways.append(_zero)
+    if message.channel == "aggTrade":
+        ways.append(_first_after_last)
+    return _pick(rng, ways)(message, rng)
+
+
+def _zero(message: _Message, rng: Random) -> bytes:
+    field = _pick(rng, ("p", "q"))
+    return message.replaced(field, _amount(message[field], 0)).payload
+
+
+def _huge_amount(message: _Message, rng: Random) -> bytes:
+    """From exactly the limit to ten digits above it, past what 64 bits hold."""
+    field, limit = _pick(rng, (("p", MAX_PRICE), ("q", MAX_QTY)))
+    amount = limit * 10 ** _pick(rng, (0, _below(rng, 11))) + _pick(rng, (0, _below(rng, limit)))
+    return message.replaced(field, b'"%d.00000000"' % amount).payload
+
+
+def _huge_notional(message: _Message, rng: Random) -> bytes:
+    """Price and quantity valid each, their product not."""
+    price = _pick(rng, (10**9, 10**9 + _below(rng, 9 * 10**9)))
+    qty = -(-MAX_NOTIONAL // price) + _pick(rng, (0, _below(rng, 10**14)))
+    return message.replaced("p", b'"%d.00000000"' % price).replaced("q", b'"%d.00000000"' % qty).payload
+
+
+def _huge_id(message: _Message, rng: Random) -> bytes:
+    beyond = _pick(rng, (0, _below(rng, 1000), _below(rng, MAX_ID)))
+    return message.replaced(_pick(rng, IDS[message.channel]), b"%d" % (MAX_ID + beyond)).payload
+
+
+def _negative_id(message: _Message, rng: Random) -> bytes:
+    field = _pick(rng, IDS[message.channel])
+    return message.replaced(field, b"%d" % min(-1, -int(message[field]))).payload
+
+
+def _first_after_last(message: _Message, rng: Random) -> bytes:
+    return message.replaced("f", b"%d" % (int(message["l"]) + 1 + _below(rng, 1000))).payload
+
+
+def _bad_time(message: _Message, rng: Random) -> bytes:
+    """Just outside or far outside the years a trade can have, in both units. µs begin at 10^14, so those before 2010 begin in 1973."""
+    time = _pick(
+        rng,
+        (
+            0,
+            -1 - _below(rng, UNTIL_MS),
+            -int(message["T"]),
+            FROM_MS - 1,
+            _below(rng, FROM_MS),
+            UNTIL_MS,
+            UNTIL_MS + _below(rng, MICROSECONDS_FROM - UNTIL_MS),
+            FROM_MS * 1000 - 1,
+            MICROSECONDS_FROM + _below(rng, FROM_MS * 1000 - MICROSECONDS_FROM),
+            UNTIL_MS * 1000,
+            UNTIL_MS * 1000 + _below(rng, MAX_ID - UNTIL_MS * 1000),
+        ),
+    )
+    return message.replaced("T", b"%d" % time).payload
+
+
+def _oversize(message: _Message, rng: Random) -> bytes:
+    """A little over the limit, so that the record is still kept whole and a thousand of them don't fill a disk."""
+    end = list(message.members.values())[-1].end
+    size = MAX_PAYLOAD + 1024 + _below(rng, 43 * 1024)
+    head, tail = message.payload[:end] + b',"padding":"', b'"' + message.payload[end:]
+    return head + b"x" * (size - len(head) - len(tail)) + tail
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    "dupes": Fault("The same message once more.", "duplicate", _dupe),
+    "conflicts": Fault("The id of a known trade with another price, quantity, minute or taker side.", "conflict", _conflict),
+    "nulls": Fault("null in a required field.", "null_field", _null),
+    "missing": Fault("A required field left out.", "missing_field", _missing),
+    "malformed": Fault("JSON broken in the middle: a stray byte, a lost comma or colon, a bare word, wrong quotes.", "malformed_json", _malformed),
+    "truncated": Fault("JSON cut off at any byte.", "malformed_json", _truncated),
+    "wrong_type": Fault("A required field of another JSON type: a number for a string, a string for a number, an array.", "wrong_type", _wrong_type),
+    "out_of_range": Fault("A price, quantity or id that no trade can have: zero, negative or too large.", "out_of_range", _out_of_range),
+    "bad_time": Fault("A trade time before 2010 or after 2100.", "bad_time", _bad_time),
+    "oversize": Fault("A message of more than 256 KiB.", "oversize", _oversize),
+}
+"""Fault of `inject-bad` -> what becomes of it, many to one, in the order of the options."""
+
+
+# ---- numbers as they are written ----
+
+
+def _scaled(written: bytes) -> int:
+    """A price or quantity in units of 10^-8, from its JSON string."""
+    whole, _, fraction = written.strip(b'"').partition(b".")
+    return int(whole + fraction.ljust(8, b"0"))
+
+
+def _amount(like: bytes, units: int) -> bytes:
+    """units as a JSON string with as many digits and decimals as `like`."""
+    old = like.strip(b'"')
+    decimals = len(old.partition(b".")[2])
+    digits = b"%0*d" % (len(old.replace(b".", b"")), units)
+    return b'"%b.%b"' % (digits[:-decimals], digits[-decimals:]) if decimals else b'"%b"' % digits
+
+
+def _number(written: bytes) -> bytes:
+    """The JSON number inside a JSON string. Leading zeros are allowed there, not here."""
+    text = written.strip(b'"').lstrip(b"0")
+    return text if text[:1].isdigit() else b"0" + text
+
+
+# ---- chance ----
+
+
+def _below(rng: Random, limit: int) -> int:
+    """0 <= n < limit <= 2^63, drawn so that every Python draws the same."""
+    return rng.getrandbits(96) % limit
+
+
+def _pick(rng: Random, among: Sequence[_Choice]) -> _Choice:
+    return among[_below(rng, len(among))]

@@ -96,16 +96,16 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     src: str = ""
     size: int | None = None
     sha256: str = ""
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw(b"")
     text: str | None = None
     b64: str | None = None
     event: str = ""
-    detail: msgspec.Raw | None = None
+    detail: msgspec.Raw = msgspec.Raw(b"")
 
     @property
     def payload(self) -> bytes:
         """What the venue sent, byte for byte (the first 64 KiB of it where `size` is set). Empty for an event."""
-        if self.data is not None:
+        if self.data:
             return bytes(self.data)
         if self.text is not None:
             return self.text.encode()

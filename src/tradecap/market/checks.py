@@ -1,0 +1,262 @@
+"""What `verify` finds: each check says what was expected, what is there, what differs and what to run.
+
+Rules: pure; a check that has nothing to look at does not pass. `log_side` is a Tally of the log alone; what the store says comes as plain numbers
+and ranges. What feeds each check: docs/data-quality.md.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tradecap.market.faults import FAULTS
+from tradecap.market.tally import RunTally, Series, Tally
+from tradecap.market.trade_ids import TradeIds
+
+Range = tuple[int, int]
+SHOWN: Final = 5
+"""How many places a detail names; the rest is counted."""
+LOAD: Final = "tradecap load"
+ANEW: Final = "the log is whole: tradecap init-db --drop --yes, then tradecap load"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. detail names what differs; fix says what to run, '' where nothing is to be done."""
+
+    name: str
+    ok: bool
+    expected: str
+    actual: str
+    detail: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Records by which the ledger differs from the log: per run ranges of seq. pending: not yet loaded."""
+
+    missing: Mapping[str, Sequence[Range]] = field(default_factory=dict)
+    pending: Mapping[str, Sequence[Range]] = field(default_factory=dict)
+    extra: Mapping[str, Sequence[Range]] = field(default_factory=dict)
+    changed: Mapping[str, Sequence[Range]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Ids of one series: ranges that runs covered, ids missing inside them, and ids between two coverages."""
+
+    coverage: list[Range]
+    gaps: list[Range]
+    uncovered: list[Range]
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Distinct records of the log, split; duplicates and conflicts as the ledger splits what the log holds twice."""
+
+    records: int = 0
+    trades: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    quarantined: int = 0
+    ignored: int = 0
+    events: int = 0
+    redelivered: int = 0
+    candles: int = 0
+
+
+def number(value: int) -> str:
+    """Digits in groups of three."""
+    return f"{value:,}".replace(",", " ")
+
+
+def ranges_text(ranges: Sequence[Range]) -> str:
+    """'7, 9-12 and 3 more ranges'."""
+    shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges[:SHOWN])
+    more = len(ranges) - SHOWN
+    return f"{shown} and {more} more ranges" if more > 0 else shown
+
+
+def _by_run(records: Mapping[str, Sequence[Range]]) -> str:
+    runs = [f"run {run} seq {ranges_text(ranges)}" for run, ranges in list(records.items())[:SHOWN]]
+    more = len(records) - SHOWN
+    return "; ".join(runs) + (f"; and {more} more runs" if more > 0 else "")
+
+
+def _size(records: Mapping[str, Sequence[Range]]) -> int:
+    return sum(b - a + 1 for ranges in records.values() for a, b in ranges)
+
+
+# ---- the log's own checks ----------------------------------------------------------------------------------------------------------------
+
+
+def log_present(tally: Tally) -> Check:
+    """There is something to verify: nothing proven is vacuous."""
+    data = tally.records - tally.count("event")
+    return Check("log.present", data > 0, "at least one record of a venue", f"{number(data)} records", fix="" if data else "tradecap replay sample:")
+
+
+def run_state(tally: Tally, run: RunTally, open_run: str | None) -> str:
+    """'ended', 'open', 'recovered' or 'torn'."""
+    if run.ended is not None and run.ended_seq == run.last_seq:
+        return "ended"
+    if run.run == open_run:
+        return "open"
+    if run.run in tally.recovered and tally.recovered[run.run] == run.last_seq:
+        return "recovered"
+    return "torn"
+
+
+def log_complete(tally: Tally, open_run: str | None) -> Check:
+    """Every run holds seq 0..n without a hole, and its end is known."""
+    holes = {run.run: TradeIds.gaps_within(run.seqs, 0, run.last_seq) for run in tally.runs.values()}
+    holes = {run: ranges for run, ranges in holes.items() if ranges}
+    torn = [run for run in tally.runs.values() if run_state(tally, run, open_run) == "torn"]
+    details = [f"missing: {_by_run(holes)}"] if holes else []
+    details += [f"run {run.run} has no end: its last record is seq {run.last_seq}" for run in torn[:SHOWN]]
+    fix = "look at log.intact: a segment was lost or changed" if holes else "the next run that writes to this log attests it, e.g. tradecap replay" if torn else ""
+    expected = f"{number(len(tally.runs))} runs, each 0..n and ended"
+    return Check("log.complete", not holes and not torn, expected, f"{_size(holes)} records missing, {len(torn)} runs torn", "; ".join(details), fix)
+
+
+def log_identity(tally: Tally) -> Check:
+    """No (run, seq) stands with two contents."""
+    two = {key: hashes for key, hashes in tally.repeated.items() if len(hashes) > 1}
+    shown = ", ".join(f"{run} seq {seq}" for run, seq in sorted(two)[:SHOWN])
+    return Check("log.identity", not two, "one content for each (run, seq)", f"{len(two)} with more", shown, "two logs were mixed or a segment was edited" if two else "")
+
+
+def log_intact(damage: Sequence[tuple[str, int, str]]) -> Check:
+    """Manifests and checksums agree with the segments."""
+    shown = "; ".join(f"{segment} after line {number(line)}: {problem}" for segment, line, problem in damage[:SHOWN])
+    fix = "restore the segment from a copy; everything else stays readable" if damage else ""
+    return Check("log.intact", not damage, "no damage", f"{len(damage)} damaged places", shown, fix)
+
+
+# ---- log against store -------------------------------------------------------------------------------------------------------------------
+
+
+def ledger_complete(tally: Tally, differences: Differences, unknown: Mapping[str, Sequence[Range]], is_fed: bool, others: int) -> Check:
+    """Each record of the log has its ledger row, none more. unknown: ledger rows that no log brought."""
+    extra = {**differences.extra, **unknown}
+    groups = (("lost", differences.missing), ("not loaded yet", differences.pending), ("changed", differences.changed), ("made by no record", extra))
+    found = [(name, records) for name, records in groups if records]
+    details = [f"{name}: {_by_run(records)}" for name, records in found]
+    if not is_fed:
+        details.insert(0, "this store has nothing of this log")
+    if others:
+        details.append(f"{others} runs of other logs are in this store too")
+    ok = not found and is_fed
+    is_only_pending = not differences.missing and not differences.changed and not extra
+    actual = "the same" if ok else ", ".join(f"{number(_size(records))} {name}" for name, records in found) or "nothing of this log"
+    return Check(
+        "ledger.complete", ok, f"{number(tally.records)} records", actual, "; ".join(details), "" if ok else LOAD if is_only_pending else ANEW
+    )  # fmt: skip
+
+
+def accounting(accounts: Accounts) -> Check:
+    """records = trades + duplicates + conflicts + quarantined + ignored + events."""
+    parts = (accounts.trades, accounts.duplicates, accounts.conflicts, accounts.quarantined, accounts.ignored, accounts.events)
+    ok = sum(parts) == accounts.records
+    names = ("trades", "duplicates", "conflicts", "quarantined", "ignored", "events")
+    detail = " + ".join(f"{number(n)} {name}" for n, name in zip(parts, names, strict=True))
+    return Check("accounting", ok, f"{number(accounts.records)} records", number(sum(parts)), detail, "" if ok else "look at ledger.complete first")
+
+
+def rows_accounted(name: str, of_ledger: int, of_table: int, differences: Sequence[str]) -> Check:
+    """A table holds just what the ledger says: trades.accounted, quarantine.accounted."""
+    shown = "; ".join(differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
+    ok = not differences and of_ledger == of_table
+    return Check(name, ok, f"{number(of_ledger)} rows", f"{number(of_table)} rows", shown, "" if ok else ANEW)
+
+
+def candles_exact(candles: int, differences: Sequence[str]) -> Check:
+    """Stored minutes equal a fresh computation from the trades."""
+    shown = "; ".join(differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
+    fix = "" if not differences else "tradecap load makes stale minutes anew; what stays different was changed by hand"
+    return Check("candles.exact", not differences, f"{number(candles)} minutes", f"{len(differences)} differ", shown, fix)
+
+
+# ---- ids, conflicts, faults --------------------------------------------------------------------------------------------------------------
+
+
+def coverage(tally: Tally, series: Series) -> Coverage:
+    """What the runs covered of a series, and what is missing in it and between."""
+    covered = TradeIds()
+    for run in tally.runs.values():
+        if series in run.spans:
+            covered.add_range(*run.spans[series])
+    ids = tally.series[series].ids
+    gaps = [gap for first, last in covered.intervals() for gap in ids.gaps_within(first, last)]
+    return Coverage(covered.intervals(), gaps, covered.gaps())
+
+
+def ids_contiguous(coverages: Mapping[Series, Coverage], *, allow_gaps: bool, strict: bool) -> Check:
+    """No id is missing inside what a run covered; with strict, none between either."""
+    gaps = {key: c.gaps for key, c in coverages.items() if c.gaps}
+    uncovered = {key: c.uncovered for key, c in coverages.items() if c.uncovered}
+    count, between = sum(map(len, gaps.values())), sum(map(len, uncovered.values()))
+    details = [f"{' '.join(key)}: ids {ranges_text(ranges)} missing" for key, ranges in list(gaps.items())[:SHOWN]]
+    details += [f"{' '.join(key)}: ids {ranges_text(ranges)} were not covered" for key, ranges in list(uncovered.items())[:SHOWN]]
+    ok = (allow_gaps or not gaps) and (not strict or not uncovered)
+    fix = "" if ok else "replay a recording that holds them, or accept them with --allow-gaps"
+    return Check("ids.contiguous", ok, "no gaps", f"{count} gaps, {between} uncovered ranges", "; ".join(details), fix)
+
+
+def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:
+    """No id stands with two contents, but for those that inject-bad made."""
+    shown = "; ".join(places[:SHOWN])
+    fix = "SELECT * FROM v_conflicts shows both sides; the first by (run, seq) is the trade" if natural else ""
+    return Check("conflicts.none", not natural, "no conflicts", f"{natural} ({injected} more injected)", shown, fix)
+
+
+def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int]]) -> Check:
+    """What inject-bad says it wrote is what was found, fault by fault. losers: (run, fault) -> (duplicates, conflicts) as the ledger splits them."""
+    problems: list[str] = []
+    total = 0
+    for run in tally.runs.values():
+        found = _found_faults(run, losers)
+        said = _said_faults(run)
+        total += sum(n for (_, ok), n in found.items() if ok)
+        problems += [f"run {run.run}: {n} {fault} came out as something else" for (fault, ok), n in found.items() if not ok]
+        if said is not None:
+            actual = {fault: sum(n for (name, _), n in found.items() if name == fault) for fault in {*said, *(name for name, _ in found)}}
+            problems += [
+                f"run {run.run}: {said.get(fault, 0)} {fault} written, {n} found" for fault, n in sorted(actual.items()) if said.get(fault, 0) != n
+            ]
+    return Check("injected.found", not problems, "every fault by its check", f"{number(total)} found", "; ".join(problems[:SHOWN]), ANEW if problems else "")
+
+
+def _found_faults(run: RunTally, losers: Mapping[tuple[str, str], tuple[int, int]]) -> dict[tuple[str, bool], int]:
+    """(fault, whether it came out as the table of faults says) -> records."""
+    found: dict[tuple[str, bool], int] = {}
+    for (fault, outcome, reason), n in run.faults.items():
+        due = FAULTS[fault].outcome if fault in FAULTS else ""
+        if outcome == "trade" and due in ("duplicate", "conflict"):
+            duplicates, conflicts = losers.get((run.run, fault), (0, 0))
+            right = duplicates if due == "duplicate" else conflicts
+            _add(found, (fault, True), right)
+            _add(found, (fault, False), n - right)
+        else:
+            _add(found, (fault, fault not in FAULTS or due == reason), n)
+    return found
+
+
+def _add(counts: dict[tuple[str, bool], int], key: tuple[str, bool], n: int) -> None:
+    if n:
+        counts[key] = counts.get(key, 0) + n
+
+
+def _said_faults(run: RunTally) -> dict[str, int] | None:
+    """What the run's end record says was injected; None for a run that says nothing."""
+    injected = (run.ended or {}).get("injected")
+    if not isinstance(injected, dict):
+        return None
+    return {str(fault): n for fault, n in injected.items() if isinstance(n, int)}
+
+
+def expectations(expected: Mapping[str, int], actual: Mapping[str, int]) -> Iterable[Check]:
+    """One check for each --expect NAME=N."""
+    for name, wanted in expected.items():
+        there = actual.get(name, 0)
+        yield Check(f"expect.{name}", there == wanted, number(wanted), number(there))

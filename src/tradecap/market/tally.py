@@ -1,0 +1,206 @@
+"""What a log says, counted record by record: the log's side of `verify`.
+
+Rules: counted from the log alone, streaming. Memory grows with runs, series and holes, never with records. All counts are over distinct
+(run, seq); what came twice is a repeat. A fingerprint over (run, block of seq) lets the store be compared without its rows; the SQL of
+queries/ledger_blocks.sql computes the same number.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from tradecap.market.records import Envelope, Event, Ignored, Reading, Rejected, Trade, content_hash, line_hash
+from tradecap.market.trade_ids import TradeIds
+
+BLOCK_BITS: Final = 16
+"""Records of a run are fingerprinted in blocks of 2^16."""
+ID_BLOCK_BITS: Final = 20
+"""Ids of a series are looked at in blocks of 2^20 where they repeat."""
+
+Series = tuple[str, str, str]
+"""(venue, symbol, channel)."""
+
+
+class RecordRow(msgspec.Struct, frozen=True, gc=False):
+    """What the ledger should say of one record. trade_id is 0 and `content` the hash of the line where outcome isn't 'trade'."""
+
+    outcome: str
+    reason: str
+    field: str
+    kind: str
+    fault: str
+    venue: str
+    channel: str
+    symbol: str
+    trade_id: int
+    content: int
+
+    def tag(self) -> bytes:
+        """Everything but id and content, as the SQL concatenates it."""
+        return "|".join((self.outcome, self.reason, self.field, self.kind, self.fault, self.venue, self.channel, self.symbol, "")).encode()
+
+
+def ledger_row(envelope: Envelope, reading: Reading, line: bytes) -> RecordRow:
+    """The ledger's row for a record; line is without its newline."""
+    if type(reading) is Trade:
+        return RecordRow(
+            "trade", "", "", "", envelope.fault, reading.venue, reading.channel, reading.symbol, reading.id, content_hash(reading)
+        )  # fmt: skip
+    outcome, reason, at, kind = _outcome(reading)
+    return RecordRow(outcome, reason, at, kind, envelope.fault, envelope.venue, envelope.channel, envelope.symbol, 0, line_hash(line))
+
+
+def _outcome(reading: Reading) -> tuple[str, str, str, str]:
+    match reading:
+        case Rejected(reason, at):
+            return "quarantined", reason, at, ""
+        case Ignored(kind):
+            return "ignored", "", "", kind
+        case Event(name):
+            return "event", "", "", name
+        case Trade():
+            return "trade", "", "", ""
+
+
+def fingerprint(tag: bytes, seq: int, trade_id: int, content: int) -> int:
+    """Of one ledger row; summed over a block modulo 2^64. The weight by seq makes rows that change places show."""
+    return zlib.crc32(b"%b%d|%d" % (tag, trade_id, content)) * (2 * (seq & 0xFFFF) + 1)
+
+
+@dataclass
+class RunTally:
+    """One run of the log. `counts` by outcome; `faults` by (fault, outcome, reason); `blocks`: block number -> [records, fingerprint]."""
+
+    run: str
+    seqs: TradeIds = field(default_factory=TradeIds)
+    counts: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    faults: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    blocks: dict[int, list[int]] = field(default_factory=dict)
+    spans: dict[Series, list[int]] = field(default_factory=dict)
+    started: dict[str, object] | None = None
+    ended: dict[str, object] | None = None
+    ended_seq: int = -1
+    pending_from: int = -1
+
+    @property
+    def last_seq(self) -> int:
+        """The greatest seq seen; -1 for none."""
+        last = self.seqs.last
+        return -1 if last is None else last
+
+
+@dataclass
+class SeriesTally:
+    """One series of the log: the ids that valid records hold, and the blocks of ids in which some id stood more than once."""
+
+    ids: TradeIds = field(default_factory=TradeIds)
+    valid: int = 0
+    repeated_blocks: set[int] = field(default_factory=set)
+
+
+class Tally:
+    """The log's side of the account. `add` every record in the order of the log."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, RunTally] = {}
+        self.series: dict[Series, SeriesTally] = {}
+        self.recovered: dict[str, int] = {}
+        self.repeats = 0
+        self.repeated: dict[tuple[str, int], set[int]] = {}
+        self.orphans = 0
+        self._tags: dict[RecordRow, bytes] = {}
+        self._trade_tags: dict[tuple[Series, str], bytes] = {}
+
+    @property
+    def records(self) -> int:
+        """Distinct (run, seq)."""
+        return sum(len(run.seqs) for run in self.runs.values())
+
+    def count(self, outcome: str) -> int:
+        """Distinct records with an outcome."""
+        return sum(run.counts.get(outcome, 0) for run in self.runs.values())
+
+    def add(self, envelope: Envelope, reading: Reading, line: bytes) -> None:
+        """Count one record; line is without its newline."""
+        run = self.runs.get(envelope.run)
+        if run is None:
+            run = self.runs[envelope.run] = RunTally(envelope.run)
+        if not run.seqs.add(envelope.seq):
+            self.repeats += 1
+            self.repeated.setdefault((envelope.run, envelope.seq), set())
+            return
+        if type(reading) is Trade:
+            self._add_trade(run, envelope, reading)
+        else:
+            self._add_other(run, envelope, reading, line)
+
+    def _add_trade(self, run: RunTally, envelope: Envelope, trade: Trade) -> None:
+        key = (trade.venue, trade.symbol, trade.channel)
+        series = self.series.get(key)
+        if series is None:
+            series = self.series[key] = SeriesTally()
+        series.valid += 1
+        if not series.ids.add(trade.id):
+            series.repeated_blocks.add(trade.id >> ID_BLOCK_BITS)
+        fault = envelope.fault
+        content = content_hash(trade)
+        tag = self._trade_tags.get((key, fault))
+        if tag is None:
+            tag = RecordRow("trade", "", "", "", fault, trade.venue, trade.channel, trade.symbol, 0, 0).tag()
+            self._trade_tags[(key, fault)] = tag
+        run.counts["trade"] = run.counts.get("trade", 0) + 1
+        if fault:
+            run.faults[(fault, "trade", "")] = run.faults.get((fault, "trade", ""), 0) + 1
+        else:
+            _widen(run.spans, key, trade.id)
+        self._fingerprint(run, envelope.seq, tag, trade.id, content)
+
+    def _add_other(self, run: RunTally, envelope: Envelope, reading: Reading, line: bytes) -> None:
+        row = ledger_row(envelope, reading, line)
+        run.counts[row.outcome] = run.counts.get(row.outcome, 0) + 1
+        if row.reason:
+            run.reasons[row.reason] = run.reasons.get(row.reason, 0) + 1
+        if row.fault:
+            fault = (row.fault, row.outcome, row.reason)
+            run.faults[fault] = run.faults.get(fault, 0) + 1
+        if row.outcome == "event":
+            self._note_event(run, envelope)
+        self._fingerprint(run, envelope.seq, row.tag(), 0, row.content)
+
+    def _note_event(self, run: RunTally, envelope: Envelope) -> None:
+        detail = _detail(envelope)
+        if envelope.event == "started":
+            run.started = detail
+        elif envelope.event == "ended":
+            run.ended, run.ended_seq = detail, envelope.seq
+        elif envelope.event == "recovered" and isinstance(detail.get("run"), str) and isinstance(detail.get("last_seq"), int):
+            self.recovered[str(detail["run"])] = int(str(detail["last_seq"]))
+
+    @staticmethod
+    def _fingerprint(run: RunTally, seq: int, tag: bytes, trade_id: int, content: int) -> None:
+        block = run.blocks.get(seq >> BLOCK_BITS)
+        if block is None:
+            block = run.blocks[seq >> BLOCK_BITS] = [0, 0]
+        block[0] += 1
+        block[1] += fingerprint(tag, seq, trade_id, content)
+
+
+def _widen(spans: dict[Series, list[int]], key: Series, trade_id: int) -> None:
+    span = spans.get(key)
+    if span is None:
+        spans[key] = [trade_id, trade_id]
+    elif trade_id > span[1]:
+        span[1] = trade_id
+    elif trade_id < span[0]:
+        span[0] = trade_id
+
+
+def _detail(envelope: Envelope) -> dict[str, object]:
+    try:
+        detail = msgspec.json.decode(envelope.detail) if envelope.detail else {}
+    except msgspec.MsgspecError:
+        return {}
+    return detail if isinstance(detail, dict) else {}

@@ -1,0 +1,19 @@
+-- Days with minutes whose candle wasn't made of the trades that win now: fingerprints differ, in either direction.
+SELECT toDate(minute) AS day, count() AS stale, sum(n) AS trades
+FROM
+(
+    SELECT venue, channel, symbol, minute, sum(n) AS n, sum(fingerprint) AS difference
+    FROM
+    (
+        SELECT venue, channel, symbol, toStartOfMinute(toDateTime(trade_time, 'UTC')) AS minute, count() AS n, sum(xxh3(ver, trade_id)) AS fingerprint
+        FROM trades FINAL
+        GROUP BY venue, channel, symbol, minute
+        UNION ALL
+        SELECT venue, channel, symbol, minute, 0 AS n, bitNot(fingerprint) + 1 AS fingerprint
+        FROM candles_1m FINAL
+    )
+    GROUP BY venue, channel, symbol, minute
+    HAVING difference != 0
+)
+GROUP BY day
+ORDER BY day

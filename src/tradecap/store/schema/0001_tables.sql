@@ -1,0 +1,170 @@
+-- The tables. Reads go through the views of 0004, which merge (FINAL) what ReplacingMergeTree hasn't merged yet.
+-- Decisions with their measurements: docs/clickhouse.md.
+
+CREATE TABLE IF NOT EXISTS inbox
+(
+    raw String COMMENT 'one line of a log, without its newline',
+    log UUID COMMENT 'id of the log the line was read from',
+    part UInt32 COMMENT 'partition of the log; 0 for a folder',
+    pos UInt64 COMMENT 'offset in the partition where the log has offsets, else 2^64-1: identity of a line without an envelope'
+)
+ENGINE = Null
+COMMENT 'Every feed inserts raw lines here; materialized views sort them out';
+
+CREATE TABLE IF NOT EXISTS scanned
+(
+    raw String,
+    log UUID,
+    part UInt32,
+    pos UInt64,
+    shape Enum8('strict' = 0, 'bare' = 1, 'combined' = 2)
+)
+ENGINE = Null
+COMMENT 'Which way a line is read: plain lines by one typed extraction, all others slowly and strictly';
+
+CREATE TABLE IF NOT EXISTS parsed
+(
+    log UUID,
+    run UUID,
+    seq UInt64,
+    outcome LowCardinality(String),
+    reason LowCardinality(String),
+    field LowCardinality(String),
+    kind LowCardinality(String),
+    fault LowCardinality(String),
+    venue LowCardinality(String),
+    symbol LowCardinality(String),
+    channel LowCardinality(String),
+    trade_id UInt64,
+    first_id UInt64,
+    last_id UInt64,
+    trade_time DateTime64(6, 'UTC'),
+    event_time DateTime64(6, 'UTC'),
+    recv_ns Int64,
+    price Decimal(18, 8),
+    qty Decimal(38, 8),
+    is_buyer_maker Bool,
+    order_book Bool,
+    content UInt32,
+    raw String
+)
+ENGINE = Null
+COMMENT 'What became of each line';
+
+CREATE TABLE IF NOT EXISTS trades
+(
+    venue LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'binance, binance-usdm, binance-us',
+    channel LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'trade or aggTrade',
+    symbol LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'as the venue writes it',
+    trade_id UInt64 CODEC(DoubleDelta, ZSTD(1)) COMMENT 'the venue''s id: of the trade, or of the aggregate',
+    first_id UInt64 CODEC(DoubleDelta, ZSTD(1)) COMMENT 'first trade of the aggregate; trade_id for trades',
+    last_id UInt64 CODEC(DoubleDelta, ZSTD(1)) COMMENT 'last trade of the aggregate; trade_id for trades',
+    trade_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'matching time T; candles are bucketed by it',
+    event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'time E at which the venue sent the message; 1970 when it has none',
+    recv_ns Int64 CODEC(Delta, ZSTD(1)) COMMENT 'local receive time, ns since 1970 UTC, 0 when unknown; may be wrong, orders nothing',
+    price Decimal(18, 8) CODEC(Delta, ZSTD(1)) COMMENT 'quote currency',
+    qty Decimal(38, 8) CODEC(ZSTD(1)) COMMENT 'base currency',
+    is_buyer_maker Bool CODEC(ZSTD(1)) COMMENT 'true: the taker sold',
+    order_book Bool CODEC(ZSTD(1)) COMMENT 'false: insurance fund, ADL and the like; counts as an id, not in candles',
+    ver UInt256 CODEC(ZSTD(1)) COMMENT 'bitNot of (run, seq) as a number: the first record of an id wins, in whatever order they arrive',
+    INDEX by_trade_time trade_time TYPE minmax GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree(ver)
+PARTITION BY toYYYYMM(trade_time)
+ORDER BY (venue, channel, symbol, trade_id)
+COMMENT 'Valid trades; several records of an id until they merge: read v_trades';
+
+CREATE TABLE IF NOT EXISTS quarantine
+(
+    run UUID COMMENT 'with seq: identity of the record',
+    seq UInt64,
+    reason LowCardinality(String) COMMENT 'why it is no valid trade',
+    field LowCardinality(String) COMMENT 'the member it was found at, or empty',
+    fault LowCardinality(String) COMMENT 'what inject-bad did to it, or empty',
+    venue LowCardinality(String) COMMENT 'as far as the envelope says',
+    symbol LowCardinality(String),
+    channel LowCardinality(String),
+    recv_ns Int64 COMMENT 'local receive time, ns since 1970 UTC, 0 when unknown',
+    raw String CODEC(ZSTD(1)) COMMENT 'the whole line of the log'
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (run, seq)
+COMMENT 'Records that are no valid trade, kept whole';
+
+CREATE TABLE IF NOT EXISTS ledger
+(
+    run UUID CODEC(ZSTD(1)) COMMENT 'with seq: identity of the record',
+    seq UInt64 CODEC(DoubleDelta, ZSTD(1)),
+    outcome LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'trade, quarantined, ignored or event',
+    reason LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'of a quarantined record',
+    field LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'of a quarantined record',
+    kind LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'of an ignored message, or the name of an event',
+    fault LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'what inject-bad did to it, or empty',
+    venue LowCardinality(String) CODEC(ZSTD(1)),
+    channel LowCardinality(String) CODEC(ZSTD(1)),
+    symbol LowCardinality(String) CODEC(ZSTD(1)),
+    trade_id UInt64 CODEC(Delta, ZSTD(1)) COMMENT '0 where outcome is not trade',
+    at DateTime('UTC') CODEC(Delta, ZSTD(1)) COMMENT 'trade time, or receive time of what has none; 1970 when unknown',
+    content UInt32 CODEC(NONE) COMMENT 'crc32 of the trade''s content, or of the line of what is no trade',
+    INDEX by_trade_id trade_id TYPE minmax GRANULARITY 1
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (run, seq)
+COMMENT 'One row for each record: its identity and what became of it';
+
+CREATE TABLE IF NOT EXISTS fed
+(
+    log UUID COMMENT 'id of a log',
+    run UUID COMMENT 'a run of it that reached this store'
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (log, run)
+COMMENT 'Which runs of which logs this store was fed';
+
+CREATE TABLE IF NOT EXISTS candles_1m
+(
+    venue LowCardinality(String),
+    channel LowCardinality(String),
+    symbol LowCardinality(String),
+    minute DateTime('UTC') COMMENT 'open time',
+    open Decimal(18, 8),
+    high Decimal(18, 8),
+    low Decimal(18, 8),
+    close Decimal(18, 8),
+    volume Decimal(38, 8) COMMENT 'base currency',
+    quote_volume Decimal(76, 16) COMMENT 'quote currency, exact',
+    trades UInt64 COMMENT 'order-book trades; of aggregates the trades in them',
+    taker_buy_volume Decimal(38, 8),
+    taker_buy_quote_volume Decimal(76, 16),
+    variance Float64 COMMENT 'sum of squared log returns between consecutive trades by id',
+    open_id UInt64 COMMENT 'id of the first order-book trade',
+    close_id UInt64 COMMENT 'id of the last order-book trade',
+    first_id UInt64 COMMENT 'smallest id of all trades of the minute',
+    last_id UInt64 COMMENT 'largest id of all trades of the minute',
+    ids UInt64 COMMENT 'number of ids of the minute; 0: the minute has lost its trades',
+    fingerprint UInt64 COMMENT 'of the winning trades this row was made from',
+    sweep UInt64 COMMENT 'number of the sweep that made the row; the newest wins'
+)
+ENGINE = ReplacingMergeTree(sweep)
+ORDER BY (venue, channel, symbol, minute)
+COMMENT 'One row a minute and series, made by the sweep: read v_candles';
+
+CREATE TABLE IF NOT EXISTS positions
+(
+    log UUID COMMENT 'id of a log',
+    position String COMMENT 'everything before it is in this store',
+    step UInt64 COMMENT 'the newest wins'
+)
+ENGINE = ReplacingMergeTree(step)
+ORDER BY log
+COMMENT 'How far each log was loaded; written after the rows';
+
+CREATE TABLE IF NOT EXISTS schema_version
+(
+    version UInt32,
+    store UUID COMMENT 'id of this store, made once',
+    applied_at DateTime('UTC')
+)
+ENGINE = MergeTree
+ORDER BY version
+COMMENT 'Which versions of the schema were applied';

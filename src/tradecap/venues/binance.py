@@ -1,0 +1,407 @@
+"""Binance's messages, read strictly: spot, USD-M futures and Binance.US.
+
+Rules: pure; `decode` never raises, on any bytes; what is no valid trade comes back as Ignored or Rejected. A typed decode accepts the shapes
+the venue really sends; everything else goes through `_strict`, which finds the reason. The SQL in store/schema/0003_binance.sql reads the same way; tests/cases.py holds the two against each other.
+
+Sources: payloads, times and ids as in the venue's "WebSocket Streams" and "Public Rest API" documents (binance-spot-api-docs) and the USD-M
+"Websocket Market Streams"; zero prices of trades with X = NA are reported by users. Times of 10^14 and more are microseconds (the venue sends
+milliseconds unless asked otherwise; 10^14 ms is the year 5138).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from tradecap.market.records import (
+    MAX_PAYLOAD,
+    Ignored,
+    Reading,
+    Rejected,
+    Trade,
+    parse_object,
+)
+
+VENUES: Final = ("binance", "binance-usdm", "binance-us")
+
+IGNORED: Final = (
+    "depthUpdate",
+    "kline",
+    "continuous_kline",
+    "24hrTicker",
+    "24hrMiniTicker",
+    "1hTicker",
+    "4hTicker",
+    "1dTicker",
+    "avgPrice",
+    "bookTicker",
+    "blockTrade",
+    "referencePrice",
+    "markPriceUpdate",
+    "indexPriceUpdate",
+    "forceOrder",
+    "compositeIndex",
+    "assetIndexUpdate",
+    "contractInfo",
+    "serverShutdown",
+    "snapshot",
+    "reply",
+    "event",
+)
+"""Kinds of messages that are no trades: the venue's event names; bookTicker, snapshot and reply also by shape; event is one of our own logs."""
+
+SCALE: Final = 10**8
+MIN_TIME_US: Final = 1_262_304_000_000_000
+"""2010-01-01 UTC."""
+MAX_TIME_US: Final = 4_133_980_800_000_000
+"""2101-01-01 UTC, exclusive."""
+MICROSECONDS_FROM: Final = 10**14
+MAX_PRICE: Final = 10**10 * SCALE
+MAX_QTY: Final = 10**15 * SCALE
+MAX_QUOTE: Final = 10**17 * SCALE * SCALE
+MAX_ID: Final = 2**63
+MAX_SYMBOL: Final = 64
+"""Bytes of UTF-8; the venue's longest are 20 or so, and not all are ASCII."""
+
+
+class _Trade(msgspec.Struct, tag_field="e", tag="trade", forbid_unknown_fields=True, gc=False):
+    E: int
+    s: str
+    t: int
+    p: str
+    q: str
+    T: int
+    m: bool
+    M: bool | msgspec.UnsetType = msgspec.UNSET
+    X: str | msgspec.UnsetType = msgspec.UNSET
+    b: int | msgspec.UnsetType = msgspec.UNSET
+    a: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class _AggTrade(msgspec.Struct, tag_field="e", tag="aggTrade", forbid_unknown_fields=True, gc=False):
+    E: int
+    s: str
+    a: int
+    p: str
+    q: str
+    f: int
+    l: int  # noqa: E741 -- the venue's name for the last trade id
+    T: int
+    m: bool
+    M: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Depth(msgspec.Struct, tag_field="e", tag="depthUpdate", forbid_unknown_fields=True, gc=False):
+    E: int
+    s: str
+    U: int
+    u: int
+    b: list[tuple[str, str]]
+    a: list[tuple[str, str]]
+    T: int | msgspec.UnsetType = msgspec.UNSET
+    pu: int | msgspec.UnsetType = msgspec.UNSET
+
+
+_Message = _Trade | _AggTrade | _Depth
+
+
+class _Combined(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    stream: str
+    data: _Message
+
+
+class _BookTicker(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    u: int
+    s: str
+    b: str
+    B: str
+    a: str
+    A: str
+
+
+class _CombinedBookTicker(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    stream: str
+    data: _BookTicker
+
+
+_bare = msgspec.json.Decoder(_Message)
+_combined = msgspec.json.Decoder(_Combined)
+_combined_book_ticker = msgspec.json.Decoder(_CombinedBookTicker)
+_UNSET = msgspec.UNSET
+
+
+def decode(payload: bytes, venue: str = "", symbol: str = "", channel: str = "") -> Reading:
+    """What a message is.
+
+    venue '' means by shape: a trade with `M` is spot, one without is USD-M. symbol and channel are for rows that don't name theirs (REST rows);
+    a message's own symbol goes before.
+    """
+    fast = _fast(payload, venue) if len(payload) <= MAX_PAYLOAD else None
+    return fast if fast is not None else _strict(payload, venue, symbol, channel)
+
+
+def _fast(payload: bytes, venue: str) -> Reading | None:
+    """The shapes the venue really sends, without a repeated key; None for everything that has to be looked at closely.
+
+    A typed decode takes the last of repeated keys. Where no string holds an escape, `":` stands once a key, so their number shows repetition.
+    """
+    if payload[-1:] != b"}" or b"\\" in payload or b"\n" in payload or b"\r" in payload:
+        return None
+    try:
+        if not payload.startswith(b'{"stream":'):
+            message: _Message | _BookTicker = _bare.decode(payload)
+            extra = 0
+        elif b'@bookTicker"' in payload[:96]:
+            message, extra = _combined_book_ticker.decode(payload).data, 2
+        else:
+            message, extra = _combined.decode(payload).data, 2
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    keys = payload.count(b'":') - extra
+    if type(message) is _Trade:
+        return _fast_trade(message, venue, keys)
+    if type(message) is _AggTrade:
+        return _fast_agg_trade(message, venue, keys)
+    if type(message) is _BookTicker:
+        return Ignored("bookTicker") if keys == 6 else None
+    assert type(message) is _Depth
+    return Ignored("depthUpdate") if keys == 7 + (message.T is not _UNSET) + (message.pu is not _UNSET) else None
+
+
+def _fast_trade(d: _Trade, venue: str, keys: int) -> Trade | None:
+    if keys != 8 + (d.M is not _UNSET) + (d.X is not _UNSET) + (d.b is not _UNSET) + (d.a is not _UNSET):
+        return None
+    venue = venue or ("binance" if d.M is not _UNSET else "binance-usdm")
+    if venue == "binance-usdm" and d.X is not _UNSET and d.X != "MARKET":
+        return None
+    return _checked(venue, d.s, "trade", (d.t, d.t, d.t), scaled(d.p), scaled(d.q), d.T, d.E, d.m)
+
+
+def _fast_agg_trade(d: _AggTrade, venue: str, keys: int) -> Trade | None:
+    if keys != 10 + (d.M is not _UNSET):
+        return None
+    venue = venue or ("binance" if d.M is not _UNSET else "binance-usdm")
+    return _checked(venue, d.s, "aggTrade", (d.a, d.f, d.l), scaled(d.p), scaled(d.q), d.T, d.E, d.m)
+
+
+def _checked(
+    venue: str, symbol: str, channel: str, ids: tuple[int, int, int], price: int, qty: int, time: int, event_time: int, is_buyer_maker: bool
+) -> Trade | None:
+    """The trade when every value is in range, None (look closely) otherwise."""
+    time_us = time if time >= MICROSECONDS_FROM else time * 1000
+    event_us = event_time if event_time >= MICROSECONDS_FROM else event_time * 1000
+    if (
+        0 < price < MAX_PRICE
+        and 0 < qty < MAX_QTY
+        and price * qty < MAX_QUOTE
+        and MIN_TIME_US <= time_us < MAX_TIME_US
+        and MIN_TIME_US <= event_us < MAX_TIME_US
+        and 0 <= ids[0] < MAX_ID
+        and 0 <= ids[1] <= ids[2] < MAX_ID
+        and 0 < len(symbol) <= 16
+    ):
+        return Trade(venue, symbol, channel, *ids, price, qty, time_us, event_us, is_buyer_maker, True)
+    return None
+
+
+@lru_cache(maxsize=1 << 16)
+def scaled(text: str) -> int:
+    """A decimal text (digits, or digits.1-8 digits) in units of 10^-8; -1 where it isn't one. Beyond 10^30 it is only known to be too large."""
+    whole, dot, fraction = text.partition(".")
+    if not (text.isascii() and whole.isdigit()) or (dot and not (fraction.isdigit() and len(fraction) <= 8)):
+        return -1
+    whole = whole.lstrip("0")
+    return int(whole[:30] + fraction.ljust(8, "0"))
+
+
+# ---- the strict reading: every way to be wrong has its reason ----------------------------------------------------------------------------
+
+
+class _Number(str):
+    """A JSON number with a fraction or an exponent, as it was written."""
+
+
+class _Integer(_Number):
+    """A JSON integer as it was written: of any length, which `int` refuses beyond 4 300 digits."""
+
+
+class _Members(list[tuple[str, object]]):
+    """A JSON object as it was written: repeated keys stand twice."""
+
+
+_parse = json.JSONDecoder(object_pairs_hook=_Members, parse_int=_Integer, parse_float=_Number).decode
+
+_Check = Callable[[object], object]
+"""Gives the value, or a Rejected without its field."""
+
+
+def _strict(payload: bytes, venue: str, symbol: str, channel: str) -> Reading:
+    if len(payload) > MAX_PAYLOAD:
+        return Rejected("oversize")
+    members = _members(payload)
+    if isinstance(members, Rejected):
+        return members
+    names = [name for name, _ in members]
+    if len(set(names)) < len(names):
+        return Rejected("duplicate_key", _a_repeated(names))
+    if "e" not in names and "stream" in names and "data" in names:
+        inner = dict(members)["data"]
+        if not isinstance(inner, _Members):
+            return Rejected("not_an_object", "data")
+        members, names = inner, [name for name, _ in inner]
+        if len(set(names)) < len(names):
+            return Rejected("duplicate_key", _a_repeated(names))
+    return _message(dict(members), venue, symbol, channel)
+
+
+def _members(payload: bytes) -> _Members | Rejected:
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return Rejected("not_utf8")
+    if payload[:1] == b"{" and payload[-1:] == b"}" and b"\n" not in payload and b"\r" not in payload and parse_object(payload) is not None:
+        members = _parse(text)
+        assert isinstance(members, _Members)
+        return members
+    try:
+        value = msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Rejected("malformed_json")
+    return Rejected("malformed_json" if isinstance(value, dict) else "not_an_object")
+
+
+def _a_repeated(names: list[str]) -> str:
+    """The smallest name that stands twice (the SQL gives the same one)."""
+    return min((name for name, times in Counter(names).items() if times > 1), key=str.encode)[:64]
+
+
+def _message(message: dict[str, object], venue: str, symbol: str, channel: str) -> Reading:
+    if "e" not in message:
+        return _without_name(message, venue, symbol, channel)
+    name = message["e"]
+    if name is None:
+        return Rejected("null_field", "e")
+    if not isinstance(name, str) or isinstance(name, _Number):
+        return Rejected("wrong_type", "e")
+    if name in ("trade", "aggTrade"):
+        return _trade(message, name, venue, "")
+    return Ignored(name) if name in IGNORED[:-3] else Rejected("unknown_message", "e")
+
+
+def _without_name(message: dict[str, object], venue: str, symbol: str, channel: str) -> Reading:
+    """Messages without `e` are told by their shape."""
+    if all(key in message for key in ("u", "s", "b", "B", "a", "A")):
+        return Ignored("bookTicker")
+    if all(key in message for key in ("lastUpdateId", "bids", "asks")):
+        return Ignored("snapshot")
+    if "result" in message or "error" in message:
+        return Ignored("reply")
+    if symbol and channel == "trade" and "price" in message and "s" not in message:
+        return _trade(message, channel, venue, symbol)
+    if symbol and channel == "aggTrade" and "f" in message and "s" not in message:
+        return _trade(message, channel, venue, symbol)
+    return Rejected("unknown_message")
+
+
+_ROW_NAMES: Final = {"t": "id", "p": "price", "q": "qty", "T": "time", "m": "isBuyerMaker", "M": "isBestMatch"}
+"""What REST calls the members of a trade. Aggregates have the stream's names there."""
+
+
+def _trade(message: dict[str, object], channel: str, venue: str, row_symbol: str) -> Reading:
+    """A trade or the first thing wrong with it, in the order of the checks. row_symbol: of a REST row, which has neither symbol nor event time."""
+    names = _ROW_NAMES if row_symbol and channel == "trade" else {}
+    checks = _AGG_TRADE_CHECKS if channel == "aggTrade" else _TRADE_CHECKS
+    values: dict[str, object] = {"s": row_symbol, "E": 0} if row_symbol else {}
+    for field, check in checks:
+        if field in values:
+            continue
+        name = names.get(field, field)
+        if name not in message:
+            return Rejected("missing_field", field)
+        if message[name] is None:
+            return Rejected("null_field", field)
+        value = check(message[name])
+        if isinstance(value, Rejected):
+            return Rejected(value.reason, field)
+        values[field] = value
+    venue = venue or ("binance" if "M" in message or names.get("M") in message else "binance-usdm")
+    in_book = _in_book(message.get("X", "MARKET"), venue, channel)
+    return in_book if isinstance(in_book, Rejected) else _in_range(values, venue, channel, in_book)
+
+
+def _in_book(execution: object, venue: str, channel: str) -> bool | Rejected:
+    """Whether a trade was made in the order book. Only USD-M trades say so, in `X`."""
+    if venue != "binance-usdm" or channel != "trade":
+        return True
+    if execution is None:
+        return Rejected("null_field", "X")
+    if not isinstance(execution, str) or isinstance(execution, _Number) or _is_long_integer(execution):
+        return Rejected("wrong_type", "X")
+    return execution == "MARKET"
+
+
+def _in_range(values: dict[str, object], venue: str, channel: str, in_book: bool) -> Trade | Rejected:
+    price, qty = values["p"], values["q"]
+    assert isinstance(price, int) and isinstance(qty, int)
+    least = 1 if in_book else 0
+    if not least <= price < MAX_PRICE:
+        return Rejected("out_of_range", "p")
+    if not least <= qty < MAX_QTY or price * qty >= MAX_QUOTE:
+        return Rejected("out_of_range", "q")
+    ids = [values[name] for name in (("t", "t", "t") if channel == "trade" else ("a", "f", "l"))]
+    if ids[2] < ids[1]:  # type: ignore[operator]  # both are ints: _identifier gave them
+        return Rejected("out_of_range", "l")
+    rest = {"venue": venue, "channel": channel, "symbol": values["s"], "price": price, "qty": qty, "order_book": in_book}
+    times = {"trade_time_us": values["T"], "event_time_us": values["E"], "is_buyer_maker": values["m"]}
+    return msgspec.convert({"id": ids[0], "first_id": ids[1], "last_id": ids[2], **rest, **times}, Trade)
+
+
+def _symbol(value: object) -> object:
+    if not isinstance(value, str) or isinstance(value, _Number):
+        return Rejected("wrong_type")
+    return value if 0 < len(value.encode()) <= MAX_SYMBOL and not _is_long_integer(value) else Rejected("out_of_range")
+
+
+def _is_long_integer(text: str) -> bool:
+    """ClickHouse can't tell such a text from an integer beyond 64 bits, so neither reading takes it for a name."""
+    digits = text.removeprefix("-")
+    return len(digits) >= 19 and digits.isascii() and digits.isdigit()
+
+
+def _identifier(value: object) -> object:
+    if not isinstance(value, _Integer):
+        return Rejected("wrong_type")
+    return int(value) if len(value) <= 20 and 0 <= int(value) < MAX_ID else Rejected("out_of_range")
+
+
+def _decimal(value: object) -> object:
+    if not isinstance(value, str) or isinstance(value, _Number):
+        return Rejected("wrong_type")
+    number = scaled(value)
+    return number if number >= 0 else Rejected("bad_number")
+
+
+def _time(value: object) -> object:
+    if not isinstance(value, _Integer):
+        return Rejected("wrong_type")
+    time = int(value) if len(value) <= 20 else 0
+    time_us = time if time >= MICROSECONDS_FROM else time * 1000
+    return time_us if MIN_TIME_US <= time_us < MAX_TIME_US else Rejected("bad_time")
+
+
+def _flag(value: object) -> object:
+    return value if isinstance(value, bool) else Rejected("wrong_type")
+
+
+_COMMON: Final[tuple[tuple[str, _Check], ...]] = (("p", _decimal), ("q", _decimal), ("T", _time), ("m", _flag), ("E", _time))
+_TRADE_CHECKS: Final[tuple[tuple[str, _Check], ...]] = (("s", _symbol), ("t", _identifier), *_COMMON)
+_AGG_TRADE_CHECKS: Final[tuple[tuple[str, _Check], ...]] = (
+    ("s", _symbol),
+    ("a", _identifier),
+    *_COMMON,
+    ("f", _identifier),
+    ("l", _identifier),
+)

@@ -1,0 +1,131 @@
+"""The commands: the only place that knows click and rich.
+
+Rules: one file a command, with a function of its name, imported when it is called and not before, so that --help, config and completion start
+fast and never load a database. A command returns its exit code or raises; what is raised becomes one sentence and a hint here, once for all, and
+never a traceback without -vv. Names, options, exit codes and JSON keys are a contract (docs/cli.md).
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, Final, NoReturn
+
+import click
+from click.shell_completion import CompletionItem, shell_complete
+
+from tradecap import __version__
+from tradecap.cli.explain import explain
+from tradecap.cli.options import Door, not_yet, quiet_help
+from tradecap.cli.output import Output
+from tradecap.cli.settings import mask
+from tradecap.cli.signals import die_softly
+
+COMMANDS: Final = {
+    "replay": "Write recordings into the log as a new run.",
+    "inject-bad": "Add synthetic bad records to the log, drawn from its own trades.",
+    "init-db": "Create or upgrade the store's schema; safe to run again.",
+    "load": "Pour the log into the store, and make the candles.",
+    "verify": "Reconcile log and store, record by record.",
+    "candles": "Show candles.",
+    "demo": "The whole river on the embedded default, in one go.",
+    "config": "Show what is in force and where each value comes from.",
+    "completion": "Print the completion script for a shell.",
+}
+"""The commands in the order of the river, with the first line of their help (a test holds the two together)."""
+LATER: Final = ("stream", "simulate", "ship", "process", "topics", "serve", "backfill", "export", "top", "doctor")
+"""Promised in the contract, not part of this version."""
+COMPLETE_VARIABLE: Final = "_TRADECAP_COMPLETE"
+"""Set by a shell's completion script, which click wrote."""
+
+
+class River(click.Group):
+    """The group of all commands, loaded one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in LATER and not ctx.resilient_parsing:
+            raise not_yet(f"tradecap {cmd_name}", f"this version has: {', '.join(COMMANDS)}.")
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
+        """From the table above: help must not import every command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section("Examples"):
+            formatter.write("  tradecap demo\n  tradecap load --help\n")
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"{self.help}\n\n")
+        self.format_usage(ctx, formatter)
+        self.format_options(ctx, formatter)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [CompletionItem(name, help=line) for name, line in COMMANDS.items() if name.startswith(incomplete)]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with quiet_help(ctx):
+            return super().parse_args(ctx, args or ["--help"])
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
+        """Run and exit: what click would say and end with is said and ended here."""
+        sys.exit(run(sys.argv[1:] if args is None else args))
+
+
+def load_command(name: str) -> Door:
+    """The command of that name, imported now."""
+    module = name.replace("-", "_")
+    door = getattr(importlib.import_module(f"tradecap.cli.{module}"), module)
+    assert isinstance(door, Door)
+    return door
+
+
+@click.group(
+    cls=River,
+    help="Replayable market capture: every trade exactly once, and the proof.",
+    context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="tradecap")
+def cli() -> None:
+    """The door to the doors."""
+
+
+def main() -> NoReturn:
+    """The entry point of the program."""
+    die_softly()
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without these signs gets a '?', not a traceback
+    cli.main()
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line; the exit code."""
+    if instruction := os.environ.get(COMPLETE_VARIABLE):
+        return shell_complete(cli, {}, "tradecap", COMPLETE_VARIABLE, instruction)
+    out = Output()
+    try:
+        with cli.make_context("tradecap", list(args), obj=out) as ctx:
+            code = int(cli.invoke(ctx) or 0)
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except BaseException as error:  # noqa: BLE001 -- the one place where everything ends; commands don't raise SystemExit
+        return _complain(error, out)
+    return code
+
+
+def _complain(error: BaseException, out: Output) -> int:
+    """Tell it on stderr, with the traceback only for who asked for it."""
+    ending = explain(error)
+    if out.verbosity > 1:
+        click.echo(mask("".join(traceback.format_exception(error))), err=True)
+    if out.json_messages:
+        out.say("error", ending.message, hint=ending.hint, exit_code=ending.code)
+    else:
+        out.say("error", ending.message)
+        out.say("hint", f"hint: {ending.hint}")
+    return ending.code

@@ -14,7 +14,10 @@ from tradecap.store import Store
 
 @dataclass
 class Loaded:
-    """What a load did. records counts lines poured; valid, quarantined, ignored and events the ones the store had not seen; the rest were redelivered."""
+    """What a load did.
+
+    records counts lines poured; valid, quarantined, ignored and events those that the store had not seen; the rest were redelivered.
+    """
 
     records: int = 0
     valid: int = 0
@@ -28,10 +31,8 @@ class Loaded:
     damage: list[Damage] = field(default_factory=list)
 
 
-def load(
-    log: Log, store: Store, *, follow: Callable[[], bool] | None = None, progress: Callable[[int], None] = lambda records: None
-) -> Loaded:
-    """Pour the log into the store from where the store stands until the log's end; with follow, go on until it says False."""
+def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, stop: Callable[[], bool], progress: Callable[[int], None]) -> Loaded:
+    """Pour the log into the store from where the store stands until the log's end, or until stop(); with follow, go on until it says False."""
     started = time.monotonic()
     before = _counts(store)
     loaded = Loaded(position=store.position(log.id))
@@ -43,6 +44,8 @@ def load(
             loaded.candles += store.sweep_candles()
         progress(batch.records)
         loaded.records += batch.records
+        if stop():
+            break
     loaded.candles += store.sweep_candles()
     _count(loaded, before, _counts(store))
     loaded.seconds = time.monotonic() - started

@@ -7,7 +7,7 @@ text is the beginning.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from tradecap.errors import TradecapError
 from tradecap.market.records import Trade
@@ -16,11 +16,12 @@ from tradecap.market.records import Trade
 class Batch(NamedTuple):
     """Whole lines of the log, in order, and the position after them.
 
-    `file` names the file that holds exactly these lines (a closed segment read from its first byte), so that a store may read it by itself.
+    With `file` the lines are empty: that file (a whole closed segment, NDJSON in zstd) holds them, for a store that reads files by itself.
     """
 
     lines: bytes
     end: str
+    records: int
     file: Path | None = None
 
 
@@ -40,10 +41,15 @@ class TornRun(NamedTuple):
 
 
 class LogWriter(Protocol):
-    """The one writer of a log, for one run. Leaving the context closes it."""
+    """The one writer of a log, for one run. Leaving the context closes it.
+
+    torn: the runs found without an end that nobody has attested yet; whoever writes the run writes a `recovered` event for each. torn_bytes: what
+    a crash left behind the last whole record, put aside on opening.
+    """
 
     run: str
     torn: list[TornRun]
+    torn_bytes: int
 
     def append(self, line: bytes, trade: Trade | None = None) -> None:
         """Take one record (with its newline). Durable only after `flush`."""
@@ -54,7 +60,7 @@ class LogWriter(Protocol):
     def close(self) -> None:
         """Flush, close the segment and give the log free."""
 
-    def __enter__(self) -> "LogWriter": ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
@@ -66,9 +72,18 @@ class Log(Protocol):
     url: str
 
     def read(
-        self, after: str = "", *, follow: Callable[[], bool] | None = None, on_damage: Callable[[Damage], None] | None = None
+        self,
+        after: str = "",
+        *,
+        follow: Callable[[], bool] | None = None,
+        on_damage: Callable[[Damage], None] | None = None,
+        whole_files: bool = False,
     ) -> Iterator[Batch]:
-        """The durable lines after a position. With follow, goes on until follow() is False. Damage is raised, or handed over and passed by."""
+        """The durable lines after a position. With follow, goes on until follow() is False. Damage is raised, or handed over and passed by.
+
+        follow is asked whenever the end is reached; what was durable when it turned False still comes. With whole_files a closed segment that is
+        read from its first byte comes as Batch(b"", end, records, file) without being read, so its checksum isn't verified.
+        """
 
     def writer(self, *, segment_bytes: int, segment_age_s: float) -> LogWriter:
         """Begin a new run. Raises TradecapError (exit 3) naming the holder's pid when another process writes."""

@@ -7,8 +7,8 @@ against each other). Nothing here knows a clock, a file or a venue.
 """
 
 import base64
-import binascii
 import hashlib
+import re
 import zlib
 from functools import lru_cache
 from typing import Final
@@ -130,6 +130,17 @@ def read_envelope(line: bytes) -> Envelope | None:
     return envelope if _is_uuid(envelope.run) and 0 <= envelope.seq < 2**63 else None
 
 
+_IDENTITY: Final = re.compile(rb'\{"run":"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})","seq":([0-9]{1,18}),"recv":')
+
+
+def orphan_record(line: bytes, log_id: str, partition: int = 0) -> Envelope:
+    """An envelope for a line that is no whole record. Its identity is what still stands at its beginning, else made of the log and the line."""
+    identity = _IDENTITY.match(line)
+    if identity:
+        return Envelope(identity[1].decode(), int(identity[2]))
+    return Envelope(orphan_run(log_id, partition), line_hash(line))
+
+
 def _is_uuid(text: str) -> bool:
     return len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-" and _is_hex(text.replace("-", ""))
 
@@ -173,14 +184,18 @@ def _is_deeper(value: object, levels: int) -> bool:
 def frame(payload: bytes) -> bytes:
     """The payload as the last member of an envelope, brace and newline included."""
     if len(payload) > MAX_KEPT:
-        head = base64.b64encode(payload[:KEPT_OF_OVERSIZE])
-        return b'"size":%d,"sha256":"%b","b64":"%b"}\n' % (len(payload), hashlib.sha256(payload).hexdigest().encode(), head)
+        return cut_frame(payload[:KEPT_OF_OVERSIZE], len(payload), hashlib.sha256(payload).hexdigest())
     if is_plain_object(payload):
         return b'"data":%b}\n' % payload
     try:
         return b'"text":%b}\n' % msgspec.json.encode(payload.decode())
     except UnicodeDecodeError:
         return b'"b64":"%b"}\n' % base64.b64encode(payload)
+
+
+def cut_frame(beginning: bytes, size: int, sha256: str) -> bytes:
+    """As `frame`, for a payload of which only the beginning is kept."""
+    return b'"size":%d,"sha256":"%b","b64":"%b"}\n' % (size, sha256.encode(), base64.b64encode(beginning))
 
 
 @lru_cache(maxsize=4096)
@@ -248,14 +263,6 @@ def line_hash(line: bytes) -> int:
 def orphan_run(log_id: str, partition: int) -> str:
     """The UUIDv8 that stands for `run` where another producer wrote without an envelope: made of (log id, partition)."""
     return f"{log_id[:14]}8{log_id[15:28]}{partition & 0xFFFFFFFF:08x}"
-
-
-def decode_b64(text: str) -> bytes | None:
-    """The bytes of a `b64` payload; None when it isn't base64."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return None
 
 
 def new_run(now_ms: int, last_run: str, randomness: bytes) -> str:

@@ -110,8 +110,6 @@ class Tally:
         self.recovered: dict[str, int] = {}
         self.repeats = 0
         self.repeated: dict[tuple[str, int], set[int]] = {}
-        self.orphans = 0
-        self._tags: dict[RecordRow, bytes] = {}
         self._trade_tags: dict[tuple[Series, str], bytes] = {}
 
     @property
@@ -136,6 +134,10 @@ class Tally:
             self._add_trade(run, envelope, reading)
         else:
             self._add_other(run, envelope, reading, line)
+
+    def note_repeat(self, envelope: Envelope, line: bytes) -> None:
+        """One of the records that share (run, seq): their contents tell a redelivery from a false identity."""
+        self.repeated[(envelope.run, envelope.seq)].add(line_hash(line))
 
     def _add_trade(self, run: RunTally, envelope: Envelope, trade: Trade) -> None:
         key = (trade.venue, trade.symbol, trade.channel)

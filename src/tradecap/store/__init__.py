@@ -4,9 +4,9 @@ Rules: rows are never touched by Python on the way in; the position of a feed li
 question has one statement in queries/, named as the method that asks it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from tradecap.errors import TradecapError
 
@@ -47,12 +47,12 @@ class Store(Protocol):
     def sweep_candles(self) -> int:
         """Make anew the minutes whose trades have changed; their number."""
 
-    def ask(self, query: str, **parameters: object) -> list[Row]:
-        """The rows of queries/<query>.sql."""
+    def ask(self, query_name: str, **parameters: object) -> list[Row]:
+        """The rows of queries/<query_name>.sql."""
 
     def close(self) -> None: ...
 
-    def __enter__(self) -> "Store": ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
@@ -70,3 +70,19 @@ def open_store(url: str, *, create: bool = False) -> Store:
         raise TradecapError(f"{url}: stores in PostgreSQL are not supported yet.", "use --store chdb:./tradecap-data/db")
     raise TradecapError(f"{url!r} is no store URL.", "write chdb:PATH or clickhouse://user@host:8123/database")
 
+
+def create_store(url: str, *, anew: bool = False) -> Schema:
+    """Create or upgrade the schema behind a URL; anew: drop everything first."""
+    with open_store(url, create=True) as store:
+        if anew:
+            store.drop()
+        return store.create()
+
+
+def schema_text(url: str) -> Iterator[str]:
+    """The SQL that `create_store` would run for a URL."""
+    from tradecap.store.clickhouse import schema
+
+    if url.partition(":")[0] not in ("chdb", "clickhouse", "clickhouses"):
+        raise TradecapError(f"{url!r} is no store URL whose schema is known.", "write chdb:PATH or clickhouse://user@host:8123/database")
+    yield from (f"{statement};\n" for statement in schema())

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -59,7 +59,9 @@ def _translated(url: str) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise TradecapError(f"Store {url} can't be reached: {_first_line(error)}", "is the server up, and the URL right?", Exit.UNREACHABLE) from error
+        raise TradecapError(
+            f"Store {url} can't be reached: {_first_line(error)}", "is the server up, and the URL right?", Exit.UNREACHABLE
+        ) from error
     except ClickHouseError as error:
         full = "NOT_ENOUGH_SPACE" in str(error) or "No space left" in str(error)
         hint = "free some disk and run the command again: it goes on where it stopped." if full else "run again with -vv for the whole story."
@@ -108,7 +110,7 @@ class ClickHouseStore:
         """The store on a server, over HTTP."""
         parts = urlsplit(url)
         database = parts.path.strip("/") or DATABASE
-        where = {
+        where: dict[str, Any] = {
             "host": parts.hostname or "localhost",
             "port": parts.port or (8443 if parts.scheme == "clickhouses" else 8123),
             "username": unquote(parts.username or "default"),
@@ -123,7 +125,7 @@ class ClickHouseStore:
             client.database = database
         return cls(client, shown, None, create=create)
 
-    def __enter__(self) -> "ClickHouseStore":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -206,7 +208,7 @@ class ClickHouseStore:
 
     def _pour_over_http(self, log_id: str, lines: bytes) -> None:
         statement = query("pour").replace("{log:UUID}", f"'{uuid.UUID(log_id)}'").replace("{no_offset:UInt64}", str(NO_OFFSET))
-        self._client.raw_insert(None, insert_block=statement.strip().encode() + b"\n" + lines, settings=POUR, fmt="LineAsString")
+        self._client.raw_insert("", insert_block=statement.strip().encode() + b"\n" + lines, settings=POUR, fmt="LineAsString")
 
     def position(self, log_id: str) -> str:
         """Where the log's feed stands; '' at its beginning."""
@@ -215,24 +217,29 @@ class ClickHouseStore:
 
     def commit(self, log_id: str, position: str) -> None:
         """Everything before position is in this store."""
-        self._run("commit", log=log_id, position=position)
+        self.run(query("commit"), log=log_id, position=position)
 
     def sweep_candles(self) -> int:
         """Make anew the minutes whose trades differ from what their candle was made of, some days at a time; their number."""
         minutes = 0
         for first, last, stale in _portions(self.ask("stale_days")):
-            self._run("sweep_candles", first=first, last=last)
+            self.run(query("sweep_candles"), first=first, last=last)
             minutes += stale
         return minutes
 
     def ask(self, query_name: str, **parameters: object) -> list[Row]:
         """The rows of queries/<query_name>.sql."""
-        with _translated(self.url):
-            return list(self._client.query(query(query_name), parameters=parameters).named_results())
+        return self.rows(query(query_name), **parameters)
 
-    def _run(self, query_name: str, **parameters: object) -> None:
+    def rows(self, statement: str, **parameters: object) -> list[Row]:
+        """The rows of a statement, with its {name:Type} parameters bound."""
         with _translated(self.url):
-            self._client.command(query(query_name), parameters=parameters)
+            return list(self._client.query(statement, parameters=parameters).named_results())
+
+    def run(self, statement: str, **parameters: object) -> None:
+        """Execute a statement that gives no rows."""
+        with _translated(self.url):
+            self._client.command(statement, parameters=parameters)
 
 
 def _portions(days: list[Row]) -> Iterator[tuple[object, object, int]]:
@@ -267,7 +274,9 @@ class _Folder:
             holder = os.read(self._lock, 32).decode().strip() or "unknown"
             os.close(self._lock)
             raise TradecapError(
-                f"Store {path} is in use by process {holder}.", "an embedded store belongs to one process at a time: wait, or end that process.", Exit.UNREACHABLE
+                f"Store {path} is in use by process {holder}.",
+                "an embedded store belongs to one process at a time: wait, or end that process.",
+                Exit.UNREACHABLE,
             ) from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)

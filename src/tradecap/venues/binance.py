@@ -1,7 +1,8 @@
 """Binance's messages, read strictly: spot, USD-M futures and Binance.US.
 
 Rules: pure; `decode` never raises, on any bytes; what is no valid trade comes back as Ignored or Rejected. A typed decode accepts the shapes
-the venue really sends; everything else goes through `_strict`, which finds the reason. The SQL in store/schema/0003_binance.sql reads the same way; tests/cases.py holds the two against each other.
+the venue really sends; everything else goes through `_strict`, which finds the reason. The SQL in store/schema/0003_binance.sql reads the same
+way; tests/cases.py holds the two against each other.
 
 Sources: payloads, times and ids as in the venue's "WebSocket Streams" and "Public Rest API" documents (binance-spot-api-docs) and the USD-M
 "Websocket Market Streams"; zero prices of trades with X = NA are reported by users. Times of 10^14 and more are microseconds (the venue sends
@@ -9,6 +10,7 @@ milliseconds unless asked otherwise; 10^14 ms is the year 5138).
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
@@ -141,6 +143,16 @@ def decode(payload: bytes, venue: str = "", symbol: str = "", channel: str = "")
     """
     fast = _fast(payload, venue) if len(payload) <= MAX_PAYLOAD else None
     return fast if fast is not None else _strict(payload, venue, symbol, channel)
+
+
+_SYMBOL_TEXT: Final = re.compile(rb'"s":"([A-Z0-9_]{1,32})"')
+_CHANNEL_TEXT: Final = re.compile(rb'"e":"(trade|aggTrade)"')
+
+
+def described(payload: bytes) -> tuple[str, str]:
+    """(symbol, channel) of a message that can't be read, as far as its text tells; '' for what it doesn't. Only to file it under."""
+    symbol, channel = _SYMBOL_TEXT.search(payload, 0, 1024), _CHANNEL_TEXT.search(payload, 0, 1024)
+    return symbol[1].decode() if symbol else "", channel[1].decode() if channel else ""
 
 
 def _fast(payload: bytes, venue: str) -> Reading | None:
@@ -345,7 +357,8 @@ def _in_book(execution: object, venue: str, channel: str) -> bool | Rejected:
 
 def _in_range(values: dict[str, object], venue: str, channel: str, in_book: bool) -> Trade | Rejected:
     price, qty = values["p"], values["q"]
-    assert isinstance(price, int) and isinstance(qty, int)
+    assert isinstance(price, int)
+    assert isinstance(qty, int)
     least = 1 if in_book else 0
     if not least <= price < MAX_PRICE:
         return Rejected("out_of_range", "p")

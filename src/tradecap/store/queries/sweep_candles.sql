@@ -20,25 +20,6 @@ WITH
         )
         GROUP BY venue, channel, symbol, minute
         HAVING difference != 0
-    ),
-    made AS
-    (
-        SELECT
-            venue, channel, symbol, toStartOfMinute(toDateTime(trade_time, 'UTC')) AS minute,
-            argMinIf(price, trade_id, order_book) AS open, maxIf(price, order_book) AS high, minIf(price, order_book) AS low,
-            argMaxIf(price, trade_id, order_book) AS close,
-            sumIf(qty, order_book) AS volume, sumIf(toDecimal256(price, 8) * qty, order_book) AS quote_volume,
-            sumIf(t.last_id - t.first_id + 1, order_book) AS trades,
-            sumIf(qty, order_book AND NOT is_buyer_maker) AS taker_buy_volume,
-            sumIf(toDecimal256(price, 8) * qty, order_book AND NOT is_buyer_maker) AS taker_buy_quote_volume,
-            arraySort(groupArrayIf((trade_id, price), order_book)).2 AS prices,
-            -- the difference exactly, in decimals; only its ratio is a float
-            arraySum((b, a) -> pow(log1p(toFloat64(b - a) / toFloat64(a)), 2), arrayPopFront(prices), arrayPopBack(prices)) AS variance,
-            minIf(trade_id, order_book) AS open_id, maxIf(trade_id, order_book) AS close_id,
-            min(trade_id) AS first_id, max(trade_id) AS last_id, count() AS ids, sum(xxh3(ver, trade_id)) AS fingerprint
-        FROM trades AS t FINAL
-        WHERE trade_time >= since AND trade_time < until AND (venue, channel, symbol, minute) IN (SELECT venue, channel, symbol, minute FROM stale)
-        GROUP BY venue, channel, symbol, minute
     )
 SELECT
     s.venue AS venue, s.channel AS channel, s.symbol AS symbol, s.minute AS minute, m.open AS open, m.high AS high, m.low AS low, m.close AS close,
@@ -47,4 +28,4 @@ SELECT
     m.first_id AS first_id, m.last_id AS last_id, m.ids AS ids, m.fingerprint AS fingerprint,
     (SELECT max(sweep) + 1 FROM candles_1m) AS sweep
 FROM stale AS s
-LEFT JOIN made AS m ON m.venue = s.venue AND m.channel = s.channel AND m.symbol = s.symbol AND m.minute = s.minute
+LEFT JOIN v_minutes(first = {first:Date}, last = {last:Date}) AS m ON m.venue = s.venue AND m.channel = s.channel AND m.symbol = s.symbol AND m.minute = s.minute

@@ -7,7 +7,7 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS mv_scan TO scanned AS
 WITH
     '"E":[0-9]{13,16},' AS event_time,
     '"T":[0-9]{13,16},' AS trade_time,
-    '"s":"[A-Z0-9_]{1,32}",' AS symbol,
+    '"s":"[A-Z0-9_]{1,18}",' AS symbol,  -- 18: a text of 19 digits may be an integer (mv_strict)
     '"p":"[0-9]{1,7}(?:[.][0-9]{1,8})?","q":"[0-9]{1,10}(?:[.][0-9]{1,8})?",' AS amounts,
     '"m":(?:true|false)' AS maker,
     concat('\\{"e":"(?:',
@@ -155,94 +155,8 @@ SELECT
 FROM scanned
 WHERE shape = 'strict';
 
+-- One subquery a step: an alias that is used many times is analysed many times (one SELECT of the same took 3 s to create, this 0.1 s).
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_strict TO parsed AS
-WITH
-    k -> toString(if(is_wrapped, JSONType(body, 'data', k), JSONType(body, k))) AS json_type,
-    k -> if(is_wrapped, JSONExtractString(body, 'data', k), JSONExtractString(body, k)) AS string_of,
-    k -> if(is_wrapped, JSONExtractInt(body, 'data', k), JSONExtractInt(body, k)) AS integer_of,
-    k -> if(is_wrapped, JSONExtractBool(body, 'data', k), JSONExtractBool(body, k)) AS bool_of,
-    -- JSONType calls an integer beyond 64 bits a String, so a text that could be one is no symbol (as in binance.py); for the reason look at the body.
-    k -> match(string_of(k), '^-?[0-9]{19,}$') AS is_long_integer,
-    k -> multiIf(NOT has(keys, k), 'missing', json_type(k) = 'String' AND is_long_integer(k) AND match(body, concat('"', k, '"[ \\t]*:[ \\t]*-?[0-9]')),
-        'BigInteger', json_type(k)) AS type_of,
-
-    if(type_of('e') = 'String', string_of('e'), '') AS name,
-    multiIf(
-        found != '', '',
-        type_of('e') != 'missing', '',
-        hasAll(keys, ['u', 's', 'b', 'B', 'a', 'A']), 'bookTicker',
-        hasAll(keys, ['lastUpdateId', 'bids', 'asks']), 'snapshot',
-        has(keys, 'result') OR has(keys, 'error'), 'reply',
-        envelope.symbol != '' AND envelope.channel = 'trade' AND has(keys, 'price') AND NOT has(keys, 's'), 'row',
-        envelope.symbol != '' AND envelope.channel = 'aggTrade' AND has(keys, 'f') AND NOT has(keys, 's'), 'row',
-        '') AS shape,
-    found = '' AND shape = 'row' AS is_row,
-    is_row OR (found = '' AND name IN ('trade', 'aggTrade')) AS is_trade,
-    if(is_row, envelope.channel, name) AS channel_,
-    channel_ = 'aggTrade' AS is_aggregate,
-    multiIf(
-        found != '', '',
-        shape IN ('bookTicker', 'snapshot', 'reply'), shape,
-        name IN ('depthUpdate', 'kline', 'continuous_kline', '24hrTicker', '24hrMiniTicker', '1hTicker', '4hTicker', '1dTicker', 'avgPrice',
-            'bookTicker', 'blockTrade', 'referencePrice', 'markPriceUpdate', 'indexPriceUpdate', 'forceOrder', 'compositeIndex',
-            'assetIndexUpdate', 'contractInfo', 'serverShutdown'), name,
-        '') AS ignored,
-
-    multiIf(envelope.venue != '', envelope.venue, has(keys, 'M') OR (is_row AND has(keys, 'isBestMatch')), 'binance', 'binance-usdm') AS venue_,
-    venue_ = 'binance-usdm' AND channel_ = 'trade' AND has(keys, 'X') AS says_execution,
-
-    -- the members of a trade and what they are called here, in the order of the checks
-    multiIf(is_aggregate AND is_row, ['a', 'p', 'q', 'T', 'm', 'f', 'l'],
-        is_aggregate, ['s', 'a', 'p', 'q', 'T', 'm', 'E', 'f', 'l'],
-        is_row, ['t', 'p', 'q', 'T', 'm'],
-        ['s', 't', 'p', 'q', 'T', 'm', 'E']) AS members,
-    if(is_row AND NOT is_aggregate, ['id', 'price', 'qty', 'time', 'isBuyerMaker'], members) AS names,
-    names[indexOf(members, 'p')] AS p_name,
-    names[indexOf(members, 'q')] AS q_name,
-    names[indexOf(members, 'T')] AS time_name,
-    names[indexOf(members, 'm')] AS maker_name,
-    if(is_aggregate, 'a', names[indexOf(members, 't')]) AS id_name,
-
-    replaceRegexpOne(string_of(p_name), '^0+([0-9])', '\\1') AS p_text,
-    replaceRegexpOne(string_of(q_name), '^0+([0-9])', '\\1') AS q_text,
-    position(concat(p_text, '.'), '.') - 1 AS p_digits,
-    position(concat(q_text, '.'), '.') - 1 AS q_digits,
-    if(p_digits <= 10, toDecimal64OrZero(p_text, 8), toDecimal64(0, 8)) AS price_,
-    if(q_digits <= 15, toDecimal128OrZero(q_text, 8), toDecimal128(0, 8)) AS qty_,
-    toUInt64(integer_of(id_name)) AS id_,
-    toUInt64(integer_of('f')) AS f_,
-    toUInt64(integer_of('l')) AS l_,
-    -- saturated, so that no multiplication overflows
-    n -> if(n >= 100000000000000, n, if(n < 0, 0, n) * 1000) AS microseconds,
-    microseconds(integer_of(time_name)) AS trade_us,
-    if(is_row, 0, microseconds(integer_of('E'))) AS event_us,
-    NOT says_execution OR string_of('X') = 'MARKET' AS in_book,
-
-    arrayMap((m, k) -> (multiIf(
-            type_of(k) = 'missing', 'missing_field',
-            type_of(k) = 'Null', 'null_field',
-            m = 's', multiIf(type_of(k) != 'String', 'wrong_type', length(string_of(k)) BETWEEN 1 AND 64 AND NOT is_long_integer(k), '', 'out_of_range'),
-            m IN ('t', 'a', 'f', 'l'), multiIf(type_of(k) NOT IN ('Int64', 'UInt64', 'BigInteger'), 'wrong_type', type_of(k) != 'Int64' OR integer_of(k) < 0, 'out_of_range', ''),
-            m IN ('p', 'q'), multiIf(type_of(k) != 'String', 'wrong_type', match(string_of(k), '^[0-9]+([.][0-9]{1,8})?$'), '', 'bad_number'),
-            m IN ('T', 'E'), multiIf(type_of(k) NOT IN ('Int64', 'UInt64', 'BigInteger'), 'wrong_type',
-                type_of(k) != 'Int64' OR microseconds(integer_of(k)) < 1262304000000000 OR microseconds(integer_of(k)) >= 4133980800000000, 'bad_time', ''),
-            type_of(k) != 'Bool', 'wrong_type',
-            ''), m), members, names) AS member_verdicts,
-    [
-        (multiIf(NOT says_execution, '', type_of('X') = 'Null', 'null_field', type_of('X') != 'String' OR is_long_integer('X'), 'wrong_type', ''), 'X'),
-        (if(p_digits > 10 OR (price_ = 0 AND in_book), 'out_of_range', ''), 'p'),
-        (if(q_digits > 15 OR (qty_ = 0 AND in_book) OR toDecimal256(price_, 8) * qty_ >= 100000000000000000, 'out_of_range', ''), 'q'),
-        (if(is_aggregate AND l_ < f_, 'out_of_range', ''), 'l')
-    ] AS range_verdicts,
-    multiIf(
-        found NOT IN ('', 'event'), (toString(found), found_at),
-        found = 'event' OR ignored != '', ('', ''),
-        is_trade, arrayFirst(v -> v.1 != '', arrayConcat(member_verdicts, range_verdicts, [('', '')])),
-        type_of('e') = 'missing', ('unknown_message', ''),
-        type_of('e') = 'Null', ('null_field', 'e'),
-        type_of('e') != 'String', ('wrong_type', 'e'),
-        ('unknown_message', 'e')) AS verdict,
-    is_trade AND verdict.1 = '' AS is_valid
 SELECT
     log,
     run,
@@ -252,20 +166,136 @@ SELECT
     verdict.2 AS field,
     if(found = 'event', envelope.event, ignored) AS kind,
     if(startsWith(envelope.via, 'inject:'), substring(envelope.via, 8), '') AS fault,
-    if(is_valid, venue_, envelope.venue) AS venue,
-    if(is_valid AND NOT is_row, string_of('s'), envelope.symbol) AS symbol,
-    if(is_valid, channel_, envelope.channel) AS channel,
-    if(is_valid, id_, 0) AS trade_id,
-    if(is_valid AND is_aggregate, f_, trade_id) AS first_id,
-    if(is_valid AND is_aggregate, l_, trade_id) AS last_id,
+    if(is_valid, said_venue, envelope.venue) AS venue,
+    if(is_valid AND NOT is_row, texts[1], envelope.symbol) AS symbol,
+    if(is_valid, said_channel, envelope.channel) AS channel,
+    if(is_valid, id, 0) AS trade_id,
+    if(is_valid AND is_aggregate, f, trade_id) AS first_id,
+    if(is_valid AND is_aggregate, l, trade_id) AS last_id,
     fromUnixTimestamp64Micro(if(is_valid, trade_us, 0), 'UTC') AS trade_time,
     fromUnixTimestamp64Micro(if(is_valid, event_us, 0), 'UTC') AS event_time,
     envelope.recv AS recv_ns,
-    price_ AS price,
-    qty_ AS qty,
-    bool_of(maker_name) AS is_buyer_maker,
+    said_price AS price,
+    said_qty AS qty,
+    is_true[indexOf(members, 'm')] AS is_buyer_maker,
     in_book AS order_book,
     if(is_valid, CRC32(concat(toString(reinterpretAsInt64(price)), '|', toString(reinterpretAsInt128(qty)), '|', toString(intDiv(trade_us, 1000)), '|',
         if(is_buyer_maker, '1', '0'), '|', toString(first_id), '|', toString(last_id))), CRC32(raw)) AS content,
     raw
-FROM opened;
+FROM
+(
+    SELECT
+        *,
+        multiIf(
+            found NOT IN ('', 'event'), (toString(found), found_at),
+            found = 'event' OR ignored != '', ('', ''),
+            is_trade, arrayFirst(v -> v.1 != '', arrayConcat(verdicts, [
+                (multiIf(NOT says_execution, '', execution_type = 'Null', 'null_field', execution_type != 'String', 'wrong_type', ''), 'X'),
+                (if(p_digits > 10 OR (said_price = 0 AND in_book), 'out_of_range', ''), 'p'),
+                (if(q_digits > 15 OR (said_qty = 0 AND in_book) OR toDecimal256(said_price, 8) * said_qty >= 100000000000000000, 'out_of_range', ''), 'q'),
+                (if(is_aggregate AND l < f, 'out_of_range', ''), 'l'),
+                ('', '')])),
+            name_type = 'missing', ('unknown_message', ''),
+            name_type = 'Null', ('null_field', 'e'),
+            name_type != 'String', ('wrong_type', 'e'),
+            ('unknown_message', 'e')) AS verdict,
+        is_trade AND verdict.1 = '' AS is_valid
+    FROM
+    (
+        SELECT
+            *,
+            position(concat(p_text, '.'), '.') - 1 AS p_digits,
+            position(concat(q_text, '.'), '.') - 1 AS q_digits,
+            if(p_digits <= 10, toDecimal64OrZero(p_text, 8), toDecimal64(0, 8)) AS said_price,
+            if(q_digits <= 15, toDecimal128OrZero(q_text, 8), toDecimal128(0, 8)) AS said_qty,
+            arrayMap((m, t, text, n, us) -> (multiIf(
+                t = 'missing', 'missing_field',
+                t = 'Null', 'null_field',
+                m = 's', multiIf(t != 'String', 'wrong_type', length(text) BETWEEN 1 AND 64 AND NOT match(text, '^-?[0-9]{19,}$'), '', 'out_of_range'),
+                m IN ('t', 'a', 'f', 'l'), multiIf(t NOT IN ('Int64', 'UInt64', 'BigInteger'), 'wrong_type', t != 'Int64' OR n < 0, 'out_of_range', ''),
+                m IN ('p', 'q'), multiIf(t != 'String', 'wrong_type', match(text, '^[0-9]+([.][0-9]{1,8})?$'), '', 'bad_number'),
+                m IN ('T', 'E'), multiIf(t NOT IN ('Int64', 'UInt64', 'BigInteger'), 'wrong_type',
+                    t != 'Int64' OR us < 1262304000000000 OR us >= 4133980800000000, 'bad_time', ''),
+                t != 'Bool', 'wrong_type',
+                ''), m), members, types, texts, integers, microseconds) AS verdicts
+        FROM
+        (
+            SELECT
+                *,
+                replaceRegexpOne(texts[indexOf(members, 'p')], '^0+([0-9])', '\\1') AS p_text,
+                replaceRegexpOne(texts[indexOf(members, 'q')], '^0+([0-9])', '\\1') AS q_text,
+                toUInt64(integers[indexOf(members, if(is_aggregate, 'a', 't'))]) AS id,
+                toUInt64(integers[indexOf(members, 'f')]) AS f,
+                toUInt64(integers[indexOf(members, 'l')]) AS l,
+                -- negative ones become 0, so that no multiplication overflows
+                arrayMap(n -> if(n >= 100000000000000, n, if(n < 0, 0, n) * 1000), integers) AS microseconds,
+                microseconds[indexOf(members, 'T')] AS trade_us,
+                if(is_row, 0, microseconds[indexOf(members, 'E')]) AS event_us
+            FROM
+            (
+                SELECT
+                    *,
+                    if(is_wrapped, arrayMap(k -> JSONExtractString(body, 'data', k), names), arrayMap(k -> JSONExtractString(body, k), names)) AS texts,
+                    if(is_wrapped, arrayMap(k -> JSONExtractInt(body, 'data', k), names), arrayMap(k -> JSONExtractInt(body, k), names)) AS integers,
+                    if(is_wrapped, arrayMap(k -> JSONExtractBool(body, 'data', k), names), arrayMap(k -> JSONExtractBool(body, k), names)) AS is_true,
+                    if(is_wrapped, arrayMap(k -> toString(JSONType(body, 'data', k)), names), arrayMap(k -> toString(JSONType(body, k)), names)) AS json_types,
+                    -- JSONType calls an integer beyond 64 bits a String, so a text that could be one is no symbol (as in binance.py); only the
+                    -- reason is taken from a look at the body.
+                    arrayMap((k, t, text) -> multiIf(NOT has(keys, k), 'missing', t = 'String' AND match(text, '^-?[0-9]{19,}$')
+                        AND match(body, concat('"', k, '"[ \\t]*:[ \\t]*-?[0-9]')), 'BigInteger', t), names, json_types, texts) AS types,
+                    if(is_wrapped, JSONExtractString(body, 'data', 'X'), JSONExtractString(body, 'X')) AS execution,
+                    multiIf(NOT says_execution, 'missing', match(execution, '^-?[0-9]{19,}$'), 'BigInteger',
+                        toString(if(is_wrapped, JSONType(body, 'data', 'X'), JSONType(body, 'X')))) AS execution_type,
+                    NOT says_execution OR execution = 'MARKET' AS in_book
+                FROM
+                (
+                    SELECT
+                        *,
+                        multiIf(envelope.venue != '', envelope.venue, has(keys, 'M') OR (is_row AND has(keys, 'isBestMatch')), 'binance', 'binance-usdm') AS said_venue,
+                        said_venue = 'binance-usdm' AND said_channel = 'trade' AND has(keys, 'X') AS says_execution,
+                        -- the members of a trade in the order of the checks, and what they are called here
+                        multiIf(NOT is_trade, [],
+                            is_aggregate AND is_row, ['a', 'p', 'q', 'T', 'm', 'f', 'l'],
+                            is_aggregate, ['s', 'a', 'p', 'q', 'T', 'm', 'E', 'f', 'l'],
+                            is_row, ['t', 'p', 'q', 'T', 'm'],
+                            ['s', 't', 'p', 'q', 'T', 'm', 'E']) AS members,
+                        if(is_row AND NOT is_aggregate, ['id', 'price', 'qty', 'time', 'isBuyerMaker'], members) AS names
+                    FROM
+                    (
+                        SELECT
+                            *,
+                            is_row OR (found = '' AND name IN ('trade', 'aggTrade')) AS is_trade,
+                            if(is_row, envelope.channel, name) AS said_channel,
+                            said_channel = 'aggTrade' AS is_aggregate,
+                            multiIf(
+                                found != '', '',
+                                shape IN ('bookTicker', 'snapshot', 'reply'), shape,
+                                name IN ('depthUpdate', 'kline', 'continuous_kline', '24hrTicker', '24hrMiniTicker', '1hTicker', '4hTicker', '1dTicker',
+                                    'avgPrice', 'bookTicker', 'blockTrade', 'referencePrice', 'markPriceUpdate', 'indexPriceUpdate', 'forceOrder',
+                                    'compositeIndex', 'assetIndexUpdate', 'contractInfo', 'serverShutdown'), name,
+                                '') AS ignored
+                        FROM
+                        (
+                            SELECT
+                                *,
+                                if(has(keys, 'e'), toString(if(is_wrapped, JSONType(body, 'data', 'e'), JSONType(body, 'e'))), 'missing') AS name_json_type,
+                                if(is_wrapped, JSONExtractString(body, 'data', 'e'), JSONExtractString(body, 'e')) AS name_text,
+                                if(name_json_type = 'String' AND match(name_text, '^-?[0-9]{19,}$'), 'BigInteger', name_json_type) AS name_type,
+                                if(name_type = 'String', name_text, '') AS name,
+                                multiIf(
+                                    found != '' OR name_type != 'missing', '',
+                                    hasAll(keys, ['u', 's', 'b', 'B', 'a', 'A']), 'bookTicker',
+                                    hasAll(keys, ['lastUpdateId', 'bids', 'asks']), 'snapshot',
+                                    has(keys, 'result') OR has(keys, 'error'), 'reply',
+                                    envelope.symbol != '' AND envelope.channel = 'trade' AND has(keys, 'price') AND NOT has(keys, 's'), 'row',
+                                    envelope.symbol != '' AND envelope.channel = 'aggTrade' AND has(keys, 'f') AND NOT has(keys, 's'), 'row',
+                                    '') AS shape,
+                                shape = 'row' AS is_row
+                            FROM opened
+                        )
+                    )
+                )
+            )
+        )
+    )
+);

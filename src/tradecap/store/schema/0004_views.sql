@@ -103,6 +103,26 @@ FROM
 LEFT JOIN (SELECT run, arraySort(groupUniqArray(log)) AS logs FROM fed FINAL GROUP BY run) AS f USING (run)
 ORDER BY toUInt128(run);
 
+CREATE VIEW IF NOT EXISTS v_minutes
+COMMENT 'What the candles of some days should be, from the trades that win now: SELECT * FROM v_minutes(first = ''2024-08-08'', last = ''2024-08-09'')'
+AS
+SELECT
+    venue, channel, symbol, toStartOfMinute(toDateTime(trade_time, 'UTC')) AS minute,
+    argMinIf(price, trade_id, order_book) AS open, maxIf(price, order_book) AS high, minIf(price, order_book) AS low,
+    argMaxIf(price, trade_id, order_book) AS close,
+    sumIf(qty, order_book) AS volume, sumIf(toDecimal256(price, 8) * qty, order_book) AS quote_volume,
+    sumIf(t.last_id - t.first_id + 1, order_book) AS trades,
+    sumIf(qty, order_book AND NOT is_buyer_maker) AS taker_buy_volume,
+    sumIf(toDecimal256(price, 8) * qty, order_book AND NOT is_buyer_maker) AS taker_buy_quote_volume,
+    arraySort(groupArrayIf((trade_id, price), order_book)).2 AS prices,
+    -- The difference exactly, in decimals; only its ratio is a float. Taken upwards: a fall by more than 10^16 would be log1p(-1).
+    arraySum((b, a) -> pow(log1p(toFloat64(abs(b - a)) / toFloat64(least(a, b))), 2), arrayPopFront(prices), arrayPopBack(prices)) AS variance,
+    minIf(trade_id, order_book) AS open_id, maxIf(trade_id, order_book) AS close_id,
+    min(trade_id) AS first_id, max(trade_id) AS last_id, count() AS ids, sum(xxh3(ver, trade_id)) AS fingerprint
+FROM trades AS t FINAL
+WHERE trade_time >= toDateTime({first:Date}, 'UTC') AND trade_time < toDateTime({last:Date} + 1, 'UTC')
+GROUP BY venue, channel, symbol, minute;
+
 CREATE VIEW IF NOT EXISTS v_candles
 COMMENT 'Candles of any interval: SELECT * FROM v_candles(seconds = 300). Filter by venue, channel and symbol inside, by time outside'
 AS
@@ -114,7 +134,7 @@ WITH minutes AS
         anyLast(if(trades > 0, minute, NULL)) OVER before AS previous_minute,
         anyLast(if(trades > 0, close, NULL)) OVER before AS previous_close,
         if(trades > 0 AND ifNull(previous_minute >= bar, false),
-            pow(log1p(toFloat64(open - assumeNotNull(previous_close)) / toFloat64(assumeNotNull(previous_close))), 2), 0) AS edge
+            pow(log1p(toFloat64(abs(open - assumeNotNull(previous_close))) / toFloat64(least(open, assumeNotNull(previous_close)))), 2), 0) AS edge
     FROM candles_1m FINAL
     WHERE ids > 0
     WINDOW before AS (PARTITION BY venue, channel, symbol ORDER BY minute ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)

@@ -1,0 +1,69 @@
+# What a developer runs. Each target sets up what it needs: a Python >= 3.11, .venv, the packages of requirements.lock.
+#   make PYTHON=/path/to/python3.12 test     choose the Python
+#   make test ARGS='-k verify -x'            hand something to pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench fixtures docs lock clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?=
+CANDIDATES := python3.13 python3.12 python3.11 python3 python
+ARGS ?=
+# Two at once where there are two cores: more would wait for the embedded store's memory.
+JOBS := $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 0)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(READY) ## the whole river on your machine: capture, spoil, load, prove
+	@$(BIN)/tradecap demo
+
+test: $(READY) ## all tests that need nothing outside (ARGS='-k ...' goes to pytest)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+lint: $(READY) ## ruff, mypy --strict and the rules of who imports whom
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict && $(BIN)/lint-imports
+
+bench: $(READY) ## measure, both sides in one run
+	@$(BIN)/python bench/run.py $(ARGS)
+
+fixtures: $(READY) ## make fixtures/ and the sample again from their seeds (the same bytes)
+	@$(BIN)/python fixtures/make.py
+
+docs: $(READY) ## write docs/cli.md from the commands
+	@$(BIN)/python docs/make_cli.py
+
+lock: $(READY) ## renew requirements.lock from pyproject.toml
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes --no-header \
+	  pyproject.toml --output-file requirements.lock
+	@echo "requirements.lock is renewed; 'make test' installs it."
+
+clean: ## remove .venv, caches and build results; never your data
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A name on the PATH proves nothing (pyenv has names for versions that aren't there; Debian a Python without venv): each candidate is tried.
+# The stamp comes last, so that a run that was cut short is begun again.
+$(READY): requirements.lock pyproject.toml
+	@python=''; seen=''; bare=''; \
+	for candidate in $(if $(PYTHON),'$(PYTHON)',$(CANDIDATES)); do \
+	  version=$$("$$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+	  seen="$$seen $$candidate=$$version"; \
+	  "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || continue; \
+	  "$$candidate" -c 'import ensurepip, venv' 2>/dev/null || { bare="$$candidate"; continue; }; \
+	  python="$$candidate"; break; \
+	done; \
+	if [ -z "$$python" ] && [ -n "$$bare" ]; then \
+	  echo "$$bare has no venv module: install it (Debian, Ubuntu: apt-get install python3-venv), or name another: make PYTHON=..."; exit 1; \
+	elif [ -z "$$python" ]; then \
+	  echo "tradecap needs Python 3.11 or newer; found:$${seen:- none}. Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; \
+	fi >&2; \
+	echo "setting up $(VENV) with $$python (once; the embedded database is a big download)" >&2; \
+	"$$python" -m venv --clear $(VENV) || { echo "$$python could not make $(VENV) (above is why)." >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock \
+	  && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e . \
+	  || { echo "pip could not install the packages (above is why). It needs a package index: check the network, or set PIP_INDEX_URL." >&2; exit 1; }
+	@touch $(READY)

@@ -1,0 +1,107 @@
+"""Writes docs/cli.md from the commands themselves, so that the page can't say anything else than --help does.
+
+`make docs` runs it; tests/cli/test_docs.py fails when the page is behind. It reads click's objects, not click's printed help, whose form changes
+from release to release.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from tradecap.cli import COMMANDS, LATER, cli, load_command
+from tradecap.cli.options import Door, SharedOption
+
+PAGE = Path(__file__).parent / "cli.md"
+
+HEAD = """\
+# The commands
+
+<!-- Written by docs/make_cli.py from the commands: change those and run `make docs`. -->
+
+Names, options, exit codes and JSON keys are stable: scripts may rely on them. `tradecap COMMAND --help` says the same as this page.
+"""
+
+RULES = """\
+## Rules of all commands
+
+**Log and store in force.** An option wins over the environment, that over the profile, that over the top level of `tradecap.toml`, that over the
+default. The first line on stderr names both; `tradecap config` says where each comes from. Passwords are never shown.
+
+**Output.** The result goes to stdout, everything else to stderr. With `--json` stdout holds one JSON object and nothing else; exact numbers are
+strings in it, times are RFC 3339 in UTC with `Z`. Without it the output is for people: plain when it isn't a terminal or `NO_COLOR` is set. A
+reader that stops reading (`| head`) ends the output, not the work, and isn't an error.
+
+**What is typed.** Times are UTC: `2024-08-09`, `2024-08-09T12:30:00Z`, or `-10m` for ten minutes ago; `--to` is exclusive. Durations: `500ms`,
+`30s`, `10m`, `1h30m`. Sizes: `64MB` (10^6), `1GiB` (2^30), or bytes. Symbols in any case.
+
+**Ctrl-C and SIGTERM.** The first lets a command finish what it took in, and end by its result. The second stops at once; what was acknowledged is
+safe. Commands that don't loop stop at the first.
+
+**Errors.** One sentence that says what and where, then a line `hint: ...` that says what to do. A traceback only with `-vv`.
+
+## Exit codes
+
+| code | meaning |
+|---|---|
+| 0 | ok |
+| 1 | a check failed |
+| 2 | wrong usage or unreadable input (an internal error as well: it says so) |
+| 3 | a part can't be reached, or another process holds it |
+| 4 | records stayed undelivered, or the disk is full: they are safe on disk, the message says where |
+| 130 | stopped at once by Ctrl-C or SIGTERM |
+
+## Environment
+
+| variable | stands for |
+|---|---|
+| `TRADECAP_LOG` | `--log` |
+| `TRADECAP_STORE` | `--store` |
+| `TRADECAP_PROFILE` | `--profile` |
+| `TRADECAP_CONFIG` | `--config` |
+| `NO_COLOR` | no colours |
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    doors = {name: load_command(name) for name in COMMANDS if find_spec(f"tradecap.cli.{name.replace('-', '_')}")}
+    contents = "\n".join(f"* [`tradecap {name}`](#tradecap-{name}): {door.summary}" for name, door in doors.items())
+    later = f"Promised, not part of this version: {', '.join(f'`{name}`' for name in LATER)}."
+    parts = [HEAD, f"{contents}\n\n{later}\n", RULES, _shared_options(doors), *(_chapter(name, door) for name, door in doors.items())]
+    return "\n".join(parts)
+
+
+def _shared_options(doors: dict[str, Door]) -> str:
+    """The options that all commands have, told once, from the command that has all of them."""
+    fullest = max(doors.values(), key=lambda door: sum(isinstance(param, SharedOption) for param in door.params))
+    return f"## Options of all commands\n\n{_options(fullest, shared=True)}"
+
+
+def _chapter(name: str, door: Door) -> str:
+    usage = " ".join(door.collect_usage_pieces(click.Context(door, info_name=name)))
+    parts = [f"## tradecap {name}\n", f"{door.summary}\n", f"```\ntradecap {name} {usage}\n```\n"]
+    parts += [door.story.replace("\b\n", "") + "\n"] if door.story else []  # \b is click's mark for text that isn't wrapped
+    options = _options(door, shared=False)
+    parts += [options] if options else []
+    parts += ["```sh\n" + "\n".join(door.examples) + "\n```\n"] if door.examples else []
+    return "\n".join(parts)
+
+
+def _options(door: Door, *, shared: bool) -> str:
+    ctx = click.Context(door, info_name=door.name, parent=click.Context(cli, info_name="tradecap"))
+    params = [param for param in door.params if isinstance(param, click.Option) and isinstance(param, SharedOption) == shared]
+    records = [record for param in params if (record := param.get_help_record(ctx))]
+    if not records:
+        return ""
+    rows = "\n".join(f"| `{_cell(names)}` | {_cell(text)} |" for names, text in records)
+    return f"| option | what it does |\n|---|---|\n{rows}\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"wrote {PAGE.name}")

@@ -1,0 +1,133 @@
+"""tradecap candles: bars of one symbol."""
+
+from collections.abc import Iterator
+from dataclasses import astuple, fields
+from typing import TYPE_CHECKING
+
+import click
+
+from tradecap.cli.options import POSITIVE, SYMBOL, command, parse_duration, shared, time_range, time_text, typed
+from tradecap.cli.output import Output, number, stacked, table
+from tradecap.cli.plot import plot as drawn
+from tradecap.cli.settings import Settings
+from tradecap.errors import Exit
+from tradecap.flows.candles import Bars, Candle, Candles
+from tradecap.flows.candles import candles as flow
+from tradecap.market.records import CHANNELS
+from tradecap.store import open_store
+from tradecap.venues.binance import VENUES
+
+DAY_S = 86_400
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def _interval(text: str) -> int:
+    seconds = parse_duration(text)
+    if seconds < 60 or seconds % 60 or DAY_S % seconds:
+        raise ValueError(f"{text!r} is no interval; it must be a multiple of a minute that divides a day, like 1m, 5m, 1h or 1d.")
+    return int(seconds)
+
+
+@command
+@click.argument("symbol", type=SYMBOL)
+@click.option(
+    "--interval",
+    type=typed("interval", _interval),
+    default="1m",
+    metavar="DURATION",
+    help="Any multiple of a minute that divides a day (default 1m).",
+)
+@click.option("--venue", type=click.Choice(VENUES), help="Where the symbol is traded, if the store has it from several venues.")
+@click.option("--channel", type=click.Choice(CHANNELS), help="Made of trades or of aggregates (default trade, else aggTrade).")
+@time_range
+@click.option("--limit", type=POSITIVE, metavar="N", help="So many: the newest, or with --from the first from there.")
+@click.option("--plot", is_flag=True, help="Draw them in the terminal.")
+@click.option("--csv", is_flag=True, help="As CSV.")
+@shared
+def candles(
+    symbol: str,
+    interval: int,
+    venue: str | None,
+    channel: str | None,
+    from_ns: int | None,
+    to_ns: int | None,
+    limit: int | None,
+    plot: bool,
+    csv: bool,
+    settings: Settings,
+    out: Output,
+) -> Exit:
+    """Show candles.
+
+    A candle is complete when every trade of its interval is there, proven by the ids of its neighbours.
+
+    \b
+    Examples:
+      tradecap candles BTCUSDT
+      tradecap candles btcusdt --interval 5m --plot
+      tradecap candles PEPEUSDT --from 2024-08-09T12:00:00Z --limit 3 --csv
+    """
+    bars = Bars(symbol, interval, venue or "", channel or "", _seconds(from_ns), _seconds(to_ns), limit)
+    with open_store(settings.store.value) as store:
+        found = flow(store, bars)
+    if csv and not out.json:
+        out.lines(_csv(found))
+    else:
+        out.show(_result(found, interval), lambda: stacked(title(found, interval), drawn(found.candles) if plot else _table(found)))
+    return Exit.OK
+
+
+def _seconds(ns: int | None) -> int | None:
+    """The first whole second that isn't before."""
+    return None if ns is None else -(-ns // 10**9)
+
+
+def interval_text(seconds: int) -> str:
+    """1m, 5m, 1h, 1d."""
+    for unit, size in (("d", DAY_S), ("h", 3600)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds // 60}m"
+
+
+def _open_time(candle: Candle) -> str:
+    return time_text(int(candle.open_time.timestamp()) * 10**9)
+
+
+def _result(found: Candles, interval: int) -> dict[str, object]:
+    rows = [{field.name: getattr(candle, field.name) for field in fields(Candle)} | {"open_time": _open_time(candle)} for candle in found.candles]
+    return {"venue": found.venue, "symbol": found.symbol, "channel": found.channel, "interval": interval_text(interval), "candles": rows}
+
+
+def _csv(found: Candles) -> Iterator[str]:
+    yield ",".join(field.name for field in fields(Candle))
+    for candle in found.candles:
+        yield ",".join([_open_time(candle), *(str(value).lower() if isinstance(value, bool) else str(value) for value in astuple(candle)[1:])])
+
+
+def title(found: Candles, interval: int) -> str:
+    whole = sum(candle.complete for candle in found.candles)
+    count = f"{number(len(found.candles))} candles of {interval_text(interval)}, {number(whole)} complete"
+    return f"{found.symbol} · {found.venue} · {found.channel} · {count}"
+
+
+def _table(found: Candles) -> "RenderableType":
+    rows = [
+        (
+            f"{c.open_time:%Y-%m-%d %H:%M}",
+            *(_right(v) for v in (c.open, c.high, c.low, c.close, c.volume)),
+            c.trades,
+            f"{c.vwap:.8g}",
+            "yes" if c.complete else "open",
+        )
+        for c in found.candles
+    ]
+    return table(("open time (UTC)", "open", "high", "low", "close", "volume", "trades", "vwap", "complete"), rows)
+
+
+def _right(value: str) -> "RenderableType":
+    from rich.text import Text
+
+    return Text(value, justify="right")

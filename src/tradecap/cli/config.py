@@ -1,0 +1,76 @@
+"""tradecap config: what is in force, and a first tradecap.toml."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import click
+
+from tradecap.cli.options import command, places, spoken
+from tradecap.cli.output import Output, table
+from tradecap.cli.settings import CONFIG_NAME, DEFAULTS, Settings, Value, resolve
+from tradecap.errors import TradecapError
+
+EXAMPLE: Final = f"""\
+# tradecap: where the records and the trades are kept.
+# Order: option (--log), environment (TRADECAP_LOG), profile, this top level, default. 'tradecap config' shows what holds and why.
+# Relative paths are relative to the folder you are in.
+
+# The log: where records are kept in order.
+# log = "{DEFAULTS["log"]}"
+
+# The store: where trades can be queried.
+# store = "{DEFAULTS["store"]}"
+
+# The profile that holds when neither --profile nor TRADECAP_PROFILE names one.
+# default_profile = "server"
+
+# A profile sets any of log and store: tradecap load --profile server
+# [profile.server]
+# log = "file:/var/lib/tradecap/log"
+# store = "clickhouse://default@localhost:8123/market"
+"""
+
+
+@command
+@places
+@spoken
+@click.option("--init", is_flag=True, help=f"Write a commented {CONFIG_NAME} (or the file of --config) first.")
+@click.option("--force", is_flag=True, help="With --init: overwrite the file that is there.")
+def config(out: Output, init: bool, force: bool, **options: str | None) -> None:
+    """Show what is in force and where each value comes from.
+
+    Passwords are masked. The order is: option, environment (TRADECAP_LOG, TRADECAP_STORE, TRADECAP_PROFILE, TRADECAP_CONFIG), profile, top level of
+    tradecap.toml, default.
+
+    \b
+    Examples:
+      tradecap config
+      tradecap config --json
+      tradecap config --init
+    """
+    if force and not init:
+        raise TradecapError("--force only goes with --init.", "write 'tradecap config --init --force' to overwrite the file.")
+    if init:
+        out.note(f"wrote {write_example(Path(options['config'] or CONFIG_NAME), overwrite=force)}")
+    settings = resolve(options, os.environ)
+    out.announce(settings)
+    out.show({"values": [_row(value) for value in settings]}, lambda: table(("name", "value", "from"), _cells(settings)))
+
+
+def write_example(path: Path, *, overwrite: bool) -> Path:
+    """Write the commented example; a file that is there stays unless it may be overwritten."""
+    try:
+        with path.open("w" if overwrite else "x", encoding="utf-8") as file:
+            file.write(EXAMPLE)
+    except FileExistsError as error:
+        raise TradecapError(f"{path} is there already.", "edit it, or overwrite it with --force.") from error
+    return path
+
+
+def _row(value: Value) -> dict[str, str | None]:
+    return {"name": value.name, "value": value.shown or None, "source": value.source}
+
+
+def _cells(settings: Settings) -> list[tuple[str, str, str]]:
+    return [(value.name, value.shown or "-", value.source) for value in settings]

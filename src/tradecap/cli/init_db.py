@@ -1,0 +1,36 @@
+"""tradecap init-db: the store's schema."""
+
+import click
+
+from tradecap.cli.options import command, later, shared
+from tradecap.cli.output import Output, number
+from tradecap.cli.settings import Settings
+from tradecap.errors import Exit, TradecapError
+from tradecap.store import create_store, schema_text
+
+
+@command
+@click.option("--print", "only_print", is_flag=True, help="Print the SQL for this store and run nothing.")
+@click.option("--drop", is_flag=True, help="Start anew: remove everything first (needs --yes).")
+@click.option("--yes", is_flag=True, help="Yes, remove it.")
+@later("--feed")
+@shared
+def init_db(only_print: bool, drop: bool, yes: bool, settings: Settings, out: Output) -> Exit:
+    """Create or upgrade the store's schema; safe to run again.
+
+    \b
+    Examples:
+      tradecap init-db
+      tradecap init-db --print
+      tradecap init-db --drop --yes
+    """
+    if drop and not yes:
+        raise TradecapError(f"--drop removes all of {settings.store.shown}.", "add --yes if that is what you want; the log stays as it is.")
+    if only_print:
+        out.lines(schema_text(settings.store.value))
+        return Exit.OK
+    made = create_store(settings.store.value, anew=drop)
+    result = {"store": settings.store.shown, "version": made.version, "created": made.created, "statements": made.statements}
+    news = f"{number(len(made.created))} tables and views created" if made.created else "nothing to do"
+    out.show(result, lambda: f"{settings.store.shown} has schema version {made.version}: {news}")
+    return Exit.OK

@@ -1,0 +1,91 @@
+"""tradecap inject-bad: synthetic bad records into the log."""
+
+import secrets
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import click
+
+from tradecap.cli.options import COUNT, Body, command, segments, shared
+from tradecap.cli.output import Output, number, stacked, table
+from tradecap.cli.output import spoilt as yellow
+from tradecap.cli.settings import Settings
+from tradecap.cli.signals import interruptible
+from tradecap.errors import Exit, TradecapError
+from tradecap.flows.inject import Bad, captured_live, from_file, inject, spoilt
+from tradecap.log import Log, open_log
+from tradecap.log.foreign import raw_lines
+from tradecap.market.faults import FAULTS
+
+
+def _fault_options(body: Body) -> Body:
+    for fault, kind in reversed(FAULTS.items()):
+        body = click.option(f"--{fault.replace('_', '-')}", fault, type=COUNT, metavar="N", default=None, help=kind.help)(body)
+    return body
+
+
+@command
+@_fault_options
+@click.option("--all", "each", type=COUNT, metavar="N", default=0, help="N of each kind.")
+@click.option("--from-file", metavar="PATH", help="The lines of this file as they are.")
+@click.option("--seed", type=COUNT, metavar="S", default=None, help="Makes the same payloads again (default: drawn, and shown).")
+@click.option("--dry-run", is_flag=True, help="Print the payloads; write nothing.")
+@click.option("--yes", is_flag=True, help="Also spoil a log that holds live captures.")
+@segments
+@shared
+def inject_bad(
+    each: int,
+    from_file: str | None,
+    seed: int | None,
+    dry_run: bool,
+    yes: bool,
+    segment_bytes: int,
+    segment_age_s: float,
+    settings: Settings,
+    out: Output,
+    **faults: int | None,
+) -> Exit:
+    """Add synthetic bad records to the log, drawn from its own trades.
+
+    They are a run of their own, whose end record says what they are: verify finds them fault by fault.
+
+    \b
+    Examples:
+      tradecap inject-bad --dupes 100 --nulls 20
+      tradecap inject-bad --all 50 --seed 7
+      tradecap inject-bad --malformed 3 --dry-run
+    """
+    wanted = {fault: n if n is not None else each for fault, n in faults.items()}
+    if not any(wanted.values()) and not from_file:
+        raise TradecapError("Nothing to inject.", "say what and how many: --dupes 100, --all 50, or --from-file PATH.")
+    log = open_log(settings.log.value)
+    if not (dry_run or yes) and captured_live(log):
+        raise TradecapError(f"{settings.log.shown} holds live captures.", "add --yes to spoil it all the same, or replay it into another log first.")
+    drawn = secrets.randbits(32) if seed is None else seed
+    bad = _bad(log, wanted, drawn, from_file)
+    if dry_run:
+        out.lines(record.payload.decode(errors="backslashreplace") for record in bad)
+        return Exit.OK
+    first = next(bad, None)  # what can't be drawn is told before a run begins
+    records = chain([first] if first else [], bad)
+    return _write(log, records, drawn, sum(wanted.values()), segment_bytes, segment_age_s, out)
+
+
+def _bad(log: Log, wanted: dict[str, int], seed: int, path: str | None) -> Iterator[Bad]:
+    lines = raw_lines(path, sys.stdin.buffer) if path else ()
+    return chain(spoilt(log, wanted, seed) if any(wanted.values()) else (), from_file(lines))
+
+
+def _write(log: Log, bad: Iterable[Bad], seed: int, total: int, segment_bytes: int, segment_age_s: float, out: Output) -> Exit:
+    with (
+        interruptible(out) as stop,
+        out.progress("inject", total=total or None) as advance,
+        log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer,
+    ):
+        done = inject(bad, writer, seed, stop=stop, progress=advance)
+    result = {"run": done.run, "seed": done.seed, "injected": dict(done.injected), "records": done.records}
+    rows = [(fault, FAULTS[fault].outcome if fault in FAULTS else "as it is", n) for fault, n in done.injected.items()]
+    summary = yellow(f"{number(done.injected.total())} bad records written on purpose")
+    out.show(result, lambda: stacked(table(("fault", "must end as", "records"), rows), summary, f"seed {done.seed} · run {done.run}"))
+    return Exit.OK

@@ -1,0 +1,323 @@
+"""What all commands share: their options, the types of what is typed, and the form of their help.
+
+Rules: times are UTC and become nanoseconds since 1970; durations become seconds; sizes become bytes; symbols are upper-cased. What can't be
+understood is refused in one sentence that says what would be. The docstring of a command is its help: the first line says what it does, the part
+from `Examples:` on stands last.
+"""
+
+import functools
+import inspect
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import click
+
+from tradecap.cli.output import Output, hush
+from tradecap.cli.settings import DEFAULTS, resolve
+from tradecap.errors import Exit, TradecapError
+
+Body = Callable[..., Exit | None]
+
+UNITS_S: Final = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
+UNITS_BYTES: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_NS: Final = 2**63 - 1
+MAX_COUNT: Final = 2**63 - 1
+
+_DURATION: Final = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)", re.ASCII)
+_SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)", re.ASCII)
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in `30s`, `10m`, `1h30m`, `500ms`. Raises ValueError with a sentence."""
+    parts = _DURATION.findall(text.strip())
+    if not parts or "".join(amount + unit for amount, unit in parts) != text.strip():
+        raise ValueError(f"{text!r} is no duration; write it like 30s, 10m, 1h30m or 500ms.")
+    return float(sum(Decimal(amount) * UNITS_S[unit] for amount, unit in parts))
+
+
+def parse_size(text: str) -> int:
+    """Bytes in `64MB` (10^6), `1GiB` (2^30) or `4096`. Raises ValueError with a sentence."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or match[2].upper() not in UNITS_BYTES:
+        raise ValueError(f"{text!r} is no size; write it like 64MB, 1GiB or 4096.")
+    size = int(Decimal(match[1]) * UNITS_BYTES[match[2].upper()])
+    if size < 1:
+        raise ValueError(f"{text!r} is less than a byte.")
+    return size
+
+
+def parse_time(text: str, now_ns: int) -> int:
+    """Nanoseconds since 1970 UTC of RFC 3339, a day, or `-10m` before now. Without a zone it is UTC. Raises ValueError with a sentence."""
+    if text.startswith("-"):
+        return _within(text, now_ns - round(parse_duration(text[1:]) * 10**9))
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no time; write it like 2024-08-09, 2024-08-09T12:30:00Z or -10m.")
+    day, hour, minute, second, fraction, zone = match.groups()
+    try:
+        whole = datetime.combine(date.fromisoformat(day), datetime.min.time(), tzinfo=UTC)
+        whole = whole.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0)) - _offset(zone or "Z")
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text!r} is no time that exists ({error}).") from error
+    return _within(text, (whole - EPOCH) // timedelta(seconds=1) * 10**9 + int((fraction or "0").ljust(9, "0")))
+
+
+def _within(text: str, ns: int) -> int:
+    if not 0 <= ns <= LAST_NS:
+        raise ValueError(f"{text!r} is outside of 1970 to 2262.")
+    return ns
+
+
+def _offset(zone: str) -> timedelta:
+    if zone in "Zz":
+        return timedelta()
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if hours > 23 or minutes > 59:
+        raise ValueError(f"no zone is {zone}")
+    return timedelta(hours=hours, minutes=minutes) * (-1 if zone[0] == "-" else 1)
+
+
+def time_text(ns: int) -> str:
+    """A time as people and JSON read it: RFC 3339, UTC, with Z, and only the digits there are."""
+    seconds, rest = divmod(ns, 10**9)
+    fraction = f".{rest:09d}".rstrip("0") if rest else ""
+    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
+def typed(name: str, parse: Callable[[str], object]) -> Callable[[Any], object]:
+    """A type for click made of a function that raises ValueError with a sentence. A default that is no text is passed as it is."""
+
+    def convert(value: Any) -> object:
+        try:
+            return parse(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    convert.__name__ = name  # click shows it in the help
+    return convert
+
+
+def _positive_duration(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise ValueError(f"{text!r} is no time at all; it must be longer than 0.")
+    return seconds
+
+
+def _symbol(text: str) -> str:
+    if not text or re.search(r"[\s\x00-\x1f/\\?&#]", text):
+        raise ValueError(f"{text!r} is no symbol; write it like BTCUSDT.")
+    return text.upper()
+
+
+def _whole(text: str, least: int) -> int:
+    if not re.fullmatch(r"[+-]?\d+(?:_\d+)*", text, re.ASCII) or len(text) > 40:
+        raise ValueError(f"{text!r} is no whole number.")
+    if not least <= int(text) <= MAX_COUNT:
+        raise ValueError(f"{text} is too {'small' if int(text) < least else 'large'}; it must be {least} or more and below 2^63.")
+    return int(text)
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is no speed; write max, or a factor like 1 (as recorded) or 10.") from None
+    if not (speed.is_finite() and Decimal("1e-6") <= speed <= Decimal("1e9")):
+        raise ValueError(f"a speed of {text} cannot be kept; write max, or a factor like 1 (as recorded) or 10.")
+    return float(speed)
+
+
+DURATION: Final = typed("duration", _positive_duration)
+"""Seconds, more than 0."""
+WAIT: Final = typed("duration", parse_duration)
+"""Seconds, 0 as well (for options that say how long to wait)."""
+SIZE: Final = typed("size", parse_size)
+"""Bytes, at least one."""
+TIME: Final = typed("time", lambda text: parse_time(text, time.time_ns()))
+"""Nanoseconds since 1970 UTC."""
+SYMBOL: Final = typed("symbol", _symbol)
+"""In capitals. Whether it exists only the data knows."""
+COUNT: Final = typed("count", lambda text: _whole(text, 0))
+"""A whole number, 0 as well."""
+POSITIVE: Final = typed("count", lambda text: _whole(text, 1))
+"""A whole number, at least 1."""
+SPEED: Final = typed("speed", _speed)
+"""A factor; None for `max`."""
+
+
+class SharedOption(click.Option):
+    """An option that every command has; stands under a heading of its own in the help."""
+
+
+class Door(click.Command):
+    """A command whose help starts with what it does and ends with its examples."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the help."""
+        return self._told()[0].split("\n", 1)[0]
+
+    @property
+    def story(self) -> str:
+        """The help between the first line and the examples."""
+        return self._told()[0].removeprefix(self.summary).strip()
+
+    @property
+    def examples(self) -> list[str]:
+        """The examples, a line each."""
+        return [line.strip() for line in self._told()[1].splitlines() if line.strip()]
+
+    def _told(self) -> tuple[str, str]:
+        """The help, parted at `Examples:`. A \\b (click's mark for text that isn't to be wrapped) before it goes."""
+        told = inspect.cleandoc(self.help or "")
+        before, _, after = re.sub(r"^Examples?:", "\f", told, count=1, flags=re.MULTILINE).partition("\f")
+        return before.strip().removesuffix("\b").strip(), after.strip()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with quiet_help(ctx):
+            return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(f"{self.summary}\n\n")
+        self.format_usage(ctx, formatter)
+        if self.story:
+            formatter.write_paragraph()
+            formatter.write_text(self.story)
+        params = self.get_params(ctx)
+        self._format_section(ctx, formatter, "Options", [p for p in params if not isinstance(p, SharedOption)])
+        self._format_section(ctx, formatter, "Options of all commands", [p for p in params if isinstance(p, SharedOption)])
+        if self.examples:
+            with formatter.section("Examples"):
+                formatter.write("".join(f"{'':{formatter.current_indent}}{line}\n" for line in self.examples))
+
+    def _format_section(self, ctx: click.Context, formatter: click.HelpFormatter, name: str, params: list[click.Parameter]) -> None:
+        records = [record for param in params if (record := param.get_help_record(ctx))]
+        if records:
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
+@contextmanager
+def quiet_help(ctx: click.Context) -> Iterator[None]:
+    """Parsing prints --help and --version by itself; a reader that has gone by then ends it quietly."""
+    try:
+        yield
+    except BrokenPipeError:
+        hush(sys.stdout)
+        ctx.exit()
+
+
+def command(body: Body) -> Door:
+    """Make a function a command. Its name, with - for _, is the command's; what it returns is the exit code (None: ok)."""
+    return click.command(body.__name__.replace("_", "-"), cls=Door)(body)
+
+
+def shared(body: Body) -> Body:
+    """The options of every command. The body gets `settings` (log and store in force, announced on stderr) and `out`."""
+
+    @functools.wraps(body)
+    def opened(*, log: str | None, store: str | None, profile: str | None, config: str | None, out: Output, **rest: object) -> Exit | None:
+        settings = resolve({"log": log, "store": store, "profile": profile, "config": config}, os.environ)
+        out.announce(settings)
+        return body(settings=settings, out=out, **rest)
+
+    return places(spoken(opened))
+
+
+def spoken(body: Body) -> Body:
+    """Only the options of how to speak, for a command that chooses log and store itself. The body gets `out`."""
+
+    @functools.wraps(body)
+    def speaking(*, json: bool, verbose: int, quiet: bool, log_format: str, **rest: object) -> Exit | None:
+        out = click.get_current_context().ensure_object(Output)
+        out.configure(json=json, quiet=quiet, verbosity=verbose, json_messages=log_format == "json")
+        return body(out=out, **rest)
+
+    return _with(
+        speaking,
+        _shared("--json", is_flag=True, help="The result as one JSON object on stdout."),
+        _shared("-v", "--verbose", count=True, help="Say more on stderr; -vv also shows the traceback of an error."),
+        _shared("-q", "--quiet", is_flag=True, help="Say only what is wrong on stderr."),
+        _shared("--log-format", type=click.Choice(["text", "json"]), default="text", help="The form of the lines on stderr."),
+    )
+
+
+def places(body: Body) -> Body:
+    """Only the options that choose log and store, as they were typed: the body gets `log`, `store`, `profile`, `config`."""
+    return _with(
+        body,
+        _shared("--log", metavar="URL", help=f"Where the records are kept in order (default {DEFAULTS['log']})."),
+        _shared("--store", metavar="URL", help=f"Where the trades can be queried (default {DEFAULTS['store']})."),
+        _shared("--profile", metavar="NAME", help="Take log and store from [profile.NAME] of tradecap.toml."),
+        _shared("--config", metavar="FILE", help="Read this file instead of ./tradecap.toml (or the user's)."),
+    )
+
+
+def _shared(*names: str, **attributes: Any) -> Callable[[Body], Body]:
+    return click.option(*names, cls=SharedOption, **attributes)
+
+
+def _with(body: Body, *additions: Callable[[Body], Body]) -> Body:
+    """The body with these options, which the help shows in this order."""
+    for add in reversed(additions):
+        body = add(body)
+    return body
+
+
+def time_range(body: Body) -> Body:
+    """--from and --to. The body gets `from_ns` and `to_ns` (exclusive); None where the range is open."""
+
+    @functools.wraps(body)
+    def ranged(*, from_ns: int | None, to_ns: int | None, **rest: object) -> Exit | None:
+        if from_ns is not None and to_ns is not None and from_ns >= to_ns:
+            raise TradecapError(
+                f"--from {time_text(from_ns)} is not before --to {time_text(to_ns)}.", "--to is exclusive: for one day, --to is the next day."
+            )
+        return body(from_ns=from_ns, to_ns=to_ns, **rest)
+
+    since = click.option("--from", "from_ns", type=TIME, metavar="TIME", help="From this time on (UTC): RFC 3339, 2024-08-09, or -10m.")
+    until = click.option("--to", "to_ns", type=TIME, metavar="TIME", help="Up to this time, exclusive.")
+    return since(until(ranged))
+
+
+def segments(body: Body) -> Body:
+    """--segment-size and --segment-age. The body gets `segment_bytes` and `segment_age_s`."""
+    return _with(
+        body,
+        click.option(
+            "--segment-size", "segment_bytes", type=SIZE, default="64MB", metavar="SIZE", help="Close a segment at this size (default 64MB)."
+        ),
+        click.option("--segment-age", "segment_age_s", type=DURATION, default="10m", metavar="DURATION", help="... or at this age (default 10m)."),
+    )
+
+
+def later(*names: str, takes_value: bool = True) -> Callable[[Body], Body]:
+    """Options of docs/cli.md that this version doesn't have yet: used, they end in one sentence; the help doesn't show them."""
+
+    def refuse(ctx: click.Context, param: click.Parameter, value: object) -> None:
+        if value and not ctx.resilient_parsing:
+            raise not_yet(f"{ctx.command_path} {param.opts[0]}", f"leave it out; '{ctx.command_path} --help' shows what there is.")
+
+    def add(body: Body) -> Body:
+        for name in names:
+            body = click.option(name, hidden=True, expose_value=False, is_flag=not takes_value, callback=refuse)(body)
+        return body
+
+    return add
+
+
+def not_yet(what: str, hint: str) -> TradecapError:
+    """The sentence for what the contract names and this version doesn't have."""
+    return TradecapError(f"'{what}' isn't part of this version yet.", hint)

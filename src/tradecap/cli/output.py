@@ -1,0 +1,274 @@
+"""What a command says: the result on stdout, all else on stderr.
+
+Rules: with --json stdout holds one JSON object and nothing else. Without it, a short text by rich; plain when not a terminal. Numbers are grouped
+for people and exact in JSON. Colour means something (red = lost or wrong, yellow = spoilt on purpose or open, green = proven) and is never the only
+sign. A reader that goes away (`| head`) ends the output, never the work; stderr that can't be written is nobody's reason to stop. rich is imported
+only where something is drawn, so that commands start fast.
+"""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Final, Protocol
+
+import click
+import msgspec
+
+from tradecap.cli.settings import Settings, mask
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+GROUP_SIGN: Final = "\u202f"
+"""A narrow no-break space: groups digits without looking like two numbers."""
+PLAIN_WIDTH: Final = 1000
+"""Columns where no terminal says otherwise: nothing is wrapped or cut in a pipe."""
+PLAIN_PROGRESS_S: Final = 10.0
+MESSAGE_COLOURS: Final = {"error": "red", "warning": "yellow"}
+
+
+class Advance(Protocol):
+    """Says that `amount` more is done; `total` when it becomes known or changes."""
+
+    def __call__(self, amount: int, *, total: int | None = None) -> None: ...
+
+
+class Output:
+    """The two mouths of a command, and how it was asked to speak."""
+
+    def __init__(self) -> None:
+        self.json = False
+        self.quiet = False
+        self.verbosity = 0
+        self.json_messages = False
+
+    def configure(self, *, json: bool, quiet: bool, verbosity: int, json_messages: bool) -> None:
+        """How to speak from here on; logging follows."""
+        self.json, self.quiet, self.verbosity, self.json_messages = json, quiet, verbosity, json_messages
+        level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
+        logging.basicConfig(level=level, format="%(message)s", handlers=[_LogLines(self)], force=True)
+
+    def announce(self, settings: Settings) -> None:
+        """Name log and store in force."""
+        self.note(f"log {settings.log.shown} · store {settings.store.shown}", log=settings.log.shown, store=settings.store.shown)
+
+    def note(self, message: str, **fields: object) -> None:
+        """A line on stderr for people; `fields` are what it says, for machines. Silent with -q."""
+        if not self.quiet:
+            self.say("info", message, **fields)
+
+    def warn(self, message: str, **fields: object) -> None:
+        """A line on stderr about what wasn't expected. -q doesn't silence it."""
+        self.say("warning", message, **fields)
+
+    def say(self, level: str, message: str, **fields: object) -> None:
+        """Write one message to stderr, whatever -q says."""
+        try:
+            click.secho(self.message(level, message, **fields), err=True, fg=MESSAGE_COLOURS.get(level), color=_colour(sys.stderr))
+        except OSError:
+            hush(sys.stderr)
+
+    def message(self, level: str, message: str, **fields: object) -> str:
+        """The message as the line that --log-format asks for. Passwords are masked."""
+        if not self.json_messages:
+            return mask(message)
+        line = {"time": datetime.now(UTC), "level": level, "message": message, **fields}
+        return mask(msgspec.json.encode(line, enc_hook=str).decode())
+
+    def show(self, result: Mapping[str, object], human: "Callable[[], RenderableType]") -> None:
+        """The result: as one JSON object with --json, else as what `human` makes of it."""
+        self.lines([msgspec.json.encode(result, enc_hook=str).decode()] if self.json else _drawn(human()))
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Write lines of the result as they come, until they end or the reader has gone. For output that isn't a `show` (--csv, --print)."""
+        try:
+            for line in lines:
+                click.echo(line, color=_colour(sys.stdout))
+        except BrokenPipeError:
+            hush(sys.stdout)
+        except OSError:
+            hush(sys.stdout)
+            raise
+
+    @contextmanager
+    def progress(self, what: str, *, total: int | None = None, unit: str = "records") -> Iterator[Advance]:
+        """Show how far the work is, on stderr: a bar on a terminal, else a line every 10 s, nothing with -q (or --json in a pipe)."""
+        terminal = sys.stderr is not None and sys.stderr.isatty() and not self.json_messages
+        if self.quiet or (self.json and not terminal):
+            yield _nothing
+        elif terminal:
+            with _bar(what, total, unit) as advance:
+                yield advance
+        else:
+            yield _Ticker(self, what, total, unit).advance
+
+
+class _LogLines(logging.Handler):
+    """The logging of all libraries, as messages of ours."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = record.levelname.lower()
+        text = self.format(record) if self._output.verbosity > 1 else record.getMessage()  # format() adds tracebacks
+        self._output.say(level, text if self._output.json_messages else f"{level}: {text}", logger=record.name)
+
+
+class _Ticker:
+    """Progress where no bar can be drawn: a line every 10 s."""
+
+    def __init__(self, output: Output, what: str, total: int | None, unit: str) -> None:
+        self._output, self._what, self._total, self._unit = output, what, total, unit
+        self._done, self._start = 0, time.monotonic()
+        self._next = self._start + PLAIN_PROGRESS_S
+
+    def advance(self, amount: int, *, total: int | None = None) -> None:
+        self._done += amount
+        self._total = total or self._total
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + PLAIN_PROGRESS_S
+        rate = self._done / (now - self._start)
+        of = f" of {number(self._total)}" if self._total else ""
+        left = f", {span((self._total - self._done) / rate)} left" if self._total and rate and self._total > self._done else ""
+        message = f"{self._what}: {number(self._done)}{of} {self._unit}, {number(int(rate))}/s{left}"
+        self._output.note(message, done=self._done, total=self._total, per_second=int(rate))
+
+
+def _nothing(amount: int, *, total: int | None = None) -> None:
+    """Progress nobody sees."""
+
+
+@contextmanager
+def _bar(what: str, total: int | None, unit: str) -> Iterator[Advance]:
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Task as Work
+    from rich.text import Text
+
+    class Done(ProgressColumn):
+        def render(self, task: Work) -> Text:
+            of = f" of {number(int(task.total))}" if task.total else ""
+            rate = f", {number(int(task.speed))}/s" if task.speed else ""
+            return Text(f"{number(int(task.completed))}{of} {unit}{rate}")
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), Done(), TimeRemainingColumn())
+    with Progress(*columns, console=_console(sys.stderr), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+
+        def advance(amount: int, *, total: int | None = None) -> None:
+            if total is not None:
+                progress.update(task, total=total)
+            progress.advance(task, amount)
+
+        yield advance
+
+
+def _drawn(picture: "RenderableType") -> list[str]:
+    """The lines of a picture, as wide as the terminal; in a pipe as wide as they are, without blanks at the end."""
+    console = _console(sys.stdout)
+    with console.capture() as capture:
+        console.print(picture)
+    lines = capture.get().splitlines()
+    return lines if console.is_terminal else [line.rstrip() for line in lines]
+
+
+def _console(stream: IO[str]) -> "Console":
+    """rich on one of our streams. Markup is off: what is in the data must not be taken for it."""
+    from rich.console import Console
+
+    terminal = _colour(stream)
+    width = None if stream is not None and stream.isatty() else PLAIN_WIDTH
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, no_color=not terminal)
+
+
+def _colour(stream: IO[str] | None) -> bool:
+    """Whether colours may be written: to terminals that have them, and not against NO_COLOR (no-color.org: set and not empty)."""
+    return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def hush(stream: IO[str]) -> None:
+    """Send what is still in a stream that can't be written to nowhere: else Python's last flush would speak up and exit with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> "Table":
+    """Rows under their names; whole numbers are grouped, and stand to the right like all that isn't text."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    body = [list(row) for row in rows]
+    drawn = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD if _colour(sys.stdout) else None, pad_edge=False)
+    for index, name in enumerate(columns):
+        texts = not body or isinstance(body[0][index], str | Text)
+        drawn.add_column(name, justify="left" if texts else "right", overflow="fold")
+    for row in body:
+        drawn.add_row(*(cell if isinstance(cell, Text) else _cell(cell) for cell in row))
+    return drawn
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return number(value)
+    return "" if value is None else str(value)
+
+
+def number(value: int) -> str:
+    """18 204, the way people read it."""
+    return f"{value:,}".replace(",", GROUP_SIGN)
+
+
+def span(seconds: float) -> str:
+    """A duration, the way people say it: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def proven(text: str) -> "Text":
+    """Green: shown to be right. The text must say so as well."""
+    return _styled(text, "green")
+
+
+def spoilt(text: str) -> "Text":
+    """Yellow: spoilt on purpose, or still open. The text must say so as well."""
+    return _styled(text, "yellow")
+
+
+def lost(text: str) -> "Text":
+    """Red: lost or wrong. The text must say so as well."""
+    return _styled(text, "bold red")
+
+
+def _styled(text: str, style: str) -> "Text":
+    from rich.text import Text
+
+    return Text(text, style=style)
+
+
+def joined(*parts: "str | Text") -> "Text":
+    """One line of plain and coloured parts."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
+def stacked(*pictures: "RenderableType") -> "RenderableType":
+    """Pictures one below the other."""
+    from rich.console import Group
+
+    return Group(*pictures)

@@ -1,0 +1,105 @@
+"""tradecap replay: recordings into the log."""
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from tradecap import sample
+from tradecap.cli.load import pour
+from tradecap.cli.options import POSITIVE, SPEED, SYMBOL, command, segments, shared, time_range, typed
+from tradecap.cli.output import Output, number, span, stacked, table
+from tradecap.cli.settings import Settings
+from tradecap.cli.signals import interruptible
+from tradecap.errors import Exit
+from tradecap.flows.replay import Choice, Nowhere, Replayed, look_at, refuse_own_log
+from tradecap.flows.replay import replay as flow
+from tradecap.log import open_log
+from tradecap.log.foreign import Source, expand
+from tradecap.venues.binance import VENUES
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def _series(text: str) -> tuple[str, str]:
+    venue, colon, symbol = text.partition(":")
+    if venue.lower() not in VENUES or (colon and not symbol):
+        raise ValueError(f"{text!r} is no series; write VENUE:SYMBOL with one of {', '.join(VENUES)}, like binance-usdm:BTCUSDT.")
+    return venue.lower(), symbol.upper()
+
+
+@command
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--speed", type=SPEED, default="max", metavar="max|N", help="1 = as recorded, 10 = ten times faster (default max).")
+@time_range
+@click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Only this symbol (may be repeated).")
+@click.option("--limit", type=POSITIVE, metavar="N", help="Stop after N trades.")
+@click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
+@click.option("--as", "series", type=typed("series", _series), default=None, metavar="VENUE:SYMBOL", help="For lines that don't name theirs.")
+@click.option("--dry-run", is_flag=True, help="Only report; write nothing.")
+@click.option("--load", "also_load", is_flag=True, help="Pour into the store afterwards.")
+@segments
+@shared
+def replay(
+    paths: tuple[str, ...],
+    speed: float | None,
+    from_ns: int | None,
+    to_ns: int | None,
+    symbols: tuple[str, ...],
+    limit: int | None,
+    now: bool,
+    series: tuple[str, str] | None,
+    dry_run: bool,
+    also_load: bool,
+    segment_bytes: int,
+    segment_age_s: float,
+    settings: Settings,
+    out: Output,
+) -> Exit:
+    """Write recordings into the log as a new run.
+
+    PATH is a file (plain, .gz or .zst, told by its content), one of our logs, - for stdin, or sample: for the recording that comes with the package.
+    What can't be read is logged whole and ends in quarantine; other streams are counted and left out.
+
+    \b
+    Examples:
+      tradecap replay sample:
+      tradecap replay capture-*.gz --speed 10
+      zcat capture.gz | tradecap replay - --as binance-usdm:BTCUSDT --load
+    """
+    venue, symbol = series or ("", "")
+    choice = Choice(speed, from_ns, to_ns, frozenset(symbols), limit, now, venue, symbol)
+    inputs = look_at(_sources(paths), choice)
+    with interruptible(out) as stop, out.progress("replay") as advance:
+        if dry_run:
+            done = flow(inputs, Nowhere(), choice, stop=stop, progress=advance)
+        else:
+            log = open_log(settings.log.value, create=True)
+            refuse_own_log(inputs, log)
+            with log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
+                done = flow(inputs, writer, choice, stop=stop, progress=advance)
+    loaded = asdict(pour(settings, out)) if also_load and not dry_run else None
+    result = {key: value for key, value in asdict(done).items() if key != "problems" and value is not None}
+    out.show(result | ({"load": loaded} if loaded else {}), lambda: _drawn(done))
+    if done.problems:
+        raise done.problems[0]
+    return Exit.OK
+
+
+def _sources(paths: tuple[str, ...]) -> list[Source]:
+    stdin = sys.stdin.buffer
+    return [Source("sample:", stream=sample.open_sample()) if path == "sample:" else expand([path], stdin)[0] for path in paths]
+
+
+def _drawn(done: Replayed) -> "RenderableType":
+    rows = [("trade", "logged", done.valid)]
+    rows += [(f"quarantined: {reason}", "logged", n) for reason, n in sorted(done.quarantined.items())]
+    rows += [("event", "logged", done.events)]
+    rows += [(kind, "left out", n) for kind, n in sorted(done.ignored.items())]
+    rows += [("filtered by options", "left out", done.filtered)] if done.filtered else []
+    rate = done.lines / done.seconds if done.seconds else 0
+    summary = f"{number(done.lines)} lines, {number(done.records)} records in {span(done.seconds)} ({number(round(rate))} lines/s)"
+    paced = [f"lateness p50 {done.pacing['p50_ms']} ms, p99 {done.pacing['p99_ms']} ms, max {done.pacing['max_ms']} ms"] if done.pacing else []
+    return stacked(table(("what", "", "lines"), rows), summary, *paced, f"run {done.run}" if done.run else "dry run: nothing was written")

@@ -1,0 +1,164 @@
+"""Which log and store are in force, and who says so.
+
+Rules: an option wins over the environment (`TRADECAP_LOG`, ...), that over the profile, that over the top level of tradecap.toml, that over the
+default. The first tradecap.toml found is the only one read: the one named, else ./tradecap.toml, else the user's. What isn't understood in it is
+refused, never passed over. An empty variable counts as unset. A password is never shown.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+
+from tradecap.errors import TradecapError
+
+DEFAULTS: Final = {"log": "file:./tradecap-data/log", "store": "chdb:./tradecap-data/db"}
+"""What a profile may set, and what holds where nobody says anything."""
+CONFIG_NAME: Final = "tradecap.toml"
+INIT_HINT: Final = "'tradecap config --init' writes a commented example."
+
+_CREDENTIALS: Final = re.compile(r"(\w://[^\s:/@]*):\S*@")
+_SECRET_PARAMETER: Final = re.compile(r"([?&][\w.-]*(?:password|secret|token)[\w.-]*=)[^&\s]+", re.IGNORECASE)
+
+
+class Value(NamedTuple):
+    """A setting in force. `value` is '' where there is none; `source` is the option, variable, profile or file that set it, or 'default'."""
+
+    name: str
+    value: str
+    source: str
+
+    @property
+    def shown(self) -> str:
+        """The value as people may see it."""
+        return mask(self.value)
+
+
+class Settings(NamedTuple):
+    """All settings in force. `config` is the file that was read, `profile` the profile that was asked for."""
+
+    log: Value
+    store: Value
+    profile: Value
+    config: Value
+
+
+class ConfigFile(NamedTuple):
+    """A tradecap.toml, read. `path` is '' where there is none."""
+
+    path: str
+    defaults: Mapping[str, str]
+    profiles: Mapping[str, Mapping[str, str]]
+    default_profile: str
+
+
+def mask(text: str) -> str:
+    """The text without the passwords of the URLs in it. A password may hold any sign but blanks, so all up to the last @ of the word goes."""
+    return _SECRET_PARAMETER.sub(r"\1***", _CREDENTIALS.sub(r"\1:***@", text))
+
+
+def user_config() -> Path:
+    """The configuration of this user, for every folder that has none of its own."""
+    return Path(click.get_app_dir("tradecap")) / CONFIG_NAME
+
+
+def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
+    """The settings in force. options: what was given on the command line for log, store, profile and config; None where nothing was."""
+    config = _said("config", options, environ)
+    file = _find_config(config)
+    profile = _said("profile", options, environ) or Value("profile", file.default_profile, file.path if file.default_profile else "default")
+    chosen = _profile(file, profile)
+    values = {name: _said(name, options, environ) or _written(name, file, profile.value, chosen) for name in DEFAULTS}
+    return Settings(
+        log=values["log"],
+        store=values["store"],
+        profile=profile,
+        config=config or Value("config", file.path, "found" if file.path else "default"),
+    )
+
+
+def _said(name: str, options: Mapping[str, str | None], environ: Mapping[str, str]) -> Value | None:
+    """What this call itself says: by option, else by environment."""
+    given = options.get(name)
+    if given == "":
+        raise TradecapError(f"--{name} is empty.", f"give it a value or leave it out; 'tradecap config' shows what holds without --{name}.")
+    if given is not None:
+        return Value(name, given, f"--{name}")
+    variable = f"TRADECAP_{name.upper()}"
+    return Value(name, environ[variable], variable) if environ.get(variable) else None
+
+
+def _written(name: str, file: ConfigFile, profile: str, chosen: Mapping[str, str]) -> Value:
+    if name in chosen:
+        return Value(name, chosen[name], f"profile {profile} in {file.path}")
+    if name in file.defaults:
+        return Value(name, file.defaults[name], file.path)
+    return Value(name, DEFAULTS[name], "default")
+
+
+def _profile(file: ConfigFile, profile: Value) -> Mapping[str, str]:
+    if not profile.value:
+        return {}
+    if profile.value in file.profiles:
+        return file.profiles[profile.value]
+    where = f"in {file.path}" if file.path else f"since there is no {CONFIG_NAME}"
+    known = f"the profiles there are: {', '.join(sorted(file.profiles))}." if file.profiles else INIT_HINT
+    raise TradecapError(f"There is no profile {profile.value!r} {where} ({profile.source}).", known)
+
+
+def _find_config(said: Value | None) -> ConfigFile:
+    if said is not None:
+        return read_config(Path(said.value))
+    for path in (Path(CONFIG_NAME), user_config()):
+        if path.exists():
+            return read_config(path)
+    return ConfigFile("", {}, {}, "")
+
+
+def read_config(path: Path) -> ConfigFile:
+    """Read a tradecap.toml. Raises TradecapError naming the file and the line or key."""
+    shown = f"./{path}" if not path.is_absolute() and path.parts[:1] not in ((".",), ("..",)) else str(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise _broken(shown, str(error)) from error
+    except UnicodeDecodeError as error:
+        raise TradecapError(f"{shown} is not UTF-8 text (at byte {error.start}).", f"save it as UTF-8; {INIT_HINT}") from error
+    except OSError as error:
+        raise TradecapError(f"{shown} cannot be read: {error.strerror}.", f"name another with --config, or make one: {INIT_HINT}") from error
+    return ConfigFile(shown, _strings(table, shown, ""), _profiles(table, shown), _text(table, "default_profile", shown, ""))
+
+
+def _broken(shown: str, problem: str) -> TradecapError:
+    """tomllib says where in words: 'Expected ... (at line 3, column 5)'; people and editors want file:line."""
+    at = re.search(r" \(at line (\d+), column \d+\)$", problem)
+    what, place = (problem[: at.start()], f"{shown}:{at[1]}") if at else (problem.removesuffix(" (at end of document)"), shown)
+    return TradecapError(f"{place} is not valid TOML: {what}.", f"mend that line; {INIT_HINT}")
+
+
+def _strings(table: Mapping[str, object], shown: str, inside: str) -> dict[str, str]:
+    """The settings at one level of the file; any other key is refused."""
+    known = (*DEFAULTS, *(() if inside else ("default_profile", "profile")))
+    unknown = sorted(set(table) - set(known))
+    if unknown:
+        raise TradecapError(f"{shown}: unknown key '{inside}{unknown[0]}'.", f"the keys there are: {', '.join(known)}.")
+    return {name: _text(table, name, shown, inside) for name in DEFAULTS if name in table}
+
+
+def _profiles(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]]:
+    profiles = table.get("profile", {})
+    if not isinstance(profiles, dict) or not all(isinstance(one, dict) for one in profiles.values()):
+        raise TradecapError(
+            f"{shown}: 'profile' must be a table for each profile.", 'write [profile.NAME]; default_profile = "NAME" chooses the one in force.'
+        )
+    return {name: _strings(one, shown, f"profile.{name}.") for name, one in profiles.items()}
+
+
+def _text(table: Mapping[str, object], name: str, shown: str, inside: str) -> str:
+    value = table.get(name, "")
+    if not isinstance(value, str) or (name in table and not value):
+        raise TradecapError(f"{shown}: '{inside}{name}' must be a text, not {value!r}.", f'write it in quotes: {name} = "...".')
+    return value

@@ -1,0 +1,107 @@
+"""The candles of one series, of any interval, from the store."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from tradecap.errors import TradecapError
+from tradecap.store import Row, Store
+
+FOREVER_S = 4_133_980_800
+"""2101-01-01 UTC: no trade is later."""
+
+
+@dataclass(frozen=True)
+class Candle:
+    """One bar. Prices and volumes are exact, in their decimal texts; vwap and volatility are floats (docs/clickhouse.md)."""
+
+    open_time: datetime
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    quote_volume: str
+    trades: int
+    taker_buy_volume: str
+    taker_buy_quote_volume: str
+    vwap: float
+    volatility: float
+    first_id: int
+    last_id: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Candles:
+    """The bars of a series, oldest first."""
+
+    venue: str
+    symbol: str
+    channel: str
+    candles: list[Candle]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Which bars: of a symbol (venue and channel '' = the only one, or trade before aggTrade), in seconds, to_s exclusive, at most so many."""
+
+    symbol: str
+    seconds: int = 60
+    venue: str = ""
+    channel: str = ""
+    from_s: int | None = None
+    to_s: int | None = None
+    limit: int | None = None
+
+
+def candles(store: Store, bars: Bars) -> Candles:
+    """The bars. With a limit and no from_s the newest ones. Raises TradecapError for a symbol that the store doesn't have."""
+    venue, symbol, channel = _chosen(store.ask("candle_series"), bars)
+    newest = bars.limit is not None and bars.from_s is None
+    rows = store.ask(
+        "newest_candles" if newest else "first_candles",
+        **{"venue": venue, "symbol": symbol, "channel": channel, "seconds": bars.seconds},
+        since=bars.from_s or 0,
+        until=FOREVER_S if bars.to_s is None else bars.to_s,
+        at_most=2**63 if bars.limit is None else bars.limit,
+    )
+    return Candles(venue, symbol, channel, [_candle(row) for row in (reversed(rows) if newest else rows)])
+
+
+def _chosen(series: list[Row], bars: Bars) -> tuple[str, str, str]:
+    named = [(str(row["venue"]), str(row["symbol"]), str(row["channel"])) for row in series]
+    fitting = [s for s in named if s[1].upper() == bars.symbol.upper() and bars.venue in ("", s[0]) and bars.channel in ("", s[2])]
+    if not fitting:
+        raise TradecapError(f"The store has no candles of {_wanted(bars)}.", _known(bars.symbol, [symbol for _, symbol, _ in named]))
+    venues = sorted({venue for venue, _, _ in fitting})
+    if len(venues) > 1:
+        raise TradecapError(f"{bars.symbol} is there from {' and '.join(venues)}.", f"say which: --venue {venues[0]}")
+    return max(fitting, key=lambda s: s[2] == "trade")
+
+
+def _wanted(bars: Bars) -> str:
+    return " ".join(part for part in (bars.venue, bars.symbol, bars.channel) if part)
+
+
+def _known(symbol: str, known: Iterable[str]) -> str:
+    names = sorted(set(known))
+    if not names:
+        return "there are no candles at all: tradecap load makes them."
+    alike = difflib.get_close_matches(symbol.upper(), names, n=1)
+    return f"did you mean {alike[0]}?" if alike else f"there are: {', '.join(names[:10])}"
+
+
+def _candle(row: Row) -> Candle:
+    exact = {name: plain(value) for name, value in row.items() if isinstance(value, Decimal)}
+    opened = row["open_time"]
+    assert isinstance(opened, datetime)
+    return Candle(**{**row, **exact, "open_time": opened.replace(tzinfo=UTC), "complete": bool(row["complete"])})  # type: ignore[arg-type]  # of the query
+
+
+def plain(value: Decimal) -> str:
+    """All its digits, without trailing zeros and never with an exponent."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,111 @@
+"""Add synthetic bad records to the log, drawn with replacement from its own trades.
+
+A first pass counts the trades that may be drawn, a second one picks them: nothing is held but what is written. Only *the* trade of an id is drawn
+(the first of its records, and none that was injected), so that a copy of it is a duplicate and a changed one a conflict, for certain.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from tradecap.errors import TradecapError
+from tradecap.flows.records import read_lines
+from tradecap.flows.run import Run
+from tradecap.log import Log, LogWriter
+from tradecap.market.faults import FAULTS, spoil
+from tradecap.market.records import Envelope, Trade, frame, series_head
+from tradecap.market.trade_ids import TradeIds
+from tradecap.venues.binance import decode, described
+
+DRAWN_A_PASS: Final = 50_000
+"""Trades that are held at a time; more draws take more passes over the log."""
+FILE_FAULT: Final = "file"
+"""What the records of --from-file are filed under."""
+
+
+@dataclass
+class Injected:
+    """What was written: records of each fault, and all of them with the run's events."""
+
+    run: str = ""
+    seed: int = 0
+    injected: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One bad record: its payload, and the head of its envelope."""
+
+    fault: str
+    payload: bytes
+    head: bytes
+
+
+def captured_live(log: Log) -> bool:
+    """Whether the log holds a run of `stream`: spoiling that is asked for twice."""
+    return any(envelope.event == "started" and b'"command":"stream"' in bytes(envelope.detail) for envelope, _, _ in read_lines(log))
+
+
+def spoilt(log: Log, wanted: Mapping[str, int], seed: int) -> Iterator[Bad]:
+    """The bad records that a seed makes of a log: the same ones each time. Raises TradecapError for a log without trades."""
+    rng = Random(seed)
+    total = sum(1 for _ in _drawable(log))
+    if not total:
+        raise TradecapError("The log holds no trades to draw from.", "replay something first: tradecap replay sample:")
+    draws = ((fault, _below(rng, total)) for fault in FAULTS for _ in range(wanted.get(fault, 0)))
+    while some := list(_take(draws, DRAWN_A_PASS)):
+        drawn = _picked(log, {index for _, index in some})
+        for fault, index in some:
+            envelope, trade = drawn[index]
+            head = series_head(trade.venue, trade.symbol, trade.channel, f"inject:{fault}")
+            yield Bad(fault, spoil(fault, envelope.payload, trade.channel, rng), head)
+
+
+def from_file(lines: Iterable[bytes]) -> Iterator[Bad]:
+    """The lines of a file as they are."""
+    for line in lines:
+        yield Bad(FILE_FAULT, line, series_head("", *described(line), f"inject:{FILE_FAULT}"))
+
+
+def inject(bad: Iterable[Bad], writer: LogWriter, seed: int, *, stop: Callable[[], bool], progress: Callable[[int], None]) -> Injected:
+    """Write bad records as a run of their own, whose end record says what they are."""
+    injected = Injected(run=writer.run, seed=seed)
+    run = Run(writer, "inject-bad", seed=seed)
+    for record in bad:
+        reading = decode(record.payload)
+        run.record(time.time_ns(), record.head, frame(record.payload), reading if type(reading) is Trade else None)
+        injected.injected[record.fault] += 1
+        progress(1)
+        if stop():
+            break
+    run.end(injected=dict(injected.injected), seed=seed)
+    injected.records = run.records
+    return injected
+
+
+def _drawable(log: Log) -> Iterator[tuple[Envelope, Trade]]:
+    """*The* trades of the log, as the venue's stream wrote them (a row of REST has no members to spoil)."""
+    seen: dict[tuple[str, str, str], TradeIds] = {}
+    for envelope, reading, _ in read_lines(log):
+        if type(reading) is Trade and not envelope.fault:
+            ids = seen.setdefault((reading.venue, reading.symbol, reading.channel), TradeIds())
+            if ids.add(reading.id) and reading.event_time_us:
+                yield envelope, reading
+
+
+def _picked(log: Log, indexes: set[int]) -> dict[int, tuple[Envelope, Trade]]:
+    return {index: drawn for index, drawn in enumerate(_drawable(log)) if index in indexes}
+
+
+def _take(draws: Iterator[tuple[str, int]], at_most: int) -> Iterator[tuple[str, int]]:
+    for _, draw in zip(range(at_most), draws, strict=False):
+        yield draw
+
+
+def _below(rng: Random, limit: int) -> int:
+    """A number below limit, made in a way that is the same in every Python."""
+    return rng.getrandbits(64) % limit

@@ -1,0 +1,45 @@
+"""One run of a program that writes to a log: what every such flow begins and ends with.
+
+A run begins with `started`, attests the runs whose writers died (`recovered`), and ends with `ended`, which holds its counts.
+"""
+
+import time
+
+from tradecap import __version__
+from tradecap.log import LogWriter
+from tradecap.market.records import RunWriter, Trade
+
+
+class Run:
+    """Numbers records and hands them to the log's writer."""
+
+    def __init__(self, writer: LogWriter, command: str, **detail: object) -> None:
+        self.id = writer.run
+        self._writer = writer
+        self._lines = RunWriter(writer.run)
+        self.event("started", version=__version__, command=command, **detail)
+        for torn in writer.torn:
+            self.event("recovered", run=torn.run, last_seq=torn.last_seq)
+        self._writer.flush()
+
+    @property
+    def records(self) -> int:
+        """Records written so far, events included."""
+        return self._lines.seq
+
+    def record(self, recv_ns: int | None, head: bytes, framed: bytes, trade: Trade | None = None) -> None:
+        """Write one data record; head and framed as of market.records."""
+        self._writer.append(self._lines.record(recv_ns, head, framed), trade)
+
+    def event(self, name: str, **detail: object) -> None:
+        """Write down what happened."""
+        self._writer.append(self._lines.event(time.time_ns(), name, detail))
+
+    def flush(self) -> None:
+        """Make everything written durable."""
+        self._writer.flush()
+
+    def end(self, **counts: object) -> None:
+        """Write the end record; `records` in it counts it too."""
+        self.event("ended", records=self.records + 1, **counts)
+        self._writer.flush()

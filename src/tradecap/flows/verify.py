@@ -1,0 +1,375 @@
+"""Reconcile log and store, record by record.
+
+The log's side is counted by Python from the log alone, the store's side by SQL from its tables alone; fingerprints find where they differ and only
+there it looks record by record. Duplicates and conflicts are split by the ledger, which is proven by then. Memory grows with runs, series and
+holes, not with records.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from tradecap.flows.records import read_lines, unwatched
+from tradecap.log import Damage, Log
+from tradecap.market import checks
+from tradecap.market.checks import Accounts, Check, Coverage, Differences, Range
+from tradecap.market.records import read_envelope
+from tradecap.market.tally import BLOCK_BITS, ID_BLOCK_BITS, RunTally, Series, Tally, fingerprint, ledger_row
+from tradecap.market.trade_ids import TradeIds
+from tradecap.store import Row, Store
+
+LOOKED_INTO: Final = 16
+"""Blocks (of 65 536 records) that are looked into record by record at a time."""
+ID_BLOCKS: Final = 4
+"""Blocks (of 1 048 576 ids) that one query groups by id."""
+TRADES_A_PORTION: Final = 4_000_000
+"""Candles are computed afresh for about so many trades at a time."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller asks for beside the standing checks. from_us and to_us (exclusive) narrow ids and candles by trade time."""
+
+    expect: Mapping[str, int] = field(default_factory=dict)
+    run: str = ""
+    symbol: str = ""
+    from_us: int | None = None
+    to_us: int | None = None
+    strict: bool = False
+    allow_gaps: bool = False
+    allow_torn: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The proof, or what stands against it."""
+
+    checks: list[Check]
+    counts: Accounts
+    quarantined: dict[str, int]
+    runs: dict[str, int]
+    series: list[dict[str, object]]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check passed."""
+        return all(check.ok for check in self.checks)
+
+    @property
+    def only_pending(self) -> bool:
+        """Whether a load is all that is missing."""
+        return any(check.name == "ledger.complete" and check.fix == checks.LOAD for check in self.checks)
+
+
+@dataclass
+class _Losers:
+    """Records that lost against the first of their id: by (run, fault) and by series [duplicates, conflicts], and where conflicts stand."""
+
+    by_fault: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    by_series: dict[Series, tuple[int, int]] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
+
+    def total(self, run: str = "") -> tuple[int, int]:
+        """(duplicates, conflicts) of all runs, or of one."""
+        chosen = [n for (of, _), n in self.by_fault.items() if not run or of == run]
+        return sum(d for d, _ in chosen), sum(c for _, c in chosen)
+
+
+def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], None]) -> Verdict:
+    """Every check, in the order in which one leans on another."""
+    damage: list[Damage] = []
+    tally = tally_log(log, damage.append, progress)
+    mark_pending(tally, log, store)
+    open_run = log.open_run()
+    fed = {str(row["run"]) for row in store.ask("fed_runs", log=log.id)}
+    losers = _losers(tally, store)
+    accounts = _accounts(tally, store, losers, wanted)
+    coverages = {
+        key: coverage for key in tally.series if not wanted.symbol or key[1] == wanted.symbol if (coverage := _coverage(tally, key, store, wanted))
+    }
+    found = [
+        checks.log_present(tally),
+        checks.log_complete(tally, open_run, allow_torn=wanted.allow_torn),
+        checks.log_identity(tally),
+        checks.log_intact(damage),
+        _ledger_complete(log, tally, store, fed),
+        checks.accounting(accounts),
+        _trades_accounted(store),
+        _quarantine_accounted(store),
+        checks.ids_contiguous(coverages, allow_gaps=wanted.allow_gaps, strict=wanted.strict),
+        _conflicts_none(tally, store, losers),
+        checks.injected_found(tally, losers.by_fault),
+        _candles_exact(store, accounts.candles),
+    ]
+    run = _last_run(tally) if wanted.run == "last" else wanted.run
+    found += checks.expectations(wanted.expect, _expectable(tally, losers, accounts, coverages, run))
+    states = [checks.run_state(tally, each, open_run) for each in tally.runs.values()]
+    return Verdict(
+        found,
+        accounts,
+        _reasons(tally.runs.values()),
+        {state: states.count(state) for state in ("ended", "open", "recovered", "torn")},
+        [_series_row(tally, key, coverage, losers) for key, coverage in sorted(coverages.items())],
+    )
+
+
+# ---- the log's side ----------------------------------------------------------------------------------------------------------------------
+
+
+def tally_log(log: Log, on_damage: Callable[[Damage], None], progress: Callable[[int], None]) -> Tally:
+    """One pass over the log; a second one only for records that stand twice."""
+    tally = Tally()
+    for envelope, reading, line in read_lines(log, on_damage=on_damage, progress=progress):
+        tally.add(envelope, reading, line)
+    if tally.repeated:
+        for envelope, _, line in read_lines(log):
+            if (envelope.run, envelope.seq) in tally.repeated:
+                tally.note_repeat(envelope, line)
+    return tally
+
+
+def mark_pending(tally: Tally, log: Log, store: Store) -> None:
+    """Note from which seq on a run's records stand behind the position of the feed."""
+    for batch in log.read(store.position(log.id), on_damage=unwatched):
+        for line in batch.lines.splitlines():
+            envelope = read_envelope(line)
+            run = tally.runs.get(envelope.run) if envelope else None
+            if run and envelope and (run.pending_from < 0 or envelope.seq < run.pending_from):
+                run.pending_from = envelope.seq
+
+
+# ---- log against store -------------------------------------------------------------------------------------------------------------------
+
+
+def _ledger_complete(log: Log, tally: Tally, store: Store, fed: set[str]) -> Check:
+    runs = sorted(fed | set(tally.runs))
+    blocks = {(str(row["run"]), _int(row["block"])): row for row in store.ask("ledger_blocks", runs=runs)}
+    ours = {(run.run, block): sums for run in tally.runs.values() for block, sums in run.blocks.items()}
+    differing = [key for key in sorted(ours.keys() | blocks.keys()) if not _agree(ours.get(key), blocks.get(key))]
+    differences = _differences(log, tally, store, differing, ours.keys(), blocks.keys())
+    unknown = {str(row["run"]): [(_int(row["first_seq"]), _int(row["last_seq"]))] for row in store.ask("unknown_records")}
+    is_fed = bool(fed & set(tally.runs)) or not tally.runs
+    others = len(store.ask("other_runs", log=log.id))
+    return checks.ledger_complete(tally, differences, unknown, is_fed=is_fed, others=others)
+
+
+def _agree(ours: list[int] | None, theirs: Row | None) -> bool:
+    return bool(ours and theirs and ours[0] == _int(theirs["records"]) and ours[1] % 2**64 == _int(theirs["fingerprint"]))
+
+
+def _differences(
+    log: Log, tally: Tally, store: Store, differing: list[tuple[str, int]], ours: Iterable[tuple[str, int]], theirs: Iterable[tuple[str, int]]
+) -> Differences:
+    """What differs, by seq: whole blocks by their intervals, blocks that both sides hold record by record."""
+    kinds: dict[str, dict[str, TradeIds]] = {"missing": {}, "pending": {}, "extra": {}, "changed": {}}
+    our_keys, their_keys = set(ours), set(theirs)
+    both = [key for key in differing if key in our_keys and key in their_keys]
+    for run, block in differing:
+        if (run, block) not in their_keys:
+            first, last = block << BLOCK_BITS, (block + 1 << BLOCK_BITS) - 1
+            for a, b in tally.runs[run].seqs.within(first, last):
+                _note_missing(kinds, tally.runs[run], a, b)
+        elif (run, block) not in our_keys:
+            for seq, _ in _stored(store, run, block):
+                kinds["extra"].setdefault(run, TradeIds()).add(seq)
+    for at in range(0, len(both), LOOKED_INTO):
+        _look_into(log, tally, store, both[at : at + LOOKED_INTO], kinds)
+    ranges = {kind: {run: ids.intervals() for run, ids in runs.items()} for kind, runs in kinds.items()}
+    return Differences(**ranges)
+
+
+def _look_into(log: Log, tally: Tally, store: Store, keys: list[tuple[str, int]], kinds: dict[str, dict[str, TradeIds]]) -> None:
+    """Compare some blocks record by record: a further pass over the log for these only."""
+    ours: dict[tuple[str, int], dict[int, int]] = {key: {} for key in keys}
+    for envelope, reading, line in read_lines(log):
+        of_block = ours.get((envelope.run, envelope.seq >> BLOCK_BITS))
+        if of_block is not None and envelope.seq not in of_block:
+            row = ledger_row(envelope, reading, line)
+            of_block[envelope.seq] = fingerprint(row.tag(), envelope.seq, row.trade_id, row.content)
+    for (run, block), recorded in ours.items():
+        stored = dict(_stored(store, run, block))
+        for seq in sorted(recorded.keys() - stored.keys()):
+            _note_missing(kinds, tally.runs[run], seq, seq)
+        for seq in sorted(stored.keys() - recorded.keys()):
+            kinds["extra"].setdefault(run, TradeIds()).add(seq)
+        for seq in sorted(seq for seq in recorded.keys() & stored.keys() if recorded[seq] != stored[seq]):
+            kinds["changed"].setdefault(run, TradeIds()).add(seq)
+
+
+def _note_missing(kinds: dict[str, dict[str, TradeIds]], run: RunTally, first: int, last: int) -> None:
+    """What stands behind the position of the feed isn't lost: it was never poured."""
+    pending_from = run.pending_from if run.pending_from >= 0 else last + 1
+    if first < pending_from:
+        kinds["missing"].setdefault(run.run, TradeIds()).add_range(first, min(last, pending_from - 1))
+    if last >= pending_from:
+        kinds["pending"].setdefault(run.run, TradeIds()).add_range(max(first, pending_from), last)
+
+
+def _stored(store: Store, run: str, block: int) -> list[tuple[int, int]]:
+    return [(_int(row["seq"]), _int(row["fingerprint"])) for row in store.ask("ledger_rows", run=run, block=block)]
+
+
+def _losers(tally: Tally, store: Store) -> _Losers:
+    """Only ids that the log holds more than once are looked at, some blocks of ids at a time."""
+    losers = _Losers()
+    runs = sorted(tally.runs)
+    for key, series in tally.series.items():
+        for blocks in _portions(sorted(series.repeated_blocks), ID_BLOCKS):
+            for row in store.ask("repeats", runs=runs, **_id_blocks(key, blocks)):
+                _note_losers(losers, key, row)
+    return losers
+
+
+def _note_losers(losers: _Losers, key: Series, row: Row) -> None:
+    fault, duplicates, conflicts = str(row["fault"]), _int(row["duplicates"]), _int(row["conflicts"])
+    of_fault = losers.by_fault.get((str(row["run"]), fault), (0, 0))
+    losers.by_fault[(str(row["run"]), fault)] = (of_fault[0] + duplicates, of_fault[1] + conflicts)
+    of_series = losers.by_series.get(key, (0, 0))
+    losers.by_series[key] = (of_series[0] + duplicates, of_series[1] + conflicts)
+    places = row["places"]
+    if not fault and isinstance(places, list):
+        losers.places += [f"{' '.join(key)} id {trade_id}: run {row['run']} seq {seq}" for trade_id, seq in places]
+
+
+def _portions(blocks: list[int], size: int) -> Iterator[list[int]]:
+    for at in range(0, len(blocks), size):
+        yield blocks[at : at + size]
+
+
+def _id_blocks(key: Series, blocks: list[int]) -> dict[str, object]:
+    """The parameters of a query over some blocks of ids of a series."""
+    bounds = {"first": blocks[0] << ID_BLOCK_BITS, "until": min((blocks[-1] + 1) << ID_BLOCK_BITS, 2**64 - 1)}
+    return {"venue": key[0], "symbol": key[1], "channel": key[2], "blocks": blocks, **bounds}
+
+
+def _trades_accounted(store: Store) -> Check:
+    """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows."""
+    rows = store.ask("trade_blocks")
+    doubtful: dict[Series, list[int]] = {}
+    for row in rows:
+        if not row["agree"]:
+            doubtful.setdefault((str(row["venue"]), str(row["symbol"]), str(row["channel"])), []).append(_int(row["block"]))
+    different = [
+        (key, difference)
+        for key, blocks in doubtful.items()
+        for portion in _portions(blocks, ID_BLOCKS)
+        for difference in store.ask("trade_differences", **_id_blocks(key, portion))
+    ]
+    trades = sum(_int(row["trades"]) for row in rows)
+    balance = sum({"missing": 1, "made by no record": -1}.get(str(row["difference"]), 0) for _, row in different)
+    return checks.rows_accounted(
+        "trades.accounted", trades + balance, trades, [f"{' '.join(key)} id {row['trade_id']}: {row['difference']}" for key, row in different]
+    )  # fmt: skip
+
+
+def _quarantine_accounted(store: Store) -> Check:
+    counts = store.ask("quarantine_counts")[0]
+    different = [f"run {row['run']} seq {row['seq']}: {row['difference']}" for row in store.ask("quarantine_differences")]
+    return checks.rows_accounted("quarantine.accounted", _int(counts["of_ledger"]), _int(counts["of_table"]), different)
+
+
+def _conflicts_none(tally: Tally, store: Store, losers: _Losers) -> Check:
+    injected = sum(conflicts for (_, fault), (_, conflicts) in losers.by_fault.items() if fault)
+    with_others = [
+        f"{row['venue']} {row['symbol']} {row['channel']} id {row['trade_id']}: against another log"
+        for row in store.ask("foreign_conflicts", runs=sorted(tally.runs))
+    ]
+    return checks.conflicts_none(losers.total()[1] - injected + len(with_others), injected, losers.places + with_others)
+
+
+def _candles_exact(store: Store, candles: int) -> Check:
+    different = [
+        f"{row['venue']} {row['symbol']} {row['channel']} {row['minute']}: {row['difference']}"
+        for first, last in _days(store.ask("candle_days"))
+        for row in store.ask("candle_differences", first=first, last=last)
+    ]
+    return checks.candles_exact(candles, different)
+
+
+def _days(rows: list[Row]) -> Iterator[tuple[object, object]]:
+    first: object = None
+    trades = 0
+    for row in rows:
+        first = row["day"] if first is None else first
+        trades += _int(row["trades"])
+        if trades >= TRADES_A_PORTION:
+            yield first, row["day"]
+            first, trades = None, 0
+    if first is not None:
+        yield first, rows[-1]["day"]
+
+
+# ---- what is shown -----------------------------------------------------------------------------------------------------------------------
+
+
+def _accounts(tally: Tally, store: Store, losers: _Losers, wanted: Wanted) -> Accounts:
+    duplicates, conflicts = losers.total()
+    return Accounts(
+        records=tally.records,
+        trades=sum(len(series.ids) for series in tally.series.values()),
+        duplicates=duplicates,
+        conflicts=conflicts,
+        quarantined=tally.count("quarantined"),
+        ignored=tally.count("ignored"),
+        events=tally.count("event"),
+        redelivered=tally.repeats + _int(store.ask("redelivered")[0]["redelivered"]),
+        candles=_int(store.ask("candle_count", symbol=wanted.symbol)[0]["candles"]),
+    )
+
+
+def _coverage(tally: Tally, key: Series, store: Store, wanted: Wanted) -> Coverage | None:
+    """The coverage of a series, narrowed to the ids of a range of trade time where one is asked for."""
+    whole = checks.coverage(tally, key)
+    if wanted.from_us is None and wanted.to_us is None:
+        return whole
+    bounds = {"since": wanted.from_us or 0, "until": wanted.to_us if wanted.to_us is not None else 2**62}
+    row = store.ask("id_span", venue=key[0], symbol=key[1], channel=key[2], **bounds)[0]
+    return checks.narrowed(whole, _int(row["first_id"]), _int(row["last_id"])) if _int(row["trades"]) else None
+
+
+def _reasons(runs: Iterable[RunTally]) -> dict[str, int]:
+    reasons: dict[str, int] = {}
+    for run in runs:
+        for reason, n in run.reasons.items():
+            reasons[reason] = reasons.get(reason, 0) + n
+    return dict(sorted(reasons.items()))
+
+
+def _last_run(tally: Tally) -> str:
+    return max(tally.runs, default="")
+
+
+def _expectable(tally: Tally, losers: _Losers, accounts: Accounts, coverages: Mapping[Series, Coverage], run: str) -> dict[str, int]:
+    """What --expect can name: of everything, or of one run."""
+    runs = [each for each in tally.runs.values() if not run or each.run == run]
+    duplicates, conflicts = losers.total(run)
+    reasons = {f"quarantined.{reason}": n for reason, n in _reasons(runs).items()}
+    return {
+        "records": sum(len(each.seqs) for each in runs),
+        "trades": sum(each.counts.get("trade", 0) for each in runs) - duplicates - conflicts,
+        "duplicates": duplicates,
+        "conflicts": conflicts,
+        "quarantined": sum(each.counts.get("quarantined", 0) for each in runs),
+        "ignored": sum(each.counts.get("ignored", 0) for each in runs),
+        "events": sum(each.counts.get("event", 0) for each in runs),
+        "gaps": sum(len(coverage.gaps) for coverage in coverages.values()),
+        "candles": accounts.candles,
+        **reasons,
+    }
+
+
+def _series_row(tally: Tally, key: Series, coverage: Coverage, losers: _Losers) -> dict[str, object]:
+    ids = tally.series[key].ids
+    duplicates, conflicts = losers.by_series.get(key, (0, 0))
+    ends: dict[str, object] = {"trades": len(ids), "first_id": ids.first, "last_id": ids.last, "duplicates": duplicates, "conflicts": conflicts}
+    names = {"venue": key[0], "symbol": key[1], "channel": key[2]}
+    return {**names, **ends, "coverage": _pairs(coverage.coverage), "gaps": _pairs(coverage.gaps), "uncovered": _pairs(coverage.uncovered)}
+
+
+def _pairs(ranges: Iterable[Range]) -> list[list[int]]:
+    return [[first, last] for first, last in ranges]
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)
+    return value

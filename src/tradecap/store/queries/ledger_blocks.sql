@@ -1,0 +1,7 @@
+-- Records and fingerprint per block of 2^16 seq; market/tally.py computes the same number from the log.
+SELECT toString(run) AS run, bitShiftRight(seq, 16) AS block, count() AS records,
+    sum(CRC32(concat(outcome, '|', reason, '|', field, '|', kind, '|', fault, '|', venue, '|', channel, '|', symbol, '|', toString(trade_id), '|', toString(content)))
+        * (2 * bitAnd(seq, 65535) + 1)) AS fingerprint
+FROM ledger AS l FINAL
+WHERE l.run IN {runs:Array(UUID)}
+GROUP BY run, block

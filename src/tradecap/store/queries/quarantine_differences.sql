@@ -1,0 +1,19 @@
+-- Quarantine against the ledger, both ways: rows of one that the other hasn't, or has otherwise.
+SELECT toString(run) AS run, seq, multiIf(of_table = 0, 'missing', of_ledger = 0, 'made by no record', 'changed') AS difference
+FROM
+(
+    SELECT run, seq, sum(of_table) AS of_table, sum(of_ledger) AS of_ledger, sum(table_sum) AS table_sum, sum(ledger_sum) AS ledger_sum
+    FROM
+    (
+        SELECT run, seq, 1 AS of_table, 0 AS of_ledger, xxh3(reason, field, fault, venue, symbol, channel, CRC32(raw)) AS table_sum, 0 AS ledger_sum
+        FROM quarantine FINAL
+        UNION ALL
+        SELECT run, seq, 0 AS of_table, 1 AS of_ledger, 0 AS table_sum, xxh3(reason, field, fault, venue, symbol, channel, content) AS ledger_sum
+        FROM ledger FINAL
+        WHERE outcome = 'quarantined'
+    )
+    GROUP BY run, seq
+) AS d
+WHERE of_table != of_ledger OR table_sum != ledger_sum
+ORDER BY toUInt128(d.run), seq
+LIMIT 1000

@@ -1,0 +1,248 @@
+"""What can be typed, and the form of the help."""
+
+from contextlib import suppress
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradecap.cli.options import (
+    COUNT,
+    DURATION,
+    LAST_NS,
+    POSITIVE,
+    SIZE,
+    SPEED,
+    SYMBOL,
+    TIME,
+    WAIT,
+    command,
+    later,
+    parse_duration,
+    parse_size,
+    parse_time,
+    shared,
+    spoken,
+    time_range,
+    time_text,
+)
+from tradecap.errors import TradecapError
+
+NOW = 1_723_161_300_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30s", 30), ("10m", 600), ("1h30m", 5400), ("500ms", 0.5), ("1.5s", 1.5), ("2d", 172_800), ("0s", 0), ("0.1s", 0.1), (" 5s ", 5)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    """A duration read wrongly stops a capture too early."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "30", "s", "-5s", "5 s", "1h30", "30S", "1e3s", "5s5", "٣s", "inf", "9" * 400 + "s"])
+def test_what_is_no_duration(text: str) -> None:
+    """A number without its unit may mean seconds or minutes; guessing is wrong half of the time."""
+    with pytest.raises(ValueError, match="is no duration; write it like 30s"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("64MB", 64_000_000), ("1GiB", 2**30), ("4096", 4096), ("1.5kb", 1500), ("8 KiB", 8192), ("1b", 1), ("2TB", 2 * 10**12)]
+)
+def test_sizes(text: str, size: int) -> None:
+    """MB and MiB taken for each other makes segments that differ from what the documents promise."""
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-1MB", "1XB", "1MB2", "0", "0.1", "1e6", "1,5MB"])
+def test_what_is_no_size(text: str) -> None:
+    """A size of nothing would start a new segment for each record."""
+    with pytest.raises(ValueError, match=r"no size|less than a byte"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("2024-08-09", "2024-08-09T00:00:00Z"),
+        ("2024-08-09T12:30Z", "2024-08-09T12:30:00Z"),
+        ("2024-08-09T12:30:15", "2024-08-09T12:30:15Z"),
+        ("2024-08-09 12:30:15.25z", "2024-08-09T12:30:15.25Z"),
+        ("2024-08-09T12:30:00.123456789Z", "2024-08-09T12:30:00.123456789Z"),
+        ("2024-08-09T01:00:00+02:00", "2024-08-08T23:00:00Z"),
+        ("2024-08-08T20:00:00-03:30", "2024-08-08T23:30:00Z"),
+        ("-10m", "2024-08-08T23:45:00Z"),
+        ("1970-01-01", "1970-01-01T00:00:00Z"),
+    ],
+)
+def test_times(text: str, meaning: str) -> None:
+    """A time read in another zone or year shows other trades than were asked for."""
+    assert time_text(parse_time(text, NOW)) == meaning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "2024-02-30",
+        "2024-8-9",
+        "2024-08-09T25:00Z",
+        "2024-08-09T12Z",
+        "12:30",
+        "1723161300",
+        "1969-12-31",
+        "2300-01-01",
+        "-10",
+        "2024-08-09T12:30:00+25:00",
+        "0001-01-01T00:00+02:00",
+        "-99999d",
+        "2024-08-09T12:30:00.1234567890Z",
+        "-",
+        "2024-08-09Z",
+    ],
+)
+def test_what_is_no_time(text: str) -> None:
+    """A time that doesn't exist would be taken for another one, or end in a traceback."""
+    with pytest.raises(ValueError, match=r"no time|1970 to 2262|no duration"):
+        parse_time(text, NOW)
+
+
+@given(st.integers(0, LAST_NS))
+def test_a_time_that_is_shown_can_be_typed_again(ns: int) -> None:
+    """A time copied from the output into --from would lose or gain trades at the edge."""
+    assert parse_time(time_text(ns), NOW) == ns
+
+
+@pytest.mark.parametrize("convert", [DURATION, WAIT, SIZE, TIME, SYMBOL, COUNT, POSITIVE, SPEED])
+@given(st.text())
+def test_no_type_ever_raises_but_for_the_user(convert: Any, text: str) -> None:
+    """What somebody types must never end in a traceback."""
+    with suppress(click.BadParameter):
+        convert(text)
+
+
+@pytest.mark.parametrize(
+    ("convert", "text", "value"),
+    [
+        (SYMBOL, "btcusdt", "BTCUSDT"),
+        (SYMBOL, "BTCUSDT_240927", "BTCUSDT_240927"),
+        (COUNT, "0", 0),
+        (COUNT, "10_000", 10_000),
+        (POSITIVE, "1", 1),
+        (SPEED, "max", None),
+        (SPEED, "0.5", 0.5),
+        (WAIT, "0s", 0),
+        (SIZE, 64, 64),
+    ],
+)
+def test_what_is_understood(convert: Any, text: object, value: object) -> None:
+    """The contract allows symbols in any case, counts of nothing, and `max`."""
+    assert convert(text) == value
+
+
+@pytest.mark.parametrize(
+    ("convert", "text"),
+    [
+        (SYMBOL, ""),
+        (SYMBOL, "BTC USDT"),
+        (SYMBOL, "BTC/USDT"),
+        (COUNT, "-1"),
+        (COUNT, "1.0"),
+        (COUNT, str(2**63)),
+        (POSITIVE, "0"),
+        (SPEED, "0"),
+        (SPEED, "-1"),
+        (SPEED, "nan"),
+        (SPEED, "inf"),
+        (DURATION, "0s"),
+    ],
+)
+def test_what_is_refused(convert: Any, text: str) -> None:
+    """A speed of 0 never ends, a negative count means nothing; taken as they are they would do harm."""
+    with pytest.raises(click.BadParameter):
+        convert(text)
+
+
+@command
+@shared
+@time_range
+@click.option("--count", type=COUNT, default="3", help="How many.")
+@later("--klines", "--junit")
+def a_command(from_ns: int | None, to_ns: int | None, count: int, **_: object) -> None:
+    """Do nothing at all.
+
+    But say what was typed.
+
+    \b
+    Examples:
+      tradecap a-command --from 2024-08-09
+      tradecap a-command --json
+    """
+    click.echo(f"{from_ns} {to_ns} {count}")
+
+
+def typed(*args: str) -> tuple[str, Exception | None]:
+    result = CliRunner().invoke(a_command, ["-q", *args], standalone_mode=False)
+    return result.stdout.strip(), result.exception if isinstance(result.exception, Exception) else None
+
+
+def test_a_relative_time_is_not_taken_for_an_option() -> None:
+    """`--from -10m` is in the contract; a parser that sees an option -1 there would refuse it."""
+    from_ns, _, count = typed("--from", "-10m")[0].split()
+    assert int(from_ns) > NOW
+    assert count == "3"
+
+
+@pytest.mark.parametrize("to", ["2024-08-09", "2024-08-08"])
+def test_a_range_that_holds_nothing_is_refused(to: str) -> None:
+    """--from after --to gives an empty result that looks like missing data."""
+    _, error = typed("--from", "2024-08-09", "--to", to)
+    assert isinstance(error, TradecapError)
+    assert "is not before --to" in error.message
+
+
+def test_an_option_of_a_later_version_says_so() -> None:
+    """An option of the contract that is called unknown makes its reader doubt the contract."""
+    _, error = typed("--klines", "x.csv")
+    assert isinstance(error, TradecapError)
+    assert error.message == "'a-command --klines' isn't part of this version yet."
+    assert typed() == ("None None 3", None)
+
+
+def test_help_starts_with_what_it_does_and_ends_with_examples() -> None:
+    """Who reads only the first and the last lines of a help must know what to type."""
+    lines = CliRunner().invoke(a_command, ["--help"]).stdout.splitlines()
+    assert lines[0] == "Do nothing at all."
+    assert lines[-3:] == ["Examples:", "  tradecap a-command --from 2024-08-09", "  tradecap a-command --json"]
+    assert "--klines" not in "".join(lines)
+
+
+def test_options_of_all_commands_stand_apart() -> None:
+    """A command's own options would drown among those that every command has."""
+    own, common = CliRunner().invoke(a_command, ["--help"]).stdout.split("Options of all commands:")
+    assert "--count" in own
+    assert "--log URL" in common
+    assert "--log URL" not in own
+
+
+def test_a_command_has_all_common_options() -> None:
+    """CLI.md promises them for every command."""
+    names = {name for param in a_command.params for name in param.opts}
+    assert names >= {"--log", "--store", "--profile", "--config", "--json", "-v", "-q", "--log-format"}
+
+
+def test_a_command_without_log_and_store_has_only_the_rest() -> None:
+    """A demo that took the user's own log from the environment would spoil it."""
+
+    @command
+    @spoken
+    def bare(**_: object) -> None:
+        """Nothing."""
+
+    assert {name for param in bare.params for name in param.opts} >= {"--json", "-q"}
+    assert not {name for param in bare.params for name in param.opts} & {"--log", "--store"}

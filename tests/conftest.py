@@ -1,0 +1,60 @@
+"""What all tests share: recordings, and parts from outside.
+
+Recordings are no outside part: without TRADECAP_RECORDINGS their tests are deselected, and .ci/run says so. Only a missing outside part may skip,
+by `outside_part`, and with TRADECAP_CI=1 it fails instead.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tradecap.log.file import FileLog
+from tradecap.store.clickhouse import ClickHouseStore
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "recordings: reads real recordings from the folder TRADECAP_RECORDINGS")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if os.environ.get("TRADECAP_RECORDINGS"):
+        return
+    without = [item for item in items if item.get_closest_marker("recordings")]
+    config.hook.pytest_deselected(items=without)
+    items[:] = [item for item in items if item not in without]
+
+
+@pytest.fixture
+def recordings() -> Path:
+    """The folder with real recordings."""
+    return Path(os.environ["TRADECAP_RECORDINGS"])
+
+
+@pytest.fixture
+def outside_part() -> Callable[[bool, str], None]:
+    """Skip where an outside part is missing; in CI fail, because there it has to be installed."""
+
+    def needs(is_there: bool, what: str) -> None:
+        if not is_there and os.environ.get("TRADECAP_CI"):
+            pytest.fail(f"{what} is missing, and CI must have it")
+        if not is_there:
+            pytest.skip(f"{what} is missing")
+
+    return needs
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> FileLog:
+    """A new log."""
+    return FileLog(tmp_path / "log", create=True)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ClickHouseStore]:
+    """A new embedded store with its schema."""
+    path = tmp_path / "db"
+    with ClickHouseStore.embedded(path, f"chdb:{path}", create=True) as made:
+        made.create()
+        yield made

@@ -1,0 +1,101 @@
+"""The SQL's reading of a record, held against Python's: the same class for any bytes, the same reason for every documented fault."""
+
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.cases import CASES
+from tradecap.flows.records import read_record
+from tradecap.market.records import REASONS, RunWriter, frame, series_head, source_head
+from tradecap.market.tally import RecordRow, ledger_row
+from tradecap.store.clickhouse import ClickHouseStore
+
+LOG = "01930000-0000-7000-8000-000000000001"
+RUN = "01930000-0000-7000-8000-000000000002"
+HEADS = [
+    series_head("binance", "ETHUSDT", "trade", "ws"),
+    series_head("binance-usdm", "ETHUSDT", "aggTrade", "inject:nulls") + source_head(b"a.gz", 5),
+    series_head("", "", "", ""),
+    series_head("binance-usdm", "ETHUSDT", "trade", "rest"),
+]
+
+
+def lines_of(payloads: list[bytes], heads: list[bytes]) -> list[bytes]:
+    """A record for each payload."""
+    run = RunWriter(RUN)
+    return [run.record((None, 1723161254340863867)[i % 2], heads[i % len(heads)], frame(payload)) for i, payload in enumerate(payloads)]
+
+
+def read_by_sql(store: ClickHouseStore, lines: list[bytes]) -> list[RecordRow]:
+    """The ledger's rows for these lines, in order of seq."""
+    store.pour(LOG, b"".join(lines))
+    rows = store.rows(
+        "SELECT outcome, reason, field, kind, fault, venue, channel, symbol, trade_id, content FROM ledger FINAL ORDER BY toUInt128(run), seq"
+    )
+    return [msgspec.convert(row, RecordRow) for row in rows]
+
+
+def read_by_python(lines: list[bytes]) -> list[RecordRow]:
+    """What the ledger should say of them."""
+    return [ledger_row(*read_record(line[:-1], LOG), line[:-1]) for line in lines]
+
+
+def test_both_read_every_case_alike(store: ClickHouseStore) -> None:
+    """Verify holds one side against the other: where they read differently, sound records look lost."""
+    heads = {(case.venue, case.channel): series_head(case.venue, "ETHUSDT", case.channel, "ws") for case in CASES}
+    lines = [line for case in CASES for line in lines_of([case.payload], [heads[(case.venue, case.channel)]])]
+    lines = [line.replace(b'"seq":0,', b'"seq":%d,' % seq, 1) for seq, line in enumerate(lines)]
+    by_sql = read_by_sql(store, lines)
+    for case, of_sql, of_python in zip(CASES, by_sql, read_by_python(lines), strict=True):
+        assert of_sql == of_python, case.name
+        told = of_sql.kind if case.outcome == "ignored" else of_sql.reason
+        assert (of_sql.outcome, told, of_sql.field) == (case.outcome, case.reason, case.field), case.name
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_put_any_bytes_into_the_same_class(store: ClickHouseStore, seed: int) -> None:
+    """Recordings of unknown quality hold anything; a class that differs would be a trade that one side doesn't know."""
+    rng = random.Random(seed)
+    lines = lines_of([mutated(rng) for _ in range(6000)], HEADS)
+    for line, of_sql, of_python in zip(lines, read_by_sql(store, lines), read_by_python(lines), strict=True):
+        # of several faults in one message the two may name another one first
+        assert msgspec.structs.replace(of_sql, reason="", field="") == msgspec.structs.replace(of_python, reason="", field=""), line
+        assert of_sql.reason in ("", *REASONS)
+
+
+def mutated(rng: random.Random) -> bytes:
+    """A case with a few bytes changed, inserted, cut, or joined with another case."""
+    signs = b'{}[]",:.0123456789-+eEtfnrsTm\\u \x00\xff\n'
+    message = bytearray(rng.choice(CASES).payload[:3000])
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randint(0, len(message))
+        match rng.randint(0, 4):
+            case 0:
+                message[at : at + 1] = bytes([rng.choice(signs)])
+            case 1:
+                message.insert(at, rng.choice(signs))
+            case 2:
+                del message[at : rng.randint(at, len(message))]
+            case 3:
+                message[at : at + 1] = bytes([rng.randrange(256)])
+            case _:
+                other = rng.choice(CASES).payload[:2000]
+                message[at:] = other[rng.randint(0, len(other)) :]
+    return bytes(message)
+
+
+def test_a_line_without_an_envelope_gets_an_identity(store: ClickHouseStore) -> None:
+    """Two unreadable lines that collapsed into one ledger row would hide that one was lost."""
+    whole = lines_of([CASES[0].payload], HEADS)[0]
+    lines = [b"garbage\n", b"more garbage\n", b'{"e":"trade"}\n', whole[:80] + b"\n", b'{"run":"x","seq":1}\n']
+    by_sql = read_by_sql(store, lines)
+    assert len(by_sql) == len(lines)
+    assert sorted(map(repr, by_sql)) == sorted(map(repr, read_by_python(lines)))
+
+
+def test_reading_leaves_no_file_behind(store: ClickHouseStore, tmp_path: Path) -> None:
+    """Lines are handed over through a file in the store's folder: forgotten, it would fill the disk."""
+    read_by_sql(store, lines_of([CASES[0].payload], HEADS))
+    assert not list((tmp_path / "db").glob("*.ndjson"))

@@ -117,17 +117,17 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
         return self.via[7:] if self.via.startswith("inject:") else ""
 
 
-_envelope = msgspec.json.Decoder(Envelope)
-_anything = msgspec.json.Decoder()
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_decode_anything = msgspec.json.Decoder().decode
 
 
 def read_envelope(line: bytes) -> Envelope | None:
     """Take a line of the log apart; None when it is no record (damage, or somebody else's line)."""
     try:
-        envelope = _envelope.decode(line)
+        envelope = _decode_envelope(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return envelope if _is_uuid(envelope.run) and 0 <= envelope.seq < 2**63 else None
+    return envelope if 0 <= envelope.seq < 10**18 and _is_uuid(envelope.run) else None
 
 
 _IDENTITY: Final = re.compile(rb'\{"run":"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})","seq":([0-9]{1,18}),"recv":')
@@ -141,18 +141,17 @@ def orphan_record(line: bytes, log_id: str, partition: int = 0) -> Envelope:
     return Envelope(orphan_run(log_id, partition), line_hash(line))
 
 
-def _is_uuid(text: str) -> bool:
-    return len(text) == 36 and text[8] == text[13] == text[18] == text[23] == "-" and _is_hex(text.replace("-", ""))
+_UUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 @lru_cache(maxsize=256)
-def _is_hex(text: str) -> bool:
-    return len(text) == 32 and all(c in "0123456789abcdef" for c in text)
+def _is_uuid(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
 
 
 def is_plain_object(payload: bytes) -> bool:
     """Whether the payload may stand as `data`: one line, a JSON object by a full parse, at most MAX_DEPTH deep."""
-    if payload[:1] != b"{" or payload[-1:] != b"}" or b"\n" in payload or b"\r" in payload:
+    if payload[:1] != b"{" or payload[-1:] != b"}" or b"\n" in payload:
         return False
     return parse_object(payload) is not None
 
@@ -160,7 +159,7 @@ def is_plain_object(payload: bytes) -> bool:
 def parse_object(payload: bytes) -> dict[str, object] | None:
     """The JSON object in payload (of repeated keys the last), or None where a full parse or the depth limit says no."""
     try:
-        value = _anything.decode(payload)
+        value = _decode_anything(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return value if isinstance(value, dict) and not _is_deeper(value, MAX_DEPTH) else None

@@ -26,8 +26,16 @@ from tradecap.store import Row, Schema
 VERSION: Final = 1
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
 DATABASE: Final = "market"
-POUR: Final = {"max_insert_block_size": 262_144, "min_insert_block_size_rows": 262_144, "max_partitions_per_insert_block": 0}
-"""Large blocks make the views 1.3x faster; a limit on partitions would let a record from an odd month stop a feed (docs/clickhouse.md)."""
+POUR: Final = {
+    "max_insert_block_size": 131_072,
+    "min_insert_block_size_rows": 131_072,
+    "max_insert_threads": 2,
+    "parallel_view_processing": 1,
+    "optimize_on_insert": 0,
+    "max_partitions_per_insert_block": 0,
+}
+"""Large blocks, two threads and views side by side: 2.1x faster than the defaults (docs/clickhouse.md). Repeats are merged when read (FINAL), so
+not on the way in; and a limit on partitions would let records from odd months stop a feed."""
 NO_OFFSET: Final = 2**64 - 1
 TRADES_A_SWEEP: Final = 4_000_000
 """Candles are made of about so many trades at a time, to bound memory."""

@@ -24,7 +24,7 @@ from tradecap.market.records import (
     Reading,
     Rejected,
     Trade,
-    parse_object,
+    is_plain_object,
 )
 
 VENUES: Final = ("binance", "binance-usdm", "binance-us")
@@ -65,6 +65,11 @@ MAX_PRICE: Final = 10**10 * SCALE
 MAX_QTY: Final = 10**15 * SCALE
 MAX_QUOTE: Final = 10**17 * SCALE * SCALE
 MAX_ID: Final = 2**63
+_MIN_MS: Final = MIN_TIME_US // 1000
+_MAX_MS: Final = MAX_TIME_US // 1000
+_PLAIN_PRICE: Final = 10**7 * SCALE
+_PLAIN_QTY: Final = 10**10 * SCALE
+"""Below both, price x quantity is below MAX_QUOTE without a look."""
 MAX_SYMBOL: Final = 64
 """Bytes of UTF-8; the venue's longest are 20 or so, and not all are ASCII."""
 
@@ -129,9 +134,9 @@ class _CombinedBookTicker(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     data: _BookTicker
 
 
-_bare = msgspec.json.Decoder(_Message)
-_combined = msgspec.json.Decoder(_Combined)
-_combined_book_ticker = msgspec.json.Decoder(_CombinedBookTicker)
+_decode_bare = msgspec.json.Decoder(_Message).decode
+_decode_combined = msgspec.json.Decoder(_Combined).decode
+_decode_combined_book_ticker = msgspec.json.Decoder(_CombinedBookTicker).decode
 _UNSET = msgspec.UNSET
 
 
@@ -141,8 +146,11 @@ def decode(payload: bytes, venue: str = "", symbol: str = "", channel: str = "")
     venue '' means by shape: a trade with `M` is spot, one without is USD-M. symbol and channel are for rows that don't name theirs (REST rows);
     a message's own symbol goes before.
     """
-    fast = _fast(payload, venue) if len(payload) <= MAX_PAYLOAD else None
-    return fast if fast is not None else _strict(payload, venue, symbol, channel)
+    if len(payload) <= MAX_PAYLOAD:
+        fast = _fast(payload, venue)
+        if fast is not None:
+            return fast
+    return _strict(payload, venue, symbol, channel)
 
 
 _SYMBOL_TEXT: Final = re.compile(rb'"s":"([A-Z0-9_]{1,32})"')
@@ -158,21 +166,23 @@ def described(payload: bytes) -> tuple[str, str]:
 def _fast(payload: bytes, venue: str) -> Reading | None:
     """The shapes the venue really sends, without a repeated key; None for everything that has to be looked at closely.
 
-    A typed decode takes the last of repeated keys. Where no string holds an escape, `":` stands once a key, so their number shows repetition.
+    A typed decode takes the last of repeated keys. `":` stands at least once a key, so where it stands no oftener than there are different keys,
+    none is repeated.
     """
-    if payload[-1:] != b"}" or b"\\" in payload or b"\n" in payload or b"\r" in payload:
-        return None
+    keys = payload.count(b'":')
     try:
         if not payload.startswith(b'{"stream":'):
-            message: _Message | _BookTicker = _bare.decode(payload)
-            extra = 0
-        elif b'@bookTicker"' in payload[:96]:
-            message, extra = _combined_book_ticker.decode(payload).data, 2
+            message: _Message | _BookTicker = _decode_bare(payload)
+        elif payload.find(b"@b", 10, 60) < 0:
+            message = _decode_combined(payload).data
+            keys -= 2
         else:
-            message, extra = _combined.decode(payload).data, 2
+            message = _decode_combined_book_ticker(payload).data
+            keys -= 2
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    keys = payload.count(b'":') - extra
+    if b"\n" in payload or not payload.endswith(b"}"):
+        return None
     if type(message) is _Trade:
         return _fast_trade(message, venue, keys)
     if type(message) is _AggTrade:
@@ -184,38 +194,45 @@ def _fast(payload: bytes, venue: str) -> Reading | None:
 
 
 def _fast_trade(d: _Trade, venue: str, keys: int) -> Trade | None:
-    if keys != 8 + (d.M is not _UNSET) + (d.X is not _UNSET) + (d.b is not _UNSET) + (d.a is not _UNSET):
+    # The eight required members are there, so nine keys and one of the optional members mean that none is repeated.
+    if keys == 9 and d.M is not _UNSET:
+        venue = venue or "binance"
+    elif keys == 9 and d.X == "MARKET":
+        venue = venue or "binance-usdm"
+    elif keys != 8 + (d.M is not _UNSET) + (d.X is not _UNSET) + (d.b is not _UNSET) + (d.a is not _UNSET):
         return None
-    venue = venue or ("binance" if d.M is not _UNSET else "binance-usdm")
-    if venue == "binance-usdm" and d.X is not _UNSET and d.X != "MARKET":
+    elif d.X is not _UNSET:
         return None
-    return _checked(venue, d.s, "trade", (d.t, d.t, d.t), scaled(d.p), scaled(d.q), d.T, d.E, d.m)
+    else:
+        venue = venue or ("binance" if d.M is not _UNSET else "binance-usdm")
+    price, qty, time, event_time, trade_id, symbol = scaled(d.p), scaled(d.q), d.T, d.E, d.t, d.s
+    if (
+        0 < price < _PLAIN_PRICE
+        and 0 < qty < _PLAIN_QTY
+        and _MIN_MS <= time < _MAX_MS
+        and _MIN_MS <= event_time < _MAX_MS
+        and 0 <= trade_id < MAX_ID
+        and 0 < len(symbol) <= 16
+    ):
+        return Trade(venue, symbol, "trade", trade_id, trade_id, trade_id, price, qty, time * 1000, event_time * 1000, d.m, True)
+    return None
 
 
 def _fast_agg_trade(d: _AggTrade, venue: str, keys: int) -> Trade | None:
     if keys != 10 + (d.M is not _UNSET):
         return None
     venue = venue or ("binance" if d.M is not _UNSET else "binance-usdm")
-    return _checked(venue, d.s, "aggTrade", (d.a, d.f, d.l), scaled(d.p), scaled(d.q), d.T, d.E, d.m)
-
-
-def _checked(
-    venue: str, symbol: str, channel: str, ids: tuple[int, int, int], price: int, qty: int, time: int, event_time: int, is_buyer_maker: bool
-) -> Trade | None:
-    """The trade when every value is in range, None (look closely) otherwise."""
-    time_us = time if time >= MICROSECONDS_FROM else time * 1000
-    event_us = event_time if event_time >= MICROSECONDS_FROM else event_time * 1000
+    price, qty, time, event_time, symbol = scaled(d.p), scaled(d.q), d.T, d.E, d.s
     if (
-        0 < price < MAX_PRICE
-        and 0 < qty < MAX_QTY
-        and price * qty < MAX_QUOTE
-        and MIN_TIME_US <= time_us < MAX_TIME_US
-        and MIN_TIME_US <= event_us < MAX_TIME_US
-        and 0 <= ids[0] < MAX_ID
-        and 0 <= ids[1] <= ids[2] < MAX_ID
+        0 < price < _PLAIN_PRICE
+        and 0 < qty < _PLAIN_QTY
+        and _MIN_MS <= time < _MAX_MS
+        and _MIN_MS <= event_time < _MAX_MS
+        and 0 <= d.a < MAX_ID
+        and 0 <= d.f <= d.l < MAX_ID
         and 0 < len(symbol) <= 16
     ):
-        return Trade(venue, symbol, channel, *ids, price, qty, time_us, event_us, is_buyer_maker, True)
+        return Trade(venue, symbol, "aggTrade", d.a, d.f, d.l, price, qty, time * 1000, event_time * 1000, d.m, True)
     return None
 
 
@@ -274,7 +291,7 @@ def _members(payload: bytes) -> _Members | Rejected:
         text = payload.decode()
     except UnicodeDecodeError:
         return Rejected("not_utf8")
-    if payload[:1] == b"{" and payload[-1:] == b"}" and b"\n" not in payload and b"\r" not in payload and parse_object(payload) is not None:
+    if is_plain_object(payload):
         members = _parse(text)
         assert isinstance(members, _Members)
         return members

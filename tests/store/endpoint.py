@@ -1,0 +1,115 @@
+"""A small HTTP endpoint that runs its queries on embedded ClickHouse: the real client talks to it over a real socket.
+
+It is a test part, never a product part. It proves URLs, authentication, parameters, inserts and error texts, not sessions, roles or replication.
+Run: python -m tests.store.endpoint FOLDER, it prints its port.
+"""
+
+import re
+import sys
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+from chdb import connect
+
+USER, PASSWORD = "user", "pass word"
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Answers as ClickHouse's HTTP interface does, as far as clickhouse-connect asks."""
+
+    protocol_version = "HTTP/1.1"
+    folder: ClassVar[str]
+    one_at_a_time: ClassVar[threading.Lock] = threading.Lock()
+
+    def do_GET(self) -> None:
+        self.answer(b"")
+
+    def do_POST(self) -> None:
+        self.answer(self.rfile.read(int(self.headers.get("Content-Length", 0))) if "Content-Length" in self.headers else self.chunks())
+
+    def chunks(self) -> bytes:
+        """A chunked body."""
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def answer(self, body: bytes) -> None:
+        """Run the query of URL and body."""
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()}
+        if not self.is_known():
+            return self.reply(403, b"Code: 516. DB::Exception: Authentication failed: password is incorrect. (AUTHENTICATION_FAILED)", "516")
+        try:
+            with self.one_at_a_time:
+                found = self.run(asked, body)
+        except Exception as error:  # noqa: BLE001 -- whatever the engine says goes back over the wire
+            code = re.search(r"Code: (\d+)", str(error))
+            return self.reply(404 if code and code[1] == "81" else 500, str(error).encode(), code[1] if code else "1")
+        return self.reply(200, found)
+
+    def is_known(self) -> bool:
+        """Basic authentication, or the client's own headers."""
+        import base64
+
+        given = base64.b64decode(self.headers.get("Authorization", "Basic ").removeprefix("Basic ")).decode()
+        return given == f"{USER}:{PASSWORD}"
+
+    def run(self, asked: dict[str, str], body: bytes) -> bytes:
+        """The query is in the URL, in the body, or its beginning in one and its data in the other."""
+        text = asked.get("query", "")
+        statement, data = (text, body) if text else (body.decode(errors="surrogateescape"), b"")
+        if "FROM input(" in statement:
+            head, _, rest = body.partition(b"\n")
+            statement, data = head.decode(), rest
+        parameters = {name.removeprefix("param_"): value for name, value in asked.items() if name.startswith("param_")}
+        connection = connect(self.folder)
+        try:
+            if database := asked.get("database"):
+                connection.query(f"USE `{database}`")
+            for name in ("max_partitions_per_insert_block", "optimize_on_insert"):
+                if name in asked:
+                    connection.query(f"SET {name} = '{asked[name]}'")
+            with tempfile.NamedTemporaryFile(suffix=".ndjson") as spill:
+                spill.write(data)
+                spill.flush()
+                statement = re.sub(
+                    r"FROM input\('raw String'\) FORMAT LineAsString", f"FROM file('{spill.name}', 'LineAsString', 'raw String')", statement
+                )
+                result = connection.query(statement, asked.get("default_format", "TabSeparated"), params=parameters)
+            return bytes(result.bytes() or b"")
+        finally:
+            connection.close()
+
+    def reply(self, status: int, body: bytes, code: str = "") -> None:
+        """One whole answer."""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-ClickHouse-Summary", "{}")
+        if code:
+            self.send_header("X-ClickHouse-Exception-Code", code)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
+        """Quiet."""
+
+
+def main(folder: str) -> None:
+    """Serve until killed."""
+    Endpoint.folder = folder
+    holding = connect(folder)  # the engine lives as long as one handle is open
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    print(server.server_port, flush=True)
+    try:
+        server.serve_forever()
+    finally:
+        holding.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

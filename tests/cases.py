@@ -16,6 +16,10 @@ ROW = b'{"id":5,"price":"1.5","qty":"2","quoteQty":"3","time":1723161254000,"isB
 AGG_ROW = b'{"a":5,"p":"2683.80000000","q":"0.00200000","f":7,"l":9,"T":1723161255611,"m":true,"M":true}'
 
 
+CSV = b"9876,2683.80000000,0.00200000,5.36760000,1723161255611,True,True"
+AGG_CSV = b"5,2683.80000000,0.00200000,7,9,1723161255611123,false,True"
+
+
 class Case(NamedTuple):
     """A message and what it is: outcome 'trade', 'ignored' (kind in reason) or 'quarantined'."""
 
@@ -42,6 +46,11 @@ VALID = [
     Case("a combined stream", COMBINED, "trade"),
     Case("a row of REST trades", ROW, "trade"),
     Case("a row of REST aggregates", AGG_ROW, "trade", channel="aggTrade"),
+    Case("a row of the archive", CSV, "trade"),
+    Case("a row of the archive's aggregates", AGG_CSV, "trade", channel="aggTrade"),
+    Case("a row of USD-M's archive", CSV.removesuffix(b",True"), "trade", venue="binance-usdm"),
+    Case("a row of USD-M's aggregates", AGG_CSV.removesuffix(b",True"), "trade", venue="binance-usdm", channel="aggTrade"),
+    Case("a row with a price without decimals", CSV.replace(b"2683.80000000", b"0002683"), "trade"),
     Case("a message of Binance.US", TRADE, "trade", venue="binance-us"),
     _spoilt("microseconds", b'"T":1723161255611', b'"T":1723161255611123', "", ""),
     _spoilt("another key order", b'"e":"trade","E":1723161255612', b'"E":1723161255612,"e":"trade"', "", ""),
@@ -113,6 +122,16 @@ BAD_TIMES = [_spoilt(f"T: {t.decode()}", b'"T":1723161255611', b'"T":' + t, "bad
     (b"0", b"-5", b"1262303999999", b"4133980800000", b"99999999999999", b"100000000000000", b"9223372036854775807", b"18446744073709551615",
      b"99999999999999999999999", b"-9223372036854775808")]  # fmt: skip
 
+ROWS = [Case(f"a row: {row.decode()}", row, "quarantined", reason, field, channel=channel) for row, reason, field, channel in [
+    (CSV.replace(b"2683.80000000", b""), "null_field", "p", "trade"), (CSV.replace(b"2683.80000000", b"1e5"), "bad_number", "p", "trade"),
+    (CSV.replace(b"2683.80000000", b"0.0"), "out_of_range", "p", "trade"), (CSV.replace(b"9876", b"09876"), "wrong_type", "t", "trade"),
+    (CSV.replace(b"9876", b"18446744073709551616"), "out_of_range", "t", "trade"), (CSV.replace(b"1723161255611", b"1.7"), "wrong_type", "T", "trade"),
+    (CSV.replace(b"1723161255611", b"1"), "bad_time", "T", "trade"), (CSV.replace(b"True", b"yes", 1), "wrong_type", "m", "trade"),
+    (CSV.replace(b",True,True", b",,True"), "null_field", "m", "trade"), (AGG_CSV.replace(b",7,", b",10,"), "out_of_range", "l", "aggTrade"),
+    (AGG_CSV.replace(b",7,", b",-7,"), "out_of_range", "f", "aggTrade"), (CSV.replace(b",True,True", b""), "malformed_json", "", "trade"),
+    (CSV, "wrong_type", "T", "aggTrade"), (CSV.replace(b",", b";"), "malformed_json", "", "trade"), (CSV + b",1,1", "malformed_json", "", "trade"),
+]]  # fmt: skip
+
 BROKEN = [
     Case("nothing", b"", "quarantined", "malformed_json"),
     Case("a cut message", TRADE[:70], "quarantined", "malformed_json"),
@@ -161,4 +180,4 @@ OTHER_STREAMS = [
     Case("serverShutdown", b'{"e":"serverShutdown","E":1}', "ignored", "serverShutdown"),
 ]
 
-CASES = [*VALID, *NULLS, *MISSING, *WRONG_TYPES, *BAD_NUMBERS, *OUT_OF_RANGE, *BAD_TIMES, *BROKEN, *OTHER_STREAMS]
+CASES = [*VALID, *ROWS, *NULLS, *MISSING, *WRONG_TYPES, *BAD_NUMBERS, *OUT_OF_RANGE, *BAD_TIMES, *BROKEN, *OTHER_STREAMS]

@@ -67,7 +67,7 @@ class Endpoint(BaseHTTPRequestHandler):
             head, _, rest = body.partition(b"\n")
             statement, data = head.decode(), rest
         parameters = {name.removeprefix("param_"): value for name, value in asked.items() if name.startswith("param_")}
-        connection = connect(self.folder)
+        connection = connect(self.folder)  # type: ignore[no-untyped-call]  # chdb has no types
         try:
             if database := asked.get("database"):
                 connection.query(f"USE `{database}`")
@@ -102,7 +102,8 @@ class Endpoint(BaseHTTPRequestHandler):
 def main(folder: str) -> None:
     """Serve until killed."""
     Endpoint.folder = folder
-    holding = connect(folder)  # the engine lives as long as one handle is open
+    # the engine lives as long as one handle is open
+    holding = connect(folder)  # type: ignore[no-untyped-call]  # chdb has no types
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
     print(server.server_port, flush=True)
     try:

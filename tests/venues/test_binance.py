@@ -83,16 +83,16 @@ def test_no_mutation_makes_it_raise(case: Case, data: st.DataObject) -> None:
         message[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
     reading = decode(bytes(message), case.venue, "ETHUSDT", case.channel)
     assert isinstance(reading, Trade | Ignored | Rejected)
-    if isinstance(reading, Trade):
+    if isinstance(reading, Trade) and message[:1] == b"{":
         assert is_plain_object(bytes(message)), "what is a trade must be framed as data"
 
 
 @given(st.sampled_from(CASES))
 def test_a_trade_is_always_framed_as_data(case: Case) -> None:
-    """The SQL reads only `data` as a message: another frame would lose the trade there."""
+    """The SQL reads only `data` as a message (and rows of the archive as text): another frame would lose the trade there."""
     assert frame(case.payload).startswith(b'"data":') == is_plain_object(case.payload) or len(case.payload) > 512 * 1024
     if case.outcome == "trade":
-        assert is_plain_object(case.payload)
+        assert is_plain_object(case.payload) or case.payload[:1].isdigit()
 
 
 @given(st.integers(0, 10**18), st.integers(0, 8))

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from tradecap.market.records import (
+    CHANNELS,
     MAX_PAYLOAD,
     Ignored,
     Reading,
@@ -143,14 +144,47 @@ _UNSET = msgspec.UNSET
 def decode(payload: bytes, venue: str = "", symbol: str = "", channel: str = "") -> Reading:
     """What a message is.
 
-    venue '' means by shape: a trade with `M` is spot, one without is USD-M. symbol and channel are for rows that don't name theirs (REST rows);
-    a message's own symbol goes before.
+    venue '' means by shape: a trade with `M` is spot, one without is USD-M. symbol and channel are for rows that don't name theirs (of REST, or of
+    the archive's CSV files); a message's own symbol goes before.
     """
     if len(payload) <= MAX_PAYLOAD:
-        fast = _fast(payload, venue)
+        fast = _fast(payload, venue) if payload[:1] == b"{" else _fast_row(payload, venue, symbol, channel)
         if fast is not None:
             return fast
     return _strict(payload, venue, symbol, channel)
+
+
+def _fast_row(payload: bytes, venue: str, symbol: str, channel: str) -> Trade | None:
+    """A row of the venue's archive as it is really written; None for everything that has to be looked at closely."""
+    if not (venue and symbol) or len(symbol) > 16 or not payload.isascii():
+        return None
+    columns = payload.decode("ascii").split(",")
+    try:
+        if channel == "trade" and 6 <= len(columns) <= 7:
+            number, p, q, quote, time_text, maker = columns[:6]
+            first = last = number
+            if not quote.replace(".", "", 1).isdigit():
+                return None
+        elif channel == "aggTrade" and 7 <= len(columns) <= 8:
+            number, p, q, first, last, time_text, maker = columns[:7]
+        else:
+            return None
+        is_maker = _FLAGS[maker]
+        if columns[-1] not in _FLAGS or not (len(time_text) in (13, 16) and time_text.isdigit() and _is_plain(number) and _is_plain(first) and _is_plain(last)):
+            return None
+    except KeyError:
+        return None
+    price, qty, time_us = scaled(p), scaled(q), int(time_text) * (1000 if len(time_text) == 13 else 1)
+    if 0 < price < _PLAIN_PRICE and 0 < qty < _PLAIN_QTY and MIN_TIME_US <= time_us < MAX_TIME_US and int(first) <= int(last):
+        return Trade(venue, symbol, channel, int(number), int(first), int(last), price, qty, time_us, 0, is_maker, True)
+    return None
+
+
+_FLAGS: Final = {"True": True, "False": False, "true": True, "false": False}
+
+
+def _is_plain(number: str) -> bool:
+    return number.isdigit() and len(number) <= 18 and (number[0] != "0" or number == "0")
 
 
 _SYMBOL_TEXT: Final = re.compile(rb'"s":"([A-Z0-9_]{1,32})"')
@@ -270,6 +304,8 @@ _Check = Callable[[object], object]
 def _strict(payload: bytes, venue: str, symbol: str, channel: str) -> Reading:
     if len(payload) > MAX_PAYLOAD:
         return Rejected("oversize")
+    if symbol and channel in CHANNELS and _is_archive_row(payload):
+        return _trade(_archive_message(payload.decode(), channel), channel, venue, symbol)
     members = _members(payload)
     if isinstance(members, Rejected):
         return members
@@ -333,6 +369,30 @@ def _without_name(message: dict[str, object], venue: str, symbol: str, channel: 
     if symbol and channel == "aggTrade" and "f" in message and "s" not in message:
         return _trade(message, channel, venue, symbol)
     return Rejected("unknown_message")
+
+
+_is_archive_row: Final = re.compile(rb"[0-9]+,[0-9A-Za-z.+-]*(?:,[0-9A-Za-z.+-]*){4,6}").fullmatch
+"""Six to eight columns of a row of the archive's CSV files; what is in them is looked at later."""
+
+
+def _archive_message(row: str, channel: str) -> dict[str, object]:
+    """A row of the archive under the names of REST (trades) or of the stream (aggregates). A column that isn't there is a missing member."""
+    columns = ("id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "isBestMatch")
+    if channel == "aggTrade":
+        columns = ("a", "p", "q", "f", "l", "T", "m", "M")
+    return {name: _column(name, text) for name, text in zip(columns, row.split(","), strict=False)}
+
+
+def _column(name: str, text: str) -> object:
+    """What a JSON message would hold in its place: null for nothing, and a text for what is no number or flag where one should be."""
+    if not text:
+        return None
+    if name in ("id", "time", "a", "f", "l", "T") and _is_integer(text):
+        return _Integer(text)
+    return text.lower() == "true" if name in ("isBuyerMaker", "m") and text.lower() in ("true", "false") else text
+
+
+_is_integer: Final = re.compile(r"-?(?:0|[1-9][0-9]*)").fullmatch
 
 
 _ROW_NAMES: Final = {"t": "id", "p": "price", "q": "qty", "T": "time", "m": "isBuyerMaker", "M": "isBestMatch"}

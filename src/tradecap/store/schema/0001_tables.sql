@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS scanned
     log UUID,
     part UInt32,
     pos UInt64,
-    shape Enum8('strict' = 0, 'bare' = 1, 'combined' = 2)
+    shape Enum8('strict' = 0, 'bare' = 1, 'combined' = 2, 'row' = 3)
 )
 ENGINE = Null
 COMMENT 'Which way a line is read: plain lines by one typed extraction, all others slowly and strictly';

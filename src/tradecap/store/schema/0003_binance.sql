@@ -15,10 +15,21 @@ WITH
         '|trade",', event_time, trade_time, symbol, '"t":[0-9]{1,18},', amounts, '"X":"MARKET",', maker,
         '|aggTrade",', event_time, symbol, '"a":[0-9]{1,18},', amounts, '"f":[0-9]{1,18},"l":[0-9]{1,18},', trade_time, maker, '(?:,"M":(?:true|false))?',
         ')\\}') AS message,
+    '(?:0|[1-9][0-9]{0,17}),' AS number,
+    concat(number, '[0-9]{1,7}(?:[.][0-9]{1,8})?,[0-9]{1,10}(?:[.][0-9]{1,8})?,') AS row_amounts,
+    '(?:[0-9]{13}|[0-9]{16}),(?:True|False|true|false)(?:,[A-Za-z]*)?"\\}$' AS row_end,
     concat('^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":[0-9]{1,18},"recv":(?:[0-9]{1,18}|[1-8][0-9]{18}|null),',
-        '"venue":"[a-z0-9-]+","symbol":"[^"\\\\]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\]*",)?"data":',
-        '(?:', message, '|\\{"stream":"[^"\\\\]*","data":', message, '\\})\\}$') AS plain
-SELECT raw, log, part, pos, multiIf(NOT match(raw, plain), 'strict', endsWith(raw, '}}}'), 'combined', 'bare') AS shape
+        '"venue":"[a-z0-9-]+","symbol":"[^"\\\\]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\]*",)?') AS envelope,
+    concat(envelope, '"data":(?:', message, '|\\{"stream":"[^"\\\\]*","data":', message, '\\})\\}$') AS plain
+SELECT
+    raw, log, part, pos,
+    multiIf(
+        endsWith(raw, '"}'), if(
+            match(raw, concat(replaceOne(envelope, '[A-Za-z]+', 'trade'), '"text":"', row_amounts, '[0-9]+(?:[.][0-9]+)?,', row_end))
+                OR match(raw, concat(replaceOne(envelope, '[A-Za-z]+', 'aggTrade'), '"text":"', row_amounts, number, number, row_end)), 'row', 'strict'),
+        NOT match(raw, plain), 'strict',
+        endsWith(raw, '}}}'), 'combined',
+        'bare') AS shape
 FROM inbox;
 
 -- 2. Plain lines: one typed extraction; only the values are left to check.
@@ -55,13 +66,27 @@ FROM
     WHERE shape = 'combined'
 );
 
+-- A row of the venue's archive: its columns are the members of a message without event time.
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_row TO plain AS
+SELECT
+    raw, log, (x.run, x.seq, x.recv, x.venue, x.via) AS envelope,
+    (x.channel, 0, x.symbol, toUInt64OrZero(c[1]), toDecimal64OrZero(c[2], 8), toDecimal128OrZero(c[3], 8), toInt64OrZero(c[5 + (x.channel = 'aggTrade')]),
+        lower(c[6 + (x.channel = 'aggTrade')]) = 'true', toUInt64OrZero(c[1]), toUInt64OrZero(c[4]), toUInt64OrZero(c[5])) AS d
+FROM
+(
+    SELECT raw, log, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
+        channel LowCardinality(String), via LowCardinality(String), text String)') AS x, splitByChar(',', x.text) AS c
+    FROM scanned
+    WHERE shape = 'row'
+);
+
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_plain TO parsed AS
 WITH
     if(d.T >= 100000000000000, d.T, d.T * 1000) AS trade_us,
     if(d.E >= 100000000000000, d.E, d.E * 1000) AS event_us,
     multiIf(
         trade_us < 1262304000000000 OR trade_us >= 4133980800000000, ('bad_time', 'T'),
-        event_us < 1262304000000000 OR event_us >= 4133980800000000, ('bad_time', 'E'),
+        (event_us < 1262304000000000 OR event_us >= 4133980800000000) AND NOT endsWith(raw, '"}'), ('bad_time', 'E'),
         d.p <= 0, ('out_of_range', 'p'),
         d.q <= 0, ('out_of_range', 'q'),
         d.e = 'aggTrade' AND d.l < d.f, ('out_of_range', 'l'),
@@ -119,7 +144,21 @@ WITH
     match(raw, '^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":[0-9]{1,18},"recv":') AS is_record,
     is_valid AND JSONHas(raw, 'data') AS has_data,
     position(raw, '"data":') AS at,
-    if(is_record AND has_data, substring(raw, at + 7, length(raw) - at - 7), '') AS payload,
+    -- A row of the archive is read as the message it would be: what is no number or flag where one should be stays a text.
+    envelope.symbol != '' AND envelope.channel IN ('trade', 'aggTrade') AND match(envelope.text, '^[0-9]+,[0-9A-Za-z.+-]*(?:,[0-9A-Za-z.+-]*){4,6}$') AS is_archive_row,
+    splitByChar(',', envelope.text) AS row_columns,
+    arraySlice(if(envelope.channel = 'trade', ['id', 'price', 'qty', 'quoteQty', 'time', 'isBuyerMaker', 'isBestMatch'], ['a', 'p', 'q', 'f', 'l', 'T', 'm', 'M']),
+        1, length(row_columns)) AS row_names,
+    arrayMap((name, c) -> concat('"', name, '":', multiIf(
+        c = '', 'null',
+        name IN ('id', 'time', 'a', 'f', 'l', 'T') AND match(c, '^-?(?:0|[1-9][0-9]*)$'), c,
+        name IN ('isBuyerMaker', 'm') AND lower(c) IN ('true', 'false'), lower(c),
+        concat('"', c, '"'))), row_names, arraySlice(row_columns, 1, length(row_names))) AS row_members,
+    multiIf(
+        NOT is_record, '',
+        has_data, substring(raw, at + 7, length(raw) - at - 7),
+        is_archive_row, concat('{', arrayStringConcat(row_members, ','), '}'),
+        '') AS payload,
     JSONExtractKeys(payload) AS outer_keys,
     NOT has(outer_keys, 'e') AND has(outer_keys, 'stream') AND has(outer_keys, 'data') AS wraps,
     arraySort(outer_keys) AS outer_sorted,
@@ -132,6 +171,7 @@ WITH
         JSONHas(raw, 'event'), ('event', ''),
         JSONHas(raw, 'b64'), (if(envelope.size > 262144 OR length(base64Decode(JSONExtractString(raw, 'b64'))) > 262144, 'oversize', 'not_utf8'), ''),
         length(envelope.text) > 262144, ('oversize', ''),
+        is_archive_row, ('', ''),
         JSONHas(raw, 'text'), (if(isValidJSON(envelope.text) AND JSONType(envelope.text) != 'Object', 'not_an_object', 'malformed_json'), ''),
         length(payload) > 262144, ('oversize', ''),
         JSONType(payload) != 'Object', ('malformed_json', ''),

@@ -125,7 +125,8 @@ BAD_TIMES = [_spoilt(f"T: {t.decode()}", b'"T":1723161255611', b'"T":' + t, "bad
 ROWS = [Case(f"a row: {row.decode()}", row, "quarantined", reason, field, channel=channel) for row, reason, field, channel in [
     (CSV.replace(b"2683.80000000", b""), "null_field", "p", "trade"), (CSV.replace(b"2683.80000000", b"1e5"), "bad_number", "p", "trade"),
     (CSV.replace(b"2683.80000000", b"0.0"), "out_of_range", "p", "trade"), (CSV.replace(b"9876", b"09876"), "wrong_type", "t", "trade"),
-    (CSV.replace(b"9876", b"18446744073709551616"), "out_of_range", "t", "trade"), (CSV.replace(b"1723161255611", b"1.7"), "wrong_type", "T", "trade"),
+    (CSV.replace(b"9876", b"18446744073709551616"), "out_of_range", "t", "trade"),
+    (CSV.replace(b"1723161255611", b"1.7"), "wrong_type", "T", "trade"),
     (CSV.replace(b"1723161255611", b"1"), "bad_time", "T", "trade"), (CSV.replace(b"True", b"yes", 1), "wrong_type", "m", "trade"),
     (CSV.replace(b",True,True", b",,True"), "null_field", "m", "trade"), (AGG_CSV.replace(b",7,", b",10,"), "out_of_range", "l", "aggTrade"),
     (AGG_CSV.replace(b",7,", b",-7,"), "out_of_range", "f", "aggTrade"), (CSV.replace(b",True,True", b""), "malformed_json", "", "trade"),
@@ -152,6 +153,7 @@ BROKEN = [
     Case("no UTF-8", TRADE.replace(b"ETHUSDT", b"ETH\xff"), "quarantined", "not_utf8"),
     Case("binary", b"\x00\xff\xfe", "quarantined", "not_utf8"),
     Case("a repeated key", TRADE.replace(b'"p":', b'"p":"1","p":'), "quarantined", "duplicate_key", "p"),
+    Case("a repeated key behind a blank", TRADE.replace(b'"t":', b'"t" :').replace(b'"T":', b'"T":1,"T":'), "quarantined", "duplicate_key", "T"),
     Case("a key repeated by escape", TRADE.replace(b'"t":', b'"\\u0074":1,"t":'), "quarantined", "duplicate_key", "t"),
     Case("a repeated key in a wrapper", COMBINED.replace(b'"m":true', b'"m":true,"m":true'), "quarantined", "duplicate_key", "m"),
     Case("a repeated wrapper", COMBINED.replace(b'{"stream"', b'{"stream":"x","stream"'), "quarantined", "duplicate_key", "stream"),

@@ -98,6 +98,12 @@ def test_a_union_can_be_added_to() -> None:
     assert ids.intervals() == [(1, 3), (7, 10)]
 
 
+def test_one_interval_may_hold_more_ids_than_memory() -> None:
+    """Two ids far apart, as a broken feed sends them, would end the process that lists what is missing between."""
+    assert TradeIds([(0, 2**62)]).intervals() == [(0, 2**62)]
+    assert TradeIds([(0, 0), (2**62, 2**62)]).gaps() == [(1, 2**62 - 1)]
+
+
 def test_a_hundred_million_ids_cost_one_interval() -> None:
     """A year of capture would fill the memory."""
     ids = TradeIds.from_list([[5_000_000_000, 5_099_999_999]])

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from tests.cases import CASES
+from tests.mutations import mutated
 from tradecap.flows.records import read_record
 from tradecap.market.records import REASONS, RunWriter, frame, series_head, source_head
 from tradecap.market.tally import RecordRow, ledger_row
@@ -63,27 +64,6 @@ def test_both_put_any_bytes_into_the_same_class(store: ClickHouseStore, seed: in
         # of several faults in one message the two may name another one first
         assert msgspec.structs.replace(of_sql, reason="", field="") == msgspec.structs.replace(of_python, reason="", field=""), line
         assert of_sql.reason in ("", *REASONS)
-
-
-def mutated(rng: random.Random) -> bytes:
-    """A case with a few bytes changed, inserted, cut, or joined with another case."""
-    signs = b'{}[]",:.0123456789-+eEtfnrsTm\\u \x00\xff\n'
-    message = bytearray(rng.choice(CASES).payload[:3000])
-    for _ in range(rng.randint(1, 3)):
-        at = rng.randint(0, len(message))
-        match rng.randint(0, 4):
-            case 0:
-                message[at : at + 1] = bytes([rng.choice(signs)])
-            case 1:
-                message.insert(at, rng.choice(signs))
-            case 2:
-                del message[at : rng.randint(at, len(message))]
-            case 3:
-                message[at : at + 1] = bytes([rng.randrange(256)])
-            case _:
-                other = rng.choice(CASES).payload[:2000]
-                message[at:] = other[rng.randint(0, len(other)) :]
-    return bytes(message)
 
 
 def test_a_line_without_an_envelope_gets_an_identity(store: ClickHouseStore) -> None:

@@ -76,7 +76,7 @@ class TradeIds:
 
     def intervals(self) -> list[tuple[int, int]]:
         """All intervals [first, last], ascending."""
-        return list(self)
+        return list(iter(self))  # not list(self): that would make room for as many elements as there are ids
 
     def gaps(self) -> list[tuple[int, int]]:
         """The closed ranges missing between first and last."""

@@ -200,10 +200,10 @@ def described(payload: bytes) -> tuple[str, str]:
 def _fast(payload: bytes, venue: str) -> Reading | None:
     """The shapes the venue really sends, without a repeated key; None for everything that has to be looked at closely.
 
-    A typed decode takes the last of repeated keys. `":` stands at least once a key, so where it stands no oftener than there are different keys,
-    none is repeated.
+    A typed decode takes the last of repeated keys. A colon stands at least once a key, so where there are no more of them than different keys, none
+    is repeated.
     """
-    keys = payload.count(b'":')
+    keys = payload.count(b":")
     try:
         if not payload.startswith(b'{"stream":'):
             message: _Message | _BookTicker = _decode_bare(payload)
@@ -349,7 +349,7 @@ def _message(message: dict[str, object], venue: str, symbol: str, channel: str) 
     name = message["e"]
     if name is None:
         return Rejected("null_field", "e")
-    if not isinstance(name, str) or isinstance(name, _Number):
+    if not isinstance(name, str) or isinstance(name, _Number) or _is_long_integer(name):
         return Rejected("wrong_type", "e")
     if name in ("trade", "aggTrade"):
         return _trade(message, name, venue, "")

@@ -17,7 +17,7 @@ WITH
         ')\\}') AS message,
     '(?:0|[1-9][0-9]{0,17}),' AS number,
     concat(number, '[0-9]{1,7}(?:[.][0-9]{1,8})?,[0-9]{1,10}(?:[.][0-9]{1,8})?,') AS row_amounts,
-    '(?:[0-9]{13}|[0-9]{16}),(?:True|False|true|false)(?:,[A-Za-z]*)?"\\}$' AS row_end,
+    '[1-9](?:[0-9]{12}|[0-9]{15}),(?:True|False|true|false)(?:,[A-Za-z]*)?"\\}$' AS row_end,
     concat('^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":[0-9]{1,18},"recv":(?:[0-9]{1,18}|[1-8][0-9]{18}|null),',
         '"venue":"[a-z0-9-]+","symbol":"[^"\\\\]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\]*",)?') AS envelope,
     concat(envelope, '"data":(?:', message, '|\\{"stream":"[^"\\\\]*","data":', message, '\\})\\}$') AS plain

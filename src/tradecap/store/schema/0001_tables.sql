@@ -1,5 +1,5 @@
 -- The tables. Reads go through the views of 0004, which merge (FINAL) what ReplacingMergeTree hasn't merged yet.
--- Decisions with their measurements: docs/clickhouse.md.
+-- Decisions with their measurements: docs/clickhouse.md. What a position vouches for is synced to disk before the position is written.
 
 CREATE TABLE IF NOT EXISTS inbox
 (
@@ -72,6 +72,7 @@ CREATE TABLE IF NOT EXISTS trades
 ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(trade_time)
 ORDER BY (venue, channel, symbol, trade_id)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Valid trades; several records of an id until they merge: read v_trades';
 
 CREATE TABLE IF NOT EXISTS quarantine
@@ -89,6 +90,7 @@ CREATE TABLE IF NOT EXISTS quarantine
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (run, seq)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Records that are no valid trade, kept whole';
 
 CREATE TABLE IF NOT EXISTS ledger
@@ -110,6 +112,7 @@ CREATE TABLE IF NOT EXISTS ledger
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (run, seq)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'One row for each record: its identity and what became of it';
 
 CREATE TABLE IF NOT EXISTS fed
@@ -119,6 +122,7 @@ CREATE TABLE IF NOT EXISTS fed
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (log, run)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Which runs of which logs this store was fed';
 
 CREATE TABLE IF NOT EXISTS candles_1m

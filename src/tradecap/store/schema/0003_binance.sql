@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS plain
 (
     raw String,
     log UUID,
-    envelope Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), via LowCardinality(String)),
+    envelope Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String), channel LowCardinality(String),
+        via LowCardinality(String)),
     d Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
         a UInt64, f UInt64, l UInt64)
 )
@@ -45,22 +46,22 @@ ENGINE = Null
 COMMENT 'Plain lines, taken apart';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_bare TO plain AS
-SELECT raw, log, (x.run, x.seq, x.recv, x.venue, x.via) AS envelope, x.data AS d
+SELECT raw, log, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope, x.data AS d
 FROM
 (
-    SELECT raw, log, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), via LowCardinality(String),
-        data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
+    SELECT raw, log, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
+        channel LowCardinality(String), via LowCardinality(String), data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
             a UInt64, f UInt64, l UInt64))') AS x
     FROM scanned
     WHERE shape = 'bare'
 );
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_combined TO plain AS
-SELECT raw, log, (x.run, x.seq, x.recv, x.venue, x.via) AS envelope, x.data.data AS d
+SELECT raw, log, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope, x.data.data AS d
 FROM
 (
-    SELECT raw, log, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), via LowCardinality(String),
-        data Tuple(data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
+    SELECT raw, log, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
+        channel LowCardinality(String), via LowCardinality(String), data Tuple(data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
             a UInt64, f UInt64, l UInt64)))') AS x
     FROM scanned
     WHERE shape = 'combined'
@@ -69,7 +70,7 @@ FROM
 -- A row of the venue's archive: its columns are the members of a message without event time.
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_row TO plain AS
 SELECT
-    raw, log, (x.run, x.seq, x.recv, x.venue, x.via) AS envelope,
+    raw, log, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope,
     (x.channel, 0, x.symbol, toUInt64OrZero(c[1]), toDecimal64OrZero(c[2], 8), toDecimal128OrZero(c[3], 8), toInt64OrZero(c[5 + (x.channel = 'aggTrade')]),
         lower(c[6 + (x.channel = 'aggTrade')]) = 'true', toUInt64OrZero(c[1]), toUInt64OrZero(c[4]), toUInt64OrZero(c[5])) AS d
 FROM
@@ -103,8 +104,8 @@ SELECT
     if(startsWith(envelope.via, 'inject:'), substring(envelope.via, 8), '') AS fault,
     envelope.venue AS venue,
     -- what is no trade is filed under what its envelope says
-    if(valid, d.s, JSONExtractString(raw, 'symbol')) AS symbol,
-    if(valid, d.e, JSONExtractString(raw, 'channel')) AS channel,
+    if(valid, d.s, envelope.symbol) AS symbol,
+    if(valid, d.e, envelope.channel) AS channel,
     if(valid, if(d.e = 'trade', d.t, d.a), 0) AS trade_id,
     if(d.e = 'trade', d.t, d.f) AS first_id,
     if(d.e = 'trade', d.t, d.l) AS last_id,
@@ -282,7 +283,8 @@ FROM
                     -- JSONType calls an integer beyond 64 bits a String, so a text that could be one is no symbol (as in binance.py); only the
                     -- reason is taken from a look at the body.
                     arrayMap((k, t, text) -> multiIf(NOT has(keys, k), 'missing', t = 'String' AND match(text, '^-?[0-9]{19,}$')
-                        AND match(body, concat('"', k, '"[ \\t]*:[ \\t]*-?[0-9]')), 'BigInteger', t), names, json_types, texts) AS types,
+                        AND (position(body, concat('"', text, '"')) = 0 OR match(body, concat('"', k, '"[ \\t]*:[ \\t]*-?[0-9]'))),
+                        'BigInteger', t), names, json_types, texts) AS types,
                     if(is_wrapped, JSONExtractString(body, 'data', 'X'), JSONExtractString(body, 'X')) AS execution,
                     multiIf(NOT says_execution, 'missing', match(execution, '^-?[0-9]{19,}$'), 'BigInteger',
                         toString(if(is_wrapped, JSONType(body, 'data', 'X'), JSONType(body, 'X')))) AS execution_type,

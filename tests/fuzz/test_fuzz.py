@@ -9,6 +9,7 @@ import random
 import resource
 from pathlib import Path
 
+from tests.cases import TRADE
 from tests.mutations import mutated
 from tradecap.flows.load import load
 from tradecap.flows.replay import Choice, look_at, replay
@@ -49,6 +50,7 @@ def test_no_line_is_unexplained(tmp_path: Path, log: FileLog, store: ClickHouseS
     rng = random.Random(SEED)
     path = tmp_path / "fuzz.ndjson"
     with path.open("wb") as out:
+        out.write(TRADE + b"\n")  # what the file is, is told by its beginning
         for _ in range(LINES):
             out.write(mutated(rng) + b"\n")
     lines, quarantined = through_the_river(path, log, store)

@@ -3,7 +3,7 @@
 #   make test ARGS='-k verify -x'            hand something to pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fixtures docs lock clean
+.PHONY: help demo test chaos lint bench fixtures docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,7 @@ READY := $(VENV)/.ready
 PYTHON ?=
 CANDIDATES := python3.13 python3.12 python3.11 python3 python
 ARGS ?=
+SEEDS ?= 1-10
 # Two at once where there are two cores: more would wait for the embedded store's memory.
 JOBS := $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 0)
 
@@ -22,6 +23,9 @@ demo: $(READY) ## the whole river on your machine: capture, spoil, load, prove
 
 test: $(READY) ## all tests that need nothing outside (ARGS='-k ...' goes to pytest)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+chaos: $(READY) ## capture against an exchange that does everything wrong, 10 seeds of 20 s (SEEDS=7 or SEEDS=1-100)
+	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos $(ARGS)
 
 lint: $(READY) ## ruff, mypy --strict and the rules of who imports whom
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict && $(BIN)/lint-imports

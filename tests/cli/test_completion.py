@@ -53,4 +53,4 @@ def test_options_are_completed_in_bash() -> None:
 def test_commands_of_a_later_version_are_not_offered() -> None:
     """What can't be run must not be offered, and asking for its options must not end in a traceback."""
     assert not set(completed("tradecap ''", 2)) & set(LATER)
-    assert set(completed("tradecap stream --", 3)) <= {"--help", "--version"}
+    assert set(completed("tradecap serve --", 3)) <= {"--help", "--version"}

@@ -23,6 +23,7 @@ from tradecap.cli.settings import mask
 from tradecap.cli.signals import die_softly
 
 COMMANDS: Final = {
+    "stream": "Capture live trades from the venue into the log.",
     "replay": "Write recordings into the log as a new run.",
     "inject-bad": "Add synthetic bad records to the log, drawn from its own trades.",
     "init-db": "Create or upgrade the store's schema; safe to run again.",
@@ -30,11 +31,12 @@ COMMANDS: Final = {
     "verify": "Reconcile log and store, record by record.",
     "candles": "Show candles.",
     "demo": "The whole river on the embedded default, in one go.",
+    "simulate": "A local exchange, fed by recordings or a generator.",
     "config": "Show what is in force and where each value comes from.",
     "completion": "Print the completion script for a shell.",
 }
 """The commands in the order of the river, with the first line of their help (a test holds the two together)."""
-LATER: Final = ("stream", "simulate", "ship", "process", "topics", "serve", "backfill", "export", "top", "doctor")
+LATER: Final = ("ship", "process", "topics", "serve", "backfill", "export", "top", "doctor")
 """Promised in the contract, not part of this version."""
 COMPLETE_VARIABLE: Final = "_TRADECAP_COMPLETE"
 """Set by a shell's completion script, which click wrote."""

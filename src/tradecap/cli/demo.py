@@ -1,6 +1,7 @@
 """tradecap demo: the whole river on the embedded default."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -54,9 +55,10 @@ def demo(keep: bool, out: Output) -> Exit:
     log = open_log(log_url, create=True)
     out.note(f"The whole river, in ./{FOLDER}: log {log_url} · store {store_url}\n")
     with interruptible(out) as stop, open_store(store_url, create=True) as store:
-        _record(log, out, stop)
-        _spoil(log, out, stop)
-        _pour(log, store, out, stop)
+        for step in (partial(_record, log), partial(_spoil, log), partial(_pour, log, store)):
+            step(out, stop)
+            if stop():
+                raise KeyboardInterrupt
         verdict = verify(log, store, Wanted(), progress=_quietly)
         chart = candles(store, Bars("BTCUSDT"))
     out.note("4. Proof: log and store are held against each other, record by record (tradecap verify).\n")

@@ -41,6 +41,9 @@ def explain(error: BaseException) -> Ending:
 def _os_error(error: OSError) -> Ending:
     where = f"{error.filename}: " if error.filename is not None else ""
     reason = error.strerror or str(error) or type(error).__name__
+    if error.errno == errno.EFBIG:
+        hint = "raise the limit on the size of files (ulimit -f) and run it again; what was acknowledged is safe on disk."
+        return Ending(f"{where}a file may not grow any more ({reason}).", hint, Exit.UNDELIVERED)
     if error.errno in FULL:
         return Ending(f"{where}the disk is full.", "make room and run it again; what was acknowledged is safe on disk.", Exit.UNDELIVERED)
     if isinstance(error, PermissionError):

@@ -27,10 +27,17 @@ def init_db(only_print: bool, drop: bool, yes: bool, settings: Settings, out: Ou
     if drop and not yes:
         raise TradecapError(f"--drop removes all of {settings.store.shown}.", "add --yes if that is what you want; the log stays as it is.")
     if only_print:
-        out.lines(schema_text(settings.store.value))
-        return Exit.OK
+        return _printed(list(schema_text(settings.store.value)), settings, out)
     made = create_store(settings.store.value, anew=drop)
     result = {"store": settings.store.shown, "version": made.version, "created": made.created, "statements": made.statements}
     news = f"{number(len(made.created))} tables and views created" if made.created else "nothing to do"
     out.show(result, lambda: f"{settings.store.shown} has schema version {made.version}: {news}")
+    return Exit.OK
+
+
+def _printed(statements: list[str], settings: Settings, out: Output) -> Exit:
+    if out.json:
+        out.show({"store": settings.store.shown, "statements": len(statements), "sql": statements}, str)
+    else:
+        out.lines(statements)
     return Exit.OK

@@ -1,9 +1,10 @@
 """tradecap inject-bad: synthetic bad records into the log."""
 
 import secrets
-import sys
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from itertools import chain
+from typing import BinaryIO
 
 import click
 
@@ -11,9 +12,10 @@ from tradecap.cli.options import COUNT, Body, command, segments, shared
 from tradecap.cli.output import Output, number, stacked, table
 from tradecap.cli.output import spoilt as yellow
 from tradecap.cli.settings import Settings
-from tradecap.cli.signals import interruptible
+from tradecap.cli.signals import Intake, interruptible, standard_input
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.inject import Bad, captured_live, from_file, inject, spoilt
+from tradecap.flows.inject import Bad, Injected, captured_live, inject, spoilt
+from tradecap.flows.inject import from_file as lines_of
 from tradecap.log import Log, open_log
 from tradecap.log.foreign import raw_lines
 from tradecap.market.faults import FAULTS
@@ -63,29 +65,44 @@ def inject_bad(
     if not (dry_run or yes) and captured_live(log):
         raise TradecapError(f"{settings.log.shown} holds live captures.", "add --yes to spoil it all the same, or replay it into another log first.")
     drawn = secrets.randbits(32) if seed is None else seed
-    bad = _bad(log, wanted, drawn, from_file)
+    stdin = standard_input() if from_file == "-" else BytesIO()
+    bad = _bad(log, wanted, drawn, from_file, stdin)
     if dry_run:
-        out.lines(record.payload.decode(errors="backslashreplace") for record in bad)
-        return Exit.OK
+        return _show_payloads(bad, drawn, out)
     first = next(bad, None)  # what can't be drawn is told before a run begins
     records = chain([first] if first else [], bad)
-    return _write(log, records, drawn, sum(wanted.values()), segment_bytes, segment_age_s, out)
-
-
-def _bad(log: Log, wanted: dict[str, int], seed: int, path: str | None) -> Iterator[Bad]:
-    lines = raw_lines(path, sys.stdin.buffer) if path else ()
-    return chain(spoilt(log, wanted, seed) if any(wanted.values()) else (), from_file(lines))
-
-
-def _write(log: Log, bad: Iterable[Bad], seed: int, total: int, segment_bytes: int, segment_age_s: float, out: Output) -> Exit:
+    total = sum(wanted.values()) if not from_file else None
     with (
         interruptible(out) as stop,
-        out.progress("inject", total=total or None) as advance,
+        out.progress("inject", total=total) as advance,
         log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer,
     ):
-        done = inject(bad, writer, seed, stop=stop, progress=advance)
+        if isinstance(stdin, Intake):
+            stdin.stop = stop
+        done = inject(records, writer, drawn, stop=stop, progress=advance)
+    return _told(done, out)
+
+
+def _bad(log: Log, wanted: dict[str, int], seed: int, path: str | None, stdin: BinaryIO) -> Iterator[Bad]:
+    drawn = spoilt(log, wanted, seed) if any(wanted.values()) else ()
+    return chain(drawn, lines_of(raw_lines(path, stdin)) if path else ())
+
+
+def _show_payloads(bad: Iterable[Bad], seed: int, out: Output) -> Exit:
+    payloads = (record.payload.decode(errors="backslashreplace") for record in bad)
+    if out.json:
+        out.show({"run": "", "seed": seed, "injected": {}, "records": 0, "payloads": list(payloads)}, str)
+    else:
+        out.note(f"seed {seed}; dry run: nothing was written", seed=seed)
+        out.lines(payloads)
+    return Exit.OK
+
+
+def _told(done: Injected, out: Output) -> Exit:
     result = {"run": done.run, "seed": done.seed, "injected": dict(done.injected), "records": done.records}
     rows = [(fault, FAULTS[fault].outcome if fault in FAULTS else "as it is", n) for fault, n in done.injected.items()]
     summary = yellow(f"{number(done.injected.total())} bad records written on purpose")
     out.show(result, lambda: stacked(table(("fault", "must end as", "records"), rows), summary, f"seed {done.seed} · run {done.run}"))
+    if done.problem:
+        raise done.problem
     return Exit.OK

@@ -1,23 +1,32 @@
 """tradecap load: the log into the store."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 import click
 
-from tradecap.cli.options import command, later, shared
+from tradecap.cli.options import command, later, not_yet, shared
 from tradecap.cli.output import Output, number, span
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit
 from tradecap.flows.load import Loaded
 from tradecap.flows.load import load as flow
-from tradecap.log import open_log
-from tradecap.store import open_store
+from tradecap.log import Damage, Log, open_log
+from tradecap.store import Store, open_store
+
+
+def _feed(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noqa: ARG001 -- the signature of a callback
+    if value == "kafka":
+        raise not_yet(f"{ctx.command_path} --feed kafka", "leave it out: the loader is this process.")
+    if value != "loader":
+        raise click.BadParameter(f"{value!r} is no feed; there is loader.")
+    return value
 
 
 @command
 @click.option("--follow", is_flag=True, help="Go on: pour what comes in until Ctrl-C.")
-@click.option("--feed", type=click.Choice(["loader"]), default="loader", help="Who pours: this process.")
+@click.option("--feed", default="loader", metavar="loader", callback=_feed, help="Who pours: this process.")
 @later("--metrics-port")
 @shared
 def load(follow: bool, feed: str, settings: Settings, out: Output) -> Exit:  # noqa: ARG001 -- there is one feed so far
@@ -31,26 +40,33 @@ def load(follow: bool, feed: str, settings: Settings, out: Output) -> Exit:  # n
       tradecap load --follow
       tradecap load --log file:/data/log --store clickhouse://default@localhost:8123/market
     """
-    done = pour(settings, out, follow=follow)
-    out.show(_result(done), lambda: _sentence(done))
+    log = open_log(settings.log.value)
+    with open_store(settings.store.value) as store:
+        done = pour(log, store, out, follow=follow)
+    out.show(result_of(done), lambda: sentence(done))
     return Exit.OK
 
 
-def pour(settings: Settings, out: Output, *, follow: bool = False) -> Loaded:
+def pour(log: Log, store: Store, out: Output, *, follow: bool = False) -> Loaded:
     """Load with progress; damage in the log is warned of, not hidden."""
-    log = open_log(settings.log.value)
-    with open_store(settings.store.value) as store, interruptible(out) as stop, out.progress("load") as advance:
+    with interruptible(out) as stop, out.progress("load") as advance:
         done = flow(log, store, follow=(lambda: not stop()) if follow else None, stop=stop, progress=advance)
-    for damage in done.damage:
-        out.warn(f"segment {damage.segment} is damaged after line {number(damage.line)}: {damage.problem}")
+    _warn(done.damage, out)
     return done
 
 
-def _result(done: Loaded) -> dict[str, object]:
+def _warn(damages: Iterable[Damage], out: Output) -> None:
+    for damage in damages:
+        said = f"Segment {damage.segment} is damaged after line {number(damage.line)}: {damage.problem}. What can be read of it was poured."
+        out.warn(said, **damage._asdict())
+        out.note("hint: bring the segment back from a copy; 'tradecap verify' says what is missing.")
+
+
+def result_of(done: Loaded) -> dict[str, object]:
     return asdict(done) | {"damage": [damage._asdict() for damage in done.damage]}
 
 
-def _sentence(done: Loaded) -> str:
+def sentence(done: Loaded) -> str:
     rate = f" ({number(round(done.records / done.seconds))}/s)" if done.seconds and done.records else ""
     parts = f"{number(done.valid)} valid, {number(done.quarantined)} quarantined, {number(done.ignored)} ignored, {number(done.events)} events"
     again = f", {number(done.redelivered)} redelivered" if done.redelivered else ""

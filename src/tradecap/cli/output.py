@@ -30,6 +30,8 @@ GROUP_SIGN: Final = "\u202f"
 PLAIN_WIDTH: Final = 1000
 """Columns where no terminal says otherwise: nothing is wrapped or cut in a pipe."""
 PLAIN_PROGRESS_S: Final = 10.0
+TALKATIVE: Final = ("urllib3", "clickhouse_connect")
+"""Libraries that warn of each attempt and each error, which is told once by what becomes of it; with -v they may speak."""
 MESSAGE_COLOURS: Final = {"error": "red", "warning": "yellow"}
 
 
@@ -117,6 +119,8 @@ class _LogLines(logging.Handler):
         self._output = output
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith(TALKATIVE) and not self._output.verbosity:
+            return
         level = record.levelname.lower()
         text = self.format(record) if self._output.verbosity > 1 else record.getMessage()  # format() adds tracebacks
         self._output.say(level, text if self._output.json_messages else f"{level}: {text}", logger=record.name)

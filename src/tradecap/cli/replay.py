@@ -1,23 +1,28 @@
 """tradecap replay: recordings into the log."""
 
-import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from tradecap import sample
-from tradecap.cli.load import pour
+from tradecap.cli.load import pour, result_of, sentence
 from tradecap.cli.options import POSITIVE, SPEED, SYMBOL, command, segments, shared, time_range, typed
-from tradecap.cli.output import Output, number, span, stacked, table
+from tradecap.cli.output import Advance, Output, number, span, stacked, table
 from tradecap.cli.settings import Settings
-from tradecap.cli.signals import interruptible
-from tradecap.errors import Exit
+from tradecap.cli.signals import Intake, Stop, interruptible, standard_input
+from tradecap.errors import Exit, TradecapError
+from tradecap.flows.load import Loaded
 from tradecap.flows.replay import Choice, Nowhere, Replayed, look_at, refuse_own_log
 from tradecap.flows.replay import replay as flow
-from tradecap.log import open_log
+from tradecap.log import Log, open_log
 from tradecap.log.foreign import Source, expand
+from tradecap.store import open_store
 from tradecap.venues.binance import VENUES
+
+RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing")
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -71,26 +76,67 @@ def replay(
     """
     venue, symbol = series or ("", "")
     choice = Choice(speed, from_ns, to_ns, frozenset(symbols), limit, now, venue, symbol)
-    inputs = look_at(_sources(paths), choice)
-    with interruptible(out) as stop, out.progress("replay") as advance:
-        if dry_run:
+    sources = _sources(paths)
+    inputs = look_at(sources, choice)
+    if dry_run:
+        with _working(sources, out) as (stop, advance):
             done = flow(inputs, Nowhere(), choice, stop=stop, progress=advance)
-        else:
-            log = open_log(settings.log.value, create=True)
-            refuse_own_log(inputs, log)
-            with log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
-                done = flow(inputs, writer, choice, stop=stop, progress=advance)
-    loaded = asdict(pour(settings, out)) if also_load and not dry_run else None
-    result = {key: value for key, value in asdict(done).items() if key != "problems" and value is not None}
-    out.show(result | ({"load": loaded} if loaded else {}), lambda: _drawn(done))
-    if done.problems:
-        raise done.problems[0]
-    return Exit.OK
+        return _told(done, None, out)
+    log = open_log(settings.log.value, create=True)
+    refuse_own_log(inputs, log)
+    with _opened(settings, also_load) as load_too:
+        with _working(sources, out) as (stop, advance), log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
+            done = flow(inputs, writer, choice, stop=stop, progress=advance)
+        loaded = load_too(log, out)
+    return _told(done, loaded, out)
+
+
+@contextmanager
+def _working(sources: list[Source], out: Output) -> Iterator[tuple[Stop, Advance]]:
+    """While it works, the first signal ends the intake, also where it waits for standard input."""
+    with interruptible(out) as stop, out.progress("replay") as advance:
+        for source in sources:
+            if isinstance(source.stream, Intake):
+                source.stream.stop = stop
+        yield stop, advance
+
+
+@contextmanager
+def _opened(settings: Settings, also_load: bool) -> Iterator[Callable[[Log, Output], Loaded | None]]:
+    """What pours into the store, which is opened first: what is wrong with it is told before anything is written."""
+    if not also_load:
+        yield lambda log, out: None  # noqa: ARG005 -- nothing is poured
+        return
+    with open_store(settings.store.value) as store:
+        yield lambda log, out: pour(log, store, out)
 
 
 def _sources(paths: tuple[str, ...]) -> list[Source]:
-    stdin = sys.stdin.buffer
-    return [Source("sample:", stream=sample.open_sample()) if path == "sample:" else expand([path], stdin)[0] for path in paths]
+    if paths.count("-") > 1:
+        raise TradecapError("Standard input can be read only once.", "write '-' once.")
+    return [_source(path) for path in paths]
+
+
+def _source(path: str) -> Source:
+    if path == "sample:":
+        return Source("sample:", stream=sample.open_sample())
+    stdin: BinaryIO = standard_input() if path == "-" else BytesIO()
+    return expand([path], stdin)[0]
+
+
+def _told(done: Replayed, loaded: Loaded | None, out: Output) -> Exit:
+    result = {name: getattr(done, name) for name in RESULT if getattr(done, name) is not None}
+    if loaded:
+        out.show(result | {"load": result_of(loaded)}, lambda: stacked(_drawn(done), "", sentence(loaded)))
+    else:
+        out.show(result, lambda: _drawn(done))
+    for host in done.unknown_hosts:
+        out.warn(f"{host} is no venue that tradecap knows: its other streams are counted, a trade would end its file")
+    for problem in done.problems[1:]:
+        out.warn(problem.message)
+    if done.problems:
+        raise done.problems[0]
+    return Exit.OK
 
 
 def _drawn(done: Replayed) -> "RenderableType":

@@ -4,19 +4,24 @@ Rules: inside `interruptible` the first signal only sets a flag, so that a flow 
 KeyboardInterrupt where the program stands. Outside of it both raise at once, so that files are closed and locks given free.
 """
 
+import io
 import os
+import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Final
+from typing import BinaryIO, Final
 
 from tradecap.cli.output import Output
+from tradecap.errors import TradecapError
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 STOPPED: Final = 130
 """Exit code of a command that was stopped at once, as shells know it."""
+LOOK_S: Final = 0.05
+"""How often a read that waits looks whether somebody asked for the end."""
 
 
 class Stop:
@@ -27,6 +32,29 @@ class Stop:
 
     def __call__(self) -> bool:
         return self.asked
+
+
+class Intake(io.FileIO):
+    """Standard input that ends when stop() says so: a read that waits for more would otherwise keep a command from draining."""
+
+    stop: Callable[[], bool] = staticmethod(lambda: False)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """What is there, at most size bytes; b"" at the end."""
+        while not self.stop():
+            if select.select([self], [], [], LOOK_S)[0]:
+                return super().read(size) or b""
+        return b""
+
+
+def standard_input() -> BinaryIO:
+    """Standard input, as bytes. Raises TradecapError where there is none."""
+    if sys.stdin is None or sys.stdin.closed:
+        raise TradecapError("There is no standard input to read.", "name a file instead of '-'.")
+    try:
+        return Intake(sys.stdin.fileno(), closefd=False)
+    except io.UnsupportedOperation:
+        return sys.stdin.buffer
 
 
 @contextmanager

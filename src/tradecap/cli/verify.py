@@ -3,22 +3,31 @@
 import re
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tradecap.cli.options import SYMBOL, WAIT, command, later, shared, time_range, typed
+from tradecap.cli.candles import interval_text
+from tradecap.cli.options import SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
 from tradecap.cli.settings import Settings
-from tradecap.errors import Exit
+from tradecap.errors import Exit, TradecapError
+from tradecap.flows.audit import Audit, Extras, audit, read_certificate, refuse_unwritable, write_certificate, write_junit
+from tradecap.flows.klines import Klines
 from tradecap.flows.verify import Verdict, Wanted
-from tradecap.flows.verify import verify as flow
 from tradecap.log import open_log
 from tradecap.market.checks import Check
+from tradecap.market.klines import Published
 from tradecap.market.records import REASONS
 from tradecap.store import open_store
+from tradecap.venues.binance import VENUES
 
 EXPECTABLE = ("records", "trades", "duplicates", "conflicts", "quarantined", "ignored", "events", "gaps", "candles")
+LOOK_AGAIN_S = 0.2
+"""How long --wait waits between two looks."""
+
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,6 +42,20 @@ def _expectation(text: str) -> tuple[str, int]:
     return name, int(count)
 
 
+def _offset(text: str) -> int:
+    match = re.fullmatch(r"([+-])(\d\d):(\d\d)", text, re.ASCII)
+    if match is None or int(match[2]) > 14 or int(match[3]) > 59:
+        raise ValueError(f"{text!r} is no offset from UTC; write it like +01:00.")
+    return int(f"{match[1]}1") * (int(match[2]) * 3600 + int(match[3]) * 60)
+
+
+def _series(text: str) -> tuple[str, str]:
+    venue, colon, symbol = text.partition(":")
+    if venue.lower() not in VENUES or (colon and not symbol):
+        raise ValueError(f"{text!r} is no series; write VENUE:SYMBOL with one of {', '.join(VENUES)}, like binance-usdm:BTCUSDT.")
+    return venue.lower(), symbol.upper()
+
+
 @command
 @click.option("--expect", type=typed("expectation", _expectation), multiple=True, metavar="NAME=N", help="Also check a count (may be repeated).")
 @click.option("--run", metavar="ID|last", default="", help="Expectations are of this run.")
@@ -42,7 +65,12 @@ def _expectation(text: str) -> tuple[str, int]:
 @click.option("--allow-gaps", is_flag=True, help="Ids missing inside a coverage don't fail.")
 @click.option("--allow-torn", is_flag=True, help="Runs without an end don't fail.")
 @click.option("--wait", "wait_s", type=WAIT, default="0s", metavar="DURATION", help="Wait so long for another process to load what isn't loaded yet.")
-@later("--klines", "--klines-offset", "--junit", "--certificate", "--against", "--as")
+@click.option("--klines", multiple=True, metavar="FILE", help="Compare candles with the venue's own: CSV, zip or REST answers (may be repeated).")
+@click.option("--klines-offset", "offset_s", type=typed("offset", _offset), metavar="+HH:MM", help="Of times in them that don't say it (else UTC).")
+@click.option("--as", "series", type=typed("series", _series), metavar="VENUE:SYMBOL", help="What the klines are of, where no file name tells.")
+@click.option("--junit", type=FILE, metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")
+@click.option("--certificate", type=FILE, metavar="FILE", help="Also write what was found as a certificate (JSON), to keep.")
+@click.option("--against", type=FILE, metavar="CERTIFICATE", help="Also check that the log is what was certified, or that and more.")
 @shared
 def verify(
     expect: tuple[tuple[str, int], ...],
@@ -54,6 +82,12 @@ def verify(
     allow_gaps: bool,
     allow_torn: bool,
     wait_s: float,
+    klines: tuple[str, ...],
+    offset_s: int | None,
+    series: tuple[str, str] | None,
+    junit: Path | None,
+    certificate: Path | None,
+    against: Path | None,
     settings: Settings,
     out: Output,
 ) -> Exit:
@@ -67,25 +101,51 @@ def verify(
       tradecap verify
       tradecap verify --run last --expect duplicates=100 --expect quarantined.null_field=20
       tradecap verify --symbol BTCUSDT --strict --json
+      tradecap verify --klines BTCUSDT-1m-2024-08.zip --certificate august.json
+      tradecap verify --against august.json --junit report.xml
     """
     wanted = Wanted(dict(expect), run, symbol or "", _us(from_ns), _us(to_ns), strict, allow_gaps, allow_torn)
+    venue, its_symbol = series or ("", "")
+    then = read_certificate(against) if against else None
+    extras = Extras(Klines(klines, venue, its_symbol, offset_s), then, settings.log.shown, settings.store.shown)
+    for path in filter(None, (junit, certificate)):
+        refuse_unwritable(path)
     deadline = time.monotonic() + wait_s
-    while True:
-        verdict = _verdict(settings, wanted, out)
-        if verdict.ok or not verdict.only_pending or time.monotonic() >= deadline:
-            break
-    out.show(result_of(verdict), lambda: drawn(verdict))
+    while (done := _audited(settings, wanted, extras, out, deadline)) is None or (done.verdict.only_pending and time.monotonic() < deadline):
+        time.sleep(LOOK_AGAIN_S)
+    verdict = done.verdict
+    if verdict.ok and not verdict.series and (symbol or from_ns is not None or to_ns is not None):
+        what = f"of {symbol} " if symbol else ""
+        raise TradecapError(
+            f"Nothing {what}is in that part of the log: there is nothing to verify.", "'tradecap verify' alone lists the series there are."
+        )
+    if certificate:
+        write_certificate(certificate, done)
+    if junit:
+        write_junit(junit, done)
+    out.show(result_of(verdict) | ({"klines": [_klines_row(each) for each in done.klines]} if klines else {}), lambda: drawn(verdict))
     return Exit.OK if verdict.ok else Exit.CHECK_FAILED
 
 
-def _verdict(settings: Settings, wanted: Wanted, out: Output) -> Verdict:
+def _audited(settings: Settings, wanted: Wanted, extras: Extras, out: Output, deadline: float) -> Audit | None:
+    """None where the store can't be had and there is time left: an embedded one is held by the process that loads."""
     log = open_log(settings.log.value)
-    with open_store(settings.store.value) as store, out.progress("verify") as advance:
-        return flow(log, store, wanted, progress=advance)
+    try:
+        with open_store(settings.store.value) as store, out.progress("verify") as advance:
+            return audit(log, store, wanted, extras, progress=advance)
+    except TradecapError as error:
+        if error.exit_code is not Exit.UNREACHABLE or time.monotonic() >= deadline:
+            raise
+        return None
 
 
 def _us(ns: int | None) -> int | None:
     return None if ns is None else -(-ns // 1000)
+
+
+def _klines_row(each: Published) -> dict[str, object]:
+    series = {"venue": each.venue, "symbol": each.symbol, "channel": each.channel, "interval": interval_text(each.interval_s)}
+    return {"file": each.file, "sha256": each.sha256, **series, "exact": each.is_exact, **asdict(each.result)}
 
 
 def result_of(verdict: Verdict) -> dict[str, object]:

@@ -75,7 +75,10 @@ def _chosen(series: list[Row], bars: Bars) -> tuple[str, str, str]:
     named = [(str(row["venue"]), str(row["symbol"]), str(row["channel"])) for row in series]
     fitting = [s for s in named if s[1].upper() == bars.symbol.upper() and bars.venue in ("", s[0]) and bars.channel in ("", s[2])]
     if not fitting:
-        raise TradecapError(f"The store has no candles of {_wanted(bars)}.", _known(bars.symbol, [symbol for _, symbol, _ in named]))
+        others = [f"{s[0]} {s[2]}" for s in named if s[1].upper() == bars.symbol.upper()]
+        none = "there are no candles at all: tradecap load makes them."
+        hint = f"of {bars.symbol} there is: {', '.join(others)}" if others else which_symbol(bars.symbol, (symbol for _, symbol, _ in named), none)
+        raise TradecapError(f"The store has no candles of {_wanted(bars)}.", hint)
     venues = sorted({venue for venue, _, _ in fitting})
     if len(venues) > 1:
         raise TradecapError(f"{bars.symbol} is there from {' and '.join(venues)}.", f"say which: --venue {venues[0]}")
@@ -86,10 +89,11 @@ def _wanted(bars: Bars) -> str:
     return " ".join(part for part in (bars.venue, bars.symbol, bars.channel) if part)
 
 
-def _known(symbol: str, known: Iterable[str]) -> str:
-    names = sorted(set(known))
+def which_symbol(symbol: str, known: Iterable[str], none: str) -> str:
+    """The hint for a symbol that isn't there; `none` where nothing is."""
+    names = sorted(name for name in set(known) if name)
     if not names:
-        return "there are no candles at all: tradecap load makes them."
+        return none
     alike = difflib.get_close_matches(symbol.upper(), names, n=1)
     return f"did you mean {alike[0]}?" if alike else f"there are: {', '.join(names[:10])}"
 

@@ -12,11 +12,11 @@ from random import Random
 from typing import Final
 
 from tradecap.errors import TradecapError
-from tradecap.flows.records import read_lines
+from tradecap.flows.records import read_lines, unwatched
 from tradecap.flows.run import Run
 from tradecap.log import Log, LogWriter
 from tradecap.market.faults import FAULTS, spoil
-from tradecap.market.records import Envelope, Trade, frame, series_head
+from tradecap.market.records import Envelope, Trade, frame, read_envelope, series_head
 from tradecap.market.trade_ids import TradeIds
 from tradecap.venues.binance import decode, described
 
@@ -24,16 +24,19 @@ DRAWN_A_PASS: Final = 50_000
 """Trades that are held at a time; more draws take more passes over the log."""
 FILE_FAULT: Final = "file"
 """What the records of --from-file are filed under."""
+LIVE: Final = b'"command":"stream"'
+"""Stands in the `started` event of a capture."""
 
 
 @dataclass
 class Injected:
-    """What was written: records of each fault, and all of them with the run's events."""
+    """What was written: records of each fault, and all of them with the run's events. problem: why no more could be drawn or read, if so."""
 
     run: str = ""
     seed: int = 0
     injected: Counter[str] = field(default_factory=Counter)
     records: int = 0
+    problem: TradecapError | None = None
 
 
 @dataclass(frozen=True)
@@ -47,35 +50,47 @@ class Bad:
 
 def captured_live(log: Log) -> bool:
     """Whether the log holds a run of `stream`: spoiling that is asked for twice."""
-    return any(envelope.event == "started" and b'"command":"stream"' in bytes(envelope.detail) for envelope, _, _ in read_lines(log))
+    for batch in log.read(on_damage=unwatched):
+        if LIVE in batch.lines and any(_began_live(line) for line in batch.lines.splitlines() if LIVE in line):
+            return True
+    return False
+
+
+def _began_live(line: bytes) -> bool:
+    envelope = read_envelope(line)
+    return envelope is not None and envelope.event == "started" and LIVE in bytes(envelope.detail)
 
 
 def spoilt(log: Log, wanted: Mapping[str, int], seed: int) -> Iterator[Bad]:
     """The bad records that a seed makes of a log: the same ones each time. Raises TradecapError for a log without trades."""
-    rng = Random(seed)
+    drawing, spoiling = Random(seed), Random(seed + 2**64)  # two, so that the size of a pass changes no payload
     total = sum(1 for _ in _drawable(log))
     if not total:
         raise TradecapError("The log holds no trades to draw from.", "replay something first: tradecap replay sample:")
-    draws = ((fault, _below(rng, total)) for fault in FAULTS for _ in range(wanted.get(fault, 0)))
+    draws = ((fault, _below(drawing, total)) for fault in FAULTS for _ in range(wanted.get(fault, 0)))
     while some := list(_take(draws, DRAWN_A_PASS)):
         drawn = _picked(log, {index for _, index in some})
         for fault, index in some:
             envelope, trade = drawn[index]
             head = series_head(trade.venue, trade.symbol, trade.channel, f"inject:{fault}")
-            yield Bad(fault, spoil(fault, envelope.payload, trade.channel, rng), head)
+            yield Bad(fault, spoil(fault, envelope.payload, trade.channel, spoiling), head)
 
 
 def from_file(lines: Iterable[bytes]) -> Iterator[Bad]:
-    """The lines of a file as they are."""
+    """The lines of a file as they are. Raises TradecapError where there are none."""
+    is_empty = True
     for line in lines:
+        is_empty = False
         yield Bad(FILE_FAULT, line, series_head("", *described(line), f"inject:{FILE_FAULT}"))
+    if is_empty:
+        raise TradecapError("There is nothing to inject: the file holds no lines.", "name a file with one message a line.")
 
 
 def inject(bad: Iterable[Bad], writer: LogWriter, seed: int, *, stop: Callable[[], bool], progress: Callable[[int], None]) -> Injected:
-    """Write bad records as a run of their own, whose end record says what they are."""
+    """Write bad records as a run of their own, whose end record says what they are. Where bad breaks off, what came before is kept."""
     injected = Injected(run=writer.run, seed=seed)
     run = Run(writer, "inject-bad", seed=seed)
-    for record in bad:
+    for record in _until_it_breaks(bad, injected):
         reading = decode(record.payload)
         run.record(time.time_ns(), record.head, frame(record.payload), reading if type(reading) is Trade else None)
         injected.injected[record.fault] += 1
@@ -85,6 +100,13 @@ def inject(bad: Iterable[Bad], writer: LogWriter, seed: int, *, stop: Callable[[
     run.end(injected=dict(injected.injected), seed=seed)
     injected.records = run.records
     return injected
+
+
+def _until_it_breaks(bad: Iterable[Bad], injected: Injected) -> Iterator[Bad]:
+    try:
+        yield from bad
+    except TradecapError as problem:
+        injected.problem = problem
 
 
 def _drawable(log: Log) -> Iterator[tuple[Envelope, Trade]]:

@@ -5,10 +5,12 @@ same row again.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from tradecap.log import Damage, Log
+from tradecap.log import Batch, Damage, Log
+from tradecap.log.inflate import BrokenError, pieces_of, unzstd
 from tradecap.store import Store
 
 
@@ -31,25 +33,61 @@ class Loaded:
     damage: list[Damage] = field(default_factory=list)
 
 
+class _UnsoundError(Exception):
+    """A whole segment isn't what its writer left."""
+
+
 def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, stop: Callable[[], bool], progress: Callable[[int], None]) -> Loaded:
-    """Pour the log into the store from where the store stands until the log's end, or until stop(); with follow, go on until it says False."""
+    """Pour the log into the store from where the store stands until the log's end, or until stop(); with follow, go on until it says False.
+
+    From a damaged segment on the log reads its lines itself, as far as they go, and tells of the damage.
+    """
     started = time.monotonic()
     before = _counts(store)
     loaded = Loaded(position=store.position(log.id))
-    for batch in log.read(loaded.position, follow=follow, on_damage=loaded.damage.append, whole_files=store.reads_files):
-        store.pour(log.id, batch.lines, batch.file)
-        store.commit(log.id, batch.end)
-        loaded.position = batch.end
-        if follow:
-            loaded.candles += store.sweep_candles()
-        progress(batch.records)
-        loaded.records += batch.records
-        if stop():
-            break
+
+    def note(damage: Damage) -> None:
+        if damage not in loaded.damage:
+            loaded.damage.append(damage)
+
+    def pour(*, whole_files: bool) -> None:
+        batches = log.read(loaded.position, follow=follow, on_damage=note, whole_files=whole_files)
+        _pour(batches, log.id, store, loaded, is_swept=follow is not None, stop=stop, progress=progress)
+
+    try:
+        pour(whole_files=store.reads_files)
+    except _UnsoundError:
+        pour(whole_files=False)
     loaded.candles += store.sweep_candles()
     _count(loaded, before, _counts(store))
     loaded.seconds = time.monotonic() - started
     return loaded
+
+
+def _pour(
+    batches: Iterable[Batch], log_id: str, store: Store, loaded: Loaded, *, is_swept: bool, stop: Callable[[], bool], progress: Callable[[int], None]
+) -> None:
+    for batch in batches:
+        if batch.file is not None and not _is_sound(batch.file, batch.records):
+            raise _UnsoundError
+        store.pour(log_id, batch.lines, batch.file)
+        store.commit(log_id, batch.end)
+        loaded.position = batch.end
+        if is_swept:
+            loaded.candles += store.sweep_candles()
+        progress(batch.records)
+        loaded.records += batch.records
+        if stop():
+            return
+
+
+def _is_sound(file: Path, records: int) -> bool:
+    """Whether a whole segment decompresses, checksum and all, to so many lines. The store itself takes a cut one for a short one."""
+    try:
+        with file.open("rb") as packed:
+            return sum(piece.count(b"\n") for piece in unzstd(pieces_of(packed))) == records
+    except BrokenError:
+        return False
 
 
 def _counts(store: Store) -> dict[str, int]:

@@ -5,15 +5,17 @@ there it looks record by record. Duplicates and conflicts are split by the ledge
 holes, not with records.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from tradecap.errors import TradecapError
 from tradecap.flows.records import read_lines, unwatched
 from tradecap.log import Damage, Log
 from tradecap.market import checks
+from tradecap.market.certificate import RunRow
 from tradecap.market.checks import Accounts, Check, Coverage, Differences, Range
-from tradecap.market.records import read_envelope
+from tradecap.market.records import orphan_record, read_envelope
 from tradecap.market.tally import BLOCK_BITS, ID_BLOCK_BITS, RunTally, Series, Tally, fingerprint, ledger_row
 from tradecap.market.trade_ids import TradeIds
 from tradecap.store import Row, Store
@@ -24,6 +26,10 @@ ID_BLOCKS: Final = 4
 """Blocks (of 1 048 576 ids) that one query groups by id."""
 TRADES_A_PORTION: Final = 4_000_000
 """Candles are computed afresh for about so many trades at a time."""
+MINUTE_US: Final = 60_000_000
+FOREVER_US: Final = 2**62
+IS_MISSING: Final = "it is missing"
+"""What a log says of a segment that is gone as a whole."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +48,15 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The proof, or what stands against it."""
+    """The proof, or what stands against it. each_run: its state and counts; damage: what of the log isn't as its writer left it."""
 
     checks: list[Check]
     counts: Accounts
     quarantined: dict[str, int]
     runs: dict[str, int]
     series: list[dict[str, object]]
+    each_run: list[RunRow] = field(default_factory=list)
+    damage: list[Damage] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -76,41 +84,57 @@ class _Losers:
 
 
 def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], None]) -> Verdict:
-    """Every check, in the order in which one leans on another."""
+    """Every check, in the order in which one leans on another. Raises TradecapError where the run that is asked for isn't in the log."""
     damage: list[Damage] = []
+    before = log.open_run()
     tally = tally_log(log, damage.append, progress)
-    mark_pending(tally, log, store)
-    open_run = log.open_run()
-    fed = {str(row["run"]) for row in store.ask("fed_runs", log=log.id)}
+    open_runs = {run for run in (before, log.open_run()) if run}  # it may have begun or ended meanwhile
+    run = _chosen_run(tally, log, wanted.run)
+    damage += mark_pending(tally, log, store)
     losers = _losers(tally, store)
     accounts = _accounts(tally, store, losers, wanted)
-    coverages = {
-        key: coverage for key in tally.series if not wanted.symbol or key[1] == wanted.symbol if (coverage := _coverage(tally, key, store, wanted))
-    }
+    coverages = _coverages(tally, store, wanted)
+    identity = checks.log_identity(tally)
+    ledger = _ledger_complete(log, tally, store, is_whole=identity.ok and not damage and not checks.holes(tally))
+    mend = ledger.fix or checks.ANEW
     found = [
         checks.log_present(tally),
-        checks.log_complete(tally, open_run, allow_torn=wanted.allow_torn),
-        checks.log_identity(tally),
+        checks.log_complete(tally, open_runs, _lost_segments(damage), allow_torn=wanted.allow_torn),
+        identity,
         checks.log_intact(damage),
-        _ledger_complete(log, tally, store, fed),
+        ledger,
         checks.accounting(accounts),
-        _trades_accounted(store),
-        _quarantine_accounted(store),
+        _trades_accounted(store, mend),
+        _quarantine_accounted(store, mend),
         checks.ids_contiguous(coverages, allow_gaps=wanted.allow_gaps, strict=wanted.strict),
         _conflicts_none(tally, store, losers),
-        checks.injected_found(tally, losers.by_fault),
-        _candles_exact(store, accounts.candles),
+        checks.injected_found(tally, losers.by_fault, mend),
+        _candles_exact(store, accounts.candles, wanted, mend),
     ]
-    run = _last_run(tally) if wanted.run == "last" else wanted.run
-    found += checks.expectations(wanted.expect, _expectable(tally, losers, accounts, coverages, run))
-    states = [checks.run_state(tally, each, open_run) for each in tally.runs.values()]
+    of_run = _coverages(tally, store, wanted, run) if run else coverages
+    found += checks.expectations(wanted.expect, _expectable(tally, losers, accounts, of_run, run))
     return Verdict(
         found,
         accounts,
         _reasons(tally.runs.values()),
-        {state: states.count(state) for state in ("ended", "open", "recovered", "torn")},
+        checks.run_states(tally, open_runs),
         [_series_row(tally, key, coverage, losers) for key, coverage in sorted(coverages.items())],
+        [_run_row(run, checks.run_state(tally, run, open_runs)) for _, run in sorted(tally.runs.items())],
+        damage,
     )
+
+
+def _chosen_run(tally: Tally, log: Log, wanted: str) -> str:
+    """The run that expectations are of, '' for all. One that isn't there would meet any expectation of nothing."""
+    if wanted == "last":
+        return max(tally.runs, default="")
+    if wanted and wanted not in tally.runs:
+        raise TradecapError(f"Run {wanted} isn't in {log.url}.", "SELECT * FROM v_runs lists the runs; --run last is the newest of the log.")
+    return wanted
+
+
+def _lost_segments(damage: Collection[Damage]) -> list[str]:
+    return [each.segment for each in damage if each.problem == IS_MISSING]
 
 
 # ---- the log's side ----------------------------------------------------------------------------------------------------------------------
@@ -128,29 +152,33 @@ def tally_log(log: Log, on_damage: Callable[[Damage], None], progress: Callable[
     return tally
 
 
-def mark_pending(tally: Tally, log: Log, store: Store) -> None:
-    """Note from which seq on a run's records stand behind the position of the feed."""
-    for batch in log.read(store.position(log.id), on_damage=unwatched):
-        for line in batch.lines.splitlines():
-            envelope = read_envelope(line)
-            run = tally.runs.get(envelope.run) if envelope else None
-            if run and envelope and (run.pending_from < 0 or envelope.seq < run.pending_from):
-                run.pending_from = envelope.seq
+def mark_pending(tally: Tally, log: Log, store: Store) -> list[Damage]:
+    """Note which records stand behind the position of the feed. A position that the log no longer has is damage of the log."""
+    position = store.position(log.id)
+    try:
+        for batch in log.read(position, on_damage=unwatched):
+            for line in batch.lines.removesuffix(b"\n").split(b"\n"):
+                envelope = read_envelope(line) or orphan_record(line, log.id)
+                if envelope.run in tally.runs:
+                    tally.runs[envelope.run].pending.add(envelope.seq)
+    except TradecapError as error:
+        return [Damage(position, 0, error.message)]
+    return []
 
 
 # ---- log against store -------------------------------------------------------------------------------------------------------------------
 
 
-def _ledger_complete(log: Log, tally: Tally, store: Store, fed: set[str]) -> Check:
+def _ledger_complete(log: Log, tally: Tally, store: Store, *, is_whole: bool) -> Check:
+    fed = {str(row["run"]) for row in store.ask("fed_runs", log=log.id)}
     runs = sorted(fed | set(tally.runs))
     blocks = {(str(row["run"]), _int(row["block"])): row for row in store.ask("ledger_blocks", runs=runs)}
     ours = {(run.run, block): sums for run in tally.runs.values() for block, sums in run.blocks.items()}
     differing = [key for key in sorted(ours.keys() | blocks.keys()) if not _agree(ours.get(key), blocks.get(key))]
     differences = _differences(log, tally, store, differing, ours.keys(), blocks.keys())
-    unknown = {str(row["run"]): [(_int(row["first_seq"]), _int(row["last_seq"]))] for row in store.ask("unknown_records")}
     is_fed = bool(fed & set(tally.runs)) or not tally.runs
     others = len(store.ask("other_runs", log=log.id))
-    return checks.ledger_complete(tally, differences, unknown, is_fed=is_fed, others=others)
+    return checks.ledger_complete(tally, differences, is_fed=is_fed, is_whole=is_whole, others=others)
 
 
 def _agree(ours: list[int] | None, theirs: Row | None) -> bool:
@@ -174,7 +202,9 @@ def _differences(
                 kinds["extra"].setdefault(run, TradeIds()).add(seq)
     for at in range(0, len(both), LOOKED_INTO):
         _look_into(log, tally, store, both[at : at + LOOKED_INTO], kinds)
-    ranges = {kind: {run: ids.intervals() for run, ids in runs.items()} for kind, runs in kinds.items()}
+    for row in store.ask("unknown_records", runs=sorted(tally.runs)):
+        kinds["extra"].setdefault(str(row["run"]), TradeIds()).add_range(_int(row["first_seq"]), _int(row["last_seq"]))
+    ranges = {kind: {run: ids.intervals() for run, ids in sorted(runs.items())} for kind, runs in kinds.items()}
     return Differences(**ranges)
 
 
@@ -198,11 +228,10 @@ def _look_into(log: Log, tally: Tally, store: Store, keys: list[tuple[str, int]]
 
 def _note_missing(kinds: dict[str, dict[str, TradeIds]], run: RunTally, first: int, last: int) -> None:
     """What stands behind the position of the feed isn't lost: it was never poured."""
-    pending_from = run.pending_from if run.pending_from >= 0 else last + 1
-    if first < pending_from:
-        kinds["missing"].setdefault(run.run, TradeIds()).add_range(first, min(last, pending_from - 1))
-    if last >= pending_from:
-        kinds["pending"].setdefault(run.run, TradeIds()).add_range(max(first, pending_from), last)
+    for a, b in run.pending.within(first, last):
+        kinds["pending"].setdefault(run.run, TradeIds()).add_range(a, b)
+    for a, b in run.pending.gaps_within(first, last):
+        kinds["missing"].setdefault(run.run, TradeIds()).add_range(a, b)
 
 
 def _stored(store: Store, run: str, block: int) -> list[tuple[int, int]]:
@@ -227,7 +256,7 @@ def _note_losers(losers: _Losers, key: Series, row: Row) -> None:
     of_series = losers.by_series.get(key, (0, 0))
     losers.by_series[key] = (of_series[0] + duplicates, of_series[1] + conflicts)
     places = row["places"]
-    if not fault and isinstance(places, list):
+    if not fault and isinstance(places, list) and len(losers.places) <= checks.SHOWN:
         losers.places += [f"{' '.join(key)} id {trade_id}: run {row['run']} seq {seq}" for trade_id, seq in places]
 
 
@@ -242,7 +271,7 @@ def _id_blocks(key: Series, blocks: list[int]) -> dict[str, object]:
     return {"venue": key[0], "symbol": key[1], "channel": key[2], "blocks": blocks, **bounds}
 
 
-def _trades_accounted(store: Store) -> Check:
+def _trades_accounted(store: Store, mend: str) -> Check:
     """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows."""
     rows = store.ask("trade_blocks")
     doubtful: dict[Series, list[int]] = {}
@@ -258,32 +287,47 @@ def _trades_accounted(store: Store) -> Check:
     trades = sum(_int(row["trades"]) for row in rows)
     balance = sum({"missing": 1, "made by no record": -1}.get(str(row["difference"]), 0) for _, row in different)
     return checks.rows_accounted(
-        "trades.accounted", trades + balance, trades, [f"{' '.join(key)} id {row['trade_id']}: {row['difference']}" for key, row in different]
+        "trades.accounted", trades + balance, trades, [f"{' '.join(key)} id {row['trade_id']}: {row['difference']}" for key, row in different], mend
     )  # fmt: skip
 
 
-def _quarantine_accounted(store: Store) -> Check:
+def _quarantine_accounted(store: Store, mend: str) -> Check:
     counts = store.ask("quarantine_counts")[0]
     different = [f"run {row['run']} seq {row['seq']}: {row['difference']}" for row in store.ask("quarantine_differences")]
-    return checks.rows_accounted("quarantine.accounted", _int(counts["of_ledger"]), _int(counts["of_table"]), different)
+    return checks.rows_accounted("quarantine.accounted", _int(counts["of_ledger"]), _int(counts["of_table"]), different, mend)
 
 
 def _conflicts_none(tally: Tally, store: Store, losers: _Losers) -> Check:
     injected = sum(conflicts for (_, fault), (_, conflicts) in losers.by_fault.items() if fault)
-    with_others = [
-        f"{row['venue']} {row['symbol']} {row['channel']} id {row['trade_id']}: against another log"
-        for row in store.ask("foreign_conflicts", runs=sorted(tally.runs))
-    ]
+    with_others = list(_conflicts_with_others(store, sorted(tally.runs)))
     return checks.conflicts_none(losers.total()[1] - injected + len(with_others), injected, losers.places + with_others)
 
 
-def _candles_exact(store: Store, candles: int) -> Check:
+def _conflicts_with_others(store: Store, runs: list[str]) -> Iterator[str]:
+    """Ids on which this log and another one differ: looked for where both have ids."""
+    shared: dict[Series, list[int]] = {}
+    for row in store.ask("shared_blocks", runs=runs):
+        shared.setdefault((str(row["venue"]), str(row["symbol"]), str(row["channel"])), []).append(_int(row["block"]))
+    for key, blocks in shared.items():
+        for portion in _portions(blocks, ID_BLOCKS):
+            for row in store.ask("foreign_conflicts", runs=runs, **_id_blocks(key, portion)):
+                yield f"{' '.join(key)} id {row['trade_id']}: against another log"
+
+
+def _candles_exact(store: Store, candles: int, wanted: Wanted, mend: str) -> Check:
+    narrow = _minutes(wanted)
     different = [
         f"{row['venue']} {row['symbol']} {row['channel']} {row['minute']}: {row['difference']}"
-        for first, last in _days(store.ask("candle_days"))
-        for row in store.ask("candle_differences", first=first, last=last)
+        for first, last in _days(store.ask("candle_days", **narrow))
+        for row in store.ask("candle_differences", first=first, last=last, **narrow)
     ]
-    return checks.candles_exact(candles, different)
+    return checks.candles_exact(candles, different, mend)
+
+
+def _minutes(wanted: Wanted) -> dict[str, object]:
+    """The parameters of a query over candles: those that begin in the range asked for."""
+    since, until = wanted.from_us or 0, FOREVER_US if wanted.to_us is None else wanted.to_us
+    return {"symbol": wanted.symbol, "since": -(-since // MINUTE_US) * MINUTE_US, "until": -(-until // MINUTE_US) * MINUTE_US}
 
 
 def _days(rows: list[Row]) -> Iterator[tuple[object, object]]:
@@ -313,16 +357,21 @@ def _accounts(tally: Tally, store: Store, losers: _Losers, wanted: Wanted) -> Ac
         ignored=tally.count("ignored"),
         events=tally.count("event"),
         redelivered=tally.repeats + _int(store.ask("redelivered")[0]["redelivered"]),
-        candles=_int(store.ask("candle_count", symbol=wanted.symbol)[0]["candles"]),
+        candles=_int(store.ask("candle_count", **_minutes(wanted))[0]["candles"]),
     )
 
 
-def _coverage(tally: Tally, key: Series, store: Store, wanted: Wanted) -> Coverage | None:
-    """The coverage of a series, narrowed to the ids of a range of trade time where one is asked for."""
-    whole = checks.coverage(tally, key)
+def _coverages(tally: Tally, store: Store, wanted: Wanted, run: str = "") -> dict[Series, Coverage]:
+    """The coverage of each series that is asked for: by all runs, or by one."""
+    keys = [key for key in tally.series if wanted.symbol in ("", key[1])]
+    return {key: coverage for key in keys if (coverage := _narrowed(checks.coverage(tally, key, run), key, store, wanted))}
+
+
+def _narrowed(whole: Coverage, key: Series, store: Store, wanted: Wanted) -> Coverage | None:
+    """A coverage within the ids of a range of trade time where one is asked for; None where no trade lies in it."""
     if wanted.from_us is None and wanted.to_us is None:
         return whole
-    bounds = {"since": wanted.from_us or 0, "until": wanted.to_us if wanted.to_us is not None else 2**62}
+    bounds = {"since": wanted.from_us or 0, "until": FOREVER_US if wanted.to_us is None else wanted.to_us}
     row = store.ask("id_span", venue=key[0], symbol=key[1], channel=key[2], **bounds)[0]
     return checks.narrowed(whole, _int(row["first_id"]), _int(row["last_id"])) if _int(row["trades"]) else None
 
@@ -333,10 +382,6 @@ def _reasons(runs: Iterable[RunTally]) -> dict[str, int]:
         for reason, n in run.reasons.items():
             reasons[reason] = reasons.get(reason, 0) + n
     return dict(sorted(reasons.items()))
-
-
-def _last_run(tally: Tally) -> str:
-    return max(tally.runs, default="")
 
 
 def _expectable(tally: Tally, losers: _Losers, accounts: Accounts, coverages: Mapping[Series, Coverage], run: str) -> dict[str, int]:
@@ -356,6 +401,13 @@ def _expectable(tally: Tally, losers: _Losers, accounts: Accounts, coverages: Ma
         "candles": accounts.candles,
         **reasons,
     }
+
+
+def _run_row(run: RunTally, state: str) -> RunRow:
+    """In the certificate. Lines without an envelope (their run is a UUIDv8) have no order, so no end either."""
+    kinds = ("trade", "quarantined", "ignored", "event")
+    state = "unnumbered" if run.run[14] == "8" else state
+    return RunRow(run.run, state, len(run.seqs), run.last_seq, *(run.counts.get(kind, 0) for kind in kinds))
 
 
 def _series_row(tally: Tally, key: Series, coverage: Coverage, losers: _Losers) -> dict[str, object]:

@@ -4,7 +4,7 @@ Rules: pure; a check that has nothing to look at does not pass. `log_side` is a 
 and ranges. What feeds each check: docs/data-quality.md.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,10 @@ SHOWN: Final = 5
 """How many places a detail names; the rest is counted."""
 LOAD: Final = "tradecap load"
 ANEW: Final = "the log is whole: tradecap init-db --drop --yes, then tradecap load"
+RESTORE: Final = "mend the log first (its own checks say where) and keep this store: it may hold what the log has lost"
+LEDGER_FIRST: Final = "look at ledger.complete first"
+SHOWN_BY: Final = {"duplicates": "v_duplicates", "conflicts": "v_conflicts", "quarantined": "quarantine", "gaps": "v_gaps", "candles": "v_candles"}
+"""Where a person sees what an expectation counts; the rest is in v_runs."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Check:
     fix: str = ""
 
 
+PENDING: Final = "not loaded yet"
+
+
 @dataclass(frozen=True)
 class Differences:
     """Records by which the ledger differs from the log: per run ranges of seq. pending: not yet loaded."""
@@ -39,6 +46,10 @@ class Differences:
     pending: Mapping[str, Sequence[Range]] = field(default_factory=dict)
     extra: Mapping[str, Sequence[Range]] = field(default_factory=dict)
     changed: Mapping[str, Sequence[Range]] = field(default_factory=dict)
+
+    def named(self) -> list[tuple[str, Mapping[str, Sequence[Range]]]]:
+        """Each kind as it is told to a person."""
+        return [("lost", self.missing), (PENDING, self.pending), ("changed", self.changed), ("made by no record", self.extra)]
 
 
 @dataclass(frozen=True)
@@ -96,40 +107,52 @@ def log_present(tally: Tally) -> Check:
     return Check("log.present", data > 0, "at least one record of a venue", f"{number(data)} records", fix="" if data else "tradecap replay sample:")
 
 
-def run_state(tally: Tally, run: RunTally, open_run: str | None) -> str:
+def run_state(tally: Tally, run: RunTally, open_runs: Collection[str]) -> str:
     """'ended', 'open', 'recovered' or 'torn'."""
     if run.ended is not None and run.ended_seq == run.last_seq:
         return "ended"
-    if run.run == open_run:
+    if run.run in open_runs:
         return "open"
     if run.run in tally.recovered and tally.recovered[run.run] == run.last_seq:
         return "recovered"
     return "torn"
 
 
-def log_complete(tally: Tally, open_run: str | None, *, allow_torn: bool) -> Check:
-    """Every run holds seq 0..n without a hole, and its end is known (or may be torn)."""
-    holes = {run.run: run.seqs.gaps_within(0, run.last_seq) for run in tally.runs.values()}
-    holes = {run: ranges for run, ranges in holes.items() if ranges}
-    torn = [run for run in tally.runs.values() if run_state(tally, run, open_run) == "torn"]
-    details = [f"missing: {_by_run(holes)}"] if holes else []
+def run_states(tally: Tally, open_runs: Collection[str]) -> dict[str, int]:
+    """How many runs are in each state."""
+    states = [run_state(tally, run, open_runs) for run in tally.runs.values() if _is_numbered(run)]
+    return {state: states.count(state) for state in ("ended", "open", "recovered", "torn")}
+
+
+def holes(tally: Tally) -> dict[str, list[Range]]:
+    """Per run the ranges of seq that are missing, up to its last record or the one that was attested when it was recovered."""
+    missing = {
+        run.run: run.seqs.gaps_within(0, max(run.last_seq, tally.recovered.get(run.run, -1))) for run in tally.runs.values() if _is_numbered(run)
+    }
+    return {run: ranges for run, ranges in missing.items() if ranges}
+
+
+def _is_numbered(run: RunTally) -> bool:
+    """Whether a run numbers its records. The one that stands for lines without an envelope (UUIDv8) goes by their hashes."""
+    return run.run[14] != "8"
+
+
+def log_complete(tally: Tally, open_runs: Collection[str], lost_segments: Sequence[str], *, allow_torn: bool) -> Check:
+    """Every run holds seq 0..n without a hole, its end is known (or may be torn), and no segment is gone: it may have held whole runs."""
+    missing = holes(tally)
+    torn = [run for run in tally.runs.values() if _is_numbered(run) and run_state(tally, run, open_runs) == "torn"]
+    details = [f"missing: {_by_run(missing)}"] if missing else []
+    details += [f"whatever was in {segment} is missing" for segment in lost_segments[:SHOWN]]
     details += [f"run {run.run} has no end: its last record is seq {run.last_seq}" for run in torn[:SHOWN]]
-    fix = (
-        "look at log.intact: a segment was lost or changed"
-        if holes
-        else "the next run that writes to this log attests it, e.g. tradecap replay"
-        if torn
-        else ""
-    )
-    expected = f"{number(len(tally.runs))} runs, each 0..n and ended"
-    return Check(
-        "log.complete",
-        not holes and (allow_torn or not torn),
-        expected,
-        f"{_size(holes)} records missing, {len(torn)} runs torn",
-        "; ".join(details),
-        fix,
-    )
+    ok = not missing and not lost_segments and (allow_torn or not torn)
+    attest = "the next run that writes to this log attests it, e.g. tradecap replay"
+    fix = "" if ok else "look at log.intact: a segment was lost or changed" if missing or lost_segments else attest
+    found = [
+        f"{number(_size(missing))} records missing",
+        *([f"{len(lost_segments)} segments missing"] if lost_segments else []),
+        f"{len(torn)} runs torn",
+    ]
+    return Check("log.complete", ok, f"{number(len(tally.runs))} runs, each 0..n and ended", ", ".join(found), "; ".join(details), fix)
 
 
 def log_identity(tally: Tally) -> Check:
@@ -156,22 +179,19 @@ def log_intact(damage: Sequence[tuple[str, int, str]]) -> Check:
 # ---- log against store -------------------------------------------------------------------------------------------------------------------
 
 
-def ledger_complete(tally: Tally, differences: Differences, unknown: Mapping[str, Sequence[Range]], *, is_fed: bool, others: int) -> Check:
-    """Each record of the log has its ledger row, none more. unknown: ledger rows that no log brought."""
-    extra = {**differences.extra, **unknown}
-    groups = (("lost", differences.missing), ("not loaded yet", differences.pending), ("changed", differences.changed), ("made by no record", extra))
-    found = [(name, records) for name, records in groups if records]
+def ledger_complete(tally: Tally, differences: Differences, *, is_fed: bool, is_whole: bool, others: int) -> Check:
+    """Each record of the log has its ledger row, none more. is_whole: the log is what its writers left; only then may the store be dropped."""
+    found = [(name, records) for name, records in differences.named() if records]
     details = [f"{name}: {_by_run(records)}" for name, records in found]
     if not is_fed:
         details.insert(0, "this store has nothing of this log")
     if others:
-        details.append(f"{others} runs of other logs are in this store too")
+        details.append(f"{others} runs of other logs are in this store{' too' if is_fed else ': is it the right one?'}")
     ok = not found and is_fed
-    is_only_pending = not differences.missing and not differences.changed and not extra
+    is_only_pending = all(name == PENDING for name, _ in found)
     actual = "the same" if ok else ", ".join(f"{number(_size(records))} {name}" for name, records in found) or "nothing of this log"
-    return Check(
-        "ledger.complete", ok, f"{number(tally.records)} records", actual, "; ".join(details), "" if ok else LOAD if is_only_pending else ANEW
-    )  # fmt: skip
+    fix = "" if ok else LOAD if is_only_pending else ANEW if is_whole else RESTORE
+    return Check("ledger.complete", ok, f"{number(tally.records)} records", actual, "; ".join(details), fix)
 
 
 def accounting(accounts: Accounts) -> Check:
@@ -180,31 +200,31 @@ def accounting(accounts: Accounts) -> Check:
     ok = sum(parts) == accounts.records
     names = ("trades", "duplicates", "conflicts", "quarantined", "ignored", "events")
     detail = " + ".join(f"{number(n)} {name}" for n, name in zip(parts, names, strict=True))
-    return Check("accounting", ok, f"{number(accounts.records)} records", number(sum(parts)), detail, "" if ok else "look at ledger.complete first")
+    return Check("accounting", ok, f"{number(accounts.records)} records", number(sum(parts)), detail, "" if ok else LEDGER_FIRST)
 
 
-def rows_accounted(name: str, of_ledger: int, of_table: int, differences: Sequence[str]) -> Check:
-    """A table holds just what the ledger says: trades.accounted, quarantine.accounted."""
+def rows_accounted(name: str, of_ledger: int, of_table: int, differences: Sequence[str], mend: str) -> Check:
+    """A table holds just what the ledger says: trades.accounted, quarantine.accounted. mend: what to run where it doesn't."""
     shown = "; ".join(differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
     ok = not differences and of_ledger == of_table
-    return Check(name, ok, f"{number(of_ledger)} rows", f"{number(of_table)} rows", shown, "" if ok else ANEW)
+    return Check(name, ok, f"{number(of_ledger)} rows", f"{number(of_table)} rows", shown, "" if ok else mend)
 
 
-def candles_exact(candles: int, differences: Sequence[str]) -> Check:
-    """Stored minutes equal a fresh computation from the trades."""
+def candles_exact(candles: int, differences: Sequence[str], mend: str) -> Check:
+    """Stored minutes equal a fresh computation from the trades. mend: what to run where a value was changed by hand."""
     shown = "; ".join(differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
-    fix = "" if not differences else "tradecap load makes stale minutes anew; what stays different was changed by hand"
+    fix = "" if not differences else f"{LOAD} makes stale and missing minutes anew; what stays different was changed by hand: {mend}"
     return Check("candles.exact", not differences, f"{number(candles)} minutes", f"{len(differences)} differ", shown, fix)
 
 
 # ---- ids, conflicts, faults --------------------------------------------------------------------------------------------------------------
 
 
-def coverage(tally: Tally, series: Series) -> Coverage:
-    """What the runs covered of a series, and what is missing in it and between."""
+def coverage(tally: Tally, series: Series, run_id: str = "") -> Coverage:
+    """What the runs (or the one named) covered of a series, and what no valid record holds in it and between."""
     covered = TradeIds()
     for run in tally.runs.values():
-        if series in run.spans:
+        if series in run.spans and run_id in ("", run.run):
             covered.add_range(*run.spans[series])
     ids = tally.series[series].ids
     gaps = [gap for first, last in covered.intervals() for gap in ids.gaps_within(first, last)]
@@ -239,7 +259,7 @@ def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:
     return Check("conflicts.none", not natural, "no conflicts", f"{natural} ({injected} more injected)", shown, fix)
 
 
-def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int]]) -> Check:
+def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int]], mend: str) -> Check:
     """What inject-bad says it wrote is what was found, fault by fault. losers: (run, fault) -> (duplicates, conflicts) as the ledger splits them."""
     problems: list[str] = []
     total = 0
@@ -254,7 +274,7 @@ def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int
                 f"run {run.run}: {said.get(fault, 0)} {fault} written, {n} found" for fault, n in sorted(actual.items()) if said.get(fault, 0) != n
             ]
     return Check(
-        "injected.found", not problems, "every fault by its check", f"{number(total)} found", "; ".join(problems[:SHOWN]), ANEW if problems else ""
+        "injected.found", not problems, "every fault by its check", f"{number(total)} found", "; ".join(problems[:SHOWN]), mend if problems else ""
     )
 
 
@@ -290,4 +310,6 @@ def expectations(expected: Mapping[str, int], actual: Mapping[str, int]) -> Iter
     """One check for each --expect NAME=N."""
     for name, wanted in expected.items():
         there = actual.get(name, 0)
-        yield Check(f"expect.{name}", there == wanted, number(wanted), number(there))
+        view = SHOWN_BY.get(name.partition(".")[0], "v_runs")
+        fix = "" if there == wanted else f"SELECT * FROM {view} shows what is there; if that is right, expect {name}={there}"
+        yield Check(f"expect.{name}", there == wanted, number(wanted), number(there), fix=fix)

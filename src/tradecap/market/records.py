@@ -265,9 +265,15 @@ def orphan_run(log_id: str, partition: int) -> str:
 
 
 def new_run(now_ms: int, last_run: str, randomness: bytes) -> str:
-    """A UUIDv7 (RFC 9562) greater than last_run ('' for none): where the clock is behind, one millisecond after it. randomness: 10 bytes."""
+    """A UUIDv7 (RFC 9562) greater than last_run ('' for none): where the clock is behind, one millisecond after it.
+
+    randomness: 10 bytes. Raises ValueError after the last millisecond that a UUIDv7 can hold (the year 10889).
+    """
     if last_run:
-        now_ms = max(now_ms, int(last_run.replace("-", "")[:12], 16) + 1)
+        last_ms = int(last_run.replace("-", "")[:12], 16)
+        if last_ms >= (1 << 48) - 1:
+            raise ValueError(f"no UUIDv7 is greater than {last_run}")
+        now_ms = max(now_ms, last_ms + 1)
     bits = (now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | 0b10 << 62
     bits |= (int.from_bytes(randomness[:2], "big") & 0xFFF) << 64 | int.from_bytes(randomness[2:10], "big") & (1 << 62) - 1
     text = f"{bits:032x}"

@@ -71,7 +71,10 @@ def fingerprint(tag: bytes, seq: int, trade_id: int, content: int) -> int:
 
 @dataclass
 class RunTally:
-    """One run of the log. `counts` by outcome; `faults` by (fault, outcome, reason); `blocks`: block number -> [records, fingerprint]."""
+    """One run of the log. `counts` by outcome; `faults` by (fault, outcome, reason); `blocks`: block number -> [records, fingerprint].
+
+    `pending`: what stands behind the position of the feed.
+    """
 
     run: str
     seqs: TradeIds = field(default_factory=TradeIds)
@@ -83,7 +86,7 @@ class RunTally:
     started: dict[str, object] | None = None
     ended: dict[str, object] | None = None
     ended_seq: int = -1
-    pending_from: int = -1
+    pending: TradeIds = field(default_factory=TradeIds)
 
     @property
     def last_seq(self) -> int:

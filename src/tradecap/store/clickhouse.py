@@ -34,8 +34,8 @@ POUR: Final = {
     "optimize_on_insert": 0,
     "max_partitions_per_insert_block": 0,
 }
-"""Large blocks, two threads and views side by side: 2.1x faster than the defaults (docs/clickhouse.md). Repeats are merged when read (FINAL), so
-not on the way in; and a limit on partitions would let records from odd months stop a feed."""
+"""Large blocks, two threads and views side by side are faster than the defaults (docs/clickhouse.md). Repeats are merged when read (FINAL), so not on
+the way in; and a limit on partitions would let records from odd months stop a feed."""
 NO_OFFSET: Final = 2**64 - 1
 TRADES_A_SWEEP: Final = 4_000_000
 """Candles are made of about so many trades at a time, to bound memory."""

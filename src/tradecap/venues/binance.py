@@ -156,9 +156,10 @@ def decode(payload: bytes, venue: str = "", symbol: str = "", channel: str = "")
 
 def _fast_row(payload: bytes, venue: str, symbol: str, channel: str) -> Trade | None:
     """A row of the venue's archive as it is really written; None for everything that has to be looked at closely."""
-    if not (venue and symbol) or len(symbol) > 16 or not payload.isascii():
+    if not symbol or len(symbol) > 16 or not payload.isascii():
         return None
     columns = payload.decode("ascii").split(",")
+    venue = venue or ("binance" if len(columns) == (7 if channel == "trade" else 8) else "binance-usdm")
     try:
         if channel == "trade" and 6 <= len(columns) <= 7:
             number, p, q, quote, time_text, maker = columns[:6]
@@ -170,7 +171,9 @@ def _fast_row(payload: bytes, venue: str, symbol: str, channel: str) -> Trade | 
         else:
             return None
         is_maker = _FLAGS[maker]
-        if columns[-1] not in _FLAGS or not (len(time_text) in (13, 16) and time_text.isdigit() and _is_plain(number) and _is_plain(first) and _is_plain(last)):
+        if columns[-1] not in _FLAGS or not (
+            len(time_text) in (13, 16) and time_text.isdigit() and _is_plain(number) and _is_plain(first) and _is_plain(last)
+        ):
             return None
     except KeyError:
         return None
@@ -185,6 +188,19 @@ _FLAGS: Final = {"True": True, "False": False, "true": True, "false": False}
 
 def _is_plain(number: str) -> bool:
     return number.isdigit() and len(number) <= 18 and (number[0] != "0" or number == "0")
+
+
+_HOSTS: Final = {
+    "binance": re.compile(r"(?:stream|api[1-4]?|api-gcp)\.binance\.com|(?:data-stream|data-api)\.binance\.vision"),
+    "binance-usdm": re.compile(r"(?:fstream|fapi)\.binance\.com"),
+    "binance-us": re.compile(r"(?:stream|api)\.binance\.us"),
+}
+
+
+@lru_cache(maxsize=256)
+def venue_of(host: str) -> str:
+    """The venue that a host (lower case, without its port) belongs to; '' for one that isn't known."""
+    return next((venue for venue, hosts in _HOSTS.items() if hosts.fullmatch(host)), "")
 
 
 _SYMBOL_TEXT: Final = re.compile(rb'"s":"([A-Z0-9_]{1,32})"')
@@ -233,9 +249,7 @@ def _fast_trade(d: _Trade, venue: str, keys: int) -> Trade | None:
         venue = venue or "binance"
     elif keys == 9 and d.X == "MARKET":
         venue = venue or "binance-usdm"
-    elif keys != 8 + (d.M is not _UNSET) + (d.X is not _UNSET) + (d.b is not _UNSET) + (d.a is not _UNSET):
-        return None
-    elif d.X is not _UNSET:
+    elif d.X is not _UNSET or keys != 8 + (d.M is not _UNSET) + (d.b is not _UNSET) + (d.a is not _UNSET):
         return None
     else:
         venue = venue or ("binance" if d.M is not _UNSET else "binance-usdm")
@@ -377,9 +391,8 @@ _is_archive_row: Final = re.compile(rb"[0-9]+,[0-9A-Za-z.+-]*(?:,[0-9A-Za-z.+-]*
 
 def _archive_message(row: str, channel: str) -> dict[str, object]:
     """A row of the archive under the names of REST (trades) or of the stream (aggregates). A column that isn't there is a missing member."""
-    columns = ("id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "isBestMatch")
-    if channel == "aggTrade":
-        columns = ("a", "p", "q", "f", "l", "T", "m", "M")
+    of_trades = ("id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "isBestMatch")
+    columns = of_trades if channel == "trade" else ("a", "p", "q", "f", "l", "T", "m", "M")
     return {name: _column(name, text) for name, text in zip(columns, row.split(","), strict=False)}
 
 

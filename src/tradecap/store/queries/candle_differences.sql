@@ -1,4 +1,4 @@
--- Stored minutes of some days against a fresh computation, both ways. Volatility is a float and is compared within 1e-9; all else to the last digit.
+-- Stored minutes of some days (of a symbol, '' = all, and of a range of time) against a fresh computation, both ways. Volatility is a float and is compared within 1e-9; all else to the last digit.
 SELECT venue, symbol, channel, minute,
     multiIf(stored.ids = 0, 'missing', fresh.ids = 0, 'made of no trade', arrayStringConcat(arrayFilter(n -> n != '', [
         if(stored.open != fresh.open, 'open', ''), if(stored.high != fresh.high, 'high', ''), if(stored.low != fresh.low, 'low', ''),
@@ -11,6 +11,7 @@ SELECT venue, symbol, channel, minute,
         if(stored.fingerprint != fresh.fingerprint, 'stale', '')]), ', ')) AS difference
 FROM (SELECT * FROM candles_1m FINAL WHERE ids > 0 AND minute >= toDateTime({first:Date}, 'UTC') AND minute < toDateTime({last:Date} + 1, 'UTC')) AS stored
 FULL OUTER JOIN v_minutes(first = {first:Date}, last = {last:Date}) AS fresh USING (venue, channel, symbol, minute)
-WHERE difference != ''
+WHERE difference != '' AND ({symbol:String} = '' OR symbol = {symbol:String})
+    AND toUnixTimestamp(minute) * 1000000 >= {since:Int64} AND toUnixTimestamp(minute) * 1000000 < {until:Int64}
 ORDER BY venue, symbol, channel, minute
 LIMIT 1000

@@ -78,13 +78,13 @@ COMMENT 'Valid trades; several records of an id until they merge: read v_trades'
 CREATE TABLE IF NOT EXISTS quarantine
 (
     run UUID COMMENT 'with seq: identity of the record',
-    seq UInt64,
+    seq UInt64 COMMENT 'number of the record in its run',
     reason LowCardinality(String) COMMENT 'why it is no valid trade',
     field LowCardinality(String) COMMENT 'the member it was found at, or empty',
     fault LowCardinality(String) COMMENT 'what inject-bad did to it, or empty',
     venue LowCardinality(String) COMMENT 'as far as the envelope says',
-    symbol LowCardinality(String),
-    channel LowCardinality(String),
+    symbol LowCardinality(String) COMMENT 'as far as the envelope says',
+    channel LowCardinality(String) COMMENT 'as far as the envelope says',
     recv_ns Int64 COMMENT 'local receive time, ns since 1970 UTC, 0 when unknown',
     raw String CODEC(ZSTD(1)) COMMENT 'the whole line of the log'
 )
@@ -96,15 +96,15 @@ COMMENT 'Records that are no valid trade, kept whole';
 CREATE TABLE IF NOT EXISTS ledger
 (
     run UUID CODEC(ZSTD(1)) COMMENT 'with seq: identity of the record',
-    seq UInt64 CODEC(DoubleDelta, ZSTD(1)),
+    seq UInt64 CODEC(DoubleDelta, ZSTD(1)) COMMENT 'number of the record in its run',
     outcome LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'trade, quarantined, ignored or event',
     reason LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'of a quarantined record',
     field LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'of a quarantined record',
     kind LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'of an ignored message, or the name of an event',
     fault LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'what inject-bad did to it, or empty',
-    venue LowCardinality(String) CODEC(ZSTD(1)),
-    channel LowCardinality(String) CODEC(ZSTD(1)),
-    symbol LowCardinality(String) CODEC(ZSTD(1)),
+    venue LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'where it is traded',
+    channel LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'trade or aggTrade',
+    symbol LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'as the venue writes it',
     trade_id UInt64 CODEC(Delta, ZSTD(1)) COMMENT '0 where outcome is not trade',
     at DateTime('UTC') CODEC(Delta, ZSTD(1)) COMMENT 'trade time, or receive time of what has none; 1970 when unknown',
     content UInt32 CODEC(NONE) COMMENT 'crc32 of the trade''s content, or of the line of what is no trade',
@@ -127,19 +127,19 @@ COMMENT 'Which runs of which logs this store was fed';
 
 CREATE TABLE IF NOT EXISTS candles_1m
 (
-    venue LowCardinality(String),
-    channel LowCardinality(String),
-    symbol LowCardinality(String),
+    venue LowCardinality(String) COMMENT 'where it is traded',
+    channel LowCardinality(String) COMMENT 'trade or aggTrade',
+    symbol LowCardinality(String) COMMENT 'as the venue writes it',
     minute DateTime('UTC') COMMENT 'open time',
-    open Decimal(18, 8),
-    high Decimal(18, 8),
-    low Decimal(18, 8),
-    close Decimal(18, 8),
+    open Decimal(18, 8) COMMENT 'price of the first order-book trade by id',
+    high Decimal(18, 8) COMMENT 'highest price',
+    low Decimal(18, 8) COMMENT 'lowest price',
+    close Decimal(18, 8) COMMENT 'price of the last order-book trade by id',
     volume Decimal(38, 8) COMMENT 'base currency',
     quote_volume Decimal(76, 16) COMMENT 'quote currency, exact',
     trades UInt64 COMMENT 'order-book trades; of aggregates the trades in them',
-    taker_buy_volume Decimal(38, 8),
-    taker_buy_quote_volume Decimal(76, 16),
+    taker_buy_volume Decimal(38, 8) COMMENT 'base currency, of trades whose taker bought',
+    taker_buy_quote_volume Decimal(76, 16) COMMENT 'quote currency, of trades whose taker bought',
     variance Float64 COMMENT 'sum of squared log returns between consecutive trades by id',
     open_id UInt64 COMMENT 'id of the first order-book trade',
     close_id UInt64 COMMENT 'id of the last order-book trade',
@@ -165,9 +165,9 @@ COMMENT 'How far each log was loaded; written after the rows';
 
 CREATE TABLE IF NOT EXISTS schema_version
 (
-    version UInt32,
+    version UInt32 COMMENT 'of the schema',
     store UUID COMMENT 'id of this store, made once',
-    applied_at DateTime('UTC')
+    applied_at DateTime('UTC') COMMENT 'when it was applied, UTC'
 )
 ENGINE = MergeTree
 ORDER BY version

@@ -6,7 +6,7 @@ AS
 SELECT
     venue, symbol, channel, trade_id, first_id, last_id, trade_time, event_time, recv_ns, price, qty, price * qty AS quote, is_buyer_maker,
     if(is_buyer_maker, 'sell', 'buy') AS taker_side, order_book,
-    toUUIDOrZero(lower(hex(toUInt128(bitShiftRight(bitNot(ver), 64))))) AS run,
+    toUUIDOrZero(lower(leftPad(hex(toUInt128(bitShiftRight(bitNot(ver), 64))), 32, '0'))) AS run,
     toUInt64(bitAnd(bitNot(ver), toUInt256(18446744073709551615))) AS seq
 FROM trades FINAL;
 
@@ -42,7 +42,8 @@ FROM
 (
     SELECT h.venue AS venue, h.symbol AS symbol, h.channel AS channel, first_missing, last_missing,
         -- The ends of a coverage are ids that are held, so a coverage holds a whole range of missing ids or nothing of it.
-        max(c.first_id < first_missing AND c.last_id > last_missing) AS covered
+        max(c.first_id < first_missing AND c.last_id > last_missing) AS covered,
+        max(c.first_id < first_missing) AND max(c.last_id > last_missing) AS is_between
     FROM
     (
         SELECT venue, symbol, channel, trade_id + 1 AS first_missing,
@@ -58,6 +59,8 @@ FROM
     ) AS c ON c.venue = h.venue AND c.symbol = h.symbol AND c.channel = h.channel
     WHERE last_missing >= first_missing
     GROUP BY h.venue, h.symbol, h.channel, first_missing, last_missing
+    -- beside an id that only an injected record holds nothing was ever to be covered
+    HAVING is_between
 );
 
 CREATE VIEW IF NOT EXISTS v_quality

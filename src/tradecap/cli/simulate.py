@@ -1,0 +1,190 @@
+"""tradecap simulate: a local exchange."""
+
+import asyncio
+import ipaddress
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+import msgspec
+
+from tradecap import sample
+from tradecap.cli.options import COUNT, DURATION, POSITIVE, SPEED, SYMBOL, TIME, command, spoken, typed
+from tradecap.cli.output import Output, number, span, stacked, table
+from tradecap.cli.signals import Stop, interruptible
+from tradecap.errors import Exit, TradecapError
+from tradecap.log.foreign import Source as Opened
+from tradecap.log.foreign import expand
+from tradecap.simulate import Exchange, Fault, Generated, Recording, Rules
+from tradecap.simulate.faults import read_faults, short_fault
+from tradecap.simulate.recordings import Opener, opener
+from tradecap.simulate.tls import throw_away
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+PORT: Final = 9443
+LOOK_S: Final = 0.05
+
+
+def _factor(text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0.001 <= factor <= 1_000_000:
+        raise ValueError(f"{text!r} is no factor; write a number like 60.")
+    return factor
+
+
+def _series(text: str) -> tuple[str, str]:
+    venue, colon, symbol = text.partition(":")
+    if venue.lower() not in ("binance", "binance-us") or (colon and not symbol):
+        raise ValueError(f"{text!r} is no spot series; write VENUE:SYMBOL, like binance:BTCUSDT.")
+    return venue.lower(), symbol.upper()
+
+
+FACTOR: Final = typed("factor", _factor)
+SERIES: Final = typed("series", _series)
+
+
+@command
+@click.argument("paths", nargs=-1, metavar="[PATH...]")
+@click.option("--port", type=COUNT, default=str(PORT), metavar="N", help=f"Listen here; 0 takes any free one (default {PORT}).")
+@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Listen on this address (default 127.0.0.1, this machine only).")
+@click.option("--tls", is_flag=True, help="wss and https, with a throw-away certificate; prints the file of its authority.")
+@click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Only this symbol; of the generator, this one (may be repeated).")
+@click.option("--rate", type=FACTOR, default=None, metavar="N", help="Generator: trades a second of each symbol (default: about 9).")
+@click.option("--seed", type=COUNT, default=None, metavar="N", help="Generator and faults: the same seed makes the same (default 1).")
+@click.option("--begin", "begin_ns", type=TIME, default=None, metavar="TIME", help="Generator: the time of the first trade (default: now).")
+@click.option("--speed", type=SPEED, default="1", metavar="max|N", help="1 = as recorded, max = as fast as clients read (default 1).")
+@click.option("--loop", is_flag=True, help="Again from the beginning after the end; ids and times move on.")
+@click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
+@click.option("--wait", is_flag=True, help="Begin with the first subscriber instead of at once.")
+@click.option("--history", "history_s", type=DURATION, default=None, metavar="DURATION", help="So much has been traded already at the beginning.")
+@click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For rows that don't name theirs.")
+@click.option("--faults", "faults_file", type=click.Path(dir_okay=False), default=None, metavar="FILE", help="What goes wrong, in TOML.")
+@click.option("--fault", "short_faults", multiple=True, metavar="TEXT", help='In short: "close at=10s code=1001", "drop trades=1000 count=5".')
+@click.option("--time-scale", type=FACTOR, default="1", metavar="N", help="The venue's clocks (ping, pong, 24 h, weights, bans) run N times as fast.")
+@click.option("--no-limits", is_flag=True, help="No limits of weight, connections and incoming messages.")
+@click.option("--keep", type=POSITIVE, default="500000", metavar="N", help="REST remembers so many trades of each series (default 500000).")
+@click.option("--duration", "duration_s", type=DURATION, default=None, metavar="DURATION", help="End after this time.")
+@spoken
+def simulate(paths: tuple[str, ...], out: Output, **options: Any) -> Exit:
+    """A local exchange, fed by recordings or a generator.
+
+    PATH is what replay reads: a file, one of our logs, - for stdin, or sample: for the recording that comes with the package; several are merged by
+    trade time. Without PATH trades are generated. docs/simulate.md tells how to point clients here, and lists the faults.
+
+    \b
+    Examples:
+      tradecap simulate --symbol BTCUSDT --rate 500 --seed 7
+      tradecap simulate sample: --now --loop
+      tradecap simulate capture.gz --wait --fault "close at=10s code=1001" --fault "drop trades=1000 count=5"
+    """
+    faults, seed = _faults(options["faults_file"], options["short_faults"], options["seed"])
+    source = _source(paths, options, seed)
+    rules = Rules(weight_per_minute=None, requests_per_5_minutes=None, connections_per_5_minutes=None, incoming_per_second=None)
+    with ExitStack() as stack:
+        context, ca = None, None
+        if options["tls"]:
+            context, ca = throw_away(options["host"], Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradecap-tls-"))))
+        exchange = {
+            **{"host": options["host"], "port": options["port"], "tls": context, "ca": str(ca) if ca else None, "speed": options["speed"]},
+            **{"loop": options["loop"] and bool(paths), "now": options["now"], "history_s": options["history_s"] or 0.0},
+            **{"start": "subscriber" if options["wait"] else "now", "rules": rules if options["no_limits"] else Rules()},
+            **{"time_scale": options["time_scale"], "keep": options["keep"], "faults": faults, "seed": seed},
+        }
+        _warn_of(options["host"], out)
+        stop = stack.enter_context(interruptible(out))
+        asyncio.run(_serve(lambda told: Exchange(source, on_fault=told, **exchange), stop, options["duration_s"], out))
+    return Exit.OK
+
+
+def _faults(file: str | None, short: tuple[str, ...], seed: int | None) -> tuple[list[Fault], int]:
+    faults: list[Fault] = []
+    its_seed = None
+    if file is not None:
+        try:
+            text = Path(file).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise TradecapError(f"{file} is no text: {error}.", "docs/simulate.md has an example.") from error
+        faults, its_seed = read_faults(text, file)
+    chosen = seed if seed is not None else its_seed if its_seed is not None else 1
+    return faults + [short_fault(each) for each in short], chosen
+
+
+def _source(paths: tuple[str, ...], options: dict[str, Any], seed: int) -> Recording | Generated:
+    if paths:
+        for name, value in {"--rate": options["rate"], "--begin": options["begin_ns"]}.items():
+            if value is not None:
+                raise click.UsageError(f"{name} is of the generator, and there is a recording.")
+        if "-" in paths and options["loop"]:
+            raise click.UsageError("--loop can't read stdin twice.")
+        return Recording([_opener(path) for path in paths], options["symbols"], options["series"] or ("", ""))
+    began_ns = options["begin_ns"] if options["begin_ns"] is not None else time.time_ns() - int((options["history_s"] or 0) * 1e9)
+    return Generated(options["symbols"] or ("BTCUSDT", "ETHUSDT"), begin_ms=began_ns // 1_000_000, rate=options["rate"], seed=seed)
+
+
+def _opener(path: str) -> Opener:
+    if path == "sample:":
+        return lambda: Opened("sample:", stream=sample.open_sample())
+    if path == "-":
+        return lambda: expand(["-"], sys.stdin.buffer)[0]
+    return opener(path.removeprefix("file:"))
+
+
+def _warn_of(host: str, out: Output) -> None:
+    try:
+        is_local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_local = False
+    if not is_local:
+        out.warn(f"warning: listening on {host}: others can reach this exchange, and it knows no passwords.", host=host)
+
+
+async def _serve(make: Callable[[Callable[[dict[str, object]], None]], Exchange], stop: Stop, duration_s: float | None, out: Output) -> None:
+    """Until somebody asks for the end. What happens is told as it happens."""
+    fired: Counter[str] = Counter()
+
+    def told(report: dict[str, object]) -> None:
+        fired[str(report["fault"])] += 0 if report.get("ended") else 1
+        out.lines([msgspec.json.encode(report).decode() if out.json else _sentence(report)])
+
+    began = time.monotonic()
+    exchange = make(told)
+    async with exchange:
+        place = {"url": exchange.url, "rest_url": exchange.rest_url, "ca": exchange.ca}
+        out.lines([msgspec.json.encode(place).decode()] if out.json else [f"{name:9}{value}" for name, value in place.items() if value])
+        out.note(f"serving {', '.join(exchange.symbols[:8])} from {exchange.origin} (Ctrl-C ends it)")
+        has_ended = False
+        while not stop() and (duration_s is None or time.monotonic() - began < duration_s):
+            await asyncio.sleep(LOOK_S)
+            exchange.check()
+            if exchange.player.has_ended and not has_ended:
+                has_ended = True
+                out.note("the recording has ended; REST goes on answering")
+                for problem in exchange.problems:
+                    out.warn(f"warning: {problem.message}", hint=problem.hint)
+    counts = exchange.summary() | {"faults": dict(fired), "seconds": round(time.monotonic() - began, 3)}
+    out.show(counts, lambda: _drawn(counts))
+
+
+def _sentence(report: dict[str, object]) -> str:
+    rest = {name: value for name, value in report.items() if name not in ("fault", "seconds", "trades")}
+    return f"{report['seconds']:>12} s  {report['fault']:12} {msgspec.json.encode(rest).decode()}"
+
+
+def _drawn(counts: dict[str, Any]) -> "RenderableType":
+    names = ("trades", "messages", "connections", "requests", "cut")
+    rows = [(name, counts[name]) for name in names]
+    rows += [(f"fault: {kind}", n) for kind, n in sorted(counts["faults"].items())]
+    pacing = counts["pacing"]
+    paced = [f"lateness p50 {pacing['p50_ms']:.2f} ms, p99 {pacing['p99_ms']:.2f} ms, max {pacing['max_ms']:.2f} ms"] if pacing else []
+    return stacked(table(("what", "count"), rows), f"{number(counts['trades'])} trades in {span(counts['seconds'])}", *paced)

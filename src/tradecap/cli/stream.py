@@ -1,0 +1,194 @@
+"""tradecap stream: live trades into the log."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from tradecap.cli.load import result_of as load_result
+from tradecap.cli.load import sentence as load_sentence
+from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, command, later, segments, shared
+from tradecap.cli.output import Output, lost, number, proven, span, stacked, table
+from tradecap.cli.settings import Settings
+from tradecap.cli.signals import interruptible
+from tradecap.cli.stream_load import Loading
+from tradecap.cli.stream_view import View
+from tradecap.errors import Exit, TradecapError
+from tradecap.flows.capture import capture
+from tradecap.flows.capture_plan import Captured, Plan
+from tradecap.flows.capture_repair import Repair
+from tradecap.flows.capture_resume import known_ids
+from tradecap.flows.capture_start import check_symbols
+from tradecap.log import Log, open_log
+from tradecap.market.records import CHANNELS
+from tradecap.store import open_store
+from tradecap.venues.feed import Feed, Terms
+from tradecap.venues.rest import Rest
+from tradecap.venues.sites import SITES, Site, stream_name
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from tradecap.cli.metrics import Metrics
+    from tradecap.flows.capture_status import Status
+
+RESULT: Final = (
+    "run", "records", "valid", "duplicates_dropped", "quarantined", "ignored", "conflicts", "gaps_found", "gaps_repaired", "gaps_open",
+    "reconnects", "undelivered", "seconds", "series", "latency",
+)  # fmt: skip
+
+
+@command
+@click.argument("symbols", nargs=-1, required=True, type=SYMBOL, metavar="SYMBOL...")
+@click.option("--venue", type=click.Choice([*SITES]), default="binance", help="Where to capture (default binance; binance-data: its open hosts).")
+@click.option("--channel", type=click.Choice(CHANNELS), default="trade", help="Single trades or aggregates (default trade).")
+@click.option("--connections", type=click.IntRange(1, 4), default=1, help="Connections side by side; an id is logged once (default 1).")
+@click.option("--duration", "duration_s", type=DURATION, metavar="DURATION", help="Stop after this time.")
+@click.option("--max-trades", type=POSITIVE, metavar="N", help="Stop after N trades.")
+@click.option("--load", "also_load", is_flag=True, help="Also pour into the store and make candles, in this process.")
+@click.option("--ws-url", default="", metavar="URL", help="Another base of the streams, like ws://localhost:8080.")
+@click.option("--rest-url", default="", metavar="URL", help="Another base of REST (default: the host of --ws-url).")
+@click.option("--no-repair", is_flag=True, help="Don't fetch missed trades by REST.")
+@click.option("--no-resume", is_flag=True, help="Don't fill the hole since the last capture.")
+@click.option("--repair-max", type=POSITIVE, default="100000", metavar="N", help="Leave longer holes open (default 100000 trades).")
+@click.option(
+    "--stale", "stale_s", type=DURATION, default="60s", metavar="DURATION", help="Ask REST about a series silent for so long (default 60s)."
+)
+@click.option("--min-free", type=SIZE, default="1GB", metavar="SIZE", help="End when the disk has less left (default 1GB).")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics, /health and /ready here (0: any free port).")
+@later("--spool", "--spool-max")
+@later("--no-spool", takes_value=False)
+@segments
+@shared
+def stream(
+    symbols: tuple[str, ...],
+    venue: str,
+    channel: str,
+    connections: int,
+    duration_s: float | None,
+    max_trades: int | None,
+    also_load: bool,
+    ws_url: str,
+    rest_url: str,
+    no_repair: bool,
+    no_resume: bool,
+    repair_max: int,
+    stale_s: float,
+    min_free: int,
+    metrics_port: int | None,
+    segment_bytes: int,
+    segment_age_s: float,
+    settings: Settings,
+    out: Output,
+) -> Exit:
+    """Capture live trades from the venue into the log.
+
+    It connects again by itself, fetches what it missed by REST, and goes on after the last id of the log. Ctrl-C ends it properly.
+
+    \b
+    Examples:
+      tradecap stream BTCUSDT --duration 1m
+      tradecap stream BTCUSDT ETHUSDT --connections 2 --load
+      tradecap stream BTCUSDT --ws-url ws://localhost:8080
+    """
+    site = SITES[venue].at(ws_url, rest_url)
+    names = tuple(dict.fromkeys(symbols))
+    _refuse_too_many(names, site)
+    detail = {"site": site.name, "url": site.ws_url, "connections": connections}
+    plan = Plan(site.venue, channel, names, duration_s, max_trades, repair_max, stale_s, min_free, detail)
+    _speak_json_to_programs(out)
+    with Rest(site) as rest:
+        if problem := check_symbols(rest, names):
+            out.warn(problem)
+    log = open_log(settings.log.value, create=True)
+    _refuse_full(log, min_free)
+    terms = Terms(connections=connections)
+    with ExitStack() as stack:
+        loading = stack.enter_context(_opened(log, settings, also_load))
+        metrics = stack.enter_context(_metrics(metrics_port, out)) if metrics_port is not None else None
+        stop = stack.enter_context(interruptible(out))
+        view = stack.enter_context(View(out))
+
+        def see(status: "Status") -> None:
+            view.see(status)
+            if metrics:
+                metrics.see(status)
+
+        with log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
+            known = {} if no_resume else known_ids(log, site.venue, channel, names)
+            loading.start()
+            streams = [stream_name(name, channel) for name in names]
+            repair = None if no_repair else Repair(lambda wait: Rest(site, wait=wait), channel)
+            with Feed(site.stream_url, streams, terms) as feed:
+                done = capture(feed, writer, plan, repair=repair, known=known, free=_free(log), stop=stop, see=see)
+        loading.finish()
+    return _told(done, loading, out)
+
+
+def _metrics(port: int, out: Output) -> "Metrics":
+    from tradecap.cli.metrics import Metrics  # not before it is wanted: it takes its time
+
+    return Metrics(port, out)
+
+
+def _refuse_too_many(symbols: tuple[str, ...], site: Site) -> None:
+    if len(symbols) > site.max_streams:
+        said = f"{site.name} allows {site.max_streams} streams on a connection, these are {len(symbols)}."
+        raise TradecapError(said, "capture them with several runs into several logs.")
+
+
+def _speak_json_to_programs(out: Output) -> None:
+    """Where no person looks and nothing else was asked for, the lines on stderr are JSON."""
+    source = click.get_current_context().get_parameter_source("log_format")
+    if source is click.core.ParameterSource.DEFAULT and not (sys.stderr and sys.stderr.isatty()):
+        out.json_messages = True
+
+
+def _free(log: Log) -> Callable[[], int]:
+    """Bytes left where a file log is; a log elsewhere keeps house itself."""
+    path = Path(log.url.removeprefix("file:").removeprefix("//"))
+    return lambda: shutil.disk_usage(path).free if log.url.startswith("file:") else sys.maxsize
+
+
+def _refuse_full(log: Log, min_free: int) -> None:
+    if (left := _free(log)()) < min_free:
+        said = f"The disk of {log.url} has {left / 1e9:.2f} GB left, less than --min-free {min_free / 1e9:.2f} GB."
+        raise TradecapError(said, "free some disk, or allow less with --min-free.", Exit.UNDELIVERED)
+
+
+@contextmanager
+def _opened(log: Log, settings: Settings, also_load: bool) -> Iterator[Loading]:
+    """What pours into the store, opened first: what is wrong with it is told before anything is captured."""
+    if not also_load:
+        yield Loading(log, None)
+        return
+    with open_store(settings.store.value) as store, Loading(log, store) as loading:
+        yield loading
+
+
+def _told(done: Captured, loading: Loading, out: Output) -> Exit:
+    result = {name: getattr(done, name) for name in RESULT}
+    loaded = loading.loaded
+    if loaded:
+        out.show(result | {"load": load_result(loaded)}, lambda: stacked(_drawn(done), "", load_sentence(loaded)))
+    else:
+        out.show(result, lambda: _drawn(done))
+    for problem in (done.problem, loading.problem):
+        if problem:
+            raise problem
+    return Exit.OK
+
+
+def _drawn(done: Captured) -> "RenderableType":
+    rows = [(each["symbol"], each["trades"], each["first_id"], each["last_id"]) for each in done.series]
+    rate = f" ({number(round(done.valid / done.seconds))}/s)" if done.seconds and done.valid else ""
+    summary = f"{number(done.valid)} trades, {number(done.records)} records in {span(done.seconds)}{rate}; {done.why}"
+    copies = f"{number(done.duplicates_dropped)} equal copies left out, {number(done.quarantined)} unreadable, {number(done.reconnects)} reconnects"
+    gaps = f"gaps: {number(done.gaps_found)} found, {number(done.gaps_repaired)} repaired"
+    still = [f"{gap['symbol']} {gap['first']} to {gap['last']} stay open: {gap['why']}" for gap in done.gaps_open]
+    named = [lost(line) for line in still] if still else [proven("no id is missing")] if done.valid else []
+    return stacked(table(("symbol", "trades", "first id", "last id"), rows), summary, copies, gaps, *named, f"run {done.run}")

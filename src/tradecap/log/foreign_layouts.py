@@ -1,0 +1,314 @@
+"""How the lines of other people's recordings are laid out: what of a line is payload, and what the rest of it tells.
+
+Rules: a line is recognised by its content, never by its place or the file's name, and layouts exclude each other, so their order doesn't matter.
+What a file tells once (a host, a header) is kept in `Known` for the lines that follow. A line that tells something but holds no message is framed
+with an empty payload. A payload is the venue's text byte for byte. Receive times are taken from their decimals, never by way of a float. What is
+no recording of messages (klines, another venue, another program's trades) is refused with a sentence.
+
+To add a line format, add a function to LAYOUTS under the bytes its lines begin with.
+
+Sources: F2 and F3 are what cryptofeed writes (raw_data_collection, capture format 2); archive columns as in binance-public-data's README.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tradecap.errors import TradecapError
+
+BLANKS: Final = b" \t\r"
+BOM: Final = b"\xef\xbb\xbf"
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False):
+    """One message of a recording.
+
+    recv_ns is the recorder's clock (ns since 1970), None where the recording doesn't say; line counts from 1, blank lines included; own: the
+    payload is an envelope of ours. For a line longer than MAX_LINE the payload is its first 64 KiB, with size (bytes) and sha256 (hex) of the whole.
+    The rest is what the recording says beside the message, '' where it doesn't: host the venue's host it came from; symbol and channel (trade,
+    aggTrade) of rows that don't name theirs; via how it came from the venue (ws as far as anyone can tell, rest, archive: a CSV row).
+    """
+
+    payload: bytes
+    recv_ns: int | None
+    line: int
+    own: bool = False
+    truncated_size: int | None = None
+    sha256: str = ""
+    host: str = ""
+    symbol: str = ""
+    channel: str = ""
+    via: str = "ws"
+
+
+class Known:
+    """What a recording has told so far.
+
+    line is the number of lines behind us; symbol is that of the file's name; host (and hosts, by connection), channel and via are of the last line
+    that told them. A member of a zip begins anew.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.member = ""
+        self.line = 0
+        self._begin(name)
+
+    @property
+    def where(self) -> str:
+        """The file, and in a zip the member, that is read."""
+        return f"{self.name}/{self.member}" if self.member else self.name
+
+    def enter(self, member: str) -> None:
+        """Another member of a zip begins."""
+        self.member = member
+        self._begin(member)
+
+    def _begin(self, name: str) -> None:
+        symbol = _SYMBOL_IN_NAME.match(name.replace("\\", "/").rpartition("/")[2])
+        self.symbol = symbol[1] if symbol else ""
+        self.host = ""
+        self.hosts: dict[str, str] = {}
+        self.channel = ""
+        self.via = ""
+
+
+Layout = Callable[[bytes, int, Known], Frame | None]
+
+_SYMBOL_IN_NAME: Final = re.compile(r"(?!\d+-)([^\Wa-z]{2,64})-(?=[a-z\d])")
+"""XRPETH-aggTrades-..., BTCUSDT-1m-...; not 2024-08-09..., trades-..., BTC-USDT..."""
+_NOTHING: Final = Frame(b"", None, 0)
+
+
+def framed(line: bytes, number: int, known: Known) -> Frame:
+    """A line without surrounding blanks, framed. Its payload is empty where the line holds no message. Raises TradecapError for what is refused."""
+    for layout in LAYOUTS.get(line[:5] if line[:1] == b"{" else line[:1], ()):
+        if frame := layout(line, number, known):
+            return frame
+    if known.via and line[:1] != b"{":
+        return Frame(line, None, number, symbol=known.symbol, channel=known.channel, via=known.via)
+    return Frame(line, None, number)
+
+
+def _own_envelope(line: bytes, number: int, _: Known) -> Frame | None:
+    return Frame(line, None, number, own=True) if line.startswith(b'{"run":"') else None
+
+
+def _without_mark(line: bytes, number: int, known: Known) -> Frame | None:
+    """A byte-order mark, which also stands inside a file where files were joined."""
+    rest = line.removeprefix(BOM).lstrip(BLANKS)
+    if rest.startswith(BOM[:1]):
+        return Frame(rest, None, number)
+    return framed(rest, number, known) if rest else _NOTHING
+
+
+# --- receive times in front
+
+
+def _receive_ns_in_front(line: bytes, number: int, _: Known) -> Frame | None:
+    """F1. Nineteen digits of nanoseconds are the years 2001 to 2262."""
+    if line[19:20] != b" " or not line[:19].isdigit():
+        return None
+    recv_ns = int(line[:19])
+    return Frame(line[20:].lstrip(BLANKS), recv_ns, number) if recv_ns < 2**63 else None
+
+
+_SECONDS: Final = re.compile(rb"([0-9]{10})(?:\.([0-9]+))?")
+_SECONDS_IN_FRONT: Final = re.compile(_SECONDS.pattern + rb":[ \t]+(?=.)", re.DOTALL)
+
+
+def _receive_seconds_in_front(line: bytes, number: int, known: Known) -> Frame | None:
+    """F2."""
+    time = _SECONDS_IN_FRONT.match(line)
+    if time is None or (recv_ns := _ns(time[1], time[2])) is None:
+        return None
+    return Frame(line[time.end() :], recv_ns, number, host=known.host)
+
+
+def _ns(seconds: bytes, fraction: bytes | None) -> int | None:
+    """Nanoseconds, exactly as the digits say (what is finer is cut off); None beyond the years of a signed 64-bit clock."""
+    recv_ns = int(seconds) * 10**9 + int((fraction or b"")[:9].ljust(9, b"0"))
+    return recv_ns if recv_ns < 2**63 else None
+
+
+_URL_LINE: Final = re.compile(rb"(?:ws|http)s?://([A-Za-z0-9.-]+)(?:[:/?]\S*)? <?-> " + _SECONDS.pattern + rb"(?::[ \t]+(.+))?", re.DOTALL)
+
+
+def _url_in_front(line: bytes, number: int, known: Known) -> Frame | None:
+    """F2: `wss://... <-> seconds`, which tells the host of the lines that follow, and `https://... -> seconds: answer`."""
+    url = _URL_LINE.fullmatch(line)
+    if url is None:
+        return None
+    host = url[1].decode().lower()
+    if url[4]:
+        return Frame(url[4], _ns(url[2], url[3]), number, host=host, via="rest" if line.startswith(b"http") else "ws")
+    known.host = host
+    return _NOTHING
+
+
+def _configuration(line: bytes, _: int, __: Known) -> Frame | None:
+    """F2's last line."""
+    return _NOTHING if line.startswith(b"configuration: ") else None
+
+
+# --- cryptofeed's captures
+
+
+class _Captured(msgspec.Struct, gc=False):
+    t: str
+    conn: str = ""
+    ts: msgspec.Raw = msgspec.Raw(b"")
+    data: str = ""
+    addr: str = ""
+    exchange: str = ""
+
+
+_captured = msgspec.json.Decoder(_Captured)
+_HOSTS: Final = {"BINANCE": "stream.binance.com", "BINANCE_FUTURES": "fstream.binance.com", "BINANCE_US": "stream.binance.us"}
+"""Of cryptofeed's names, where a capture lost the line that tells the address."""
+_HOST: Final = re.compile(r"\w+://([A-Za-z0-9.-]+)")
+
+
+def _capture(line: bytes, number: int, known: Known) -> Frame | None:
+    """F3. Only what was received is a message; the rest tells where it came from."""
+    try:
+        captured = _captured.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    conn = captured.conn
+    if captured.t not in ("header", "http", "connect", "send", "recv") or not (conn or captured.exchange):
+        return None
+    exchange = captured.exchange or conn.partition(".")[0]
+    if not exchange.upper().startswith("BINANCE"):
+        raise TradecapError(
+            f"{known.where} is a capture of {exchange[:40]} (line {number:,}), which isn't supported yet.",
+            "tradecap reads Binance spot, USD-M futures and Binance.US.",
+        )
+    if captured.t == "connect" and (address := _HOST.match(captured.addr)):
+        known.hosts[conn] = address[1].lower()
+    if captured.t != "recv":
+        return _NOTHING
+    host = known.hosts.get(conn) or _HOSTS.get(exchange.upper(), exchange.lower())
+    time = _SECONDS.fullmatch(captured.ts)
+    return Frame(captured.data.encode(), _ns(time[1], time[2]) if time else None, number, host=host)
+
+
+# --- REST rows
+
+
+class _Row(msgspec.Struct, gc=False):
+    info: msgspec.Raw = msgspec.Raw(b"")
+    e: msgspec.Raw = msgspec.Raw(b"")
+    stream: msgspec.Raw = msgspec.Raw(b"")
+    f: msgspec.Raw = msgspec.Raw(b"")
+    l: msgspec.Raw = msgspec.Raw(b"")  # noqa: E741 -- the venue's name for the last trade id
+    price: msgspec.Raw = msgspec.Raw(b"")
+    item: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="Item")
+    reconnecting: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="Reconnecting")
+
+
+_row = msgspec.json.Decoder(_Row)
+
+
+def row(text: bytes, number: int, known: Known) -> Frame:
+    """A row of a REST answer: the venue's own, also where another library keeps it in `info`. A message of the stream stays one."""
+    shape = _shape(text)
+    if shape and (info := bytes(shape.info)).startswith(b"{"):
+        text = info
+        shape = _shape(text)
+    if shape is None:
+        return Frame(text, None, number, symbol=known.symbol, channel=known.channel, via="rest")
+    if shape.item or shape.reconnecting:
+        raise TradecapError(
+            f"{known.where}:{number} holds trades as another program (barter) wrote them, with prices as floats: not what the venue sent.",
+            "replay a recording of the venue's own messages, or the same trades from its archive.",
+        )
+    if shape.e or shape.stream:
+        return Frame(text, None, number, symbol=known.symbol)
+    known.channel, known.via = "aggTrade" if shape.f and shape.l else "trade", "rest"
+    return Frame(text, None, number, symbol=known.symbol, channel=known.channel, via="rest")
+
+
+def _shape(text: bytes) -> _Row | None:
+    try:
+        return _row.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _row_on_a_line(line: bytes, number: int, known: Known) -> Frame | None:
+    """A REST row that stands alone. Anything else that begins like one is a message."""
+    shape = _shape(line)
+    inner = _shape(bytes(shape.info)) if shape and bytes(shape.info).startswith(b"{") else shape
+    is_row = inner and not inner.e and ((inner.f and inner.l) or inner.price)
+    return row(line, number, known) if is_row else None
+
+
+# --- the venue's archive
+
+_NUMBER = rb"[0-9][0-9.eE+-]*+"
+_MAKER = rb"(?:[Tt]rue|[Ff]alse)(?:,(?:[Tt]rue|[Ff]alse))?+"
+_ARCHIVE_ROW: Final = re.compile(rb"[0-9]++,%b,%b,(?:(%b,[0-9]++,%b)|[0-9]++,[0-9]++,[0-9]++,%b)" % (_NUMBER, _NUMBER, _NUMBER, _MAKER, _MAKER))
+"""The first group is what a trade has after price and quantity, and an aggregate has not."""
+_KLINE_ROW: Final = re.compile(rb"[0-9]{12,17},(?:%b,){5}[0-9]{12,17},(?:[^,]*,){4}[^,]*" % _NUMBER)
+_KLINE_HEADER: Final = re.compile(rb"(?:[a-z]+,)?open,high,low,close,.*")
+_END_OF_HEADER = rb"(?:is|wasthe)buyer(?:the)?maker(?:,[a-z]+)?"
+_TRADES_HEADER: Final = re.compile(rb"(?:trade)?id,price,(?:qty|quantity),(?:quoteqty|quotequantity),(?:time|timestamp)," + _END_OF_HEADER)
+_AGG_TRADES_HEADER: Final = re.compile(
+    rb"(?:agg|aggregate)?(?:trade)?id,price,(?:qty|quantity),first(?:trade)?id,last(?:trade)?id,(?:transacttime|timestamp|time)," + _END_OF_HEADER
+)
+
+
+def _archive_row(line: bytes, number: int, known: Known) -> Frame | None:
+    """A row as the venue wrote it; its columns tell a trade from an aggregate."""
+    columns = _ARCHIVE_ROW.fullmatch(line)
+    if columns is None:
+        if _KLINE_ROW.fullmatch(line):
+            raise _klines(known, number)
+        return None
+    known.channel, known.via = "trade" if columns[1] else "aggTrade", "archive"
+    return Frame(line, None, number, False, None, "", "", known.symbol, known.channel, "archive")
+
+
+def _archive_header(line: bytes, number: int, known: Known) -> Frame | None:
+    names = line[:400].lower().translate(None, b'_" ')
+    if _KLINE_HEADER.fullmatch(names):
+        raise _klines(known, number)
+    for channel, header in (("trade", _TRADES_HEADER), ("aggTrade", _AGG_TRADES_HEADER)):
+        if header.fullmatch(names):
+            known.channel, known.via = channel, "archive"
+            return _NOTHING
+    return None
+
+
+def _klines(known: Known, number: int) -> TradecapError:
+    return TradecapError(
+        f"{known.where} holds klines (line {number:,}), and klines are no trades.",
+        "compare candles with them: tradecap verify --klines FILE; trades are in the archive's trades and aggTrades files.",
+    )
+
+
+def refuse_kline_answer(start: bytes, known: Known) -> None:
+    """Raises TradecapError where a JSON array begins like an answer with klines."""
+    if _KLINE_ANSWER.match(start):
+        raise _klines(known, known.line + 1)
+
+
+_KLINE_ANSWER: Final = re.compile(rb'\[\s*\[\s*[0-9]{12,17}\s*,\s*"?[0-9.]+"?\s*,\s*"?[0-9]')
+
+_NUMBERED: Final = (_receive_ns_in_front, _archive_row, _receive_seconds_in_front)
+_WORDS: Final = (_archive_header, _url_in_front, _configuration)
+
+LAYOUTS: Final[dict[bytes, tuple[Layout, ...]]] = {
+    b'{"run': (_own_envelope,),
+    b'{"t":': (_capture,),
+    b'{"id"': (_row_on_a_line,),
+    b'{"a":': (_row_on_a_line,),
+    b'{"inf': (_row_on_a_line,),
+    **{b"%d" % digit: _NUMBERED for digit in range(10)},
+    **{bytes([letter]): _WORDS for letter in b'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"'},
+    BOM[:1]: (_without_mark,),
+}
+"""By the first five bytes of an object, by the first byte of anything else. What is in none is its own payload."""

@@ -1,0 +1,258 @@
+"""What goes wrong on purpose, and when: faults from a TOML file or from short texts, and the schedule that says which are due.
+
+Rules: a fault has a kind and at most one trigger: `at` (time since the tape began), `trades` (after so many), `every` or `every_trades` (again and
+again), `chance` (of each trade, drawn from the seed). The same faults, seed and tape fire at the same trades. What can't be understood is refused in
+one sentence that says what would be. Pure: time and trades are told from outside.
+
+    seed = 7
+    [[fault]]
+    kind = "close"          # or in short: --fault "close at=10s code=1001"
+    at = "10s"
+    code = 1001
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from random import Random
+from typing import Any, Final
+
+from tradecap.errors import TradecapError
+
+MESSAGE_KINDS: Final = {
+    "drop": "leave messages out",
+    "duplicate": "say messages twice",
+    "reorder": "say `count` messages in the opposite order",
+    "delay": "say messages `by` later",
+    "corrupt": "break their JSON",
+    "truncate": "cut them off",
+    "wrong_type": "give a member another type",
+    "null": "give a required member null",
+    "missing": "leave a required member out",
+    "out_of_range": "give a member a value no trade has",
+    "bad_time": "give them a time no trade has",
+}
+SOCKET_KINDS: Final = {
+    "close": "close connections with `code` and `reason`",
+    "abort": "end connections without a close frame; with `partial` in the middle of a message",
+    "silent": "say nothing any more, not even pongs, `for` so long (without it: for ever)",
+    "shutdown": "say serverShutdown, and close `by` later",
+}
+DOOR_KINDS: Final = {
+    "refuse": "refuse new connections `for` so long",
+    "http": "answer `count` requests (or all `for` so long) with `status`; `on` rest, ws or both",
+    "slow": "answer `count` requests (or all `for` so long) `by` later",
+    "clock": "be wrong about the time by `by`, `for` so long (without it: for ever)",
+}
+KINDS: Final = MESSAGE_KINDS | SOCKET_KINDS | DOOR_KINDS
+SPOILT_AS: Final = {"corrupt": "malformed", "truncate": "truncated", "null": "nulls"} | {
+    name: name for name in ("wrong_type", "missing", "out_of_range", "bad_time")
+}
+"""How `market.faults` calls them."""
+TRIGGERS: Final = ("at", "trades", "every", "every_trades", "chance")
+CLOSE_CODES: Final = (1000, 1001, 1002, 1003, *range(1007, 1015))
+STATUSES: Final = (403, 418, 429, 451, *range(500, 505))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong. Durations are seconds; the names in a file are those without `_s` (and `for` for for_s)."""
+
+    kind: str
+    at_s: float | None = None
+    trades: int | None = None
+    every_s: float | None = None
+    every_trades: int | None = None
+    chance: float | None = None
+    times: int | None = None
+    """How often it fires; None: once, or with every, every_trades and chance without end."""
+    count: int = 1
+    """How many messages or requests it touches."""
+    symbol: str = ""
+    channel: str = ""
+    sockets: str = "all"
+    """all, oldest, newest, or random (one of them)."""
+    code: int = 1001
+    reason: str = ""
+    partial: bool = False
+    for_s: float | None = None
+    by_s: float = 1.0
+    status: int = 503
+    retry_after_s: float | None = None
+    on: str = "rest"
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        problem = _problem(self)
+        if problem:
+            raise TradecapError(f"The fault {self.kind!r} {problem}.", "docs/simulate.md lists the faults and what each takes.")
+
+    @property
+    def trigger(self) -> str:
+        """The name of its trigger, '' for one that is fired by hand."""
+        return next((name for name in TRIGGERS if getattr(self, _FIELDS[name]) is not None), "")
+
+
+_FIELDS: Final = {each.name.removesuffix("_s"): each.name for each in fields(Fault)}
+_TYPES: Final = {each.name: each.type for each in fields(Fault)}
+_DURATIONS: Final = frozenset(name for name, written in _FIELDS.items() if written.endswith("_s"))
+
+
+def _may_be_sent(code: int) -> bool:
+    return code in CLOSE_CODES or 3000 <= code <= 4999
+
+
+def _problem(fault: Fault) -> str:
+    given = [name for name in TRIGGERS if getattr(fault, _FIELDS[name]) is not None]
+    checks = (
+        (fault.kind not in KINDS, f"is unknown; there are {', '.join(KINDS)}"),
+        (len(given) > 1, f"has more than one trigger: {', '.join(given)}"),
+        (fault.count < 1, "must touch 1 message or more"),
+        (fault.kind == "reorder" and fault.count < 2, "needs a count of 2 or more"),
+        (fault.times is not None and fault.times < 1, "must fire once or more"),
+        (fault.sockets not in ("all", "oldest", "newest", "random"), "knows sockets = all, oldest, newest or random"),
+        (fault.on not in ("rest", "ws", "both"), "knows on = rest, ws or both"),
+        (fault.channel not in ("", "trade", "aggTrade"), "knows channel = trade or aggTrade"),
+        (fault.kind == "http" and fault.status not in STATUSES, f"knows status {', '.join(map(str, STATUSES))}"),
+        (fault.kind == "close" and not _may_be_sent(fault.code), "knows codes of RFC 6455 that may be sent, and 3000-4999"),
+        (fault.kind == "refuse" and fault.for_s is None, "needs `for`: how long"),
+        (fault.chance is not None and not 0 < fault.chance <= 1, "has a chance that is none: above 0, at most 1"),
+        (fault.trades is not None and fault.trades < 1, "fires after 1 trade or more"),
+        (fault.every_trades is not None and fault.every_trades < 1, "fires every 1 trade or more"),
+        (fault.every_s is not None and fault.every_s <= 0, "fires every so often, which must be longer than 0"),
+    )
+    return next((sentence for is_wrong, sentence in checks if is_wrong), "")
+
+
+# ---- reading ----
+
+
+def read_faults(text: str, name: str) -> tuple[list[Fault], int | None]:
+    """The faults and the seed (None: not said) of a TOML file. Raises TradecapError (exit 2) naming the place."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise TradecapError(f"{name} is no TOML: {error}.", "docs/simulate.md has an example.") from error
+    tables, seed = content.pop("fault", []), content.pop("seed", None)
+    if content or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        extra = f" It has {', '.join(content)}." if content else ""
+        raise TradecapError(f"{name} must hold `seed` and [[fault]] tables only.{extra}", "docs/simulate.md has an example.")
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+        raise TradecapError(f"{name}: seed must be a whole number, not {seed!r}.", "leave it out, or write seed = 7.")
+    return [_fault(table, f"{name}, fault {number}") for number, table in enumerate(tables, 1)], seed
+
+
+def short_fault(text: str) -> Fault:
+    """A fault of one line: `close at=10s code=1001`. Raises TradecapError (exit 2)."""
+    words = text.split()
+    members: dict[str, Any] = {"kind": words.pop(0)} if words else {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not value:
+            raise TradecapError(f"The fault {text!r} has {word!r}, which isn't NAME=VALUE.", 'write it like "drop trades=1000 count=5".')
+        members[name] = _plain(name, value)
+    return _fault(members, f"the fault {text!r}")
+
+
+def _plain(name: str, value: str) -> object:
+    if value in ("true", "false"):
+        return value == "true"
+    if name in _DURATIONS or not re.fullmatch(r"-?\d+(\.\d+)?", value, re.ASCII):
+        return value
+    return float(value) if "." in value else int(value)
+
+
+def _fault(table: Mapping[str, Any], where: str) -> Fault:
+    if not isinstance(table.get("kind"), str):
+        raise TradecapError(f"{where[:1].upper()}{where[1:]} has no kind.", f"there are {', '.join(KINDS)}.")
+    values: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in _FIELDS:
+            raise TradecapError(f"{where[:1].upper()}{where[1:]} has {name!r}, which no fault has.", f"there are {', '.join(_FIELDS)}.")
+        values[_FIELDS[name]] = _value(name, value, where)
+    return Fault(**values)
+
+
+def _value(name: str, value: object, where: str) -> object:
+    if name in _DURATIONS:
+        seconds = _seconds(value)
+        if seconds is not None:
+            return seconds
+        raise TradecapError(f"In {where}, {name} = {value!r} is no duration.", "write it like 10s, 500ms or 1m.")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    wanted = _TYPES[_FIELDS[name]]
+    fits = is_number and (wanted == float | None or isinstance(value, int)) if wanted not in (str, bool) else type(value) is wanted
+    if not fits:
+        raise TradecapError(f"In {where}, {name} = {value!r} is of the wrong type.", "docs/simulate.md lists what each fault takes.")
+    return value.upper() if name == "symbol" and isinstance(value, str) else value
+
+
+_DURATION: Final = re.compile(r"([+-]?)(\d+(?:\.\d+)?)(ms|s|m|h)?", re.ASCII)
+_UNITS: Final = {"ms": 0.001, "s": 1.0, None: 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    return float(match[2]) * _UNITS[match[3]] * (-1 if match[1] == "-" else 1) if match else None
+
+
+# ---- when ----
+
+
+@dataclass
+class _Due:
+    fault: Fault
+    next_s: float | None = None
+    next_trade: int | None = None
+    left: int | None = None
+    rng: Random = field(default_factory=Random)
+
+
+class Schedule:
+    """Which faults are due."""
+
+    def __init__(self, faults: Iterable[Fault] = (), seed: int = 1) -> None:
+        self._due = [_due(fault, Random(f"{seed}/{number}")) for number, fault in enumerate(faults)]
+
+    def __bool__(self) -> bool:
+        return bool(self._due)
+
+    def at_time(self, elapsed_s: float) -> Iterator[Fault]:
+        """Those that are due so long after the beginning."""
+        for each in [*self._due]:
+            while each.next_s is not None and each.next_s <= elapsed_s:
+                each.next_s = each.next_s + each.fault.every_s if each.fault.every_s else None
+                yield self._fired(each)
+
+    def at_trade(self, count: int) -> Iterator[Fault]:
+        """Those that are due when trade number `count` (the first is 1) has been said; call it for each."""
+        for each in [*self._due]:
+            if each.next_trade is not None and each.next_trade <= count:
+                each.next_trade = count + each.fault.every_trades if each.fault.every_trades else None
+                yield self._fired(each)
+            elif each.fault.chance is not None and each.rng.random() < each.fault.chance:
+                yield self._fired(each)
+
+    def _fired(self, each: _Due) -> Fault:
+        if each.left is not None:
+            each.left -= 1
+            if each.left == 0:
+                self._due.remove(each)
+                each.next_s = each.next_trade = None
+        return each.fault
+
+
+def _due(fault: Fault, rng: Random) -> _Due:
+    if not fault.trigger:
+        fault = replace(fault, at_s=0.0)
+    once = fault.trigger in ("at", "trades")
+    left = fault.times if fault.times is not None else 1 if once else None
+    if once and left != 1:
+        raise TradecapError(
+            f"The fault {fault.kind!r} fires once: times = {left} needs every, every_trades or chance.", "use every = instead of at =."
+        )
+    first_s = fault.at_s if fault.at_s is not None else fault.every_s
+    return _Due(fault, first_s, fault.trades if fault.trades is not None else fault.every_trades, left, rng)

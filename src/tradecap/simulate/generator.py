@@ -1,0 +1,88 @@
+"""Trades without a recording: `market.synthetic` at any rate, for ever.
+
+Rules: the same symbols, rate, seed and beginning give the same bytes. What makes real streams hard stays at every rate (reference/binance.md §9):
+orders of up to a hundred and more fills in one millisecond, both sides in one millisecond, event times that lag behind in bursts, dust, and once
+in five minutes a silence of 3.8 s. Only the pauses between orders are made shorter or longer.
+"""
+
+import heapq
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from tradecap.errors import TradecapError
+from tradecap.market.records import Trade
+from tradecap.market.synthetic import LONGEST_SILENCE_MS, PERIOD_MS, SPOT, Instrument, message, trades
+from tradecap.simulate.aggregates import with_aggregates
+from tradecap.simulate.tape import Entry, stream_name
+
+NEVER_MS: Final = 4_000_000_000_000
+SILENT_SHARE: Final = LONGEST_SILENCE_MS / PERIOD_MS
+SILENCE_AT_MS: Final = PERIOD_MS * 7 // 10
+
+
+class Generated:
+    """Trades of symbols at `rate` trades a second each (None: as lively as the instrument is)."""
+
+    def __init__(self, symbols: Sequence[str], *, begin_ms: int, rate: float | None = None, seed: int = 1) -> None:
+        self.symbols = sorted(set(symbols))
+        self.first_time_us = begin_ms * 1000
+        self.left_out: Counter[str] = Counter()
+        self.problems: list[TradecapError] = []
+        self.names = "the generator"
+        self._begin_ms, self._rate, self._seed = begin_ms, rate, seed
+        self.samples = {symbol: list(islice(self._trades(instrument(symbol)), 300)) for symbol in self.symbols}
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, without end."""
+        streams = [map(_entry, self._trades(instrument(symbol))) for symbol in self.symbols]
+        merged = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda entry: entry.time_ns)
+        return with_aggregates(merged, lambda _: True)
+
+    def _trades(self, traded: Instrument) -> Iterator[Trade]:
+        plain = trades(traded, self._seed, self._begin_ms, NEVER_MS)
+        return plain if self._rate is None else at_rate(plain, self._rate / natural_rate(traded), self._begin_ms)
+
+
+def instrument(symbol: str) -> Instrument:
+    """The instrument of a symbol; one that isn't in the table trades like another, at a price and from an id of its own."""
+    if symbol in SPOT:
+        return SPOT[symbol]
+    number = zlib.crc32(symbol.encode())
+    model = SPOT["ETHUSDT"]
+    price = (number % 90_000 + 1_000) * model.tick
+    return replace(model, symbol=symbol, price=price, first_id=number % 1_000_000_000 + 1_000_000, burst=(60, 20, 900_000))
+
+
+def natural_rate(traded: Instrument) -> float:
+    """Trades a second outside of the long silence, without being made faster or slower. Measured on the instrument, so that it fits."""
+    within = sum(1 for _ in trades(traded, 1, 0, 4 * PERIOD_MS))
+    return within * 1000 / (4 * (PERIOD_MS - LONGEST_SILENCE_MS))
+
+
+def at_rate(plain: Iterator[Trade], faster: float, begin_ms: int) -> Iterator[Trade]:
+    """The same trades with pauses divided by `faster`; the natural silences go, and one of its full length comes in each period."""
+    faster /= 1 - SILENT_SHARE
+    before_us = begin_ms * 1000
+    at, event_us = float(before_us), 0
+    silence_us = before_us + SILENCE_AT_MS * 1000
+    for trade in plain:
+        gap_us = trade.trade_time_us - before_us
+        before_us = trade.trade_time_us
+        if gap_us:
+            at += (gap_us if gap_us < LONGEST_SILENCE_MS * 1000 else 0) / faster
+            if at >= silence_us:
+                at += LONGEST_SILENCE_MS * 1000
+                silence_us += PERIOD_MS * 1000
+        time_us = int(at) // 1000 * 1000
+        event_us = max(event_us, time_us + trade.event_time_us - trade.trade_time_us)
+        yield msgspec.structs.replace(trade, trade_time_us=time_us, event_time_us=event_us)
+
+
+def _entry(trade: Trade) -> Entry:
+    return Entry(stream_name(trade.symbol, "trade"), message(trade), trade, trade.event_time_us * 1000)

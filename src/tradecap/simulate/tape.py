@@ -1,0 +1,188 @@
+"""What the exchange will say, in order: an iterator of entries, each a message of one stream as the venue writes it.
+
+Rules: inside a series ids only rise; what a recording says twice is said once (two captures may overlap). Times and ids of the rounds of a loop
+move on and never come again. A moved message differs from the recorded one in the digits of its ids and times and in nothing else. Memory is
+constant. Nothing here sleeps or knows a clock.
+"""
+
+import re
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tradecap.market.records import Trade
+from tradecap.market.synthetic import message
+from tradecap.venues.binance import MICROSECONDS_FROM
+
+ROUND_GAP_US: Final = 1_000_000
+"""Between the last trade of a round and the first of the next one. Above any E - T there is (0.22 s observed, reference/binance.md §9)."""
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One message: its stream as the venue writes it (btcusdt@trade), its bare text, and the trade it tells, None for a quote.
+
+    payload is empty where nobody has written it yet (an aggregate that was made): see `text`. time_ns is when it was recorded: by the receive time,
+    else E, else T; 0 where nothing says it.
+    """
+
+    stream: str
+    payload: bytes
+    trade: Trade | None
+    time_ns: int
+
+    @property
+    def text(self) -> bytes:
+        """The bare message."""
+        return self.payload or (message(self.trade) if self.trade else b"")
+
+
+@lru_cache(maxsize=8192)
+def stream_name(symbol: str, channel: str) -> str:
+    """The name of a symbol's stream."""
+    return f"{symbol.lower()}@{channel}"
+
+
+Round = Callable[[], Iterator[Entry]]
+"""Gives the entries of one pass over the source; may be called again."""
+
+
+def in_order(entries: Iterable[Entry], window: int) -> Iterator[Entry]:
+    """What a log holds too late (a repair comes after what it repairs) in its place by id, where that is within so many entries.
+
+    Nothing else changes its place. A late entry is due together with the one that it goes before.
+    """
+    ahead: deque[Entry] = deque()
+    newest: dict[str, int] = {}
+    for entry in entries:
+        trade = entry.trade
+        if trade is not None and trade.id < newest.get(entry.stream, -1):
+            _put_in_place(ahead, entry, trade.id)
+            continue
+        if trade is not None:
+            newest[entry.stream] = trade.id
+        ahead.append(entry)
+        if len(ahead) > window:
+            yield ahead.popleft()
+    yield from ahead
+
+
+def _put_in_place(ahead: deque[Entry], late: Entry, trade_id: int) -> None:
+    place = next(
+        at for at, each in enumerate([*ahead, late]) if each is late or (each.stream == late.stream and each.trade and each.trade.id >= trade_id)
+    )
+    if place < len(ahead):
+        late = msgspec.structs.replace(late, time_ns=ahead[place].time_ns)
+    ahead.insert(place, late)
+
+
+def rising(entries: Iterable[Entry], dropped: Counter[str]) -> Iterator[Entry]:
+    """Each id of a series once, and in its order: what comes again or too late is left out and counted."""
+    newest: dict[str, int] = {}
+    for entry in entries:
+        trade = entry.trade
+        if trade is not None:
+            if trade.id <= newest.get(entry.stream, -1):
+                dropped["repeated"] += 1
+                continue
+            newest[entry.stream] = trade.id
+        yield entry
+
+
+def endless(rounds: Round) -> Iterator[Entry]:
+    """Round after round, each moved behind the one before. A round without a trade ends it."""
+    extent = _Extent()
+    for entry in rounds():
+        extent.add(entry)
+        yield entry
+    step = extent.step()
+    shift = step
+    while step.ids:
+        for entry in rounds():
+            yield moved(entry, shift)
+        shift = shift.again(step)
+
+
+class Shift(NamedTuple):
+    """How far a message is moved: times in whole milliseconds (given in µs), ids by the name of their stream."""
+
+    time_us: int
+    ids: dict[str, int] = {}  # noqa: RUF012 -- never written to
+
+    def again(self, step: "Shift") -> "Shift":
+        """Both one after the other."""
+        return Shift(self.time_us + step.time_us, {stream: by + step.ids.get(stream, 0) for stream, by in self.ids.items()})
+
+
+_MEMBERS: Final = re.compile(rb'"(E|T|t|a|f|l|u)":(\d{1,19})(?=[,}])')
+_ID_MEMBERS: Final = {b"trade": (b"t",), b"aggTrade": (b"a",), b"bookTicker": (b"u",)}
+
+
+def moved(entry: Entry, shift: Shift) -> Entry:
+    """The entry at another time and with other ids."""
+    trade, stream = entry.trade, entry.stream
+    ids_by = shift.ids.get(stream, 0)
+    symbol, _, channel = stream.partition("@")
+    own = _ID_MEMBERS.get(channel.encode(), ())
+    fills_by = shift.ids.get(f"{symbol}@trade", 0)
+
+    def member(match: re.Match[bytes]) -> bytes:
+        name, value = match[1], int(match[2])
+        if name in own:
+            value += ids_by
+        elif name in (b"f", b"l"):
+            value += fills_by
+        elif name in (b"E", b"T"):
+            value += shift.time_us if value >= MICROSECONDS_FROM else shift.time_us // 1000
+        return b'"%b":%d' % (name, value)
+
+    payload = _MEMBERS.sub(member, entry.payload)
+    moved_trade = trade and _moved_trade(trade, shift.time_us, ids_by, fills_by)
+    return Entry(stream, payload, moved_trade, entry.time_ns and entry.time_ns + shift.time_us * 1000)
+
+
+def _moved_trade(trade: Trade, time_us: int, ids_by: int, fills_by: int) -> Trade:
+    return msgspec.structs.replace(
+        trade,
+        id=trade.id + ids_by,
+        first_id=trade.first_id + fills_by,
+        last_id=trade.last_id + fills_by,
+        trade_time_us=trade.trade_time_us + time_us,
+        event_time_us=trade.event_time_us + time_us if trade.event_time_us else 0,
+    )
+
+
+_UPDATE: Final = re.compile(rb'"u":(\d{1,19})')
+
+
+class _Extent:
+    """From where to where the ids and times of a round go."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, tuple[int, int]] = {}
+        self._times: tuple[int, int] | None = None
+
+    def add(self, entry: Entry) -> None:
+        trade, stream = entry.trade, entry.stream
+        if trade is None:
+            update = _UPDATE.search(entry.payload)
+            if update:
+                self._ids_of(stream, int(update[1]), int(update[1]))
+            return
+        self._ids_of(stream, trade.id, trade.id)
+        if trade.channel == "aggTrade":
+            self._ids_of(f"{stream.partition('@')[0]}@trade", trade.first_id, trade.last_id)
+        first, last = self._times or (trade.trade_time_us, trade.trade_time_us)
+        self._times = min(first, trade.trade_time_us), max(last, trade.trade_time_us)
+
+    def _ids_of(self, stream: str, low: int, high: int) -> None:
+        first, last = self._ids.get(stream, (low, high))
+        self._ids[stream] = min(first, low), max(last, high)
+
+    def step(self) -> Shift:
+        if self._times is None:
+            return Shift(0, {})
+        time_us = (self._times[1] - self._times[0] + ROUND_GAP_US) // 1000 * 1000
+        return Shift(time_us, {stream: last - first + 1 for stream, (first, last) in self._ids.items()})

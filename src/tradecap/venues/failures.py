@@ -1,0 +1,75 @@
+"""What can go wrong on the way to a venue, under one name each.
+
+Rules: a failure is a value; its kind is a stable word (it stands in the log's events and people search for it), its text one sentence for people.
+`is_final` failures don't heal by trying again. Close codes and what is behind each status: reference/binance.md §2 and §5.
+"""
+
+import socket
+import ssl
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final, NamedTuple
+
+GEO_BLOCKED: Final = (
+    "the venue refuses this place (geo-blocking): --venue binance-data takes the same spot trades from hosts that are open everywhere, "
+    "--venue binance-us is the venue of the United States."
+)
+BANNED: Final = "this address asked too much and is banned for a while: wait, and run fewer programs against the venue from here."
+UNREACHABLE: Final = "is the network up, and are --venue, --ws-url and --rest-url right?"
+_STATUS_HINTS: Final = {
+    403: "the venue's firewall refuses this address; it may ask less, or reach the venue another way (--venue binance-data).",
+    418: BANNED,
+    429: "the venue asks for fewer requests; tradecap waits as long as it says.",
+    451: GEO_BLOCKED,
+}
+
+
+class Failure(NamedTuple):
+    """What went wrong. retry_after_s: how long the venue wants to be left alone, None where it doesn't say."""
+
+    kind: str
+    text: str
+    hint: str = UNREACHABLE
+    is_final: bool = False
+    retry_after_s: float | None = None
+
+
+def status_failure(status: int, headers: Mapping[str, str], said: str = "") -> Failure:
+    """An HTTP status that isn't what was hoped for; said is the venue's own message."""
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown status"
+    what = {451: "geo-blocked", 418: "banned", 429: "too many requests", 403: "refused by the firewall"}.get(status, phrase)
+    text = f"HTTP {status} ({what})" + (f": {said}" if said else "")
+    is_final = status == 451 or (400 <= status < 500 and status not in (403, 408, 418, 425, 429))
+    return Failure(f"http_{status}", text, _STATUS_HINTS.get(status, UNREACHABLE), is_final, _seconds(headers.get("Retry-After")))
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else None
+
+
+def close_failure(code: int | None, reason: str) -> Failure:
+    """The end of a connection by its close code; None: it ended without a close frame."""
+    if code is None or code == 1006:
+        return Failure("aborted", "the connection broke off without a close frame (1006)")
+    what = {1000: "closed", 1001: "the server goes away", 1008: "the server refuses this client (policy)", 1009: "a message is too long",
+            1011: "the server failed", 1012: "the server restarts", 1013: "the server is overloaded"}.get(code, "closed by the server")  # fmt: skip
+    return Failure(f"close_{code}", f"{what} ({code}{f': {reason}' if reason else ''})")
+
+
+def network_failure(error: BaseException) -> Failure:
+    """What an exception of the network means."""
+    said = str(error).strip() or type(error).__name__
+    if isinstance(error, ssl.SSLCertVerificationError):
+        hint = "is something between here and the venue, or is the clock of this machine wrong?"
+        return Failure("tls", f"the certificate isn't trusted: {error.verify_message or said}", hint)
+    if isinstance(error, ssl.SSLError):
+        return Failure("tls", f"TLS failed: {said}")
+    if isinstance(error, socket.gaierror):
+        return Failure("dns", f"the host's name can't be resolved: {said}")
+    if isinstance(error, TimeoutError):
+        return Failure("timeout", "no answer in time")
+    if isinstance(error, ConnectionRefusedError):
+        return Failure("refused", "the connection was refused: nothing listens there")
+    if isinstance(error, ConnectionError):
+        return Failure("aborted", f"the connection broke off: {said}")
+    return Failure("network", said)

@@ -1,0 +1,203 @@
+"""One connection, from its opening to its end: the only code that speaks WebSocket to a venue.
+
+Rules: it is open when every subscription was acknowledged. The time is taken when bytes come from the socket, before they are parsed. Nothing is
+dropped: while the inbox is full the socket isn't read, and that doesn't count as silence. It ends with a LostError that says why.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import ssl
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+
+from tradecap import __version__
+from tradecap.venues.failures import Failure, close_failure, network_failure, status_failure
+from tradecap.venues.feed.inbox import CAPACITY, Inbox, LostError, Terms
+from tradecap.venues.sites import is_shutdown, read_reply, subscriptions
+
+MAX_MESSAGE: Final = 16 * 1024 * 1024
+_WRAPPED: Final = b'{"stream":"'
+_BANG: Final = ord("!")
+_QUIET: Final = logging.getLogger(f"{__name__}.websocket")
+_QUIET.setLevel(logging.INFO)  # else -vv would show every message
+
+
+class _Socket(ClientConnection):
+    """A connection that notes when bytes come."""
+
+    recv_ns = 0
+    heard_s = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        self.recv_ns = time.time_ns()
+        self.heard_s = time.monotonic()
+        super().data_received(data)
+
+
+class Line:
+    """One connection, from its opening to its end."""
+
+    def __init__(self, number: int, url: str, streams: Sequence[str], inbox: Inbox, terms: Terms, ssl_context: ssl.SSLContext | None) -> None:
+        self.number, self.url, self.streams = number, url, streams
+        self.messages = 0
+        self.flowing, self.shutdown = asyncio.Event(), asyncio.Event()
+        self.reading: asyncio.Task[None]
+        self._inbox, self._terms, self._ssl = inbox, terms, ssl_context
+        self._began = time.monotonic()
+        self.retires_s = self._began + terms.lifetime_s + random.uniform(-1, 1) * terms.lifetime_jitter_s
+        self._unanswered: set[int] = set()
+        self._answered = asyncio.Event()
+        self._is_reading_slowly = False
+        self._socket: _Socket
+
+    @property
+    def lived_s(self) -> float:
+        """How long it has been there."""
+        return round(time.monotonic() - self._began, 3)
+
+    async def open(self) -> None:
+        """Connect and subscribe; raises LostError where that fails."""
+        try:
+            self._socket = await _connected(self.url, self._terms.open_within_s, self._ssl)
+        except InvalidStatus as error:
+            raise LostError(status_failure(error.response.status_code, error.response.headers)) from error
+        except (InvalidHandshake, EOFError) as error:
+            raise LostError(Failure("no_websocket", f"that is no WebSocket: {error}")) from error
+        except (OSError, TimeoutError) as error:
+            raise LostError(network_failure(error)) from error
+        except WebSocketException as error:
+            raise LostError(Failure("no_websocket", str(error), is_final=True)) from error
+        self.reading = asyncio.create_task(self._read())
+        try:
+            await self._subscribe()
+        except BaseException:
+            await self.close("not subscribed")
+            raise
+
+    async def _subscribe(self) -> None:
+        requests = subscriptions(self.streams)
+        self._unanswered = {number for number, _ in requests}
+        try:
+            for number, request in requests:
+                if number > 1:
+                    await asyncio.sleep(self._terms.request_every_s)
+                await self._socket.send(request.decode(), text=True)
+            await either(self._answered, self.reading, self._terms.acknowledge_within_s)
+        except ConnectionClosed as error:
+            raise LostError(_end_of(error)) from error
+        if self.reading.done():
+            raise self.reading.exception() or LostError(close_failure(None, ""))
+        if self._unanswered:
+            raise LostError(Failure("no_acknowledgement", f"subscriptions weren't answered within {self._terms.acknowledge_within_s:g} s"))
+
+    async def _read(self) -> None:
+        watch = asyncio.create_task(self._watch())
+        try:
+            await self._pump()
+        except ConnectionClosed as error:
+            raise LostError(_end_of(error)) from error
+        finally:
+            watch.cancel()
+            if watch.done() and not watch.cancelled() and isinstance(watch.exception(), LostError):
+                raise watch.exception() or AssertionError
+
+    async def _pump(self) -> None:
+        """Every message, as it comes."""
+        recv, queue, arrived, number, socket = self._socket.recv, self._inbox.queue, self._inbox.arrived, self.number, self._socket
+        put = queue.append
+        while True:
+            payload = await recv(decode=False)
+            if (payload[:11] != _WRAPPED or payload[11] == _BANG) and self._is_control(payload):
+                continue
+            put((number, socket.recv_ns, payload))
+            if not self.messages:
+                self.flowing.set()
+            self.messages += 1
+            waiting = len(queue)
+            if waiting == 1:
+                arrived.set()
+            elif waiting >= CAPACITY:
+                self._is_reading_slowly = True
+                await self._inbox.room()
+                self._is_reading_slowly = False
+
+    def _is_control(self, payload: bytes) -> bool:
+        """Whether it is an answer to us (and not from the market)."""
+        if is_shutdown(payload):
+            self.shutdown.set()
+            return False
+        reply = read_reply(payload)
+        if reply is None:
+            return False
+        if reply.error:
+            raise LostError(Failure("refused_subscription", f"the venue refuses a subscription: {reply.error}", "check the symbols.", is_final=True))
+        self._unanswered.discard(reply.id or 0)
+        if not self._unanswered:
+            self._answered.set()
+        return True
+
+    async def _watch(self) -> None:
+        """Our own keepalive: a connection that brings no byte, not even an answer to a ping, is dead however open it looks."""
+        terms, socket = self._terms, self._socket
+        socket.heard_s = pinged_s = time.monotonic()
+        while True:
+            await asyncio.sleep(min(terms.ping_after_s, terms.dead_after_s) / 4)
+            now = time.monotonic()
+            if self._is_reading_slowly:
+                socket.heard_s = now
+            silent_s = now - socket.heard_s
+            if silent_s >= terms.dead_after_s:
+                socket.transport.abort()
+                raise LostError(Failure("silent", f"half open: no byte for {silent_s:.1f} s, not even an answer to a ping"))
+            if silent_s >= terms.ping_after_s and now - pinged_s >= terms.ping_after_s:
+                pinged_s = now
+                with contextlib.suppress(ConnectionClosed, TimeoutError):
+                    await asyncio.wait_for(socket.ping(), 1.0)
+
+    async def close(self, why: str) -> None:
+        """Say goodbye, and stop reading. What has arrived stays in the queue."""
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._socket.close(1000, why), 2.0)
+            await asyncio.wait([self.reading], timeout=2.0)
+        self.reading.cancel()
+        with contextlib.suppress(LostError, asyncio.CancelledError):
+            await self.reading
+
+
+async def _connected(url: str, within_s: float, ssl_context: ssl.SSLContext | None) -> _Socket:
+    socket = await connect(
+        url,
+        create_connection=_Socket,
+        ssl=ssl_context,
+        open_timeout=within_s,
+        ping_interval=None,  # _watch does it, on any byte
+        close_timeout=2.0,
+        compression=None,
+        max_size=MAX_MESSAGE,
+        max_queue=2048,
+        logger=_QUIET,
+        user_agent_header=f"tradecap/{__version__}",
+    )
+    assert isinstance(socket, _Socket)
+    return socket
+
+
+def _end_of(error: ConnectionClosed) -> Failure:
+    if error.rcvd is None and error.sent is not None and error.sent.code != 1000:
+        return Failure(f"close_{error.sent.code}", f"the connection was ended from here: {error.sent.reason or error.sent.code}")
+    return close_failure(error.rcvd.code if error.rcvd else None, error.rcvd.reason if error.rcvd else "")
+
+
+async def either(event: asyncio.Event, task: asyncio.Task[None], timeout_s: float) -> None:
+    """Wait for the event or the end of the task."""
+    waiting = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait([waiting, task], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()

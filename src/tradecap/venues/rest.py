@@ -1,0 +1,230 @@
+"""The one HTTP client: what a venue's REST interface says about trades and symbols.
+
+Rules: one connection, kept open; one request at a time. Never more than half of the request weight the venue allows a minute, by the count in its
+own headers (everybody behind this address uses the other half). Where it says Retry-After nothing is asked before that. A request is tried once:
+who asks decides whether to ask again. Rows are handed on as the bytes they came as.
+
+Sources: weights, headers, 429 and 418: "Public Rest API for Binance" (reference/binance.md §5).
+"""
+
+import http.client
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import msgspec
+
+from tradecap import __version__
+from tradecap.errors import Exit, TradecapError
+from tradecap.venues.failures import Failure, network_failure, status_failure
+from tradecap.venues.sites import Site
+
+PAGE: Final = 1000
+"""Rows in one answer, at most."""
+SHARE: Final = 0.5
+TIMEOUT_S: Final = 10.0
+MAX_ANSWER: Final = 256 * 1024 * 1024
+_WEIGHT: Final = "X-Mbx-Used-Weight-1M"
+
+
+class RestError(TradecapError):
+    """A request that wasn't answered as hoped. Not for people before somebody gave up on it."""
+
+    def __init__(self, url: str, failure: Failure) -> None:
+        super().__init__(f"{url}: {failure.text}.", failure.hint, Exit.UNREACHABLE)
+        self.failure = failure
+
+
+class Rest:
+    """A client for one site. Several threads may use it; they wait for each other. wait(seconds) is False where the wait was cut short."""
+
+    def __init__(self, site: Site, *, wait: Callable[[float], bool] | None = None, ssl_context: ssl.SSLContext | None = None) -> None:
+        self.site = site
+        self.requests = 0
+        self._base = urlsplit(site.rest_url)
+        self._ssl = ssl_context
+        self._connection: http.client.HTTPConnection | None = None
+        self._lock = threading.Lock()
+        self._budget = Budget(int(site.weight_per_minute * SHARE))
+        self._wait = wait or _sleep
+
+    def old_trades(self, symbol: str, channel: str, from_id: int) -> list[bytes]:
+        """Rows from from_id on, ascending, at most PAGE; of trades where the site has no history the newest PAGE at or after from_id."""
+        if channel == "aggTrade":
+            return self._rows("aggTrades", symbol=symbol, fromId=from_id, limit=PAGE)
+        if self.site.has_history:
+            return self._rows("historicalTrades", symbol=symbol, fromId=from_id, limit=PAGE)
+        return [row for row in self.newest(symbol, channel, PAGE) if row_id(row, channel) >= from_id]
+
+    def newest(self, symbol: str, channel: str, limit: int = 1) -> list[bytes]:
+        """The newest rows, ascending."""
+        return self._rows("aggTrades" if channel == "aggTrade" else "trades", symbol=symbol, limit=limit)
+
+    def unknown_symbols(self, symbols: Iterable[str]) -> dict[str, list[str]]:
+        """Of the symbols those the venue doesn't trade, each with the names it may have been meant for (all there are)."""
+        wanted = list(symbols)
+        given = {"symbols": msgspec.json.encode(wanted).decode()} if self.site.rest_path == "/api/v3" else {}
+        try:
+            known = _listed(self._get("exchangeInfo", given))
+        except RestError as error:
+            if error.failure.kind != "http_400" or not given:
+                raise
+            known = _listed(self._get("exchangeInfo", {}))
+        return {symbol: sorted(known) for symbol in wanted if symbol not in known}
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _rows(self, endpoint: str, **given: object) -> list[bytes]:
+        body = self._get(endpoint, given)
+        try:
+            return [bytes(row) for row in msgspec.json.decode(body, type=list[msgspec.Raw])]
+        except msgspec.MsgspecError as error:
+            raise RestError(self._url(endpoint), Failure("unreadable", "the answer is no list of rows")) from error
+
+    def _url(self, endpoint: str) -> str:
+        return f"{self.site.rest_url}{self.site.rest_path}/{endpoint}"
+
+    def _get(self, endpoint: str, given: Mapping[str, object]) -> bytes:
+        with self._lock:
+            if not self._wait(self._budget.wait_s(self.site.weight(endpoint), time.time())):
+                raise RestError(self._url(endpoint), Failure("stopped", "stopped while waiting for the venue's limit"))
+            status, headers, body = self._exchange(endpoint, given)
+            self._budget.learn(headers, time.time())
+            if status == 200:
+                return body
+            failure = status_failure(status, headers, _said(body))
+            if status in (418, 429):
+                self._budget.refuse(failure.retry_after_s if failure.retry_after_s is not None else 60.0, time.time())
+            raise RestError(self._url(endpoint), failure)
+
+    def _exchange(self, endpoint: str, given: Mapping[str, object]) -> tuple[int, dict[str, str], bytes]:
+        path = f"{self._base.path}{self.site.rest_path}/{endpoint}" + (f"?{urlencode(given)}" if given else "")
+        headers = {"User-Agent": f"tradecap/{__version__}", "Accept": "application/json"}
+        is_kept = self._connection is not None
+        try:
+            connection = self._connection = self._connection or self._connect()
+            self.requests += 1
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            body = answer.read(MAX_ANSWER)
+            if answer.will_close:
+                self.close()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if is_kept and isinstance(error, (ConnectionError, http.client.RemoteDisconnected)):
+                return self._exchange(endpoint, given)  # the venue closed a connection that lay idle; a new one is no second attempt
+            raise RestError(self._url(endpoint), network_failure(error)) from error
+        return answer.status, {name.title(): value for name, value in answer.headers.items()}, body
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = self._base.hostname or "", self._base.port
+        if self._base.scheme == "http":
+            return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        context = self._ssl or ssl.create_default_context()
+        proxy = None if proxy_bypass(host) else getproxies().get("https")
+        if not proxy:
+            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
+        through = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+        connection = http.client.HTTPSConnection(through.hostname or "", through.port, timeout=TIMEOUT_S, context=context)
+        connection.set_tunnel(host, port or 443)
+        return connection
+
+
+class Budget:
+    """What may still be asked for in this minute of the venue's clock. Times are seconds since 1970 of our clock; the venue's is learnt."""
+
+    def __init__(self, weight: int) -> None:
+        self._weight = weight
+        self._used = 0
+        self._minute = -1
+        self._ahead_s = 0.0
+        self._not_before_s = 0.0
+
+    def wait_s(self, weight: int, now_s: float) -> float:
+        """How long to wait before a request of this weight. It is counted."""
+        at_s = max(now_s, self._not_before_s)
+        venue_s = at_s + self._ahead_s
+        if int(venue_s // 60) != self._minute:
+            self._minute, self._used = int(venue_s // 60), 0
+        if self._used and self._used + weight > self._weight:
+            venue_s = (self._minute + 1) * 60.0
+            self._minute, self._used = self._minute + 1, 0
+        self._used += weight
+        return max(0.0, venue_s - self._ahead_s - now_s)
+
+    def learn(self, headers: Mapping[str, str], now_s: float) -> None:
+        """Take over what an answer says: the venue's clock, and how much was used by all behind this address."""
+        if date := headers.get("Date"):
+            try:
+                self._ahead_s = parsedate_to_datetime(date).timestamp() - now_s
+            except ValueError:
+                self._ahead_s = 0.0
+        used = headers.get(_WEIGHT) or ""
+        if used.isascii() and used.isdigit():
+            self._minute, self._used = int((now_s + self._ahead_s) // 60), int(used[:9])
+
+    def refuse(self, seconds: float, now_s: float) -> None:
+        """The venue wants to be left alone that long."""
+        self._not_before_s = max(self._not_before_s, now_s + seconds)
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
+
+
+def _said(body: bytes) -> str:
+    """The venue's own words: {"code": ..., "msg": ...}."""
+    try:
+        message = msgspec.json.decode(body, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+    return f"{message['code']} {message['msg']}"[:300] if "code" in message and "msg" in message else ""
+
+
+class _Row(msgspec.Struct):
+    id: int = -1
+    a: int = -1
+
+
+_row = msgspec.json.Decoder(_Row).decode
+
+
+def row_id(row: bytes, channel: str) -> int:
+    """The id of a row; -1 where it has none."""
+    try:
+        read = _row(row)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return -1
+    return read.a if channel == "aggTrade" else read.id
+
+
+class _Listing(msgspec.Struct):
+    symbol: str
+
+
+class _Info(msgspec.Struct):
+    symbols: list[_Listing]
+
+
+def _listed(body: bytes) -> set[str]:
+    try:
+        return {each.symbol for each in msgspec.json.decode(body, type=_Info).symbols}
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise TradecapError("The venue's exchangeInfo can't be read.", "is --rest-url the base of a Binance REST interface?") from error

@@ -1,0 +1,56 @@
+"""A capture in a process of its own, to be killed: `python -m tests.chaos.capturing LOG BASE CONNECTIONS SECONDS SYMBOL...`.
+
+It is the real flow with the real feed; only the waits are shorter than a person's, so that 20 s hold what else takes a day.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+from tradecap.flows.capture import capture
+from tradecap.flows.capture_plan import Plan
+from tradecap.flows.capture_repair import Repair
+from tradecap.flows.capture_resume import known_ids
+from tradecap.log.file import FileLog
+from tradecap.venues.feed import Feed, Terms
+from tradecap.venues.rest import Rest
+from tradecap.venues.sites import SITES, stream_name
+
+LIFETIME_S = 4.0
+STALE_S = 1.5
+
+
+def terms(connections: int) -> Terms:
+    """As the feed's own, with hours become seconds."""
+    return Terms(
+        connections=connections,
+        first_delay_s=0.02,
+        longest_delay_s=0.5,
+        open_within_s=1.0,
+        acknowledge_within_s=1.0,
+        ping_after_s=0.3,
+        dead_after_s=1.0,
+        lifetime_s=LIFETIME_S,
+        lifetime_jitter_s=1.0,
+        flowing_within_s=1.0,
+        attempts_in_5_minutes=100_000,
+    )
+
+
+def main(folder: str, base: str, connections: str, seconds: str, *symbols: str) -> None:
+    site = SITES["binance"].at(base)._replace(weight_per_minute=1_000_000)
+    asked = []
+    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    log = FileLog(Path(folder), create=True)
+    plan = Plan("binance", "trade", symbols, duration_s=float(seconds), stale_s=STALE_S)
+    with log.writer(segment_bytes=200_000, segment_age_s=2.0) as writer:
+        known = known_ids(log, "binance", "trade", symbols)
+        repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
+        with Feed(site.stream_url, [stream_name(symbol, "trade") for symbol in symbols], terms(int(connections))) as feed:
+            done = capture(feed, writer, plan, repair=repair, known=known, free=lambda: sys.maxsize, stop=lambda: bool(asked), see=lambda _: None)
+    if done.problem:
+        raise done.problem
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,120 @@
+"""One ordeal: the local exchange, faults drawn from a seed, a capture that is killed and begun again, and at the end the account.
+
+The same seed draws the same faults at the same times; what the machine's scheduler does between them is its own.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tradecap.market.records import Trade
+from tradecap.simulate.faults import Fault
+from tradecap.simulate.generator import Generated
+from tradecap.simulate.limits import Rules
+from tradecap.simulate.server import Exchange
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+KINDS = (
+    *("drop", "drop", "duplicate", "reorder", "delay", "corrupt", "truncate", "null", "missing", "wrong_type", "bad_time", "out_of_range"),
+    *("close", "abort", "abort", "silent", "shutdown", "refuse", "http", "http", "slow", "clock"),
+)
+ROOT = Path(__file__).parents[2]
+LAST_CALM_S = 2.5
+"""Without faults, so that what the last of them cost can be seen by the ids after it."""
+
+
+@dataclass
+class Ordeal:
+    """What happened: the exchange's own trades by symbol, its account of the faults, and when (seconds of its tape) captures were ended."""
+
+    trades: dict[str, list[Trade]] = field(default_factory=dict)
+    reports: list[dict[str, object]] = field(default_factory=list)
+    ends: list[tuple[float, str]] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+
+
+def faults(rng: Random, seconds: float) -> Iterator[tuple[float, Fault]]:
+    """When which fault is fired."""
+    at = 0.5
+    while at < seconds - LAST_CALM_S:
+        kind = rng.choice(KINDS)
+        yield at, _fault(kind, rng)
+        at += rng.uniform(0.1, 1.2)
+
+
+def _fault(kind: str, rng: Random) -> Fault:
+    sockets = rng.choice(["all", "oldest", "newest", "random"])
+    if kind in ("close", "shutdown"):
+        return Fault(kind, sockets=sockets, code=rng.choice([1001, 1008, 1011, 1012, 3001]), by_s=rng.uniform(0.05, 0.6))
+    if kind in ("abort", "silent"):
+        return Fault(kind, sockets=sockets, partial=rng.random() < 0.5)
+    if kind == "refuse":
+        return Fault(kind, for_s=rng.uniform(0.1, 0.8))
+    if kind == "http":
+        return Fault(
+            kind, status=rng.choice([403, 429, 500, 503, 504]), on=rng.choice(["rest", "ws", "both"]), count=rng.randint(1, 3), retry_after_s=1.0
+        )
+    if kind == "slow":
+        return Fault(kind, by_s=rng.uniform(0.1, 0.7), on=rng.choice(["rest", "ws"]))
+    if kind == "clock":
+        return Fault(kind, by_s=rng.uniform(-3, 3), for_s=rng.uniform(0.2, 1.0))
+    return Fault(kind, count=rng.randint(2, 12), by_s=rng.uniform(0.02, 0.4))
+
+
+async def endure(folder: Path, seed: int, seconds: float, connections: int, *, rate: float = 150.0) -> Ordeal:
+    """Run it in the running loop."""
+    rng = Random(seed)
+    ordeal = Ordeal()
+    rules = Rules(weight_per_minute=None, connections_per_5_minutes=None, ping_every_s=2.0, pong_within_s=6.0)
+    source = Generated(SYMBOLS, begin_ms=int(time.time() * 1000), rate=rate, seed=seed)
+    async with Exchange(source, rules=rules, seed=seed) as exchange:
+        firing = asyncio.create_task(_fire(exchange, list(faults(rng, seconds))))
+        began = time.monotonic()
+        while (left := seconds - (time.monotonic() - began)) > 0:
+            lasts = left if left < 5.0 else rng.uniform(1.5, min(6.0, left - 2.5))
+            how = "duration" if lasts == left else rng.choice(["kill", "kill", "term"])
+            ordeal.outputs.append(await _captured(folder, exchange.url, connections, lasts, how))
+            ordeal.ends.append((exchange.elapsed_s(), how))
+        await firing
+        exchange.check()
+        ordeal.reports = list(exchange.reports)
+        for symbol in SYMBOLS:
+            history = exchange.market.history(symbol, "trade")
+            ordeal.trades[symbol] = history.from_id(0, len(history)) if history else []
+    return ordeal
+
+
+async def _fire(exchange: Exchange, due: list[tuple[float, Fault]]) -> None:
+    began = time.monotonic()
+    for at, fault in due:
+        await asyncio.sleep(max(0.0, at - (time.monotonic() - began)))
+        exchange.fire(fault)
+
+
+async def _captured(folder: Path, url: str, connections: int, lasts: float, how: str) -> str:
+    """One life of the capture; what it said. Raises where it ends otherwise than it was made to."""
+    seconds = lasts if how == "duration" else 3600.0
+    command = [sys.executable, "-m", "tests.chaos.capturing", str(folder), url, str(connections), str(seconds), *SYMBOLS]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+    if how != "duration":
+        await asyncio.sleep(lasts)
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGKILL if how == "kill" else signal.SIGTERM)
+    asked = time.monotonic()
+    _, said = await asyncio.wait_for(process.communicate(), 90.0)
+    took_s = time.monotonic() - asked
+    wanted = -signal.SIGKILL if how == "kill" else 0
+    if process.returncode != wanted or (how == "term" and took_s > 10.0):
+        raise AssertionError(f"the capture was ended by {how} and gave {process.returncode} after {took_s:.1f} s:\n{said.decode()}")
+    return said.decode()
+
+
+def run(folder: Path, seed: int, seconds: float, connections: int) -> Ordeal:
+    """As `endure`, in a loop of its own."""
+    return asyncio.run(endure(folder, seed, seconds, connections))

@@ -1,0 +1,158 @@
+"""tradecap stream, as people and scripts run it."""
+
+import json
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.conftest import PROGRAM, Program
+from tests.exchange import Running, running, until
+
+Finished = subprocess.CompletedProcess[str]
+FREE = ("--min-free", "1KB")
+
+
+@pytest.fixture
+def exchange() -> Iterator[Running]:
+    with running() as exchange:
+        yield exchange
+
+
+def started(exchange: Running, *args: str) -> "subprocess.Popen[str]":
+    """A capture that runs, and is connected."""
+    process = subprocess.Popen(
+        [PROGRAM, "stream", "btcusdt", "--ws-url", exchange.url, *FREE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    exchange.until_heard()
+    return process
+
+
+def ended(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tuple[int, str, str]:
+    """Ask it to end; exit code, stdout, stderr."""
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out, err
+
+
+def test_the_result_is_one_object_with_the_keys_of_the_contract(exchange: Running) -> None:
+    """Scripts read these keys."""
+    process = started(exchange, "--json")
+    exchange.play(25)
+    time.sleep(0.3)
+    code, out, _ = ended(process)
+    result = json.loads(out)
+    assert code == 0
+    assert (result["valid"], result["duplicates_dropped"], result["quarantined"], result["undelivered"], result["reconnects"]) == (25, 0, 0, 0, 0)
+    assert (result["gaps_found"], result["gaps_repaired"]) == (0, 0)
+    assert result["records"] == 28
+    assert result["series"] == [{"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "first_id": 1, "last_id": 25, "trades": 25}]
+    assert result["run"]
+    assert result["seconds"] > 0
+
+
+def test_where_no_terminal_is_the_lines_are_json(exchange: Running) -> None:
+    """What a log collector can't read is lost to it."""
+    process = started(exchange)
+    exchange.fire("abort")
+    exchange.until_heard()
+    time.sleep(0.4)
+    code, _, err = ended(process)
+    said = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert code == 0
+    assert any(line["level"] == "warning" and line.get("failure") == "aborted" for line in said)
+
+
+def test_it_captures_loads_and_is_proven_in_one_process(exchange: Running, tradecap: Program) -> None:
+    """The shortest way from the venue to a candle that is proven."""
+    assert tradecap("init-db", "-q").returncode == 0
+    process = started(exchange, "--load", "--json")
+    exchange.play(200)
+    exchange.fire("drop", count=5)
+    exchange.play(100)
+    time.sleep(1.0)
+    code, out, err = ended(process)
+    assert code == 0, err
+    result = json.loads(out)
+    assert (result["load"]["valid"], result["gaps_repaired"]) == (300, 1)
+    verdict = tradecap("verify", "--json", "--expect", "trades=300")
+    assert verdict.returncode == 0, verdict.stdout
+
+
+def test_after_kill_9_the_next_capture_makes_it_whole(exchange: Running, tradecap: Program) -> None:
+    """Whoever pulls the plug would have to know which trades are gone."""
+    process = started(exchange)
+    exchange.play(50)
+    time.sleep(0.4)
+    assert ended(process, signal.SIGKILL)[0] == -signal.SIGKILL
+    until(lambda: not exchange.exchange.sockets)
+    exchange.play(30)
+    process = started(exchange, "--json")
+    exchange.play(1)
+    time.sleep(0.5)
+    code, out, _ = ended(process)
+    assert (code, json.loads(out)["gaps_repaired"]) == (0, 1)
+    tradecap("init-db", "-q")
+    assert tradecap("load", "-q").returncode == 0
+    verdict = json.loads(tradecap("verify", "--json").stdout)
+    assert verdict["ok"]
+    assert (verdict["counts"]["trades"], verdict["runs"]["recovered"]) == (81, 1)
+
+
+def test_an_unknown_symbol_is_refused_before_anything_is_written(exchange: Running, tradecap: Program) -> None:
+    """The capture would run for ever, and capture nothing."""
+    finished = tradecap("stream", "BTCUSD", "--ws-url", exchange.url)
+    assert finished.returncode == 2
+    assert "did you mean BTCUSDT?" in finished.stderr
+    assert not finished.stdout
+
+
+def test_a_blocked_place_is_told_what_to_do(exchange: Running, tradecap: Program) -> None:
+    """Who lives there would think that tradecap is broken."""
+    exchange.fire("http", status=451, on="both", for_s=30)
+    finished = tradecap("stream", "BTCUSDT", "--ws-url", exchange.url)
+    assert finished.returncode == 3
+    assert "--venue binance-data" in finished.stderr
+
+
+def test_a_disk_that_is_too_full_is_refused(exchange: Running, tradecap: Program) -> None:
+    """It would begin, and end a moment later."""
+    finished = tradecap("stream", "BTCUSDT", "--ws-url", exchange.url, "--min-free", "9000TB")
+    assert finished.returncode == 4
+    assert "--min-free" in finished.stderr
+
+
+def test_nobody_there_is_an_error_in_time(tradecap: Program) -> None:
+    """A script would wait for a venue that isn't there."""
+    finished = tradecap("stream", "BTCUSDT", "--ws-url", "ws://127.0.0.1:9", "--duration", "1s", *FREE)
+    assert finished.returncode == 3
+    assert "refused" in finished.stderr
+
+
+def test_a_monitor_can_ask_how_it_is(exchange: Running) -> None:
+    """Nobody would be woken when the capture is blind."""
+    process = started(exchange, "--metrics-port", "0")
+    assert process.stderr
+    port = next(json.loads(line)["port"] for line in process.stderr if '"port"' in line)
+
+    def ask(path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    until(lambda: ask("ready") == (503, "nothing of BTCUSDT yet\n"))
+    assert ask("health") == (200, "ok\n")
+    exchange.play(5)
+    until(lambda: ask("ready") == (200, "ok\n"))
+    until(lambda: "tradecap_valid_total 5.0" in ask("metrics")[1])
+    assert 'tradecap_proven_id{symbol="BTCUSDT"} 5.0' in ask("metrics")[1]
+    assert ask("nowhere")[0] == 404
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 0

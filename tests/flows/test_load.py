@@ -1,0 +1,213 @@
+"""The log into the store: from where the store stands, repeating harmlessly, past damage, and on as records come in."""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.flows.builders import a_message, begun, failures, never, quietly, replayed, some_messages, spoilt
+from tradecap.flows.load import Loaded, load
+from tradecap.log.file import FileLog
+from tradecap.market.records import frame, series_head
+from tradecap.store.clickhouse import ClickHouseStore
+
+
+def poured(log: FileLog, store: ClickHouseStore, **how: Any) -> Loaded:
+    return load(log, store, **({"stop": never, "progress": quietly} | how))
+
+
+def stored(store: ClickHouseStore) -> int:
+    """The number of distinct trades."""
+    return int(str(store.rows("SELECT count() AS n FROM v_trades")[0]["n"]))
+
+
+def small_segments(log: FileLog, first: int, last: int) -> str:
+    """A run of many segments; its id."""
+    return replayed(log, some_messages(range(first, last)), segment_bytes=20_000)
+
+
+def packed(log: FileLog) -> list[Path]:
+    return sorted(log.path.glob("*.zst"))
+
+
+def test_it_says_what_it_did(log: FileLog, store: ClickHouseStore) -> None:
+    """Counts that don't add up make the proof look wrong before it is made."""
+    replayed(log, [*some_messages(range(20)), a_message(3), b"\xff", a_message(21)[:-4]])
+    done = poured(log, store)
+    assert (done.records, done.valid, done.quarantined, done.ignored, done.events, done.redelivered) == (25, 21, 2, 0, 2, 0)
+    assert (done.candles, done.damage) == (2, [])
+    assert done.position == store.position(log.id) != ""
+    again = poured(log, store)
+    assert (again.records, again.valid, again.candles, again.redelivered, again.position) == (0, 0, 0, 0, done.position)
+
+
+def test_it_goes_on_where_the_store_stands(log: FileLog, store: ClickHouseStore) -> None:
+    """A load that begins anew each time takes an hour for a minute of news."""
+    small_segments(log, 0, 200)
+    assert poured(log, store).valid == 200
+    small_segments(log, 200, 210)
+    done = poured(log, store)
+    assert (done.records, done.valid, done.redelivered) == (12, 10, 0)
+    assert not failures(log, store, expect={"trades": 210})
+
+
+def test_a_stop_keeps_what_was_poured(log: FileLog, store: ClickHouseStore) -> None:
+    """A load that was stopped and begins anew never ends on a large log; one that moves on too far loses records."""
+    small_segments(log, 0, 400)
+    done = poured(log, store, stop=lambda: True)
+    assert 0 < done.records < 402
+    assert stored(store) == done.valid
+    rest = poured(log, store)
+    assert (done.records + rest.records, rest.redelivered) == (402, 0)
+    assert not failures(log, store, expect={"trades": 400})
+
+
+def test_rows_that_came_without_their_position_come_again_harmlessly(log: FileLog, store: ClickHouseStore) -> None:
+    """A crash between rows and position is the one moment that can't be avoided: nothing may be lost in it or counted twice."""
+    small_segments(log, 0, 200)
+    spoilt(log, {"dupes": 3, "conflicts": 3, "nulls": 3})
+    for batch in list(log.read(whole_files=True))[:-1]:
+        store.pour(log.id, batch.lines, batch.file)
+    done = poured(log, store)
+    assert done.records == 213
+    assert done.redelivered > 190
+    assert not failures(log, store, expect={"trades": 200, "duplicates": 3, "conflicts": 3, "quarantined": 3})
+
+
+def test_a_position_before_its_rows_would_lose_them(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of the two is the whole guarantee: a load that fails between them must not have moved on."""
+    replayed(log, some_messages(range(5)))
+
+    def breaks(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store, "pour", breaks)
+        with pytest.raises(OSError, match="full"):
+            poured(log, store)
+    assert store.position(log.id) == ""
+    assert poured(log, store).valid == 5
+
+
+def test_an_active_segment_is_poured_as_far_as_it_is_durable(log: FileLog, store: ClickHouseStore) -> None:
+    """A capture that runs for weeks must be seen before it ends, and nothing of it that a power cut may still take back."""
+    with log.writer() as writer:
+        run = begun(writer, some_messages(range(10)))
+        run.record(None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(10)))
+        assert poured(log, store).valid == 10
+        assert poured(log, store).records == 0
+        run.end()
+    assert poured(log, store).records == 2
+    assert not failures(log, store, expect={"trades": 11})
+
+
+def test_an_empty_log_is_poured_in_no_time(log: FileLog, store: ClickHouseStore) -> None:
+    """A log that was only just made is no error."""
+    assert poured(log, store).records == 0
+
+
+def test_two_logs_share_a_store(log: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
+    """The position of one log, taken for that of another, skips its records."""
+    other = FileLog(tmp_path / "other", create=True)
+    replayed(log, some_messages(range(50)))
+    replayed(other, some_messages(range(30), symbol="ETHUSDT"))
+    assert (poured(log, store).valid, poured(other, store).valid, poured(log, store).valid) == (50, 30, 0)
+    assert stored(store) == 80
+
+
+# ---- damage ------------------------------------------------------------------------------------------------------------------------------
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def lose_the_manifest(path: Path) -> None:
+    path.with_name(path.name.partition(".")[0] + ".json").unlink()
+
+
+@pytest.mark.parametrize(("spoil", "is_whole"), [(flip, False), (cut, False), (Path.unlink, False), (lose_the_manifest, True)])
+@pytest.mark.parametrize("which", [0, -1])
+def test_damage_is_told_and_the_rest_is_poured(log: FileLog, store: ClickHouseStore, spoil: Any, is_whole: bool, which: int) -> None:
+    """ClickHouse takes a segment that was cut short for a short one: without a word, and with half a line in quarantine."""
+    small_segments(log, 0, 400)
+    assert len(packed(log)) > 5
+    segment = packed(log)[which]
+    spoil(segment)
+    done = poured(log, store)
+    assert {damage.segment.partition(".")[0] for damage in done.damage} >= {segment.name.partition(".")[0]}
+    assert len(done.damage) == len(set(done.damage))
+    assert done.records > 402 - 100
+    if spoil is not flip:  # from a flipped bit on, any bytes may come out until the checksum tells
+        assert (done.quarantined, done.redelivered, done.valid) == (0, 0, stored(store))
+        assert done.records == done.valid + done.events
+        assert (done.records == 402) is is_whole
+    assert "log.intact" in failures(log, store)
+
+
+def test_damage_is_told_again_until_it_is_mended(log: FileLog, store: ClickHouseStore) -> None:
+    """The last segment, damaged: passing it by once and for all would leave its records out when it comes back."""
+    small_segments(log, 0, 100)
+    last = packed(log)[-1]
+    whole = last.read_bytes()
+    cut(last)
+    assert poured(log, store).damage
+    last.write_bytes(whole)
+    assert not poured(log, store).damage
+    assert not failures(log, store, expect={"trades": 100})
+
+
+# ---- following ---------------------------------------------------------------------------------------------------------------------------
+
+
+class _Follower:
+    """Loads with --follow in a thread, while the test goes on."""
+
+    def __init__(self, log: FileLog, store: ClickHouseStore) -> None:
+        self.done = Loaded()
+        self._seen: list[int] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, args=(log, store))
+
+    def _follow(self, log: FileLog, store: ClickHouseStore) -> None:
+        self.done = load(log, store, follow=lambda: not self._stop.is_set(), stop=self._stop.is_set, progress=self._seen.append)
+
+    def sees(self, records: int) -> bool:
+        """Whether so many records have been poured, before long."""
+        deadline = time.monotonic() + 20
+        while sum(self._seen) < records and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return sum(self._seen) == records
+
+    def __enter__(self) -> "_Follower":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+
+def test_following_sees_new_records_segments_and_runs(log: FileLog, store: ClickHouseStore) -> None:
+    """A live store that misses what came while a segment was closed, or a run began, is found out weeks later."""
+    replayed(log, some_messages(range(10)))
+    with _Follower(log, store) as follower:
+        assert follower.sees(12)
+        with log.writer() as writer:
+            run = begun(writer, some_messages(range(10, 20)))
+            assert follower.sees(12 + 11)
+            run.end()
+        assert follower.sees(12 + 12)
+        small_segments(log, 20, 220)
+        assert follower.sees(12 + 12 + 202)
+    assert (follower.done.records, follower.done.valid, follower.done.redelivered) == (226, 220, 0)
+    assert not failures(log, store, expect={"trades": 220})

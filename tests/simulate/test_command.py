@@ -1,0 +1,102 @@
+"""tradecap simulate, as it is typed."""
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+PROGRAM = str(Path(sys.executable).with_name("tradecap"))
+PATIENCE_S = 30
+
+
+@contextmanager
+def simulating(*args: str) -> Iterator["subprocess.Popen[str]"]:
+    """The running program; ended at the latest when the test ends."""
+    with subprocess.Popen(
+        [PROGRAM, "simulate", "--json", "--port", "0", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+def ended(*args: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([PROGRAM, "simulate", "--port", "0", *args], capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def line(program: "subprocess.Popen[str]") -> dict[str, object]:
+    assert program.stdout is not None
+    told = json.loads(program.stdout.readline())
+    assert isinstance(told, dict)
+    return told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_where_then_what_happened_then_the_counts(number: int) -> None:
+    """A script couldn't find the exchange, nor hold a client against what was done to it."""
+    with simulating("--symbol", "BTCUSDT", "--rate", "200", "--fault", "clock at=200ms by=1s") as program:
+        place = line(program)
+        assert set(place) == {"url", "rest_url", "ca"}
+        with urllib.request.urlopen(f"{place['rest_url']}/api/v3/exchangeInfo", timeout=10) as answer:
+            assert json.load(answer)["symbols"][0]["symbol"] == "BTCUSDT"
+        assert line(program)["fault"] == "clock"
+        program.send_signal(number)
+        counts = line(program)
+        assert program.wait(PATIENCE_S) == 0
+        assert counts["requests"] == 1
+        assert counts["faults"] == {"clock": 1}
+        assert program.stdout is not None
+        assert program.stdout.read() == ""
+
+
+def test_a_recording_is_played_from_stdin() -> None:
+    """A capture in another packing couldn't be piped in."""
+    recorded = b'{"e":"trade","E":1723204800000,"s":"BTCUSDT","t":1,"p":"1.0","q":"1.0","T":1723204800000,"m":true,"M":true}\n'
+    command = [PROGRAM, "simulate", "--json", "--port", "0", "-", "--duration", "500ms"]
+    done = subprocess.run(command, input=recorded, capture_output=True, timeout=PATIENCE_S)
+    assert json.loads(done.stdout.splitlines()[-1])["trades"] == 1
+
+
+def test_tls_prints_the_file_of_its_authority() -> None:
+    """Nobody could trust the certificate."""
+    with simulating("--tls", "--symbol", "BTCUSDT") as program:
+        place = line(program)
+        assert str(place["url"]).startswith("wss://")
+        ca = Path(str(place["ca"]))
+        assert ca.read_text().startswith("-----BEGIN CERTIFICATE")
+        program.send_signal(signal.SIGINT)
+        assert program.wait(PATIENCE_S) == 0
+    assert not ca.exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "told"),
+    [
+        (["nofile.gz"], 2, "nofile.gz can't be read"),
+        (["--fault", "boom"], 2, "'boom' is unknown"),
+        (["--faults", "nofile.toml"], 2, "nofile.toml"),
+        (["sample:", "--symbol", "NOPE"], 2, "has no trade of NOPE"),
+        (["sample:", "--rate", "5"], 2, "--rate is of the generator"),
+        (["-", "--loop"], 2, "--loop can't read stdin twice"),
+        (["--host", "203.0.113.7"], 3, "can't listen on 203.0.113.7"),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_sentence(args: list[str], code: int, told: str) -> None:
+    """A typing error would end in a traceback or in an exchange that does nothing."""
+    done = ended(*args, "--duration", "100ms")
+    assert done.returncode == code
+    assert told in done.stderr
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_other_machines_are_a_warning() -> None:
+    """An exchange without passwords would be open to everybody unnoticed."""
+    assert "warning: listening on 0.0.0.0" in ended("--host", "0.0.0.0", "--duration", "100ms").stderr

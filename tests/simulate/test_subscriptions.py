@@ -1,0 +1,144 @@
+"""What is said on a connection, word by word as the venue documents it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradecap.simulate.subscriptions import Refused, Session, reply, session_at
+
+
+def said(request: object, session: Session | None = None) -> Any:
+    text = request if isinstance(request, str) else json.dumps(request)
+    return json.loads(reply(session or Session(), text))
+
+
+def an_error(code: int, message: str, request_id: object = None) -> dict[str, object]:
+    return {"error": {"code": code, "msg": message}, "id": request_id}
+
+
+def at(target: str) -> Session:
+    session = session_at(target)
+    assert session is not None
+    return session
+
+
+@pytest.mark.parametrize("request_id", [0, 1, -5, 2**63 - 1, "abc", "9f1c2d3e-aaaa-bbbb-cccc-1234567890ab", "", None])
+def test_an_id_comes_back_as_it_was(request_id: object) -> None:
+    """A client couldn't tell which of its requests was answered."""
+    answer = said({"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": request_id})
+    assert answer == {"result": None, "id": request_id}
+    assert type(answer["id"]) is type(request_id)
+
+
+@pytest.mark.parametrize("request_id", [1.5, 2**63, True, [], {}, "x" * 37, "no spaces"])
+def test_an_id_of_another_kind_is_refused(request_id: object) -> None:
+    """A client with such ids would work here and fail at the venue."""
+    answer = said({"method": "LIST_SUBSCRIPTIONS", "id": request_id})
+    assert answer == an_error(2, "Invalid request: request ID must be an unsigned integer")
+
+
+def test_subscribing_twice_is_subscribing_once() -> None:
+    """Every message would come twice."""
+    session = at("/ws/btcusdt@trade")
+    said({"method": "SUBSCRIBE", "params": ["btcusdt@trade", "BTCUSDT@trade", "ethusdt@aggTrade"], "id": 1}, session)
+    assert said({"method": "LIST_SUBSCRIPTIONS", "id": 2}, session) == {"result": ["btcusdt@trade", "ethusdt@aggTrade"], "id": 2}
+    said({"method": "UNSUBSCRIBE", "params": ["Btcusdt@trade", "never@trade"], "id": 3}, session)
+    assert said({"method": "LIST_SUBSCRIPTIONS", "id": 4}, session)["result"] == ["ethusdt@aggTrade"]
+
+
+def test_the_channel_is_case_sensitive() -> None:
+    """kline_1M (a month) would be taken for kline_1m (a minute)."""
+    session = at("/ws")
+    said({"method": "SUBSCRIBE", "params": ["btcusdt@kline_1M", "btcusdt@kline_1m"], "id": 1}, session)
+    assert list(session.streams) == ["btcusdt@kline_1M", "btcusdt@kline_1m"]
+
+
+@pytest.mark.parametrize(
+    ("request_text", "expected"),
+    [
+        ({"method": "SET_PROPERTY", "params": ["nope", True], "id": 1}, an_error(0, "Unknown property", 1)),
+        ({"method": "GET_PROPERTY", "params": ["nope"], "id": 1}, an_error(0, "Unknown property", 1)),
+        ({"method": "SET_PROPERTY", "params": ["combined", 1], "id": 1}, an_error(1, "Invalid value type: expected Boolean", 1)),
+        ({"method": "SET_PROPERTY", "params": ["combined"], "id": 1}, an_error(1, "Invalid value type: expected Boolean", 1)),
+        ({"method": "SET_PROPERTY", "params": [3, True], "id": 1}, an_error(2, "Invalid request: property name must be a string", 1)),
+        ({"method": "GET_PROPERTY", "params": [], "id": 1}, an_error(2, "Invalid request: property name must be a string", 1)),
+        ({"method": "GET_PROPERTY", "params": ["combined", 1], "id": 1}, an_error(2, "Invalid request: too many parameters", 1)),
+        ({"method": "LIST_SUBSCRIPTIONS", "params": ["a@trade"], "id": 1}, an_error(2, "Invalid request: too many parameters", 1)),
+        ({"method": "LIST_SUBSCRIPTIONS"}, an_error(2, "Invalid request: request ID must be an unsigned integer")),
+        ({"method": "SUBSCRIBE", "params": ["btcusdt"], "id": 1}, an_error(2, "Invalid request: invalid stream", 1)),
+        ({"method": "SUBSCRIBE", "params": [7], "id": 1}, an_error(2, "Invalid request: invalid stream", 1)),
+        ('{"params":["btcusdt@trade"],"id":1}', an_error(2, "Invalid request: missing field `method` at line 1 column 35")),
+        ("nonsense", an_error(3, "Invalid JSON: expected value at line 1 column 1")),
+    ],
+)
+def test_errors_are_the_venues(request_text: object, expected: dict[str, object]) -> None:
+    """A client that reads the venue's errors would meet others here."""
+    assert said(request_text) == expected
+
+
+def test_an_unknown_method_is_named() -> None:
+    """The venue tells what it expected; a client may show it."""
+    expected = "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`"
+    answer = said('{"method":"SUBSCRIBER","params":[],"id":5}')
+    assert answer == an_error(2, f"Invalid request: unknown variant `SUBSCRIBER`, expected one of {expected} at line 1 column 22", 5)
+
+
+def test_the_1025th_stream_is_refused() -> None:
+    """A client would learn the limit only at the venue."""
+    session = at("/ws")
+    assert said({"method": "SUBSCRIBE", "params": [f"s{n}@trade" for n in range(1024)], "id": 1}, session)["result"] is None
+    assert said({"method": "SUBSCRIBE", "params": ["one@trade"], "id": 2}, session) == an_error(4, "Too many subscriptions", 2)
+    assert said({"method": "SUBSCRIBE", "params": ["s5@trade"], "id": 3}, session)["result"] is None
+
+
+def test_combined_is_a_property() -> None:
+    """A client that switches the wrapper on would get bare messages."""
+    session = at("/ws")
+    assert said({"method": "GET_PROPERTY", "params": ["combined"], "id": 1}, session)["result"] is False
+    said({"method": "SET_PROPERTY", "params": ["combined", True], "id": 2}, session)
+    assert said({"method": "GET_PROPERTY", "params": ["combined"], "id": 3}, session)["result"] is True
+    assert at("/stream").is_combined
+
+
+@pytest.mark.parametrize(
+    ("target", "streams", "is_combined", "is_micro"),
+    [
+        ("/ws/btcusdt@trade", ["btcusdt@trade"], False, False),
+        ("/ws/BTCUSDT@aggTrade/ethusdt@kline_1m", ["btcusdt@aggTrade", "ethusdt@kline_1m"], False, False),
+        ("/ws", [], False, False),
+        ("/ws/0", [], False, False),
+        ("/stream?streams=a@trade/b@trade&timeUnit=MICROSECOND", ["a@trade", "b@trade"], True, True),
+        ("/stream?timeUnit=microsecond", [], True, True),
+        ("/stream?streams=btcusdt%40trade", ["btcusdt@trade"], True, False),
+        ("/ws/btcusdt@kline_1d@+08:00?timeUnit=millisecond", ["btcusdt@kline_1d@+08:00"], False, False),
+    ],
+)
+def test_what_a_path_asks_for(target: str, streams: list[str], is_combined: bool, is_micro: bool) -> None:
+    """A client that connects the documented way would hear nothing."""
+    session = at(target)
+    assert (list(session.streams), session.is_combined, session.is_micro) == (streams, is_combined, is_micro)
+
+
+def test_other_paths_are_none() -> None:
+    """A client of another product would wait for ever."""
+    assert session_at("/ws-api/v3") is None
+    with pytest.raises(Refused):
+        session_at("/ws/btcusdt@trade?timeUnit=HOUR")
+
+
+@given(
+    st.text()
+    | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)).map(json.dumps)
+)
+def test_any_text_is_answered(text: str) -> None:
+    """One odd request would end the connection's task, and the client would hang."""
+    answer = said(text)
+    assert set(answer) in ({"result", "id"}, {"error", "id"})
+
+
+def test_a_bottomless_request_is_answered() -> None:
+    """A client could crash the exchange with brackets."""
+    assert said("[" * 60_000)["error"]["code"] == 3

@@ -3,7 +3,7 @@
 #   make test ARGS='-k verify -x'            hand something to pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos lint bench fixtures docs lock clean
+.PHONY: help demo test chaos crash fuzz lint bench fixtures docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,6 +29,12 @@ chaos: $(READY) ## capture against an exchange that does everything wrong, 10 se
 
 lint: $(READY) ## ruff, mypy --strict and the rules of who imports whom
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict && $(BIN)/lint-imports
+
+crash: $(READY) ## kill -9 at 100 random moments (CRASH_SEED=7 runs one seed again)
+	@CRASH_ROUNDS=$${CRASH_ROUNDS:-100} $(BIN)/python -m pytest tests/flows/test_crash.py $(ARGS)
+
+fuzz: $(READY) ## a million mutated lines through the river (FUZZ_SEED=7 runs one seed again)
+	@FUZZ_LINES=$${FUZZ_LINES:-1000000} $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 bench: $(READY) ## measure, both sides in one run
 	@$(BIN)/python bench/run.py $(ARGS)

@@ -87,9 +87,12 @@ def bare(url: str, trades: int) -> dict[str, float]:
 def captured(url: str, trades: int) -> dict[str, float]:
     """The whole capture, into a log on disk."""
     plan = Plan("binance", "trade", ("BTCUSDT",), max_trades=trades)
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        with FileLog(Path(folder) / "log", create=True).writer() as writer, Feed(url, ["btcusdt@trade"]) as feed:
-            done = capture(feed, writer, plan, repair=None, known={}, free=lambda: sys.maxsize, stop=lambda: False, see=lambda _: None)
+    with (
+        tempfile.TemporaryDirectory(dir=Path.cwd()) as folder,
+        FileLog(Path(folder) / "log", create=True).writer() as writer,
+        Feed(url, ["btcusdt@trade"]) as feed,
+    ):
+        done = capture(feed, writer, plan, repair=None, known={}, free=lambda: sys.maxsize, stop=lambda: False, see=lambda _: None)
     assert (done.valid, done.gaps_found, done.duplicates_dropped) == (trades, 0, 0)
     return done.latency
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES
 from tradecap.flows.load import load
 from tradecap.flows.replay import Choice, look_at, replay
 from tradecap.flows.verify import Wanted, verify
@@ -28,8 +29,6 @@ from tradecap.venues.binance import decode
 
 START_MS = 1_723_161_600_000
 DAY_MS = 86_400_000
-SEGMENT_BYTES = 64_000_000
-SEGMENT_AGE_S = 600.0
 
 
 def never() -> bool:
@@ -138,17 +137,21 @@ class Bench:
         """Columns and codecs of `trades`, nothing checked, nothing accounted for."""
         store.run("DROP TABLE IF EXISTS bare")
         store.run(
-            """CREATE TABLE bare (venue LowCardinality(String) CODEC(ZSTD(1)), channel LowCardinality(String) CODEC(ZSTD(1)),
-            symbol LowCardinality(String) CODEC(ZSTD(1)), trade_id UInt64 CODEC(DoubleDelta, ZSTD(1)),
-            trade_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)), event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)), recv_ns Int64 CODEC(Delta, ZSTD(1)), price Decimal(18, 8) CODEC(Delta, ZSTD(1)),
+            """CREATE TABLE bare (
+            venue LowCardinality(String) CODEC(ZSTD(1)), channel LowCardinality(String) CODEC(ZSTD(1)), symbol LowCardinality(String) CODEC(ZSTD(1)),
+            trade_id UInt64 CODEC(DoubleDelta, ZSTD(1)), trade_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
+            event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)), recv_ns Int64 CODEC(Delta, ZSTD(1)), price Decimal(18, 8) CODEC(Delta, ZSTD(1)),
             qty Decimal(38, 8) CODEC(ZSTD(1)), is_buyer_maker Bool CODEC(ZSTD(1)), run UUID CODEC(ZSTD(1)), seq UInt64 CODEC(DoubleDelta, ZSTD(1)))
             ENGINE = MergeTree ORDER BY (venue, channel, symbol, trade_id)"""
         )
         store.run(
-            """INSERT INTO bare SELECT x.venue, d.e, d.s, d.t, fromUnixTimestamp64Milli(d.T, 'UTC'), fromUnixTimestamp64Milli(d.E, 'UTC'), x.recv, d.p, d.q,
-            d.m, x.run, x.seq FROM (SELECT JSONExtract(line, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), data Tuple(data Tuple(
-            e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool)))') AS x,
-            x.data.data AS d FROM file({files:String}, 'LineAsString', 'line String'))""",
+            """INSERT INTO bare
+            SELECT x.venue, d.e, d.s, d.t, fromUnixTimestamp64Milli(d.T, 'UTC'), fromUnixTimestamp64Milli(d.E, 'UTC'), x.recv, d.p, d.q, d.m, x.run, x.seq
+            FROM (
+                SELECT JSONExtract(line, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), data Tuple(data Tuple(
+                    e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool)))') AS x,
+                    x.data.data AS d
+                FROM file({files:String}, 'LineAsString', 'line String'))""",
             files=f"{self.folder.resolve()}/log/*.ndjson.zst",
         )
 

@@ -58,12 +58,12 @@ def until(is_so: Callable[[], bool], within_s: float = 10.0) -> None:
 
 
 @contextmanager
-def running(trades: int = 3000, *, rules: Rules = NO_LIMITS, **how: Any) -> Iterator[Running]:
+def running(trades: int = 3000, *, rules: Rules = NO_LIMITS, channel: str = "trade", **how: Any) -> Iterator[Running]:
     """An exchange with a script of trades 1, 2, 3 ... of BTCUSDT, played by hand."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    made = asyncio.run_coroutine_threadsafe(_made(trades, rules, how), loop).result(10.0)
+    made = asyncio.run_coroutine_threadsafe(_made(trades, channel, rules, how), loop).result(10.0)
     asyncio.run_coroutine_threadsafe(made.__aenter__(), loop).result(10.0)
     try:
         yield Running(made, loop)
@@ -73,5 +73,5 @@ def running(trades: int = 3000, *, rules: Rules = NO_LIMITS, **how: Any) -> Iter
         thread.join(5.0)
 
 
-async def _made(trades: int, rules: Rules, how: dict[str, Any]) -> Exchange:
-    return Exchange(Scripted(some_entries(trades)), start="manual", rules=rules, **how)
+async def _made(trades: int, channel: str, rules: Rules, how: dict[str, Any]) -> Exchange:
+    return Exchange(Scripted(some_entries(trades, channel=channel)), start="manual", rules=rules, **how)

@@ -1,17 +1,20 @@
 """tradecap stream, as people and scripts run it."""
 
 import json
+import os
 import signal
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import PROGRAM, Program
 from tests.exchange import Running, running, until
+from tradecap.simulate.tls import throw_away
 
 Finished = subprocess.CompletedProcess[str]
 FREE = ("--min-free", "1KB")
@@ -131,6 +134,21 @@ def test_nobody_there_is_an_error_in_time(tradecap: Program) -> None:
     finished = tradecap("stream", "BTCUSDT", "--ws-url", "ws://127.0.0.1:9", "--duration", "1s", *FREE)
     assert finished.returncode == 3
     assert "refused" in finished.stderr
+
+
+def test_it_speaks_tls_and_checks_the_certificate(tmp_path: Path) -> None:
+    """A man in the middle could trade us a market of his own."""
+    context, ca = throw_away("127.0.0.1", tmp_path)
+    with running(tls=context) as exchange:
+        exchange.play(5)
+        command = [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, "--duration", "1s", "--json", *FREE]
+        refused = subprocess.run(command, capture_output=True, text=True, timeout=30)
+        assert refused.returncode == 3
+        assert "certificate" in refused.stderr
+        trusting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "SSL_CERT_FILE": str(ca)})
+        exchange.until_heard()
+        exchange.play(5)
+        assert json.loads(trusting.communicate(timeout=20)[0])["valid"] == 5
 
 
 def test_a_monitor_can_ask_how_it_is(exchange: Running) -> None:

@@ -380,6 +380,32 @@ def test_health_says_when_nothing_comes_and_when_the_log_is_stuck(log: FileLog) 
         assert "made nothing durable" in status.ills(time.monotonic() + 20)[0]
 
 
+def test_failing_to_connect_is_no_sign_of_health(log: FileLog) -> None:
+    """Each failed attempt would count as data that came."""
+    with running() as exchange, Capturing(exchange, log, replace(PLAN, stale_s=1.0)) as capturing:
+        until(lambda: capturing.status is not None)
+        exchange.play(1)
+        exchange.fire("refuse", for_s=2.0)
+        exchange.fire("abort")
+        status = capturing.status
+        assert status
+        until(lambda: "no data for" in "".join(status.ills(time.monotonic())), within_s=1.8)
+        assert status.not_ready(time.monotonic())[0] == "no connection is up"
+
+
+def test_aggregates_are_captured_and_repaired_as_well(log: FileLog) -> None:
+    """Their ids and rows are others than those of trades."""
+    plan = replace(PLAN, channel="aggTrade")
+    with running(channel="aggTrade") as exchange, Capturing(exchange, log, plan) as capturing:
+        exchange.play(3)
+        exchange.fire("drop", count=2)
+        exchange.play(3)
+        capturing.until_event("gap_repaired")
+        done = capturing.stop()
+    assert sorted(ids_of(log)) == [1, 2, 3, 4, 5, 6]
+    assert (done.quarantined, done.series[0]["channel"]) == (0, "aggTrade")
+
+
 def test_an_unknown_symbol_is_refused_with_the_one_that_was_meant() -> None:
     """The venue acknowledges any name, and then stays silent."""
     with running() as exchange, Rest(SITES["binance"].at(exchange.url)) as rest:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.builders import load, never, quietly, spoilt, verdict_of
+from tradecap.errors import TradecapError
 from tradecap.flows.candles import Bars, Candle, candles
 from tradecap.flows.replay import Choice, Replayed, look_at, replay
 from tradecap.log.file import FileLog
@@ -110,3 +111,40 @@ def rows_of(store: ClickHouseStore) -> list[list[tuple[object, ...]]]:
     trades = "SELECT venue, symbol, channel, trade_id, price, qty, trade_time, is_buyer_maker, order_book FROM v_trades ORDER BY ALL"
     bars = candles(store, Bars("ETHUSDT")).candles
     return [[tuple(row.values()) for row in store.rows(trades)], [tuple(vars(bar).values()) for bar in bars]]
+
+
+@pytest.mark.parametrize(
+    ("path", "trades", "ignored"),
+    [
+        ("ws/cf_binance_spot_20211012.txt.gz", {"binance": 2}, 263),
+        ("ws/cf_binance_us_20211012.txt.gz", {"binance-us": 11}, 469),
+        ("ws/cf_binance_tr_20230410.txt.gz", {}, 139),
+        ("ws/legacy_trade_with_order_ids_2019.ndjson", {"binance": 2}, 0),
+        ("rest/XRPETH-aggTrades-20191011_20191013.ccxt.json.gz", {"binance": 12_477}, 0),
+        ("rest/cf_binance_spot_depth1000_20211012.txt.gz", {}, 4),
+    ],
+)
+def test_other_peoples_recordings_give_their_trades(
+    recordings: Path, log: FileLog, store: ClickHouseStore, path: str, trades: dict[str, int], ignored: int
+) -> None:
+    """A capture of another program that is misread is filed under the wrong venue, or lost."""
+    done = recorded(log, recordings / path)
+    assert (done.valid, sum(done.ignored.values()), done.quarantined) == (sum(trades.values()), ignored, {})
+    assert done.unknown_hosts == (["stream-cloud.trbinance.com"] if "_tr_" in path else [])
+    load(log, store)
+    assert {str(row["venue"]): row["n"] for row in store.rows("SELECT venue, count() AS n FROM v_trades GROUP BY venue")} == trades
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("ws/barter_spot_trades_reconnects_20241220.json", "as another program"),
+        ("other_venues/cf_okx.jsonl.zst", "OKX"),
+        ("other_venues/cf_coinbase.jsonl.zst", "COINBASE"),
+        ("klines/BTCUSDT-USDM-1m-20240808T2353_20240809T0005.csv", "klines"),
+    ],
+)
+def test_what_can_not_be_read_is_refused_with_the_reason(recordings: Path, log: FileLog, path: str, why: str) -> None:
+    """A quarantine full of somebody else's messages helps nobody."""
+    with pytest.raises(TradecapError, match=f"(?i){why}"):
+        recorded(log, recordings / path)

@@ -84,7 +84,7 @@ def history(exchange: Exchange, channel: str) -> History:
 def check_trades(exchange: Exchange, trades: list[dict[str, Any]]) -> None:
     """Each trade is one of the exchange, none comes twice, and only the reconnect left a hole."""
     ids = [trade["id"] for trade in trades]
-    assert len(ids) == COUNT
+    assert len(ids) >= COUNT  # ccxt hands them out by the armful
     holes = [after - before - 1 for before, after in pairwise(ids)]
     assert min(holes) >= 0
     assert sum(hole > 0 for hole in holes) <= 1

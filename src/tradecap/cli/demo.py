@@ -9,7 +9,7 @@ import click
 
 from tradecap import sample
 from tradecap.cli.candles import title
-from tradecap.cli.options import command, spoken
+from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES, command, spoken
 from tradecap.cli.output import Output, number, span, stacked
 from tradecap.cli.plot import plot
 from tradecap.cli.signals import interruptible
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 FOLDER: Final = Path("tradecap-demo")
 SEED: Final = 7
 EACH: Final = 20
-SEGMENT_BYTES: Final = 64_000_000
-SEGMENT_AGE_S: Final = 600.0
 
 
 @command

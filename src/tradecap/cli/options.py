@@ -30,6 +30,8 @@ UNITS_BYTES: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_NS: Final = 2**63 - 1
 MAX_COUNT: Final = 2**63 - 1
+SEGMENT_BYTES: Final = 64_000_000
+SEGMENT_AGE_S: Final = 600.0
 
 _DURATION: Final = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)", re.ASCII)
 _SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)", re.ASCII)

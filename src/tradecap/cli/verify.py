@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from tradecap.cli.candles import interval_text
-from tradecap.cli.options import SYMBOL, WAIT, command, shared, time_range, typed
+from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.audit import Audit, Extras, audit, read_certificate, refuse_unwritable, write_certificate, write_junit
 from tradecap.flows.klines import Klines
+from tradecap.flows.mend import mend
 from tradecap.flows.verify import Verdict, Wanted
 from tradecap.log import open_log
 from tradecap.market.checks import Check
@@ -71,6 +72,7 @@ def _series(text: str) -> tuple[str, str]:
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")
 @click.option("--certificate", type=FILE, metavar="FILE", help="Also write what was found as a certificate (JSON), to keep.")
 @click.option("--against", type=FILE, metavar="CERTIFICATE", help="Also check that the log is what was certified, or that and more.")
+@click.option("--rebuild-manifests", is_flag=True, help="First make lost or wrong manifests again, from their segments.")
 @shared
 def verify(
     expect: tuple[tuple[str, int], ...],
@@ -88,6 +90,7 @@ def verify(
     junit: Path | None,
     certificate: Path | None,
     against: Path | None,
+    rebuild_manifests: bool,
     settings: Settings,
     out: Output,
 ) -> Exit:
@@ -110,6 +113,8 @@ def verify(
     extras = Extras(Klines(klines, venue, its_symbol, offset_s), then, settings.log.shown, settings.store.shown)
     for path in filter(None, (junit, certificate)):
         refuse_unwritable(path)
+    if rebuild_manifests:
+        _rebuild(settings, out)
     deadline = time.monotonic() + wait_s
     while (done := _audited(settings, wanted, extras, out, deadline)) is None or (done.verdict.only_pending and time.monotonic() < deadline):
         time.sleep(LOOK_AGAIN_S)
@@ -125,6 +130,15 @@ def verify(
         write_junit(junit, done)
     out.show(result_of(verdict) | ({"klines": [_klines_row(each) for each in done.klines]} if klines else {}), lambda: drawn(verdict))
     return Exit.OK if verdict.ok else Exit.CHECK_FAILED
+
+
+def _rebuild(settings: Settings, out: Output) -> None:
+    with out.progress("rebuild manifests") as advance:
+        found = mend(open_log(settings.log.value), segment_bytes=SEGMENT_BYTES, segment_age_s=SEGMENT_AGE_S, progress=advance)
+    for each in found:
+        out.note(f"{each.segment}: {each.done} ({each.why})")
+    if not found:
+        out.note("all manifests are right: nothing to rebuild")
 
 
 def _audited(settings: Settings, wanted: Wanted, extras: Extras, out: Output, deadline: float) -> Audit | None:

@@ -109,7 +109,9 @@ class _Capture:
         elif plan.max_trades is not None and done.valid >= plan.max_trades:
             done.why = "max-trades is reached"
         elif not self._feed.is_running and self._problem is None:
-            self._problem = TradecapError("The feed has stopped by itself.", "this is a mistake of tradecap: run again with -vv.", Exit.UNREACHABLE)
+            self._write(self._feed.take(0.0))  # its last word may be the reason
+            ended = TradecapError("The feed has stopped by itself.", "this is a mistake of tradecap: run again with -vv.", Exit.UNREACHABLE)
+            self._problem = self._problem or ended
         if self._problem is None and done.why and not self._status.was_live and self._failure:
             self._problem = self._unreachable(self._failure)
         if self._problem:
@@ -127,8 +129,10 @@ class _Capture:
         books, heads, done, record, venue, channel = self._books, self._heads, self._done, self._run.run.record, self._plan.venue, self._plan.channel
         limit, before = self._plan.max_trades, self._done.valid
         now = time.monotonic()
+        notices = 0
         for arrival in arrivals:
             if isinstance(arrival, Notice):
+                notices += 1
                 self._note(arrival)
                 continue
             connection, recv_ns, payload = arrival
@@ -143,7 +147,7 @@ class _Capture:
                 self._write_other(recv_ns, payload, reading)
             if done.valid == limit:
                 break
-        if arrivals:
+        if len(arrivals) > notices:
             self._status.arrived(now)
             self._status.sample(arrival[1] for arrival in arrivals[::SAMPLED] if not isinstance(arrival, Notice))
             self._run.wrote(done.valid - before)

@@ -109,10 +109,11 @@ class Repair:
     def _run(self) -> None:
         with self._rest:
             while (job := self._wanted.get()) is not None and not self._stopped.is_set():
-                if isinstance(job, Gap):
-                    self._fetch(job)
-                else:
-                    self._look(job)
+                try:
+                    self._fetch(job) if isinstance(job, Gap) else self._look(job)
+                except Exception as error:  # noqa: BLE001 -- of a thread: who waits for the answer would wait for ever
+                    why = f"a mistake of tradecap, {type(error).__name__}: {error}"
+                    self._give(Fetched(job, why) if isinstance(job, Gap) else Newest(job.symbol, -1))
 
     def _give(self, answer: Answer) -> None:
         while not self._stopped.is_set():

@@ -14,9 +14,10 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from tradecap.errors import TradecapError
 from tradecap.flows.records import read_record
 from tradecap.flows.run import Run
-from tradecap.log import LogWriter
+from tradecap.log import Log, LogWriter
 from tradecap.log.file import FileLog
 from tradecap.log.file_reader import whole_lines
 from tradecap.log.file_recovery import attested_run
@@ -78,6 +79,17 @@ class _Held:
             intervals = ids.intervals()
             notes.append(SeriesNote(*key, self.valid[key], ids.first, ids.last, intervals if len(intervals) <= MAX_INTERVALS else None))
         return notes
+
+
+def mend(log: Log, *, segment_bytes: int, segment_age_s: float, progress: Callable[[int], None]) -> list[Mended]:
+    """Make manifests again and write down which. Raises TradecapError for a log that has none."""
+    if not isinstance(log, FileLog):
+        raise TradecapError(f"{log.url} has no manifests.", "only a log in a folder has: --log file:PATH")
+    mended = rebuild_manifests(log, progress=progress)
+    if any(each.done == REBUILT for each in mended):
+        with log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
+            attest_rebuilt(writer, mended)
+    return mended
 
 
 def rebuild_manifests(log: FileLog, *, read: Read = read_record, progress: Callable[[int], None]) -> list[Mended]:

@@ -172,7 +172,7 @@ def log_identity(tally: Tally) -> Check:
 def log_intact(damage: Sequence[tuple[str, int, str]]) -> Check:
     """Manifests and checksums agree with the segments."""
     shown = "; ".join(f"{segment} after line {number(line)}: {problem}" for segment, line, problem in damage[:SHOWN])
-    fix = "restore the segment from a copy; everything else stays readable" if damage else ""
+    fix = "bring the segment back from a copy (a manifest: tradecap verify --rebuild-manifests); everything else stays readable" if damage else ""
     return Check("log.intact", not damage, "no damage", f"{len(damage)} damaged places", shown, fix)
 
 

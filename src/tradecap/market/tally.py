@@ -37,9 +37,9 @@ class RecordRow(msgspec.Struct, frozen=True, gc=False):
     trade_id: int
     content: int
 
-    def tag(self) -> bytes:
-        """Everything but id and content, as the SQL concatenates it."""
-        return "|".join((self.outcome, self.reason, self.field, self.kind, self.fault, self.venue, self.channel, self.symbol, "")).encode()
+    def tag(self) -> int:
+        """crc32 of everything but id and content, as the SQL concatenates it."""
+        return zlib.crc32("|".join((self.outcome, self.reason, self.field, self.kind, self.fault, self.venue, self.channel, self.symbol)).encode())
 
 
 def ledger_row(envelope: Envelope, reading: Reading, line: bytes) -> RecordRow:
@@ -64,9 +64,13 @@ def _outcome(reading: Reading) -> tuple[str, str, str, str]:
             return "trade", "", "", ""
 
 
-def fingerprint(tag: bytes, seq: int, trade_id: int, content: int) -> int:
-    """Of one ledger row; summed over a block modulo 2^64. The weight by seq makes rows that change places show."""
-    return zlib.crc32(b"%b%d|%d" % (tag, trade_id, content)) * (2 * (seq & 0xFFFF) + 1)
+def fingerprint(tag: int, seq: int, trade_id: int, content: int) -> int:
+    """Of one ledger row, below 2^64; summed over a block modulo 2^64. The weight by seq makes rows that change places show.
+
+    The factors are odd and spread over all 64 bits (the fractions of the golden ratio, of the square root of 2 and of 3).
+    """
+    mixed = tag * 0x9E3779B97F4A7C15 + trade_id * 0x6A09E667F3BCC909 + content * 0xBB67AE8584CAA73B
+    return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
 @dataclass
@@ -104,6 +108,17 @@ class SeriesTally:
     repeated_blocks: set[int] = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class _Way:
+    """What the trades of one run, way and series have in common."""
+
+    run: RunTally
+    series: SeriesTally
+    key: Series
+    tag: int
+    fault: tuple[str, str, str] | None
+
+
 class Tally:
     """The log's side of the account. `add` every record in the order of the log."""
 
@@ -113,7 +128,7 @@ class Tally:
         self.recovered: dict[str, int] = {}
         self.repeats = 0
         self.repeated: dict[tuple[str, int], set[int]] = {}
-        self._trade_tags: dict[tuple[Series, str], bytes] = {}
+        self._ways: dict[tuple[str, str, str, str, str], _Way] = {}
 
     @property
     def records(self) -> int:
@@ -126,42 +141,60 @@ class Tally:
 
     def add(self, envelope: Envelope, reading: Reading, line: bytes) -> None:
         """Count one record; line is without its newline."""
+        if type(reading) is Trade:
+            self._add_trade(envelope, reading)
+            return
+        run = self._run(envelope)
+        if run.seqs.add(envelope.seq):
+            self._add_other(run, envelope, reading, line)
+        else:
+            self._repeat(envelope)
+
+    def _run(self, envelope: Envelope) -> RunTally:
         run = self.runs.get(envelope.run)
         if run is None:
             run = self.runs[envelope.run] = RunTally(envelope.run)
-        if not run.seqs.add(envelope.seq):
-            self.repeats += 1
-            self.repeated.setdefault((envelope.run, envelope.seq), set())
-            return
-        if type(reading) is Trade:
-            self._add_trade(run, envelope, reading)
-        else:
-            self._add_other(run, envelope, reading, line)
+        return run
+
+    def _repeat(self, envelope: Envelope) -> None:
+        self.repeats += 1
+        self.repeated.setdefault((envelope.run, envelope.seq), set())
 
     def note_repeat(self, envelope: Envelope, line: bytes) -> None:
         """One of the records that share (run, seq): their contents tell a redelivery from a false identity."""
         self.repeated[(envelope.run, envelope.seq)].add(line_hash(line))
 
-    def _add_trade(self, run: RunTally, envelope: Envelope, trade: Trade) -> None:
-        key = (trade.venue, trade.symbol, trade.channel)
-        series = self.series.get(key)
-        if series is None:
-            series = self.series[key] = SeriesTally()
+    def _add_trade(self, envelope: Envelope, trade: Trade) -> None:
+        """The hot path: what trades of one run, way and series share is looked up once."""
+        way = self._ways.get((envelope.run, envelope.via, trade.venue, trade.symbol, trade.channel)) or self._begin_way(envelope, trade)
+        run, seq, number = way.run, envelope.seq, trade.id
+        if not run.seqs.add(seq):
+            self._repeat(envelope)
+            return
+        series = way.series
         series.valid += 1
-        if not series.ids.add(trade.id):
-            series.repeated_blocks.add(trade.id >> ID_BLOCK_BITS)
-        fault = envelope.fault
-        content = content_hash(trade)
-        tag = self._trade_tags.get((key, fault))
-        if tag is None:
-            tag = RecordRow("trade", "", "", "", fault, trade.venue, trade.channel, trade.symbol, 0, 0).tag()
-            self._trade_tags[(key, fault)] = tag
-        run.counts["trade"] = run.counts.get("trade", 0) + 1
-        if fault:
-            run.faults[(fault, "trade", "")] = run.faults.get((fault, "trade", ""), 0) + 1
+        if not series.ids.add(number):
+            series.repeated_blocks.add(number >> ID_BLOCK_BITS)
+        run.counts["trade"] += 1
+        if way.fault:
+            run.faults[way.fault] = run.faults.get(way.fault, 0) + 1
         else:
-            _widen(run.spans, key, trade.id)
-        self._fingerprint(run, envelope.seq, tag, trade.id, content)
+            _widen(run.spans, way.key, number)
+        block = run.blocks.get(seq >> BLOCK_BITS)
+        if block is None:
+            block = run.blocks[seq >> BLOCK_BITS] = [0, 0]
+        block[0] += 1
+        block[1] += fingerprint(way.tag, seq, number, content_hash(trade))
+
+    def _begin_way(self, envelope: Envelope, trade: Trade) -> "_Way":
+        run = self._run(envelope)
+        run.counts.setdefault("trade", 0)
+        key = (trade.venue, trade.symbol, trade.channel)
+        series = self.series.setdefault(key, SeriesTally())
+        tag = RecordRow("trade", "", "", "", envelope.fault, trade.venue, trade.channel, trade.symbol, 0, 0).tag()
+        fault = (envelope.fault, "trade", "") if envelope.fault else None
+        way = self._ways[(envelope.run, envelope.via, *key)] = _Way(run, series, key, tag, fault)
+        return way
 
     def _add_other(self, run: RunTally, envelope: Envelope, reading: Reading, line: bytes) -> None:
         row = ledger_row(envelope, reading, line)
@@ -173,7 +206,7 @@ class Tally:
             run.faults[fault] = run.faults.get(fault, 0) + 1
         if row.outcome == "event":
             self._note_event(run, envelope)
-        self._fingerprint(run, envelope.seq, row.tag(), 0, row.content)
+        self._fingerprint(run, envelope.seq, row)
 
     def _note_event(self, run: RunTally, envelope: Envelope) -> None:
         detail = _detail(envelope)
@@ -185,12 +218,10 @@ class Tally:
             self.recovered[str(detail["run"])] = int(str(detail["last_seq"]))
 
     @staticmethod
-    def _fingerprint(run: RunTally, seq: int, tag: bytes, trade_id: int, content: int) -> None:
-        block = run.blocks.get(seq >> BLOCK_BITS)
-        if block is None:
-            block = run.blocks[seq >> BLOCK_BITS] = [0, 0]
+    def _fingerprint(run: RunTally, seq: int, row: RecordRow) -> None:
+        block = run.blocks.setdefault(seq >> BLOCK_BITS, [0, 0])
         block[0] += 1
-        block[1] += fingerprint(tag, seq, trade_id, content)
+        block[1] += fingerprint(row.tag(), seq, 0, row.content)
 
 
 def _widen(spans: dict[Series, list[int]], key: Series, trade_id: int) -> None:

@@ -160,6 +160,7 @@ class Cruelty:
         for socket in sockets:
             self._silent[socket] = {stream: self._victim.market.last_id(stream) or 0 for stream in socket.session.streams}
             socket.hush()
+            self._victim.hub.leave(socket)
             if fault.for_s is not None:
                 asyncio.get_running_loop().call_later(fault.for_s, socket.abort)
 

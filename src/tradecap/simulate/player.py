@@ -23,6 +23,8 @@ AHEAD: Final = 512
 """Entries read ahead while there is time, READ at once, which takes less than READ_NS."""
 READ: Final = 16
 READ_NS: Final = 1_000_000
+EARLY_NS: Final = 500_000
+"""A sleep ends up to a millisecond late (epoll counts in whole ones); it is aimed so much too early, and the rest is waited out awake."""
 
 
 class Clock:
@@ -111,7 +113,7 @@ class Player:
                 self._pulse()
                 self._flush()
                 self._read_ahead(due_ns)
-                await asyncio.sleep(min(max(0.0, (due_ns - time.monotonic_ns()) / 1e9), pulse_s))
+                await asyncio.sleep(min(max(0.0, (due_ns - time.monotonic_ns() - EARLY_NS) / 1e9), pulse_s))
                 now_ns = time.monotonic_ns()
                 next_look_ns = now_ns + int(WORK_S * 1e9)
             self._know_time(entry, due_ns)

@@ -139,6 +139,9 @@ class Recording:
         except TradecapError as problem:
             if problem.message not in [known.message for known in self.problems]:  # a loop meets it in each round
                 self.problems.append(problem)
+        finally:
+            if source.stream is not None:
+                source.stream.close()
 
     def _read(self, each: Frame) -> tuple[bytes, int | None, Reading]:
         if not each.own:

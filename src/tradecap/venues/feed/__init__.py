@@ -22,6 +22,8 @@ from tradecap.venues.feed.inbox import Arrival, Inbox, LostError, Message, Notic
 from tradecap.venues.feed.line import Line
 from tradecap.venues.feed.place import Place
 
+MISTAKE = "this is a mistake of tradecap: report it with what 'tradecap -vv' shows."
+
 __all__ = ["Arrival", "Feed", "LostError", "Message", "Notice", "Terms"]
 
 
@@ -32,7 +34,7 @@ class Feed:
         self.url = url
         self.terms = terms or Terms()
         self._streams = list(streams)
-        self._ssl = ssl_context if url.startswith("wss") else None
+        self._ssl = (ssl_context or ssl.create_default_context()) if url.startswith("wss:") else None
         self._inbox = Inbox()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="feed", daemon=True)
         self._is_up = threading.Event()
@@ -89,7 +91,7 @@ class Feed:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception):
-                self._inbox.notice("disconnected", 0, Failure("internal", f"{type(result).__name__}: {result}", is_final=True))
+                self._inbox.notice("disconnected", 0, Failure("internal", f"{type(result).__name__}: {result}", MISTAKE, is_final=True))
         ending.cancel()
 
     def _line(self) -> Line:

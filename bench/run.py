@@ -146,10 +146,12 @@ class Bench:
         )
         store.run(
             """INSERT INTO bare
-            SELECT x.venue, d.e, d.s, d.t, fromUnixTimestamp64Milli(d.T, 'UTC'), fromUnixTimestamp64Milli(d.E, 'UTC'), x.recv, d.p, d.q, d.m, x.run, x.seq
+            SELECT x.venue, d.e, d.s, d.t, fromUnixTimestamp64Milli(d.T, 'UTC'), fromUnixTimestamp64Milli(d.E, 'UTC'), x.recv, d.p, d.q, d.m,
+                x.run, x.seq
             FROM (
                 SELECT JSONExtract(line, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), data Tuple(data Tuple(
-                    e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool)))') AS x,
+                    e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64,
+                    p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool)))') AS x,
                     x.data.data AS d
                 FROM file({files:String}, 'LineAsString', 'line String'))""",
             files=f"{self.folder.resolve()}/log/*.ndjson.zst",

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from tradecap.venues.failures import Failure
 
 CAPACITY: Final = 2048
-"""Messages that wait to be taken; above it the sockets are read no further."""
+"""Messages that wait to be taken; from there on the sockets are read no further (what a read had brought already is still put in)."""
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,7 @@ def test_options_of_all_commands_stand_apart() -> None:
 
 
 def test_a_command_has_all_common_options() -> None:
-    """CLI.md promises them for every command."""
+    """docs/cli.md promises them for every command."""
     names = {name for param in a_command.params for name in param.opts}
     assert names >= {"--log", "--store", "--profile", "--config", "--json", "-v", "-q", "--log-format"}
 

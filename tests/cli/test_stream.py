@@ -2,12 +2,14 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,25 @@ def test_where_no_terminal_is_the_lines_are_json(exchange: Running) -> None:
     said = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
     assert code == 0
     assert any(line["level"] == "warning" and line.get("failure") == "aborted" for line in said)
+
+
+def test_on_a_terminal_it_shows_how_far_it_is_proven(exchange: Running) -> None:
+    """A person would look at a prompt that says nothing, for hours."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, "--duration", "1500ms", *FREE], stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    os.close(theirs)
+    exchange.until_heard()
+    exchange.play(12)
+    shown = b""
+    with suppress(OSError):  # Linux's way to say that the other side has closed
+        while piece := os.read(ours, 65536):
+            shown += piece
+    os.close(ours)
+    assert process.wait(20) == 0
+    assert b"proven to id 12" in shown
+    assert b"connected to" in shown
 
 
 def test_it_captures_loads_and_is_proven_in_one_process(exchange: Running, tradecap: Program) -> None:

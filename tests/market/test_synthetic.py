@@ -167,7 +167,7 @@ def test_trades_keep_to_their_span_and_grid(offset_ms: int, length_ms: int, seed
     assert all(trade.price >= 1 and trade.qty >= 10**8 and trade.qty % 10**8 == 0 for trade in made)
 
 
-# ---- the oddities (binance.md §9) ----
+# ---- the oddities (docs/binance.md §9) ----
 
 
 def test_the_sample_is_small_and_covers_five_minutes_of_three_symbols() -> None:
@@ -285,7 +285,7 @@ def test_usdm_has_bursts_off_book_trades_and_prompt_events() -> None:
 
 
 def test_usdm_writes_its_other_streams_its_own_way() -> None:
-    """There bookTicker has a name and times, and depth says which update came before (binance.md §7)."""
+    """There bookTicker has a name and times, and depth says which update came before (docs/binance.md §7)."""
     found = {payload["stream"]: list(payload["data"]) for payload in usdm_messages() if "stream" in payload}
     assert found == {
         "btcusdt@trade": ["e", "E", "T", "s", "t", "p", "q", "X", "m"],

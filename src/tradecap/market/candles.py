@@ -1,6 +1,6 @@
 """Candles of one series, exact in any order of arrival.
 
-Rules (reference/binance.md §10, DESIGN §3): a trade belongs to the interval its trade time T falls in, UTC. Inside an interval the id is the order,
+Rules (docs/binance.md §10): a trade belongs to the interval its trade time T falls in, UTC. Inside an interval the id is the order,
 never the time and never the order of arrival; of records with one id the first one given is the trade. Prices, volumes and `trades` are of
 order-book trades; first_id, last_id and ids are of all. Integers all the way: only volatility and VWAP are floats. `complete` is derived from the
 neighbours by id, never from a clock. Nothing here knows a clock, a file or a venue.

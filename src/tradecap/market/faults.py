@@ -1,7 +1,7 @@
 """Spoiling a trade on purpose: the one table of faults, each with what it must end as.
 
 Rules: an edit is textual and touches only the members it names, so everything else of the message stays verbatim, whatever its key order,
-wrapper or venue. Each fault spoils in one way only, so exactly one outcome is right; the limits are those of a valid trade (issue 3, MUST 4).
+wrapper or venue. Each fault spoils in one way only, so exactly one outcome is right; the limits are those of a valid trade.
 The same (fault, payload, channel, state of rng) gives the same bytes on every Python: of `random.Random` only getrandbits is used.
 """
 
@@ -71,7 +71,7 @@ class _Message:
 
     @property
     def is_off_book(self) -> bool:
-        """USD-M trades outside the order book (insurance fund, ADL, NA) may have price and quantity 0 (binance.md §7)."""
+        """USD-M trades outside the order book (insurance fund, ADL, NA) may have price and quantity 0 (docs/binance.md §7)."""
         return "X" in self.members and self["X"] != b'"MARKET"'
 
 

@@ -4,7 +4,7 @@ Rules: pure. A bar is compared when nothing of it can be missing: its number of 
 and an edge that no id proves it is partial; without a trade of ours it is absent, unless ids run on across it: then there were none, and the kline
 has to say so (n = 0; its prices, those of the close before, are not compared). Integers are compared to the last digit, with two exceptions that
 are said: a file of floats within 1e-9, without the taker's two values; and where price x quantity has more than the 8 decimals that are published,
-each trade may have been rounded by one unit of the last. Candle rule and empty klines: reference/binance.md §4 and §10.
+each trade may have been rounded by one unit of the last. Candle rule and empty klines: docs/binance.md §4 and §10.
 """
 
 from bisect import bisect_left

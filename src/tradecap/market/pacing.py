@@ -2,7 +2,7 @@
 
 Rules: due times are offsets from the start of the replay, never before the one of the record before. Recorded silence is kept, however long;
 speed divides it. Recorded times may be missing, may lag behind (streams of one connection are in no common order: 14 times in one recording,
-reference/binance.md §4) and may jump back (a clock was set, an older recording follows). Nothing here sleeps or reads a clock.
+docs/binance.md §4) and may jump back (a clock was set, an older recording follows). Nothing here sleeps or reads a clock.
 """
 
 from math import ceil, inf

@@ -1,4 +1,4 @@
-"""A small exchange day from a seed: trades as the venue writes them, with the oddities met in real recordings (binance.md §9, items 1-7).
+"""A small exchange day from a seed: trades as the venue writes them, with the oddities met in real recordings (docs/binance.md §9, items 1-7).
 
 Rules: the same arguments give the same bytes on every Python, so all arithmetic is of integers (prices and quantities in units of 10^-8, as in
 `Trade`) and of `random.Random` only getrandbits is used. Ids of a series go up by one, T and E never go back inside it; between streams no
@@ -188,7 +188,7 @@ def _big_fills(instrument: Instrument, rng: Random, best: int, is_buy: bool) -> 
 
 
 def _off_book_fill(instrument: Instrument, rng: Random, best: int) -> tuple[int, int]:
-    """Of the insurance fund, with a price; or NA, whose price and quantity are 0 (binance.md §7)."""
+    """Of the insurance fund, with a price; or NA, whose price and quantity are 0 (docs/binance.md §7)."""
     return (best * instrument.tick, _lots(instrument, rng) * instrument.lot) if _below(rng, 2) else (0, 0)
 
 
@@ -224,7 +224,7 @@ def _trade(instrument: Instrument, number: int, price: int, qty: int, order: _Or
 
 
 def message(trade: Trade, decimals: tuple[int, int] = (8, 8)) -> bytes:
-    """The bare message of a trade or aggTrade, in the venue's key order (binance.md §4 and §7). decimals: of price and of quantity."""
+    """The bare message of a trade or aggTrade, in the venue's key order (docs/binance.md §4 and §7). decimals: of price and of quantity."""
     usdm = trade.venue == "binance-usdm"
     event_ms, time_ms, symbol = trade.event_time_us // 1000, trade.trade_time_us // 1000, trade.symbol.encode()
     price, qty = (written(units, places) for units, places in zip((trade.price, trade.qty), decimals, strict=True))

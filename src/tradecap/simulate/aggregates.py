@@ -1,6 +1,6 @@
 """Aggregated trades, made where a recording has none.
 
-Rules: the venue aggregates the fills of one taker order at one price and one time (reference/binance.md §4); a trade doesn't name its order, so
+Rules: the venue aggregates the fills of one taker order at one price and one time (docs/binance.md §4); a trade doesn't name its order, so
 neighbours of one series with the same time, price and side are taken for one. The aggregate stands right behind its last fill, with that fill's
 event time. Which fill is the last shows only by the next trade, so entries are held back until it has come, at most HELD of them and HELD_NS of
 recorded time (E - T was 0.22 s at most). Pure.

@@ -1,6 +1,6 @@
 """Trades without a recording: `market.synthetic` at any rate, for ever.
 
-Rules: the same symbols, rate, seed and beginning give the same bytes. What makes real streams hard stays at every rate (reference/binance.md §9):
+Rules: the same symbols, rate, seed and beginning give the same bytes. What makes real streams hard stays at every rate (docs/binance.md §9):
 orders of up to a hundred and more fills in one millisecond, both sides in one millisecond, event times that lag behind in bursts, dust, and once
 in five minutes a silence of 3.8 s. Only the pauses between orders are made shorter or longer.
 """

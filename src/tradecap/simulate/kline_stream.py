@@ -1,6 +1,6 @@
 """The kline streams that somebody hears, told at the venue's pace.
 
-Rules (reference/binance.md §4): an update every two seconds of the exchange's time, also without a trade; a message that closes the interval soon
+Rules (docs/binance.md §4): an update every two seconds of the exchange's time, also without a trade; a message that closes the interval soon
 after its end, always, also when the exchange runs so fast that no update fell into it.
 """
 

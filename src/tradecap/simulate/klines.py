@@ -1,6 +1,6 @@
 """Klines: of any interval the venue has, from exact minutes, as REST rows and as messages of the stream.
 
-Rules (reference/binance.md §4, §5 and §10): a minute is made by `market.candles` from the trades by T; longer intervals are sums of minutes. An
+Rules (docs/binance.md §4, §5 and §10): a minute is made by `market.candles` from the trades by T; longer intervals are sums of minutes. An
 interval without a trade has n = 0, the close before it as all four prices, and on the stream f = L = -1. Weeks begin on Monday, months on their
 first day, three days are counted from 1970; a time zone moves the boundaries. Memory is bounded: MAX_MINUTES of each symbol. Pure.
 """

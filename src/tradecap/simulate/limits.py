@@ -1,6 +1,6 @@
 """What one address may ask for: request weight, raw requests, new connections; and what happens to who asks for more.
 
-Rules (reference/binance.md §2 and §5): windows are fixed, not sliding. Over the limit a request is answered 429 with the seconds until the window
+Rules (docs/binance.md §2 and §5): windows are fixed, not sliding. Over the limit a request is answered 429 with the seconds until the window
 ends; who goes on asking is banned (418), for 2 minutes and each time for twice as long, up to 3 days. The documents don't say how long one may go
 on: here PATIENCE requests. Times come from outside, in seconds, already scaled. Pure.
 """

@@ -56,7 +56,7 @@ class History:
         return self._slice(at, at + limit)
 
     def within(self, start_us: int | None, end_us: int | None, limit: int) -> list[Trade]:
-        """Of the closed range [start_us, end_us] the oldest; without a start the newest (reference/binance.md §5)."""
+        """Of the closed range [start_us, end_us] the oldest; without a start the newest (docs/binance.md §5)."""
         low = 0 if start_us is None else bisect_left(self._times, start_us)
         high = len(self._ids) if end_us is None else bisect_right(self._times, end_us)
         return self._slice(max(low, high - limit), high) if start_us is None else self._slice(low, min(low + limit, high))

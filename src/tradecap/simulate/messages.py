@@ -1,7 +1,7 @@
 """Messages as they go over the wire: units of time, the wrapper of combined streams, WebSocket frames, rows of REST.
 
 Rules: pure. A message in the unit it was recorded in stays byte for byte. A frame is made once and sent to everybody: a server's frames aren't
-masked (RFC 6455 §5.1), and no extension is negotiated. Prices and quantities have eight decimals (reference/binance.md §4, observed).
+masked (RFC 6455 §5.1), and no extension is negotiated. Prices and quantities have eight decimals (docs/binance.md §4, observed).
 """
 
 import re
@@ -88,5 +88,5 @@ def unit_time(time_us: int, micro: bool) -> int:
 
 
 def server_shutdown(event_us: int, micro: bool) -> bytes:
-    """The announcement that the server is about to go (reference/binance.md §2, since 2026-05-08). Its stream is `!serverShutdown`."""
+    """The announcement that the server is about to go (docs/binance.md §2, since 2026-05-08). Its stream is `!serverShutdown`."""
     return b'{"e":"serverShutdown","E":%d}' % unit_time(event_us, micro)

@@ -1,6 +1,6 @@
 """The REST side: a request in, status, headers and body out.
 
-Rules (reference/binance.md §5): paths under /api/v3; parameters are checked in the venue's order (duplicate, unknown, missing, malformed), each
+Rules (docs/binance.md §5): paths under /api/v3; parameters are checked in the venue's order (duplicate, unknown, missing, malformed), each
 with its code; lists ascend; a limit above the greatest is the greatest. Answers come from what has been traded and from nothing else. Times may be
 asked for in milliseconds or microseconds and are told in what X-MBX-TIME-UNIT says. Pure: the time comes from outside.
 """

@@ -1,6 +1,6 @@
 """What a client says on a connection, and what it is answered: subscriptions, properties, errors.
 
-Rules (reference/binance.md §2 and §3): a request is one JSON text; the answer echoes its id as it was written, and is never wrapped. Subscribing
+Rules (docs/binance.md §2 and §3): a request is one JSON text; the answer echoes its id as it was written, and is never wrapped. Subscribing
 twice is subscribing once. The symbol's part of a name is not case sensitive, the rest is. A well-formed name of an unknown symbol is acknowledged
 and stays silent. Error texts are the venue's, which is written in Rust (serde): `line L column C` points behind what was read. Pure.
 """

@@ -18,7 +18,7 @@ from tradecap.market.synthetic import message
 from tradecap.venues.binance import MICROSECONDS_FROM
 
 ROUND_GAP_US: Final = 1_000_000
-"""Between the last trade of a round and the first of the next one. Above any E - T there is (0.22 s observed, reference/binance.md §9)."""
+"""Between the last trade of a round and the first of the next one. Above any E - T there is (0.22 s observed, docs/binance.md §9)."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

@@ -1,7 +1,7 @@
 """What can go wrong on the way to a venue, under one name each.
 
 Rules: a failure is a value; its kind is a stable word (it stands in the log's events and people search for it), its text one sentence for people.
-`is_final` failures don't heal by trying again. Close codes and what is behind each status: reference/binance.md §2 and §5.
+`is_final` failures don't heal by trying again. Close codes and what is behind each status: docs/binance.md §2 and §5.
 """
 
 import socket

@@ -4,7 +4,7 @@ Rules: one connection, kept open; one request at a time. Never more than half of
 own headers (everybody behind this address uses the other half). Where it says Retry-After nothing is asked before that. A request is tried once:
 who asks decides whether to ask again. Rows are handed on as the bytes they came as.
 
-Sources: weights, headers, 429 and 418: "Public Rest API for Binance" (reference/binance.md §5).
+Sources: weights, headers, 429 and 418: "Public Rest API for Binance" (docs/binance.md §5).
 """
 
 import http.client

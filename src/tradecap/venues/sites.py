@@ -4,7 +4,7 @@ Rules: pure; nothing here opens anything. A site is what `--venue` names; a venu
 data-only hosts. Streams are asked for by SUBSCRIBE on the combined path, never in the URL (about 8000 characters are too many for it).
 
 Sources: hosts, limits and control messages: "WebSocket Streams for Binance", "Public Rest API", "Market Data Only URLs", Binance.US "Web Socket
-Streams"; the path /market of USD-M (2026) and the envelope of errors are known from client libraries (reference/binance.md §1-3, §7).
+Streams"; the path /market of USD-M (2026) and the envelope of errors are known from client libraries (docs/binance.md §1-3, §7).
 """
 
 from collections.abc import Sequence

@@ -35,6 +35,8 @@ crash: $(READY) ## kill -9 at 100 random moments (CRASH_SEED=7 runs one seed aga
 
 fuzz: $(READY) ## a million mutated lines through the river (FUZZ_SEED=7 runs one seed again)
 	@FUZZ_LINES=$${FUZZ_LINES:-1000000} $(BIN)/python -m pytest tests/fuzz $(ARGS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris || { echo "atheris can't be had for this Python: no coverage-guided run"; exit 0; }; \
+	  mkdir -p build/corpus && $(BIN)/python -m tests.fuzz.coverage_guided -runs=300000 -max_len=2000 build/corpus
 
 bench: $(READY) ## measure, both sides in one run
 	@$(BIN)/python bench/run.py $(ARGS)

@@ -127,7 +127,7 @@ def test_lines_are_the_same_however_they_arrive(lines: list[bytes], step: int, p
 def test_a_pipe_is_read_as_it_fills() -> None:
     """`tail -f | tradecap replay -` would show nothing until some buffer is full."""
     out, into = os.pipe()
-    with open(out, "rb") as reading, open(into, "wb", buffering=0) as writing:  # noqa: PTH123
+    with open(out, "rb") as reading, open(into, "wb", buffering=0) as writing:  # noqa: PTH123 -- file descriptors, no paths
         writing.write(b"first\nsecond\n")
         found = frames(Source("stdin", stream=reading))
         closing = threading.Timer(5, writing.close)

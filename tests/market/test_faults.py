@@ -34,7 +34,7 @@ def pairs(payload: bytes) -> list[tuple[str, Any]]:
         raise ValueError(constant)
 
     top = json.loads(payload, object_pairs_hook=list, parse_constant=refuse, parse_float=Decimal)
-    return dict(top).get("data", top)  # type: ignore[no-any-return]
+    return dict(top).get("data", top)  # type: ignore[no-any-return]  # json has no types
 
 
 def fields(payload: bytes) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def test_how_trades_are_folded_changes_nothing(trades: list[Trade], cut: int) ->
 
 
 def utc(*day: int) -> int:
-    return int(datetime(*day, tzinfo=UTC).timestamp())  # type: ignore[arg-type,misc]
+    return int(datetime(*day, tzinfo=UTC).timestamp())  # type: ignore[arg-type,misc]  # mypy has no tuples of three or four
 
 
 @pytest.mark.parametrize(

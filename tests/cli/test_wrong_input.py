@@ -321,6 +321,21 @@ def test_a_store_that_is_a_file(command: str) -> None:
     assert Path("db").read_bytes() == b"x"
 
 
+@pytest.mark.usefixtures("sample")
+def test_a_store_in_somebody_elses_folder() -> None:
+    """A database that unpacks itself among somebody's photographs is never forgiven."""
+    Path("photos").mkdir()
+    Path("photos/cat.jpg").write_bytes(b"x")
+    assert told("init-db", "--store", "chdb:photos").startswith("photos is no store: it holds cat.jpg.")
+    assert [file.name for file in Path("photos").iterdir()] == ["cat.jpg"]
+
+
+def test_a_log_below_a_file() -> None:
+    """'Nothing was written' with the exit code of a full disk sends somebody to the wrong place."""
+    Path("file").write_bytes(b"x")
+    assert "is a file" in told("replay", "sample:", "--log", "file:file/log")
+
+
 @pytest.mark.usefixtures("river")
 def test_a_store_of_a_newer_version() -> None:
     """An old program that writes into a newer schema spoils it, and reads it wrongly."""

@@ -10,6 +10,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final, cast
 
+import h11
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidState, ProtocolError
 from websockets.frames import Frame, Opcode
@@ -17,16 +18,10 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from tradecap.errors import TradecapError
 from tradecap.simulate.host import Host
 from tradecap.simulate.limits import Incoming
 from tradecap.simulate.rest import Answer
 from tradecap.simulate.subscriptions import Session, reply
-
-try:
-    import h11
-except ImportError as error:
-    raise TradecapError("The local exchange needs the package h11, which isn't installed.", "pip install 'tradecap[simulate]'") from error
 
 MAX_MESSAGE: Final = 64 * 1024
 """Bytes of a client's message or request line: 1024 streams with long names fit."""

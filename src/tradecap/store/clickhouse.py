@@ -71,6 +71,9 @@ def _translated(url: str) -> Iterator[None]:
             f"Store {url} can't be reached: {_first_line(error)}", "is the server up, and the URL right?", Exit.UNREACHABLE
         ) from error
     except ClickHouseError as error:
+        if "Cannot lock file" in str(error) or "Unable to open the chdb engine" in str(error):
+            message = f"Store {url} can't be opened: another program than tradecap holds it, or it is damaged."
+            raise TradecapError(message, "end that program (-vv shows what the database says).", Exit.UNREACHABLE) from error
         full = "NOT_ENOUGH_SPACE" in str(error) or "No space left" in str(error)
         hint = "free some disk and run the command again: it goes on where it stopped." if full else "run again with -vv for the whole story."
         raise TradecapError(f"Store {url}: {_first_line(error)}", hint, Exit.UNDELIVERED if full else Exit.UNREACHABLE) from error
@@ -273,6 +276,9 @@ class _Folder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
+            stranger = next((file.name for file in sorted(path.iterdir()) if not (path / "tradecap.lock").exists()), None)
+            if stranger:
+                raise TradecapError(f"{path} is no store: it holds {stranger}.", "name a new folder or an empty one with --store chdb:PATH.")
             self._lock = os.open(path / "tradecap.lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise TradecapError(f"Store {path} can't be opened: {error.strerror}.", "check the path and its permissions.") from error

@@ -77,8 +77,10 @@ def _create(path: Path) -> None:
                 _found(path)
         finally:
             lock.release()
-    except (FileExistsError, NotADirectoryError) as error:
-        raise _no_log(path, "it, or what it lies in, is a file", "name a folder with --log file:PATH.") from error
+    except FileExistsError as error:
+        raise _no_log(path, "it is a file", "name a folder with --log file:PATH.") from error
+    except NotADirectoryError as error:
+        raise _no_log(path, "what it lies in is a file", "name a folder with --log file:PATH.") from error
     except OSError as error:
         raise cannot_write(path, error, "nothing was written") from error
 

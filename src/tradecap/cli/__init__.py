@@ -20,7 +20,7 @@ from tradecap.cli.explain import explain
 from tradecap.cli.options import Door, not_yet, quiet_help
 from tradecap.cli.output import Output
 from tradecap.cli.settings import mask
-from tradecap.cli.signals import die_softly
+from tradecap.cli.signals import die_softly, end_in_peace
 
 COMMANDS: Final = {
     "stream": "Capture live trades from the venue into the log.",
@@ -102,7 +102,10 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without these signs gets a '?', not a traceback
-    cli.main()
+    try:
+        cli.main()
+    finally:
+        end_in_peace()
 
 
 def run(args: Sequence[str]) -> int:

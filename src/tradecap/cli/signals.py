@@ -86,6 +86,12 @@ def die_softly() -> None:
     signal.signal(signal.SIGTERM, interrupt)
 
 
+def end_in_peace() -> None:
+    """All is said and done: a signal that comes while Python clears up must not turn the exit code into that of a killed program."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _write(line: str) -> None:
     """Past the buffers of stderr: the signal may have come while one of them was half written."""
     with suppress(OSError, ValueError):

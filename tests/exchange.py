@@ -43,6 +43,15 @@ class Running:
         """Let a fault happen."""
         self.call(lambda: self.exchange.fire(Fault(kind, **how)))
 
+    def play_unheard(self, count: int) -> None:
+        """Abort the connections and trade on in the same turn of the loop: nobody can be back in between, however slow the machine is."""
+
+        async def unheard() -> None:
+            self.exchange.fire(Fault("abort"))
+            await self.exchange.play(count)
+
+        self.do(unheard())
+
     def until_heard(self, connections: int = 1) -> None:
         """Wait until so many connections are subscribed."""
         until(lambda: sum(1 for socket in [*self.exchange.sockets] if socket.session.streams) == connections)

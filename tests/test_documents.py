@@ -20,6 +20,8 @@ from tradecap.log.file import FileLog
 from tradecap.log.foreign import Source
 from tradecap.market.faults import FAULTS
 from tradecap.market.records import REASONS, Rejected
+from tradecap.simulate import Exchange, Generated
+from tradecap.simulate.beside import Beside
 from tradecap.store.clickhouse import ClickHouseStore
 from tradecap.venues.binance import decode
 
@@ -74,11 +76,14 @@ def spoilt_sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fi
 
 
 def test_what_is_pasted_works(tmp_path: Path) -> None:
-    """The first command that fails for a first-time user is the last one he types."""
+    """The first command that fails for a first-time user is the last one he types. Live captures are made from an exchange on this machine."""
+    live = Beside(lambda: Exchange(Generated(["BTCUSDT"], begin_ms=1_723_161_600_000, rate=200), history_s=60))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRADECAP_", "XDG_"))}
     environment = kept | {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    for document in WRITTEN:
-        for command in commands(document):
+    with live:
+        for document, command in [(written, command) for written in WRITTEN for command in commands(written)]:
+            if command[-1].startswith("tradecap stream "):
+                command = [*command[:-1], f"{command[-1]} --ws-url {live.exchange.url} --duration 2s"]
             done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
             exits = re.search(r"# exits with (\d)$", command[-1])
             assert done.returncode == (int(exits[1]) if exits else 0), f"{document.name}: {command}\n{done.stdout}{done.stderr}"

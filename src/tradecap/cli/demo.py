@@ -1,6 +1,7 @@
 """tradecap demo: the whole river on the embedded default."""
 
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,22 +17,37 @@ from tradecap.cli.signals import interruptible
 from tradecap.cli.verify import drawn, result_of
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.candles import Bars, candles
+from tradecap.flows.capture import capture
+from tradecap.flows.capture_plan import Plan
+from tradecap.flows.capture_repair import Repair
 from tradecap.flows.inject import inject
 from tradecap.flows.inject import spoilt as bad_records
 from tradecap.flows.load import load
-from tradecap.flows.replay import Choice, look_at, replay
 from tradecap.flows.verify import Wanted, verify
-from tradecap.log import Log, open_log
+from tradecap.log import Log, LogWriter, open_log
 from tradecap.log.foreign import Source
 from tradecap.market.faults import FAULTS
+from tradecap.simulate import Exchange, Fault, Recording
+from tradecap.simulate.beside import Beside
 from tradecap.store import Store, open_store
+from tradecap.venues.feed import Feed
+from tradecap.venues.rest import Rest
+from tradecap.venues.sites import SITES, stream_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tradecap.flows.capture_status import Status
+
 FOLDER: Final = Path("tradecap-demo")
 SEED: Final = 7
 EACH: Final = 20
+SPEED: Final = 60.0
+AWAY_S: Final = 0.4
+ILLS: Final = (Fault("refuse", at_s=1.5, for_s=AWAY_S), Fault("abort", at_s=1.5), Fault("drop", at_s=3.5, count=5, symbol="BTCUSDT"))
+"""What the exchange does wrong: it breaks the connection off and is away for a moment; later it leaves five trades out."""
+LONGEST_S: Final = 60.0
+"""Five minutes at SPEED take 5 s; a capture that is still waiting then has lost trades, and the proof will name them."""
 
 
 @command
@@ -40,7 +56,8 @@ EACH: Final = 20
 def demo(keep: bool, out: Output) -> Exit:
     """The whole river on the embedded default, in one go.
 
-    Recording, log, faults on purpose, store, candles, proof; each step says what it does. Its data stays in ./tradecap-demo for looking around.
+    Live capture from an exchange on this machine that misbehaves, faults on purpose, store, candles, proof; each step says what it does. Its data
+    stays in ./tradecap-demo for looking around.
 
     \b
     Examples:
@@ -53,7 +70,7 @@ def demo(keep: bool, out: Output) -> Exit:
     log = open_log(log_url, create=True)
     out.note(f"The whole river, in ./{FOLDER}: log {log_url} · store {store_url}\n")
     with interruptible(out) as stop, open_store(store_url, create=True) as store:
-        for step in (partial(_record, log), partial(_spoil, log), partial(_pour, log, store)):
+        for step in (partial(_capture, log), partial(_spoil, log), partial(_pour, log, store)):
             step(out, stop)
             if stop():
                 raise KeyboardInterrupt
@@ -73,18 +90,30 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _record(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
-    out.note("1. A recording goes into the log: five synthetic minutes of BTCUSDT, ETHUSDT and PEPEUSDT (tradecap replay sample:).")
-    inputs = look_at([Source("sample:", stream=sample.open_sample())], Choice())
-    with log.writer(segment_bytes=SEGMENT_BYTES, segment_age_s=SEGMENT_AGE_S) as writer:
-        done = replay(inputs, writer, Choice(), stop=stop, progress=_quietly)
-    others = ", ".join(f"{number(n)} {kind}" for kind, n in sorted(done.ignored.items()))
-    out.note(f"   {number(done.lines)} lines: {number(done.valid)} trades logged; of other streams, left out: {others}.\n")
+def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
+    tape = Recording([lambda: Source("sample:", stream=sample.open_sample())])
+    trades = sum(1 for entry in tape.entries() if entry.trade and entry.trade.channel == "trade")
+    out.note(f"1. A live capture over a socket: an exchange on this machine plays five synthetic minutes at {SPEED:g} times their pace")
+    out.note("   (tradecap simulate sample:), and does what exchanges do: it breaks the connection off, refuses new ones for a moment,")
+    out.note("   and leaves messages out. The capture (tradecap stream) finds what it missed by the ids, and asks for it.")
+
+    def tell(status: "Status") -> None:
+        while status.news:
+            out.note(f"   {status.news.popleft().text}")
+
+    plan = Plan("binance", "trade", tuple(tape.symbols), duration_s=LONGEST_S, max_trades=trades, detail={"site": "demo"})
+    with Beside(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, _writer(log) as writer:
+        site = SITES["binance"].at(beside.exchange.url)
+        repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
+        with Feed(site.stream_url, [stream_name(symbol, "trade") for symbol in tape.symbols]) as feed:
+            done = capture(feed, writer, plan, repair=repair, known={}, free=lambda: sys.maxsize, stop=stop, see=tell)
+    gaps = f"{number(done.reconnects)} reconnects, {number(done.gaps_found)} gaps found, {number(done.gaps_repaired)} repaired"
+    out.note(f"   {number(done.valid)} trades captured of {number(trades)}; {gaps}.\n")
 
 
 def _spoil(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
     out.note(f"2. It is spoilt on purpose: {EACH} of each fault, drawn from its own trades (tradecap inject-bad --all {EACH}).")
-    with log.writer(segment_bytes=SEGMENT_BYTES, segment_age_s=SEGMENT_AGE_S) as writer:
+    with _writer(log) as writer:
         done = inject(bad_records(log, dict.fromkeys(FAULTS, EACH), SEED), writer, SEED, stop=stop, progress=_quietly)
     faults = ", ".join(f"{n} {fault}" for fault, n in done.injected.items())
     out.note(f"   {number(done.injected.total())} bad records: {faults}.\n")
@@ -95,6 +124,10 @@ def _pour(log: Log, store: Store, out: Output, stop: "Callable[[], bool]") -> No
     store.create()
     done = load(log, store, stop=stop, progress=_quietly)
     out.note(f"   {number(done.records)} records in {span(done.seconds)}: {number(done.valid)} valid, {number(done.quarantined)} quarantined.\n")
+
+
+def _writer(log: Log) -> LogWriter:
+    return log.writer(segment_bytes=SEGMENT_BYTES, segment_age_s=SEGMENT_AGE_S)
 
 
 def _quietly(_: int) -> None:

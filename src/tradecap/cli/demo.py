@@ -4,6 +4,7 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -76,7 +77,7 @@ def demo(keep: bool, out: Output) -> Exit:
                 raise KeyboardInterrupt
         verdict = verify(log, store, Wanted(), progress=_quietly)
         chart = candles(store, Bars("BTCUSDT"))
-    out.note("4. Proof: log and store are held against each other, record by record (tradecap verify).\n")
+    out.note("4. Proof: log and store are compared, record by record (tradecap verify).\n")
     picture = stacked(title(chart, 60), plot(chart.candles), "")
     out.show(result_of(verdict), lambda: stacked(picture, drawn(verdict)))
     out.note(f"\nLook around:\n  tradecap candles ETHUSDT --log {log_url} --store {store_url}\n  tradecap verify --log {log_url} --store {store_url}")
@@ -93,9 +94,9 @@ def _remove(folder: Path) -> None:
 def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
     tape = Recording([lambda: Source("sample:", stream=sample.open_sample())])
     trades = sum(1 for entry in tape.entries() if entry.trade and entry.trade.channel == "trade")
-    out.note(f"1. A live capture over a socket: an exchange on this machine plays five synthetic minutes at {SPEED:g} times their pace")
-    out.note("   (tradecap simulate sample:), and does what exchanges do: it breaks the connection off, refuses new ones for a moment,")
-    out.note("   and leaves messages out. The capture (tradecap stream) finds what it missed by the ids, and asks for it.")
+    out.note(f"1. A live capture over a socket: an exchange on this machine plays five synthetic minutes at {SPEED:g}")
+    out.note("   times their pace, breaks the connection off, is away for a moment, and leaves messages out")
+    out.note("   (tradecap simulate sample:, tradecap stream). What was missed is seen by the ids, and asked for.")
 
     def tell(status: "Status") -> None:
         while status.news:
@@ -112,15 +113,16 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
 
 
 def _spoil(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
-    out.note(f"2. It is spoilt on purpose: {EACH} of each fault, drawn from its own trades (tradecap inject-bad --all {EACH}).")
+    out.note(f"2. It is spoilt on purpose: {EACH} of each fault (tradecap inject-bad --all {EACH}).")
     with _writer(log) as writer:
         done = inject(bad_records(log, dict.fromkeys(FAULTS, EACH), SEED), writer, SEED, stop=stop, progress=_quietly)
     faults = ", ".join(f"{n} {fault}" for fault, n in done.injected.items())
-    out.note(f"   {number(done.injected.total())} bad records: {faults}.\n")
+    out.note(fill(f"{number(done.injected.total())} bad records: {faults}.", 97, initial_indent="   ", subsequent_indent="   "))
+    out.note("")
 
 
 def _pour(log: Log, store: Store, out: Output, stop: "Callable[[], bool]") -> None:
-    out.note("3. The log is poured into ClickHouse, embedded: its views sort every line out and candles are made (tradecap load).")
+    out.note("3. The log is poured into ClickHouse, embedded: its views sort every line out (tradecap load).")
     store.create()
     done = load(log, store, stop=stop, progress=_quietly)
     out.note(f"   {number(done.records)} records in {span(done.seconds)}: {number(done.valid)} valid, {number(done.quarantined)} quarantined.\n")

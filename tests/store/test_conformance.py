@@ -71,6 +71,16 @@ def test_pouring_twice_changes_nothing(made: Store) -> None:
     assert made.ask("trade_blocks") == made.ask("trade_blocks")
 
 
+def test_every_commit_is_newer_than_all_before(made: Store) -> None:
+    """Of two positions with one step a replica, or a merge in another order, may keep the older one."""
+    assert isinstance(made, ClickHouseStore)
+    newest = []
+    for log in (LOG, LOG, RUN):
+        made.commit(log, "000001:7")
+        newest += made.rows("SELECT max(step) AS step FROM positions")
+    assert [int(str(row["step"])) for row in newest] == [1, 2, 3]
+
+
 def test_the_position_is_the_last_one_committed(made: Store) -> None:
     """A position that went back would pour all again; one that went ahead would lose records."""
     assert made.position(LOG) == ""

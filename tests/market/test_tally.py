@@ -1,5 +1,6 @@
 """The log's side of the account: counts over distinct records, whatever the order, the repeats and the pieces they come in."""
 
+import pickle
 import random
 import zlib
 
@@ -117,6 +118,28 @@ def test_only_blocks_with_a_repeated_id_are_marked(records: list[Record]) -> Non
             seen[(reading.symbol, reading.id)] = seen.get((reading.symbol, reading.id), 0) + 1
     expected = {(symbol, trade_id >> ID_BLOCK_BITS) for (symbol, trade_id), n in seen.items() if n > 1}
     assert {(key[1], block) for key, each in tallied(records).series.items() for block in each.repeated_blocks} == expected
+
+
+@given(RECORDS, st.lists(st.integers(0, 50), max_size=4))
+def test_what_several_counted_adds_up_to_what_one_counts(records: list[Record], cuts: list[int]) -> None:
+    """A log that is counted on two cores would be proven, or not, by chance."""
+    whole = Tally()
+    ends = sorted(cut for cut in cuts if cut < len(records))
+    for first, last in zip([0, *ends], [*ends, len(records)], strict=True):
+        part = tallied(records[first:last])
+        assert whole.merge(pickle.loads(pickle.dumps(part)))
+    assert (said(whole), whole.recovered, whole.repeated) == (said(tallied(records)), {}, {})
+    for record in records:  # and it can be gone on with
+        whole.add(*record)
+    assert whole.repeats == len(records)
+
+
+@given(RECORDS.filter(bool))
+def test_records_that_are_known_are_not_taken_in_twice(records: list[Record]) -> None:
+    """What was counted of them can't be taken back: they have to be counted one by one."""
+    whole = tallied(records)
+    assert not whole.merge(tallied(records[-1:]))
+    assert (said(whole), whole.repeats) == (said(tallied(records)), 0)
 
 
 def test_a_row_that_changes_places_changes_the_fingerprint() -> None:

@@ -17,13 +17,15 @@ def unwatched(_: object) -> None:
 def read_lines(log: Log, *, on_damage: Callable[[Damage], None] = unwatched, progress: Callable[[int], None] = unwatched) -> Iterator[Line]:
     """All lines of a log."""
     for batch in log.read(on_damage=on_damage):
-        lines = batch.lines.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        for line in lines:
-            envelope, reading = read_record(line, log.id)
-            yield envelope, reading, line
-        progress(len(lines))
+        yield from split(batch.lines, log.id)
+        progress(batch.records)
+
+
+def split(lines: bytes, log_id: str) -> Iterator[Line]:
+    """Each of some whole lines of a log."""
+    for line in lines.removesuffix(b"\n").split(b"\n"):
+        envelope, reading = read_record(line, log_id)
+        yield envelope, reading, line
 
 
 def read_record(line: bytes, log_id: str) -> tuple[Envelope, Reading]:

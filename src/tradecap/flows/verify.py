@@ -11,6 +11,7 @@ from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.flows.records import read_lines, unwatched
+from tradecap.flows.tallying import tally_log
 from tradecap.log import Damage, Log
 from tradecap.market import checks
 from tradecap.market.certificate import RunRow
@@ -138,18 +139,6 @@ def _lost_segments(damage: Collection[Damage]) -> list[str]:
 
 
 # ---- the log's side ----------------------------------------------------------------------------------------------------------------------
-
-
-def tally_log(log: Log, on_damage: Callable[[Damage], None], progress: Callable[[int], None]) -> Tally:
-    """One pass over the log; a second one only for records that stand twice."""
-    tally = Tally()
-    for envelope, reading, line in read_lines(log, on_damage=on_damage, progress=progress):
-        tally.add(envelope, reading, line)
-    if tally.repeated:
-        for envelope, _, line in read_lines(log):
-            if (envelope.run, envelope.seq) in tally.repeated:
-                tally.note_repeat(envelope, line)
-    return tally
 
 
 def mark_pending(tally: Tally, log: Log, store: Store) -> list[Damage]:

@@ -98,6 +98,26 @@ class RunTally:
         last = self.seqs.last
         return -1 if last is None else last
 
+    def merge(self, later: "RunTally") -> None:
+        """Take in what was counted of later records of the run, none of which is known here."""
+        for first, last in later.seqs:
+            self.seqs.add_range(first, last)
+        for ours, theirs in ((self.counts, later.counts), (self.reasons, later.reasons)):
+            for name, n in theirs.items():
+                ours[name] = ours.get(name, 0) + n
+        for fault, n in later.faults.items():
+            self.faults[fault] = self.faults.get(fault, 0) + n
+        for number, (records, mixed) in later.blocks.items():
+            block = self.blocks.setdefault(number, [0, 0])
+            block[0] += records
+            block[1] += mixed
+        for key, span in later.spans.items():
+            for trade_id in span:
+                _widen(self.spans, key, trade_id)
+        self.started = self.started if later.started is None else later.started
+        if later.ended_seq >= 0:
+            self.ended, self.ended_seq = later.ended, later.ended_seq
+
 
 @dataclass
 class SeriesTally:
@@ -106,6 +126,15 @@ class SeriesTally:
     ids: TradeIds = field(default_factory=TradeIds)
     valid: int = 0
     repeated_blocks: set[int] = field(default_factory=set)
+
+    def merge(self, later: "SeriesTally") -> None:
+        """Take in what was counted of later records of the series."""
+        for first, last in later.ids:
+            for low, high in self.ids.within(first, last):
+                self.repeated_blocks.update(range(low >> ID_BLOCK_BITS, (high >> ID_BLOCK_BITS) + 1))
+            self.ids.add_range(first, last)
+        self.valid += later.valid
+        self.repeated_blocks |= later.repeated_blocks
 
 
 @dataclass(slots=True)
@@ -149,6 +178,20 @@ class Tally:
             self._add_other(run, envelope, reading, line)
         else:
             self._repeat(envelope)
+
+    def merge(self, later: "Tally") -> bool:
+        """Take in what was counted of the records that come next. False, and nothing is changed, where one of them stands here already."""
+        for name, run in later.runs.items():
+            if name in self.runs and any(self.runs[name].seqs.within(first, last) for first, last in run.seqs):
+                return False
+        for name, run in later.runs.items():
+            self.runs.setdefault(name, RunTally(name)).merge(run)
+        for key, series in later.series.items():
+            self.series.setdefault(key, SeriesTally()).merge(series)
+        self.recovered |= later.recovered
+        self.repeats += later.repeats
+        self.repeated |= later.repeated
+        return True
 
     def _run(self, envelope: Envelope) -> RunTally:
         run = self.runs.get(envelope.run)

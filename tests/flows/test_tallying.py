@@ -28,9 +28,11 @@ def log(tmp_path: Path) -> Iterator[FileLog]:
         begun(writer, some_messages([500]))
     spoilt(log, dict.fromkeys(FAULTS, 5))
     first = next(iter(log.read())).lines.splitlines(keepends=True)[5]
-    with log.writer() as writer:
-        for line in (first, stranger := b'{"run":"7' + first[9:], stranger):
-            writer.append(line)
+    stranger = b'{"run":"7' + first[9:]
+    for lines in ([first], [stranger, stranger]):
+        with log.writer() as writer:
+            for line in lines:
+                writer.append(line)
     yield log
     until(lambda: not multiprocessing.active_children())
 

@@ -205,7 +205,7 @@ def test_demo_says_what_verify_says_and_can_be_run_again() -> None:
         assert found["ok"]
         assert (found["counts"]["duplicates"], found["counts"]["conflicts"], found["counts"]["quarantined"]) == (20, 20, 160)
         assert (found["counts"]["trades"], [series["gaps"] for series in found["series"]]) == (7_922, [[], [], []])
-        assert re.search(r"disconnected: .*connected to .*gap in ETHUSDT.*repaired ETHUSDT", result.stderr, re.DOTALL)
+        assert re.search(r"disconnected: .*connected to .*gap in BTCUSDT.*repaired BTCUSDT", result.stderr, re.DOTALL)
     assert "file:tradecap-demo/log" in result.stderr.splitlines()[0]
 
 

@@ -45,7 +45,7 @@ SEED: Final = 7
 EACH: Final = 20
 SPEED: Final = 60.0
 AWAY_S: Final = 0.4
-ILLS: Final = (Fault("refuse", at_s=1.5, for_s=AWAY_S), Fault("abort", at_s=1.5), Fault("drop", at_s=3.5, count=5, symbol="BTCUSDT"))
+ILLS: Final = (Fault("refuse", trades=2500, for_s=AWAY_S), Fault("abort", trades=2500), Fault("drop", trades=6000, count=5, symbol="BTCUSDT"))
 """What the exchange does wrong: it breaks the connection off and is away for a moment; later it leaves five trades out."""
 LONGEST_S: Final = 60.0
 """Five minutes at SPEED take 5 s; a capture that is still waiting then has lost trades, and the proof will name them."""

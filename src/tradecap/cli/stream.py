@@ -122,7 +122,7 @@ def stream(
             known = {} if no_resume else known_ids(log, site.venue, channel, names)
             loading.start()
             streams = [stream_name(name, channel) for name in names]
-            repair = None if no_repair else Repair(lambda wait: Rest(site, wait=wait), channel)
+            repair = None if no_repair else Repair(lambda wait: Rest(site, wait=wait, budget=rest.budget), channel)
             with Feed(site.stream_url, streams, terms) as feed:
                 done = capture(feed, writer, plan, repair=repair, known=known, free=_free(log), stop=stop, see=see)
         loading.finish()

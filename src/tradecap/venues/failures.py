@@ -7,6 +7,7 @@ Rules: a failure is a value; its kind is a stable word (it stands in the log's e
 import socket
 import ssl
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -40,11 +41,19 @@ def status_failure(status: int, headers: Mapping[str, str], said: str = "") -> F
     what = {451: "geo-blocked", 418: "banned", 429: "too many requests", 403: "refused by the firewall"}.get(status, phrase)
     text = f"HTTP {status} ({what})" + (f": {said}" if said else "")
     is_final = status == 451 or (400 <= status < 500 and status not in (403, 408, 418, 425, 429))
-    return Failure(f"http_{status}", text, _STATUS_HINTS.get(status, UNREACHABLE), is_final, _seconds(headers.get("Retry-After")))
+    return Failure(f"http_{status}", text, _STATUS_HINTS.get(status, UNREACHABLE), is_final, _retry_after_s(headers))
 
 
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else None
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """As seconds, or as a date by the answer's own clock (RFC 9110, 10.2.3: proxies in front of a venue write it)."""
+    text = headers.get("Retry-After") or ""
+    if text.isascii() and text.isdigit() and len(text) < 8:
+        return float(text)
+    try:
+        wanted, now = (parsedate_to_datetime(each) for each in (text, headers.get("Date") or ""))
+        return max(0.0, (wanted - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 def close_failure(code: int | None, reason: str) -> Failure:

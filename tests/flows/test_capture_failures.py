@@ -101,7 +101,7 @@ def test_a_gap_of_one_of_two_connections_waits_for_the_other(log: FileLog) -> No
         began = time.monotonic()
         captured(peer, log, has_event(log, "gap_repaired"), terms=replace(QUICK, connections=2))
     assert [(gap["first"], gap["last"]) for gap in events_of(log, "gap_found")] == [(4, 5)]
-    assert time.monotonic() - began >= 2.0
+    assert 2.0 <= time.monotonic() - began < 8.0
     assert ids_of(log) == [1, 3, 6, 2, 4, 5]
 
 

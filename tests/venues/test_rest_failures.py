@@ -73,7 +73,9 @@ def test_retry_after_holds_with_every_status_whatever_the_clock_does(status: int
 )
 def test_how_long_to_wait_is_read_as_seconds_or_as_a_date(headers: Mapping[str, str], seconds: float | None) -> None:
     """What a proxy in front of the venue says would be ignored."""
-    assert status_failure(503, headers).retry_after_s == seconds
+    failure = status_failure(503, headers)
+    assert failure.retry_after_s == seconds
+    assert ("not before" in failure.text) is (seconds is not None)
 
 
 def test_who_asks_next_obeys_what_the_first_was_told() -> None:

@@ -58,7 +58,7 @@ def test_retry_after_holds_with_every_status_whatever_the_clock_does(status: int
             rest.newest("BTCUSDT", "trade")
         monkeypatch.setattr("time.time", lambda: real() + 3600)
         rest.newest("BTCUSDT", "trade")
-    assert 1.0 <= asked[1] - asked[0] < 1.5
+    assert 1.0 <= asked[1] - asked[0] < 3.0
 
 
 @pytest.mark.parametrize(

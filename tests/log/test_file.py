@@ -13,9 +13,10 @@ import pytest
 
 from tests.log.builders import MB, a_trade, an_event, begin, lines_of, manifest_of, records_of, repack, unpack, write_run
 from tradecap.errors import Exit, TradecapError
-from tradecap.log import Damage
+from tradecap.log import Damage, SeriesNote
 from tradecap.log.file import FileLog
-from tradecap.log.segment import DurableLength, Segment, SeriesNote, durable_length
+from tradecap.log.segment import DurableLength, Segment, durable_length
+from tradecap.market.records import RunWriter, series_head
 
 
 def names(folder: Path) -> set[str]:
@@ -113,6 +114,37 @@ def test_whole_files_are_handed_over_unread(folder: Path, log: FileLog) -> None:
     (first, second, *_) = log.read(whole_files=True)
     assert (first.lines, first.file, second.file) == (b"", folder / "000001.ndjson.zst", folder / "000002.ndjson.zst")
     assert unpack(folder / "000001.ndjson.zst") + b"".join(lines_of(log.read(first.end))) == b"".join(lines)
+
+
+def test_a_whole_file_comes_with_what_is_noted_of_its_series(log: FileLog) -> None:
+    """A capture would read all of the log to know where to go on, or look behind the log's back."""
+    write_run(log, 20, segment_bytes=1000)
+    ids = [note.ids for batch in log.read(whole_files=True) for note in batch.series or ()]
+    assert [number for intervals in ids for first, last in intervals or () for number in range(first, last + 1)] == list(range(20))
+
+
+@pytest.mark.parametrize("is_rebuilt", [True, False])
+def test_what_is_not_noted_is_not_told(folder: Path, log: FileLog, is_rebuilt: bool) -> None:
+    """A capture would take trades for missing, or for there, that are otherwise."""
+    with begin(log) as writer:
+        for seq, line in enumerate(records_of(writer.run, 1001)):
+            writer.append(line, a_trade(seq if is_rebuilt else 2 * seq))
+    if is_rebuilt:
+        strand(folder, 1)
+        begin(log).close()
+    (batch,) = log.read(whole_files=True)
+    assert batch.file
+    assert batch.series is None
+
+
+def test_an_event_of_a_series_is_no_record_of_it(folder: Path, log: FileLog) -> None:
+    """A rebuilt manifest would count a gap among the trades."""
+    with begin(log) as writer:
+        head = series_head("binance", "ETHUSDT", "trade", "")
+        writer.append(RunWriter(writer.run).event(1, "gap_found", {}, head))
+    strand(folder, 1)
+    begin(log).close()
+    assert manifest_of(folder, 1).series == []
 
 
 def test_a_segment_begun_is_read_on_as_lines(log: FileLog) -> None:

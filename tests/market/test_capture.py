@@ -45,6 +45,15 @@ def test_a_copy_whose_original_is_forgotten_is_kept() -> None:
     assert took(book, [1]) == [FORGOTTEN]
 
 
+def test_what_is_repaired_does_not_make_forget_what_has_just_come() -> None:
+    """While an old hole is filled, each copy by the second connection would be logged as well."""
+    book = IdBook(remembered=4)
+    book.expect_after(96)
+    assert book.take(a_trade(id=101), 1, 0.0) == NEW
+    assert book.take(a_trade(id=97), 0, 0.0) == NEW  # by REST, and in the same slot
+    assert book.take(a_trade(id=101), 2, 0.0) == COPY
+
+
 def test_the_only_connection_has_passed_what_it_skipped() -> None:
     """Waiting for a connection that isn't there would delay each repair by 2 s."""
     book = IdBook()

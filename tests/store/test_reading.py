@@ -55,6 +55,20 @@ def test_both_read_every_case_alike(store: ClickHouseStore) -> None:
         assert (of_sql.outcome, told, of_sql.field) == (case.outcome, case.reason, case.field), case.name
 
 
+def test_both_read_an_event_alike_whatever_it_names(store: ClickHouseStore) -> None:
+    """A gap that names its series would be a record that one side doesn't know."""
+    run = RunWriter(RUN)
+    heads = [b"", series_head("binance", "", "", ""), series_head("binance", "ETHUSDT", "trade", "")]
+    lines = [run.event(1723161254340863867, "gap_found", {"first": 1, "last": 3}, head) for head in heads]
+    rows = read_by_sql(store, lines)
+    assert rows == read_by_python(lines)
+    assert [(row.outcome, row.kind, row.venue, row.symbol) for row in rows] == [
+        ("event", "gap_found", "", ""),
+        ("event", "gap_found", "binance", ""),
+        ("event", "gap_found", "binance", "ETHUSDT"),
+    ]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_both_put_any_bytes_into_the_same_class(store: ClickHouseStore, seed: int) -> None:
     """Recordings of unknown quality hold anything; a class that differs would be a trade that one side doesn't know."""

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
@@ -44,11 +44,14 @@ class Tap:
                 self.messages.append(arrival)
 
     def until(self, messages: int = 0, notices: int = 0) -> None:
+        self.until_so(lambda: len(self.messages) >= messages and len(self.notices) >= notices)
+
+    def until_so(self, is_so: Callable[[], bool], within_s: float = 10.0) -> None:
         def is_there() -> bool:
             self.take()
-            return len(self.messages) >= messages and len(self.notices) >= notices
+            return is_so()
 
-        until(is_there)
+        until(is_there, within_s)
 
     @property
     def ids(self) -> list[int]:

@@ -99,7 +99,7 @@ def stream(
     names = tuple(dict.fromkeys(symbols))
     _refuse_too_many(names, site)
     detail = {"site": site.name, "url": site.ws_url, "connections": connections}
-    plan = Plan(site.venue, channel, names, duration_s, max_trades, repair_max, stale_s, min_free, detail)
+    plan = Plan(site.venue, channel, names, duration_s, max_trades, not no_repair, repair_max, stale_s, min_free, detail)
     _speak_json_to_programs(out)
     with Rest(site) as rest:
         if problem := check_symbols(rest, names):
@@ -122,7 +122,7 @@ def stream(
             known = {} if no_resume else known_ids(log, site.venue, channel, names)
             loading.start()
             streams = [stream_name(name, channel) for name in names]
-            repair = None if no_repair else Repair(lambda wait: Rest(site, wait=wait), channel)
+            repair = Repair(lambda wait: Rest(site, wait=wait, budget=rest.budget), channel)
             with Feed(site.stream_url, streams, terms) as feed:
                 done = capture(feed, writer, plan, repair=repair, known=known, free=_free(log), stop=stop, see=see)
         loading.finish()

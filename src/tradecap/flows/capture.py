@@ -56,8 +56,8 @@ def capture(
 ) -> Captured:
     """Write what the feed brings until the plan is fulfilled or stop().
 
-    repair: who fetches gaps, None where nobody does. known: ids of the series that the log holds, to go on from. free: bytes left on the disk of the
-    log. see is shown the state four times a second.
+    repair: who asks REST, for gaps where the plan wants them repaired; None where nobody does. known: ids of the series that the log holds, to go on
+    from. free: bytes left on the disk of the log. see is shown the state four times a second.
     """
     return _Capture(feed, writer, plan, repair, known, free, stop, see).run()
 
@@ -112,8 +112,8 @@ class _Capture:
             self._write(self._feed.take(0.0))  # its last word may be the reason
             ended = TradecapError("The feed has stopped by itself.", "this is a mistake of tradecap: run again with -vv.", Exit.UNREACHABLE)
             self._problem = self._problem or ended
-        if self._problem is None and done.why and not self._status.was_live and self._failure:
-            self._problem = self._unreachable(self._failure)
+        if self._problem is None and done.why and not self._status.was_live and (self._failure or not self._stop()):
+            self._problem = self._unreachable(self._failure or Failure("timeout", "no connection came about in that time"))
         if self._problem:
             done.why = self._problem.message
             done.problem = self._problem
@@ -167,7 +167,7 @@ class _Capture:
 
     def _note(self, notice: Notice) -> None:
         """What happened to a connection."""
-        self._run.event(notice.name, **notice.detail)
+        self._run.event(notice.name, series_head(self._plan.venue, "", "", ""), **notice.detail)
         place = notice.detail.get("place", -1)
         if notice.name == "connected":
             self._live.add(notice.connection)

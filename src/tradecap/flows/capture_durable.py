@@ -31,9 +31,9 @@ class DurableRun:
         if self._unflushed >= FLUSH_RECORDS:
             self.flush()
 
-    def event(self, name: str, **detail: object) -> None:
-        """Write down what happened."""
-        self.run.event(name, **detail)
+    def event(self, name: str, head: bytes, **detail: object) -> None:
+        """Write down what happened, and to which venue or series."""
+        self.run.event(name, head, **detail)
         self._unflushed += 1
 
     def flush_if_due(self) -> None:

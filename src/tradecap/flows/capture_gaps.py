@@ -92,7 +92,7 @@ class Gaps:
         for first, last in gaps:
             self._done.gaps_found += 1
             size = last - first + 1
-            left_open = "" if self._repair else "repair is turned off"
+            left_open = "" if self._repair and self._plan.is_repaired else "repair is turned off"
             if size > self._plan.repair_max:
                 left_open = f"it is longer than --repair-max {self._plan.repair_max:,}"
             known = {name: why for name, why in (("cause", cause), ("left_open", left_open)) if why}
@@ -104,7 +104,8 @@ class Gaps:
                 self._repair.want(Gap(symbol, (first, last)))
 
     def _event(self, name: str, symbol: str, **detail: object) -> None:
-        self._run.event(name, venue=self._plan.venue, symbol=symbol, channel=self._plan.channel, **detail)
+        venue, channel = self._plan.venue, self._plan.channel
+        self._run.event(name, series_head(venue, symbol, channel, ""), venue=venue, symbol=symbol, channel=channel, **detail)
 
     def _take_answer(self, answer: Answer) -> None:
         if isinstance(answer, Trouble):
@@ -171,7 +172,9 @@ class Gaps:
 
     def _suspect(self, answer: Newest) -> None:
         book = self._books[answer.symbol]
-        if 0 <= book.expected <= answer.id:
+        if book.expected < 0 <= answer.id:
+            book.expect_after(answer.id)  # nothing came yet: what is traded from here on must
+        elif 0 <= book.expected <= answer.id:
             self._suspects.setdefault(answer.symbol, (answer.id, time.monotonic()))
 
     def _is_stale(self, symbol: str, newest: int, now: float) -> bool:
@@ -186,4 +189,6 @@ class Gaps:
 
     def _reason(self, symbol: str, first: int, last: int) -> str:
         reasons = [why for (name, (low, high)), why in self._why_open.items() if name == symbol and low <= first and last <= high]
-        return reasons[-1] if reasons else "the capture ended before it was repaired"
+        if reasons:
+            return reasons[-1]
+        return "the capture ended before it was repaired" + (f": {self._trouble}" if self._troubled_since else "")

@@ -16,6 +16,8 @@ class Plan:
     symbols: tuple[str, ...]
     duration_s: float | None = None
     max_trades: int | None = None
+    is_repaired: bool = True
+    """Whether gaps are fetched. A silent series is looked up by REST anyway."""
     repair_max: int = 100_000
     stale_s: float = 60.0
     min_free: int = 0

@@ -1,9 +1,10 @@
 """Fetches what a capture missed, beside it: gaps page by page, and the newest id of a series that has gone silent.
 
-Rules: one thread, one request at a time, gaps in the order they were found. What it fetches comes back by a bounded queue (`ready`), so memory stays
-bounded when the log is slow. What fails is tried again with full-jitter back-off for as long as the capture runs; what the venue doesn't have, or
-refuses for good, is given up with its reason. Progress needs no memory of its own: what was fetched stands in the log, and a gap that is still
-there is found again by the next capture.
+Rules: one thread, one request at a time, gaps in the order they were found, a silent series before the next page of a gap. What it fetches comes
+back by a bounded queue (`ready`), so memory stays bounded when the log is slow. What fails is tried again with full-jitter back-off for as long as
+the capture runs; what the venue doesn't have, or refuses for good, is given up with its reason. Its REST answers from a database that may be behind
+its stream, so ids beyond the newest it tells are asked for again for a while. Progress needs no memory of its own: what was fetched stands in the
+log, and a gap that is still there is found again by the next capture.
 """
 
 import queue
@@ -20,6 +21,9 @@ from tradecap.venues.rest import PAGE, Rest, RestError, row_id
 PAGES: Final = 8
 """Answers that wait to be written."""
 LONGEST_DELAY_S: Final = 30.0
+BEHIND_S: Final = 12.0
+"""How long the venue's REST may be behind its stream."""
+BEHIND_DELAY_S: Final = 2.0
 
 
 class Gap(NamedTuple):
@@ -74,6 +78,7 @@ class Repair:
         self._rest = rest(lambda seconds: not self._stopped.wait(seconds) if seconds else not self._stopped.is_set())
         self._channel = channel
         self._wanted: queue.SimpleQueue[Gap | Check | None] = queue.SimpleQueue()
+        self._gaps: deque[Gap] = deque()
         self._ready: queue.Queue[Answer] = queue.Queue(PAGES)
         self._open = 0
         self._thread = threading.Thread(target=self._run, name="repair", daemon=True)
@@ -108,12 +113,30 @@ class Repair:
 
     def _run(self) -> None:
         with self._rest:
-            while (job := self._wanted.get()) is not None and not self._stopped.is_set():
-                try:
-                    self._fetch(job) if isinstance(job, Gap) else self._look(job)
-                except Exception as error:  # noqa: BLE001 -- of a thread: who waits for the answer would wait for ever
-                    why = f"a mistake of tradecap, {type(error).__name__}: {error}"
-                    self._give(Fetched(job, why) if isinstance(job, Gap) else Newest(job.symbol, -1))
+            while not self._stopped.is_set():
+                self._look_first(is_waiting=not self._gaps)
+                if self._gaps:
+                    self._do(self._gaps.popleft())
+
+    def _look_first(self, *, is_waiting: bool = False) -> None:
+        """Take in what is wanted, and look at silent series at once: gaps may take minutes. is_waiting: until something is wanted."""
+        while True:
+            try:
+                job = self._wanted.get(is_waiting)
+            except queue.Empty:
+                return
+            is_waiting = False
+            if isinstance(job, Check):
+                self._do(job)
+            elif job:
+                self._gaps.append(job)
+
+    def _do(self, job: Gap | Check) -> None:
+        try:
+            self._fetch(job) if isinstance(job, Gap) else self._look(job)
+        except Exception as error:  # noqa: BLE001 -- of a thread: who waits for the answer would wait for ever
+            why = f"a mistake of tradecap, {type(error).__name__}: {error}"
+            self._give(Fetched(job, why) if isinstance(job, Gap) else Newest(job.symbol, -1))
 
     def _give(self, answer: Answer) -> None:
         while not self._stopped.is_set():
@@ -135,8 +158,9 @@ class Repair:
     def _fetch(self, gap: Gap) -> None:
         at, last = gap.ids
         failed = 0
-        why = ""
+        behind_s: float | None = None
         while at <= last and not self._stopped.is_set():
+            self._look_first()
             try:
                 rows = self._rest.old_trades(gap.symbol, self._channel, at)
             except RestError as error:
@@ -148,15 +172,24 @@ class Repair:
                 self._stopped.wait(random.uniform(0, min(LONGEST_DELAY_S, 0.5 * 2 ** min(failed, 10))))
                 continue
             failed = 0
-            wanted = [row for row in rows if at <= row_id(row, self._channel) <= last]
-            if wanted:
-                self._give(Page(gap.symbol, wanted, time.time_ns()))
             newest = max((row_id(row, self._channel) for row in rows), default=-1)
             if newest < at:
-                why = "the venue doesn't have them"
-                break
-            at = newest + 1
-        self._give(Fetched(gap, why or ("" if self._rest.site.has_history or self._channel == "aggTrade" else self._reach())))
+                behind_s = behind_s or time.monotonic()
+                if time.monotonic() - behind_s > BEHIND_S:
+                    self._give(Fetched(gap, f"the venue doesn't have {at:,} and later ones"))
+                    return
+                self._stopped.wait(random.uniform(0, BEHIND_DELAY_S))
+                continue
+            self._give_rows(gap, at, rows)
+            at, behind_s = newest + 1, None
+        self._give(Fetched(gap, "" if self._rest.has_history or self._channel == "aggTrade" else self._reach()))
+
+    def _give_rows(self, gap: Gap, at: int, rows: list[bytes]) -> None:
+        """Those that are missing, and those of which nobody can say what they are."""
+        numbered = [(row_id(row, self._channel), row) for row in rows]
+        wanted = [row for number, row in numbered if number < 0 or at <= number <= gap.ids[1]]
+        if wanted:
+            self._give(Page(gap.symbol, wanted, time.time_ns()))
 
     @staticmethod
     def _reach() -> str:

@@ -1,15 +1,13 @@
 """Where a capture goes on: the ids of its series that the log holds already.
 
-A closed segment is known by its manifest, without reading it; only one whose manifest doesn't tell (it was rebuilt after a crash) is read. What was
-injected counts for nothing: it is no trade of the venue.
+What the log has noted of a batch needn't be read; only the rest is. What was injected counts for nothing: it is no trade of the venue.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 
 from tradecap.flows.records import read_record, unwatched
-from tradecap.log import Batch, Log
-from tradecap.log.segment import Manifest, Segment, SeriesNote
+from tradecap.log import Batch, Log, SeriesNote
 from tradecap.market.records import Trade
 from tradecap.market.trade_ids import TradeIds
 
@@ -19,26 +17,15 @@ def known_ids(log: Log, venue: str, channel: str, symbols: Collection[str]) -> d
     known = {symbol: TradeIds() for symbol in symbols}
     position = ""
     for batch in log.read(whole_files=True, on_damage=unwatched):
-        notes = _notes(batch, log.id)
-        if notes is None:
+        if batch.series is None:
             _add_lines(known, log, _lines(log, position, batch), venue, channel)
         else:
-            _add_notes(known, notes, venue, channel)
+            _add_notes(known, batch.series, venue, channel)
         position = batch.end
     return known
 
 
-def _notes(batch: Batch, log_id: str) -> list[SeriesNote] | None:
-    """What the manifest of a closed segment says of its series; None where it has to be read."""
-    if batch.file is None:
-        return None
-    manifest = Segment(batch.file.parent, int(batch.file.name.split(".")[0])).read_manifest(log_id)
-    if not isinstance(manifest, Manifest) or manifest.rebuilt or any(note.ids is None for note in manifest.series):
-        return None
-    return manifest.series
-
-
-def _add_notes(known: dict[str, TradeIds], notes: list[SeriesNote], venue: str, channel: str) -> None:
+def _add_notes(known: dict[str, TradeIds], notes: Iterable[SeriesNote], venue: str, channel: str) -> None:
     for note in notes:
         if note.venue == venue and note.channel == channel and note.symbol in known:
             for first, last in note.ids or ():

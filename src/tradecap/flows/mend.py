@@ -17,14 +17,14 @@ import msgspec
 from tradecap.errors import TradecapError
 from tradecap.flows.records import read_record
 from tradecap.flows.run import Run
-from tradecap.log import Log, LogWriter
+from tradecap.log import Log, LogWriter, SeriesNote
 from tradecap.log.file import FileLog
 from tradecap.log.file_reader import whole_lines
 from tradecap.log.file_recovery import attested_run
 from tradecap.log.file_writer import MAX_INTERVALS
 from tradecap.log.inflate import BrokenError
 from tradecap.log.lock import Lock
-from tradecap.log.segment import Manifest, Place, Segment, SeriesNote, segment_numbers, write_whole
+from tradecap.log.segment import Manifest, Place, Segment, segment_numbers, write_whole
 from tradecap.log.sums import contents
 from tradecap.market.records import Envelope, Reading, Trade
 from tradecap.market.tally import Series

@@ -17,9 +17,9 @@ class Run:
         self.id = writer.run
         self._writer = writer
         self._lines = RunWriter(writer.run)
-        self.event("started", version=__version__, command=command, **detail)
+        self.event("started", b"", version=__version__, command=command, **detail)
         for torn in writer.torn:
-            self.event("recovered", run=torn.run, last_seq=torn.last_seq)
+            self.event("recovered", b"", run=torn.run, last_seq=torn.last_seq)
         self._writer.flush()
 
     @property
@@ -31,9 +31,9 @@ class Run:
         """Write one data record; head and framed as of market.records."""
         self._writer.append(self._lines.record(recv_ns, head, framed), trade)
 
-    def event(self, name: str, **detail: object) -> None:
-        """Write down what happened."""
-        self._writer.append(self._lines.event(time.time_ns(), name, detail))
+    def event(self, name: str, head: bytes = b"", **detail: object) -> None:
+        """Write down what happened; head, as of market.records, says to which venue or series."""
+        self._writer.append(self._lines.event(time.time_ns(), name, detail, head))
 
     def flush(self) -> None:
         """Make everything written durable."""
@@ -41,5 +41,5 @@ class Run:
 
     def end(self, **counts: object) -> None:
         """Write the end record; `records` in it counts it too."""
-        self.event("ended", records=self.records + 1, **counts)
+        self.event("ended", b"", records=self.records + 1, **counts)
         self._writer.flush()

@@ -5,24 +5,44 @@ durable. The log decodes no payload: what it notes about series is handed to `ap
 text is the beginning.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
+
+import msgspec
 
 from tradecap.errors import TradecapError
 from tradecap.market.records import Trade
 
 
+class SeriesNote(msgspec.Struct, frozen=True):
+    """What a part of a log holds of one series: valid records (repeats included) and their ids as closed intervals.
+
+    ids is None where there are too many intervals. In a rebuilt manifest the ids are unknown (all None) and `trades` counts the records that
+    name the series, valid or not.
+    """
+
+    venue: str
+    symbol: str
+    channel: str
+    trades: int
+    first_id: int | None
+    last_id: int | None
+    ids: list[tuple[int, int]] | None
+
+
 class Batch(NamedTuple):
     """Whole lines of the log, in order, and the position after them.
 
-    With `file` the lines are empty: that file (a whole closed segment, NDJSON in zstd) holds them, for a store that reads files by itself.
+    With `file` the lines are empty: that file (a whole closed segment, NDJSON in zstd) holds them, for a store that reads files by itself. series:
+    what the log has noted of all series in the batch, so that nobody needs to read it for their ids; None where only its lines tell.
     """
 
     lines: bytes
     end: str
     records: int
     file: Path | None = None
+    series: Sequence[SeriesNote] | None = None
 
 
 class Damage(NamedTuple):
@@ -82,7 +102,7 @@ class Log(Protocol):
         """The durable lines after a position. With follow, goes on until follow() is False. Damage is raised, or handed over and passed by.
 
         follow is asked whenever the end is reached; what was durable when it turned False still comes. With whole_files a closed segment that is
-        read from its first byte comes as Batch(b"", end, records, file) without being read, so its checksum isn't verified.
+        read from its first byte comes as Batch(b"", end, records, file, series) without being read, so its checksum isn't verified.
         """
 
     def writer(self, *, segment_bytes: int, segment_age_s: float) -> LogWriter:

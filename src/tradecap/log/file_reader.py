@@ -191,7 +191,8 @@ class Reader:
         if manifest and self._byte == manifest.size:
             return
         if manifest and self._whole_files and self._byte == 0:
-            yield Batch(b"", segment.position(manifest.size), manifest.records, segment.packed)
+            is_told = not manifest.rebuilt and all(note.ids is not None for note in manifest.series)
+            yield Batch(b"", segment.position(manifest.size), manifest.records, segment.packed, manifest.series if is_told else None)
             return
         yield from self._packed_lines(segment, manifest)
 

@@ -10,13 +10,12 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tradecap.log import TornRun
+from tradecap.log import SeriesNote, TornRun
 from tradecap.log.segment import (
     CHUNK,
     Manifest,
     Place,
     Segment,
-    SeriesNote,
     close_segment,
     durable_length,
     read_head,
@@ -139,7 +138,7 @@ class _Rebuilt:
         self._last = envelope
         if run := attested_run(envelope):
             self._recovered.append(run)
-        if envelope.symbol:
+        if envelope.symbol and not envelope.event:
             key = (envelope.venue, envelope.symbol, envelope.channel)
             self._series[key] = self._series.get(key, 0) + 1
 

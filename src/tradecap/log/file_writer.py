@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.log import TornRun
+from tradecap.log import SeriesNote, TornRun
 from tradecap.log.file_recovery import RECOVERED_MARK, attested_run, recover
 from tradecap.log.lock import Lock, cannot_write
 from tradecap.log.segment import (
@@ -23,7 +23,6 @@ from tradecap.log.segment import (
     Manifest,
     Place,
     Segment,
-    SeriesNote,
     close_segment,
     sync,
     sync_folder,

@@ -24,6 +24,7 @@ from typing import Final, NamedTuple
 import msgspec
 import zstandard
 
+from tradecap.log import SeriesNote
 from tradecap.log.inflate import pieces_of
 
 LEVEL: Final = 1
@@ -37,22 +38,6 @@ class Place(msgspec.Struct, frozen=True):
 
     run: str
     seq: int
-
-
-class SeriesNote(msgspec.Struct, frozen=True):
-    """What a segment holds of one series: valid records (repeats included) and their ids as closed intervals.
-
-    ids is None where there are too many intervals. In a rebuilt manifest the ids are unknown (all None) and `trades` counts the records that
-    name the series, valid or not.
-    """
-
-    venue: str
-    symbol: str
-    channel: str
-    trades: int
-    first_id: int | None
-    last_id: int | None
-    ids: list[tuple[int, int]] | None
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -81,7 +81,7 @@ class IdBook:
             self._came_late(number, now_s)
         if connection and number > self.passed.get(connection, -1):
             self.passed[connection] = number
-        self._remember(trade)
+        self._remember(trade, connection)
         return NEW
 
     def _came_late(self, number: int, now_s: float) -> None:
@@ -105,10 +105,13 @@ class IdBook:
         self.conflicts += 1
         return CONFLICT
 
-    def _remember(self, trade: Trade) -> None:
+    def _remember(self, trade: Trade, connection: int) -> None:
         if not self._slots:
             self._slots = [None] * self._remembered
-        self._slots[trade.id % self._remembered] = trade
+        at = trade.id % self._remembered
+        known = self._slots[at]
+        if connection or known is None or known.id <= trade.id:  # a repaired one doesn't displace one whose copies are on their way
+            self._slots[at] = trade
 
     def leave(self, connection: int) -> None:
         """A connection is gone."""

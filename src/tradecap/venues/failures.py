@@ -7,6 +7,7 @@ Rules: a failure is a value; its kind is a stable word (it stands in the log's e
 import socket
 import ssl
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -38,13 +39,24 @@ def status_failure(status: int, headers: Mapping[str, str], said: str = "") -> F
     """An HTTP status that isn't what was hoped for; said is the venue's own message."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown status"
     what = {451: "geo-blocked", 418: "banned", 429: "too many requests", 403: "refused by the firewall"}.get(status, phrase)
-    text = f"HTTP {status} ({what})" + (f": {said}" if said else "")
+    retry_after_s = _retry_after_s(headers)
+    text = f"HTTP {status} ({what}{f', not before {retry_after_s:g} s are over' if retry_after_s else ''})" + (
+        f": {said.rstrip('.')}" if said else ""
+    )
     is_final = status == 451 or (400 <= status < 500 and status not in (403, 408, 418, 425, 429))
-    return Failure(f"http_{status}", text, _STATUS_HINTS.get(status, UNREACHABLE), is_final, _seconds(headers.get("Retry-After")))
+    return Failure(f"http_{status}", text, _STATUS_HINTS.get(status, UNREACHABLE), is_final, retry_after_s)
 
 
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() and len(text) < 8 else None
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """As seconds, or as a date by the answer's own clock (RFC 9110, 10.2.3: proxies in front of a venue write it)."""
+    text = headers.get("Retry-After") or ""
+    if text.isascii() and text.isdigit() and len(text) < 8:
+        return float(text)
+    try:
+        wanted, now = (parsedate_to_datetime(each) for each in (text, headers.get("Date") or ""))
+        return max(0.0, (wanted - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 def close_failure(code: int | None, reason: str) -> Failure:
@@ -52,7 +64,8 @@ def close_failure(code: int | None, reason: str) -> Failure:
     if code is None or code == 1006:
         return Failure("aborted", "the connection broke off without a close frame (1006)")
     what = {1000: "closed", 1001: "the server goes away", 1008: "the server refuses this client (policy)", 1009: "a message is too long",
-            1011: "the server failed", 1012: "the server restarts", 1013: "the server is overloaded"}.get(code, "closed by the server")  # fmt: skip
+            1011: "the server failed", 1012: "the server restarts", 1013: "the server is overloaded",
+            3001: "the server refuses the request"}.get(code, "closed by the server")  # fmt: skip
     return Failure(f"close_{code}", f"{what} ({code}{f': {reason}' if reason else ''})")
 
 

@@ -109,16 +109,16 @@ class Reply(NamedTuple):
 
 def read_reply(payload: bytes) -> Reply | None:
     """What a message says as an answer; None when it is none."""
-    if not payload.startswith((b'{"result"', b'{"error"', b'{"id"')):
+    if not payload.startswith((b'{"result"', b'{"error"', b'{"id"', b'{"code"')):
         return None
     try:
         message = msgspec.json.decode(payload, type=dict[str, object])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    if "e" in message or not ("result" in message or "error" in message):
+    if "e" in message or not ("result" in message or "error" in message or {"code", "msg"} <= message.keys()):
         return None
     number = message.get("id")
-    error = message.get("error")
+    error = message.get("error", message if "code" in message else None)  # documented bare, seen inside `error`
     said = f"{error.get('code')}: {error.get('msg')}" if isinstance(error, dict) else str(error) if error is not None else ""
     return Reply(number if isinstance(number, int) and not isinstance(number, bool) else None, said)
 

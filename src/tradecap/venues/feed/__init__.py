@@ -20,7 +20,7 @@ from typing import Self
 from tradecap.venues.failures import Failure
 from tradecap.venues.feed.inbox import Arrival, Inbox, LostError, Message, Notice, Terms
 from tradecap.venues.feed.line import Line
-from tradecap.venues.feed.place import Place
+from tradecap.venues.feed.place import Door, Place
 
 MISTAKE = "this is a mistake of tradecap: report it with what 'tradecap -vv' shows."
 
@@ -40,7 +40,8 @@ class Feed:
         self._is_up = threading.Event()
         self._ending = asyncio.Event()
         self._numbers = 0
-        self._places = [Place(number, self._line, self._inbox, self.terms) for number in range(self.terms.connections)]
+        door = Door(self.terms)
+        self._places = [Place(number, self._line, self._inbox, self.terms, door) for number in range(self.terms.connections)]
 
     # ---- the other thread's side ----
 

@@ -26,6 +26,7 @@ from tradecap.venues.sites import is_shutdown, read_reply, subscriptions
 MAX_MESSAGE: Final = 16 * 1024 * 1024
 _WRAPPED: Final = b'{"stream":"'
 _BANG: Final = ord("!")
+_BEGINS: Final = (Opcode.TEXT, Opcode.BINARY)
 _QUIET: Final = logging.getLogger(f"{__name__}.websocket")
 _QUIET.setLevel(logging.INFO)  # else -vv would show every message
 
@@ -40,6 +41,7 @@ class _Socket(ClientConnection):
     recv_ns = 0
     heard_s = 0.0
     deliver: Callable[[bytes], None] | None = None
+    _parts: list[bytes] | None = None
 
     def data_received(self, data: bytes) -> None:
         self.recv_ns = time.time_ns()
@@ -49,8 +51,17 @@ class _Socket(ClientConnection):
     def process_event(self, event: Event) -> None:
         if self.deliver is not None and type(event) is Frame and event.opcode is Opcode.TEXT and event.fin:
             self.deliver(bytes(event.data))
+        elif self.deliver is not None and type(event) is Frame and (event.opcode in _BEGINS or (self._parts and event.opcode is Opcode.CONT)):
+            self._gather(self.deliver, event)
         else:
             super().process_event(event)
+
+    def _gather(self, deliver: Callable[[bytes], None], event: Frame) -> None:
+        """A message in parts: by `recv` it would come after those that were sent later."""
+        self._parts = [*(self._parts or ()), bytes(event.data)]
+        if event.fin:
+            whole, self._parts = b"".join(self._parts), None
+            deliver(whole)
 
 
 class Line:
@@ -83,7 +94,7 @@ class Line:
         except InvalidStatus as error:
             raise LostError(status_failure(error.response.status_code, error.response.headers)) from error
         except (InvalidHandshake, EOFError) as error:
-            raise LostError(Failure("no_websocket", f"that is no WebSocket: {error}")) from error
+            raise LostError(_no_handshake(error)) from error
         except (OSError, TimeoutError) as error:
             raise LostError(network_failure(error)) from error
         except WebSocketException as error:
@@ -105,7 +116,7 @@ class Line:
                 await self._socket.send(request.decode(), text=True)
             await either(self._answered, self.reading, self._terms.acknowledge_within_s)
         except ConnectionClosed as error:
-            raise LostError(_end_of(error)) from error
+            raise LostError(self._failure or _end_of(error)) from error
         if self.reading.done():
             raise self.reading.exception() or LostError(close_failure(None, ""))
         if self._unanswered:
@@ -158,12 +169,15 @@ class Line:
         """Whether it is an answer to us (and not from the market)."""
         if is_shutdown(payload):
             self.shutdown.set()
-            return False
+            self._queue.append((self.number, self._socket.recv_ns, payload))  # told, but no sign that the market flows
+            self._inbox.arrived.set()
+            return True
         reply = read_reply(payload)
         if reply is None:
             return False
         if reply.error:
             self._fail(Failure("refused_subscription", f"the venue refuses a subscription: {reply.error}", "check the symbols.", is_final=True))
+            return True  # answered, but not open
         self._unanswered.discard(reply.id or 0)
         if not self._unanswered:
             self._answered.set()
@@ -213,6 +227,12 @@ async def _connected(url: str, within_s: float, ssl_context: ssl.SSLContext | No
     )
     assert isinstance(socket, _Socket)
     return socket
+
+
+def _no_handshake(error: Exception) -> Failure:
+    if isinstance(error.__cause__, EOFError | ConnectionError):
+        return Failure("aborted", "the connection broke off during the handshake")
+    return Failure("no_websocket", f"that is no WebSocket: {error}")
 
 
 def _end_of(error: ConnectionClosed) -> Failure:

@@ -1,8 +1,8 @@
 """One place in a feed: it is filled as long as the feed runs.
 
 Rules: a lost connection is opened again, at once and then with full-jitter back-off that ends when data comes; never more attempts than the venue
-allows in five minutes, shared by all places. A connection that is to be replaced (its lifetime is over, the server goes away, somebody asked) goes on
-until the new one is up and flows.
+allows in five minutes, and none before its Retry-After is over: both hold for all places together, since the venue counts by address. A connection
+that is to be replaced (its lifetime is over, the server goes away, somebody asked) goes on until the new one is up and flows.
 """
 
 import asyncio
@@ -16,15 +16,44 @@ from tradecap.venues.feed.inbox import Inbox, LostError, Terms
 from tradecap.venues.feed.line import Line, either
 
 
+class Door:
+    """The venue's: when it may be knocked at again. One for all places."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._knocks: deque[float] = deque()
+        self._shut_until_s = 0.0
+
+    async def knock(self, failed: int) -> None:
+        """Wait until it may be tried again, after so many failures in a row."""
+        await asyncio.sleep(self._delay_s(failed, time.monotonic()))
+        while (left_s := self._shut_until_s - time.monotonic()) > 0:
+            await asyncio.sleep(left_s)
+
+    def shut(self, seconds: float) -> None:
+        """The venue wants to be left alone that long."""
+        self._shut_until_s = max(self._shut_until_s, time.monotonic() + seconds)
+
+    def _delay_s(self, failed: int, now: float) -> float:
+        """Full jitter: nothing before the first attempt and the first retry, then up to twice as long each time."""
+        terms = self._terms
+        while self._knocks and self._knocks[0] < now - 300:
+            self._knocks.popleft()
+        self._knocks.append(now)
+        if len(self._knocks) > terms.attempts_in_5_minutes:
+            return terms.longest_delay_s
+        return random.uniform(0, min(terms.longest_delay_s, terms.first_delay_s * 2 ** min(failed - 2, 16))) if failed > 1 else 0.0
+
+
 class Place:
     """One place in a feed: it is filled as long as the feed runs."""
 
-    def __init__(self, number: int, line: Callable[[], Line], inbox: Inbox, terms: Terms) -> None:
-        self._number, self._line, self._inbox, self._terms = number, line, inbox, terms
+    def __init__(self, number: int, line: Callable[[], Line], inbox: Inbox, terms: Terms, door: Door) -> None:
+        self._number, self._line, self._inbox, self._terms, self._door = number, line, inbox, terms, door
         self._wanted = asyncio.Event()
         self._why = ""
         self._failed = 0
-        self._attempts: deque[float] = deque()
+        """Connections and attempts that failed since data came last."""
 
     def replace(self, reason: str) -> None:
         """Ask for another connection."""
@@ -45,26 +74,16 @@ class Place:
 
     async def _filled(self) -> Line:
         """A connection, however long it takes."""
+        attempt = 0
         while True:
-            await asyncio.sleep(self._delay_s())
+            attempt += 1
+            await self._door.knock(self._failed)
             try:
                 return await self._opened()
             except LostError as lost:
                 self._failed += 1
-                self._inbox.notice("disconnected", 0, lost.failure, place=self._number, attempt=self._failed)
-                await asyncio.sleep(lost.failure.retry_after_s or 0.0)
-
-    def _delay_s(self) -> float:
-        """Full jitter: nothing before the first attempt, then up to twice as long each time."""
-        now = time.monotonic()
-        while self._attempts and self._attempts[0] < now - 300:
-            self._attempts.popleft()
-        self._attempts.append(now)
-        if len(self._attempts) > self._terms.attempts_in_5_minutes // self._terms.connections:
-            return self._terms.longest_delay_s
-        if not self._failed:
-            return 0.0
-        return random.uniform(0, min(self._terms.longest_delay_s, self._terms.first_delay_s * 2 ** min(self._failed, 16)))
+                self._inbox.notice("disconnected", 0, lost.failure, place=self._number, attempt=attempt)
+                self._door.shut(lost.failure.retry_after_s or 0.0)
 
     async def _opened(self) -> Line:
         line = self._line()
@@ -87,11 +106,10 @@ class Place:
             self._lost(line)
             return None
         why = "serverShutdown" if line.shutdown.is_set() else self._why if self._wanted.is_set() else "lifetime"
-        self._wanted.clear()
         return await self._handed_over(line, why)
 
     def _lost(self, line: Line) -> None:
-        self._failed = 0 if line.messages else self._failed + 1
+        self._failed = (0 if line.messages else self._failed) + 1
         error = line.reading.exception()
         failure = error.failure if isinstance(error, LostError) else network_failure(error or EOFError("ended"))
         self._inbox.notice("disconnected", line.number, failure, place=self._number, messages=line.messages, lived_s=line.lived_s)
@@ -103,18 +121,35 @@ class Place:
             await asyncio.wait([opening, old.reading], return_when=asyncio.FIRST_COMPLETED)
             if not opening.done():
                 self._lost(old)
+                self._wanted.clear()
                 return await opening
             new = opening.result()
-            await either(new.flowing, new.reading, self._terms.flowing_within_s)
+            await self._flows(new, old)
         except asyncio.CancelledError:
             opening.cancel()
             if opening.done() and not opening.cancelled() and not opening.exception():
                 await opening.result().close("the capture ends")
             raise
-        if new.reading.done():
-            self._lost(new)
-            return None if old.reading.done() else old
-        await old.close(why)
-        self._failed = 0
-        self._inbox.notice("handed_over", old.number, to=new.number, place=self._number, why=why, messages=old.messages, lived_s=old.lived_s)
+        return await self._chosen(old, new, why)
+
+    async def _flows(self, new: Line, old: Line) -> None:
+        """Wait until the new one is seen flowing. Where the old one is as quiet, the market is, and there is nothing to see."""
+        while True:
+            before = old.messages
+            await either(new.flowing, new.reading, self._terms.flowing_within_s)
+            if new.flowing.is_set() or new.reading.done() or old.reading.done() or old.messages == before:
+                return
+
+    async def _chosen(self, old: Line, new: Line, why: str) -> Line | None:
+        """Of two connections the one to go on with."""
+        gone = [line for line in (old, new) if line.reading.done()]
+        for line in gone:
+            self._lost(line)
+        if new in gone:
+            return None if old in gone else old
+        self._wanted.clear()
+        if old not in gone:
+            await old.close(why)
+            self._failed = 0 if new.messages else self._failed + new.shutdown.is_set()
+            self._inbox.notice("handed_over", old.number, to=new.number, place=self._number, why=why, messages=old.messages, lived_s=old.lived_s)
         return new

@@ -102,15 +102,15 @@ class Rest:
 
     def _get(self, endpoint: str, given: Mapping[str, object]) -> bytes:
         with self._lock:
-            if not self._wait(self._budget.wait_s(self.site.weight(endpoint), time.time())):
+            if not self._wait(self._budget.wait_s(self.site.weight(endpoint), time.monotonic())):
                 raise RestError(self._url(endpoint), Failure("stopped", "stopped while waiting for the venue's limit"))
             status, headers, body = self._exchange(endpoint, given)
-            self._budget.learn(headers, time.time())
+            self._budget.learn(headers, time.monotonic())
             if status == 200:
                 return body
             failure = status_failure(status, headers, _said(body))
             if status in (418, 429):
-                self._budget.refuse(failure.retry_after_s if failure.retry_after_s is not None else 60.0, time.time())
+                self._budget.refuse(failure.retry_after_s if failure.retry_after_s is not None else 60.0, time.monotonic())
             raise RestError(self._url(endpoint), failure)
 
     def _exchange(self, endpoint: str, given: Mapping[str, object]) -> tuple[int, dict[str, str], bytes]:
@@ -147,7 +147,7 @@ class Rest:
 
 
 class Budget:
-    """What may still be asked for in this minute of the venue's clock. Times are seconds since 1970 of our clock; the venue's is learnt."""
+    """What may still be asked for in this minute of the venue's clock. Times are monotonic seconds, as a clock may be set; the venue's is learnt."""
 
     def __init__(self, weight: int) -> None:
         self._weight = weight
@@ -159,14 +159,14 @@ class Budget:
     def wait_s(self, weight: int, now_s: float) -> float:
         """How long to wait before a request of this weight. It is counted."""
         at_s = max(now_s, self._not_before_s)
-        venue_s = at_s + self._ahead_s
-        if int(venue_s // 60) != self._minute:
-            self._minute, self._used = int(venue_s // 60), 0
+        minute = int((at_s + self._ahead_s) // 60)
+        if minute != self._minute:
+            self._minute, self._used = minute, 0
         if self._used and self._used + weight > self._weight:
-            venue_s = (self._minute + 1) * 60.0
-            self._minute, self._used = self._minute + 1, 0
+            at_s = (minute + 1) * 60.0 - self._ahead_s
+            self._minute, self._used = minute + 1, 0
         self._used += weight
-        return max(0.0, venue_s - self._ahead_s - now_s)
+        return max(0.0, at_s - now_s)
 
     def learn(self, headers: Mapping[str, str], now_s: float) -> None:
         """Take over what an answer says: the venue's clock, and how much was used by all behind this address."""

@@ -113,7 +113,10 @@ class Place:
             raise
         if new.reading.done():
             self._lost(new)
-            return None if old.reading.done() else old
+            if not old.reading.done():
+                return old
+            self._lost(old)
+            return None
         await old.close(why)
         self._failed = 0
         self._inbox.notice("handed_over", old.number, to=new.number, place=self._number, why=why, messages=old.messages, lived_s=old.lived_s)

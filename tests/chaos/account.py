@@ -67,6 +67,20 @@ def nothing_was_mended_in_silence(log: FileLog, kills: int) -> None:
     assert events.count("started") == events.count("ended") + events.count("recovered")
 
 
+def no_connection_is_forgotten(log: FileLog) -> None:
+    """What was said to be up is said to have ended, or has its place still: at most two have one, while the new one takes over."""
+    up: dict[tuple[str, object], set[object]] = {}
+    for envelope, _, _ in read_lines(log):
+        if envelope.event in ("connected", "disconnected", "handed_over"):
+            said = detail(envelope)
+            there = up.setdefault((envelope.run, said["place"]), set())
+            if envelope.event == "connected":
+                there.add(said["connection"])
+            else:
+                there.discard(said["connection"])
+            assert len(there) <= 2, f"run {envelope.run} never says what became of some of the connections {there}"
+
+
 def detail(envelope: Envelope) -> dict[str, object]:
     """What an event says."""
     return msgspec.json.decode(envelope.detail, type=dict[str, object])

@@ -110,12 +110,15 @@ async def live(program: list[str], folder: Path, url: str, connections: int, las
     seconds = lasts if how == "duration" else 3600.0
     words = [sys.executable, "-m", *program, str(folder), url, str(connections), str(seconds), *SYMBOLS]
     process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
-    if how != "duration":
-        await asyncio.sleep(lasts)
-        with contextlib.suppress(ProcessLookupError):
+    try:
+        if how != "duration":
+            await asyncio.sleep(lasts)
             process.send_signal(signal.SIGKILL if how == "kill" else signal.SIGTERM)
-    asked = time.monotonic()
-    _, said = await asyncio.wait_for(process.communicate(), 90.0)
+        asked = time.monotonic()
+        _, said = await asyncio.wait_for(process.communicate(), 90.0 + (lasts if how == "duration" else 0.0))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()  # one that doesn't end by itself isn't left behind
     took_s = time.monotonic() - asked
     wanted = -signal.SIGKILL if how == "kill" else Exit.OK
     if how == "term" and process.returncode == Exit.UNREACHABLE and _never_connected(folder):

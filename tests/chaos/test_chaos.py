@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import ordeal
-from tests.chaos.account import loaded_and_verified, nothing_was_mended_in_silence, the_store_has_what_was_traded
+from tests.chaos.account import loaded_and_verified, no_connection_is_forgotten, nothing_was_mended_in_silence, the_store_has_what_was_traded
 from tests.chaos.ordeal import SYMBOLS
 from tradecap.log.file import FileLog
 
@@ -35,6 +35,7 @@ def test_whatever_goes_wrong_every_trade_is_stored_once(tmp_path: Path, seed: in
     log = FileLog(tmp_path / "log", create=False)
     kills = sum(1 for _, how in happened.ends if how == "kill")
     nothing_was_mended_in_silence(log, kills)
+    no_connection_is_forgotten(log)
     with loaded_and_verified(log, tmp_path / "db") as store:
         for symbol in SYMBOLS:
             the_store_has_what_was_traded(store, happened.trades[symbol])

@@ -7,6 +7,7 @@ that there is something to repair. So there is no excuse for a gap at a handover
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -25,8 +26,8 @@ from tradecap.simulate.server import Exchange
 SPEED = 20.0
 RATE = 10.0
 """Trades of a series in a second of the tape."""
-LIVES = ((0.15, "kill", "3456000"), (0.15, "term", "-1700000000"), (1.0, "duration", "0,3600,-0.4,-7200,86400,0.3,-1700000000"))
-"""How long of what is left, how it ends, and how wrong its clock is: 40 days ahead, then in the seventies as after a dead battery, then set again
+LIVES = ((0.15, "kill", "3456000"), (0.15, "term", "-1700000000"), (0.7, "duration", "0,3600,-0.4,-7200,86400,0.3,-1700000000"))
+"""How long, how it ends, and how wrong its clock is: 40 days ahead, then in the seventies as after a dead battery, then set again
 and again. The ids of the runs must rise all the same."""
 KINDS = ("http", "drop", "shutdown", "clock")
 """In turn: a repair is told to wait by the venue while the clock is set."""
@@ -43,8 +44,8 @@ class Soaked:
 
 
 def faults(rng: Random, seconds: float) -> Iterator[tuple[float, Fault]]:
-    """When which fault is fired."""
-    at = 2.0
+    """When which fault is fired, in seconds since somebody listens."""
+    at = 0.0
     for kind in cycle(KINDS):
         if at > seconds - LAST_CALM_S:
             return
@@ -70,12 +71,14 @@ async def soak(folder: Path, midnight_ms: int, seconds: float, connections: int)
     )
     source = Generated(SYMBOLS, begin_ms=midnight_ms - int(seconds * SPEED * 500), rate=RATE)
     async with Exchange(source, rules=rules, speed=SPEED) as exchange:
-        firing = asyncio.create_task(fire_all(exchange, list(faults(Random(midnight_ms), seconds))))
         for share, how, clock in LIVES:
             samples = folder / f"{how}.ndjson"
             program = ["tests.chaos.soaking", clock, str(samples)]
-            await live(program, folder / "log", exchange.url, connections, share * (seconds - exchange.elapsed_s()), how)
-        await firing
+            firing = asyncio.create_task(_fire(exchange, share * seconds))
+            await live(program, folder / "log", exchange.url, connections, share * seconds, how)
+            firing.cancel()
+            with suppress(asyncio.CancelledError):
+                await firing
         exchange.check()
         for symbol in SYMBOLS:
             soaked.klines[symbol] = folder / f"{symbol}-1m.json"
@@ -84,6 +87,13 @@ async def soak(folder: Path, midnight_ms: int, seconds: float, connections: int)
         soaked.dropped = _dropped(exchange)
     soaked.samples = [json.loads(line) for line in samples.read_text().splitlines()]
     return soaked
+
+
+async def _fire(exchange: Exchange, seconds: float) -> None:
+    """The faults of one life, from when it is subscribed."""
+    while not any(socket.session.streams for socket in exchange.sockets):
+        await asyncio.sleep(0.01)
+    await fire_all(exchange, list(faults(Random(seconds), seconds)))
 
 
 def _klines(rest_url: str, symbol: str) -> bytes:

@@ -3,7 +3,7 @@
 #   make test ARGS='-k verify -x'            hand something to pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos crash fuzz lint bench fixtures docs lock clean
+.PHONY: help demo test chaos soak crash fuzz lint bench fixtures docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +12,7 @@ PYTHON ?=
 CANDIDATES := python3.13 python3.12 python3.11 python3 python
 ARGS ?=
 SEEDS ?= 1-10
+MINUTES ?= 10
 # Two at once where there are two cores: more would wait for the embedded store's memory.
 JOBS := $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 0)
 
@@ -25,7 +26,10 @@ test: $(READY) ## all tests that need nothing outside (ARGS='-k ...' goes to pyt
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 chaos: $(READY) ## capture against an exchange that does everything wrong, 10 seeds of 20 s (SEEDS=7 or SEEDS=1-100)
-	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos $(ARGS)
+	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos/test_chaos.py $(ARGS)
+
+soak: $(READY) ## days of capture in ten minutes: 24 h limits, clocks that are set, midnight, the end of a month (MINUTES=60)
+	@TRADECAP_SOAK=$(MINUTES) $(BIN)/python -m pytest tests/chaos/test_soak.py $(ARGS)
 
 lint: $(READY) ## ruff, mypy --strict and the rules of who imports whom
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict && $(BIN)/lint-imports

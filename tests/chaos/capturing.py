@@ -1,12 +1,14 @@
 """A capture in a process of its own, to be killed: `python -m tests.chaos.capturing LOG BASE CONNECTIONS SECONDS SYMBOL...`.
 
-It is the real flow with the real feed; only the waits are shorter than a person's, so that 20 s hold what else takes a day.
+It is the real flow with the real feed; only the waits are shorter than a person's, so that 20 s hold what else takes a day. Like the command it ends
+with the exit code of the problem, where there is one.
 """
 
 import signal
 import sys
 from pathlib import Path
 
+from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture import capture
 from tradecap.flows.capture_plan import Plan
 from tradecap.flows.capture_repair import Repair
@@ -17,10 +19,11 @@ from tradecap.venues.rest import Rest
 from tradecap.venues.sites import SITES, stream_name
 
 LIFETIME_S = 4.0
+JITTER_S = 1.0
 STALE_S = 1.5
 
 
-def terms(connections: int) -> Terms:
+def terms(connections: int, lifetime_s: float, jitter_s: float) -> Terms:
     """As the feed's own, with hours become seconds."""
     return Terms(
         connections=connections,
@@ -30,27 +33,47 @@ def terms(connections: int) -> Terms:
         acknowledge_within_s=1.0,
         ping_after_s=0.3,
         dead_after_s=1.0,
-        lifetime_s=LIFETIME_S,
-        lifetime_jitter_s=1.0,
+        lifetime_s=lifetime_s,
+        lifetime_jitter_s=jitter_s,
         flowing_within_s=1.0,
         attempts_in_5_minutes=100_000,
     )
 
 
-def main(folder: str, base: str, connections: str, seconds: str, *symbols: str) -> None:
+def captured(folder: Path, base: str, how: Terms, seconds: float, symbols: tuple[str, ...]) -> Exit:
+    """Capture for so long, or until SIGTERM."""
     site = SITES["binance"].at(base)._replace(weight_per_minute=1_000_000)
-    asked = []
+    asked: list[bool] = []
     signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
-    log = FileLog(Path(folder), create=True)
-    plan = Plan("binance", "trade", symbols, duration_s=float(seconds), stale_s=STALE_S)
+    log = FileLog(folder, create=True)
+    plan = Plan("binance", "trade", symbols, duration_s=seconds, stale_s=STALE_S)
     with log.writer(segment_bytes=200_000, segment_age_s=2.0) as writer:
         known = known_ids(log, "binance", "trade", symbols)
         repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
-        with Feed(site.stream_url, [stream_name(symbol, "trade") for symbol in symbols], terms(int(connections))) as feed:
-            done = capture(feed, writer, plan, repair=repair, known=known, free=lambda: sys.maxsize, stop=lambda: bool(asked), see=lambda _: None)
+        with Feed(site.stream_url, [stream_name(symbol, "trade") for symbol in symbols], how) as feed:
+            done = capture(
+                feed,
+                writer,
+                plan,
+                repair=repair,
+                known=known,
+                free=lambda: sys.maxsize,
+                stop=lambda: bool(asked),
+                see=lambda status: status.news.clear(),
+            )
     if done.problem:
         raise done.problem
+    return Exit.OK
+
+
+def main(folder: str, base: str, connections: str, seconds: str, *symbols: str, lifetime_s: float = LIFETIME_S, jitter_s: float = JITTER_S) -> int:
+    """The exit code."""
+    try:
+        return captured(Path(folder), base, terms(int(connections), lifetime_s, jitter_s), float(seconds), symbols)
+    except TradecapError as error:
+        print(error.message, file=sys.stderr)
+        return error.exit_code
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from tradecap.errors import Exit
+from tradecap.flows.records import read_lines
+from tradecap.log.file import FileLog
 from tradecap.market.records import Trade
 from tradecap.simulate.faults import Fault
 from tradecap.simulate.generator import Generated
@@ -74,45 +77,64 @@ async def endure(folder: Path, seed: int, seconds: float, connections: int, *, r
     rules = Rules(weight_per_minute=None, connections_per_5_minutes=None, ping_every_s=2.0, pong_within_s=6.0)
     source = Generated(SYMBOLS, begin_ms=int(time.time() * 1000), rate=rate, seed=seed)
     async with Exchange(source, rules=rules, seed=seed) as exchange:
-        firing = asyncio.create_task(_fire(exchange, list(faults(rng, seconds))))
+        firing = asyncio.create_task(fire_all(exchange, list(faults(rng, seconds))))
         began = time.monotonic()
         while (left := seconds - (time.monotonic() - began)) > 0:
             lasts = left if left < 5.0 else rng.uniform(1.5, min(6.0, left - 2.5))
             how = "duration" if lasts == left else rng.choice(["kill", "kill", "term"])
-            ordeal.outputs.append(await _captured(folder, exchange.url, connections, lasts, how))
+            ordeal.outputs.append(await live(["tests.chaos.capturing"], folder, exchange.url, connections, lasts, how))
             ordeal.ends.append((exchange.elapsed_s(), how))
         await firing
         exchange.check()
         ordeal.reports = list(exchange.reports)
-        for symbol in SYMBOLS:
-            history = exchange.market.history(symbol, "trade")
-            ordeal.trades[symbol] = history.from_id(0, len(history)) if history else []
+        ordeal.trades = traded(exchange)
     return ordeal
 
 
-async def _fire(exchange: Exchange, due: list[tuple[float, Fault]]) -> None:
+def traded(exchange: Exchange) -> dict[str, list[Trade]]:
+    """The exchange's own trades, by symbol."""
+    histories = {symbol: exchange.market.history(symbol, "trade") for symbol in SYMBOLS}
+    return {symbol: history.from_id(0, len(history)) for symbol, history in histories.items() if history}
+
+
+async def fire_all(exchange: Exchange, due: list[tuple[float, Fault]]) -> None:
+    """Each fault when it is due."""
     began = time.monotonic()
     for at, fault in due:
         await asyncio.sleep(max(0.0, at - (time.monotonic() - began)))
         exchange.fire(fault)
 
 
-async def _captured(folder: Path, url: str, connections: int, lasts: float, how: str) -> str:
-    """One life of the capture; what it said. Raises where it ends otherwise than it was made to."""
+async def live(program: list[str], folder: Path, url: str, connections: int, lasts: float, how: str) -> str:
+    """One life of a capture; what it said. Raises where it ends otherwise than it was made to."""
     seconds = lasts if how == "duration" else 3600.0
-    command = [sys.executable, "-m", "tests.chaos.capturing", str(folder), url, str(connections), str(seconds), *SYMBOLS]
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
-    if how != "duration":
-        await asyncio.sleep(lasts)
-        with contextlib.suppress(ProcessLookupError):
+    words = [sys.executable, "-m", *program, str(folder), url, str(connections), str(seconds), *SYMBOLS]
+    process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+    try:
+        if how != "duration":
+            await asyncio.sleep(lasts)
             process.send_signal(signal.SIGKILL if how == "kill" else signal.SIGTERM)
-    asked = time.monotonic()
-    _, said = await asyncio.wait_for(process.communicate(), 90.0)
+        asked = time.monotonic()
+        _, said = await asyncio.wait_for(process.communicate(), 90.0 + (lasts if how == "duration" else 0.0))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()  # one that doesn't end by itself isn't left behind
     took_s = time.monotonic() - asked
-    wanted = -signal.SIGKILL if how == "kill" else 0
+    wanted = -signal.SIGKILL if how == "kill" else Exit.OK
+    if how == "term" and process.returncode == Exit.UNREACHABLE and _never_connected(folder):
+        wanted = Exit.UNREACHABLE
     if process.returncode != wanted or (how == "term" and took_s > 10.0):
         raise AssertionError(f"the capture was ended by {how} and gave {process.returncode} after {took_s:.1f} s:\n{said.decode()}")
     return said.decode()
+
+
+def _never_connected(folder: Path) -> bool:
+    """Whether the newest run tried, never had a connection, and says so at its end: asked to stop, it ends with the reason (exit 3)."""
+    events: dict[str, list[str]] = {}
+    for envelope, _, _ in read_lines(FileLog(folder, create=False)):
+        events.setdefault(envelope.run, []).append(envelope.event)
+    newest = events[max(events)]
+    return "disconnected" in newest and "connected" not in newest and newest[-1] == "ended"
 
 
 def run(folder: Path, seed: int, seconds: float, connections: int) -> Ordeal:

@@ -153,6 +153,16 @@ def test_the_new_connection_is_up_before_the_old_one_goes(reason: str) -> None:
         assert sorted(set(ids)) == list(range(1, max(ids) + 1))
 
 
+def test_both_connections_of_a_handover_are_told_when_they_are_lost() -> None:
+    """One that nobody tells of would count as up until the end, and each gap would wait for what it might still bring."""
+    with running() as exchange, tapped(exchange) as tap:
+        tap.feed.replace("asked")
+        tap.until(notices=2)
+        exchange.fire("abort")
+        tap.until(notices=5)
+        assert sorted(notice.connection for notice in tap.named("disconnected")) == [1, 2]
+
+
 def test_a_slow_reader_slows_the_socket_and_loses_nothing() -> None:
     """Memory would grow with the backlog, or the backlog would be dropped."""
     many = 3 * CAPACITY

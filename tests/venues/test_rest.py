@@ -82,6 +82,26 @@ def test_a_wait_can_be_cut_short() -> None:
         assert caught.value.failure.kind == "stopped"
 
 
+@pytest.mark.parametrize("set_by_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_changes_no_wait(monkeypatch: pytest.MonkeyPatch, set_by_s: float) -> None:
+    """Set back, all repair would stand still for an hour; set forward, the venue would be asked again during its ban."""
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        return seconds == 0
+
+    with running() as exchange, Rest(site_of(exchange), wait=wait) as rest:
+        exchange.fire("http", status=429, retry_after_s=30)
+        with pytest.raises(RestError):
+            rest.newest("BTCUSDT", "trade")
+        right = time.time
+        monkeypatch.setattr(time, "time", lambda: right() + set_by_s)
+        with pytest.raises(RestError):
+            rest.newest("BTCUSDT", "trade")
+    assert 25.0 < waits[-1] <= 30.0
+
+
 def test_no_more_than_half_of_the_weight_is_used() -> None:
     """The other programs behind this address would be banned together with us."""
     waits: list[float] = []

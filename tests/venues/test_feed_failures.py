@@ -236,7 +236,7 @@ def test_two_that_end_together_are_both_named() -> None:
         tap.until_so(lambda: len(tap.named("connected")) == 2)
         ending.set()
         tap.until_so(lambda: len(tap.named("connected")) == 3)
-        assert sorted(notice.connection for notice in tap.named("disconnected")) == [1, 2]
+        assert {1, 2} <= {notice.connection for notice in tap.named("disconnected")}
 
 
 def test_a_venue_that_says_goodbye_to_everybody_is_not_stormed() -> None:

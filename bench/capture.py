@@ -1,136 +1,130 @@
-"""How fast a capture can be: socket to decoded, deduplicated, durable, against a bare `websockets` receive loop that does nothing.
+"""How fast a capture is (socket to decoded, deduplicated, durable), how late and how big, beside others on the same local server in one run.
 
-    python bench/capture.py [--trades 500000] [--runs 3]
+    python -m bench.capture [speed|latency|memory ...] [--messages 500000] [--runs 3]
 
-Both read the same messages from the same server, which is a process of its own and writes ready-made frames as fast as they are read; each client is
-a process of its own as well. Quote the ratio: messages per CPU second of the client, and wall time.
+speed: in turn a bare `websockets` receive loop that does nothing, `tradecap`, cryptofeed and python-binance with a callback that does nothing. Quote
+the ratios. latency: socket to durable at a steady rate. memory: one long capture (--messages 10000000), what it takes at each tenth.
+
+The server has one core, the client another, each is a process of its own (streams.py, clients/). Other people's clients live in environments of their
+own, kept in TRADECAP_CLIENTS (else in the user's cache) as those of the tests, and made when they aren't there, which needs a package index; one that
+can't be had is named and left out.
 """
 
 import argparse
-import asyncio
-import base64
-import hashlib
+import contextlib
 import json
 import multiprocessing
-import resource
-import socket
+import os
 import statistics
+import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from websockets.asyncio.client import connect
+from bench.streams import serve
 
-from tradecap.flows.capture import capture
-from tradecap.flows.capture_plan import Plan
-from tradecap.log.file import FileLog
-from tradecap.market import synthetic
-from tradecap.simulate.messages import text_frame
-from tradecap.venues.feed import Feed
-
-CHUNK = 256 * 1024
-MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+ROOT = Path(__file__).parent.parent
+OTHERS = {"cryptofeed": ("cryptofeed==2.4.1", "uvloop==0.21.0"), "python_binance": ("python-binance==1.0.37",)}
+"""uvloop is what makes cryptofeed fast; with 0.22 and later it doesn't start."""
+OURS = Path(sys.executable)
+Figures = dict[str, object]
 
 
-def frames(trades: int) -> list[bytes]:
-    """Ready-made frames of so many trades, in chunks as a socket takes them."""
-    made = synthetic.trades(synthetic.SPOT["BTCUSDT"], 1, 1_723_161_600_000, 4_000_000_000_000)
-    chunks, chunk = [], bytearray()
-    for _, trade in zip(range(trades), made, strict=False):
-        chunk += text_frame(synthetic.combined(b"btcusdt@trade", synthetic.message(trade)))
-        if len(chunk) >= CHUNK:
-            chunks.append(bytes(chunk))
-            chunk.clear()
-    return [*chunks, bytes(chunk)]
+def cores() -> tuple[int, int]:
+    """(the client's, the server's): the same where there is but one."""
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    return allowed[0], allowed[-1]
 
 
-def serve(trades: int, port: Connection) -> None:
-    """Answer each client's handshake and its first request, then write everything."""
-    chunks = frames(trades)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port.send(server.getsockname()[1])
-        while True:
-            client, _ = server.accept()
-            with client:
-                request = client.recv(65536)
-                key = next(line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
-                accept = base64.b64encode(hashlib.sha1(key + MAGIC).digest())
-                client.sendall(
-                    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept
-                )
-                client.recv(65536)
-                client.sendall(text_frame(b'{"result":null,"id":1}'))
-                try:
-                    for chunk in chunks:
-                        client.sendall(chunk)
-                    client.recv(65536)
-                except OSError:
-                    continue
-
-
-def bare(url: str, trades: int) -> dict[str, float]:
-    """Receive, and do nothing."""
-
-    async def receive() -> None:
-        async with connect(url, compression=None, max_queue=2048) as socket:
-            await socket.send('{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}')
-            for _ in range(trades + 1):
-                await socket.recv(decode=False)
-
-    asyncio.run(receive())
-    return {}
-
-
-def captured(url: str, trades: int) -> dict[str, float]:
-    """The whole capture, into a log on disk."""
-    plan = Plan("binance", "trade", ("BTCUSDT",), max_trades=trades)
-    with (
-        tempfile.TemporaryDirectory(dir=Path.cwd()) as folder,
-        FileLog(Path(folder) / "log", create=True).writer() as writer,
-        Feed(url, ["btcusdt@trade"]) as feed,
-    ):
-        done = capture(feed, writer, plan, repair=None, known={}, free=lambda: sys.maxsize, stop=lambda: False, see=lambda _: None)
-    assert (done.valid, done.gaps_found, done.duplicates_dropped) == (trades, 0, 0)
-    return done.latency
-
-
-def measured(client: Callable[[str, int], dict[str, float]], url: str, trades: int, result: Connection) -> None:
-    wall, cpu = time.perf_counter(), time.process_time()
-    more = client(url, trades)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    result.send({"per_s": trades / wall, "per_cpu_s": trades / cpu, "rss_mb": rss, **more})
-
-
-def in_process(client: Callable[[str, int], dict[str, float]], url: str, trades: int) -> dict[str, float]:
+@contextlib.contextmanager
+def server(messages: int, per_s: int | None = None) -> Iterator[str]:
+    """A server of so many messages to each client; its URL."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=measured, args=(client, url, trades, theirs))
+    process = multiprocessing.get_context("spawn").Process(target=serve, args=(messages, per_s, cores()[1], theirs), daemon=True)
     process.start()
-    answer: dict[str, float] = ours.recv()
-    process.join()
-    return answer
+    try:
+        yield f"ws://127.0.0.1:{ours.recv()}"
+    finally:
+        process.terminate()
+
+
+def run(name: str, python: Path, url: str, messages: int, *more: str) -> Figures:
+    """One client in a process of its own, and what it tells."""
+    command = [str(python), "-m", f"bench.clients.with_{name}", url, str(messages), str(cores()[0]), *more]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=1800)
+    found: Figures = json.loads(done.stdout)
+    return found
+
+
+def an_environment(packages: tuple[str, ...]) -> Path | None:
+    """A Python that has the packages; None, with the reason on stderr, where it can't be had."""
+    cache = Path(os.environ.get("TRADECAP_CLIENTS") or Path.home() / ".cache/tradecap/clients")
+    folder = cache / f"{packages[0].replace('==', '-')}-py{sys.version_info.major}{sys.version_info.minor}"
+    python, ready = folder / "bin/python", folder / "ready"
+    if ready.exists():
+        return python
+    try:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True, capture_output=True, timeout=120)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+        subprocess.run(install, check=True, capture_output=True, timeout=600)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = error.stderr.decode()[-500:] if isinstance(error, subprocess.CalledProcessError) else ""
+        print(f"{packages[0]} can't be had: {error} {said}", file=sys.stderr)
+        return None
+    ready.touch()
+    return python
+
+
+def speed(messages: int, runs: int) -> Figures:
+    """Everybody in turn, so that the machine's moods meet all of them; medians, and the ratios of the medians."""
+    others = {name: python for name, packages in OTHERS.items() if (python := an_environment(packages))}
+    pythons = {"websockets": OURS, "tradecap": OURS, **others}
+    rows: dict[str, list[Figures]] = {name: [] for name in pythons}
+    with server(messages) as url:
+        for _ in range(runs):
+            for name, python in pythons.items():
+                rows[name].append(run(name, python, url, messages))
+    medians = {name: {key: median(found, key) for key in ("per_s", "per_cpu_s", "peak_mb")} for name, found in rows.items()}
+    ratios = {
+        f"tradecap / {name}": {key: round(medians["tradecap"][key] / medians[name][key], 3) for key in ("per_s", "per_cpu_s")}
+        for name in medians
+        if name != "tradecap"
+    }
+    every = {key: {name: [each[key] for each in found] for name, found in rows.items()} for key in ("per_s", "per_cpu_s")}
+    return {"ratios": ratios, "medians": medians, "runs": every, "versions": {name: found[0]["versions"] for name, found in rows.items()}}
+
+
+def median(found: list[Figures], key: str) -> float:
+    return statistics.median(float(str(each[key])) for each in found)
+
+
+def latency(runs: int, per_s: int = 1000, seconds: int = 20) -> Figures:
+    """Socket to durable at a steady rate, as the capture itself measures it."""
+    with server(per_s * seconds, per_s) as url:
+        return {"at_per_s": per_s, "latency": [run("tradecap", OURS, url, per_s * seconds)["latency"] for _ in range(runs)]}
+
+
+def memory(messages: int) -> Figures:
+    """One capture, and what it takes at each tenth of the way."""
+    with server(messages) as url:
+        return run("tradecap", OURS, url, messages, str(messages // 10))
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--trades", type=int, default=500_000)
+    options.add_argument("what", nargs="*", default=["speed", "latency"], help="speed, latency, memory")
+    options.add_argument("--messages", type=int, default=500_000)
     options.add_argument("--runs", type=int, default=3)
     given = options.parse_args()
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(given.trades, theirs), daemon=True)
-    server.start()
-    url = f"ws://127.0.0.1:{ours.recv()}/stream"
-    rows: dict[str, list[dict[str, float]]] = {"bare websockets": [], "tradecap capture": []}
-    for _ in range(given.runs):  # in turn, so that the machine's moods meet both
-        rows["bare websockets"].append(in_process(bare, url, given.trades))
-        rows["tradecap capture"].append(in_process(captured, url, given.trades))
-    medians = {name: {key: round(statistics.median(row[key] for row in runs), 1) for key in runs[0]} for name, runs in rows.items()}
-    ratio = {key: round(medians["tradecap capture"][key] / medians["bare websockets"][key], 3) for key in ("per_s", "per_cpu_s")}
-    print(json.dumps({"trades": given.trades, "runs": given.runs, **medians, "ratio": ratio}, indent=1))
-    server.terminate()
+    measures: dict[str, Callable[[], Figures]] = {
+        "speed": lambda: speed(given.messages, given.runs),
+        "latency": lambda: latency(given.runs),
+        "memory": lambda: memory(given.messages),
+    }
+    for what in given.what:
+        before = os.getloadavg()[0]
+        found = measures[what]()
+        print(json.dumps({"what": what, "messages": given.messages, "load": [before, os.getloadavg()[0]], **found}, indent=1), flush=True)
 
 
 if __name__ == "__main__":

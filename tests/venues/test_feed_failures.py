@@ -212,6 +212,23 @@ def test_a_connection_that_flows_is_not_given_for_one_that_does_not() -> None:
         assert tap.messages[-1][0] == 2
 
 
+def test_the_beginning_of_a_message_alone_is_a_message() -> None:
+    """A message that was cut off anywhere would end the capture instead of standing in quarantine."""
+
+    def ws(client: Client) -> None:
+        client.accept()
+        client.grant()
+        for cut in range(1, 14):
+            client.say('{"stream":"!m'[:cut])
+        client.until_gone()
+
+    with peering(ws) as peer, feed(peer) as feeding:
+        tap = Tap(feeding)
+        tap.until(messages=13)
+        assert [payload.decode() for _, _, payload in tap.messages] == ['{"stream":"!m'[:cut] for cut in range(1, 14)]
+        assert tap.named("disconnected") == []
+
+
 def test_two_that_end_together_are_both_named() -> None:
     """A connection that nobody says is gone would be waited for with every gap."""
     ending = threading.Event()

@@ -7,7 +7,7 @@ Rules: a thread of its own runs asyncio; `take` belongs to one other thread. Mes
 bounded queue, so a connection's last message comes before the notice of its end. Each of the `connections` places is always filled. Numbers of
 connections begin at 1 and are never used again.
 
-inbox.py is the queue, place.py keeps a place filled, line.py is one connection.
+inbox.py is the queue, place.py keeps a place filled, line.py is one connection, wire.py its bytes.
 """
 
 import asyncio

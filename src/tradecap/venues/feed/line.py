@@ -1,4 +1,4 @@
-"""One connection, from its opening to its end: the only code that speaks WebSocket to a venue.
+"""One connection, from its opening to its end.
 
 Rules: it is open when every subscription was acknowledged. The time is taken when bytes come from the socket, before they are parsed. Nothing is
 dropped: while the inbox is full the socket isn't read, and that doesn't count as silence. It ends with a LostError that says why.
@@ -10,58 +10,23 @@ import logging
 import random
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
-from websockets.frames import Frame, Opcode
-from websockets.protocol import Event
 
 from tradecap import __version__
 from tradecap.venues.failures import Failure, close_failure, network_failure, status_failure
 from tradecap.venues.feed.inbox import CAPACITY, Inbox, LostError, Terms
+from tradecap.venues.feed.wire import Socket
 from tradecap.venues.sites import is_shutdown, read_reply, subscriptions
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024
 _WRAPPED: Final = b'{"stream":"'
-_BANG: Final = ord("!")
-_BEGINS: Final = (Opcode.TEXT, Opcode.BINARY)
+_BANG: Final = b"!"
 _QUIET: Final = logging.getLogger(f"{__name__}.websocket")
 _QUIET.setLevel(logging.INFO)  # else -vv would show every message
-
-
-class _Socket(ClientConnection):
-    """A connection that notes when bytes come, and hands whole messages on without the detour of a task being woken for each.
-
-    `process_event` is how websockets takes in what its parser made; a release that calls it no more would only make this slower, since everything
-    that isn't taken here comes by `recv`.
-    """
-
-    recv_ns = 0
-    heard_s = 0.0
-    deliver: Callable[[bytes], None] | None = None
-    _parts: list[bytes] | None = None
-
-    def data_received(self, data: bytes) -> None:
-        self.recv_ns = time.time_ns()
-        self.heard_s = time.monotonic()
-        super().data_received(data)
-
-    def process_event(self, event: Event) -> None:
-        if self.deliver is not None and type(event) is Frame and event.opcode is Opcode.TEXT and event.fin:
-            self.deliver(bytes(event.data))
-        elif self.deliver is not None and type(event) is Frame and (event.opcode in _BEGINS or (self._parts and event.opcode is Opcode.CONT)):
-            self._gather(self.deliver, event)
-        else:
-            super().process_event(event)
-
-    def _gather(self, deliver: Callable[[bytes], None], event: Frame) -> None:
-        """A message in parts: by `recv` it would come after those that were sent later."""
-        self._parts = [*(self._parts or ()), bytes(event.data)]
-        if event.fin:
-            whole, self._parts = b"".join(self._parts), None
-            deliver(whole)
 
 
 class Line:
@@ -80,7 +45,7 @@ class Line:
         self._pausing: asyncio.Task[None] | None = None
         self._failure: Failure | None = None
         self._queue = inbox.queue
-        self._socket: _Socket
+        self._socket: Socket
 
     @property
     def lived_s(self) -> float:
@@ -128,26 +93,25 @@ class Line:
         socket.deliver = self._deliver
         try:
             while True:
-                self._deliver(await socket.recv(decode=False))
+                self._deliver([await socket.recv(decode=False)])
         except ConnectionClosed as error:
             raise LostError(self._failure or _end_of(error)) from error
         finally:
             socket.deliver = None
             watch.cancel()
 
-    def _deliver(self, payload: bytes) -> None:
-        """A message, as it comes."""
-        if (payload[:11] != _WRAPPED or payload[11] == _BANG) and self._is_control(payload):
-            return
-        queue = self._queue
-        queue.append((self.number, self._socket.recv_ns, payload))
-        if not self.messages:
+    def _deliver(self, payloads: list[bytes]) -> None:
+        """Messages, as they come."""
+        queue, number, recv_ns = self._queue, self.number, self._socket.recv_ns
+        for payload in payloads:
+            if (payload[:11] != _WRAPPED or payload[11:12] == _BANG) and self._is_control(payload):
+                continue
+            queue.append((number, recv_ns, payload))
+            self.messages += 1
+        if self.messages:
             self.flowing.set()
-        self.messages += 1
-        waiting = len(queue)
-        if waiting == 1:
-            self._inbox.arrived.set()
-        elif waiting >= CAPACITY and self._pausing is None:
+        self._inbox.arrived.set()
+        if len(queue) >= CAPACITY and self._pausing is None:
             self._pausing = asyncio.create_task(self._pause())
 
     async def _pause(self) -> None:
@@ -211,10 +175,10 @@ class Line:
             await self.reading
 
 
-async def _connected(url: str, within_s: float, ssl_context: ssl.SSLContext | None) -> _Socket:
+async def _connected(url: str, within_s: float, ssl_context: ssl.SSLContext | None) -> Socket:
     socket = await connect(
         url,
-        create_connection=_Socket,
+        create_connection=Socket,
         ssl=ssl_context,
         open_timeout=within_s,
         ping_interval=None,  # _watch does it, on any byte
@@ -225,7 +189,7 @@ async def _connected(url: str, within_s: float, ssl_context: ssl.SSLContext | No
         logger=_QUIET,
         user_agent_header=f"tradecap/{__version__}",
     )
-    assert isinstance(socket, _Socket)
+    assert isinstance(socket, Socket)
     return socket
 
 

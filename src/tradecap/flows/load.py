@@ -1,17 +1,23 @@
 """Pour the log into the store.
 
 The order of the lines is the guarantee: rows first, then the position, so a crash repeats records and never loses one; what is repeated is the
-same row again.
+same row again. Who follows a log pours what comes in about once a second, because each time the candles of the running minute are made anew.
 """
 
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from tradecap.log import Batch, Damage, Log
 from tradecap.log.inflate import BrokenError, pieces_of, unzstd
 from tradecap.store import Store
+
+FOLLOW_S: Final = 0.8
+"""From one look at the log's end to the next: with the pouring itself a record is in the store about a second after it was durable."""
+LOOK_S: Final = 0.05
+"""How often a rest looks whether somebody asked for the end."""
 
 
 @dataclass
@@ -52,7 +58,7 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
 
     def pour(*, whole_files: bool) -> None:
         batches = log.read(loaded.position, follow=follow, on_damage=note, whole_files=whole_files)
-        _pour(batches, log.id, store, loaded, is_swept=follow is not None, stop=stop, progress=progress)
+        _pour(batches, log.id, store, loaded, follow=follow, stop=stop, progress=progress)
 
     try:
         pour(whole_files=store.reads_files)
@@ -65,20 +71,36 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
 
 
 def _pour(
-    batches: Iterable[Batch], log_id: str, store: Store, loaded: Loaded, *, is_swept: bool, stop: Callable[[], bool], progress: Callable[[int], None]
+    batches: Iterable[Batch],
+    log_id: str,
+    store: Store,
+    loaded: Loaded,
+    *,
+    follow: Callable[[], bool] | None,
+    stop: Callable[[], bool],
+    progress: Callable[[int], None],
 ) -> None:
     for batch in batches:
+        began_s = time.monotonic()
         if batch.file is not None and not _is_sound(batch.file, batch.records):
             raise _UnsoundError
         store.pour(log_id, batch.lines, batch.file)
         store.commit(log_id, batch.end)
         loaded.position = batch.end
-        if is_swept:
+        if follow:
             loaded.candles += store.sweep_candles()
         progress(batch.records)
         loaded.records += batch.records
         if stop():
             return
+        if follow and batch.is_newest:
+            _rest(began_s + FOLLOW_S, lambda: follow() and not stop())
+
+
+def _rest(until_s: float, is_wanted: Callable[[], bool]) -> None:
+    """Let more come together: at a live log's end every pour costs the same, however little it brings."""
+    while (left_s := until_s - time.monotonic()) > 0 and is_wanted():
+        time.sleep(min(left_s, LOOK_S))
 
 
 def _is_sound(file: Path, records: int) -> bool:

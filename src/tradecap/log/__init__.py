@@ -17,12 +17,14 @@ class Batch(NamedTuple):
     """Whole lines of the log, in order, and the position after them.
 
     With `file` the lines are empty: that file (a whole closed segment, NDJSON in zstd) holds them, for a store that reads files by itself.
+    is_newest: nothing durable stood behind it when it was read.
     """
 
     lines: bytes
     end: str
     records: int
     file: Path | None = None
+    is_newest: bool = False
 
 
 class Damage(NamedTuple):

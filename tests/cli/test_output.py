@@ -18,7 +18,8 @@ from tradecap.cli.output import Output, joined, lost, number, proven, span, stac
 
 def speaking(*, json: bool = False, quiet: bool = False, verbosity: int = 0, json_messages: bool = False) -> Output:
     out = Output()
-    out.configure(json=json, quiet=quiet, verbosity=verbosity, json_messages=json_messages)
+    out.json_messages = json_messages
+    out.configure(json=json, quiet=quiet, verbosity=verbosity)
     return out
 
 

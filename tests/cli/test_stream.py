@@ -67,9 +67,26 @@ def test_where_no_terminal_is_the_lines_are_json(exchange: Running) -> None:
     exchange.until_heard()
     time.sleep(0.4)
     code, _, err = ended(process)
-    said = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    said = [json.loads(line) for line in err.splitlines()]
     assert code == 0
+    assert said[0]["log"] == "file:./tradecap-data/log"
     assert any(line["level"] == "warning" and line.get("failure") == "aborted" for line in said)
+
+
+@pytest.mark.parametrize("args", [["--duration", "0"], ["--nonsense"], [], ["BTCUSDT", "--ws-url", "nowhere"], ["BTCUSDT", "--log", "x", "-vv"]])
+def test_where_no_terminal_is_errors_are_json_too(tradecap: Program, args: list[str]) -> None:
+    """The line that says why a service doesn't start is the one a log collector must not lose."""
+    finished = tradecap("stream", *args)
+    said = [json.loads(line) for line in finished.stderr.splitlines()]
+    assert said[-1]["level"] == "error"
+    assert said[-1]["exit_code"] == finished.returncode == 2
+
+
+def test_who_asks_for_text_gets_it_where_no_terminal_is(tradecap: Program) -> None:
+    """A person who keeps the lines in a file to read them couldn't."""
+    finished = tradecap("stream", "BTCUSDT", "--ws-url", "nowhere", "--log-format", "text")
+    assert finished.stderr.startswith("log file:./tradecap-data/log")
+    assert "hint: write it like --ws-url" in finished.stderr
 
 
 def test_on_a_terminal_it_shows_how_far_it_is_proven(exchange: Running) -> None:

@@ -50,9 +50,9 @@ class Output:
         self.verbosity = 0
         self.json_messages = False
 
-    def configure(self, *, json: bool, quiet: bool, verbosity: int, json_messages: bool) -> None:
+    def configure(self, *, json: bool, quiet: bool, verbosity: int) -> None:
         """How to speak from here on; logging follows."""
-        self.json, self.quiet, self.verbosity, self.json_messages = json, quiet, verbosity, json_messages
+        self.json, self.quiet, self.verbosity = json, quiet, verbosity
         level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
         logging.basicConfig(level=level, format="%(message)s", handlers=[_LogLines(self)], force=True)
 

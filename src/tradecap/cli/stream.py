@@ -11,7 +11,7 @@ import click
 
 from tradecap.cli.load import result_of as load_result
 from tradecap.cli.load import sentence as load_sentence
-from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, command, later, segments, shared
+from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, later, segments, service, shared
 from tradecap.cli.output import Output, lost, number, proven, span, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
@@ -42,7 +42,7 @@ RESULT: Final = (
 )  # fmt: skip
 
 
-@command
+@service
 @click.argument("symbols", nargs=-1, required=True, type=SYMBOL, metavar="SYMBOL...")
 @click.option("--venue", type=click.Choice([*SITES]), default="binance", help="Where to capture (default binance; binance-data: its open hosts).")
 @click.option("--channel", type=click.Choice(CHANNELS), default="trade", help="Single trades or aggregates (default trade).")
@@ -100,7 +100,6 @@ def stream(
     _refuse_too_many(names, site)
     detail = {"site": site.name, "url": site.ws_url, "connections": connections}
     plan = Plan(site.venue, channel, names, duration_s, max_trades, repair_max, stale_s, min_free, detail)
-    _speak_json_to_programs(out)
     with Rest(site) as rest:
         if problem := check_symbols(rest, names):
             out.warn(problem)
@@ -139,13 +138,6 @@ def _refuse_too_many(symbols: tuple[str, ...], site: Site) -> None:
     if len(symbols) > site.max_streams:
         said = f"{site.name} allows {site.max_streams} streams on a connection, these are {len(symbols)}."
         raise TradecapError(said, "capture them with several runs into several logs.")
-
-
-def _speak_json_to_programs(out: Output) -> None:
-    """Where no person looks and nothing else was asked for, the lines on stderr are JSON."""
-    source = click.get_current_context().get_parameter_source("log_format")
-    if source is click.core.ParameterSource.DEFAULT and not (sys.stderr and sys.stderr.isatty()):
-        out.json_messages = True
 
 
 def _free(log: Log) -> Callable[[], int]:

@@ -81,7 +81,7 @@ class Output:
         if not self.json_messages:
             return mask(message)
         line = {"time": datetime.now(UTC), "level": level, "message": message, **fields}
-        return mask(msgspec.json.encode(line, enc_hook=str).decode())
+        return msgspec.json.encode(_masked(line), enc_hook=str).decode()
 
     def show(self, result: Mapping[str, object], human: "Callable[[], RenderableType]") -> None:
         """The result: as one JSON object with --json, else as what `human` makes of it."""
@@ -146,6 +146,18 @@ class _Ticker:
         left = f", {span((self._total - self._done) / rate)} left" if self._total and rate and self._total > self._done else ""
         message = f"{self._what}: {number(self._done)}{of} {self._unit}, {number(int(rate))}/s{left}"
         self._output.note(message, done=self._done, total=self._total, per_second=int(rate))
+
+
+def _masked(value: object) -> object:
+    """Text by text: in a line of JSON nobody could say where a password ends."""
+    match value:
+        case str():
+            return mask(value)
+        case Mapping():
+            return {name: _masked(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_masked(each) for each in value]
+    return value
 
 
 def _nothing(amount: int, *, total: int | None = None) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.exchange import until
 from tests.flows.builders import a_message, begun, failures, never, quietly, replayed, some_messages, spoilt
 from tradecap.flows.load import Loaded, load
 from tradecap.log.file import FileLog
@@ -253,3 +254,27 @@ def test_a_follower_that_rests_ends_when_it_is_asked_to(log: FileLog, store: Cli
             asked = time.monotonic()
         assert time.monotonic() - asked < 0.6
         run.end()
+
+
+def test_sweeps_that_take_long_are_made_seldom_but_are_made(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep looks at every trade of the store: of a year's trades, sweeping without a rest would be all that a follower does."""
+    sweep, swept = store.sweep_candles, [0]
+
+    def slowly() -> int:
+        time.sleep(0.2)
+        swept[0] += 1
+        return sweep()
+
+    monkeypatch.setattr(store, "sweep_candles", slowly)
+    with _Follower(log, store) as follower, log.writer() as writer:
+        run = begun(writer, [])
+        for number in range(30):
+            run.record(None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(number)))
+            run.flush()
+            time.sleep(0.1)
+        assert follower.sees(31)
+        before = swept[0]
+        assert before <= 2
+        until(lambda: swept[0] > before)  # though nothing more comes
+        run.end()
+    assert not failures(log, store, expect={"trades": 30})

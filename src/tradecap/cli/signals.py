@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -28,10 +29,19 @@ class Stop:
     """Says whether somebody asked for the end; a flow calls it between two steps."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self._since_s: float | None = None
+
+    def ask(self) -> None:
+        """Somebody does."""
+        self._since_s = time.monotonic()
 
     def __call__(self) -> bool:
-        return self.asked
+        return self._since_s is not None
+
+    @property
+    def asked_for_s(self) -> float:
+        """How long somebody has been waiting for the end."""
+        return 0.0 if self._since_s is None else time.monotonic() - self._since_s
 
 
 class Intake(io.FileIO):
@@ -63,9 +73,9 @@ def interruptible(out: Output) -> Iterator[Stop]:
     stop = Stop()
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of a signal handler
-        if stop.asked:
+        if stop():
             raise KeyboardInterrupt
-        stop.asked = True
+        stop.ask()
         if not out.quiet:
             _write(out.message("info", "stopping: finishing what was taken in (once more to stop at once)"))
 

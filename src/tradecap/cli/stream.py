@@ -108,18 +108,20 @@ def stream(
     terms = Terms(connections=connections)
     with ExitStack() as stack:
         loading = stack.enter_context(_opened(log, settings, also_load))
-        metrics = stack.enter_context(_metrics(metrics_port, out)) if metrics_port is not None else None
+        metrics = stack.enter_context(_metrics(metrics_port, loading, out)) if metrics_port is not None else None
         stop = stack.enter_context(interruptible(out))
         view = stack.enter_context(View(out))
 
         def see(status: "Status") -> None:
+            while loading.news:
+                view.tell(*loading.news.popleft())
             view.see(status)
             if metrics:
                 metrics.see(status)
 
         with log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
             known = {} if no_resume else known_ids(log, site.venue, channel, names)
-            loading.start()
+            loading.start(stop)
             streams = [stream_name(name, channel) for name in names]
             repair = None if no_repair else Repair(lambda wait: Rest(site, wait=wait), channel)
             with Feed(site.stream_url, streams, terms) as feed:
@@ -128,10 +130,10 @@ def stream(
     return _told(done, loading, out)
 
 
-def _metrics(port: int, out: Output) -> "Metrics":
+def _metrics(port: int, loading: Loading, out: Output) -> "Metrics":
     from tradecap.cli.metrics import Metrics  # not before it is wanted: it takes its time
 
-    return Metrics(port, out)
+    return Metrics(port, loading, out)
 
 
 def _refuse_too_many(symbols: tuple[str, ...], site: Site) -> None:
@@ -169,6 +171,8 @@ def _told(done: Captured, loading: Loading, out: Output) -> Exit:
         out.show(result | {"load": load_result(loaded)}, lambda: stacked(_drawn(done), "", load_sentence(loaded)))
     else:
         out.show(result, lambda: _drawn(done))
+    if loading.is_left:
+        out.warn("The store is behind the log: there was no time to pour the rest. 'tradecap load' does.")
     for problem in (done.problem, loading.problem):
         if problem:
             raise problem

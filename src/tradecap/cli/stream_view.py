@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -42,15 +43,16 @@ class View:
     def see(self, status: Status) -> None:
         """Show how it stands."""
         while status.news:
-            self._tell(*status.news.popleft())
+            self.tell(*status.news.popleft())
         if self._live:
             self._live.update(_drawn(status), refresh=True)
         elif time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + EVERY_S
             self._out.note(_sentence(status), **_fields(status))
 
-    def _tell(self, level: str, text: str, fields: object) -> None:
-        said = dict(fields) if isinstance(fields, dict) else {}
+    def tell(self, level: str, text: str, fields: Mapping[str, object]) -> None:
+        """Something happened."""
+        said = dict(fields)
         if self._live:
             self._live.console.print(text)
         elif level == "warning":

@@ -14,7 +14,7 @@ from tradecap.log import Batch, Damage, Log
 from tradecap.log.inflate import BrokenError, pieces_of, unzstd
 from tradecap.store import Store
 
-FOLLOW_S: Final = 0.8
+FOLLOW_S: Final = 0.7
 """From one look at the log's end to the next: with the pouring itself a record is in the store about a second after it was durable."""
 SWEEP_REST: Final = 9.0
 """A sweep looks at every trade of the store: a rest so many times as long follows each while a log is followed."""

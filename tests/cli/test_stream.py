@@ -1,8 +1,10 @@
 """tradecap stream, as people and scripts run it."""
 
+import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import time
@@ -13,9 +15,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from tests.builders import a_trade
 from tests.cli.conftest import PROGRAM, Program
 from tests.exchange import Running, running, until
+from tradecap.cli.stream_view import drawn
+from tradecap.flows.capture_plan import Captured
+from tradecap.flows.capture_status import Status
+from tradecap.market.capture import IdBook
 from tradecap.simulate.tls import throw_away
 
 Finished = subprocess.CompletedProcess[str]
@@ -104,8 +112,44 @@ def test_on_a_terminal_it_shows_how_far_it_is_proven(exchange: Running) -> None:
             shown += piece
     os.close(ours)
     assert process.wait(20) == 0
-    assert b"proven to id 12" in shown
+    assert re.search(rb"BTCUSDT\s+\S+\s+12\s+12\s", shown.split(b"proven to id")[-1])
+    assert b"1 connection up" in shown
     assert b"connected to" in shown
+
+
+def test_who_presses_ctrl_c_is_told_that_it_was_heard(exchange: Running) -> None:
+    """The table went over the word, and for the seconds of a last repair nothing seemed to happen."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, *FREE], stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    exchange.until_heard()
+    process.send_signal(signal.SIGINT)
+    shown = b""
+    with suppress(OSError):
+        while piece := os.read(ours, 65536):
+            shown += piece
+    os.close(ours)
+    assert process.wait(20) == 0
+    assert shown.count(b"stopping: finishing") == 1
+    assert b"\nstopping: finishing" in shown or b"Kstopping: finishing" in shown  # on a line of its own
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(40, 10), (60, 12), (100, 8), (200, 50)])
+def test_on_a_small_terminal_what_matters_is_not_cut_off(columns: int, lines: int) -> None:
+    """Of a table that is higher than the terminal rich shows the top: rate and gaps stood below it."""
+    books = {f"S{number}USDT": IdBook() for number in range(30)}
+    for book in books.values():
+        book.take(a_trade(id=3722410944), 1, 0.0)
+    status = Status("run", books, 60.0)
+    status.count(Captured(valid=1), 1)
+    seen = Console(file=io.StringIO(), width=columns, height=lines, highlight=False)
+    seen.print(drawn(status, columns, lines))
+    said = seen.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+    assert len(said) < lines
+    assert said[0].startswith("1 trade, ")
+    assert "proven to id" in "".join(said)
+    assert "3\u202f722\u202f410\u202f944" in "".join(said)
+    assert "more" in said[-1]
 
 
 def test_it_captures_loads_and_is_proven_in_one_process(exchange: Running, tradecap: Program) -> None:

@@ -49,6 +49,8 @@ class Output:
         self.quiet = False
         self.verbosity = 0
         self.json_messages = False
+        self.is_drawing = False
+        """Whether something moves on the terminal of stderr: whatever else is written there goes through who draws."""
 
     def configure(self, *, json: bool, quiet: bool, verbosity: int) -> None:
         """How to speak from here on; logging follows."""
@@ -243,6 +245,19 @@ def _cell(value: object) -> str:
 def number(value: int) -> str:
     """18 204, the way people read it."""
     return f"{value:,}".replace(",", GROUP_SIGN)
+
+
+def counted(count: int, noun: str) -> str:
+    """1 trade, 2 trades."""
+    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+
+
+def amount(size: int) -> str:
+    """An amount of bytes, the way --min-free takes it: 1.5 MB."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.4g} {unit}"
+    return f"{size} B"
 
 
 def span(seconds: float) -> str:

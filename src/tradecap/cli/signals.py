@@ -19,6 +19,7 @@ from tradecap.cli.output import Output
 from tradecap.errors import TradecapError
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+STOPPING: Final = "stopping: finishing what was taken in (once more to stop at once)"
 STOPPED: Final = 130
 """Exit code of a command that was stopped at once, as shells know it."""
 LOOK_S: Final = 0.05
@@ -76,8 +77,8 @@ def interruptible(out: Output) -> Iterator[Stop]:
         if stop():
             raise KeyboardInterrupt
         stop.ask()
-        if not out.quiet:
-            _write(out.message("info", "stopping: finishing what was taken in (once more to stop at once)"))
+        if not out.quiet and not out.is_drawing:
+            _write(out.message("info", STOPPING))
 
     before = {number: signal.signal(number, ask) for number in SIGNALS}
     try:

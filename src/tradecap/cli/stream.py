@@ -12,7 +12,7 @@ import click
 from tradecap.cli.load import result_of as load_result
 from tradecap.cli.load import sentence as load_sentence
 from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, later, segments, service, shared
-from tradecap.cli.output import Output, lost, number, proven, span, stacked, table
+from tradecap.cli.output import Output, amount, counted, lost, number, proven, span, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
 from tradecap.cli.stream_load import Loading
@@ -110,7 +110,7 @@ def stream(
         loading = stack.enter_context(_opened(log, settings, also_load))
         metrics = stack.enter_context(_metrics(metrics_port, loading, out)) if metrics_port is not None else None
         stop = stack.enter_context(interruptible(out))
-        view = stack.enter_context(View(out))
+        view = stack.enter_context(View(out, stop))
 
         def see(status: "Status") -> None:
             while loading.news:
@@ -150,7 +150,7 @@ def _free(log: Log) -> Callable[[], int]:
 
 def _refuse_full(log: Log, min_free: int) -> None:
     if (left := _free(log)()) < min_free:
-        said = f"The disk of {log.url} has {left / 1e9:.2f} GB left, less than --min-free {min_free / 1e9:.2f} GB."
+        said = f"The disk of {log.url} has {amount(left)} left, less than --min-free {amount(min_free)}."
         raise TradecapError(said, "free some disk, or allow less with --min-free.", Exit.UNDELIVERED)
 
 
@@ -182,9 +182,10 @@ def _told(done: Captured, loading: Loading, out: Output) -> Exit:
 def _drawn(done: Captured) -> "RenderableType":
     rows = [(each["symbol"], each["trades"], each["first_id"], each["last_id"]) for each in done.series]
     rate = f" ({number(round(done.valid / done.seconds))}/s)" if done.seconds and done.valid else ""
-    summary = f"{number(done.valid)} trades, {number(done.records)} records in {span(done.seconds)}{rate}; {done.why}"
-    copies = f"{number(done.duplicates_dropped)} equal copies left out, {number(done.quarantined)} unreadable, {number(done.reconnects)} reconnects"
-    gaps = f"gaps: {number(done.gaps_found)} found, {number(done.gaps_repaired)} repaired"
+    summary = f"{counted(done.valid, 'trade')}, {counted(done.records, 'record')} in {span(done.seconds)}{rate}; {done.why}"
+    copies = "1 equal copy" if done.duplicates_dropped == 1 else f"{number(done.duplicates_dropped)} equal copies"
+    others = f"{copies} left out, {number(done.quarantined)} unreadable, {counted(done.reconnects, 'reconnect')}"
+    gaps = f"{counted(done.gaps_found, 'gap')} found, {number(done.gaps_repaired)} repaired"
     still = [f"{gap['symbol']} {gap['first']} to {gap['last']} stay open: {gap['why']}" for gap in done.gaps_open]
     named = [lost(line) for line in still] if still else [proven("no id is missing")] if done.valid else []
-    return stacked(table(("symbol", "trades", "first id", "last id"), rows), summary, copies, gaps, *named, f"run {done.run}")
+    return stacked(table(("symbol", "trades", "first id", "last id"), rows), summary, others, gaps, *named, f"run {done.run}")

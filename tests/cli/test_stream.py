@@ -6,6 +6,8 @@ import os
 import pty
 import re
 import signal
+import socket
+import struct
 import subprocess
 import time
 import urllib.error
@@ -122,16 +124,17 @@ def test_who_presses_ctrl_c_is_told_that_it_was_heard(exchange: Running) -> None
     ours, theirs = pty.openpty()
     process = subprocess.Popen([PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, *FREE], stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
-    exchange.until_heard()
-    process.send_signal(signal.SIGINT)
     shown = b""
+    while b"proven to id" not in shown:
+        shown += os.read(ours, 65536)
+    process.send_signal(signal.SIGINT)
     with suppress(OSError):
         while piece := os.read(ours, 65536):
             shown += piece
     os.close(ours)
     assert process.wait(20) == 0
     assert shown.count(b"stopping: finishing") == 1
-    assert b"\nstopping: finishing" in shown or b"Kstopping: finishing" in shown  # on a line of its own
+    assert shown.split(b"stopping:")[0].endswith((b"\n", b"\x1b[2K"))  # on a line of its own
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(40, 10), (60, 12), (100, 8), (200, 50)])
@@ -253,6 +256,12 @@ def test_a_monitor_can_ask_how_it_is(exchange: Running) -> None:
     until(lambda: "tradecap_valid_total 5.0" in ask("metrics")[1])
     assert 'tradecap_proven_id{symbol="BTCUSDT"} 5.0' in ask("metrics")[1]
     assert ask("nowhere")[0] == 404
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", port)) as rude:
+            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
+            rude.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert ask("health") == (200, "ok\n")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    _, err = process.communicate(timeout=20)
     assert process.returncode == 0
+    assert all(json.loads(line) for line in err.splitlines())

@@ -22,6 +22,7 @@ import click
 from tradecap.cli.output import Output, hush
 from tradecap.cli.settings import DEFAULTS, resolve
 from tradecap.errors import Exit, TradecapError
+from tradecap.venues.binance import VENUES
 
 Body = Callable[..., Exit | None]
 
@@ -121,6 +122,13 @@ def _symbol(text: str) -> str:
     return text.upper()
 
 
+def _series(text: str) -> tuple[str, str]:
+    venue, colon, symbol = text.partition(":")
+    if venue.lower() not in VENUES or (colon and not symbol):
+        raise ValueError(f"{text!r} is no series; write VENUE:SYMBOL with one of {', '.join(VENUES)}, like binance-usdm:BTCUSDT.")
+    return venue.lower(), symbol.upper()
+
+
 def _whole(text: str, least: int) -> int:
     if not re.fullmatch(r"[+-]?\d+(?:_\d+)*", text, re.ASCII) or len(text) > 40:
         raise ValueError(f"{text!r} is no whole number.")
@@ -151,6 +159,8 @@ TIME: Final = typed("time", lambda text: parse_time(text, time.time_ns()))
 """Nanoseconds since 1970 UTC."""
 SYMBOL: Final = typed("symbol", _symbol)
 """In capitals. Whether it exists only the data knows."""
+SERIES: Final = typed("series", _series)
+"""(venue, symbol); symbol '' where only the venue is named."""
 COUNT: Final = typed("count", lambda text: _whole(text, 0))
 """A whole number, 0 as well."""
 POSITIVE: Final = typed("count", lambda text: _whole(text, 1))

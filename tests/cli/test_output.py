@@ -18,7 +18,8 @@ from tradecap.cli.output import Output, joined, lost, number, proven, span, stac
 
 def speaking(*, json: bool = False, quiet: bool = False, verbosity: int = 0, json_messages: bool = False) -> Output:
     out = Output()
-    out.configure(json=json, quiet=quiet, verbosity=verbosity, json_messages=json_messages)
+    out.json_messages = json_messages
+    out.configure(json=json, quiet=quiet, verbosity=verbosity)
     return out
 
 
@@ -139,6 +140,17 @@ def test_messages_of_libraries_follow_v_and_q(how: dict[str, int], heard: list[s
     said = capsys.readouterr().err
     assert [line.split(":")[0] for line in said.splitlines()] == heard
     assert "pw" not in said
+
+
+def test_passwords_are_masked_value_by_value_in_json() -> None:
+    """Masked as a whole, a line lost what stood between two URLs, or was no JSON any more."""
+    out = speaking(json_messages=True)
+    log, store = "kafka://broker:19092/trades", "clickhouse://default@host:8123/market?password=hunter2"
+    line = out.message("info", f"log {log}", log=log, store=store, series=[{"url": "ws://me:hunter2@host"}])
+    said = json.loads(line)
+    assert "hunter2" not in line
+    assert (said["log"], said["store"]) == (log, "clickhouse://default@host:8123/market?password=***")
+    assert said["series"] == [{"url": "ws://me:***@host"}]
 
 
 def test_json_messages_are_a_line_of_json_each(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,13 @@
 """tradecap stream, as people and scripts run it."""
 
+import io
 import json
 import os
 import pty
+import re
 import signal
+import socket
+import struct
 import subprocess
 import time
 import urllib.error
@@ -13,9 +17,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from tests.builders import a_trade
 from tests.cli.conftest import PROGRAM, Program
 from tests.exchange import Running, running, until
+from tradecap.cli.stream_view import drawn
+from tradecap.flows.capture_plan import Captured
+from tradecap.flows.capture_status import Status
+from tradecap.market.capture import IdBook
 from tradecap.simulate.tls import throw_away
 
 Finished = subprocess.CompletedProcess[str]
@@ -67,9 +77,26 @@ def test_where_no_terminal_is_the_lines_are_json(exchange: Running) -> None:
     exchange.until_heard()
     time.sleep(0.4)
     code, _, err = ended(process)
-    said = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    said = [json.loads(line) for line in err.splitlines()]
     assert code == 0
+    assert said[0]["log"] == "file:./tradecap-data/log"
     assert any(line["level"] == "warning" and line.get("failure") == "aborted" for line in said)
+
+
+@pytest.mark.parametrize("args", [["--duration", "0"], ["--nonsense"], [], ["BTCUSDT", "--ws-url", "nowhere"], ["BTCUSDT", "--log", "x", "-vv"]])
+def test_where_no_terminal_is_errors_are_json_too(tradecap: Program, args: list[str]) -> None:
+    """The line that says why a service doesn't start is the one a log collector must not lose."""
+    finished = tradecap("stream", *args)
+    said = [json.loads(line) for line in finished.stderr.splitlines()]
+    assert said[-1]["level"] == "error"
+    assert said[-1]["exit_code"] == finished.returncode == 2
+
+
+def test_who_asks_for_text_gets_it_where_no_terminal_is(tradecap: Program) -> None:
+    """A person who keeps the lines in a file to read them couldn't."""
+    finished = tradecap("stream", "BTCUSDT", "--ws-url", "nowhere", "--log-format", "text")
+    assert finished.stderr.startswith("log file:./tradecap-data/log")
+    assert "hint: write it like --ws-url" in finished.stderr
 
 
 def test_on_a_terminal_it_shows_how_far_it_is_proven(exchange: Running) -> None:
@@ -87,8 +114,45 @@ def test_on_a_terminal_it_shows_how_far_it_is_proven(exchange: Running) -> None:
             shown += piece
     os.close(ours)
     assert process.wait(20) == 0
-    assert b"proven to id 12" in shown
+    assert re.search(rb"BTCUSDT\s+\S+\s+12\s+12\s", shown.split(b"proven to id")[-1])
+    assert b"1 connection up" in shown
     assert b"connected to" in shown
+
+
+def test_who_presses_ctrl_c_is_told_that_it_was_heard(exchange: Running) -> None:
+    """The table went over the word, and for the seconds of a last repair nothing seemed to happen."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, *FREE], stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"proven to id" not in shown:
+        shown += os.read(ours, 65536)
+    process.send_signal(signal.SIGINT)
+    with suppress(OSError):
+        while piece := os.read(ours, 65536):
+            shown += piece
+    os.close(ours)
+    assert process.wait(20) == 0
+    assert shown.count(b"stopping: finishing") == 1
+    assert shown.split(b"stopping:")[0].endswith((b"\n", b"\x1b[2K"))  # on a line of its own
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(40, 10), (60, 12), (100, 8), (200, 50)])
+def test_on_a_small_terminal_what_matters_is_not_cut_off(columns: int, lines: int) -> None:
+    """Of a table that is higher than the terminal rich shows the top: rate and gaps stood below it."""
+    books = {f"S{number}USDT": IdBook() for number in range(30)}
+    for book in books.values():
+        book.take(a_trade(id=3722410944), 1, 0.0)
+    status = Status("run", books, 60.0)
+    status.count(Captured(valid=1), 1)
+    seen = Console(file=io.StringIO(), width=columns, height=lines, highlight=False)
+    seen.print(drawn(status, columns, lines))
+    said = seen.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+    assert len(said) < lines
+    assert said[0].startswith("1 trade, ")
+    assert "proven to id" in "".join(said)
+    assert "3\u202f722\u202f410\u202f944" in "".join(said)
+    assert "more" in said[-1]
 
 
 def test_it_captures_loads_and_is_proven_in_one_process(exchange: Running, tradecap: Program) -> None:
@@ -192,6 +256,12 @@ def test_a_monitor_can_ask_how_it_is(exchange: Running) -> None:
     until(lambda: "tradecap_valid_total 5.0" in ask("metrics")[1])
     assert 'tradecap_proven_id{symbol="BTCUSDT"} 5.0' in ask("metrics")[1]
     assert ask("nowhere")[0] == 404
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", port)) as rude:
+            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
+            rude.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert ask("health") == (200, "ok\n")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    _, err = process.communicate(timeout=20)
     assert process.returncode == 0
+    assert all(json.loads(line) for line in err.splitlines())

@@ -39,7 +39,7 @@ def ran(*args: str, stdin: bytes | None = None) -> Result:
 
 def told(*args: str, code: int = 2, stdin: bytes | None = None) -> str:
     """What a command says that ends with this code: its sentence and its hint, on two lines."""
-    result = CliRunner().invoke(cli, args, input=stdin)
+    result = CliRunner().invoke(cli, [*args, "--log-format", "text"], input=stdin)
     assert (result.exit_code, result.stdout) == (code, "")
     return two_lines(result.stderr)
 

@@ -73,7 +73,7 @@ def test_a_log_that_went_on_is_the_same_and_more(river: FileLog, store: ClickHou
     replayed(river, some_messages(range(61, 70)))
     load(river, store)
     check = still(river, store, then)
-    assert (check.ok, check.actual, "1 runs added" in check.detail) == (True, "the same and more", True)
+    assert (check.ok, check.actual, "1 run added" in check.detail) == (True, "the same and more", True)
 
 
 def test_a_certificate_made_during_a_capture_holds_afterwards(log: FileLog, store: ClickHouseStore) -> None:

@@ -377,6 +377,7 @@ def test_health_says_when_nothing_comes_and_when_the_log_is_stuck(log: FileLog) 
         until(lambda: not status.not_ready(time.monotonic()))
         assert "no data for" in status.ills(time.monotonic() + 6)[0]
         status.arrived(time.monotonic() + 20)
+        status.waits(time.monotonic())
         assert "made nothing durable" in status.ills(time.monotonic() + 20)[0]
 
 

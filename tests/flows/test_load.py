@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.exchange import until
 from tests.flows.builders import a_message, begun, failures, never, quietly, replayed, some_messages, spoilt
 from tradecap.flows.load import Loaded, load
 from tradecap.log.file import FileLog
@@ -187,6 +188,11 @@ class _Follower:
             time.sleep(0.005)
         return sum(self._seen) == records
 
+    @property
+    def pours(self) -> int:
+        """How many times the store was poured into."""
+        return len(self._seen)
+
     def __enter__(self) -> "_Follower":
         self._thread.start()
         return self
@@ -211,3 +217,64 @@ def test_following_sees_new_records_segments_and_runs(log: FileLog, store: Click
         assert follower.sees(12 + 12 + 202)
     assert (follower.done.records, follower.done.valid, follower.done.redelivered) == (226, 220, 0)
     assert not failures(log, store, expect={"trades": 220})
+
+
+def test_a_log_that_is_flushed_ten_times_a_second_is_poured_about_once_a_second(log: FileLog, store: ClickHouseStore) -> None:
+    """Each pour makes the candles of the running minute anew: ten a second took a core from the capture beside it."""
+    flushes = 25
+    with _Follower(log, store) as follower, log.writer() as writer:
+        run = begun(writer, [])
+        for number in range(flushes):
+            run.record(None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(number)))
+            run.flush()
+            time.sleep(0.1)  # the pace of a capture
+        assert follower.sees(flushes + 1)
+        assert 2 <= follower.pours <= 6
+        run.end()
+    assert follower.done.valid == flushes
+    assert not failures(log, store, expect={"trades": flushes})
+
+
+def test_what_lies_in_the_log_already_is_poured_without_a_rest(log: FileLog, store: ClickHouseStore) -> None:
+    """A follower that rests after each segment of a week's log would need an hour to catch up."""
+    small_segments(log, 0, 800)
+    assert len(packed(log)) > 10
+    began = time.monotonic()
+    with _Follower(log, store) as follower:
+        assert follower.sees(802)
+    assert time.monotonic() - began < 5
+
+
+def test_a_follower_that_rests_ends_when_it_is_asked_to(log: FileLog, store: ClickHouseStore) -> None:
+    """Ctrl-C would seem to be ignored."""
+    with log.writer() as writer:
+        run = begun(writer, some_messages(range(10)))
+        with _Follower(log, store) as follower:
+            assert follower.sees(11)
+            asked = time.monotonic()
+        assert time.monotonic() - asked < 0.6
+        run.end()
+
+
+def test_sweeps_that_take_long_are_made_seldom_but_are_made(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep looks at every trade of the store: of a year's trades, sweeping without a rest would be all that a follower does."""
+    sweep, swept = store.sweep_candles, [0]
+
+    def slowly() -> int:
+        time.sleep(0.2)
+        swept[0] += 1
+        return sweep()
+
+    monkeypatch.setattr(store, "sweep_candles", slowly)
+    with _Follower(log, store) as follower, log.writer() as writer:
+        run = begun(writer, [])
+        for number in range(30):
+            run.record(None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(number)))
+            run.flush()
+            time.sleep(0.1)
+        assert follower.sees(31)
+        before = swept[0]
+        assert before <= 2
+        until(lambda: swept[0] > before)  # though nothing more comes
+        run.end()
+    assert not failures(log, store, expect={"trades": 30})

@@ -454,7 +454,7 @@ def test_a_record_made_unreadable_in_a_segment_is_named(whole: River, copied: Fi
     failed = failures(copied, whole.store)
     assert failed.keys() >= {"log.complete", "log.intact", "ledger.complete"}
     assert failed["log.complete"].detail == f"missing: run {whole.run} seq {first + 1}"
-    assert failed["log.complete"].actual == "1 records missing, 0 runs torn"
+    assert failed["log.complete"].actual == "1 record missing, 0 runs torn"
 
 
 def test_two_records_swapped_within_a_segment_are_noticed(whole: River, copied: FileLog) -> None:
@@ -701,7 +701,7 @@ def test_two_logs_in_one_store_are_each_proven(log: FileLog, store: ClickHouseSt
         assert verdict.ok
         assert verdict.counts.trades == trades
         assert verdict.counts.duplicates == 0
-        assert "1 runs of other logs are in this store too" in next(c.detail for c in verdict.checks if c.name == "ledger.complete")
+        assert "1 run of other logs is in this store too" in next(c.detail for c in verdict.checks if c.name == "ledger.complete")
 
 
 def test_two_logs_that_differ_on_an_id_conflict(log: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:

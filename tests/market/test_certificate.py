@@ -109,7 +109,7 @@ def test_what_came_later_is_named_and_fine() -> None:
         segments=[a_segment(n) for n in (1, 2, 3)], runs=[a_run(1), a_run(2)], series=[a_series(trades=20, last_id=20, coverage=[(1, 20)])]
     )
     check = unchanged(a_certificate(), now, {})
-    assert (check.ok, check.actual, check.detail) == (True, "the same and more", "since then: 2 segments 000002 to 000003 added, 1 runs added")
+    assert (check.ok, check.actual, check.detail) == (True, "the same and more", "since then: 2 segments 000002 to 000003 added, 1 run added")
 
 
 def test_a_segment_that_was_open_may_be_written_on_but_not_changed() -> None:

@@ -25,11 +25,25 @@ def test_rest_is_where_the_streams_are_unless_said() -> None:
     assert SITES["binance"].at("ws://a:1", "https://b:2").rest_url == "https://b:2"
 
 
-@pytest.mark.parametrize("url", ["localhost:8080", "http://localhost", "ws://", "ws://a:b", "ws://a/?x=1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8080",
+        "http://localhost",
+        "ws://",
+        "ws://a:b",
+        "ws://a/?x=1",
+        "ws://a/stream",
+        "wss://a:1/ws",
+        "ws://a/ws/btcusdt@trade",
+        "ws://me:secret@a:1",
+    ],
+)
 def test_what_is_no_base_is_refused(url: str) -> None:
     """A slip in the URL would look like a venue that is down."""
-    with pytest.raises(TradecapError, match="--ws-url"):
+    with pytest.raises(TradecapError, match="--ws-url") as refused:
         SITES["binance"].at(url)
+    assert "secret" not in refused.value.message
 
 
 def test_many_streams_are_asked_for_in_chunks() -> None:

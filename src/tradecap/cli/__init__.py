@@ -126,11 +126,12 @@ def run(args: Sequence[str]) -> int:
 def _complain(error: BaseException, out: Output) -> int:
     """Tell it on stderr, with the traceback only for who asked for it."""
     ending = explain(error)
-    if out.verbosity > 1:
-        click.echo(mask("".join(traceback.format_exception(error))), err=True)
+    trace = "".join(traceback.format_exception(error)) if out.verbosity > 1 else ""
     if out.json_messages:
-        out.say("error", ending.message, hint=ending.hint, exit_code=ending.code)
+        out.say("error", ending.message, hint=ending.hint, exit_code=ending.code, **({"traceback": trace} if trace else {}))
     else:
+        if trace:
+            click.echo(mask(trace), err=True)
         out.say("error", ending.message)
         out.say("hint", f"hint: {ending.hint}")
     return ending.code

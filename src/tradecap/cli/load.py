@@ -6,7 +6,7 @@ from dataclasses import asdict
 import click
 
 from tradecap.cli.options import command, later, not_yet, shared
-from tradecap.cli.output import Output, number, span
+from tradecap.cli.output import Output, counted, number, span
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit
@@ -68,6 +68,7 @@ def result_of(done: Loaded) -> dict[str, object]:
 
 def sentence(done: Loaded) -> str:
     rate = f" ({number(round(done.records / done.seconds))}/s)" if done.seconds and done.records else ""
-    parts = f"{number(done.valid)} valid, {number(done.quarantined)} quarantined, {number(done.ignored)} ignored, {number(done.events)} events"
+    parts = f"{number(done.valid)} valid, {number(done.quarantined)} quarantined, {number(done.ignored)} ignored, {counted(done.events, 'event')}"
     again = f", {number(done.redelivered)} redelivered" if done.redelivered else ""
-    return f"{number(done.records)} records poured in {span(done.seconds)}{rate}: {parts}{again}; {number(done.candles)} minutes made"
+    made = counted(done.candles, "minute")
+    return f"{counted(done.records, 'record')} poured in {span(done.seconds)}{rate}: {parts}{again}; {made} made"

@@ -1,7 +1,7 @@
 """What a monitoring system asks a running capture: /metrics (Prometheus text), /health and /ready.
 
-/health answers 503 when no data came for --stale or the log made nothing durable; /ready also while no connection is up or a series wasn't seen yet.
-Both say why. Figures are those of the live line, read when they are asked for.
+/health answers 503 when no data came for --stale, the log made nothing durable or the loader of --load has failed; /ready also while no connection is
+up or a series wasn't seen yet. Both say why. Figures are those of the live line, read when they are asked for.
 """
 
 import threading
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,10 +17,13 @@ from prometheus_client.registry import Collector
 
 from tradecap import __version__
 from tradecap.cli.output import Output
+from tradecap.cli.stream_load import Loading
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture_status import Status
 
-COUNTERS = {
+ASK_WITHIN_S: Final = 10.0
+"""Who connects and says nothing is hung up on: each takes a thread."""
+COUNTERS: Final = {
     "records": "Records written, events included.",
     "valid": "Trades written.",
     "duplicates_dropped": "Equal copies of a trade of this run, left out.",
@@ -35,15 +38,15 @@ COUNTERS = {
 class Metrics(Collector):
     """An HTTP server on port (0: any free one), as a context. Until it has seen a status nothing is ready."""
 
-    def __init__(self, port: int, out: Output) -> None:
+    def __init__(self, port: int, loading: Loading, out: Output) -> None:
+        self._loading = loading
         self._status: Status | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
         try:
-            self._server = ThreadingHTTPServer(("", port), self._handler())
+            self._server = _Server(("", port), self._handler())
         except OSError as error:
             raise TradecapError(f"Port {port} can't be served: {error.strerror}.", "choose another --metrics-port.", Exit.UNREACHABLE) from error
-        self._server.daemon_threads = True
         self.port = self._server.server_address[1]
         out.note(f"metrics: http://localhost:{self.port}/metrics", port=self.port)
 
@@ -72,6 +75,8 @@ class Metrics(Collector):
         yield GaugeMetricFamily("tradecap_trades_per_second", "Trades a second, smoothed.", value=status.rate)
         yield GaugeMetricFamily("tradecap_seconds_since_data", "Since a message arrived.", value=time.monotonic() - status.arrived_s)
         yield GaugeMetricFamily("tradecap_seconds_since_durable", "Since the log was made durable.", value=time.monotonic() - status.flushed_s)
+        if self._loading.is_wanted:
+            yield CounterMetricFamily("tradecap_loaded_records", "Records poured into the store.", value=self._loading.records)
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             value = status.latency.quantile_ms(share) / 1e3
             yield GaugeMetricFamily(f"tradecap_durable_seconds_{name}", "From the socket to the durable log.", value=value)
@@ -83,9 +88,9 @@ class Metrics(Collector):
         if path == "/metrics":
             return 200, generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
         if path == "/health":
-            ills = status.ills(now_s) if status else []
+            ills = (status.ills(now_s) if status else []) + self._loading.ills()
         elif path == "/ready":
-            ills = status.not_ready(now_s) if status else ["the capture hasn't begun"]
+            ills = (status.not_ready(now_s) if status else ["the capture hasn't begun"]) + self._loading.ills()
         else:
             return 404, b"there is /metrics, /health and /ready\n", "text/plain; charset=utf-8"
         return (503 if ills else 200), ("\n".join(ills or ["ok"]) + "\n").encode(), "text/plain; charset=utf-8"
@@ -94,18 +99,31 @@ class Metrics(Collector):
         page = self._page
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = ASK_WITHIN_S
+
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
                 code, body, kind = page(self.path.split("?")[0])
                 self.send_response(code)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name http.server has
                 """Nobody wants a line for each scrape."""
 
         return Handler
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Somebody hung up before his answer was written: no reason for a traceback among the lines on stderr."""
 
 
 def _info(status: Status) -> Metric:

@@ -22,6 +22,7 @@ import click
 from tradecap.cli.output import Output, hush
 from tradecap.cli.settings import DEFAULTS, resolve
 from tradecap.errors import Exit, TradecapError
+from tradecap.venues.binance import VENUES
 
 Body = Callable[..., Exit | None]
 
@@ -121,6 +122,13 @@ def _symbol(text: str) -> str:
     return text.upper()
 
 
+def _series(text: str) -> tuple[str, str]:
+    venue, colon, symbol = text.partition(":")
+    if venue.lower() not in VENUES or (colon and not symbol):
+        raise ValueError(f"{text!r} is no series; write VENUE:SYMBOL with one of {', '.join(VENUES)}, like binance-usdm:BTCUSDT.")
+    return venue.lower(), symbol.upper()
+
+
 def _whole(text: str, least: int) -> int:
     if not re.fullmatch(r"[+-]?\d+(?:_\d+)*", text, re.ASCII) or len(text) > 40:
         raise ValueError(f"{text!r} is no whole number.")
@@ -151,6 +159,8 @@ TIME: Final = typed("time", lambda text: parse_time(text, time.time_ns()))
 """Nanoseconds since 1970 UTC."""
 SYMBOL: Final = typed("symbol", _symbol)
 """In capitals. Whether it exists only the data knows."""
+SERIES: Final = typed("series", _series)
+"""(venue, symbol); symbol '' where only the venue is named."""
 COUNT: Final = typed("count", lambda text: _whole(text, 0))
 """A whole number, 0 as well."""
 POSITIVE: Final = typed("count", lambda text: _whole(text, 1))
@@ -165,6 +175,9 @@ class SharedOption(click.Option):
 
 class Door(click.Command):
     """A command whose help starts with what it does and ends with its examples."""
+
+    is_service = False
+    """Where no person looks and nothing else was asked for, its lines on stderr are JSON: all of them, what is wrong with its options as well."""
 
     @property
     def summary(self) -> str:
@@ -188,6 +201,8 @@ class Door(click.Command):
         return before.strip().removesuffix("\b").strip(), after.strip()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if self.is_service and not (sys.stderr and sys.stderr.isatty()):
+            ctx.ensure_object(Output).json_messages = True
         with quiet_help(ctx):
             return super().parse_args(ctx, args)
 
@@ -226,6 +241,13 @@ def command(body: Body) -> Door:
     return click.command(body.__name__.replace("_", "-"), cls=Door)(body)
 
 
+def service(body: Body) -> Door:
+    """Make a function a command that runs for days, mostly watched by programs."""
+    door = command(body)
+    door.is_service = True
+    return door
+
+
 def shared(body: Body) -> Body:
     """The options of every command. The body gets `settings` (log and store in force, announced on stderr) and `out`."""
 
@@ -242,9 +264,9 @@ def spoken(body: Body) -> Body:
     """Only the options of how to speak, for a command that chooses log and store itself. The body gets `out`."""
 
     @functools.wraps(body)
-    def speaking(*, json: bool, verbose: int, quiet: bool, log_format: str, **rest: object) -> Exit | None:
+    def speaking(*, json: bool, verbose: int, quiet: bool, **rest: object) -> Exit | None:
         out = click.get_current_context().ensure_object(Output)
-        out.configure(json=json, quiet=quiet, verbosity=verbose, json_messages=log_format == "json")
+        out.configure(json=json, quiet=quiet, verbosity=verbose)
         return body(out=out, **rest)
 
     return _with(
@@ -252,8 +274,21 @@ def spoken(body: Body) -> Body:
         _shared("--json", is_flag=True, help="The result as one JSON object on stdout."),
         _shared("-v", "--verbose", count=True, help="Say more on stderr; -vv also shows the traceback of an error."),
         _shared("-q", "--quiet", is_flag=True, help="Say only what is wrong on stderr."),
-        _shared("--log-format", type=click.Choice(["text", "json"]), default="text", help="The form of the lines on stderr."),
+        _shared(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            is_eager=True,
+            expose_value=False,
+            callback=_choose_form,
+            help="The form of the lines on stderr.",
+        ),
     )
+
+
+def _choose_form(ctx: click.Context, param: click.Parameter, value: str | None) -> None:  # noqa: ARG001 -- the signature of a callback
+    """Before the other options, so that what is wrong with them is told in this form."""
+    if value:
+        ctx.ensure_object(Output).json_messages = value == "json"
 
 
 def places(body: Body) -> Body:

@@ -49,10 +49,12 @@ class Output:
         self.quiet = False
         self.verbosity = 0
         self.json_messages = False
+        self.is_drawing = False
+        """Whether something moves on the terminal of stderr: whatever else is written there goes through who draws."""
 
-    def configure(self, *, json: bool, quiet: bool, verbosity: int, json_messages: bool) -> None:
+    def configure(self, *, json: bool, quiet: bool, verbosity: int) -> None:
         """How to speak from here on; logging follows."""
-        self.json, self.quiet, self.verbosity, self.json_messages = json, quiet, verbosity, json_messages
+        self.json, self.quiet, self.verbosity = json, quiet, verbosity
         level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
         logging.basicConfig(level=level, format="%(message)s", handlers=[_LogLines(self)], force=True)
 
@@ -81,7 +83,7 @@ class Output:
         if not self.json_messages:
             return mask(message)
         line = {"time": datetime.now(UTC), "level": level, "message": message, **fields}
-        return mask(msgspec.json.encode(line, enc_hook=str).decode())
+        return msgspec.json.encode(_masked(line), enc_hook=str).decode()
 
     def show(self, result: Mapping[str, object], human: "Callable[[], RenderableType]") -> None:
         """The result: as one JSON object with --json, else as what `human` makes of it."""
@@ -146,6 +148,18 @@ class _Ticker:
         left = f", {span((self._total - self._done) / rate)} left" if self._total and rate and self._total > self._done else ""
         message = f"{self._what}: {number(self._done)}{of} {self._unit}, {number(int(rate))}/s{left}"
         self._output.note(message, done=self._done, total=self._total, per_second=int(rate))
+
+
+def _masked(value: object) -> object:
+    """Text by text: in a line of JSON nobody could say where a password ends."""
+    match value:
+        case str():
+            return mask(value)
+        case Mapping():
+            return {name: _masked(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_masked(each) for each in value]
+    return value
 
 
 def _nothing(amount: int, *, total: int | None = None) -> None:
@@ -231,6 +245,19 @@ def _cell(value: object) -> str:
 def number(value: int) -> str:
     """18 204, the way people read it."""
     return f"{value:,}".replace(",", GROUP_SIGN)
+
+
+def counted(count: int, noun: str) -> str:
+    """1 trade, 2 trades."""
+    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+
+
+def amount(size: int) -> str:
+    """An amount of bytes, the way --min-free takes it: 1.5 MB."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:.4g} {unit}"
+    return f"{size} B"
 
 
 def span(seconds: float) -> str:

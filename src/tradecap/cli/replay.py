@@ -9,7 +9,7 @@ import click
 
 from tradecap import sample
 from tradecap.cli.load import pour, result_of, sentence
-from tradecap.cli.options import POSITIVE, SPEED, SYMBOL, command, segments, shared, time_range, typed
+from tradecap.cli.options import POSITIVE, SERIES, SPEED, SYMBOL, command, segments, shared, time_range
 from tradecap.cli.output import Advance, Output, number, span, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import Intake, Stop, interruptible, standard_input
@@ -20,19 +20,11 @@ from tradecap.flows.replay import replay as flow
 from tradecap.log import Log, open_log
 from tradecap.log.foreign import Source, expand
 from tradecap.store import open_store
-from tradecap.venues.binance import VENUES
 
 RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing")
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-
-def _series(text: str) -> tuple[str, str]:
-    venue, colon, symbol = text.partition(":")
-    if venue.lower() not in VENUES or (colon and not symbol):
-        raise ValueError(f"{text!r} is no series; write VENUE:SYMBOL with one of {', '.join(VENUES)}, like binance-usdm:BTCUSDT.")
-    return venue.lower(), symbol.upper()
 
 
 @command
@@ -42,7 +34,7 @@ def _series(text: str) -> tuple[str, str]:
 @click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Only this symbol (may be repeated).")
 @click.option("--limit", type=POSITIVE, metavar="N", help="Stop after N trades.")
 @click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
-@click.option("--as", "series", type=typed("series", _series), default=None, metavar="VENUE:SYMBOL", help="For lines that don't name theirs.")
+@click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For lines that don't name theirs.")
 @click.option("--dry-run", is_flag=True, help="Only report; write nothing.")
 @click.option("--load", "also_load", is_flag=True, help="Pour into the store afterwards.")
 @segments

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -18,6 +19,7 @@ from tradecap.cli.output import Output
 from tradecap.errors import TradecapError
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+STOPPING: Final = "stopping: finishing what was taken in (once more to stop at once)"
 STOPPED: Final = 130
 """Exit code of a command that was stopped at once, as shells know it."""
 LOOK_S: Final = 0.05
@@ -28,10 +30,19 @@ class Stop:
     """Says whether somebody asked for the end; a flow calls it between two steps."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self._since_s: float | None = None
+
+    def ask(self) -> None:
+        """Somebody does."""
+        self._since_s = time.monotonic()
 
     def __call__(self) -> bool:
-        return self.asked
+        return self._since_s is not None
+
+    @property
+    def asked_for_s(self) -> float:
+        """How long somebody has been waiting for the end."""
+        return 0.0 if self._since_s is None else time.monotonic() - self._since_s
 
 
 class Intake(io.FileIO):
@@ -63,11 +74,11 @@ def interruptible(out: Output) -> Iterator[Stop]:
     stop = Stop()
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of a signal handler
-        if stop.asked:
+        if stop():
             raise KeyboardInterrupt
-        stop.asked = True
-        if not out.quiet:
-            _write(out.message("info", "stopping: finishing what was taken in (once more to stop at once)"))
+        stop.ask()
+        if not out.quiet and not out.is_drawing:
+            _write(out.message("info", STOPPING))
 
     before = {number: signal.signal(number, ask) for number in SIGNALS}
     try:

@@ -11,8 +11,8 @@ import click
 
 from tradecap.cli.load import result_of as load_result
 from tradecap.cli.load import sentence as load_sentence
-from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, command, later, segments, shared
-from tradecap.cli.output import Output, lost, number, proven, span, stacked, table
+from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, later, segments, service, shared
+from tradecap.cli.output import Output, amount, counted, lost, number, proven, span, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
 from tradecap.cli.stream_load import Loading
@@ -42,7 +42,7 @@ RESULT: Final = (
 )  # fmt: skip
 
 
-@command
+@service
 @click.argument("symbols", nargs=-1, required=True, type=SYMBOL, metavar="SYMBOL...")
 @click.option("--venue", type=click.Choice([*SITES]), default="binance", help="Where to capture (default binance; binance-data: its open hosts).")
 @click.option("--channel", type=click.Choice(CHANNELS), default="trade", help="Single trades or aggregates (default trade).")
@@ -100,7 +100,6 @@ def stream(
     _refuse_too_many(names, site)
     detail = {"site": site.name, "url": site.ws_url, "connections": connections}
     plan = Plan(site.venue, channel, names, duration_s, max_trades, not no_repair, repair_max, stale_s, min_free, detail)
-    _speak_json_to_programs(out)
     with Rest(site) as rest:
         if problem := check_symbols(rest, names):
             out.warn(problem)
@@ -109,18 +108,20 @@ def stream(
     terms = Terms(connections=connections)
     with ExitStack() as stack:
         loading = stack.enter_context(_opened(log, settings, also_load))
-        metrics = stack.enter_context(_metrics(metrics_port, out)) if metrics_port is not None else None
+        metrics = stack.enter_context(_metrics(metrics_port, loading, out)) if metrics_port is not None else None
         stop = stack.enter_context(interruptible(out))
-        view = stack.enter_context(View(out))
+        view = stack.enter_context(View(out, stop))
 
         def see(status: "Status") -> None:
+            while loading.news:
+                view.tell(*loading.news.popleft())
             view.see(status)
             if metrics:
                 metrics.see(status)
 
         with log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
             known = {} if no_resume else known_ids(log, site.venue, channel, names)
-            loading.start()
+            loading.start(stop)
             streams = [stream_name(name, channel) for name in names]
             repair = Repair(lambda wait: Rest(site, wait=wait, budget=rest.budget), channel)
             with Feed(site.stream_url, streams, terms) as feed:
@@ -129,23 +130,16 @@ def stream(
     return _told(done, loading, out)
 
 
-def _metrics(port: int, out: Output) -> "Metrics":
+def _metrics(port: int, loading: Loading, out: Output) -> "Metrics":
     from tradecap.cli.metrics import Metrics  # not before it is wanted: it takes its time
 
-    return Metrics(port, out)
+    return Metrics(port, loading, out)
 
 
 def _refuse_too_many(symbols: tuple[str, ...], site: Site) -> None:
     if len(symbols) > site.max_streams:
         said = f"{site.name} allows {site.max_streams} streams on a connection, these are {len(symbols)}."
         raise TradecapError(said, "capture them with several runs into several logs.")
-
-
-def _speak_json_to_programs(out: Output) -> None:
-    """Where no person looks and nothing else was asked for, the lines on stderr are JSON."""
-    source = click.get_current_context().get_parameter_source("log_format")
-    if source is click.core.ParameterSource.DEFAULT and not (sys.stderr and sys.stderr.isatty()):
-        out.json_messages = True
 
 
 def _free(log: Log) -> Callable[[], int]:
@@ -156,7 +150,7 @@ def _free(log: Log) -> Callable[[], int]:
 
 def _refuse_full(log: Log, min_free: int) -> None:
     if (left := _free(log)()) < min_free:
-        said = f"The disk of {log.url} has {left / 1e9:.2f} GB left, less than --min-free {min_free / 1e9:.2f} GB."
+        said = f"The disk of {log.url} has {amount(left)} left, less than --min-free {amount(min_free)}."
         raise TradecapError(said, "free some disk, or allow less with --min-free.", Exit.UNDELIVERED)
 
 
@@ -177,6 +171,8 @@ def _told(done: Captured, loading: Loading, out: Output) -> Exit:
         out.show(result | {"load": load_result(loaded)}, lambda: stacked(_drawn(done), "", load_sentence(loaded)))
     else:
         out.show(result, lambda: _drawn(done))
+    if loading.is_left:
+        out.warn("The store is behind the log: there was no time to pour the rest. 'tradecap load' does.")
     for problem in (done.problem, loading.problem):
         if problem:
             raise problem
@@ -186,9 +182,10 @@ def _told(done: Captured, loading: Loading, out: Output) -> Exit:
 def _drawn(done: Captured) -> "RenderableType":
     rows = [(each["symbol"], each["trades"], each["first_id"], each["last_id"]) for each in done.series]
     rate = f" ({number(round(done.valid / done.seconds))}/s)" if done.seconds and done.valid else ""
-    summary = f"{number(done.valid)} trades, {number(done.records)} records in {span(done.seconds)}{rate}; {done.why}"
-    copies = f"{number(done.duplicates_dropped)} equal copies left out, {number(done.quarantined)} unreadable, {number(done.reconnects)} reconnects"
-    gaps = f"gaps: {number(done.gaps_found)} found, {number(done.gaps_repaired)} repaired"
+    summary = f"{counted(done.valid, 'trade')}, {counted(done.records, 'record')} in {span(done.seconds)}{rate}; {done.why}"
+    copies = "1 equal copy" if done.duplicates_dropped == 1 else f"{number(done.duplicates_dropped)} equal copies"
+    others = f"{copies} left out, {number(done.quarantined)} unreadable, {counted(done.reconnects, 'reconnect')}"
+    gaps = f"{counted(done.gaps_found, 'gap')} found, {number(done.gaps_repaired)} repaired"
     still = [f"{gap['symbol']} {gap['first']} to {gap['last']} stay open: {gap['why']}" for gap in done.gaps_open]
     named = [lost(line) for line in still] if still else [proven("no id is missing")] if done.valid else []
-    return stacked(table(("symbol", "trades", "first id", "last id"), rows), summary, copies, gaps, *named, f"run {done.run}")
+    return stacked(table(("symbol", "trades", "first id", "last id"), rows), summary, others, gaps, *named, f"run {done.run}")

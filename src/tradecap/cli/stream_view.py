@@ -1,11 +1,14 @@
 """What `stream` shows while it runs: on a terminal a table that moves, else a line every 10 s. What happens is told at once."""
 
+import os
 import sys
 import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from tradecap.cli.output import Output, number, table
+from tradecap.cli.output import Output, counted, number, table
+from tradecap.cli.signals import STOPPING
 from tradecap.flows.capture_status import Status
 from tradecap.market.capture import IdBook
 
@@ -16,57 +19,65 @@ if TYPE_CHECKING:
 EVERY_S: Final = 10.0
 SHOWN: Final = 12
 """Series on the terminal; the rest is counted."""
+NARROW: Final = 60
+"""Columns below which the table leaves the newest id out: how far it is proven matters more."""
 
 
 class View:
-    """Shows a `Status`, as a context."""
+    """Shows a `Status`, as a context. stop says whether somebody asked for the end."""
 
-    def __init__(self, out: Output) -> None:
-        self._out = out
+    def __init__(self, out: Output, stop: Callable[[], bool]) -> None:
+        self._out, self._stop = out, stop
         self._live: Live | None = None
+        self._is_stopping = False
         self._next_s = time.monotonic() + EVERY_S
 
     def __enter__(self) -> Self:
-        if sys.stderr and sys.stderr.isatty() and not (self._out.quiet or self._out.json_messages):
+        is_terminal = sys.stderr and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        if is_terminal and not (self._out.quiet or self._out.json_messages):
             from rich.console import Console
             from rich.live import Live
 
             self._live = Live(console=Console(stderr=True, markup=False, highlight=False), transient=True, auto_refresh=False)
             self._live.start()
+            self._out.is_drawing = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._live:
             self._live.stop()
+            self._out.is_drawing = False
 
     def see(self, status: Status) -> None:
         """Show how it stands."""
         while status.news:
-            self._tell(*status.news.popleft())
+            self.tell(*status.news.popleft())
         if self._live:
-            self._live.update(_drawn(status), refresh=True)
+            if self._stop() and not self._is_stopping:
+                self._is_stopping = True
+                self._live.console.print(STOPPING)
+            self._live.update(drawn(status, self._live.console.width, self._live.console.height), refresh=True)
         elif time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + EVERY_S
-            self._out.note(_sentence(status), **_fields(status))
+            self._out.note("; ".join(_sentences(status)), **_fields(status))
 
-    def _tell(self, level: str, text: str, fields: object) -> None:
-        said = dict(fields) if isinstance(fields, dict) else {}
+    def tell(self, level: str, text: str, fields: Mapping[str, object]) -> None:
+        """Something happened."""
+        said = dict(fields)
         if self._live:
-            self._live.console.print(text)
+            self._live.console.print(text, style="yellow" if level == "warning" else None)
         elif level == "warning":
             self._out.warn(text, **said)
         else:
             self._out.note(text, **said)
 
 
-def _sentence(status: Status) -> str:
-    counts = status.counts
-    latency = status.latency
-    return (
-        f"{number(counts['valid'])} trades, {number(round(status.rate))}/s, {status.live} connections up, durable after "
-        f"p50 {latency.quantile_ms(0.5):.0f} ms, p99 {latency.quantile_ms(0.99):.0f} ms; gaps: {counts['gaps_found']} found, "
-        f"{counts['gaps_repaired']} repaired, {status.gaps_open} open"
-    )
+def _sentences(status: Status) -> tuple[str, str]:
+    counts, latency = status.counts, status.latency
+    rate = f"{counted(counts['valid'], 'trade')}, {number(round(status.rate))}/s, {counted(status.live, 'connection')} up"
+    durable = f"durable after p50 {latency.quantile_ms(0.5):.0f} ms, p99 {latency.quantile_ms(0.99):.0f} ms"
+    gaps = f"{counted(counts['gaps_found'], 'gap')} found, {number(counts['gaps_repaired'])} repaired, {number(status.gaps_open)} open"
+    return f"{rate}, {durable}", gaps
 
 
 def _fields(status: Status) -> dict[str, object]:
@@ -77,15 +88,24 @@ def _fields(status: Status) -> dict[str, object]:
     return {**status.counts, "rate": round(status.rate, 1), "connections": status.live, **status.latency.summary(), "series": series}
 
 
-def _drawn(status: Status) -> "RenderableType":
+def drawn(status: Status, width: int, height: int) -> "RenderableType":
+    """A picture that fits: rate and gaps first, then as many series as there is room for."""
     from rich.console import Group
 
-    rows = [
-        (symbol, _price(book), book.newest.id if book.newest else None, f"proven to id {number(book.proven)}" if book.proven is not None else "")
-        for symbol, book in list(status.books.items())[:SHOWN]
-    ]
-    more = [f"and {len(status.books) - SHOWN} more"] if len(status.books) > SHOWN else []
-    return Group(table(("symbol", "price", "id", ""), rows), *more, _sentence(status))
+    sentences = _sentences(status)
+    lines = sum(-(-len(each) // width) for each in sentences)
+    shown = max(1, min(SHOWN, height - lines - 4))
+    books = list(status.books.items())
+    rows = [_row(symbol, book, is_narrow=width < NARROW) for symbol, book in books[:shown]]
+    names = ("symbol", "price", "proven to id") if width < NARROW else ("symbol", "price", "id", "proven to id")
+    more = [f"and {number(len(books) - shown)} more"] if len(books) > shown else []
+    return Group(*sentences, table(names, rows), *more)
+
+
+def _row(symbol: str, book: IdBook, *, is_narrow: bool) -> tuple[str, ...]:
+    newest = "" if book.newest is None else number(book.newest.id)
+    proven = "" if book.proven is None else number(book.proven)
+    return (symbol, _price(book), proven) if is_narrow else (symbol, _price(book), newest, proven)
 
 
 def _price(book: IdBook) -> str:

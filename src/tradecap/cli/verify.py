@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tradecap.cli.candles import interval_text
-from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES, SYMBOL, WAIT, command, shared, time_range, typed
+from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES, SERIES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
@@ -18,11 +18,11 @@ from tradecap.flows.klines import Klines
 from tradecap.flows.mend import mend
 from tradecap.flows.verify import Verdict, Wanted
 from tradecap.log import open_log
+from tradecap.market.certificate import sentence
 from tradecap.market.checks import Check
 from tradecap.market.klines import Published
 from tradecap.market.records import REASONS
 from tradecap.store import open_store
-from tradecap.venues.binance import VENUES
 
 EXPECTABLE = ("records", "trades", "duplicates", "conflicts", "quarantined", "ignored", "events", "gaps", "candles")
 LOOK_AGAIN_S = 0.2
@@ -50,13 +50,6 @@ def _offset(text: str) -> int:
     return int(f"{match[1]}1") * (int(match[2]) * 3600 + int(match[3]) * 60)
 
 
-def _series(text: str) -> tuple[str, str]:
-    venue, colon, symbol = text.partition(":")
-    if venue.lower() not in VENUES or (colon and not symbol):
-        raise ValueError(f"{text!r} is no series; write VENUE:SYMBOL with one of {', '.join(VENUES)}, like binance-usdm:BTCUSDT.")
-    return venue.lower(), symbol.upper()
-
-
 @command
 @click.option("--expect", type=typed("expectation", _expectation), multiple=True, metavar="NAME=N", help="Also check a count (may be repeated).")
 @click.option("--run", metavar="ID|last", default="", help="Expectations are of this run.")
@@ -68,7 +61,7 @@ def _series(text: str) -> tuple[str, str]:
 @click.option("--wait", "wait_s", type=WAIT, default="0s", metavar="DURATION", help="Wait so long for another process to load what isn't loaded yet.")
 @click.option("--klines", multiple=True, metavar="FILE", help="Compare candles with the venue's own: CSV, zip or REST answers (may be repeated).")
 @click.option("--klines-offset", "offset_s", type=typed("offset", _offset), metavar="+HH:MM", help="Of times in them that don't say it (else UTC).")
-@click.option("--as", "series", type=typed("series", _series), metavar="VENUE:SYMBOL", help="What the klines are of, where no file name tells.")
+@click.option("--as", "series", type=SERIES, metavar="VENUE:SYMBOL", help="What the klines are of, where no file name tells.")
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")
 @click.option("--certificate", type=FILE, metavar="FILE", help="Also write what was found as a certificate (JSON), to keep.")
 @click.option("--against", type=FILE, metavar="CERTIFICATE", help="Also check that the log is what was certified, or that and more.")
@@ -213,10 +206,5 @@ def _quarantined(verdict: Verdict) -> str:
 
 def conclusion(verdict: Verdict) -> "RenderableType":
     """The sentence that all the rest is for."""
-    c = verdict.counts
-    parts = f"{number(c.trades)} trades + {number(c.duplicates)} duplicates + {number(c.conflicts)} conflicts + {number(c.quarantined)} quarantined"
-    sum_up = f"{number(c.records)} records = {parts} + {number(c.ignored)} ignored + {number(c.events)} events"
-    if verdict.ok:
-        return joined(proven("PROVEN"), f" every record is accounted for, every trade is there exactly once: {sum_up}.")
-    failed = sum(not check.ok for check in verdict.checks)
-    return joined(lost("NOT PROVEN"), f" {number(failed)} of {len(verdict.checks)} checks failed: {sum_up}.")
+    head, rest = sentence(verdict.counts, verdict.checks)
+    return joined((proven if verdict.ok else lost)(head), f" {rest}")

@@ -174,7 +174,7 @@ class _Capture:
             self._status.was_live = True
             self._done.reconnects += place in self._lost_places
             self._lost_places.discard(place)
-            self._status.say("info", f"connected to {notice.detail['url']} ({notice.detail['streams']} streams)", notice.detail)
+            self._status.say("info", f"connected to {notice.detail['url']} ({_streams(notice.detail['streams'])})", notice.detail)
         elif notice.name == "handed_over":
             self._leave(notice.connection)
             self._status.say("info", f"a new connection took over ({notice.detail['why']})", notice.detail)
@@ -222,11 +222,12 @@ class _Capture:
 
     def _finish(self) -> None:
         asked_s = time.monotonic()
+        self._show()
         self._feed.stop()
         self._drain(asked_s)
         self._gaps.declare((), asked_s, at_once=True)
         if self._problem is None:
-            self._gaps.last_repair(lambda: self._stop() and time.monotonic() - asked_s > DRAIN_S)
+            self._gaps.last_repair(lambda: self._is_late(asked_s))
         self._run.flush()
         self._sum_up()
         counts = (
@@ -244,6 +245,14 @@ class _Capture:
         self._run.run.end(**{name: getattr(self._done, name) for name in counts})
         self._done.records = self._run.run.records
         self._show()
+
+    def _is_late(self, asked_s: float) -> bool:
+        """Whether the last repair has had its time; who waits for it sees how it stands."""
+        now = time.monotonic()
+        if now - self._looked >= HOUSEKEEPING_S:
+            self._looked = now
+            self._show()
+        return self._stop() and now - asked_s > DRAIN_S
 
     def _drain(self, asked_s: float) -> None:
         """What had arrived. With max_trades what is beyond isn't wanted."""
@@ -264,8 +273,12 @@ class _Capture:
         done.latency = self._status.latency.summary()
 
 
+def _streams(count: int) -> str:
+    return "1 stream" if count == 1 else f"{count} streams"
+
+
 def _disk_low(left: int, wanted: int, records: int) -> TradecapError:
-    what = f"The disk of the log has {left / 1e9:.2f} GB left, less than --min-free {wanted / 1e9:.2f} GB"
+    what = f"The disk of the log has {left / 1e6:,.1f} MB left, less than --min-free {wanted / 1e6:,.1f} MB"
     return TradecapError(
         f"{what}: the capture has ended, {records:,} records are safe.",
         "free some disk and start again: it goes on where it stopped.",

@@ -43,7 +43,7 @@ class Status:
         self.rate = 0.0
         self._stale_s = stale_s
         self._samples: list[int] = []
-        self._is_dirty = False
+        self._waiting_s: float | None = None
         self._valid = 0
         self._counted_s = self.arrived_s
 
@@ -52,7 +52,10 @@ class Status:
     def arrived(self, now_s: float) -> None:
         """Something came."""
         self.arrived_s = now_s
-        self._is_dirty = True
+
+    def waits(self, now_s: float) -> None:
+        """The first record since the last flush was written."""
+        self._waiting_s = now_s
 
     def sample(self, recv_ns: Iterable[int]) -> None:
         """Some of the messages: their latency will be known when they are durable."""
@@ -65,7 +68,7 @@ class Status:
             self.latency.add(now_ns - recv_ns)
         self._samples.clear()
         self.flushed_s = now_s
-        self._is_dirty = False
+        self._waiting_s = None
 
     def count(self, done: "Captured", records: int) -> None:
         """Take the counts over."""
@@ -88,8 +91,9 @@ class Status:
         ills = []
         if now_s - self.arrived_s >= self._stale_s:
             ills.append(f"no data for {now_s - self.arrived_s:.0f} s")
-        if self._is_dirty and now_s - self.flushed_s >= STUCK_S:
-            ills.append(f"the log made nothing durable for {now_s - self.flushed_s:.0f} s")
+        waiting_s = self._waiting_s
+        if waiting_s is not None and now_s - waiting_s >= STUCK_S:
+            ills.append(f"the log made nothing durable for {now_s - waiting_s:.0f} s")
         return ills
 
     def not_ready(self, now_s: float) -> list[str]:

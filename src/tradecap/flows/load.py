@@ -1,17 +1,25 @@
 """Pour the log into the store.
 
 The order of the lines is the guarantee: rows first, then the position, so a crash repeats records and never loses one; what is repeated is the
-same row again.
+same row again. Who follows a log pours what comes in about once a second, and makes candles anew as often as a tenth of his time allows.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from tradecap.log import Batch, Damage, Log
 from tradecap.log.inflate import BrokenError, pieces_of, unzstd
 from tradecap.store import Store
+
+FOLLOW_S: Final = 0.7
+"""From one look at the log's end to the next: with the pouring itself a record is in the store about a second after it was durable."""
+SWEEP_REST: Final = 9.0
+"""A sweep looks at every trade of the store: a rest so many times as long follows each while a log is followed."""
+LOOK_S: Final = 0.05
+"""How often a rest looks whether somebody asked for the end."""
 
 
 @dataclass
@@ -50,9 +58,18 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
         if damage not in loaded.damage:
             loaded.damage.append(damage)
 
+    sweeps = _Sweeps(store, loaded)
+
+    def followed() -> bool:
+        sweeps.if_due()
+        return follow is not None and follow()
+
     def pour(*, whole_files: bool) -> None:
-        batches = log.read(loaded.position, follow=follow, on_damage=note, whole_files=whole_files)
-        _pour(batches, log.id, store, loaded, is_swept=follow is not None, stop=stop, progress=progress)
+        batches = log.read(loaded.position, follow=followed if follow else None, on_damage=note, whole_files=whole_files)
+        for batch in _poured(batches, log.id, store, loaded, stop, progress):
+            sweeps.is_wanted = True
+            if follow and batch.is_newest:
+                _rest(lambda: followed() and not stop())
 
     try:
         pour(whole_files=store.reads_files)
@@ -64,21 +81,46 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
     return loaded
 
 
-def _pour(
-    batches: Iterable[Batch], log_id: str, store: Store, loaded: Loaded, *, is_swept: bool, stop: Callable[[], bool], progress: Callable[[int], None]
-) -> None:
+class _Sweeps:
+    """Makes candles while a log is followed: soon, but seldom where it takes long."""
+
+    def __init__(self, store: Store, loaded: Loaded) -> None:
+        self.is_wanted = False
+        self._store, self._loaded = store, loaded
+        self._due_s = 0.0
+
+    def if_due(self) -> None:
+        """Make them, when rows came since, and the last sweep is long enough ago."""
+        began_s = time.monotonic()
+        if self.is_wanted and began_s >= self._due_s:
+            self._loaded.candles += self._store.sweep_candles()
+            self.is_wanted = False
+            ended_s = time.monotonic()
+            self._due_s = ended_s + SWEEP_REST * (ended_s - began_s)
+
+
+def _poured(
+    batches: Iterable[Batch], log_id: str, store: Store, loaded: Loaded, stop: Callable[[], bool], progress: Callable[[int], None]
+) -> Iterator[Batch]:
+    """The batches, each when it is in the store."""
     for batch in batches:
         if batch.file is not None and not _is_sound(batch.file, batch.records):
             raise _UnsoundError
         store.pour(log_id, batch.lines, batch.file)
         store.commit(log_id, batch.end)
         loaded.position = batch.end
-        if is_swept:
-            loaded.candles += store.sweep_candles()
-        progress(batch.records)
         loaded.records += batch.records
+        progress(batch.records)
         if stop():
             return
+        yield batch
+
+
+def _rest(is_wanted: Callable[[], bool]) -> None:
+    """Let more come together: at a live log's end every pour costs the same, however little it brings."""
+    until_s = time.monotonic() + FOLLOW_S
+    while is_wanted() and (left_s := until_s - time.monotonic()) > 0:
+        time.sleep(min(left_s, LOOK_S))
 
 
 def _is_sound(file: Path, records: int) -> bool:

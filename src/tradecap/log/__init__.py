@@ -36,6 +36,7 @@ class Batch(NamedTuple):
 
     With `file` the lines are empty: that file (a whole closed segment, NDJSON in zstd) holds them, for a store that reads files by itself. series:
     what the log has noted of all series in the batch, so that nobody needs to read it for their ids; None where only its lines tell.
+    is_newest: nothing durable stood behind it when it was read.
     """
 
     lines: bytes
@@ -43,6 +44,7 @@ class Batch(NamedTuple):
     records: int
     file: Path | None = None
     series: Sequence[SeriesNote] | None = None
+    is_newest: bool = False
 
 
 class Damage(NamedTuple):

@@ -146,7 +146,7 @@ class Reader:
                 return False
             limit = manifest.size if manifest else durable
             if self._byte < limit:
-                yield from self._plain_lines(segment, plain, limit)
+                yield from self._plain_lines(segment, plain, limit, is_active=manifest is None)
             elif manifest:
                 self._previous = manifest.sha256
                 return True
@@ -157,7 +157,7 @@ class Reader:
             if self._is_at_end:
                 return True
 
-    def _plain_lines(self, segment: Segment, plain: BinaryIO, limit: int) -> Iterator[Batch]:
+    def _plain_lines(self, segment: Segment, plain: BinaryIO, limit: int, *, is_active: bool) -> Iterator[Batch]:
         start = max(self._byte - 1, 0)
         plain.seek(start)
         if self._byte and plain.read(1) != b"\n":
@@ -165,7 +165,7 @@ class Reader:
         for part in whole_lines(first_bytes(pieces_of(plain, CHUNK), limit - self._byte)):
             if lines := _to_newline(part):
                 self._byte += len(lines)
-                yield Batch(lines, segment.position(self._byte), lines.count(b"\n"))
+                yield Batch(lines, segment.position(self._byte), lines.count(b"\n"), is_newest=is_active and self._byte == limit)
         if self._byte < limit:
             plain.seek(0)
             line = sum(piece.count(b"\n") for piece in pieces_of(plain, CHUNK))

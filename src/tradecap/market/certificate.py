@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tradecap.market.checks import Accounts, Check, number
+from tradecap.market.checks import Accounts, Check, counted, number
 from tradecap.market.trade_ids import TradeIds
 
 VERSION: Final = 1
@@ -241,7 +241,7 @@ def _since(then: Certificate, now: Certificate) -> list[str]:
     grown_now = [row.segment for row in now.segments if row.bytes > grown.get(row.segment, row.bytes)]
     told = [f"{_names(segments, 'segment')} added"] if segments else []
     told += [f"{_names(grown_now, 'segment')} written on"] if grown_now else []
-    return told + ([f"{number(len(runs))} runs added"] if runs else [])
+    return told + ([f"{counted(len(runs), 'run')} added"] if runs else [])
 
 
 def _names(numbers: Sequence[str], what: str) -> str:

@@ -81,6 +81,11 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", " ")
 
 
+def counted(count: int, noun: str) -> str:
+    """1 run, 2 runs."""
+    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+
+
 def ranges_text(ranges: Sequence[Range]) -> str:
     """'7, 9-12 and 3 more ranges'."""
     shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges[:SHOWN])
@@ -104,7 +109,7 @@ def _size(records: Mapping[str, Sequence[Range]]) -> int:
 def log_present(tally: Tally) -> Check:
     """There is something to verify: nothing proven is vacuous."""
     data = tally.records - tally.count("event")
-    return Check("log.present", data > 0, "at least one record of a venue", f"{number(data)} records", fix="" if data else "tradecap replay sample:")
+    return Check("log.present", data > 0, "at least one record of a venue", counted(data, "record"), fix="" if data else "tradecap replay sample:")
 
 
 def run_state(tally: Tally, run: RunTally, open_runs: Collection[str]) -> str:
@@ -148,11 +153,11 @@ def log_complete(tally: Tally, open_runs: Collection[str], lost_segments: Sequen
     attest = "the next run that writes to this log attests it, e.g. tradecap replay"
     fix = "" if ok else "look at log.intact: a segment was lost or changed" if missing or lost_segments else attest
     found = [
-        f"{number(_size(missing))} records missing",
-        *([f"{len(lost_segments)} segments missing"] if lost_segments else []),
-        f"{len(torn)} runs torn",
+        f"{counted(_size(missing), 'record')} missing",
+        *([f"{counted(len(lost_segments), 'segment')} missing"] if lost_segments else []),
+        f"{counted(len(torn), 'run')} torn",
     ]
-    return Check("log.complete", ok, f"{number(len(tally.runs))} runs, each 0..n and ended", ", ".join(found), "; ".join(details), fix)
+    return Check("log.complete", ok, f"{counted(len(tally.runs), 'run')}, each 0..n and ended", ", ".join(found), "; ".join(details), fix)
 
 
 def log_identity(tally: Tally) -> Check:
@@ -173,7 +178,7 @@ def log_intact(damage: Sequence[tuple[str, int, str]]) -> Check:
     """Manifests and checksums agree with the segments."""
     shown = "; ".join(f"{segment} after line {number(line)}: {problem}" for segment, line, problem in damage[:SHOWN])
     fix = "bring the segment back from a copy (a manifest: tradecap verify --rebuild-manifests); everything else stays readable" if damage else ""
-    return Check("log.intact", not damage, "no damage", f"{len(damage)} damaged places", shown, fix)
+    return Check("log.intact", not damage, "no damage", counted(len(damage), "damaged place"), shown, fix)
 
 
 # ---- log against store -------------------------------------------------------------------------------------------------------------------
@@ -186,7 +191,9 @@ def ledger_complete(tally: Tally, differences: Differences, *, is_fed: bool, is_
     if not is_fed:
         details.insert(0, "this store has nothing of this log")
     if others:
-        details.append(f"{others} runs of other logs are in this store{' too' if is_fed else ': is it the right one?'}")
+        details.append(
+            f"{counted(others, 'run')} of other logs {'is' if others == 1 else 'are'} in this store{' too' if is_fed else ': is it the right one?'}"
+        )
     ok = not found and is_fed
     is_only_pending = all(name == PENDING for name, _ in found)
     actual = "the same" if ok else ", ".join(f"{number(_size(records))} {name}" for name, records in found) or "nothing of this log"
@@ -214,7 +221,7 @@ def candles_exact(candles: int, differences: Sequence[str], mend: str) -> Check:
     """Stored minutes equal a fresh computation from the trades. mend: what to run where a value was changed by hand."""
     shown = "; ".join(differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
     fix = "" if not differences else f"{LOAD} makes stale and missing minutes anew; what stays different was changed by hand: {mend}"
-    return Check("candles.exact", not differences, f"{number(candles)} minutes", f"{len(differences)} differ", shown, fix)
+    return Check("candles.exact", not differences, counted(candles, "minute"), f"{len(differences)} differ", shown, fix)
 
 
 # ---- ids, conflicts, faults --------------------------------------------------------------------------------------------------------------
@@ -249,7 +256,7 @@ def ids_contiguous(coverages: Mapping[Series, Coverage], *, allow_gaps: bool, st
     details += [f"{' '.join(key)}: ids {ranges_text(ranges)} were not covered" for key, ranges in list(uncovered.items())[:SHOWN]]
     ok = (allow_gaps or not gaps) and (not strict or not uncovered)
     fix = "" if ok else "replay a recording that holds them, or accept them with --allow-gaps"
-    return Check("ids.contiguous", ok, "no gaps", f"{count} gaps, {between} uncovered ranges", "; ".join(details), fix)
+    return Check("ids.contiguous", ok, "no gaps", f"{counted(count, 'gap')}, {counted(between, 'uncovered range')}", "; ".join(details), fix)
 
 
 def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:

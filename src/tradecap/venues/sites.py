@@ -84,6 +84,10 @@ def _base(url: str, schemes: tuple[str, str], option: str, example: str) -> str:
         is_url = False
     if not is_url or parts.query or parts.fragment:
         raise TradecapError(f"{option} {url!r} is no base of {schemes[0]}:// or {schemes[1]}://.", f"write it like {option} {example}")
+    if "@" in parts.netloc:
+        raise TradecapError(f"{option} holds a user or a password, which would stand in the log.", f"leave them out, as in {option} {example}")
+    if {"ws", "stream"} & set(parts.path.split("/")):
+        raise TradecapError(f"{option} {url!r} is no base: it goes on after it.", f"leave out /ws and /stream, as in {option} {example}")
     return url.rstrip("/")
 
 

@@ -3,7 +3,7 @@
 import time
 
 from tests.flows.builders import a_message
-from tradecap.flows.capture_durable import DurableRun
+from tradecap.flows.capture_durable import FLUSH_RECORDS, DurableRun
 from tradecap.flows.capture_status import STUCK_S, Status
 from tradecap.flows.run import Run
 from tradecap.log.file import FileLog
@@ -33,3 +33,14 @@ def test_an_event_that_does_not_become_durable_is_a_stuck_log_too(log: FileLog) 
         run.event("gap_found", b"", first=1, last=2)
         assert status.ills(time.monotonic() + STUCK_S)
         run.flush()
+
+
+def test_after_a_thousand_records_they_are_durable_at_once(log: FileLog) -> None:
+    """In a burst the promise would be of as many as a read of the socket brings, not of a thousand."""
+    with log.writer() as writer:
+        run = DurableRun(Run(writer, "stream", venue="binance", symbols=["BTCUSDT"], channel="trade"), Status(writer.run, {}, 3600.0))
+        begun = sum(batch.records for batch in log.read())
+        for number in range(FLUSH_RECORDS):
+            assert (run.room, sum(batch.records for batch in log.read()) if number % 333 == 0 else begun) == (FLUSH_RECORDS - number, begun)
+            run.record(1, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(number)))
+        assert (run.room, sum(batch.records for batch in log.read())) == (FLUSH_RECORDS, begun + FLUSH_RECORDS)

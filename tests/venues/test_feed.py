@@ -11,7 +11,7 @@ import pytest
 
 from tests.exchange import Running, running, until
 from tradecap.simulate import Rules
-from tradecap.venues.feed import Feed, Message, Notice, Terms
+from tradecap.venues.feed import Arrival, Feed, Message, Notice, Terms
 from tradecap.venues.feed.inbox import CAPACITY
 
 QUICK = Terms(
@@ -81,6 +81,17 @@ def test_messages_leave_as_they_came_with_the_time_they_came() -> None:
         assert payload.startswith(b'{"stream":"btcusdt@trade","data":{"e":"trade",')
         assert before < recv_ns < time.time_ns()
         assert number == tap.named("connected")[0].connection
+
+
+def test_no_more_is_taken_than_there_is_room_for() -> None:
+    """A burst would be written as a whole before any of it is durable."""
+    with running() as exchange, tapped(exchange) as tap:
+        exchange.play(30)
+        taken: list[list[Arrival]] = []
+        while sum(len(some) for some in taken) < 30:
+            taken.append(tap.feed.take(1.0, 7))
+        assert max(len(some) for some in taken) == 7
+        assert len({arrival for some in taken for arrival in some}) == 30
 
 
 def test_answers_to_the_client_do_not_leave() -> None:

@@ -93,7 +93,7 @@ class _Capture:
         """All of it."""
         try:
             while not self._is_over():
-                self._write(self._feed.take(min(TAKE_S, self._run.due_in_s())))
+                self._write(self._feed.take(min(TAKE_S, self._run.due_in_s()), self._run.room))
                 self._keep_house()
             self._finish()
         finally:
@@ -258,9 +258,10 @@ class _Capture:
         """What had arrived. With max_trades what is beyond isn't wanted."""
         is_wanted = self._plan.max_trades is None or self._done.valid < self._plan.max_trades
         while self._feed.is_running and time.monotonic() - asked_s < CLOSE_S:
-            arrivals = self._feed.take(TAKE_S)
+            arrivals = self._feed.take(TAKE_S, self._run.room)
             self._write(arrivals if is_wanted else [])
-        self._write(self._feed.take(0.0) if is_wanted else [])
+        while arrivals := self._feed.take(0.0, self._run.room):
+            self._write(arrivals if is_wanted else [])
 
     def _sum_up(self) -> None:
         done = self._done

@@ -27,19 +27,21 @@ class DurableRun:
 
     def wrote(self, records: int) -> None:
         """So many were written to `run` past `record`, at a stretch: looking at the clock for each of them would cost more than writing it."""
-        self._wait_for(records)
+        if records and not self._unflushed:
+            self._status.waits(time.monotonic())
+        self._unflushed += records
         if self._unflushed >= FLUSH_RECORDS:
             self.flush()
+
+    @property
+    def room(self) -> int:
+        """How many records may still be written before a flush is due."""
+        return FLUSH_RECORDS - self._unflushed
 
     def event(self, name: str, head: bytes, **detail: object) -> None:
         """Write down what happened, and to which venue or series."""
         self.run.event(name, head, **detail)
-        self._wait_for(1)
-
-    def _wait_for(self, records: int) -> None:
-        if records and not self._unflushed:
-            self._status.waits(time.monotonic())
-        self._unflushed += records
+        self.wrote(1)
 
     def flush_if_due(self) -> None:
         """Make what was written durable, when it has waited long enough."""

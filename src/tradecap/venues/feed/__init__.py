@@ -12,6 +12,7 @@ inbox.py is the queue, place.py keeps a place filled, line.py is one connection,
 
 import asyncio
 import ssl
+import sys
 import threading
 from collections.abc import Sequence
 from types import TracebackType
@@ -53,9 +54,9 @@ class Feed:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def take(self, timeout_s: float) -> list[Arrival]:
-        """What has arrived, in order; waits up to timeout_s for the first."""
-        return self._inbox.take(timeout_s)
+    def take(self, timeout_s: float, most: int = sys.maxsize) -> list[Arrival]:
+        """What has arrived, in order, `most` at most; waits up to timeout_s for the first."""
+        return self._inbox.take(timeout_s, most)
 
     def replace(self, reason: str) -> None:
         """Put a new connection into each place, before the old one is closed."""

@@ -78,13 +78,13 @@ class Inbox:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(call)
 
-    def take(self, timeout_s: float) -> list[Arrival]:
-        """What has arrived, in order; waits up to timeout_s for the first. `arrived` is set by what finds the queue empty."""
+    def take(self, timeout_s: float, most: int) -> list[Arrival]:
+        """What has arrived, in order, `most` at most; waits up to timeout_s for the first."""
         queue = self.queue
         if not queue:
             self.arrived.wait(timeout_s)
         self.arrived.clear()
-        taken = [queue.popleft() for _ in range(len(queue))]
+        taken = [queue.popleft() for _ in range(min(most, len(queue)))]
         if self._is_full:
             self.on_loop(self._make_room)
         return taken

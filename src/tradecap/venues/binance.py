@@ -154,40 +154,27 @@ def decode(payload: bytes, venue: str = "", symbol: str = "", channel: str = "")
     return _strict(payload, venue, symbol, channel)
 
 
+_NUMBER: Final = r"(0|[1-9]\d{0,17})"
+_AMOUNTS: Final = r"(\d{1,7})(?:\.(\d{1,8}))?,(\d{1,10})(?:\.(\d{1,8}))?"
+"""Price and quantity: below _PLAIN_PRICE and _PLAIN_QTY."""
+_MOMENT: Final = r"(\d{13}|\d{16}),(True|False|true|false)(,(?:True|False|true|false))?"
+_ROWS: Final = {
+    "trade": re.compile(rf"{_NUMBER},{_AMOUNTS}()(),\d+(?:\.\d+)?,{_MOMENT}".encode()),
+    "aggTrade": re.compile(rf"{_NUMBER},{_AMOUNTS},{_NUMBER},{_NUMBER},{_MOMENT}".encode()),
+}
+
+
 def _fast_row(payload: bytes, venue: str, symbol: str, channel: str) -> Trade | None:
     """A row of the venue's archive as it is really written; None for everything that has to be looked at closely."""
-    if not symbol or len(symbol) > 16 or not payload.isascii():
+    if not symbol or len(symbol) > 16 or channel not in _ROWS or (row := _ROWS[channel].fullmatch(payload)) is None:
         return None
-    columns = payload.decode("ascii").split(",")
-    venue = venue or ("binance" if len(columns) == (7 if channel == "trade" else 8) else "binance-usdm")
-    try:
-        if channel == "trade" and 6 <= len(columns) <= 7:
-            number, p, q, quote, time_text, maker = columns[:6]
-            first = last = number
-            if not quote.replace(".", "", 1).isdigit():
-                return None
-        elif channel == "aggTrade" and 7 <= len(columns) <= 8:
-            number, p, q, first, last, time_text, maker = columns[:7]
-        else:
-            return None
-        is_maker = _FLAGS[maker]
-        if columns[-1] not in _FLAGS or not (
-            len(time_text) in (13, 16) and time_text.isdigit() and _is_plain(number) and _is_plain(first) and _is_plain(last)
-        ):
-            return None
-    except KeyError:
-        return None
-    price, qty, time_us = scaled(p), scaled(q), int(time_text) * (1000 if len(time_text) == 13 else 1)
-    if 0 < price < _PLAIN_PRICE and 0 < qty < _PLAIN_QTY and MIN_TIME_US <= time_us < MAX_TIME_US and int(first) <= int(last):
-        return Trade(venue, symbol, channel, int(number), int(first), int(last), price, qty, time_us, 0, is_maker, True)
+    number, p, p_rest, q, q_rest, first, last, moment, maker, best = row.groups(b"")
+    price, qty, time_us = int(p + p_rest.ljust(8, b"0")), int(q + q_rest.ljust(8, b"0")), int(moment) * (1000 if len(moment) == 13 else 1)
+    first_id, last_id = int(first or number), int(last or number)
+    if price and qty and MIN_TIME_US <= time_us < MAX_TIME_US and first_id <= last_id:
+        venue = venue or ("binance" if best else "binance-usdm")
+        return Trade(venue, symbol, channel, int(number), first_id, last_id, price, qty, time_us, 0, maker in (b"True", b"true"), True)
     return None
-
-
-_FLAGS: Final = {"True": True, "False": False, "true": True, "false": False}
-
-
-def _is_plain(number: str) -> bool:
-    return number.isdigit() and len(number) <= 18 and (number[0] != "0" or number == "0")
 
 
 _HOSTS: Final = {

@@ -3,13 +3,13 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cases import AGG, CASES, COMBINED, LEGACY, OFF_BOOK, ROW, TRADE, USDM, Case
 from tradecap.market.records import REASONS, Ignored, Rejected, Trade, content_hash, frame, is_plain_object
 from tradecap.store.clickhouse import schema
-from tradecap.venues.binance import IGNORED, decode, scaled
+from tradecap.venues.binance import IGNORED, _fast_row, _strict, decode, scaled
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -58,6 +58,29 @@ def test_wrapper_and_order_ids_change_nothing() -> None:
     """The same trade by two ways would count as a conflict."""
     hashes = {content_hash(reading) for message in (TRADE, COMBINED, LEGACY) if isinstance(reading := decode(message), Trade)}
     assert len(hashes) == 1
+
+
+ARCHIVE_ROWS = (
+    (b"3722410118,61000.01000000,0.00215000,131.15002150,1723161600033,True,True", "trade"),
+    (b"5,61000.1,0.002,131.1,1723161600033,false", "trade"),
+    (b"77,61000.01,0.2,70,75,1723161600033000,True,True", "aggTrade"),
+    (b"77,61000.01,0.2,70,75,1723161600033,True", "aggTrade"),
+)
+
+
+@settings(max_examples=500)
+@given(
+    st.sampled_from(ARCHIVE_ROWS), st.lists(st.tuples(st.integers(0, 80), st.sampled_from(b"0123456789.,-+eETrueFals \t"), st.booleans()), max_size=3)
+)
+def test_the_quick_look_at_a_row_sees_what_the_close_one_sees(row: tuple[bytes, str], changes: list[tuple[int, int, bool]]) -> None:
+    """Of two readings of the same row one would be wrong, and which one is used would depend on how it is written."""
+    payload, channel = bytearray(row[0]), row[1]
+    for at, byte, is_more in changes:
+        payload[min(at, len(payload)) : min(at, len(payload)) + (not is_more)] = bytes([byte])
+    for venue in ("", "binance", "binance-usdm"):
+        quick = _fast_row(bytes(payload), venue, "BTCUSDT", channel)
+        assert quick in (None, _strict(bytes(payload), venue, "BTCUSDT", channel))
+        assert changes or quick
 
 
 def test_a_row_without_a_symbol_needs_one_from_outside() -> None:

@@ -68,10 +68,11 @@ ARCHIVE_ROWS = (
 )
 
 
+CHANGES = st.tuples(st.integers(0, 80), st.sampled_from(b"0123456789.,-+eETrueFals \t"), st.booleans())
+
+
 @settings(max_examples=500)
-@given(
-    st.sampled_from(ARCHIVE_ROWS), st.lists(st.tuples(st.integers(0, 80), st.sampled_from(b"0123456789.,-+eETrueFals \t"), st.booleans()), max_size=3)
-)
+@given(st.sampled_from(ARCHIVE_ROWS), st.lists(CHANGES, max_size=3))
 def test_the_quick_look_at_a_row_sees_what_the_close_one_sees(row: tuple[bytes, str], changes: list[tuple[int, int, bool]]) -> None:
     """Of two readings of the same row one would be wrong, and which one is used would depend on how it is written."""
     payload, channel = bytearray(row[0]), row[1]

@@ -12,7 +12,7 @@ import click
 from tradecap import sample
 from tradecap.cli.candles import title
 from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES, command, spoken
-from tradecap.cli.output import Output, number, span, stacked
+from tradecap.cli.output import Output, counted, number, span, stacked
 from tradecap.cli.plot import plot
 from tradecap.cli.signals import interruptible
 from tradecap.cli.verify import drawn, result_of
@@ -108,7 +108,7 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
         repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
         with Feed(site.stream_url, [stream_name(symbol, "trade") for symbol in tape.symbols]) as feed:
             done = capture(feed, writer, plan, repair=repair, known={}, free=lambda: sys.maxsize, stop=stop, see=tell)
-    gaps = f"{number(done.reconnects)} reconnects, {number(done.gaps_found)} gaps found, {number(done.gaps_repaired)} repaired"
+    gaps = f"{counted(done.reconnects, 'reconnect')}, {counted(done.gaps_found, 'gap')} found, {number(done.gaps_repaired)} repaired"
     out.note(f"   {number(done.valid)} trades captured of {number(trades)}; {gaps}.\n")
 
 

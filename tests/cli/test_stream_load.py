@@ -36,6 +36,17 @@ def test_who_asks_for_the_end_does_not_wait_for_a_store_that_is_far_behind(
     assert 0 < loading.loaded.records < 402
 
 
+def test_a_big_segment_does_not_end_what_nobody_asked_to_end(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would be poured for days, and nobody would be told."""
+    replayed(log, some_messages(range(400)), segment_bytes=20_000)
+    monkeypatch.setattr(stream_load, "RECORDS_PER_S", 1)
+    with Loading(log, store) as loading:
+        loading.start(Stop())
+        loading.finish()
+    assert loading.loaded
+    assert (loading.loaded.records, loading.is_left) == (402, False)
+
+
 def test_without_haste_all_of_it_is_poured(log: FileLog, store: ClickHouseStore) -> None:
     """A capture that ends by its duration would leave its last trades out of the store."""
     replayed(log, some_messages(range(400)), segment_bytes=20_000)

@@ -13,6 +13,7 @@ from tests.exchange import running, until
 from tests.flows.test_capture import PLAN, QUICK, Capturing, events_of, ids_of
 from tests.venues.peer import Answer, Client, Peer, peering, row, rows, trade
 from tradecap.errors import Exit
+from tradecap.flows import capture as flow
 from tradecap.flows.capture import capture
 from tradecap.flows.capture_plan import Captured, Plan
 from tradecap.flows.capture_repair import Repair
@@ -198,6 +199,21 @@ def test_a_venue_that_never_answers_is_no_success(log: FileLog) -> None:
     assert done.problem
     assert done.problem.exit_code is Exit.UNREACHABLE
     assert "no connection came about" in done.problem.message
+
+
+def test_who_is_told_to_wait_for_long_is_told_in_time(log: FileLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A venue that says Retry-After: 3600 would keep a person in the dark for an hour."""
+    monkeypatch.setattr(flow, "START_WITHIN_S", 0.5)
+
+    def ws(client: Client) -> None:
+        client.sock.sendall(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    began = time.monotonic()
+    with peering(ws) as peer:
+        done = captured(peer, log, lambda: False)
+    assert time.monotonic() - began < 10.0
+    assert done.problem
+    assert (done.problem.exit_code, "429" in done.problem.message) == (Exit.UNREACHABLE, True)
 
 
 def test_usd_m_trades_are_repaired_from_the_newest(log: FileLog) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.exchange import until
 from tests.venues.peer import CLOSE, CONTINUED, PING, TEXT, Client, Peer, framed, peering, trade
 from tests.venues.test_feed import QUICK, Tap
 from tradecap.venues.feed import Feed, Terms
@@ -212,6 +213,73 @@ def test_a_connection_that_flows_is_not_given_for_one_that_does_not() -> None:
         assert tap.messages[-1][0] == 2
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_no_socket_is_left_to_who_does_not_answer_a_goodbye(is_stopped: bool) -> None:
+    """One socket, with a venue that goes on sending to it, would be left of each day, and two of a capture that ends meanwhile."""
+    ends: dict[int, bool] = {}
+
+    def ws(client: Client) -> None:
+        client.accept()
+        client.grant()
+        try:
+            while True:
+                client.say(trade(1))
+                time.sleep(0.01)
+        except OSError:
+            ends[client.number] = True
+
+    with peering(ws) as peer:
+        with feed(peer) as feeding:
+            tap = Tap(feeding)
+            tap.until(messages=1)
+            feeding.replace("asked")
+            tap.until_so(lambda: any(number == 2 for number, _, _ in tap.messages))
+            if is_stopped:
+                feeding.stop()
+            else:
+                tap.until_so(lambda: bool(tap.named("handed_over")))
+                until(lambda: ends == {1: True})
+        until(lambda: ends == {1: True, 2: True})
+
+
+@pytest.mark.parametrize("length", [0, 1, 37, 200])
+def test_a_refusal_is_read_whatever_it_says(length: int) -> None:
+    """The reason, and what to do about it, would be lost where its text looks like a frame."""
+
+    def ws(client: Client) -> None:
+        body = (b'{"code":0,"msg":"Service unavailable from a restricted location according to the terms"}' * 3)[:length]
+        client.sock.sendall(b"HTTP/1.1 451 Unavailable\r\nContent-Length: %d\r\n\r\n%b" % (length, body))
+        client.sock.recv(1)
+
+    with peering(ws) as peer, feed(peer) as feeding:
+        tap = Tap(feeding)
+        tap.until(notices=1)
+    assert tap.notices[0].detail["failure"] == "http_451"
+
+
+def test_a_connection_that_has_just_come_is_not_replaced_for_an_older_wish() -> None:
+    """What went by unseen went by on the one before it."""
+    wished = threading.Event()
+
+    def ws(client: Client) -> None:
+        wished.wait(10.0)
+        client.accept()
+        client.grant()
+        client.say(trade(1))
+        client.until_gone()
+
+    with peering(ws) as peer, feed(peer) as feeding:
+        tap = Tap(feeding)
+        until(lambda: peer.opened == 1)
+        feeding.replace("asked")
+        time.sleep(0.05)  # nothing tells when the wish has come over
+        wished.set()
+        tap.until(messages=1)
+        began = time.monotonic()
+        tap.until_so(lambda: time.monotonic() - began > 0.3)
+    assert [notice.name for notice in tap.notices] == ["connected"]
+
+
 def test_the_beginning_of_a_message_alone_is_a_message() -> None:
     """A message that was cut off anywhere would end the capture instead of standing in quarantine."""
 
@@ -252,7 +320,7 @@ def test_two_that_end_together_are_both_named() -> None:
         feeding.replace("asked")
         tap.until_so(lambda: len(tap.named("connected")) == 2)
         ending.set()
-        tap.until_so(lambda: len(tap.named("connected")) == 3)
+        tap.until_so(lambda: len(tap.named("connected")) >= 3)
         assert {1, 2} <= {notice.connection for notice in tap.named("disconnected")}
 
 

@@ -48,7 +48,7 @@ AWAY_S: Final = 0.4
 ILLS: Final = (Fault("refuse", trades=2500, for_s=AWAY_S), Fault("abort", trades=2500), Fault("drop", trades=6000, count=5, symbol="BTCUSDT"))
 """What the exchange does wrong: it breaks the connection off and is away for a moment; later it leaves five trades out."""
 LONGEST_S: Final = 60.0
-"""Five minutes at SPEED take 5 s; a capture that is still waiting then has lost trades, and the proof will name them."""
+"""Five minutes at SPEED take 5 s; a capture that still waits for trades then has lost some."""
 
 
 @command
@@ -108,6 +108,11 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
         repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
         with Feed(site.stream_url, [stream_name(symbol, "trade") for symbol in tape.symbols]) as feed:
             done = capture(feed, writer, plan, repair=repair, known={}, free=lambda: sys.maxsize, stop=stop, see=tell)
+    if done.problem:
+        raise done.problem
+    if done.valid < trades and not stop():
+        missing = f"{number(trades - done.valid)} of {number(trades)} trades were not captured within {span(LONGEST_S)}."
+        raise TradecapError(missing, "the machine is very busy: run the demo again.", Exit.CHECK_FAILED)
     gaps = f"{counted(done.reconnects, 'reconnect')}, {counted(done.gaps_found, 'gap')} found, {number(done.gaps_repaired)} repaired"
     out.note(f"   {number(done.valid)} trades captured of {number(trades)}; {gaps}.\n")
 

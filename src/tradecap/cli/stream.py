@@ -110,21 +110,20 @@ def stream(
         loading = stack.enter_context(_opened(log, settings, also_load))
         metrics = stack.enter_context(_metrics(metrics_port, loading, out)) if metrics_port is not None else None
         stop = stack.enter_context(interruptible(out))
-        view = stack.enter_context(View(out, stop))
-
-        def see(status: "Status") -> None:
-            while loading.news:
-                view.tell(*loading.news.popleft())
-            view.see(status)
-            if metrics:
-                metrics.see(status)
-
         with log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
             known = {} if no_resume else known_ids(log, site.venue, channel, names)
             loading.start(stop)
             streams = [stream_name(name, channel) for name in names]
             repair = Repair(lambda wait: Rest(site, wait=wait, budget=rest.budget), channel)
-            with Feed(site.stream_url, streams, terms) as feed:
+            with Feed(site.stream_url, streams, terms) as feed, View(out, stop) as view:
+
+                def see(status: "Status") -> None:
+                    while loading.news:
+                        view.tell(*loading.news.popleft())
+                    view.see(status)
+                    if metrics:
+                        metrics.see(status)
+
                 done = capture(feed, writer, plan, repair=repair, known=known, free=_free(log), stop=stop, see=see)
         loading.finish()
     return _told(done, loading, out)

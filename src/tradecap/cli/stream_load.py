@@ -91,6 +91,8 @@ class Loading:
 
     def _is_enough(self) -> bool:
         """Whether somebody asked for the end, and another batch wouldn't be done in time."""
+        if not self._stop():
+            return False
         left_s = LAST_S - self._stop.asked_for_s - self._batch / RECORDS_PER_S
         self.is_left = self.is_left or left_s < 0
         return self.is_left

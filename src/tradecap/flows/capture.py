@@ -108,6 +108,8 @@ class _Capture:
             done.why = "the duration is over"
         elif plan.max_trades is not None and done.valid >= plan.max_trades:
             done.why = "max-trades is reached"
+        elif self._failure and not self._status.was_live and time.monotonic() - self._began > START_WITHIN_S:
+            self._problem = self._unreachable(self._failure)
         elif not self._feed.is_running and self._problem is None:
             self._write(self._feed.take(0.0))  # its last word may be the reason
             ended = TradecapError("The feed has stopped by itself.", "this is a mistake of tradecap: run again with -vv.", Exit.UNREACHABLE)
@@ -189,8 +191,7 @@ class _Capture:
             self._leave(notice.connection)
             self._lost_places.add(place)
         self._status.say("warning", f"disconnected: {failure.text}", notice.detail)
-        is_late = time.monotonic() - self._began > START_WITHIN_S
-        if failure.kind == "internal" or (not self._status.was_live and (failure.is_final or is_late)):
+        if failure.kind == "internal" or (not self._status.was_live and failure.is_final):
             self._problem = self._unreachable(failure)
 
     def _leave(self, connection: int) -> None:

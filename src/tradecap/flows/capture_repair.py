@@ -91,12 +91,12 @@ class Repair:
 
     def ready(self) -> list[Answer]:
         """What has come."""
-        answers: deque[Answer] = deque()
+        answers: list[Answer] = []
         while True:
             try:
                 answer = self._ready.get_nowait()
             except queue.Empty:
-                return list(answers)
+                return answers
             self._open -= isinstance(answer, Fetched | Newest)
             answers.append(answer)
 

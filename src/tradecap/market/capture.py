@@ -45,7 +45,7 @@ class IdBook:
         self.newest: Trade | None = None
         self.expected = -1
         """The id after the greatest one; -1 before the first."""
-        self.copies = self.conflicts = self.gaps = 0
+        self.copies = self.conflicts = 0
         self._floor = 0
         self._remembered = remembered
         self._slots: list[Trade | None] = []
@@ -134,7 +134,6 @@ class IdBook:
         self._skipped = waiting
         for first, last in declared:
             self.open.add_range(first, last)
-        self.gaps += len(declared)
         return sorted(declared)
 
     def _is_passed(self, number: int, live: Collection[int]) -> bool:
@@ -144,7 +143,6 @@ class IdBook:
         """Gaps that an earlier run left open."""
         for first, last in gaps:
             self.open.add_range(first, last)
-        self.gaps += len(gaps)
 
     def missing_until(self, last_id: int, now_s: float) -> None:
         """The venue says that it is at this id: what wasn't seen up to it was missed."""

@@ -29,7 +29,6 @@ class Site(NamedTuple):
     rest_url: str
     rest_path: str = "/api/v3"
     max_streams: int = 1024
-    requests_per_second: int = 5
     weight_per_minute: int = 6000
     has_history: bool = True
     weights: tuple[tuple[str, int], ...] = (("exchangeInfo", 20), ("trades", 25), ("historicalTrades", 25), ("aggTrades", 4))
@@ -65,7 +64,6 @@ SITES: Final = {
         "https://fapi.binance.com",
         rest_path="/fapi/v1",
         max_streams=200,
-        requests_per_second=10,
         weight_per_minute=2400,
         has_history=False,
         weights=(("exchangeInfo", 1), ("trades", 5), ("historicalTrades", 20), ("aggTrades", 20)),

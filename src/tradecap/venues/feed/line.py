@@ -170,6 +170,7 @@ class Line:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._socket.close(1000, why), 2.0)
             await asyncio.wait([self.reading], timeout=2.0)
+        self._socket.transport.abort()  # who didn't answer the goodbye would hold the socket
         self.reading.cancel()
         with contextlib.suppress(LostError, asyncio.CancelledError):
             await self.reading

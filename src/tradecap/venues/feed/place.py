@@ -66,7 +66,9 @@ class Place:
         line: Line | None = None
         try:
             while True:
-                line = line or await self._filled()
+                if line is None:
+                    line = await self._filled()
+                    self._wanted.clear()
                 line = await self._kept(line)
         finally:
             if line:
@@ -125,12 +127,13 @@ class Place:
                 return await opening
             new = opening.result()
             await self._flows(new, old)
+            await self._inbox.room()  # while the log is slow nothing is read, and what the old one has sent would be lost with it
+            return await self._chosen(old, new, why)
         except asyncio.CancelledError:
             opening.cancel()
             if opening.done() and not opening.cancelled() and not opening.exception():
                 await opening.result().close("the capture ends")
             raise
-        return await self._chosen(old, new, why)
 
     async def _flows(self, new: Line, old: Line) -> None:
         """Wait until the new one is seen flowing. Where the old one is as quiet, the market is, and there is nothing to see."""

@@ -41,6 +41,9 @@ class Socket(ClientConnection):
         self.heard_s = time.monotonic()
         if self._head is not None:
             data = self._after_head(self._head + data, len(data))
+        if self.protocol.state is State.CONNECTING:
+            super().data_received(data)  # of a refusal, whose body has no frames
+            return
         data = self._held + data if self._held else data
         at = 0
         while at < len(data):

@@ -9,7 +9,8 @@ import pytest
 
 from tests.exchange import until
 from tests.flows.builders import a_message, begun, failures, never, quietly, replayed, some_messages, spoilt
-from tradecap.flows.load import Loaded, load
+from tradecap.flows import load as loading
+from tradecap.flows.load import FOLLOW_S, Loaded, load
 from tradecap.log.file import FileLog
 from tradecap.market.records import frame, series_head
 from tradecap.store.clickhouse import ClickHouseStore
@@ -221,7 +222,7 @@ def test_following_sees_new_records_segments_and_runs(log: FileLog, store: Click
 
 def test_a_log_that_is_flushed_ten_times_a_second_is_poured_about_once_a_second(log: FileLog, store: ClickHouseStore) -> None:
     """Each pour makes the candles of the running minute anew: ten a second took a core from the capture beside it."""
-    flushes = 25
+    flushes, began = 25, time.monotonic()
     with _Follower(log, store) as follower, log.writer() as writer:
         run = begun(writer, [])
         for number in range(flushes):
@@ -229,31 +230,29 @@ def test_a_log_that_is_flushed_ten_times_a_second_is_poured_about_once_a_second(
             run.flush()
             time.sleep(0.1)  # the pace of a capture
         assert follower.sees(flushes + 1)
-        assert 2 <= follower.pours <= 6
+        assert 2 <= follower.pours <= (time.monotonic() - began) / FOLLOW_S + 3
         run.end()
     assert follower.done.valid == flushes
     assert not failures(log, store, expect={"trades": flushes})
 
 
-def test_what_lies_in_the_log_already_is_poured_without_a_rest(log: FileLog, store: ClickHouseStore) -> None:
+def test_what_lies_in_the_log_already_is_poured_without_a_rest(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A follower that rests after each segment of a week's log would need an hour to catch up."""
+    monkeypatch.setattr(loading, "FOLLOW_S", 60.0)
     small_segments(log, 0, 800)
     assert len(packed(log)) > 10
-    began = time.monotonic()
     with _Follower(log, store) as follower:
         assert follower.sees(802)
-    assert time.monotonic() - began < 5
 
 
-def test_a_follower_that_rests_ends_when_it_is_asked_to(log: FileLog, store: ClickHouseStore) -> None:
+def test_a_follower_that_rests_ends_when_it_is_asked_to(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C would seem to be ignored."""
+    monkeypatch.setattr(loading, "FOLLOW_S", 60.0)
     with log.writer() as writer:
         run = begun(writer, some_messages(range(10)))
         with _Follower(log, store) as follower:
             assert follower.sees(11)
-            asked = time.monotonic()
-        assert time.monotonic() - asked < 0.6
-        run.end()
+        run.end()  # _Follower waits 20 s at most
 
 
 def test_sweeps_that_take_long_are_made_seldom_but_are_made(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,7 +179,8 @@ def _told(done: Captured, loading: Loading, out: Output) -> Exit:
 
 
 def _drawn(done: Captured) -> "RenderableType":
-    rows = [(each["symbol"], each["trades"], each["first_id"], each["last_id"]) for each in done.series]
+    ends = [["" if each[end] is None else str(each[end]) for end in ("first_id", "last_id")] for each in done.series]
+    rows = [(each["symbol"], each["trades"], *ids) for each, ids in zip(done.series, ends, strict=True)]
     rate = f" ({number(round(done.valid / done.seconds))}/s)" if done.seconds and done.valid else ""
     summary = f"{counted(done.valid, 'trade')}, {counted(done.records, 'record')} in {span(done.seconds)}{rate}; {done.why}"
     copies = "1 equal copy" if done.duplicates_dropped == 1 else f"{number(done.duplicates_dropped)} equal copies"

@@ -103,8 +103,8 @@ def drawn(status: Status, width: int, height: int) -> "RenderableType":
 
 
 def _row(symbol: str, book: IdBook, *, is_narrow: bool) -> tuple[str, ...]:
-    newest = "" if book.newest is None else number(book.newest.id)
-    proven = "" if book.proven is None else number(book.proven)
+    newest = "" if book.newest is None else str(book.newest.id)
+    proven = "" if book.proven is None else str(book.proven)
     return (symbol, _price(book), proven) if is_narrow else (symbol, _price(book), newest, proven)
 
 

@@ -97,7 +97,7 @@ class Gaps:
                 left_open = f"it is longer than --repair-max {self._plan.repair_max:,}"
             known = {name: why for name, why in (("cause", cause), ("left_open", left_open)) if why}
             self._event("gap_found", symbol, first=first, last=last, **known)
-            self._say("warning", f"gap in {symbol}: ids {first:,} to {last:,}{left_open and ', left open: '}{left_open}", symbol, first, last)
+            self._say("warning", f"gap in {symbol}: ids {first} to {last}{left_open and ', left open: '}{left_open}", symbol, first, last)
             if left_open or self._repair is None:
                 self._why_open[symbol, (first, last)] = left_open
             else:
@@ -142,11 +142,11 @@ class Gaps:
         if missing:
             why = fetched.why or "the venue doesn't have them"
             self._why_open[symbol, (first, last)] = why
-            self._say("warning", f"gap in {symbol}: ids {first:,} to {last:,} stay open: {why}", symbol, first, last)
+            self._say("warning", f"gap in {symbol}: ids {first} to {last} stay open: {why}", symbol, first, last)
         else:
             self._done.gaps_repaired += 1
             self._event("gap_repaired", symbol, first=first, last=last, trades=last - first + 1)
-            self._say("info", f"repaired {symbol}: ids {first:,} to {last:,}", symbol, first, last)
+            self._say("info", f"repaired {symbol}: ids {first} to {last}", symbol, first, last)
 
     def _say(self, level: str, text: str, symbol: str, first: int, last: int) -> None:
         self._status.say(level, text, {"symbol": symbol, "first": first, "last": last})
@@ -183,7 +183,7 @@ class Gaps:
             return False
         silent_s = round(now - book.heard_s, 1)
         self._event("stale", symbol, last=book.expected - 1, newest=newest, silent_s=silent_s)
-        self._status.say("warning", f"{symbol} was silent for {silent_s} s while the venue traded on to id {newest:,}: connecting anew", {})
+        self._status.say("warning", f"{symbol} was silent for {silent_s} s while the venue traded on to id {newest}: connecting anew", {})
         book.missing_until(newest, now)
         return True
 

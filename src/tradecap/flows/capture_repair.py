@@ -176,7 +176,7 @@ class Repair:
             if newest < at:
                 behind_s = behind_s or time.monotonic()
                 if time.monotonic() - behind_s > BEHIND_S:
-                    self._give(Fetched(gap, f"the venue doesn't have {at:,} and later ones"))
+                    self._give(Fetched(gap, f"the venue doesn't have {at} and later ones"))
                     return
                 self._stopped.wait(random.uniform(0, BEHIND_DELAY_S))
                 continue

@@ -86,12 +86,12 @@ def test_messages_leave_as_they_came_with_the_time_they_came() -> None:
 def test_no_more_is_taken_than_there_is_room_for() -> None:
     """A burst would be written as a whole before any of it is durable."""
     with running() as exchange, tapped(exchange) as tap:
-        exchange.play(30)
+        exchange.play(1000)
         taken: list[list[Arrival]] = []
-        while sum(len(some) for some in taken) < 30:
+        while sum(len(some) for some in taken) < 1000:
             taken.append(tap.feed.take(1.0, 7))
         assert max(len(some) for some in taken) == 7
-        assert len({arrival for some in taken for arrival in some}) == 30
+        assert len({arrival for some in taken for arrival in some}) == 1000
 
 
 def test_answers_to_the_client_do_not_leave() -> None:

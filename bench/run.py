@@ -18,13 +18,14 @@ from pathlib import Path
 
 from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES
 from tradecap.flows.load import load
-from tradecap.flows.replay import Choice, look_at, replay
-from tradecap.flows.verify import Wanted, verify
-from tradecap.log import Log, open_log
-from tradecap.log.foreign import expand
+from tradecap.flows.replay.replay import Choice, look_at, replay
+from tradecap.flows.verify.verify import Wanted, verify
+from tradecap.log import open_log
+from tradecap.log.api import Log
 from tradecap.market import synthetic
+from tradecap.recordings.reading import expand
 from tradecap.store import create_store
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.venues.binance import decode
 
 START_MS = 1_723_161_600_000

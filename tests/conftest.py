@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tradecap.log.file import FileLog
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.log.folder.log import FileLog
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -14,15 +14,15 @@ from tradecap import sample
 from tradecap.cli import COMMANDS
 from tradecap.flows.inject import inject, spoilt
 from tradecap.flows.load import load
-from tradecap.flows.replay import Choice, look_at, replay
-from tradecap.flows.verify import Wanted, verify
-from tradecap.log.file import FileLog
-from tradecap.log.foreign import Source
+from tradecap.flows.replay.replay import Choice, look_at, replay
+from tradecap.flows.verify.verify import Wanted, verify
+from tradecap.log.folder.log import FileLog
 from tradecap.market.faults import FAULTS
 from tradecap.market.records import REASONS, Rejected
+from tradecap.recordings.reading import Source
 from tradecap.simulate import Exchange, Generated
 from tradecap.simulate.beside import Beside
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.venues.binance import decode
 
 ROOT = Path(__file__).parents[1]

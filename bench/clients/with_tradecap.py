@@ -9,10 +9,10 @@ from pathlib import Path
 
 from bench.clients.measure import Stopwatch, asked, rss_mb
 
-from tradecap.flows.capture import capture
-from tradecap.flows.capture_plan import Captured, Plan
-from tradecap.flows.capture_status import Status
-from tradecap.log.file import FileLog
+from tradecap.flows.capture.capture import capture
+from tradecap.flows.capture.plan import Captured, Plan
+from tradecap.flows.capture.status import Status
+from tradecap.log.folder.log import FileLog
 from tradecap.venues.feed import Feed
 
 

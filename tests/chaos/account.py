@@ -8,11 +8,11 @@ import msgspec
 
 from tradecap.flows.load import load
 from tradecap.flows.records import read_lines
-from tradecap.flows.verify import Wanted, verify
-from tradecap.log.file import FileLog
+from tradecap.flows.verify.verify import Wanted, verify
+from tradecap.log.folder.log import FileLog
 from tradecap.market.records import Envelope, Trade, content
 from tradecap.market.trade_ids import TradeIds
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 
 @contextmanager

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.capture import capture
-from tradecap.flows.capture_plan import Plan
-from tradecap.flows.capture_repair import Repair
-from tradecap.flows.capture_resume import known_ids
-from tradecap.log.file import FileLog
+from tradecap.flows.capture.capture import capture
+from tradecap.flows.capture.plan import Plan
+from tradecap.flows.capture.repair import Repair
+from tradecap.flows.capture.resume import known_ids
+from tradecap.log.folder.log import FileLog
 from tradecap.venues.feed import Feed, Terms
 from tradecap.venues.rest import Rest
 from tradecap.venues.sites import SITES, stream_name

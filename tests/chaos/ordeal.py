@@ -15,7 +15,7 @@ from random import Random
 
 from tradecap.errors import Exit
 from tradecap.flows.records import read_lines
-from tradecap.log.file import FileLog
+from tradecap.log.folder.log import FileLog
 from tradecap.market.records import Trade
 from tradecap.simulate.faults import Fault
 from tradecap.simulate.generator import Generated

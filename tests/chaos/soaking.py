@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tests.chaos import capturing
-from tradecap.flows import capture
+from tradecap.flows.capture import capture
 from tradecap.venues import binance
 
 SET_EVERY_S = 0.7

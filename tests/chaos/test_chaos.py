@@ -12,7 +12,7 @@ import pytest
 from tests.chaos import ordeal
 from tests.chaos.account import loaded_and_verified, no_connection_is_forgotten, nothing_was_mended_in_silence, the_store_has_what_was_traded
 from tests.chaos.ordeal import SYMBOLS
-from tradecap.log.file import FileLog
+from tradecap.log.folder.log import FileLog
 
 LONG_S = 20.0
 SHORT_S = 7.0

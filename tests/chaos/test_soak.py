@@ -19,9 +19,9 @@ from tests.chaos.account import detail, loaded_and_verified, no_connection_is_fo
 from tests.chaos.ordeal import SYMBOLS
 from tests.chaos.soak import SPEED, Soaked
 from tests.chaos.soaking import LIFETIME_S
-from tradecap.flows.klines import Klines, Window, compare_klines
 from tradecap.flows.records import read_lines
-from tradecap.log.file import FileLog
+from tradecap.flows.verify.klines import Klines, Window, compare_klines
+from tradecap.log.folder.log import FileLog
 from tradecap.market.records import Trade
 from tradecap.market.trade_ids import TradeIds
 

@@ -23,9 +23,9 @@ from tests.builders import a_trade
 from tests.cli.conftest import PROGRAM, Program
 from tests.exchange import Running, running, until
 from tradecap.cli.stream_view import drawn
-from tradecap.flows.capture_plan import Captured
-from tradecap.flows.capture_status import Status
-from tradecap.market.capture import IdBook
+from tradecap.flows.capture.plan import Captured
+from tradecap.flows.capture.status import Status
+from tradecap.market.id_book import IdBook
 from tradecap.simulate.tls import throw_away
 
 Finished = subprocess.CompletedProcess[str]

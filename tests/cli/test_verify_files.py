@@ -9,8 +9,8 @@ import pytest
 
 from tests.cli.conftest import Finished, Program
 from tests.flows.builders import some_messages
-from tradecap.market.checks import Check
-from tradecap.market.junit import junit
+from tradecap.proof.checks import Check
+from tradecap.proof.junit import junit
 
 
 @pytest.fixture

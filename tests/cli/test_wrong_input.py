@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from tests.flows.builders import a_message, begun, some_messages
 from tradecap.cli import COMMANDS, cli, load_command
 from tradecap.log import open_log
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 from .conftest import PROGRAM, Program
 

@@ -7,15 +7,15 @@ from typing import Any
 from tests.builders import NOON_S, a_trade
 from tradecap.flows import inject as injecting
 from tradecap.flows import load as loading
-from tradecap.flows import replay as replaying
+from tradecap.flows.replay import replay as replaying
 from tradecap.flows.run import Run
-from tradecap.flows.verify import Verdict, Wanted, verify
-from tradecap.log import Log, LogWriter
-from tradecap.log.foreign import Source
-from tradecap.market.checks import Check
+from tradecap.flows.verify.verify import Verdict, Wanted, verify
+from tradecap.log.api import Log, LogWriter
 from tradecap.market.records import Trade, frame, series_head
 from tradecap.market.synthetic import message
-from tradecap.store import Store
+from tradecap.proof.checks import Check
+from tradecap.recordings.reading import Source
+from tradecap.store.api import Store
 from tradecap.venues.binance import decode
 
 MB = 1024 * 1024

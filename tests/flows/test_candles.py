@@ -9,8 +9,8 @@ from tests.builders import NOON_S, a_trade
 from tests.flows.builders import a_message, load, replayed, some_messages, spoilt
 from tradecap.errors import TradecapError
 from tradecap.flows.candles import Bars, Candle, candles, plain
-from tradecap.log.file import FileLog
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.log.folder.log import FileLog
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 NOON = datetime.fromtimestamp(NOON_S, UTC)
 

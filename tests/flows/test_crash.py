@@ -17,8 +17,8 @@ import pytest
 from tests.flows.builders import failures, load, replayed, some_messages, verdict_of
 from tradecap.flows.candles import Bars, candles
 from tradecap.log import open_log
-from tradecap.log.file import FileLog
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.log.folder.log import FileLog
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
 TRADES = 20_000

@@ -11,11 +11,11 @@ from tradecap.flows import inject as flow
 from tradecap.flows.inject import Bad, Injected, captured_live, from_file, inject
 from tradecap.flows.records import read_lines
 from tradecap.flows.run import Run
-from tradecap.log import Log
-from tradecap.log.file import FileLog
+from tradecap.log.api import Log
+from tradecap.log.folder.log import FileLog
 from tradecap.market.faults import FAULTS
 from tradecap.market.records import Trade, frame, series_head
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.venues.binance import decode
 
 

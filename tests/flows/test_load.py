@@ -11,9 +11,9 @@ from tests.exchange import until
 from tests.flows.builders import a_message, begun, failures, never, quietly, replayed, some_messages, spoilt
 from tradecap.flows import load as loading
 from tradecap.flows.load import FOLLOW_S, Loaded, load
-from tradecap.log.file import FileLog
+from tradecap.log.folder.log import FileLog
 from tradecap.market.records import frame, series_head
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 
 def poured(log: FileLog, store: ClickHouseStore, **how: Any) -> Loaded:

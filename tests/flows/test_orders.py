@@ -8,8 +8,8 @@ import pytest
 from tests.flows.builders import a_message, failures, load, never, quietly, replayed, some_messages, verdict_of
 from tradecap.flows import load as loading
 from tradecap.flows.candles import Bars, candles
-from tradecap.log.file import FileLog
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.log.folder.log import FileLog
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 FIRST = some_messages(range(100, 130))
 OVERLAP = some_messages(range(100, 140))[20:]

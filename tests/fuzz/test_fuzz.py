@@ -12,11 +12,11 @@ from pathlib import Path
 from tests.cases import TRADE
 from tests.mutations import mutated
 from tradecap.flows.load import load
-from tradecap.flows.replay import Choice, look_at, replay
-from tradecap.flows.verify import Wanted, verify
-from tradecap.log.file import FileLog
-from tradecap.log.foreign import expand
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.flows.replay.replay import Choice, look_at, replay
+from tradecap.flows.verify.verify import Wanted, verify
+from tradecap.log.folder.log import FileLog
+from tradecap.recordings.reading import expand
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 LINES = int(os.environ.get("FUZZ_LINES", "8000"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import zstandard
 
-from tradecap.log import Batch, Log, LogWriter
-from tradecap.log.segment import Manifest
+from tradecap.log.api import Batch, Log, LogWriter
+from tradecap.log.folder.segment import Manifest
 from tradecap.market.records import RunWriter, Trade, frame, series_head
 
 MB = 1024 * 1024

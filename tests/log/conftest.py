@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tradecap.log.file import FileLog
+from tradecap.log.folder.log import FileLog
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.log.builders import MB, an_event, begin, lines_of, records_of, write_run
 from tradecap.errors import Exit, TradecapError
-from tradecap.log import Log, open_log
+from tradecap.log import open_log
+from tradecap.log.api import Log
 
 
 class Place(NamedTuple):

@@ -10,10 +10,10 @@ from tests.builders import a_trade
 from tests.simulate.builders import some_entries
 from tradecap import sample
 from tradecap.errors import TradecapError
-from tradecap.log.file import FileLog
-from tradecap.log.foreign import Source
+from tradecap.log.folder.log import FileLog
 from tradecap.market.records import RunWriter, frame, series_head
 from tradecap.market.synthetic import combined, f1_line, message
+from tradecap.recordings.reading import Source
 from tradecap.simulate.recordings import Recording, recording
 from tradecap.simulate.tape import Entry
 from tradecap.venues.binance import decode

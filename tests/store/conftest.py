@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 FILLED = ("trades", "quarantine", "ledger", "fed", "candles_1m", "positions")
 

@@ -12,8 +12,9 @@ from tests.cases import TRADE
 from tests.store.endpoint import PASSWORD, USER
 from tradecap.errors import Exit, TradecapError
 from tradecap.market.records import RunWriter, frame, series_head
-from tradecap.store import Store, create_store, open_store, schema_text
-from tradecap.store.clickhouse import VERSION, ClickHouseStore
+from tradecap.store import create_store, open_store, schema_text
+from tradecap.store.api import Store
+from tradecap.store.clickhouse.store import VERSION, ClickHouseStore
 
 LOG = "01930000-0000-7000-8000-000000000001"
 RUN = "01930000-0000-7000-8000-000000000002"
@@ -162,7 +163,7 @@ def test_a_second_process_is_told_who_holds_an_embedded_store(tmp_path: Path) ->
     """One process owns the folder; without a name nobody knows which."""
     url = f"chdb:{tmp_path}/db"
     create_store(url)
-    code = f"import time; from tradecap.store import open_store; open_store({url!r}); print('held', flush=True); time.sleep(60)"
+    code = f"import time; from tradecap.store.api import open_store; open_store({url!r}); print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"

@@ -4,7 +4,7 @@ from tests.builders import NOON_S
 from tests.store.builders import at, minutes, one, pour, run_of
 from tests.store.test_sweep import MONTH_S, agree
 from tradecap.market.candles import every_interval
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 
 def test_a_thousand_records_in_a_thousand_months(store: ClickHouseStore) -> None:

@@ -10,8 +10,8 @@ from tests.cases import CASES
 from tests.mutations import mutated
 from tradecap.flows.records import read_record
 from tradecap.market.records import REASONS, RunWriter, frame, series_head, source_head
-from tradecap.market.tally import RecordRow, ledger_row
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.proof.tally import RecordRow, ledger_row
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 LOG = "01930000-0000-7000-8000-000000000001"
 RUN = "01930000-0000-7000-8000-000000000002"

@@ -8,7 +8,7 @@ from tests.builders import NOON_S, a_trade
 from tests.cases import TRADE
 from tests.store.builders import LOG, RUNS, at, one, pour, record_of, run_of, whole
 from tradecap.market.records import RunWriter, frame, series_head
-from tradecap.store.clickhouse import ClickHouseStore
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 OTHER_LOG = "01930000-0000-7000-8000-000000000009"
 HEAD = series_head("binance", "BTCUSDT", "trade", "ws")

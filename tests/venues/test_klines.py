@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradecap.market.klines import Kline, amount_text
+from tradecap.proof.klines import Kline, amount_text
 from tradecap.venues.klines import Wrong, exact_units, read_klines
 
 ROW = b"1723161180000,61686.40,61822.10,61686.40,61766.20,400.944,1723161239999,24757701.29660,4666,282.374,17435150.52030,0"

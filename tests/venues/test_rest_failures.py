@@ -9,8 +9,8 @@ import pytest
 from tests.exchange import until
 from tests.venues.peer import Answer, Peer, peering, row, rows
 from tradecap.errors import TradecapError
-from tradecap.flows.capture_repair import Answer as Answered
-from tradecap.flows.capture_repair import Check, Fetched, Gap, Newest, Page, Repair
+from tradecap.flows.capture.repair import Answer as Answered
+from tradecap.flows.capture.repair import Check, Fetched, Gap, Newest, Page, Repair
 from tradecap.venues.failures import status_failure
 from tradecap.venues.rest import Rest, RestError, row_id
 from tradecap.venues.sites import SITES

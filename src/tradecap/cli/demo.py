@@ -18,19 +18,21 @@ from tradecap.cli.signals import interruptible
 from tradecap.cli.verify import drawn, result_of
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.candles import Bars, candles
-from tradecap.flows.capture import capture
-from tradecap.flows.capture_plan import Plan
-from tradecap.flows.capture_repair import Repair
+from tradecap.flows.capture.capture import capture
+from tradecap.flows.capture.plan import Plan
+from tradecap.flows.capture.repair import Repair
 from tradecap.flows.inject import inject
 from tradecap.flows.inject import spoilt as bad_records
 from tradecap.flows.load import load
-from tradecap.flows.verify import Wanted, verify
-from tradecap.log import Log, LogWriter, open_log
-from tradecap.log.foreign import Source
+from tradecap.flows.verify.verify import Wanted, verify
+from tradecap.log import open_log
+from tradecap.log.api import Log, LogWriter
 from tradecap.market.faults import FAULTS
+from tradecap.recordings.reading import Source
 from tradecap.simulate import Exchange, Fault, Recording
 from tradecap.simulate.beside import Beside
-from tradecap.store import Store, open_store
+from tradecap.store import open_store
+from tradecap.store.api import Store
 from tradecap.venues.feed import Feed
 from tradecap.venues.rest import Rest
 from tradecap.venues.sites import SITES, stream_name
@@ -38,7 +40,7 @@ from tradecap.venues.sites import SITES, stream_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tradecap.flows.capture_status import Status
+    from tradecap.flows.capture.status import Status
 
 FOLDER: Final = Path("tradecap-demo")
 SEED: Final = 7

@@ -16,9 +16,10 @@ from tradecap.cli.signals import Intake, interruptible, standard_input
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.inject import Bad, Injected, captured_live, inject, spoilt
 from tradecap.flows.inject import from_file as lines_of
-from tradecap.log import Log, open_log
-from tradecap.log.foreign import raw_lines
+from tradecap.log import open_log
+from tradecap.log.api import Log
 from tradecap.market.faults import FAULTS
+from tradecap.recordings.reading import raw_lines
 
 
 def _fault_options(body: Body) -> Body:

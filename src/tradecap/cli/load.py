@@ -12,8 +12,10 @@ from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit
 from tradecap.flows.load import Loaded
 from tradecap.flows.load import load as flow
-from tradecap.log import Damage, Log, open_log
-from tradecap.store import Store, open_store
+from tradecap.log import open_log
+from tradecap.log.api import Damage, Log
+from tradecap.store import open_store
+from tradecap.store.api import Store
 
 
 def _feed(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noqa: ARG001 -- the signature of a callback

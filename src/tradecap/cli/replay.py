@@ -12,13 +12,15 @@ from tradecap.cli.load import pour, result_of, sentence
 from tradecap.cli.options import POSITIVE, SERIES, SPEED, SYMBOL, command, segments, shared, time_range
 from tradecap.cli.output import Advance, Output, number, span, stacked, table
 from tradecap.cli.settings import Settings
-from tradecap.cli.signals import Intake, Stop, interruptible, standard_input
+from tradecap.cli.signals import Intake, interruptible, standard_input
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.load import Loaded
-from tradecap.flows.replay import Choice, Nowhere, Replayed, look_at, refuse_own_log
-from tradecap.flows.replay import replay as flow
-from tradecap.log import Log, open_log
-from tradecap.log.foreign import Source, expand
+from tradecap.flows.replay.replay import Choice, Nowhere, Replayed, look_at, refuse_own_log
+from tradecap.flows.replay.replay import replay as flow
+from tradecap.flows.stop import Stop
+from tradecap.log import open_log
+from tradecap.log.api import Log
+from tradecap.recordings.reading import Source, expand
 from tradecap.store import open_store
 
 RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing")

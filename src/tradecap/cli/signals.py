@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -17,6 +16,7 @@ from typing import BinaryIO, Final
 
 from tradecap.cli.output import Output
 from tradecap.errors import TradecapError
+from tradecap.flows.stop import Stop
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 STOPPING: Final = "stopping: finishing what was taken in (once more to stop at once)"
@@ -24,25 +24,6 @@ STOPPED: Final = 130
 """Exit code of a command that was stopped at once, as shells know it."""
 LOOK_S: Final = 0.05
 """How often a read that waits looks whether somebody asked for the end."""
-
-
-class Stop:
-    """Says whether somebody asked for the end; a flow calls it between two steps."""
-
-    def __init__(self) -> None:
-        self._since_s: float | None = None
-
-    def ask(self) -> None:
-        """Somebody does."""
-        self._since_s = time.monotonic()
-
-    def __call__(self) -> bool:
-        return self._since_s is not None
-
-    @property
-    def asked_for_s(self) -> float:
-        """How long somebody has been waiting for the end."""
-        return 0.0 if self._since_s is None else time.monotonic() - self._since_s
 
 
 class Intake(io.FileIO):

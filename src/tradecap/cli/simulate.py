@@ -17,10 +17,11 @@ import msgspec
 from tradecap import sample
 from tradecap.cli.options import COUNT, DURATION, POSITIVE, SPEED, SYMBOL, TIME, command, spoken, typed
 from tradecap.cli.output import Output, number, span, stacked, table
-from tradecap.cli.signals import Stop, interruptible
+from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit, TradecapError
-from tradecap.log.foreign import Source as Opened
-from tradecap.log.foreign import expand
+from tradecap.flows.stop import Stop
+from tradecap.recordings.reading import Source as Opened
+from tradecap.recordings.reading import expand
 from tradecap.simulate import Exchange, Fault, Generated, Recording, Rules
 from tradecap.simulate.faults import read_faults, short_fault
 from tradecap.simulate.recordings import Opener, opener

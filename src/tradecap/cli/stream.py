@@ -15,15 +15,16 @@ from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, later, segmen
 from tradecap.cli.output import Output, amount, counted, lost, number, proven, span, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
-from tradecap.cli.stream_load import Loading
 from tradecap.cli.stream_view import View
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.capture import capture
-from tradecap.flows.capture_plan import Captured, Plan
-from tradecap.flows.capture_repair import Repair
-from tradecap.flows.capture_resume import known_ids
-from tradecap.flows.capture_start import check_symbols
-from tradecap.log import Log, open_log
+from tradecap.flows.capture.capture import capture
+from tradecap.flows.capture.plan import Captured, Plan
+from tradecap.flows.capture.repair import Repair
+from tradecap.flows.capture.resume import known_ids
+from tradecap.flows.capture.start import check_symbols
+from tradecap.flows.loading import Loading
+from tradecap.log import open_log
+from tradecap.log.api import Log
 from tradecap.market.records import CHANNELS
 from tradecap.store import open_store
 from tradecap.venues.feed import Feed, Terms
@@ -33,8 +34,8 @@ from tradecap.venues.sites import SITES, Site, stream_name
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tradecap.cli.metrics import Metrics
-    from tradecap.flows.capture_status import Status
+    from tradecap.flows.capture.status import Status
+    from tradecap.metrics import Metrics
 
 RESULT: Final = (
     "run", "records", "valid", "duplicates_dropped", "quarantined", "ignored", "conflicts", "gaps_found", "gaps_repaired", "gaps_open",
@@ -130,9 +131,9 @@ def stream(
 
 
 def _metrics(port: int, loading: Loading, out: Output) -> "Metrics":
-    from tradecap.cli.metrics import Metrics  # not before it is wanted: it takes its time
+    from tradecap.metrics import Metrics  # not before it is wanted: it takes its time
 
-    return Metrics(port, loading, out)
+    return Metrics(port, loading, out.note)
 
 
 def _refuse_too_many(symbols: tuple[str, ...], site: Site) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 
 from tradecap.cli.output import Output, counted, number, table
 from tradecap.cli.signals import STOPPING
-from tradecap.flows.capture_status import Status
-from tradecap.market.capture import IdBook
+from tradecap.flows.capture.status import Status
+from tradecap.market.id_book import IdBook
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

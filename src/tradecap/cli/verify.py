@@ -13,15 +13,15 @@ from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES, SERIES, SYMBOL, W
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.audit import Audit, Extras, audit, read_certificate, refuse_unwritable, write_certificate, write_junit
-from tradecap.flows.klines import Klines
-from tradecap.flows.mend import mend
-from tradecap.flows.verify import Verdict, Wanted
+from tradecap.flows.verify.audit import Audit, Extras, audit, read_certificate, refuse_unwritable, write_certificate, write_junit
+from tradecap.flows.verify.klines import Klines
+from tradecap.flows.verify.verify import Verdict, Wanted
 from tradecap.log import open_log
-from tradecap.market.certificate import sentence
-from tradecap.market.checks import Check
-from tradecap.market.klines import Published
+from tradecap.log.folder.manifests import mend
 from tradecap.market.records import REASONS
+from tradecap.proof.certificate import sentence
+from tradecap.proof.checks import Check
+from tradecap.proof.klines import Published
 from tradecap.store import open_store
 
 EXPECTABLE = ("records", "trades", "duplicates", "conflicts", "quarantined", "ignored", "events", "gaps", "candles")

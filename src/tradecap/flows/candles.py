@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from tradecap.errors import TradecapError
-from tradecap.store import Row, Store
+from tradecap.store.api import Row, Store
 
 FOREVER_S = 4_133_980_800
 """2101-01-01 UTC: no trade is later."""

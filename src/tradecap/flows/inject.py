@@ -14,7 +14,7 @@ from typing import Final
 from tradecap.errors import TradecapError
 from tradecap.flows.records import read_lines, unwatched
 from tradecap.flows.run import Run
-from tradecap.log import Log, LogWriter
+from tradecap.log.api import Log, LogWriter
 from tradecap.market.faults import FAULTS, spoil
 from tradecap.market.records import Envelope, Trade, frame, read_envelope, series_head
 from tradecap.market.trade_ids import TradeIds

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tradecap.log import Batch, Damage, Log
-from tradecap.log.inflate import BrokenError, pieces_of, unzstd
-from tradecap.store import Store
+from tradecap.inflate import BrokenError, pieces_of, unzstd
+from tradecap.log.api import Batch, Damage, Log
+from tradecap.store.api import Store
 
 FOLLOW_S: Final = 0.7
 """From one look at the log's end to the next: with the pouring itself a record is in the store about a second after it was durable."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from tradecap.log import Damage, Log
+from tradecap.log.api import Damage, Log
 from tradecap.market.records import Envelope, Event, Reading, Rejected, orphan_record, read_envelope
 from tradecap.venues.binance import decode
 

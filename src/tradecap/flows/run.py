@@ -6,7 +6,7 @@ A run begins with `started`, attests the runs whose writers died (`recovered`), 
 import time
 
 from tradecap import __version__
-from tradecap.log import LogWriter
+from tradecap.log.api import LogWriter
 from tradecap.market.records import RunWriter, Trade
 
 

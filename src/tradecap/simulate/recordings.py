@@ -17,9 +17,9 @@ from typing import Final
 import msgspec
 
 from tradecap.errors import TradecapError
-from tradecap.log.foreign import Frame, Source, expand, frames
 from tradecap.market.records import Ignored, Reading, Trade, read_envelope
 from tradecap.market.synthetic import message
+from tradecap.recordings.reading import Frame, Source, expand, frames
 from tradecap.simulate.aggregates import with_aggregates
 from tradecap.simulate.tape import Entry, in_order, rising, stream_name
 from tradecap.venues.binance import decode

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tradecap.market.klines import DECIMALS, Kline
+from tradecap.proof.klines import DECIMALS, Kline
 from tradecap.venues.binance import MAX_TIME_US, MICROSECONDS_FROM, MIN_TIME_US
 
 API_COLUMNS: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "close_datetime")

@@ -1,0 +1,98 @@
+"""The loader of `stream --load`: a thread that follows the log into the store.
+
+Rules: it never stops the capture. What goes wrong here is told at once, shown by /health, and is the command's ending; `tradecap load` makes up for
+it. Who asks for the end doesn't wait for a store that is far behind.
+"""
+
+import threading
+from collections import deque
+from types import TracebackType
+from typing import Final, Self
+
+from tradecap.errors import TradecapError
+from tradecap.flows.capture.status import Said
+from tradecap.flows.load import Loaded, load
+from tradecap.flows.stop import Stop
+from tradecap.log.api import Log
+from tradecap.store.api import Store
+
+LAST_S: Final = 9.0
+"""From the moment somebody asked for the end: what isn't poured by then is left to `tradecap load`."""
+RECORDS_PER_S: Final = 50_000
+"""What a slow machine pours: tells whether another batch like the last one would be done in time."""
+HINT: Final = "the log is whole: run 'tradecap load' when the capture has ended."
+
+
+class Loading:
+    """Loads log into store, beside the capture; with store None nothing.
+
+    loaded is there after `finish`, problem where it failed; news is what is to be told of it, is_left whether there was no time to pour all.
+    """
+
+    def __init__(self, log: Log, store: Store | None) -> None:
+        self.loaded: Loaded | None = None
+        self.problem: TradecapError | None = None
+        self.news: deque[Said] = deque()
+        self.is_left = False
+        self.records = 0
+        """Poured so far."""
+        self._log, self._store = log, store
+        self._stop = Stop()
+        self._is_over = threading.Event()
+        self._batch = 0
+        self._thread: threading.Thread | None = None
+
+    def start(self, stop: Stop) -> None:
+        """Begin to follow the log. stop says since when somebody waits for the end."""
+        self._stop = stop
+        if self._store:
+            self._thread = threading.Thread(target=self._run, args=(self._store,), name="loader", daemon=True)
+            self._thread.start()
+
+    def finish(self) -> None:
+        """Pour what is still in the log, and end."""
+        self._is_over.set()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is a store to pour into."""
+        return self._store is not None
+
+    def ills(self) -> list[str]:
+        """What is wrong: [] is healthy."""
+        return [f"nothing is poured any more: {self.problem.message}"] if self.problem else []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """After a second Ctrl-C it only takes its hands off the store, which is about to be closed."""
+        self.is_left = self.is_left or kind is KeyboardInterrupt
+        self._is_over.set()
+        if self._thread:
+            self._thread.join(1.0 if kind is KeyboardInterrupt else None)
+
+    def _run(self, store: Store) -> None:
+        try:
+            self.loaded = load(self._log, store, follow=lambda: not self._is_over.is_set(), stop=self._is_enough, progress=self._poured)
+            return
+        except TradecapError as error:
+            self.problem = TradecapError(error.message, HINT, error.exit_code)
+        except Exception as error:  # noqa: BLE001 -- of a thread: it would end unseen
+            self.problem = TradecapError(f"The loader failed: {type(error).__name__}: {error}.", HINT)
+        self.news.append(Said("warning", f"nothing is poured any more: {self.problem.message}", {"hint": self.problem.hint}))
+
+    def _poured(self, records: int) -> None:
+        self._batch = records
+        self.records += records
+
+    def _is_enough(self) -> bool:
+        """Whether somebody asked for the end, and another batch wouldn't be done in time."""
+        if not self._stop():
+            return False
+        left_s = LAST_S - self._stop.asked_for_s - self._batch / RECORDS_PER_S
+        self.is_left = self.is_left or left_s < 0
+        return self.is_left

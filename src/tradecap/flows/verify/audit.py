@@ -1,0 +1,160 @@
+"""Verify, with what an auditor asks for beside: the venue's klines, a certificate, and whether the log still is what one says.
+
+What is asked for is read before the long pass, so that a wrong file name costs no time; what is written is written whole or not at all, whatever
+the checks say.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tradecap import __version__
+from tradecap.durable import write_whole
+from tradecap.errors import TradecapError
+from tradecap.flows.verify.klines import Klines, Window, compare_klines
+from tradecap.flows.verify.verify import Verdict, Wanted, verify
+from tradecap.log.api import Log
+from tradecap.log.folder.sums import Sum, marks, prefix_sha256, sums
+from tradecap.proof.certificate import (
+    Certificate,
+    CheckRow,
+    KlinesRow,
+    Place,
+    SegmentRow,
+    SeriesRow,
+    read,
+    sentence,
+    unchanged,
+    written,
+)
+from tradecap.proof.checks import Check
+from tradecap.proof.junit import junit
+from tradecap.proof.klines import Published, klines_equal, time_text
+from tradecap.store.api import Store
+
+SOFTENED: Final = ("strict", "allow_gaps", "allow_torn")
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is asked for beside. against: a certificate of an earlier time; log_url and store_url: as they may be shown."""
+
+    klines: Klines = field(default_factory=Klines)
+    against: Certificate | None = None
+    log_url: str = ""
+    store_url: str = ""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The verdict with all its checks, the klines it was compared with, its certificate, when it began and how long it took."""
+
+    verdict: Verdict
+    klines: list[Published]
+    certificate: Certificate
+    began: datetime
+    seconds: float
+
+
+def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: Callable[[int], None]) -> Audit:
+    """Verify, then the checks that were asked for, then the certificate of it all."""
+    began, started = datetime.now(UTC), time.monotonic()
+    published = compare_klines(store, extras.klines, Window(wanted.symbol, wanted.from_us, wanted.to_us))
+    before = marks(log)
+    verdict = verify(log, store, wanted, progress=progress)
+    held = sums(log, before, verdict.damage)
+    if extras.klines.files:
+        verdict = replace(verdict, checks=[*verdict.checks, klines_equal(published)])
+    places = Place(log.id, extras.log_url or log.url), Place(str(store.ask("store_id")[0]["store"]), extras.store_url or store.url)
+    certificate = _certificate(verdict, wanted, places, held, published, began)
+    if extras.against:
+        verdict = replace(verdict, checks=[*verdict.checks, _still(log, extras.against, certificate)])
+        certificate = _certificate(verdict, wanted, places, held, published, began)
+    return Audit(verdict, published, certificate, began, time.monotonic() - started)
+
+
+def _still(log: Log, then: Certificate, now: Certificate) -> Check:
+    prefixes = {row.segment: prefix_sha256(log, int(row.segment), row.bytes) for row in then.segments if not row.closed and then.log.id == log.id}
+    return unchanged(then, now, prefixes)
+
+
+def _certificate(
+    verdict: Verdict, wanted: Wanted, places: tuple[Place, Place], held: Sequence[Sum], published: Sequence[Published], at: datetime
+) -> Certificate:
+    head, rest = sentence(verdict.counts, verdict.checks)
+    return Certificate(
+        sentence=f"{head}: {rest}",
+        ok=verdict.ok,
+        made_at=f"{at:%Y-%m-%dT%H:%M:%SZ}",
+        tradecap=__version__,
+        log=places[0],
+        store=places[1],
+        asked=_asked(wanted),
+        counts=asdict(verdict.counts),
+        quarantined=verdict.quarantined,
+        checks=[CheckRow(**asdict(check)) for check in verdict.checks],
+        runs=verdict.each_run,
+        series=[msgspec.convert(row, SeriesRow) for row in verdict.series],
+        segments=[SegmentRow(f"{s.segment:06d}", s.records, s.size, s.sha256, s.is_closed, s.problem) for s in held],
+        klines=[_klines_row(each) for each in published],
+    )
+
+
+def _asked(wanted: Wanted) -> dict[str, object]:
+    """What narrowed or softened the proof; empty for the whole of it."""
+    times = {name: time_text(us // 10**6) for name, us in (("from", wanted.from_us), ("to", wanted.to_us)) if us is not None}
+    softened = {name: True for name in SOFTENED if getattr(wanted, name)}
+    return {**({"symbol": wanted.symbol} if wanted.symbol else {}), **times, **softened}
+
+
+def _klines_row(each: Published) -> KlinesRow:
+    r = each.result
+    return KlinesRow(
+        each.file, each.sha256, each.venue, each.symbol, each.channel, each.interval_s, r.compared, r.differing, r.partial, r.absent
+    )  # fmt: skip
+
+
+# ---- files -------------------------------------------------------------------------------------------------------------------------------
+
+
+def read_certificate(path: Path) -> Certificate:
+    """Raises TradecapError (exit 2) for what is none, or one of a newer tradecap."""
+    try:
+        found = read(path.read_bytes())
+    except OSError as error:
+        raise TradecapError(
+            f"{path} can't be read: {error.strerror}.", "name a certificate that 'tradecap verify --certificate FILE' wrote."
+        ) from error
+    if isinstance(found, str):
+        hint = (
+            "upgrade: pip install -U tradecap"
+            if found.startswith("is of version")
+            else "name a certificate that 'tradecap verify --certificate FILE' wrote."
+        )
+        raise TradecapError(f"{path} {found}.", hint)
+    return found
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Say now what would only be noticed after the whole pass."""
+    if path.is_dir() or not path.parent.is_dir():
+        why = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise TradecapError(f"{path} can't be written: {why}.", "name a file in a folder that is there.")
+
+
+def write_certificate(path: Path, done: Audit) -> None:
+    """Whole or not at all, durable on return."""
+    write_whole(path, written(done.certificate))
+
+
+def write_junit(path: Path, done: Audit) -> None:
+    """Whole or not at all, durable on return."""
+    c = done.certificate
+    properties = {"log": c.log.url, "log.id": c.log.id, "store": c.store.url, "store.id": c.store.id, "tradecap": c.tradecap}
+    properties |= {"sentence": c.sentence} | {f"counts.{name}": str(n) for name, n in c.counts.items()}
+    write_whole(path, junit(done.verdict.checks, seconds=done.seconds, at=f"{done.began:%Y-%m-%dT%H:%M:%S}", properties=properties))

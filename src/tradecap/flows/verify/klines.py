@@ -1,0 +1,153 @@
+"""Our candles against klines that the venue published.
+
+A file is read once, in portions, so that its size doesn't matter; of each portion only our bars of the same times are asked for. A file that can't
+be understood is refused: what wasn't read proves nothing.
+"""
+
+import hashlib
+import io
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import chain, islice
+from pathlib import Path
+from typing import Final
+
+from tradecap.errors import TradecapError
+from tradecap.market.candles import check_interval
+from tradecap.proof.klines import DECIMALS, Bar, Comparison, Kline, Published, compare
+from tradecap.recordings.reading import raw_lines
+from tradecap.store.api import Row, Store
+from tradecap.venues.klines import Wrong, read_klines
+
+A_PORTION: Final = 50_000
+"""Klines that are compared at a time: a month of minutes."""
+READABLE: Final = "it must be the venue's archive CSV, arrays of GET /klines, or CSV with the header open,high,...,trades,close_datetime."
+
+
+@dataclass(frozen=True)
+class Klines:
+    """Which files. venue and symbol: of every file ('' = the only venue of the symbol in the file's name); offset_s: of times that don't say it."""
+
+    files: tuple[str, ...] = ()
+    venue: str = ""
+    symbol: str = ""
+    offset_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """What to compare of them: a symbol ('' = all), bars that open from from_us on and before to_us."""
+
+    symbol: str = ""
+    from_us: int | None = None
+    to_us: int | None = None
+
+    def holds(self, kline: Kline) -> bool:
+        """Whether the kline opens inside."""
+        opened_us = kline.open_time_s * 10**6
+        return (self.from_us is None or opened_us >= self.from_us) and (self.to_us is None or opened_us < self.to_us)
+
+
+def compare_klines(store: Store, klines: Klines, window: Window) -> list[Published]:
+    """Each file that isn't of another symbol, compared. Raises TradecapError for one that is no file of klines, or whose series can't be told."""
+    symbols = {file: klines.symbol or symbol_of(file) for file in klines.files}
+    return [_compared(store, file, symbol, klines, window) for file, symbol in symbols.items() if window.symbol in ("", symbol)]
+
+
+def symbol_of(file: str) -> str:
+    """BTCUSDT of 'BTCUSDT-1m-2024-12.csv.gz'."""
+    return Path(file).name.partition("-")[0].partition(".")[0].upper()
+
+
+def _compared(store: Store, file: str, symbol: str, klines: Klines, window: Window) -> Published:
+    venue, channel = _series(store, file, symbol, klines.venue)
+    result = Comparison()
+    rows = klines_of(file, klines.offset_s)
+    first = next(rows)
+    with closing(rows):
+        for portion in _portions(chain([first], rows), window):
+            bars = _bars(store, venue, symbol, channel, portion)
+            compare(portion, bars, result)
+    return Published(file, _sha256(Path(file)), venue, symbol, channel, first.interval_s, first.is_exact, result)
+
+
+def _series(store: Store, file: str, symbol: str, venue: str) -> tuple[str, str]:
+    """Venue and channel: of several venues one has to be chosen; candles of trades go before those of aggregates."""
+    series = [(str(row["venue"]), str(row["channel"])) for row in store.ask("candle_series") if row["symbol"] == symbol]
+    venues = sorted({each for each, _ in series if venue in ("", each)})
+    if not venues:
+        whose = f"{venue} {symbol}" if venue else symbol
+        raise TradecapError(
+            f"The store has no candles of {whose}, to compare {file} with.", "the symbol is the file's name up to '-', or --as VENUE:SYMBOL."
+        )
+    if len(venues) > 1:
+        raise TradecapError(
+            f"{symbol} is there from {' and '.join(venues)}: of which are the klines in {file}?", f"say it: --as {venues[0]}:{symbol}"
+        )
+    return venues[0], max((channel for each, channel in series if each == venues[0]), key=lambda channel: channel == "trade")
+
+
+def _portions(klines: Iterable[Kline], window: Window) -> Iterator[list[Kline]]:
+    inside = filter(window.holds, klines)
+    while portion := list(islice(inside, A_PORTION)):
+        yield portion
+
+
+def _bars(store: Store, venue: str, symbol: str, channel: str, portion: list[Kline]) -> list[Bar]:
+    """Ours of the times of some klines, and a neighbour on either side."""
+    seconds = portion[0].interval_s
+    bounds = {"seconds": seconds, "since": portion[0].open_time_s, "until": portion[-1].open_time_s + seconds}
+    return [_bar(row, seconds) for row in store.ask("kline_bars", venue=venue, symbol=symbol, channel=channel, **bounds)]
+
+
+def _bar(row: Row, seconds: int) -> Bar:
+    amounts = {name: units(row[name], decimals) for name, decimals in DECIMALS.items()}
+    return Bar(open_time_s=_int(row["open_time"]), interval_s=seconds, first_id=_int(row["first_id"]), last_id=_int(row["last_id"]), **amounts)  # type: ignore[arg-type]  # by name
+
+
+def units(value: object, decimals: int) -> int:
+    """A number of the store in units of 10^-decimals, however many digits it has: Decimal's own arithmetic would round after 28."""
+    if isinstance(value, int):
+        return value * int(10**decimals)
+    assert isinstance(value, Decimal)
+    digits, exponent = value.as_tuple().digits, value.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return int("".join(map(str, digits))) * int(10 ** (decimals + exponent))
+
+
+# ---- files -------------------------------------------------------------------------------------------------------------------------------
+
+
+def klines_of(file: str, offset_s: int | None = None) -> Generator[Kline, None, None]:
+    """The klines in a file, of one interval and ascending; at least one. Raises TradecapError (exit 2) at the first row that isn't one."""
+    is_begun = False
+    for kline in read_klines(raw_lines(file, io.BytesIO()), offset_s):
+        if isinstance(kline, Wrong):
+            raise TradecapError(f"{file}:{kline.line} is no kline: {kline.problem}.", READABLE)
+        if not is_begun:
+            _refuse_odd(file, kline.interval_s)
+            is_begun = True
+        yield kline
+    if not is_begun:
+        raise TradecapError(f"{file} holds no klines.", READABLE)
+
+
+def _refuse_odd(file: str, interval_s: int) -> None:
+    try:
+        check_interval(interval_s)
+    except ValueError as error:
+        raise TradecapError(
+            f"{file} holds klines of {interval_s} s, which candles can't be compared with.", "an interval must be a multiple of 1m that divides 1d."
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)
+    return value

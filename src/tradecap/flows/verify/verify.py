@@ -1,0 +1,416 @@
+"""Reconcile log and store, record by record.
+
+The log's side is counted by Python from the log alone, the store's side by SQL from its tables alone; fingerprints find where they differ and only
+there it looks record by record. Duplicates and conflicts are split by the ledger, which is proven by then. Memory grows with runs, series and
+holes, not with records.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from tradecap.errors import TradecapError
+from tradecap.flows.records import read_lines, unwatched
+from tradecap.flows.verify.tallying import tally_log
+from tradecap.log.api import Damage, Log
+from tradecap.market.records import orphan_record, read_envelope
+from tradecap.market.trade_ids import TradeIds
+from tradecap.proof import checks
+from tradecap.proof.certificate import RunRow
+from tradecap.proof.checks import Accounts, Check, Coverage, Differences, Range
+from tradecap.proof.tally import BLOCK_BITS, ID_BLOCK_BITS, RunTally, Series, Tally, fingerprint, ledger_row
+from tradecap.store.api import Row, Store
+
+LOOKED_INTO: Final = 16
+"""Blocks (of 65 536 records) that are looked into record by record at a time."""
+ID_BLOCKS: Final = 4
+"""Blocks (of 1 048 576 ids) that one query groups by id."""
+TRADES_A_PORTION: Final = 4_000_000
+"""Candles are computed afresh for about so many trades at a time."""
+MINUTE_US: Final = 60_000_000
+FOREVER_US: Final = 2**62
+IS_MISSING: Final = "it is missing"
+"""What a log says of a segment that is gone as a whole."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the caller asks for beside the standing checks. from_us and to_us (exclusive) narrow ids and candles by trade time."""
+
+    expect: Mapping[str, int] = field(default_factory=dict)
+    run: str = ""
+    symbol: str = ""
+    from_us: int | None = None
+    to_us: int | None = None
+    strict: bool = False
+    allow_gaps: bool = False
+    allow_torn: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The proof, or what stands against it. each_run: its state and counts; damage: what of the log isn't as its writer left it."""
+
+    checks: list[Check]
+    counts: Accounts
+    quarantined: dict[str, int]
+    runs: dict[str, int]
+    series: list[dict[str, object]]
+    each_run: list[RunRow] = field(default_factory=list)
+    damage: list[Damage] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check passed."""
+        return all(check.ok for check in self.checks)
+
+    @property
+    def only_pending(self) -> bool:
+        """Whether a load is all that is missing."""
+        return any(check.name == "ledger.complete" and check.fix == checks.LOAD for check in self.checks)
+
+
+@dataclass
+class _Losers:
+    """Records that lost against the first of their id: by (run, fault) and by series [duplicates, conflicts], and where conflicts stand."""
+
+    by_fault: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    by_series: dict[Series, tuple[int, int]] = field(default_factory=dict)
+    places: list[str] = field(default_factory=list)
+
+    def total(self, run: str = "") -> tuple[int, int]:
+        """(duplicates, conflicts) of all runs, or of one."""
+        chosen = [n for (of, _), n in self.by_fault.items() if not run or of == run]
+        return sum(d for d, _ in chosen), sum(c for _, c in chosen)
+
+
+def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], None]) -> Verdict:
+    """Every check, in the order in which one leans on another. Raises TradecapError where the run that is asked for isn't in the log."""
+    damage: list[Damage] = []
+    before = log.open_run()
+    tally = tally_log(log, damage.append, progress)
+    open_runs = {run for run in (before, log.open_run()) if run}  # it may have begun or ended meanwhile
+    run = _chosen_run(tally, log, wanted.run)
+    damage += mark_pending(tally, log, store)
+    losers = _losers(tally, store)
+    accounts = _accounts(tally, store, losers, wanted)
+    coverages = _coverages(tally, store, wanted)
+    identity = checks.log_identity(tally)
+    ledger = _ledger_complete(log, tally, store, is_whole=identity.ok and not damage and not checks.holes(tally))
+    mend = ledger.fix or checks.ANEW
+    found = [
+        checks.log_present(tally),
+        checks.log_complete(tally, open_runs, _lost_segments(damage), allow_torn=wanted.allow_torn),
+        identity,
+        checks.log_intact(damage),
+        ledger,
+        checks.accounting(accounts),
+        _trades_accounted(store, mend),
+        _quarantine_accounted(store, mend),
+        checks.ids_contiguous(coverages, allow_gaps=wanted.allow_gaps, strict=wanted.strict),
+        _conflicts_none(tally, store, losers),
+        checks.injected_found(tally, losers.by_fault, mend),
+        _candles_exact(store, accounts.candles, wanted, mend),
+    ]
+    of_run = _coverages(tally, store, wanted, run) if run else coverages
+    found += checks.expectations(wanted.expect, _expectable(tally, losers, accounts, of_run, run))
+    return Verdict(
+        found,
+        accounts,
+        _reasons(tally.runs.values()),
+        checks.run_states(tally, open_runs),
+        [_series_row(tally, key, coverage, losers) for key, coverage in sorted(coverages.items())],
+        [_run_row(run, checks.run_state(tally, run, open_runs)) for _, run in sorted(tally.runs.items())],
+        damage,
+    )
+
+
+def _chosen_run(tally: Tally, log: Log, wanted: str) -> str:
+    """The run that expectations are of, '' for all. One that isn't there would meet any expectation of nothing."""
+    if wanted == "last":
+        return max(tally.runs, default="")
+    if wanted and wanted not in tally.runs:
+        raise TradecapError(f"Run {wanted} isn't in {log.url}.", "SELECT * FROM v_runs lists the runs; --run last is the newest of the log.")
+    return wanted
+
+
+def _lost_segments(damage: Collection[Damage]) -> list[str]:
+    return [each.segment for each in damage if each.problem == IS_MISSING]
+
+
+# ---- the log's side ----------------------------------------------------------------------------------------------------------------------
+
+
+def mark_pending(tally: Tally, log: Log, store: Store) -> list[Damage]:
+    """Note which records stand behind the position of the feed. A position that the log no longer has is damage of the log."""
+    position = store.position(log.id)
+    try:
+        for batch in log.read(position, on_damage=unwatched):
+            for line in batch.lines.removesuffix(b"\n").split(b"\n"):
+                envelope = read_envelope(line) or orphan_record(line, log.id)
+                if envelope.run in tally.runs:
+                    tally.runs[envelope.run].pending.add(envelope.seq)
+    except TradecapError as error:
+        return [Damage(position, 0, error.message)]
+    return []
+
+
+# ---- log against store -------------------------------------------------------------------------------------------------------------------
+
+
+def _ledger_complete(log: Log, tally: Tally, store: Store, *, is_whole: bool) -> Check:
+    fed = {str(row["run"]) for row in store.ask("fed_runs", log=log.id)}
+    runs = sorted(fed | set(tally.runs))
+    blocks = {(str(row["run"]), _int(row["block"])): row for row in store.ask("ledger_blocks", runs=runs)}
+    ours = {(run.run, block): sums for run in tally.runs.values() for block, sums in run.blocks.items()}
+    differing = [key for key in sorted(ours.keys() | blocks.keys()) if not _agree(ours.get(key), blocks.get(key))]
+    differences = _differences(log, tally, store, differing, ours.keys(), blocks.keys())
+    is_fed = bool(fed & set(tally.runs)) or not tally.runs
+    others = len(store.ask("other_runs", log=log.id))
+    return checks.ledger_complete(tally, differences, is_fed=is_fed, is_whole=is_whole, others=others)
+
+
+def _agree(ours: list[int] | None, theirs: Row | None) -> bool:
+    return bool(ours and theirs and ours[0] == _int(theirs["records"]) and ours[1] % 2**64 == _int(theirs["fingerprint"]))
+
+
+def _differences(
+    log: Log, tally: Tally, store: Store, differing: list[tuple[str, int]], ours: Iterable[tuple[str, int]], theirs: Iterable[tuple[str, int]]
+) -> Differences:
+    """What differs, by seq: whole blocks by their intervals, blocks that both sides hold record by record."""
+    kinds: dict[str, dict[str, TradeIds]] = {"missing": {}, "pending": {}, "extra": {}, "changed": {}}
+    our_keys, their_keys = set(ours), set(theirs)
+    both = [key for key in differing if key in our_keys and key in their_keys]
+    for run, block in differing:
+        if (run, block) not in their_keys:
+            first, last = block << BLOCK_BITS, (block + 1 << BLOCK_BITS) - 1
+            for a, b in tally.runs[run].seqs.within(first, last):
+                _note_missing(kinds, tally.runs[run], a, b)
+        elif (run, block) not in our_keys:
+            for seq, _ in _stored(store, run, block):
+                kinds["extra"].setdefault(run, TradeIds()).add(seq)
+    for at in range(0, len(both), LOOKED_INTO):
+        _look_into(log, tally, store, both[at : at + LOOKED_INTO], kinds)
+    for row in store.ask("unknown_records", runs=sorted(tally.runs)):
+        kinds["extra"].setdefault(str(row["run"]), TradeIds()).add_range(_int(row["first_seq"]), _int(row["last_seq"]))
+    ranges = {kind: {run: ids.intervals() for run, ids in sorted(runs.items())} for kind, runs in kinds.items()}
+    return Differences(**ranges)
+
+
+def _look_into(log: Log, tally: Tally, store: Store, keys: list[tuple[str, int]], kinds: dict[str, dict[str, TradeIds]]) -> None:
+    """Compare some blocks record by record: a further pass over the log for these only."""
+    ours: dict[tuple[str, int], dict[int, int]] = {key: {} for key in keys}
+    for envelope, reading, line in read_lines(log):
+        of_block = ours.get((envelope.run, envelope.seq >> BLOCK_BITS))
+        if of_block is not None and envelope.seq not in of_block:
+            row = ledger_row(envelope, reading, line)
+            of_block[envelope.seq] = fingerprint(row.tag(), envelope.seq, row.trade_id, row.content)
+    for (run, block), recorded in ours.items():
+        stored = dict(_stored(store, run, block))
+        for seq in sorted(recorded.keys() - stored.keys()):
+            _note_missing(kinds, tally.runs[run], seq, seq)
+        for seq in sorted(stored.keys() - recorded.keys()):
+            kinds["extra"].setdefault(run, TradeIds()).add(seq)
+        for seq in sorted(seq for seq in recorded.keys() & stored.keys() if recorded[seq] != stored[seq]):
+            kinds["changed"].setdefault(run, TradeIds()).add(seq)
+
+
+def _note_missing(kinds: dict[str, dict[str, TradeIds]], run: RunTally, first: int, last: int) -> None:
+    """What stands behind the position of the feed isn't lost: it was never poured."""
+    for a, b in run.pending.within(first, last):
+        kinds["pending"].setdefault(run.run, TradeIds()).add_range(a, b)
+    for a, b in run.pending.gaps_within(first, last):
+        kinds["missing"].setdefault(run.run, TradeIds()).add_range(a, b)
+
+
+def _stored(store: Store, run: str, block: int) -> list[tuple[int, int]]:
+    return [(_int(row["seq"]), _int(row["fingerprint"])) for row in store.ask("ledger_rows", run=run, block=block)]
+
+
+def _losers(tally: Tally, store: Store) -> _Losers:
+    """Only ids that the log holds more than once are looked at, some blocks of ids at a time."""
+    losers = _Losers()
+    runs = sorted(tally.runs)
+    for key, series in tally.series.items():
+        for blocks in _portions(sorted(series.repeated_blocks), ID_BLOCKS):
+            for row in store.ask("repeats", runs=runs, **_id_blocks(key, blocks)):
+                _note_losers(losers, key, row)
+    return losers
+
+
+def _note_losers(losers: _Losers, key: Series, row: Row) -> None:
+    fault, duplicates, conflicts = str(row["fault"]), _int(row["duplicates"]), _int(row["conflicts"])
+    of_fault = losers.by_fault.get((str(row["run"]), fault), (0, 0))
+    losers.by_fault[(str(row["run"]), fault)] = (of_fault[0] + duplicates, of_fault[1] + conflicts)
+    of_series = losers.by_series.get(key, (0, 0))
+    losers.by_series[key] = (of_series[0] + duplicates, of_series[1] + conflicts)
+    places = row["places"]
+    if not fault and isinstance(places, list) and len(losers.places) <= checks.SHOWN:
+        losers.places += [f"{' '.join(key)} id {trade_id}: run {row['run']} seq {seq}" for trade_id, seq in places]
+
+
+def _portions(blocks: list[int], size: int) -> Iterator[list[int]]:
+    for at in range(0, len(blocks), size):
+        yield blocks[at : at + size]
+
+
+def _id_blocks(key: Series, blocks: list[int]) -> dict[str, object]:
+    """The parameters of a query over some blocks of ids of a series."""
+    bounds = {"first": blocks[0] << ID_BLOCK_BITS, "until": min((blocks[-1] + 1) << ID_BLOCK_BITS, 2**64 - 1)}
+    return {"venue": key[0], "symbol": key[1], "channel": key[2], "blocks": blocks, **bounds}
+
+
+def _trades_accounted(store: Store, mend: str) -> Check:
+    """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows."""
+    rows = store.ask("trade_blocks")
+    doubtful: dict[Series, list[int]] = {}
+    for row in rows:
+        if not row["agree"]:
+            doubtful.setdefault((str(row["venue"]), str(row["symbol"]), str(row["channel"])), []).append(_int(row["block"]))
+    different = [
+        (key, difference)
+        for key, blocks in doubtful.items()
+        for portion in _portions(blocks, ID_BLOCKS)
+        for difference in store.ask("trade_differences", **_id_blocks(key, portion))
+    ]
+    trades = sum(_int(row["trades"]) for row in rows)
+    balance = sum({"missing": 1, "made by no record": -1}.get(str(row["difference"]), 0) for _, row in different)
+    return checks.rows_accounted(
+        "trades.accounted", trades + balance, trades, [f"{' '.join(key)} id {row['trade_id']}: {row['difference']}" for key, row in different], mend
+    )  # fmt: skip
+
+
+def _quarantine_accounted(store: Store, mend: str) -> Check:
+    counts = store.ask("quarantine_counts")[0]
+    different = [f"run {row['run']} seq {row['seq']}: {row['difference']}" for row in store.ask("quarantine_differences")]
+    return checks.rows_accounted("quarantine.accounted", _int(counts["of_ledger"]), _int(counts["of_table"]), different, mend)
+
+
+def _conflicts_none(tally: Tally, store: Store, losers: _Losers) -> Check:
+    injected = sum(conflicts for (_, fault), (_, conflicts) in losers.by_fault.items() if fault)
+    with_others = list(_conflicts_with_others(store, sorted(tally.runs)))
+    return checks.conflicts_none(losers.total()[1] - injected + len(with_others), injected, losers.places + with_others)
+
+
+def _conflicts_with_others(store: Store, runs: list[str]) -> Iterator[str]:
+    """Ids on which this log and another one differ: looked for where both have ids."""
+    shared: dict[Series, list[int]] = {}
+    for row in store.ask("shared_blocks", runs=runs):
+        shared.setdefault((str(row["venue"]), str(row["symbol"]), str(row["channel"])), []).append(_int(row["block"]))
+    for key, blocks in shared.items():
+        for portion in _portions(blocks, ID_BLOCKS):
+            for row in store.ask("foreign_conflicts", runs=runs, **_id_blocks(key, portion)):
+                yield f"{' '.join(key)} id {row['trade_id']}: against another log"
+
+
+def _candles_exact(store: Store, candles: int, wanted: Wanted, mend: str) -> Check:
+    narrow = _minutes(wanted)
+    different = [
+        f"{row['venue']} {row['symbol']} {row['channel']} {row['minute']}: {row['difference']}"
+        for first, last in _days(store.ask("candle_days", **narrow))
+        for row in store.ask("candle_differences", first=first, last=last, **narrow)
+    ]
+    return checks.candles_exact(candles, different, mend)
+
+
+def _minutes(wanted: Wanted) -> dict[str, object]:
+    """The parameters of a query over candles: those that begin in the range asked for."""
+    since, until = wanted.from_us or 0, FOREVER_US if wanted.to_us is None else wanted.to_us
+    return {"symbol": wanted.symbol, "since": -(-since // MINUTE_US) * MINUTE_US, "until": -(-until // MINUTE_US) * MINUTE_US}
+
+
+def _days(rows: list[Row]) -> Iterator[tuple[object, object]]:
+    first: object = None
+    trades = 0
+    for row in rows:
+        first = row["day"] if first is None else first
+        trades += _int(row["trades"])
+        if trades >= TRADES_A_PORTION:
+            yield first, row["day"]
+            first, trades = None, 0
+    if first is not None:
+        yield first, rows[-1]["day"]
+
+
+# ---- what is shown -----------------------------------------------------------------------------------------------------------------------
+
+
+def _accounts(tally: Tally, store: Store, losers: _Losers, wanted: Wanted) -> Accounts:
+    duplicates, conflicts = losers.total()
+    return Accounts(
+        records=tally.records,
+        trades=sum(len(series.ids) for series in tally.series.values()),
+        duplicates=duplicates,
+        conflicts=conflicts,
+        quarantined=tally.count("quarantined"),
+        ignored=tally.count("ignored"),
+        events=tally.count("event"),
+        redelivered=tally.repeats + _int(store.ask("redelivered")[0]["redelivered"]),
+        candles=_int(store.ask("candle_count", **_minutes(wanted))[0]["candles"]),
+    )
+
+
+def _coverages(tally: Tally, store: Store, wanted: Wanted, run: str = "") -> dict[Series, Coverage]:
+    """The coverage of each series that is asked for: by all runs, or by one."""
+    keys = [key for key in tally.series if wanted.symbol in ("", key[1])]
+    return {key: coverage for key in keys if (coverage := _narrowed(checks.coverage(tally, key, run), key, store, wanted))}
+
+
+def _narrowed(whole: Coverage, key: Series, store: Store, wanted: Wanted) -> Coverage | None:
+    """A coverage within the ids of a range of trade time where one is asked for; None where no trade lies in it."""
+    if wanted.from_us is None and wanted.to_us is None:
+        return whole
+    bounds = {"since": wanted.from_us or 0, "until": FOREVER_US if wanted.to_us is None else wanted.to_us}
+    row = store.ask("id_span", venue=key[0], symbol=key[1], channel=key[2], **bounds)[0]
+    return checks.narrowed(whole, _int(row["first_id"]), _int(row["last_id"])) if _int(row["trades"]) else None
+
+
+def _reasons(runs: Iterable[RunTally]) -> dict[str, int]:
+    reasons: dict[str, int] = {}
+    for run in runs:
+        for reason, n in run.reasons.items():
+            reasons[reason] = reasons.get(reason, 0) + n
+    return dict(sorted(reasons.items()))
+
+
+def _expectable(tally: Tally, losers: _Losers, accounts: Accounts, coverages: Mapping[Series, Coverage], run: str) -> dict[str, int]:
+    """What --expect can name: of everything, or of one run."""
+    runs = [each for each in tally.runs.values() if not run or each.run == run]
+    duplicates, conflicts = losers.total(run)
+    reasons = {f"quarantined.{reason}": n for reason, n in _reasons(runs).items()}
+    return {
+        "records": sum(len(each.seqs) for each in runs),
+        "trades": sum(each.counts.get("trade", 0) for each in runs) - duplicates - conflicts,
+        "duplicates": duplicates,
+        "conflicts": conflicts,
+        "quarantined": sum(each.counts.get("quarantined", 0) for each in runs),
+        "ignored": sum(each.counts.get("ignored", 0) for each in runs),
+        "events": sum(each.counts.get("event", 0) for each in runs),
+        "gaps": sum(len(coverage.gaps) for coverage in coverages.values()),
+        "candles": accounts.candles,
+        **reasons,
+    }
+
+
+def _run_row(run: RunTally, state: str) -> RunRow:
+    """In the certificate. Lines without an envelope (their run is a UUIDv8) have no order, so no end either."""
+    kinds = ("trade", "quarantined", "ignored", "event")
+    state = "unnumbered" if run.run[14] == "8" else state
+    return RunRow(run.run, state, len(run.seqs), run.last_seq, *(run.counts.get(kind, 0) for kind in kinds))
+
+
+def _series_row(tally: Tally, key: Series, coverage: Coverage, losers: _Losers) -> dict[str, object]:
+    ids = tally.series[key].ids
+    duplicates, conflicts = losers.by_series.get(key, (0, 0))
+    ends: dict[str, object] = {"trades": len(ids), "first_id": ids.first, "last_id": ids.last, "duplicates": duplicates, "conflicts": conflicts}
+    names = {"venue": key[0], "symbol": key[1], "channel": key[2]}
+    return {**names, **ends, "coverage": _pairs(coverage.coverage), "gaps": _pairs(coverage.gaps), "uncovered": _pairs(coverage.uncovered)}
+
+
+def _pairs(ranges: Iterable[Range]) -> list[list[int]]:
+    return [[first, last] for first, last in ranges]
+
+
+def _int(value: object) -> int:
+    assert isinstance(value, int)
+    return value

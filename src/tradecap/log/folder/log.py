@@ -1,0 +1,118 @@
+"""The log in a folder: NDJSON segments, the active one plain, closed ones zstd with a manifest.
+
+Rules: a folder is a log from the moment its log.json stands, and only an empty folder is made one. What each file is stands in `segment`, how
+they are read in `file_reader`, how written in `file_writer`.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tradecap.durable import write_whole
+from tradecap.errors import TradecapError
+from tradecap.log.api import Batch, Damage
+from tradecap.log.folder.lock import Lock, cannot_write, holder
+from tradecap.log.folder.reader import Reader, raise_damage
+from tradecap.log.folder.segment import Head, write_head
+from tradecap.log.folder.writer import FileWriter
+from tradecap.market.records import new_run
+
+FORMAT: Final = 1
+
+
+class _Identity(msgspec.Struct, frozen=True):
+    id: str
+    format: int
+
+
+class FileLog:
+    """A log in a folder. `id` is its own for ever, `url` how it is named on the command line.
+
+    Raises TradecapError (exit 2) where path is no log, is one of a newer format, or (with create) can't be made one.
+    """
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        self.path = path
+        self.url = f"file:{path}"
+        if create and not (path / "log.json").exists():
+            _create(path)
+        self.id = _identify(path)
+
+    def read(
+        self,
+        after: str = "",
+        *,
+        follow: Callable[[], bool] | None = None,
+        on_damage: Callable[[Damage], None] | None = None,
+        whole_files: bool = False,
+    ) -> Iterator[Batch]:
+        """See `Log.read`."""
+        return Reader(self.path, self.id, follow, on_damage or raise_damage, whole_files).batches(after)
+
+    def writer(self, *, segment_bytes: int = 64_000_000, segment_age_s: float = 600.0) -> FileWriter:
+        """See `Log.writer`."""
+        return FileWriter(self.path, self.id, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
+
+    def open_run(self) -> str | None:
+        """See `Log.open_run`."""
+        writer = holder(self.path)
+        return writer.run or None if writer else None
+
+
+# --- being a log
+
+
+def _create(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        strangers = sorted(file.name for file in path.iterdir() if file.name not in ("lock", "head.json") and file.suffix != ".tmp")
+        if strangers and "log.json" not in strangers:
+            raise _no_log(path, f"it holds {strangers[0]} but no log.json", "name a new folder or an empty one with --log file:PATH.")
+        lock = Lock(path)
+        try:
+            if not (path / "log.json").exists():
+                _found(path)
+        finally:
+            lock.release()
+    except FileExistsError as error:
+        raise _no_log(path, "it is a file", "name a folder with --log file:PATH.") from error
+    except NotADirectoryError as error:
+        raise _no_log(path, "what it lies in is a file", "name a folder with --log file:PATH.") from error
+    except OSError as error:
+        raise cannot_write(path, error, "nothing was written") from error
+
+
+def _found(path: Path) -> None:
+    """log.json comes last: a folder is a log from then on, and a whole one."""
+    write_head(path, Head(0, ""))
+    identity = _Identity(new_run(time.time_ns() // 1_000_000, "", os.urandom(10)), FORMAT)
+    write_whole(path / "log.json", msgspec.json.encode(identity) + b"\n")
+
+
+def _identify(path: Path) -> str:
+    try:
+        identity = msgspec.json.decode((path / "log.json").read_bytes(), type=_Identity)
+    except FileNotFoundError as error:
+        if path.exists():
+            raise _no_log(path, "it holds no log.json", "a log is the folder that 'tradecap stream' or 'tradecap replay' wrote.") from error
+        hint = "make one with 'tradecap stream' or 'tradecap replay', or name another with --log file:PATH."
+        raise TradecapError(f"There is no log at {path}.", hint) from error
+    except NotADirectoryError as error:
+        raise _no_log(path, "it is a file", "name the folder of a log with --log file:PATH.") from error
+    except msgspec.MsgspecError as error:
+        raise _no_log(path, "its log.json is unreadable", "bring log.json back from a copy: the log's id stands in it.") from error
+    except OSError as error:
+        raise TradecapError(f"{path} can't be read: {error.strerror}.", "give yourself the right to read it.") from error
+    if identity.format > FORMAT:
+        raise TradecapError(
+            f"{path} was written by a newer tradecap (log format {identity.format}, this one knows {FORMAT}).", "upgrade: pip install -U tradecap"
+        )
+    return identity.id
+
+
+def _no_log(path: Path, why: str, hint: str) -> TradecapError:
+    return TradecapError(f"{path} is no log: {why}.", hint)

@@ -1,0 +1,222 @@
+"""Manifests that are lost or wrong, made again from their segments.
+
+Rules: only the holder of the log's lock does this, and no record is touched: a segment is read, its manifest written, the old one kept beside it as
+NNNNNN.json.bak. A manifest is evidence, so it is made again only where the segment itself is whole and nothing speaks against it; where the next
+segment's manifest says that other bytes stood here, the segment was changed and is left for a person to bring back. What was done is a record: an
+event `manifests_rebuilt` in a run of its own.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tradecap.durable import write_whole
+from tradecap.errors import TradecapError
+from tradecap.flows.records import read_record
+from tradecap.flows.run import Run
+from tradecap.inflate import BrokenError
+from tradecap.log.api import Log, LogWriter, SeriesNote
+from tradecap.log.folder.lock import Lock
+from tradecap.log.folder.log import FileLog
+from tradecap.log.folder.reader import whole_lines
+from tradecap.log.folder.recovery import attested_run
+from tradecap.log.folder.segment import Manifest, Place, Segment, segment_numbers
+from tradecap.log.folder.sums import contents
+from tradecap.log.folder.writer import MAX_INTERVALS
+from tradecap.market.records import Envelope, Reading, Trade
+from tradecap.market.trade_ids import TradeIds
+from tradecap.proof.tally import Series
+
+Read = Callable[[bytes, str], tuple[Envelope, Reading]]
+"""What a line of a log (with the log's id) holds."""
+
+LEFT: Final = "left as it is"
+REBUILT: Final = "rebuilt"
+
+
+class Mended(NamedTuple):
+    """A manifest that wasn't right: its segment, what was done (REBUILT or LEFT), and why."""
+
+    segment: str
+    done: str
+    why: str
+
+
+@dataclass
+class _Held:
+    """What a segment's lines say. problem: why they can't be read on."""
+
+    records: int = 0
+    size: int = 0
+    sha256: str = ""
+    first: Place | None = None
+    last: Place | None = None
+    ended: bool = False
+    recovered: list[str] = field(default_factory=list)
+    valid: dict[Series, int] = field(default_factory=dict)
+    ids: dict[Series, TradeIds] = field(default_factory=dict)
+    problem: str = ""
+
+    def add(self, envelope: Envelope, reading: Reading) -> None:
+        """Take in one record."""
+        self.first = self.first or Place(envelope.run, envelope.seq)
+        self.last = Place(envelope.run, envelope.seq)
+        self.ended = envelope.event == "ended"
+        if run := attested_run(envelope):
+            self.recovered.append(run)
+        if isinstance(reading, Trade):
+            key = (reading.venue, reading.symbol, reading.channel)
+            self.valid[key] = self.valid.get(key, 0) + 1
+            self.ids.setdefault(key, TradeIds()).add(reading.id)
+
+    def series(self) -> list[SeriesNote]:
+        """What it holds of each series; the ids as far as a manifest has room for them."""
+        notes = []
+        for key, ids in self.ids.items():
+            intervals = ids.intervals()
+            notes.append(SeriesNote(*key, self.valid[key], ids.first, ids.last, intervals if len(intervals) <= MAX_INTERVALS else None))
+        return notes
+
+
+def mend(log: Log, *, segment_bytes: int, segment_age_s: float, progress: Callable[[int], None]) -> list[Mended]:
+    """Make manifests again and write down which. Raises TradecapError for a log that has none."""
+    if not isinstance(log, FileLog):
+        raise TradecapError(f"{log.url} has no manifests.", "only a log in a folder has: --log file:PATH")
+    mended = rebuild_manifests(log, progress=progress)
+    if any(each.done == REBUILT for each in mended):
+        with log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
+            attest_rebuilt(writer, mended)
+    return mended
+
+
+def rebuild_manifests(log: FileLog, *, read: Read = read_record, progress: Callable[[int], None]) -> list[Mended]:
+    """Make lost and wrong manifests of closed segments again; every one that isn't right, with what was done about it.
+
+    Raises TradecapError (exit 3) while another process writes to the log. A segment that a crash left open is for the next writer.
+    """
+    lock = Lock(log.path)
+    try:
+        found = [_mend(log, Segment(log.path, number), read, progress) for number in segment_numbers(log.path)]
+    finally:
+        lock.release()
+    return [mended for mended in found if mended]
+
+
+def attest_rebuilt(writer: LogWriter, mended: list[Mended]) -> None:
+    """Write down in the log what was made again: a repair is a record."""
+    rebuilt = {each.segment: each.why for each in mended if each.done == REBUILT}
+    run = Run(writer, "verify")
+    run.event("manifests_rebuilt", segments=rebuilt)
+    run.end()
+
+
+def _mend(log: FileLog, segment: Segment, read: Read, progress: Callable[[int], None]) -> Mended | None:
+    if segment.plain.exists() or not segment.packed.exists():
+        return None
+    manifest = segment.read_manifest(log.id)
+    held = _hold(segment, log.id, read, progress)
+    why = _wrong(manifest, held)
+    if not why:
+        return None
+    against = _against(log, segment, manifest, held)
+    if against:
+        return Mended(segment.packed.name, LEFT, f"{why}; {against}")
+    _keep(segment.manifest)
+    write_whole(segment.manifest, msgspec.json.encode(_manifest(log, segment, held)) + b"\n")
+    return Mended(segment.packed.name, REBUILT, why)
+
+
+# ---- evidence ----------------------------------------------------------------------------------------------------------------------------
+
+
+def _wrong(manifest: Manifest | str, held: _Held) -> str:
+    """What isn't right about a manifest; '' for one that is."""
+    if isinstance(manifest, str):
+        return manifest
+    said: Mapping[str, object] = {name: getattr(manifest, name) for name in ("sha256", "size", "records", "first", "last", "ended", "recovered")}
+    different = [name for name, value in said.items() if value != getattr(held, name)]
+    if different:
+        return f"the manifest says otherwise of {', '.join(different)}"
+    knows_no_ids = manifest.rebuilt and any(note.first_id is None for note in manifest.series)
+    return "the manifest was made after a crash, without the ids" if knows_no_ids else ""
+
+
+def _against(log: FileLog, segment: Segment, manifest: Manifest | str, held: _Held) -> str:
+    """What speaks against making a manifest of these bytes; '' for nothing."""
+    if held.problem:
+        return f"the segment itself is damaged after line {held.records:,} ({held.problem}): bring it back from a copy"
+    following = segment.next.read_manifest(log.id)
+    expected = "" if isinstance(following, str) else following.previous
+    if expected:
+        return "" if expected == held.sha256 else "the segment after it says that other bytes stood here: bring the segment back from a copy"
+    said = _sha256_of(segment.manifest)
+    if isinstance(manifest, str) and said == held.sha256:
+        return "it fits this segment, so both are strangers here: take them out of the log's folder"
+    if isinstance(manifest, Manifest) and said != held.sha256:
+        return f"which of them was changed can't be told: if it was the manifest, move {segment.manifest.name} away and run this again"
+    return ""
+
+
+def _sha256_of(manifest: Path) -> str:
+    """What a manifest of whatever log or segment says; '' for none."""
+    try:
+        return msgspec.json.decode(manifest.read_bytes(), type=Manifest).sha256
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return ""
+
+
+# ---- a segment ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _hold(segment: Segment, log_id: str, read: Read, progress: Callable[[int], None]) -> _Held:
+    held, digest = _Held(), hashlib.sha256()
+    try:
+        for part in whole_lines(contents(segment)):
+            digest.update(part)
+            held.size += len(part)
+            lines = part.split(b"\n")
+            if lines.pop():
+                held.problem = "its last line has no newline"
+            for line in lines:
+                held.add(*read(line, log_id))
+            held.records += len(lines)
+            progress(len(lines))
+    except BrokenError as error:
+        held.problem = error.problem
+    held.sha256 = digest.hexdigest()
+    return held
+
+
+def _manifest(log: FileLog, segment: Segment, held: _Held) -> Manifest:
+    before = Segment(log.path, segment.number - 1).read_manifest(log.id)
+    return Manifest(
+        log=log.id,
+        segment=segment.number,
+        records=held.records,
+        size=held.size,
+        sha256=held.sha256,
+        previous="" if isinstance(before, str) else before.sha256,
+        first=held.first,
+        last=held.last,
+        ended=held.ended,
+        recovered=held.recovered,
+        series=held.series(),
+        rebuilt=True,
+        torn=segment.torn.stat().st_size if segment.torn.exists() else 0,
+    )
+
+
+def _keep(manifest: Path) -> None:
+    """Keep the old one beside it, under the first name that is free."""
+    if not manifest.exists():
+        return
+    kept = manifest.with_name(f"{manifest.name}.bak")
+    number = 1
+    while kept.exists():
+        number += 1
+        kept = manifest.with_name(f"{manifest.name}.bak{number}")
+    write_whole(kept, manifest.read_bytes())

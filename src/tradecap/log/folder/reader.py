@@ -1,0 +1,257 @@
+"""One pass over the log in a folder.
+
+Rules: reading needs no lock and changes nothing; a writer may append, close a segment or begin the next one under its feet. A position is
+`segment:byte`, byte counted in uncompressed bytes, so that it outlives the closing of its segment. An active segment is read up to the length its
+writer published after fsync; of a closed one all is verified in the pass that reads it. Damage is reported where it stands and passed by: what can
+still be read is read.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from tradecap.errors import TradecapError
+from tradecap.inflate import BrokenError, pieces_of, unzstd
+from tradecap.log.api import Batch, Damage
+from tradecap.log.folder.segment import CHUNK, Manifest, Segment, durable_length, first_bytes, last_number, read_head
+
+BATCH: Final = 8 * 1024 * 1024
+"""Bytes of lines in a batch, about; a single longer line is one batch."""
+POLL_S: Final = 0.02
+"""How long a follower sleeps between looks: a durable line has to be seen within 100 ms."""
+_POSITION: Final = re.compile(r"(\d{6,}):(\d+)")
+
+
+def raise_damage(damage: Damage) -> None:
+    """The error for damage that nobody asked to be told of."""
+    lines = f"{damage.line:,}".replace(",", " ")
+    raise TradecapError(
+        f"Segment {damage.segment} is damaged after line {lines} ({damage.problem}).",
+        f"the first {lines} records of it are fine; run 'tradecap load' and then 'tradecap verify' to see what is missing.",
+    )
+
+
+def whole_lines(pieces: Iterable[bytes], size: int = BATCH) -> Iterator[bytes]:
+    """The same bytes cut after newlines into parts of about size; only the very last may lack its newline.
+
+    When pieces break off with a BrokenError, the whole lines before come out first.
+    """
+    parts: list[bytes] = []
+    held = 0
+    try:
+        for piece in pieces:
+            parts.append(piece)
+            held += len(piece)
+            cut = piece.rfind(b"\n") + 1
+            if held >= size and cut:
+                parts[-1] = piece[:cut]
+                yield b"".join(parts)
+                parts, held = [piece[cut:]], len(piece) - cut
+    except BrokenError:
+        rest = b"".join(parts)
+        if lines := _to_newline(rest):
+            yield lines
+        raise
+    if rest := b"".join(parts):
+        yield rest
+
+
+class Reader:
+    """One pass over the log in folder. on_damage is told of damage before what stands after it is handed over."""
+
+    def __init__(self, folder: Path, log_id: str, follow: Callable[[], bool] | None, on_damage: Callable[[Damage], None], whole_files: bool) -> None:
+        self._folder = folder
+        self._log_id = log_id
+        self._follow = follow
+        self._on_damage = on_damage
+        self._whole_files = whole_files
+        self._byte = 0
+        self._previous = ""
+        self._is_at_end = False
+
+    def batches(self, after: str) -> Iterator[Batch]:
+        """The batches after a position. Raises TradecapError (exit 2) for a position that isn't one of this log, or a folder that can't be read."""
+        try:
+            segment = self._start(after)
+            while not self._is_at_end and self._is_begun(segment):
+                yield from self._segment(segment)
+                segment, self._byte = segment.next, 0
+        except OSError as error:
+            raise TradecapError(f"{self._folder} can't be read: {error.strerror}.", "look at the rights of the folder and at the disk.") from error
+
+    def _start(self, after: str) -> Segment:
+        if read_head(self._folder) is None:
+            self._on_damage(Damage("head.json", 0, "it is missing or unreadable, so a deleted end of the log can't be noticed"))
+        if not after:
+            return Segment(self._folder, 1)
+        match = _POSITION.fullmatch(after)
+        if match is None:
+            raise TradecapError(f"{after!r} is no position in the log {self._folder}.", "only a position that this log gave can be gone on from.")
+        segment, self._byte = Segment(self._folder, int(match[1])), int(match[2])
+        if segment.number > last_number(self._folder):
+            raise self._beyond(segment)
+        return segment
+
+    def _beyond(self, segment: Segment) -> TradecapError:
+        return TradecapError(
+            f"The log {self._folder} ends before the position {segment.position(self._byte)}.",
+            "was an older copy of it put in its place? a new store reads it from the beginning.",
+        )
+
+    def _is_followed(self) -> bool:
+        return self._follow is not None and self._follow()
+
+    def _is_begun(self, segment: Segment) -> bool:
+        """Wait for a segment to begin, when following; False at the end of the log."""
+        while True:
+            # asked before looking, so that what was durable when it turned False is still seen
+            is_followed = self._is_followed()
+            if segment.is_begun():
+                return True
+            if not is_followed:
+                # looks at every name in the folder, so it is left for the end
+                return segment.number <= last_number(self._folder)
+            time.sleep(POLL_S)
+
+    def _segment(self, segment: Segment) -> Iterator[Batch]:
+        """The rest of a segment, which its writer may close at any moment: when the plain one is gone, the closed pair stands."""
+        if not segment.is_closed():
+            try:
+                plain = segment.plain.open("rb")
+            except FileNotFoundError:
+                pass
+            else:
+                with plain:
+                    is_finished = yield from self._active(segment, plain)
+                if is_finished:
+                    return
+        yield from self._closed(segment)
+
+    # --- an active segment
+
+    def _active(self, segment: Segment, plain: BinaryIO) -> Generator[Batch, None, bool]:
+        """Read on in a segment that was active when it was opened, also after it has been closed and its name is gone.
+
+        True when it is read to its end; False when only the closed pair can tell what is right.
+        """
+        while True:
+            is_followed = self._is_followed()
+            # the length first: its file goes once the manifest stands
+            durable = durable_length(segment)
+            manifest = segment.read_manifest(self._log_id) if segment.is_closed() else None
+            if isinstance(manifest, str) or (manifest and self._byte > manifest.size):
+                return False
+            limit = manifest.size if manifest else durable
+            if self._byte < limit:
+                yield from self._plain_lines(segment, plain, limit, is_active=manifest is None)
+            elif manifest:
+                self._previous = manifest.sha256
+                return True
+            elif not is_followed:
+                self._is_at_end = True
+            else:
+                time.sleep(POLL_S)
+            if self._is_at_end:
+                return True
+
+    def _plain_lines(self, segment: Segment, plain: BinaryIO, limit: int, *, is_active: bool) -> Iterator[Batch]:
+        start = max(self._byte - 1, 0)
+        plain.seek(start)
+        if self._byte and plain.read(1) != b"\n":
+            raise self._between_lines(segment)
+        for part in whole_lines(first_bytes(pieces_of(plain, CHUNK), limit - self._byte)):
+            if lines := _to_newline(part):
+                self._byte += len(lines)
+                yield Batch(lines, segment.position(self._byte), lines.count(b"\n"), is_newest=is_active and self._byte == limit)
+        if self._byte < limit:
+            plain.seek(0)
+            line = sum(piece.count(b"\n") for piece in pieces_of(plain, CHUNK))
+            self._is_at_end = True
+            self._on_damage(Damage(segment.plain.name, line, f"it ends before byte {limit}, which was durable"))
+
+    def _between_lines(self, segment: Segment) -> TradecapError:
+        return TradecapError(
+            f"The position {segment.position(self._byte)} isn't at the end of a line of the log {self._folder}.",
+            "only a position that this log gave can be gone on from.",
+        )
+
+    # --- a closed segment
+
+    def _closed(self, segment: Segment) -> Iterator[Batch]:
+        manifest = self._checked_manifest(segment)
+        if not segment.packed.exists():
+            # without either file the segment as a whole is missing, which is one damage, not two
+            self._on_damage(Damage(segment.packed.name, 0, "it is missing"))
+            return
+        if manifest and self._byte > manifest.size:
+            raise self._beyond(segment)
+        if manifest and self._byte == manifest.size:
+            return
+        if manifest and self._whole_files and self._byte == 0:
+            is_told = not manifest.rebuilt and all(note.ids is not None for note in manifest.series)
+            yield Batch(b"", segment.position(manifest.size), manifest.records, segment.packed, manifest.series if is_told else None)
+            return
+        yield from self._packed_lines(segment, manifest)
+
+    def _checked_manifest(self, segment: Segment) -> Manifest | None:
+        manifest = segment.read_manifest(self._log_id)
+        expected, self._previous = self._previous, ""
+        if isinstance(manifest, str):
+            if segment.packed.exists() or segment.manifest.exists():
+                self._on_damage(Damage(segment.manifest.name, 0, manifest))
+            return None
+        if expected and manifest.previous and manifest.previous != expected:
+            self._on_damage(Damage(segment.manifest.name, 0, "it doesn't follow on the segment before it"))
+        self._previous = manifest.sha256
+        return manifest
+
+    def _packed_lines(self, segment: Segment, manifest: Manifest | None) -> Iterator[Batch]:
+        digest, size, records, problem = hashlib.sha256(), 0, 0, ""
+        with segment.packed.open("rb") as packed:
+            parts = whole_lines(unzstd(pieces_of(packed)))
+            while True:
+                try:
+                    lines = next(parts, b"")
+                except BrokenError as error:
+                    problem = error.problem
+                    break
+                if not lines:
+                    break
+                digest.update(lines)
+                begin, size = size, size + len(lines)
+                records += lines.count(b"\n")
+                if not lines.endswith(b"\n"):
+                    problem = "its last line has no newline"
+                    lines = _to_newline(lines)
+                yield from self._after_position(segment, lines, begin)
+        problem = problem or _difference(manifest, digest.hexdigest(), size, records)
+        if problem:
+            self._on_damage(Damage(segment.packed.name, records, problem))
+
+    def _after_position(self, segment: Segment, lines: bytes, begin: int) -> Iterator[Batch]:
+        """What of lines, which begin at byte `begin` of their segment, stands after the position."""
+        skipped = max(self._byte - begin, 0)
+        if skipped >= len(lines):
+            return
+        if skipped and lines[skipped - 1 : skipped] != b"\n":
+            raise self._between_lines(segment)
+        rest = lines[skipped:] if skipped else lines
+        yield Batch(rest, segment.position(begin + len(lines)), rest.count(b"\n"))
+
+
+def _to_newline(lines: bytes) -> bytes:
+    return lines if lines.endswith(b"\n") else lines[: lines.rfind(b"\n") + 1]
+
+
+def _difference(manifest: Manifest | None, digest: str, size: int, records: int) -> str:
+    """What of a segment isn't as its manifest says; '' when all is."""
+    if manifest is None:
+        return ""
+    if size != manifest.size:
+        return f"it holds {size} bytes, its manifest says {manifest.size}"
+    if records != manifest.records:
+        return f"it holds {records} lines, its manifest says {manifest.records}"
+    return "" if digest == manifest.sha256 else "its sha256 isn't that of the manifest"

@@ -1,0 +1,152 @@
+"""What a writer finds when it opens a log's folder, and what it puts right before it begins.
+
+Rules: only the holder of the lock runs this. Whole records are kept, announced as durable or not; what follows the last whole record is put aside
+in NNNNNN.torn and counted, never deleted. Every step may itself be cut off by a crash and is then done again. A segment that was damaged after it
+had been closed is left alone: that is for readers to report.
+"""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tradecap.durable import sync, sync_folder, write_all
+from tradecap.log.api import SeriesNote, TornRun
+from tradecap.log.folder.segment import CHUNK, Manifest, Place, Segment, close_segment, durable_length, read_head, remove_plain, segment_numbers
+from tradecap.market.records import Envelope, read_envelope
+
+RECOVERED_MARK: Final = b'"event":"recovered"'
+
+
+class Found(NamedTuple):
+    """What the next writer goes on from: the last segment's number and sha256 ('' where unknown), the last run ('' for none), the torn runs."""
+
+    number: int
+    previous: str
+    last_run: str
+    torn: list[TornRun]
+    torn_bytes: int
+
+
+def recover(folder: Path, log_id: str) -> Found:
+    """Close what a crashed writer left open; say where the log ends. Raises OSError (full disk, no permission)."""
+    manifests: list[Manifest] = []
+    previous, number, torn_bytes = "", 0, 0
+    for number in segment_numbers(folder):
+        segment = Segment(folder, number)
+        if segment.plain.exists():
+            torn_bytes += _settle(segment, log_id, previous)
+        segment.durable.unlink(missing_ok=True)
+        manifest = segment.read_manifest(log_id)
+        previous = "" if isinstance(manifest, str) else manifest.sha256
+        if not isinstance(manifest, str):
+            manifests.append(manifest)
+    head = read_head(folder)
+    if head is not None and head.segment > number:
+        number, previous = head.segment, ""
+    runs = [place.run for m in manifests for place in (m.first, m.last) if place]
+    return Found(number, previous, max([*runs, head.run if head else ""]), torn_runs(manifests), torn_bytes)
+
+
+def torn_runs(manifests: list[Manifest]) -> list[TornRun]:
+    """The runs that neither ended nor were attested by a `recovered` event, in order."""
+    attested = {run for manifest in manifests for run in manifest.recovered}
+    last: dict[str, int] = {}
+    ended: set[str] = set()
+    for manifest in manifests:
+        if manifest.last is None:
+            continue
+        last[manifest.last.run] = max(manifest.last.seq, last.get(manifest.last.run, 0))
+        if manifest.ended:
+            ended.add(manifest.last.run)
+    return [TornRun(run, seq) for run, seq in sorted(last.items()) if run not in ended and run not in attested]
+
+
+def attested_run(envelope: Envelope) -> str:
+    """The run a `recovered` event attests; '' for any other record."""
+    if envelope.event != "recovered" or envelope.detail is None:
+        return ""
+    detail = msgspec.json.decode(envelope.detail)
+    return str(detail.get("run", "")) if isinstance(detail, dict) else ""
+
+
+def _settle(segment: Segment, log_id: str, previous: str) -> int:
+    """Close a stranded segment, or finish its closing; the number of torn bytes."""
+    if segment.packed.exists() and not isinstance(segment.read_manifest(log_id), str):
+        remove_plain(segment)
+        return 0
+    rebuilt = _Rebuilt(segment)
+    torn = segment.plain.stat().st_size - rebuilt.size
+    if torn:
+        _put_aside(segment, rebuilt.size)
+    close_segment(segment, rebuilt.manifest(log_id, previous, torn))
+    return torn
+
+
+def _put_aside(segment: Segment, start: int) -> None:
+    """Copy what follows the last whole record into NNNNNN.torn, durably, before the segment goes."""
+    with segment.plain.open("rb") as source, segment.torn.open("wb", buffering=0) as target:
+        source.seek(start)
+        while chunk := source.read(CHUNK):
+            write_all(target.fileno(), chunk)
+        sync(target.fileno())
+    sync_folder(segment.folder)
+
+
+class _Rebuilt:
+    """What can be said of a stranded segment without reading a payload."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._number = segment.number
+        self._first: Envelope | None = None
+        self._last: Envelope | None = None
+        self._recovered: list[str] = []
+        self._series: dict[tuple[str, str, str], int] = {}
+        self.records = 0
+        self.size = 0
+        acknowledged = durable_length(segment)
+        with segment.plain.open("rb") as lines:
+            for line in lines:
+                if not self._take(line, is_acknowledged=self.size + len(line) <= acknowledged):
+                    break
+
+    def _take(self, line: bytes, *, is_acknowledged: bool) -> bool:
+        """Count one line; False where the whole records end. After a power cut the bytes that nobody was told are durable can be anything."""
+        envelope = read_envelope(line) if line.endswith(b"\n") else None
+        if envelope is None and not is_acknowledged:
+            return False
+        self.records += 1
+        self.size += len(line)
+        if envelope is not None:
+            self._note(envelope)
+        return True
+
+    def _note(self, envelope: Envelope) -> None:
+        self._first = self._first or envelope
+        self._last = envelope
+        if run := attested_run(envelope):
+            self._recovered.append(run)
+        if envelope.symbol and not envelope.event:
+            key = (envelope.venue, envelope.symbol, envelope.channel)
+            self._series[key] = self._series.get(key, 0) + 1
+
+    def manifest(self, log_id: str, previous: str, torn: int) -> Manifest:
+        return Manifest(
+            log=log_id,
+            segment=self._number,
+            records=self.records,
+            size=self.size,
+            sha256="",
+            previous=previous,
+            first=_place(self._first),
+            last=_place(self._last),
+            ended=self._last is not None and self._last.event == "ended",
+            recovered=self._recovered,
+            series=[SeriesNote(*key, trades, None, None, None) for key, trades in self._series.items()],
+            rebuilt=True,
+            torn=torn,
+        )
+
+
+def _place(envelope: Envelope | None) -> Place | None:
+    return Place(envelope.run, envelope.seq) if envelope else None

@@ -1,0 +1,142 @@
+"""What a monitoring system asks a running capture: /metrics (Prometheus text), /health and /ready.
+
+/health answers 503 when no data came for --stale, the log made nothing durable or the loader of --load has failed; /ready also while no connection is
+up or a series wasn't seen yet. Both say why. Figures are those of the live line, read when they are asked for.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Final, Self
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tradecap import __version__
+from tradecap.errors import Exit, TradecapError
+from tradecap.flows.capture.status import Status
+from tradecap.flows.loading import Loading
+
+ASK_WITHIN_S: Final = 10.0
+"""Who connects and says nothing is hung up on: each takes a thread."""
+COUNTERS: Final = {
+    "records": "Records written, events included.",
+    "valid": "Trades written.",
+    "duplicates_dropped": "Equal copies of a trade of this run, left out.",
+    "quarantined": "Messages that can't be read.",
+    "ignored": "Messages of other kinds.",
+    "gaps_found": "Ranges of ids that were missed.",
+    "gaps_repaired": "Ranges of ids that were fetched.",
+    "reconnects": "Lost connections that were replaced.",
+}
+
+
+class Metrics(Collector):
+    """An HTTP server on port (0: any free one), as a context. Until it has seen a status nothing is ready."""
+
+    def __init__(self, port: int, loading: Loading, note: Callable[..., None]) -> None:
+        self._loading = loading
+        self._status: Status | None = None
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        try:
+            self._server = _Server(("", port), self._handler())
+        except OSError as error:
+            raise TradecapError(f"Port {port} can't be served: {error.strerror}.", "choose another --metrics-port.", Exit.UNREACHABLE) from error
+        self.port = self._server.server_address[1]
+        note(f"metrics: http://localhost:{self.port}/metrics", port=self.port)
+
+    def see(self, status: Status) -> None:
+        """Whose figures to serve."""
+        self._status = status
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures, as prometheus_client wants them."""
+        status = self._status
+        if status is None:
+            return
+        yield _info(status)
+        for name, text in COUNTERS.items():
+            yield CounterMetricFamily(f"tradecap_{name}", text, value=status.counts.get(name, 0))
+        yield GaugeMetricFamily("tradecap_connections", "Connections that are up.", value=status.live)
+        yield GaugeMetricFamily("tradecap_gaps_open", "Ranges of ids that are missing now.", value=status.gaps_open)
+        yield GaugeMetricFamily("tradecap_trades_per_second", "Trades a second, smoothed.", value=status.rate)
+        yield GaugeMetricFamily("tradecap_seconds_since_data", "Since a message arrived.", value=time.monotonic() - status.arrived_s)
+        yield GaugeMetricFamily("tradecap_seconds_since_durable", "Since the log was made durable.", value=time.monotonic() - status.flushed_s)
+        if self._loading.is_wanted:
+            yield CounterMetricFamily("tradecap_loaded_records", "Records poured into the store.", value=self._loading.records)
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            value = status.latency.quantile_ms(share) / 1e3
+            yield GaugeMetricFamily(f"tradecap_durable_seconds_{name}", "From the socket to the durable log.", value=value)
+        yield from _series(status)
+
+    def _page(self, path: str) -> tuple[int, bytes, str]:
+        status = self._status
+        now_s = time.monotonic()
+        if path == "/metrics":
+            return 200, generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
+        if path == "/health":
+            ills = (status.ills(now_s) if status else []) + self._loading.ills()
+        elif path == "/ready":
+            ills = (status.not_ready(now_s) if status else ["the capture hasn't begun"]) + self._loading.ills()
+        else:
+            return 404, b"there is /metrics, /health and /ready\n", "text/plain; charset=utf-8"
+        return (503 if ills else 200), ("\n".join(ills or ["ok"]) + "\n").encode(), "text/plain; charset=utf-8"
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        page = self._page
+
+        class Handler(BaseHTTPRequestHandler):
+            timeout = ASK_WITHIN_S
+
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
+            def do_GET(self) -> None:
+                code, body, kind = page(self.path.split("?")[0])
+                self.send_response(code)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the name http.server has
+                """Nobody wants a line for each scrape."""
+
+        return Handler
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Somebody hung up before his answer was written: no reason for a traceback among the lines on stderr."""
+
+
+def _info(status: Status) -> Metric:
+    family = GaugeMetricFamily("tradecap_info", "This program and its run.", labels=["version", "run"])
+    family.add_metric([__version__, status.run], 1)
+    return family
+
+
+def _series(status: Status) -> Iterable[Metric]:
+    newest = GaugeMetricFamily("tradecap_newest_id", "The greatest id seen.", labels=["symbol"])
+    proven = GaugeMetricFamily("tradecap_proven_id", "The id up to which none is missing.", labels=["symbol"])
+    for symbol, book in status.books.items():
+        if book.newest is not None:
+            newest.add_metric([symbol], book.newest.id)
+            proven.add_metric([symbol], book.proven or 0)
+    yield newest
+    yield proven

@@ -1,0 +1,262 @@
+"""Other people's recordings, framed: the bytes of each message, when it was received where that stands in front, and the line it stood on.
+
+Rules: it frames, it never decodes: what a payload means is for a venue. How a file is packed, whether it is one JSON array, and how a line is laid
+out is recognised by content, never by name; only the symbol of rows that don't name theirs is taken from the file's name. Memory is constant: a line
+longer than MAX_LINE comes as its beginning, with size and sha256 of the whole. Surrounding blanks, CR and a byte-order mark are no part of a payload;
+blank lines are counted, not yielded. In a zip, lines are counted through all members, as `unzip -p` prints them. The line formats are in
+`foreign_layouts`, arrays in `foreign_arrays`; docs/recordings.md shows an example of each.
+
+To add a packing, add its first bytes to PACKINGS; to add a line format, add a function to LAYOUTS.
+"""
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+import msgspec
+
+from tradecap.errors import TradecapError
+from tradecap.inflate import GZIP, ZIP, ZSTD, BrokenError, LockedError, cut, gunzip, unzip, unzstd
+from tradecap.log.folder.log import FileLog
+from tradecap.market.records import KEPT_OF_OVERSIZE
+from tradecap.recordings.arrays import Pieces, rows
+from tradecap.recordings.layouts import BLANKS, BOM, Frame, Known, framed, refuse_kline_answer
+
+__all__ = ["MAX_LINE", "PACKINGS", "Frame", "Source", "expand", "frames", "raw_lines"]
+
+MAX_LINE: Final = 64 * 1024 * 1024
+"""Bytes; a longer line is never held whole."""
+_PLAIN_PIECE: Final = 128 * 1024
+_LARGEST: Final = 1024 * 1024
+"""Bytes that are taken apart at once: a piece of newlines becomes a list of eight times its size."""
+
+
+class Source(NamedTuple):
+    """Something to read: a file, one of our logs, or an open stream. `name` is how messages and records call it."""
+
+    name: str
+    path: Path | None = None
+    log: FileLog | None = None
+    stream: BinaryIO | None = None
+
+
+def expand(paths: Iterable[str], stdin: BinaryIO) -> list[Source]:
+    """The sources that paths name: files, folders that are logs of ours, `-` for stdin.
+
+    Raises TradecapError (exit 2) for what isn't there, isn't readable, or is a folder but no log, before anything is read.
+    """
+    return [_source(path, stdin) for path in paths]
+
+
+def frames(source: Source) -> Iterator[Frame]:
+    """The messages of a source, in order.
+
+    Raises TradecapError (exit 2) naming source and line where it is cut short, damaged, can't be read or is refused; what came before was yielded.
+    """
+    known = Known(source.name)
+    with _told(known):
+        for contents in _contents(source, known):
+            pieces = Pieces(contents)
+            while _begins_an_array(pieces, known):
+                yield from rows(pieces, known)
+            yield from _framed_lines(pieces, known)
+
+
+def raw_lines(path: str, stdin: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file as they are, whatever they hold, without their newlines; blank ones are no lines.
+
+    Raises TradecapError (exit 2) as `expand` and `frames` do, and for a line longer than MAX_LINE.
+    """
+    source = _source(path, stdin)
+    known = Known(source.name)
+    with _told(known):
+        for contents in _contents(source, known):
+            for batch in _batches(contents):
+                for content in batch:
+                    known.line += 1
+                    if isinstance(content, Frame):
+                        raise TradecapError(f"{source.name}:{known.line} is longer than {MAX_LINE:,} bytes.", "leave that line out.")
+                    if content.strip(BLANKS):
+                        yield content
+
+
+def _framed_lines(pieces: Iterable[bytes], known: Known) -> Iterator[Frame]:
+    for batch in _batches(pieces):
+        number = known.line
+        for content in batch:
+            number += 1
+            if not isinstance(content, bytes):
+                frame = msgspec.structs.replace(content, line=number)
+            elif line := content.strip(BLANKS):
+                frame = framed(line, number, known)
+            else:
+                continue
+            if frame.payload:
+                yield frame
+        known.line = number
+
+
+@contextmanager
+def _told(known: Known) -> Iterator[None]:
+    """What breaks inside, as one sentence with the place."""
+    try:
+        yield
+    except BrokenError as error:
+        where = (f" in {known.member}" if known.member else "") + f" after line {known.line:,}"
+        if isinstance(error, LockedError):
+            raise TradecapError(f"{known.name} can't be read{where} ({error.problem}).", "unpack it first, and name what was in it.") from error
+        state = "cut short" if error.is_cut else "damaged"
+        raise TradecapError(
+            f"{known.name} is {state}{where} ({error.problem}).", "what stands before that was read; get the file once more for the rest."
+        ) from error
+    except OSError as error:
+        raise TradecapError(
+            f"{known.name} can't be read after line {known.line:,}: {error.strerror}.", "look at its rights and at the disk."
+        ) from error
+
+
+def _source(name: str, stdin: BinaryIO) -> Source:
+    if name == "-":
+        return Source("stdin", stream=stdin)
+    path = Path(name)
+    try:
+        path.stat()
+    except OSError as error:
+        raise TradecapError(f"{name} can't be read: {error.strerror}.", "name a file that is there, a folder with a log, or - for stdin.") from error
+    if path.is_dir() and not (path / "log.json").exists():
+        raise TradecapError(f"{name} is a folder, but no log.", f"name the files in it: {name.rstrip('/')}/*")
+    if not os.access(path, os.R_OK):
+        raise TradecapError(f"{name} can't be read: Permission denied.", "give yourself the right to read it.")
+    return Source(name, path, FileLog(path, create=False) if path.is_dir() else None)
+
+
+# --- bytes
+
+
+def _contents(source: Source, known: Known) -> Iterator[Iterator[bytes]]:
+    """The plain bytes of a source, as they come: of a zip, those of each member."""
+    if source.log is not None:
+        yield (batch.lines for batch in source.log.read())
+    elif source.stream is not None:
+        yield _plain(_read(source.stream))
+    elif source.path is not None:
+        with source.path.open("rb") as file:
+            if file.seekable() and file.peek(4)[:4] in ZIP:
+                for member, pieces in unzip(file):
+                    known.enter(member)
+                    yield _plain(pieces)
+            else:
+                yield _plain(_read(file))
+
+
+def _read(file: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a file, as they come: a pipe is read as it fills."""
+    read = file.read1 if isinstance(file, io.BufferedReader) else file.read
+    while piece := read(_PLAIN_PIECE):
+        yield piece
+
+
+def _plain(packed: Iterator[bytes]) -> Iterator[bytes]:
+    """What is packed, unpacked."""
+    start = b""
+    while len(start) < 4 and (piece := next(packed, b"")):
+        start += piece
+    pieces: Iterable[bytes] = chain([start], packed)
+    for magic, unpack in PACKINGS.items():
+        if start.startswith(magic):
+            pieces = unpack(pieces)
+            break
+    return cut(pieces, _LARGEST)
+
+
+def _zip(_: Iterable[bytes]) -> Iterator[bytes]:
+    raise TradecapError(
+        "A zip can only be read as a file, not from a pipe or inside another zip.", "unpack it: unzip -p FILE.zip | tradecap replay -"
+    )
+
+
+PACKINGS: Final[dict[bytes, Callable[[Iterable[bytes]], Iterator[bytes]]]] = {GZIP: gunzip, ZSTD: unzstd, **dict.fromkeys(ZIP, _zip)}
+
+
+# --- what the plain bytes begin with
+
+_UTF_16: Final = re.compile(rb'\xff\xfe|\xfe\xff|[\[{"0-9]\0[ -~]\0|\0[\[{"0-9]\0[ -~]')
+_LOOKED_AT: Final = 64 * 1024
+"""Bytes of white space in which an array's first element is looked for."""
+
+
+def _begins_an_array(pieces: Pieces, known: Known) -> bool:
+    """Whether what comes next is a JSON array of objects; pieces then begin with its bracket. Blanks before it are skipped."""
+    start = next(pieces, b"")
+    while len(start) < 4 and (piece := next(pieces, b"")):
+        start += piece
+    if _UTF_16.match(start):
+        raise TradecapError(f"{known.where} is UTF-16 text.", "make it UTF-8: iconv -f UTF-16 -t UTF-8 FILE | tradecap replay -")
+    start = start.removeprefix(BOM)
+    while not (begun := start.lstrip()) and (piece := next(pieces, b"")):
+        known.line += start.count(b"\n")
+        start = piece
+    known.line += start.count(b"\n", 0, len(start) - len(begun))
+    if not begun.startswith(b"["):
+        pieces.put_back(begun)
+        return False
+    while len(inside := begun[1:_LOOKED_AT].lstrip()) < 80 and len(begun) < _LOOKED_AT and (piece := next(pieces, b"")):
+        begun += piece
+    pieces.put_back(begun)
+    refuse_kline_answer(begun, known)
+    return inside.startswith((b"{", b"]"))
+
+
+# --- lines
+
+
+class _Line:
+    """A line as it comes in pieces. Above MAX_LINE only its beginning is kept, with size and sha256 of the payload."""
+
+    def __init__(self, start: bytes = b"") -> None:
+        self._parts = [start]
+        self._size = len(start)
+        self._long: Frame | None = None
+        self._digest = hashlib.sha256()
+
+    def add(self, piece: bytes) -> None:
+        self._parts.append(piece)
+        self._size += len(piece)
+        if self._long is not None:
+            # one piece behind, because blanks at the very end aren't part of the payload
+            self._digest.update(self._parts.pop(0))
+        elif self._size > MAX_LINE:
+            start = framed(b"".join(self._parts).lstrip(BLANKS), 0, Known(""))
+            self._size = len(start.payload)
+            self._parts = [start.payload]
+            self._long = msgspec.structs.replace(start, payload=start.payload[:KEPT_OF_OVERSIZE])
+
+    def end(self) -> bytes | Frame:
+        """The line; a Frame (without its number) when it was too long to be held."""
+        rest = b"".join(self._parts)
+        if self._long is None:
+            return rest
+        stripped = rest.rstrip(BLANKS)
+        self._digest.update(stripped)
+        size = self._size - len(rest) + len(stripped)
+        return msgspec.structs.replace(self._long, truncated_size=size, sha256=self._digest.hexdigest())
+
+
+def _batches(pieces: Iterable[bytes]) -> Iterator[list[bytes | Frame]]:
+    """The lines in pieces, without their newlines. A line that pieces break off in isn't one."""
+    begun = _Line()
+    for piece in pieces:
+        first, *others = piece.split(b"\n")
+        begun.add(first)
+        if others:
+            last = others.pop()
+            yield [begun.end(), *others]
+            begun = _Line(last)
+    if rest := begun.end():
+        yield [rest]

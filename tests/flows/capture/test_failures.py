@@ -1,0 +1,240 @@
+"""Capturing from venues that behave badly, into a real log."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from tests.exchange import running, until
+from tests.flows.capture.test_capture import PLAN, QUICK, Capturing, events_of, ids_of
+from tests.venues.peer import Answer, Client, Peer, peering, row, rows, trade
+from tradecap.errors import Exit
+from tradecap.flows import capture as flow
+from tradecap.flows.capture.capture import capture
+from tradecap.flows.capture.plan import Captured, Plan
+from tradecap.flows.capture.repair import Repair
+from tradecap.flows.capture.resume import known_ids
+from tradecap.flows.records import read_lines
+from tradecap.log.folder.log import FileLog
+from tradecap.venues.feed import Feed, Terms
+from tradecap.venues.rest import Rest
+from tradecap.venues.sites import SITES, stream_name
+
+
+def captured(peer: Peer, log: FileLog, is_over: Callable[[], bool], plan: Plan = PLAN, terms: Terms = QUICK, site: str = "binance") -> Captured:
+    """A capture from a peer until something is so; at most 15 s."""
+    where = SITES[site].at(peer.url)
+    deadline = time.monotonic() + 15.0
+
+    def stop() -> bool:
+        return is_over() or time.monotonic() > deadline
+
+    with log.writer(segment_bytes=1_000_000, segment_age_s=60.0) as writer:
+        known = known_ids(log, plan.venue, plan.channel, plan.symbols)
+        repair = Repair(lambda wait: Rest(where, wait=wait), plan.channel)
+        with Feed(where.stream_url, [stream_name(symbol, plan.channel) for symbol in plan.symbols], terms) as feed:
+            return capture(feed, writer, plan, repair=repair, known=known, free=lambda: 1 << 60, stop=stop, see=lambda _: None)
+
+
+def saying(*said: str, then: Callable[[Client], None] = Client.until_gone) -> Callable[[Client], None]:
+    """A venue that grants the subscription, says this, and then listens."""
+
+    def ws(client: Client) -> None:
+        client.accept()
+        client.grant()
+        for text in said:
+            client.say(text)
+        then(client)
+
+    return ws
+
+
+def has_event(log: FileLog, name: str) -> Callable[[], bool]:
+    return lambda: bool(events_of(log, name))
+
+
+def test_copies_that_differ_are_both_written(log: FileLog) -> None:
+    """One of two prices would be believed, and nobody could tell which it was."""
+
+    def ws(client: Client) -> None:
+        saying(trade(1), trade(2, price=f"{client.number}.00000000"), trade(3))(client)
+
+    with peering(ws) as peer:
+        done = captured(peer, log, lambda: len(ids_of(log)) >= 4, terms=replace(QUICK, connections=2))
+    assert sorted(ids_of(log)) == [1, 2, 2, 3]
+    assert (done.conflicts, done.duplicates_dropped, done.gaps_found) == (1, 2, 0)
+
+
+def test_a_row_that_differs_from_the_stream_is_written_too(log: FileLog) -> None:
+    """The answer of REST would be dropped for a copy, or the stream's trade be taken back."""
+
+    def ws(client: Client) -> None:
+        saying(trade(1), trade(3))(client) if client.number == 1 else saying(trade(1), then=late)(client)
+
+    def late(client: Client) -> None:
+        until(lambda: 2 in ids_of(log))
+        client.say(trade(2, price="7.00000000"))
+        client.until_gone()
+
+    with peering(ws, lambda _: rows(2, 3)) as peer:
+        done = captured(peer, log, lambda: len(ids_of(log)) >= 4, terms=replace(QUICK, connections=2))
+    assert ids_of(log) == [1, 3, 2, 2]
+    assert ids_of(log, "rest") == [2]
+    assert done.conflicts == 1
+
+
+def test_a_gap_of_one_of_two_connections_waits_for_the_other(log: FileLog) -> None:
+    """Each hiccup of one connection would be a gap although the other brings it; or a gap would wait for a connection that brings nothing."""
+
+    def ws(client: Client) -> None:
+        saying(trade(1), trade(3), trade(6))(client) if client.number == 1 else saying(trade(1), then=late)(client)
+
+    def late(client: Client) -> None:
+        until(lambda: 3 in ids_of(log))
+        client.say(trade(2))
+        client.until_gone()
+
+    with peering(ws, lambda _: rows(4, 5, 6)) as peer:
+        began = time.monotonic()
+        captured(peer, log, has_event(log, "gap_repaired"), terms=replace(QUICK, connections=2))
+    assert [(gap["first"], gap["last"]) for gap in events_of(log, "gap_found")] == [(4, 5)]
+    assert 2.0 <= time.monotonic() - began < 8.0
+    assert ids_of(log) == [1, 3, 6, 2, 4, 5]
+
+
+@pytest.mark.parametrize("is_repaired", [True, False])
+def test_a_series_that_was_silent_from_the_beginning_is_looked_up(log: FileLog, is_repaired: bool) -> None:
+    """A subscription that was granted and forgotten would look like a market that nobody trades, for days."""
+    plan = replace(PLAN, symbols=("BTCUSDT", "ETHUSDT"), stale_s=0.3, is_repaired=is_repaired)
+    looks = 0
+
+    def ws(client: Client) -> None:
+        def flow(client: Client) -> None:
+            with suppress(OSError):
+                for number in range(1, 2000):
+                    client.say(trade(number))
+                    time.sleep(0.02)
+
+        threading.Thread(target=lambda: flow(client), daemon=True).start()
+        client.until_gone()
+
+    def granted(client: Client) -> None:
+        client.accept()
+        client.grant()
+        ws(client)
+
+    def answer(path: str) -> Answer:
+        nonlocal looks
+        looks += "historicalTrades" not in path
+        return rows(*range(101, 104)) if "historicalTrades" in path else rows(100 if looks == 1 else 103)
+
+    with peering(granted, answer) as peer:
+        done = captured(peer, log, has_event(log, "handed_over"), plan)
+    stale = events_of(log, "stale")[0]
+    assert (stale["symbol"], stale["last"], stale["newest"]) == ("ETHUSDT", 100, 103)
+    assert [(gap["symbol"], gap["first"], gap["last"]) for gap in events_of(log, "gap_found")] == [("ETHUSDT", 101, 103)]
+    assert events_of(log, "handed_over")[0]["why"] == "ETHUSDT went by unseen"
+    assert bool(done.gaps_open) is not is_repaired
+
+
+def test_ids_that_begin_anew_are_captured_all_the_same(log: FileLog) -> None:
+    """A venue that numbers anew would be a conflict for ever, or a gap of a billion ids that is fetched."""
+    with peering(saying(*(trade(number) for number in (10**9, 10**9 + 1, 1, 2, 3))), lambda _: rows()) as peer:
+        done = captured(peer, log, lambda: len(ids_of(log)) >= 5 and has_event(log, "gap_found")())
+    assert ids_of(log) == [10**9, 10**9 + 1, 1, 2, 3]
+    assert (done.valid, done.conflicts, done.gaps_repaired) == (5, 0, 0)
+    assert "--repair-max" in str(done.gaps_open[0]["why"])
+
+
+def test_several_holes_are_gone_on_from(log: FileLog) -> None:
+    """A crash in the middle of repairs leaves more than one; and what is injected into the log fills none."""
+    with running() as exchange:
+        with Capturing(exchange, log, repaired=False) as first:
+            for count in (2, 1, 3):
+                exchange.play(2)
+                exchange.fire("drop", count=count)
+                exchange.play(count)
+            exchange.play(1)
+            first.until_written(13)
+        exchange.play(20)
+        with Capturing(exchange, log) as second:
+            exchange.play(1)
+            until(lambda: len(events_of(log, "gap_repaired")) == 4)
+            done = second.stop()
+    assert sorted(ids_of(log)) == list(range(1, 35))
+    assert [(gap["first"], gap["last"], gap.get("cause")) for gap in events_of(log, "gap_found")[3:]] == [
+        (3, 4, "left by an earlier run"),
+        (7, 7, "left by an earlier run"),
+        (10, 12, "left by an earlier run"),
+        (14, 33, None),
+    ]
+    assert (done.gaps_found, done.gaps_repaired) == (4, 4)
+
+
+def test_an_answer_without_what_is_missing_leaves_it_open_and_named(log: FileLog) -> None:
+    """A row that can't be read would close the gap, or go by without a word."""
+    spoilt = json.dumps([row(2) | {"price": None}, row(3)]).encode()
+    with peering(saying(trade(1), trade(3)), lambda _: (200, {}, spoilt)) as peer:
+        done = captured(peer, log, lambda: len(list(read_lines(log))) > 5)
+    assert ids_of(log) == [1, 3]
+    assert done.quarantined == 1
+    assert done.gaps_open[0]["why"] == "the venue doesn't have them"
+
+
+def test_what_keeps_a_repair_from_ending_is_named(log: FileLog) -> None:
+    """'It wasn't repaired' tells nobody whether to wait or to change a URL."""
+    with peering(saying(trade(1), trade(3)), lambda _: (200, {}, b"<html>Sign in</html>")) as peer:
+        done = captured(peer, log, lambda: len(peer.paths) > 1)
+    assert "no list of rows" in str(done.gaps_open[0]["why"])
+
+
+def test_a_venue_that_never_answers_is_no_success(log: FileLog) -> None:
+    """A script that captures a minute a day would be told that all is well, with nothing in its log."""
+    with peering(Client.until_gone) as peer:
+        done = captured(peer, log, lambda: False, replace(PLAN, duration_s=0.3), Terms())
+    assert done.problem
+    assert done.problem.exit_code is Exit.UNREACHABLE
+    assert "no connection came about" in done.problem.message
+
+
+def test_who_is_told_to_wait_for_long_is_told_in_time(log: FileLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A venue that says Retry-After: 3600 would keep a person in the dark for an hour."""
+    monkeypatch.setattr(flow, "START_WITHIN_S", 0.5)
+
+    def ws(client: Client) -> None:
+        client.sock.sendall(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    began = time.monotonic()
+    with peering(ws) as peer:
+        done = captured(peer, log, lambda: False)
+    assert time.monotonic() - began < 10.0
+    assert done.problem
+    assert (done.problem.exit_code, "429" in done.problem.message) == (Exit.UNREACHABLE, True)
+
+
+def test_usd_m_trades_are_repaired_from_the_newest(log: FileLog) -> None:
+    """Without a key the futures have no history: each gap would end in an error, or in trades of the spot market."""
+
+    def futures(number: int) -> str:
+        return trade(number).replace(',"M":true', "").replace('"m":true', '"X":"MARKET","m":true')
+
+    with peering(saying(*map(futures, (1, 2, 5))), lambda _: rows(*range(3, 8))) as peer:
+        done = captured(peer, log, has_event(log, "gap_repaired"), replace(PLAN, venue="binance-usdm"), site="binance-usdm")
+        assert peer.paths == ["/fapi/v1/trades?symbol=BTCUSDT&limit=1000"]
+    assert (ids_of(log), ids_of(log, "rest"), done.quarantined) == ([1, 2, 5, 3, 4], [3, 4], 0)
+
+
+def test_an_event_names_its_series_in_the_envelope(log: FileLog) -> None:
+    """Who filters a log by symbol would see the trades of BTCUSDT and none of its gaps."""
+    with peering(saying(trade(1), trade(3)), lambda _: rows(2)) as peer:
+        captured(peer, log, has_event(log, "gap_repaired"))
+    series = {envelope.event: (envelope.venue, envelope.symbol, envelope.channel) for envelope, _, _ in read_lines(log) if envelope.event}
+    assert series["gap_found"] == series["gap_repaired"] == ("binance", "BTCUSDT", "trade")
+    assert series["connected"] == ("binance", "", "")
+    assert series["started"] == ("", "", "")
+    line = next(line for envelope, _, line in read_lines(log) if envelope.event == "gap_found")
+    assert b',"venue":"binance","symbol":"BTCUSDT","channel":"trade","event":"gap_found","detail":{' in line

@@ -1,0 +1,75 @@
+"""The loader beside a capture: it fails in the open, and doesn't keep anybody who asks for the end."""
+
+import time
+
+import pytest
+
+from tests.exchange import until
+from tests.flows.builders import replayed, some_messages
+from tradecap.errors import Exit, TradecapError
+from tradecap.flows import loading as module
+from tradecap.flows.loading import Loading
+from tradecap.flows.stop import Stop
+from tradecap.log.folder.log import FileLog
+from tradecap.store.clickhouse.store import ClickHouseStore
+
+
+def test_who_asks_for_the_end_does_not_wait_for_a_store_that_is_far_behind(
+    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that is stopped with a day's log to pour would be killed while it pours."""
+    replayed(log, some_messages(range(400)), segment_bytes=20_000)
+    pour, stop = store.pour, Stop()
+
+    def slowly(*batch: object) -> None:
+        stop.ask()
+        time.sleep(0.3)
+        pour(*batch)  # type: ignore[arg-type]  # handed on as it came
+
+    monkeypatch.setattr(store, "pour", slowly)
+    monkeypatch.setattr(module, "LAST_S", 0.2)
+    with Loading(log, store) as loading:
+        loading.start(stop)
+        loading.finish()
+    assert loading.is_left
+    assert loading.loaded
+    assert 0 < loading.loaded.records < 402
+
+
+def test_a_big_segment_does_not_end_what_nobody_asked_to_end(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would be poured for days, and nobody would be told."""
+    replayed(log, some_messages(range(400)), segment_bytes=20_000)
+    monkeypatch.setattr(module, "RECORDS_PER_S", 1)
+    with Loading(log, store) as loading:
+        loading.start(Stop())
+        loading.finish()
+    assert loading.loaded
+    assert (loading.loaded.records, loading.is_left) == (402, False)
+
+
+def test_without_haste_all_of_it_is_poured(log: FileLog, store: ClickHouseStore) -> None:
+    """A capture that ends by its duration would leave its last trades out of the store."""
+    replayed(log, some_messages(range(400)), segment_bytes=20_000)
+    with Loading(log, store) as loading:
+        loading.start(Stop())
+        loading.finish()
+    assert loading.loaded
+    assert (loading.loaded.records, loading.is_left) == (402, False)
+
+
+def test_a_loader_that_fails_says_so_while_the_capture_runs(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For weeks nobody would know that the store gets nothing."""
+    replayed(log, some_messages(range(10)))
+
+    def full(*_: object) -> None:
+        raise TradecapError("Store: no space left.", "free some disk.", Exit.UNDELIVERED)
+
+    monkeypatch.setattr(store, "pour", full)
+    with Loading(log, store) as loading:
+        loading.start(Stop())
+        until(lambda: bool(loading.news))
+        level, text, _ = loading.news.popleft()
+        assert (level, "no space left" in text) == ("warning", True)
+        assert "no space left" in loading.ills()[0]
+    assert loading.problem
+    assert loading.problem.exit_code == Exit.UNDELIVERED

@@ -1,57 +1,37 @@
 """The log: where records are kept in order. Chosen by URL: `file:PATH` (a folder of NDJSON segments).
 
-Rules: append-only; one writer, many readers; acknowledged (`flush` returned) means durable; a reader never sees a line before its newline is
-durable. The log decodes no payload: what it notes about series is handed to `append`. A position is a text that only the log reads; the empty
-text is the beginning.
+Rules: append-only; acknowledged (`flush` returned) means durable; a reader never sees a record before it is durable. The log decodes no payload:
+what it notes about series is handed to `append`. Only the log understands its positions. A log has one partition (0) or several, each with a
+position of its own; records of one run in one partition are in the order of seq, and nothing else is promised about order.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator
+from enum import StrEnum
 from typing import NamedTuple, Protocol, Self
 
-import msgspec
-
+from tradecap.market.batch import Batch, Positions
 from tradecap.market.records import Trade
 
 
-class SeriesNote(msgspec.Struct, frozen=True):
-    """What a part of a log holds of one series: valid records (repeats included) and their ids as closed intervals.
+class DamageKind(StrEnum):
+    """What kind of damage a log has."""
 
-    ids is None where there are too many intervals. In a rebuilt manifest the ids are unknown (all None) and `trades` counts the records that
-    name the series, valid or not.
-    """
-
-    venue: str
-    symbol: str
-    channel: str
-    trades: int
-    first_id: int | None
-    last_id: int | None
-    ids: list[tuple[int, int]] | None
-
-
-class Batch(NamedTuple):
-    """Whole lines of the log, in order, and the position after them.
-
-    With `file` the lines are empty: that file (a whole closed segment, NDJSON in zstd) holds them, for a store that reads files by itself. series:
-    what the log has noted of all series in the batch, so that nobody needs to read it for their ids; None where only its lines tell.
-    is_newest: nothing durable stood behind it when it was read.
-    """
-
-    lines: bytes
-    end: str
-    records: int
-    file: Path | None = None
-    series: Sequence[SeriesNote] | None = None
-    is_newest: bool = False
+    LOST_PART = "lost_part"
+    """A whole part (a segment, a stretch of offsets) is gone, with every record that was in it."""
+    BROKEN_PART = "broken_part"
+    """A part can be read up to a place, or differs from what its writer noted of it."""
+    LOST_NOTE = "lost_note"
+    """What the writer noted of a part is gone, unreadable or about something else; the records may all be there."""
+    LOST_POSITION = "lost_position"
+    """The log ends before a position that it gave: an older copy was put in its place, or it was made again."""
 
 
 class Damage(NamedTuple):
-    """A place where the log isn't what its writer left: the segment's file name, the number of readable lines before it, and what is wrong."""
+    """A place where the log isn't what its writer left. place: file:line or topic/partition@offset, for people."""
 
-    segment: str
-    line: int
-    problem: str
+    kind: DamageKind
+    place: str
+    detail: str
 
 
 class TornRun(NamedTuple):
@@ -61,10 +41,26 @@ class TornRun(NamedTuple):
     last_seq: int
 
 
-class LogWriter(Protocol):
-    """The one writer of a log, for one run. Leaving the context closes it.
+class Part(NamedTuple):
+    """A part of a log as a certificate records it, to be held against the log later.
 
-    torn: the runs found without an end that nobody has attested yet; whoever writes the run writes a `recovered` event for each. torn_bytes: what
+    part names it (a segment's number, a partition); size is in bytes. is_closed: nothing can be added to it. problem: why it couldn't be read to
+    its end, '' when it is whole; is_lost when it is gone.
+    """
+
+    part: str
+    records: int
+    size: int
+    sha256: str
+    is_closed: bool
+    problem: str = ""
+    is_lost: bool = False
+
+
+class LogWriter(Protocol):
+    """A writer of one run. Leaving the context closes it.
+
+    torn: the runs found without an end that nobody has attested yet; the writer of the run writes a `recovered` event for each. torn_bytes: what
     a crash left behind the last whole record, put aside on opening.
     """
 
@@ -73,41 +69,60 @@ class LogWriter(Protocol):
     torn_bytes: int
 
     def append(self, line: bytes, trade: Trade | None = None) -> None:
-        """Take one record (with its newline). Durable only after `flush`."""
+        """Take one record (with its newline); `trade` is what it was decoded to. Durable only after `flush`."""
 
     def flush(self) -> None:
-        """Make everything appended durable."""
+        """Make everything appended durable. Raises TradecapError (exit 4) naming what isn't."""
 
     def close(self) -> None:
-        """Flush, close the segment and give the log free."""
+        """Flush, and release the log."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
 
+class Snapshot(Protocol):
+    """The log as it was at one moment: what became durable later is not in it."""
+
+    def read(self, after: Positions = {}, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
+        """The records after a position, as `Log.read` gives them. May be called again."""
+
+    def evidence(self, damage: Collection[Damage]) -> list[Part] | None:
+        """What a certificate records of this log, once `read` has passed over it and found `damage`. None: this kind of log has no evidence."""
+
+
 class Log(Protocol):
-    """A log that can be read by many and written by one."""
+    """A log that can be read by many."""
 
     id: str
     url: str
 
     def read(
         self,
-        after: str = "",
+        after: Positions = {},
         *,
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None] | None = None,
-        whole_files: bool = False,
+        segment_files: bool = False,
     ) -> Iterator[Batch]:
-        """The durable lines after a position. With follow, goes on until follow() is False. Damage is raised, or handed over and passed by.
+        """The durable records after a position. With follow, goes on until follow() is False. Damage is raised, or handed over and passed by.
 
-        follow is asked whenever the end is reached; what was durable when it turned False still comes. With whole_files a closed segment that is
-        read from its first byte comes as Batch(b"", end, records, file, series) without being read, so its checksum isn't verified.
+        follow is asked whenever the end is reached; what was durable when it turned False still comes. With segment_files, a part that is a file
+        of whole lines may come as SegmentFile.
         """
 
-    def writer(self, *, segment_bytes: int, segment_age_s: float) -> LogWriter:
-        """Begin a new run. Raises TradecapError (exit 3) naming the holder's pid when another process writes."""
+    def snapshot(self) -> Snapshot:
+        """The log as it is now."""
 
-    def open_run(self) -> str | None:
-        """The run whose writer holds the log now."""
+    def again(self, part: Part) -> Part | None:
+        """What is now where a certificate recorded `part`: its first `size` bytes. None where the log doesn't reach that far any more."""
+
+    def writer(self) -> LogWriter:
+        """Begin a new run. Raises TradecapError (exit 3) where another process writes to a log that has one writer at a time."""
+
+    def open_runs(self) -> frozenset[str]:
+        """The runs now being written."""
+
+    def free_bytes(self) -> int | None:
+        """Free bytes of the disk that the log is on; None for a log without a disk of this machine."""

@@ -1,0 +1,78 @@
+"""Records on their way from a log to a store: what the one hands out and the other takes.
+
+Rules: a batch is of one partition and in its order; it ends at a position that only its log understands. A store writes the position after the
+rows, so a crash repeats records and never loses one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+
+class SeriesNote(msgspec.Struct, frozen=True):
+    """What a part of a log holds of one series: valid records (repeats included) and their ids as closed intervals.
+
+    ids is None where there are too many intervals. In a rebuilt manifest the ids are unknown (all None) and `trades` counts the records that
+    name the series, valid or not.
+    """
+
+    venue: str
+    symbol: str
+    channel: str
+    trades: int
+    first_id: int | None
+    last_id: int | None
+    ids: list[tuple[int, int]] | None
+
+
+class Position(NamedTuple):
+    """How far a partition has been read. `at` is a text that only the log understands; `order` grows with it and fits in 64 bits."""
+
+    partition: int
+    at: str
+    order: int
+
+
+Positions = Mapping[int, str]
+"""By partition, the `at` of a position; a partition that isn't in it is read from its beginning."""
+
+
+class Lines(NamedTuple):
+    """Whole lines, each a record, with their newlines."""
+
+    text: bytes
+
+
+class Values(NamedTuple):
+    """Values of one partition, each with its offset. Offsets rise, with holes; a value needn't be a record, and may contain newlines."""
+
+    values: Sequence[bytes]
+    offsets: Sequence[int]
+
+
+class SegmentFile(NamedTuple):
+    """A file of whole lines (NDJSON in zstd) that the log has checked, for a store that reads files by itself."""
+
+    path: str
+
+
+class Batch(NamedTuple):
+    """Records of one partition, in order, and the position after them.
+
+    series: what the log has noted of all series in the batch, so that no reader has to decode it for their ids; None where only its records tell.
+    is_newest: nothing durable was behind it when it was read.
+    """
+
+    content: Lines | Values | SegmentFile
+    records: int
+    end: Position
+    series: Sequence[SeriesNote] | None = None
+    is_newest: bool = False
+
+
+def position_text(positions: Positions) -> str:
+    """Positions for people and for JSON: that of the only partition as it is, several as `0:AT 1:AT`."""
+    if set(positions) <= {0}:
+        return positions.get(0, "")
+    return " ".join(f"{partition}:{at}" for partition, at in sorted(positions.items()))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self
 
-from tradecap.market.batch import Batch, Positions
+from tradecap.market.batch import BEGINNING, Batch, Positions
 from tradecap.market.records import Trade
 
 
@@ -85,7 +85,7 @@ class LogWriter(Protocol):
 class Snapshot(Protocol):
     """The log as it was at one moment: what became durable later is not in it."""
 
-    def read(self, after: Positions = {}, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
+    def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
         """The records after a position, as `Log.read` gives them. May be called again."""
 
     def evidence(self, damage: Collection[Damage]) -> list[Part] | None:
@@ -100,7 +100,7 @@ class Log(Protocol):
 
     def read(
         self,
-        after: Positions = {},
+        after: Positions = BEGINNING,
         *,
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None] | None = None,

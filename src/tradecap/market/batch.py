@@ -5,7 +5,8 @@ rows, so a crash repeats records and never loses one.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -36,6 +37,7 @@ class Position(NamedTuple):
 
 Positions = Mapping[int, str]
 """By partition, the `at` of a position; a partition that isn't in it is read from its beginning."""
+BEGINNING: Final[Positions] = MappingProxyType({})
 
 
 class Lines(NamedTuple):

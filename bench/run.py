@@ -85,7 +85,7 @@ class Bench:
 
     def replay_into(self, log: Log) -> None:
         """As `tradecap replay` does it."""
-        with log.writer(segment_bytes=SEGMENT_BYTES, segment_age_s=SEGMENT_AGE_S) as writer:
+        with open_log(log.url, segment_bytes=SEGMENT_BYTES, segment_age_s=SEGMENT_AGE_S).writer() as writer:
             replay(look_at(expand([str(self.file)], sys.stdin.buffer), Choice()), writer, Choice(), stop=never, progress=unseen)
 
     # ---- what is measured ----------------------------------------------------------------------------------------------------------------

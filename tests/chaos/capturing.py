@@ -13,6 +13,7 @@ from tradecap.flows.capture.capture import capture
 from tradecap.flows.capture.plan import Plan
 from tradecap.flows.capture.repair import Repair
 from tradecap.flows.capture.resume import known_ids
+from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.venues.feed import Feed, Terms
 from tradecap.venues.rest import Rest
@@ -47,7 +48,7 @@ def captured(folder: Path, base: str, how: Terms, seconds: float, symbols: tuple
     signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
     log = FileLog(folder, create=True)
     plan = Plan("binance", "trade", symbols, duration_s=seconds, stale_s=STALE_S)
-    with log.writer(segment_bytes=200_000, segment_age_s=2.0) as writer:
+    with open_log(log.url, segment_bytes=200_000, segment_age_s=2.0).writer() as writer:
         known = known_ids(log, "binance", "trade", symbols)
         repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
         with Feed(site.stream_url, [stream_name(symbol, "trade") for symbol in symbols], how) as feed:

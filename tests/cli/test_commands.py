@@ -289,7 +289,7 @@ def test_verify_waits_for_who_holds_the_store(tradecap: Program) -> None:
 def test_a_log_that_is_written_is_named_with_its_writer(command: str) -> None:
     """Two writers would number two records alike."""
     ran("replay", "sample:")
-    with open_log("file:./tradecap-data/log").writer(segment_bytes=10**8, segment_age_s=600):
+    with open_log("file:./tradecap-data/log", segment_bytes=10**8, segment_age_s=600).writer():
         done = subprocess.run([PROGRAM, *command.split(), "-q"], capture_output=True, text=True, timeout=30)
     assert f"is being written by process {os.getpid()}." in done.stderr
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 2)

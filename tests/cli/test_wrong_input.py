@@ -424,7 +424,7 @@ def test_a_disk_that_is_full_for_the_log(tradecap: Program) -> None:
 def test_a_disk_that_is_full_for_the_store(tradecap: Program) -> None:
     """A load that can't write must leave the position where it was: else records that never arrived count as loaded."""
     ran("init-db", "-q")
-    with open_log(LOG, create=True).writer(segment_bytes=10**9, segment_age_s=600) as writer:
+    with open_log(LOG, create=True, segment_bytes=10**9, segment_age_s=600).writer() as writer:
         run = begun(writer, some_messages(range(2000)))
         done = tradecap("load", preexec_fn=at_most(100_000))
         assert two_lines(done.stderr).startswith("a file may not grow any more (File too large).")

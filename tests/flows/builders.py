@@ -10,6 +10,7 @@ from tradecap.flows import load as loading
 from tradecap.flows.replay import replay as replaying
 from tradecap.flows.run import Run
 from tradecap.flows.verify.verify import Verdict, Wanted, verify
+from tradecap.log import open_log
 from tradecap.log.api import Log, LogWriter
 from tradecap.market.records import Trade, frame, series_head
 from tradecap.market.synthetic import message
@@ -48,13 +49,13 @@ def replayed(log: Log, messages: Iterable[bytes], *, segment_bytes: int = 64 * M
     """Replay messages into a log; the run."""
     recording = Source("recording", stream=BytesIO(b"".join(message + b"\n" for message in messages)))
     inputs = replaying.look_at([recording], replaying.Choice())
-    with log.writer(segment_bytes=segment_bytes, segment_age_s=600) as writer:
+    with open_log(log.url, segment_bytes=segment_bytes, segment_age_s=600).writer() as writer:
         return replaying.replay(inputs, writer, replaying.Choice(), stop=never, progress=quietly).run
 
 
 def spoilt(log: Log, faults: Mapping[str, int]) -> str:
     """Inject faults into a log; the run."""
-    with log.writer(segment_bytes=64 * MB, segment_age_s=600) as writer:
+    with open_log(log.url, segment_bytes=64 * MB, segment_age_s=600).writer() as writer:
         return injecting.inject(injecting.spoilt(log, faults, 7), writer, 7, stop=never, progress=quietly).run
 
 

@@ -11,6 +11,7 @@ from tradecap.flows import inject as flow
 from tradecap.flows.inject import Bad, Injected, captured_live, from_file, inject
 from tradecap.flows.records import read_lines
 from tradecap.flows.run import Run
+from tradecap.log import open_log
 from tradecap.log.api import Log
 from tradecap.log.folder.log import FileLog
 from tradecap.market.faults import FAULTS
@@ -21,7 +22,7 @@ from tradecap.venues.binance import decode
 
 def written(log: Log, bad: Iterable[Bad], seed: int = 7) -> Injected:
     """Inject bad records into a log."""
-    with log.writer(segment_bytes=10**8, segment_age_s=600) as writer:
+    with open_log(log.url, segment_bytes=10**8, segment_age_s=600).writer() as writer:
         return inject(bad, writer, seed, stop=never, progress=quietly)
 
 

@@ -40,7 +40,7 @@ def test_it_says_what_it_did(log: FileLog, store: ClickHouseStore) -> None:
     done = poured(log, store)
     assert (done.records, done.valid, done.quarantined, done.ignored, done.events, done.redelivered) == (25, 21, 2, 0, 2, 0)
     assert (done.candles, done.damage) == (2, [])
-    assert done.position == store.position(log.id) != ""
+    assert {0: done.position} == store.positions(log.id)
     again = poured(log, store)
     assert (again.records, again.valid, again.candles, again.redelivered, again.position) == (0, 0, 0, 0, done.position)
 
@@ -70,8 +70,8 @@ def test_rows_that_came_without_their_position_come_again_harmlessly(log: FileLo
     """A crash between rows and position is the one moment that can't be avoided: nothing may be lost in it or counted twice."""
     small_segments(log, 0, 200)
     spoilt(log, {"dupes": 3, "conflicts": 3, "nulls": 3})
-    for batch in list(log.read(whole_files=True))[:-1]:
-        store.pour(log.id, batch.lines, batch.file)
+    for batch in list(log.read(segment_files=True))[:-1]:
+        store.add(log.id, batch)
     done = poured(log, store)
     assert done.records == 213
     assert done.redelivered > 190
@@ -86,10 +86,10 @@ def test_a_position_before_its_rows_would_lose_them(log: FileLog, store: ClickHo
         raise OSError("the disk is full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(store, "pour", breaks)
+        broken.setattr(store, "add", breaks)
         with pytest.raises(OSError, match="full"):
             poured(log, store)
-    assert store.position(log.id) == ""
+    assert store.positions(log.id) == {}
     assert poured(log, store).valid == 5
 
 
@@ -145,7 +145,7 @@ def test_damage_is_told_and_the_rest_is_poured(log: FileLog, store: ClickHouseSt
     segment = packed(log)[which]
     spoil(segment)
     done = poured(log, store)
-    assert {damage.segment.partition(".")[0] for damage in done.damage} >= {segment.name.partition(".")[0]}
+    assert {damage.place.partition(".")[0] for damage in done.damage} >= {segment.name.partition(".")[0]}
     assert len(done.damage) == len(set(done.damage))
     assert done.records > 402 - 100
     if spoil is not flip:  # from a flipped bit on, any bytes may come out until the checksum tells

@@ -14,6 +14,7 @@ from tests.mutations import mutated
 from tradecap.flows.load import load
 from tradecap.flows.replay.replay import Choice, look_at, replay
 from tradecap.flows.verify.verify import Wanted, verify
+from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.recordings.reading import expand
 from tradecap.store.clickhouse.store import ClickHouseStore
@@ -33,7 +34,7 @@ def unseen(_: int) -> None:
 
 def through_the_river(recording: Path, log: FileLog, store: ClickHouseStore) -> tuple[int, int]:
     """(lines, quarantined) of a recording that was replayed, loaded and proven."""
-    with recording.open("rb") as stdin, log.writer(segment_bytes=8_000_000) as writer:
+    with recording.open("rb") as stdin, open_log(log.url, segment_bytes=8_000_000).writer() as writer:
         choice = Choice(venue="binance", symbol="ETHUSDT")
         done = replay(look_at(expand([str(recording)], stdin), choice), writer, choice, stop=never, progress=unseen)
     assert not done.problems

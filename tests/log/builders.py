@@ -6,8 +6,10 @@ from pathlib import Path
 import msgspec
 import zstandard
 
-from tradecap.log.api import Batch, Log, LogWriter
-from tradecap.log.folder.segment import Manifest
+from tradecap.log import open_log
+from tradecap.log.api import Log, LogWriter
+from tradecap.log.folder.segment import DurableLength, Manifest, Segment
+from tradecap.market.batch import Batch, Lines, Position, Positions, Values
 from tradecap.market.records import RunWriter, Trade, frame, series_head
 
 MB = 1024 * 1024
@@ -31,8 +33,9 @@ def an_event(run: str, seq: int, name: str, /, **detail: object) -> bytes:
 
 
 def begin(log: Log, *, segment_bytes: int = 64 * MB, segment_age_s: float = 600.0) -> LogWriter:
-    """A writer with settings that don't matter."""
-    return log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s)
+    """A writer; the settings matter to logs in folders."""
+    is_folder = log.url.startswith("file:")
+    return (open_log(log.url, segment_bytes=segment_bytes, segment_age_s=segment_age_s) if is_folder else log).writer()
 
 
 def write_run(log: Log, count: int, *, segment_bytes: int = 64 * MB, ended: bool = True) -> list[bytes]:
@@ -49,7 +52,20 @@ def write_run(log: Log, count: int, *, segment_bytes: int = 64 * MB, ended: bool
 
 def lines_of(batches: Iterator[Batch]) -> list[bytes]:
     """The lines in batches, newlines included."""
-    return [line for batch in batches for line in batch.lines.splitlines(keepends=True)]
+    return [line for batch in batches for line in texts_of(batch)]
+
+
+def texts_of(batch: Batch) -> list[bytes]:
+    """The records of a batch as lines, newlines included."""
+    if isinstance(batch.content, Values):
+        return [value + b"\n" for value in batch.content.values]
+    assert isinstance(batch.content, Lines)
+    return batch.content.text.splitlines(keepends=True)
+
+
+def after(end: Position) -> Positions:
+    """Where to go on after one batch of a log with one partition."""
+    return {end.partition: end.at}
 
 
 def manifest_of(folder: Path, number: int) -> Manifest:
@@ -65,3 +81,16 @@ def unpack(packed: Path) -> bytes:
 def repack(packed: Path, plain: bytes) -> None:
     """Put other bytes into a closed segment, as somebody would who knows zstd but forgets the manifest."""
     packed.write_bytes(zstandard.ZstdCompressor(write_checksum=True).compress(plain))
+
+
+def strand(folder: Path, number: int, *, extra: bytes = b"", published: int | None = None) -> bytes:
+    """Turn a closed segment back into the active one of a writer that died; extra is what it had written but not flushed."""
+    segment = Segment(folder, number)
+    plain = unpack(segment.packed)
+    segment.plain.write_bytes(plain + extra)
+    durable = DurableLength(segment)
+    durable.publish(len(plain) if published is None else published)
+    durable.close()
+    segment.packed.unlink()
+    segment.manifest.unlink()
+    return plain

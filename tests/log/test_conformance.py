@@ -1,45 +1,87 @@
-"""What every log promises, whatever it is made of. A new implementation adds itself to `place`."""
+"""What every log promises, whatever it is made of. A new implementation adds itself to KINDS."""
 
 import threading
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.log.builders import MB, an_event, begin, lines_of, records_of, write_run
-from tradecap.errors import Exit, TradecapError
+from tests.log.builders import MB, an_event, lines_of, records_of, texts_of, write_run
+from tests.log.memory import Kept, MemoryLog
+from tradecap.flows.records import unwatched
 from tradecap.log import open_log
 from tradecap.log.api import Log
+from tradecap.market.batch import Batch, Positions
+from tradecap.market.records import read_envelope
 
 
 class Place(NamedTuple):
-    """Where logs of one kind can be made: `new()` makes another one and gives its URL."""
+    """Where logs of one kind can be made: `new(segment_bytes)` makes an empty one and gives what opens it, as often as it is called."""
 
-    new: Callable[[], str]
+    new: Callable[[int], Callable[[], Log]]
 
 
-@pytest.fixture(params=["file"])
+def in_a_folder(folder: Path) -> Place:
+    """Logs in folders."""
+
+    def new(segment_bytes: int) -> Callable[[], Log]:
+        url = f"file:{folder}/{len(list(folder.iterdir()))}"
+        return lambda: open_log(url, create=True, segment_bytes=segment_bytes)
+
+    return Place(new)
+
+
+def in_memory(_: Path) -> Place:
+    """Logs of three partitions with holes between offsets."""
+
+    def new(_: int) -> Callable[[], Log]:
+        kept = Kept()
+        return lambda: MemoryLog(kept)
+
+    return Place(new)
+
+
+KINDS: Final = [in_a_folder, in_memory]
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """One for each kind of log."""
-    assert request.param == "file"
-    return Place(lambda: f"file:{tmp_path_factory.mktemp('log') / 'log'}")
+    kind: Callable[[Path], Place] = request.param
+    return kind(tmp_path_factory.mktemp("logs"))
 
 
 @pytest.fixture
-def url(place: Place) -> str:
-    """A log that exists and is empty."""
-    name = place.new()
-    open_log(name, create=True)
-    return name
+def opened(place: Place) -> Callable[[], Log]:
+    """Opens a log that is empty at first, as another process would."""
+    return place.new(64 * MB)
 
 
 @pytest.fixture
-def log(url: str) -> Log:
-    """The log at url, opened."""
-    return open_log(url)
+def log(opened: Callable[[], Log]) -> Log:
+    """That log, opened."""
+    return opened()
+
+
+def written_by(run: str, batches: Iterator[Batch]) -> list[bytes]:
+    """The records of a run in the order of seq, whatever partition each is in."""
+    return sorted((line for line in lines_of(batches) if run.encode() in line), key=seq_of)
+
+
+def seq_of(line: bytes) -> int:
+    """The number of a record."""
+    envelope = read_envelope(line.removesuffix(b"\n"))
+    assert envelope
+    return envelope.seq
+
+
+def ends_of(batches: Iterable[Batch]) -> Positions:
+    """Where to go on after some batches."""
+    return {batch.end.partition: batch.end.at for batch in batches}
 
 
 def test_an_empty_log_reads_as_nothing(log: Log) -> None:
@@ -47,10 +89,9 @@ def test_an_empty_log_reads_as_nothing(log: Log) -> None:
     assert lines_of(log.read()) == []
 
 
-def test_a_log_keeps_its_id_and_shares_it_with_none(url: str, place: Place) -> None:
+def test_a_log_keeps_its_id_and_shares_it_with_none(opened: Callable[[], Log], place: Place) -> None:
     """A store could not tell which log it was fed from."""
-    other = open_log(place.new(), create=True)
-    assert open_log(url).id == open_log(url, create=True).id != other.id
+    assert opened().id == opened().id != place.new(MB)().id
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -59,8 +100,8 @@ def test_lines_come_back_as_they_were_written_from_any_position(
     place: Place, steps: list[tuple[int, bool]], segment_bytes: int, stops: list[int]
 ) -> None:
     """However appends, flushes and segments fall, a reader that stops anywhere and goes on from its position would lose or repeat records."""
-    log = open_log(place.new(), create=True)
-    with begin(log, segment_bytes=segment_bytes) as writer:
+    log = place.new(segment_bytes)()
+    with log.writer() as writer:
         written = records_of(writer.run, sum(count for count, _ in steps))
         left = iter(written)
         for count, is_flushed in steps:
@@ -68,17 +109,19 @@ def test_lines_come_back_as_they_were_written_from_any_position(
                 writer.append(next(left))
             if is_flushed:
                 writer.flush()
-    assert lines_of(log.read()) == written
+        run = writer.run
+    assert written_by(run, log.read()) == written
     batches = list(log.read())
     for stop in stops:
         seen = batches[: stop % (len(batches) + 1)]
-        after = seen[-1].end if seen else ""
-        assert lines_of(iter(seen)) + lines_of(log.read(after)) == written
+        rest = list(log.read(ends_of(seen)))
+        assert written_by(run, iter([*seen, *rest])) == written
+        assert sum(batch.records for batch in [*seen, *rest]) == len(written)
 
 
 def test_a_record_is_seen_once_it_is_flushed_and_not_before(log: Log) -> None:
     """A reader would count a record that a power cut then takes back."""
-    with begin(log) as writer:
+    with log.writer() as writer:
         first, second = records_of(writer.run, 2)
         writer.append(first)
         assert lines_of(log.read()) == []
@@ -88,100 +131,30 @@ def test_a_record_is_seen_once_it_is_flushed_and_not_before(log: Log) -> None:
     assert lines_of(log.read()) == [first, second]
 
 
-def test_a_position_taken_while_a_run_is_written_holds_after_it_has_ended(url: str) -> None:
+def test_a_position_taken_while_a_run_is_written_holds_after_it_has_ended(opened: Callable[[], Log]) -> None:
     """A load that stopped during a capture would go on in the wrong place after it."""
-    log = open_log(url)
-    with begin(log) as writer:
+    log = opened()
+    with log.writer() as writer:
         lines = records_of(writer.run, 3)
         for line in lines:
             writer.append(line)
             writer.flush()
-        after = list(log.read())[-1].end
+        after = ends_of(log.read())
         writer.append(late := an_event(writer.run, 3, "ended"))
-    assert lines_of(open_log(url).read(after)) == [late]
-    assert lines_of(open_log(url).read(list(log.read(after))[-1].end)) == []
+    assert lines_of(opened().read(after)) == [late]
+    assert lines_of(opened().read({**after, **ends_of(log.read(after))})) == []
 
 
-def test_each_run_is_greater_than_every_run_before(log: Log) -> None:
-    """Which of two records with one id is the trade is decided by the order of runs."""
-    runs = []
-    for _ in range(5):
-        with begin(log) as writer:
-            runs.append(writer.run)
-            writer.append(an_event(writer.run, 0, "started"))
-    assert runs == sorted(set(runs))
-
-
-def test_a_second_writer_is_told_who_writes(url: str) -> None:
-    """Two writers would give one sequence number to two records."""
-    with begin(open_log(url)) as writer:
-        with pytest.raises(TradecapError, match=r"is being written by process \d+") as refused:
-            begin(open_log(url))
-        assert refused.value.exit_code == Exit.UNREACHABLE
-        assert refused.value.hint
-        writer.append(an_event(writer.run, 0, "ended"))
-    begin(open_log(url)).close()
-
-
-def test_the_run_of_a_live_writer_is_open(url: str) -> None:
+def test_the_run_of_a_live_writer_is_open(opened: Callable[[], Log]) -> None:
     """verify would call a capture torn that is only still running."""
-    log = open_log(url)
-    assert log.open_run() is None
-    with begin(open_log(url)) as writer:
-        assert log.open_run() == writer.run
-    assert log.open_run() is None
-
-
-def test_asking_who_writes_never_keeps_a_writer_out(url: str) -> None:
-    """A dashboard that looks at a log would make a capture fail to begin."""
-    log, stop = open_log(url), threading.Event()
-
-    def look() -> None:
-        while not stop.is_set():
-            log.open_run()
-
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        for _ in range(20):
-            begin(open_log(url)).close()
-    finally:
-        stop.set()
-        looking.join()
-
-
-def test_a_run_without_an_end_is_reported_to_the_next_writers_until_one_attests_it(log: Log) -> None:
-    """A crash would go unproven, or be attested for ever."""
-    lines = write_run(log, 3, ended=False)
-    with begin(log) as writer:
-        assert [(torn.run in lines[0].decode(), torn.last_seq) for torn in writer.torn] == [(True, 2)]
-    with begin(log) as writer:
-        (torn,) = writer.torn
-        writer.append(an_event(writer.run, 0, "recovered", run=torn.run, last_seq=torn.last_seq))
+    log = opened()
+    assert log.open_runs() == frozenset()
+    with opened().writer() as writer:
+        writer.append(an_event(writer.run, 0, "started"))
+        writer.flush()
+        assert log.open_runs() == {writer.run}
         writer.append(an_event(writer.run, 1, "ended"))
-    with begin(log) as writer:
-        assert writer.torn == []
-
-
-def test_a_writer_that_dies_after_attesting_has_attested(log: Log) -> None:
-    """The first crash would be attested twice, the second never."""
-    write_run(log, 1, ended=False)
-    with begin(log) as second:
-        writer_run = second.run
-        second.append(an_event(second.run, 0, "recovered", run=second.torn[0].run, last_seq=0))
-    with begin(log) as third:
-        assert [torn.run for torn in third.torn] == [writer_run]
-
-
-def test_a_payload_that_looks_like_an_attestation_attests_nothing(log: Log) -> None:
-    """A message from outside could declare a torn run proven."""
-    lines = write_run(log, 1, ended=False)
-    run = lines[0][8:44].decode()
-    with begin(log) as writer:
-        writer.append(b'{"run":"%b","seq":0,"recv":1,"data":{"event":"recovered","detail":{"run":"%b"}}}\n' % (writer.run.encode(), run.encode()))
-        writer.append(an_event(writer.run, 1, "ended"))
-    with begin(log) as writer:
-        assert [torn.run for torn in writer.torn] == [run]
+    assert log.open_runs() == frozenset()
 
 
 def test_records_are_kept_when_the_writer_leaves_by_an_error(log: Log) -> None:
@@ -189,7 +162,7 @@ def test_records_are_kept_when_the_writer_leaves_by_an_error(log: Log) -> None:
     lines: list[bytes] = []
 
     def capture() -> None:
-        with begin(log) as writer:
+        with log.writer() as writer:
             lines.append(an_event(writer.run, 0, "started"))
             writer.append(lines[0])
             raise KeyError
@@ -201,7 +174,7 @@ def test_records_are_kept_when_the_writer_leaves_by_an_error(log: Log) -> None:
 
 def test_closing_twice_is_closing_once(log: Log) -> None:
     """A flow that closes on the way out would fail after all went well."""
-    writer = begin(log)
+    writer = log.writer()
     writer.close()
     writer.close()
     assert lines_of(log.read()) == []
@@ -209,27 +182,27 @@ def test_closing_twice_is_closing_once(log: Log) -> None:
 
 def test_a_line_longer_than_a_batch_comes_whole(log: Log) -> None:
     """A reader would hand over half a record, or none."""
-    with begin(log) as writer:
+    with log.writer() as writer:
         lines = [an_event(writer.run, 0, "long", text="x" * 9 * MB), an_event(writer.run, 1, "ended")]
         for line in lines:
             writer.append(line)
     assert lines_of(log.read()) == lines
 
 
-def test_a_follower_sees_a_durable_record_within_a_tenth_of_a_second(url: str) -> None:
+def test_a_follower_sees_a_durable_record_within_a_tenth_of_a_second(opened: Callable[[], Log]) -> None:
     """Candles would come late while trades are on the disk."""
-    followed, is_going = open_log(url), threading.Event()
+    followed, is_going = opened(), threading.Event()
     is_going.set()
     seen: list[tuple[float, bytes]] = []
 
     def follow() -> None:
-        seen.extend((time.monotonic(), batch.lines) for batch in followed.read(follow=is_going.is_set))
+        seen.extend((time.monotonic(), b"".join(texts_of(batch))) for batch in followed.read(follow=is_going.is_set))
 
     follower = threading.Thread(target=follow)
     follower.start()
     flushed = []
     for _ in range(2):
-        with begin(open_log(url)) as writer:
+        with opened().writer() as writer:
             for line in records_of(writer.run, 5):
                 writer.append(line)
                 writer.flush()
@@ -244,15 +217,16 @@ def test_a_follower_sees_a_durable_record_within_a_tenth_of_a_second(url: str) -
 
 
 @pytest.mark.parametrize("segment_bytes", [300, 5_000, MB])
-def test_a_follower_loses_nothing_however_segments_change_under_it(url: str, segment_bytes: int) -> None:
+def test_a_follower_loses_nothing_however_segments_change_under_it(place: Place, segment_bytes: int) -> None:
     """A follower would miss what was written while a segment was being closed."""
-    followed, is_going = open_log(url), threading.Event()
+    opened = place.new(segment_bytes)
+    followed, is_going = opened(), threading.Event()
     is_going.set()
     seen: list[bytes] = []
     follower = threading.Thread(target=lambda: seen.extend(lines_of(followed.read(follow=is_going.is_set))))
     follower.start()
     written = []
-    with begin(open_log(url), segment_bytes=segment_bytes) as writer:
+    with opened().writer() as writer:
         for seq, line in enumerate(records_of(writer.run, 300)):
             written.append(line)
             writer.append(line)
@@ -261,3 +235,46 @@ def test_a_follower_loses_nothing_however_segments_change_under_it(url: str, seg
     is_going.clear()
     follower.join(timeout=10)
     assert seen == written
+
+
+def test_what_becomes_durable_after_a_snapshot_is_not_in_it(log: Log) -> None:
+    """verify would compare a store with records that were written while it looked."""
+    with log.writer() as writer:
+        lines = records_of(writer.run, 30)
+        for line in lines[:20]:
+            writer.append(line)
+        writer.flush()
+        snapshot = log.snapshot()
+        for line in lines[20:]:
+            writer.append(line)
+        writer.flush()
+        assert written_by(writer.run, snapshot.read()) == lines[:20]
+        run = writer.run
+    assert written_by(run, snapshot.read()) == lines[:20]
+    first = next(snapshot.read())
+    assert sum(batch.records for batch in snapshot.read(ends_of([first]))) == 20 - first.records
+    assert snapshot.id == log.id
+
+
+def test_evidence_of_a_log_holds_while_the_log_grows(log: Log) -> None:
+    """A certificate would be broken by the next capture, or say nothing and look as if it did."""
+    write_run(log, 20)
+    parts = log.snapshot().evidence([])
+    write_run(log, 20)
+    for part in parts or ():
+        now = log.again(part)
+        assert now is not None
+        assert now.sha256 == part.sha256
+    assert parts is None or sum(part.records for part in parts) == 21
+
+
+def test_skimming_finds_every_id(log: Log) -> None:
+    """A capture would fetch again what the log holds, or leave a hole."""
+    write_run(log, 20)
+    ids: set[int] = set()
+    for part in log.skim(unwatched):
+        if isinstance(part, Batch):
+            ids |= {int(line.rpartition(b'"t":')[2].partition(b"}")[0]) for line in texts_of(part) if b'"t":' in line}
+        else:
+            ids |= {number for note in part for first, last in note.ids or () for number in range(first, last + 1)}
+    assert ids == set(range(20))

@@ -126,7 +126,7 @@ def test_a_segment_that_was_open_may_be_written_on_but_not_changed() -> None:
     [
         ({"log": Place("log-2", "file:log")}, "the certificate is of log log-1, this is log log-2"),
         ({"segments": []}, "segment 000001 is missing (12 records)"),
-        ({"segments": [a_segment(sha256="", problem="it is missing")]}, "segment 000001 is missing (12 records)"),
+        ({"segments": [a_segment(sha256="", problem="it is missing", lost=True)]}, "segment 000001 is missing (12 records)"),
         (
             {"segments": [a_segment(sha256="f" * 64, records=11)]},
             "segment 000001 changed: it held 12 records of sha256 000000000000, now 11 of ffffffffffff",

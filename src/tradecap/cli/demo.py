@@ -11,7 +11,7 @@ import click
 
 from tradecap import sample
 from tradecap.cli.candles import title
-from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES, command, spoken
+from tradecap.cli.options import command, spoken
 from tradecap.cli.output import Output, counted, number, span, stacked
 from tradecap.cli.plot import plot
 from tradecap.cli.signals import interruptible
@@ -26,7 +26,7 @@ from tradecap.flows.inject import spoilt as bad_records
 from tradecap.flows.load import load
 from tradecap.flows.verify.verify import Wanted, verify
 from tradecap.log import open_log
-from tradecap.log.api import Log, LogWriter
+from tradecap.log.api import Log
 from tradecap.market.faults import FAULTS
 from tradecap.recordings.reading import Source
 from tradecap.simulate import Exchange, Fault, Recording
@@ -105,7 +105,7 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
             out.note(f"   {status.news.popleft().text}")
 
     plan = Plan("binance", "trade", tuple(tape.symbols), duration_s=LONGEST_S, max_trades=trades, detail={"site": "demo"})
-    with Beside(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, _writer(log) as writer:
+    with Beside(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, log.writer() as writer:
         site = SITES["binance"].at(beside.exchange.url)
         repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
         with Feed(site.stream_url, [stream_name(symbol, "trade") for symbol in tape.symbols]) as feed:
@@ -121,7 +121,7 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
 
 def _spoil(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
     out.note(f"2. It is spoilt on purpose: {EACH} of each fault (tradecap inject-bad --all {EACH}).")
-    with _writer(log) as writer:
+    with log.writer() as writer:
         done = inject(bad_records(log, dict.fromkeys(FAULTS, EACH), SEED), writer, SEED, stop=stop, progress=_quietly)
     faults = ", ".join(f"{n} {fault}" for fault, n in done.injected.items())
     out.note(fill(f"{number(done.injected.total())} bad records: {faults}.", 97, initial_indent="   ", subsequent_indent="   "))
@@ -133,10 +133,6 @@ def _pour(log: Log, store: Store, out: Output, stop: "Callable[[], bool]") -> No
     store.create()
     done = load(log, store, stop=stop, progress=_quietly)
     out.note(f"   {number(done.records)} records in {span(done.seconds)}: {number(done.valid)} valid, {number(done.quarantined)} quarantined.\n")
-
-
-def _writer(log: Log) -> LogWriter:
-    return log.writer(segment_bytes=SEGMENT_BYTES, segment_age_s=SEGMENT_AGE_S)
 
 
 def _quietly(_: int) -> None:

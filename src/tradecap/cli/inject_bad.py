@@ -62,7 +62,7 @@ def inject_bad(
     wanted = {fault: n if n is not None else each for fault, n in faults.items()}
     if not any(wanted.values()) and not from_file:
         raise TradecapError("Nothing to inject.", "say what and how many: --dupes 100, --all 50, or --from-file PATH.")
-    log = open_log(settings.log.value)
+    log = open_log(settings.log.value, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
     if not (dry_run or yes) and captured_live(log):
         raise TradecapError(f"{settings.log.shown} holds live captures.", "add --yes to spoil it all the same, or replay it into another log first.")
     drawn = secrets.randbits(32) if seed is None else seed
@@ -76,7 +76,7 @@ def inject_bad(
     with (
         interruptible(out) as stop,
         out.progress("inject", total=total) as advance,
-        log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer,
+        log.writer() as writer,
     ):
         if isinstance(stdin, Intake):
             stdin.stop = stop

@@ -59,8 +59,7 @@ def pour(log: Log, store: Store, out: Output, *, follow: bool = False) -> Loaded
 
 def _warn(damages: Iterable[Damage], out: Output) -> None:
     for damage in damages:
-        said = f"Segment {damage.segment} is damaged after line {number(damage.line)}: {damage.problem}. What can be read of it was poured."
-        out.warn(said, **damage._asdict())
+        out.warn(f"{damage.detail}. What can be read of it was loaded.", **damage._asdict())
         out.note("hint: bring the segment back from a copy; 'tradecap verify' says what is missing.")
 
 

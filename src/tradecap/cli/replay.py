@@ -76,10 +76,10 @@ def replay(
         with _working(sources, out) as (stop, advance):
             done = flow(inputs, Nowhere(), choice, stop=stop, progress=advance)
         return _told(done, None, out)
-    log = open_log(settings.log.value, create=True)
+    log = open_log(settings.log.value, create=True, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
     refuse_own_log(inputs, log)
     with _opened(settings, also_load) as load_too:
-        with _working(sources, out) as (stop, advance), log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
+        with _working(sources, out) as (stop, advance), log.writer() as writer:
             done = flow(inputs, writer, choice, stop=stop, progress=advance)
         loaded = load_too(log, out)
     return _told(done, loaded, out)

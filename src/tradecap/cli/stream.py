@@ -1,10 +1,7 @@
 """tradecap stream: live trades into the log."""
 
-import shutil
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -104,14 +101,14 @@ def stream(
     with Rest(site) as rest:
         if problem := check_symbols(rest, names):
             out.warn(problem)
-    log = open_log(settings.log.value, create=True)
+    log = open_log(settings.log.value, create=True, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
     _refuse_full(log, min_free)
     terms = Terms(connections=connections)
     with ExitStack() as stack:
         loading = stack.enter_context(_opened(log, settings, also_load))
         metrics = stack.enter_context(_metrics(metrics_port, loading, out)) if metrics_port is not None else None
         stop = stack.enter_context(interruptible(out))
-        with log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
+        with log.writer() as writer:
             known = {} if no_resume else known_ids(log, site.venue, channel, names)
             loading.start(stop)
             streams = [stream_name(name, channel) for name in names]
@@ -125,7 +122,7 @@ def stream(
                     if metrics:
                         metrics.see(status)
 
-                done = capture(feed, writer, plan, repair=repair, known=known, free=_free(log), stop=stop, see=see)
+                done = capture(feed, writer, plan, repair=repair, known=known, free=log.free_bytes, stop=stop, see=see)
         loading.finish()
     return _told(done, loading, out)
 
@@ -142,14 +139,8 @@ def _refuse_too_many(symbols: tuple[str, ...], site: Site) -> None:
         raise TradecapError(said, "capture them with several runs into several logs.")
 
 
-def _free(log: Log) -> Callable[[], int]:
-    """Bytes left where a file log is; a log elsewhere keeps house itself."""
-    path = Path(log.url.removeprefix("file:").removeprefix("//"))
-    return lambda: shutil.disk_usage(path).free if log.url.startswith("file:") else sys.maxsize
-
-
 def _refuse_full(log: Log, min_free: int) -> None:
-    if (left := _free(log)()) < min_free:
+    if (left := log.free_bytes()) is not None and left < min_free:
         said = f"The disk of {log.url} has {amount(left)} left, less than --min-free {amount(min_free)}."
         raise TradecapError(said, "free some disk, or allow less with --min-free.", Exit.UNDELIVERED)
 

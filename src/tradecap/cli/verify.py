@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from tradecap.cli.candles import interval_text
-from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES, SERIES, SYMBOL, WAIT, command, shared, time_range, typed
+from tradecap.cli.options import SERIES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
+from tradecap.flows.rebuild import rebuild
 from tradecap.flows.verify.audit import Audit, Extras, audit, read_certificate, refuse_unwritable, write_certificate, write_junit
 from tradecap.flows.verify.klines import Klines
 from tradecap.flows.verify.verify import Verdict, Wanted
 from tradecap.log import open_log
-from tradecap.log.folder.manifests import mend
 from tradecap.market.records import REASONS
 from tradecap.proof.certificate import sentence
 from tradecap.proof.checks import Check
@@ -127,7 +127,7 @@ def verify(
 
 def _rebuild(settings: Settings, out: Output) -> None:
     with out.progress("rebuild manifests") as advance:
-        found = mend(open_log(settings.log.value), segment_bytes=SEGMENT_BYTES, segment_age_s=SEGMENT_AGE_S, progress=advance)
+        found = rebuild(open_log(settings.log.value), progress=advance)
     for each in found:
         out.note(f"{each.segment}: {each.done} ({each.why})")
     if not found:

@@ -12,7 +12,7 @@ from random import Random
 from typing import Final
 
 from tradecap.errors import TradecapError
-from tradecap.flows.records import read_lines, unwatched
+from tradecap.flows.records import raw_records, read_lines, unwatched
 from tradecap.flows.run import Run
 from tradecap.log.api import Log, LogWriter
 from tradecap.market.faults import FAULTS, spoil
@@ -50,10 +50,7 @@ class Bad:
 
 def captured_live(log: Log) -> bool:
     """Whether the log holds a run of `stream`: spoiling that is asked for twice."""
-    for batch in log.read(on_damage=unwatched):
-        if LIVE in batch.lines and any(_began_live(line) for line in batch.lines.splitlines() if LIVE in line):
-            return True
-    return False
+    return any(any(_began_live(raw) for raw, _ in raw_records(batch) if LIVE in raw) for batch in log.read(on_damage=unwatched))
 
 
 def _began_live(line: bytes) -> bool:

@@ -5,13 +5,12 @@ same row again. Who follows a log pours what comes in about once a second, and m
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
-from tradecap.inflate import BrokenError, pieces_of, unzstd
-from tradecap.log.api import Batch, Damage, Log
+from tradecap.log.api import Damage, Log
+from tradecap.market.batch import position_text
 from tradecap.store.api import Store
 
 FOLLOW_S: Final = 0.7
@@ -41,18 +40,15 @@ class Loaded:
     damage: list[Damage] = field(default_factory=list)
 
 
-class _UnsoundError(Exception):
-    """A whole segment isn't what its writer left."""
-
-
 def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, stop: Callable[[], bool], progress: Callable[[int], None]) -> Loaded:
-    """Pour the log into the store from where the store stands until the log's end, or until stop(); with follow, go on until it says False.
+    """Load the log into the store from the store's position until the log's end, or until stop(); with follow, go on until it says False.
 
-    From a damaged segment on the log reads its lines itself, as far as they go, and tells of the damage.
+    Damage in the log is noted, and passed by.
     """
     started = time.monotonic()
     before = _counts(store)
-    loaded = Loaded(position=store.position(log.id))
+    positions = dict(store.positions(log.id))
+    loaded = Loaded(position=position_text(positions))
 
     def note(damage: Damage) -> None:
         if damage not in loaded.damage:
@@ -60,21 +56,22 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
 
     sweeps = _Sweeps(store, loaded)
 
-    def followed() -> bool:
+    def is_followed() -> bool:
         sweeps.if_due()
         return follow is not None and follow()
 
-    def pour(*, whole_files: bool) -> None:
-        batches = log.read(loaded.position, follow=followed if follow else None, on_damage=note, whole_files=whole_files)
-        for batch in _poured(batches, log.id, store, loaded, stop, progress):
-            sweeps.is_wanted = True
-            if follow and batch.is_newest:
-                _rest(lambda: followed() and not stop())
-
-    try:
-        pour(whole_files=store.reads_files)
-    except _UnsoundError:
-        pour(whole_files=False)
+    for batch in log.read(positions, follow=is_followed if follow else None, on_damage=note, segment_files=store.reads_segment_files):
+        store.add(log.id, batch)
+        store.commit(log.id, batch.end)
+        positions[batch.end.partition] = batch.end.at
+        loaded.records += batch.records
+        sweeps.is_wanted = True
+        progress(batch.records)
+        if stop():
+            break
+        if follow and batch.is_newest:
+            _rest(lambda: is_followed() and not stop())
+    loaded.position = position_text(positions)
     loaded.candles += store.sweep_candles()
     _count(loaded, before, _counts(store))
     loaded.seconds = time.monotonic() - started
@@ -99,37 +96,11 @@ class _Sweeps:
             self._due_s = ended_s + SWEEP_REST * (ended_s - began_s)
 
 
-def _poured(
-    batches: Iterable[Batch], log_id: str, store: Store, loaded: Loaded, stop: Callable[[], bool], progress: Callable[[int], None]
-) -> Iterator[Batch]:
-    """The batches, each when it is in the store."""
-    for batch in batches:
-        if batch.file is not None and not _is_sound(batch.file, batch.records):
-            raise _UnsoundError
-        store.pour(log_id, batch.lines, batch.file)
-        store.commit(log_id, batch.end)
-        loaded.position = batch.end
-        loaded.records += batch.records
-        progress(batch.records)
-        if stop():
-            return
-        yield batch
-
-
 def _rest(is_wanted: Callable[[], bool]) -> None:
     """Let more come together: at a live log's end every pour costs the same, however little it brings."""
     until_s = time.monotonic() + FOLLOW_S
     while is_wanted() and (left_s := until_s - time.monotonic()) > 0:
         time.sleep(min(left_s, LOOK_S))
-
-
-def _is_sound(file: Path, records: int) -> bool:
-    """Whether a whole segment decompresses, checksum and all, to so many lines. The store itself takes a cut one for a short one."""
-    try:
-        with file.open("rb") as packed:
-            return sum(piece.count(b"\n") for piece in unzstd(pieces_of(packed))) == records
-    except BrokenError:
-        return False
 
 
 def _counts(store: Store) -> dict[str, int]:

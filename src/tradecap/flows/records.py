@@ -1,38 +1,52 @@
 """The records of a log, each with what it is: how a flow that reads logs reads them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from tradecap.log.api import Damage, Log
+from tradecap.log.api import Damage, Log, Snapshot
+from tradecap.market.batch import Batch, Lines, Values
 from tradecap.market.records import Envelope, Event, Reading, Rejected, orphan_record, read_envelope
 from tradecap.venues.binance import decode
 
 Line = tuple[Envelope, Reading, bytes]
-"""Envelope, what it holds, and the line without its newline."""
+"""Envelope, what it holds, and the record's bytes (of a line without its newline)."""
 
 
 def unwatched(_: object) -> None:
     """For a look at what has been reported already."""
 
 
-def read_lines(log: Log, *, on_damage: Callable[[Damage], None] = unwatched, progress: Callable[[int], None] = unwatched) -> Iterator[Line]:
-    """All lines of a log."""
+def read_lines(
+    log: Log | Snapshot, *, on_damage: Callable[[Damage], None] = unwatched, progress: Callable[[int], None] = unwatched
+) -> Iterator[Line]:
+    """All records of a log."""
     for batch in log.read(on_damage=on_damage):
-        yield from split(batch.lines, log.id)
+        yield from records_of(batch, log.id)
         progress(batch.records)
 
 
-def split(lines: bytes, log_id: str) -> Iterator[Line]:
-    """Each of some whole lines of a log."""
-    for line in lines.removesuffix(b"\n").split(b"\n"):
-        envelope, reading = read_record(line, log_id)
-        yield envelope, reading, line
+def records_of(batch: Batch, log_id: str) -> Iterator[Line]:
+    """Each record of a batch."""
+    for raw, offset in raw_records(batch):
+        envelope, reading = read_record(raw, log_id, batch.end.partition, offset)
+        yield envelope, reading, raw
 
 
-def read_record(line: bytes, log_id: str) -> tuple[Envelope, Reading]:
-    """A line of the log (without its newline) as the SQL reads it: a record with a payload, an event, or what is no record at all."""
-    envelope = read_envelope(line)
+def raw_records(batch: Batch) -> Iterable[tuple[bytes, int | None]]:
+    """The bytes of each record of a batch, and its offset in a log that has offsets. An empty value isn't a record."""
+    match batch.content:
+        case Lines(text):
+            return ((line, None) for line in text.removesuffix(b"\n").split(b"\n"))
+        case Values(values, offsets):
+            return ((value, offset) for value, offset in zip(values, offsets, strict=True) if value)
+        case _:
+            raise TypeError("a segment file is for stores alone")
+
+
+def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None = None) -> tuple[Envelope, Reading]:
+    """A record of the log as the SQL reads it: a record with a payload, an event, or what is not a whole record."""
+    envelope = read_envelope(raw)
     if envelope is None:
-        return orphan_record(line, log_id), Rejected("malformed_json")
+        return orphan_record(raw, log_id, partition, offset), Rejected("malformed_json")
     if envelope.event:
         return envelope, Event(envelope.event)
     if envelope.size is not None:

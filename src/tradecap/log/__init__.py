@@ -1,18 +1,29 @@
-"""The log behind a URL."""
+"""The log behind a URL: `file:PATH` (a folder of NDJSON segments)."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tradecap.errors import TradecapError
 from tradecap.log.api import Log
+from tradecap.log.folder.log import SEGMENT_AGE_S, SEGMENT_BYTES, FileLog
+from tradecap.log.folder.manifests import Mended, Read, rebuild
 
 
-def open_log(url: str, *, create: bool = False) -> Log:
-    """The log behind a URL. Raises TradecapError where there is none (or it isn't one) and create is False."""
-    from tradecap.log.folder.log import FileLog
+def open_log(url: str, *, create: bool = False, segment_bytes: int = SEGMENT_BYTES, segment_age_s: float = SEGMENT_AGE_S) -> Log:
+    """The log behind a URL. Segments (of a folder that is written) are closed at segment_bytes or after segment_age_s.
 
+    Raises TradecapError where there is no log (or it isn't one) and create is False.
+    """
     scheme, _, rest = url.partition(":")
     if scheme == "file" and rest:
-        return FileLog(Path(rest.removeprefix("//")), create=create)
+        return FileLog(Path(rest.removeprefix("//")), create=create, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
     if scheme == "kafka":
         raise TradecapError(f"{url}: logs in Kafka are not supported yet.", "use a folder: --log file:./tradecap-data/log")
-    raise TradecapError(f"{url!r} is no log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")
+    raise TradecapError(f"{url!r} isn't a log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")
+
+
+def rebuild_manifests(log: Log, read: Read, progress: Callable[[int], None]) -> list[Mended]:
+    """Make lost and wrong manifests of a log in a folder again. Raises TradecapError for a log that has no manifests."""
+    if not isinstance(log, FileLog):
+        raise TradecapError(f"{log.url} has no manifests.", "only a log in a folder has: --log file:PATH")
+    return rebuild(log, read, progress)

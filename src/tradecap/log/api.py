@@ -5,11 +5,11 @@ what it notes about series is handed to `append`. Only the log understands its p
 position of its own; records of one run in one partition are in the order of seq, and nothing else is promised about order.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self
 
-from tradecap.market.batch import BEGINNING, Batch, Positions
+from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote
 from tradecap.market.records import Trade
 
 
@@ -27,7 +27,7 @@ class DamageKind(StrEnum):
 
 
 class Damage(NamedTuple):
-    """A place where the log isn't what its writer left. place: file:line or topic/partition@offset, for people."""
+    """A place where the log isn't what its writer left. place: file:line or topic/partition@offset. detail: a sentence about it, without its stop."""
 
     kind: DamageKind
     place: str
@@ -83,7 +83,9 @@ class LogWriter(Protocol):
 
 
 class Snapshot(Protocol):
-    """The log as it was at one moment: what became durable later is not in it."""
+    """The log as it was at one moment: what became durable later is not in it. id: the log's."""
+
+    id: str
 
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
         """The records after a position, as `Log.read` gives them. May be called again."""
@@ -111,6 +113,9 @@ class Log(Protocol):
         follow is asked whenever the end is reached; what was durable when it turned False still comes. With segment_files, a part that is a file
         of whole lines may come as SegmentFile.
         """
+
+    def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
+        """The whole log for its ids alone: what was noted of a part instead of its records, where all its series were noted."""
 
     def snapshot(self) -> Snapshot:
         """The log as it is now."""

@@ -60,16 +60,11 @@ class SegmentFile(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Records of one partition, in order, and the position after them.
-
-    series: what the log has noted of all series in the batch, so that no reader has to decode it for their ids; None where only its records tell.
-    is_newest: nothing durable was behind it when it was read.
-    """
+    """Records of one partition, in order, and the position after them. is_newest: nothing durable was behind it when it was read."""
 
     content: Lines | Values | SegmentFile
     records: int
     end: Position
-    series: Sequence[SeriesNote] | None = None
     is_newest: bool = False
 
 

@@ -133,12 +133,15 @@ def read_envelope(line: bytes) -> Envelope | None:
 _IDENTITY: Final = re.compile(rb'\{"run":"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})","seq":([0-9]{1,18}),"recv":')
 
 
-def orphan_record(line: bytes, log_id: str, partition: int = 0) -> Envelope:
-    """An envelope for a line that is no whole record. Its identity is what still stands at its beginning, else made of the log and the line."""
+def orphan_record(line: bytes, log_id: str, partition: int = 0, offset: int | None = None) -> Envelope:
+    """An envelope for bytes that aren't a whole record.
+
+    Their identity is what is still readable at their beginning, else it is made of the log and the offset, or in a log without offsets the line.
+    """
     identity = _IDENTITY.match(line)
     if identity:
         return Envelope(identity[1].decode(), int(identity[2]))
-    return Envelope(orphan_run(log_id, partition), line_hash(line))
+    return Envelope(orphan_run(log_id, partition), line_hash(line) if offset is None else offset)
 
 
 _UUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

@@ -40,7 +40,10 @@ class RunRow(msgspec.Struct, frozen=True):
 
 
 class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The uncompressed bytes of one segment; those durable then where it was still written. problem: why it couldn't be read on."""
+    """The uncompressed bytes of one segment; those durable then where it was still written.
+
+    problem: why it couldn't be read on; lost: it was gone.
+    """
 
     segment: str
     records: int
@@ -48,6 +51,7 @@ class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
     sha256: str
     closed: bool = True
     problem: str = ""
+    lost: bool = False
 
 
 class SeriesRow(msgspec.Struct, frozen=True):
@@ -93,7 +97,11 @@ class KlinesRow(msgspec.Struct, frozen=True):
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it, in the order in which it is written. asked: the options that narrowed or softened the proof."""
+    """All of it, in the order in which it is written.
+
+    asked: the options that narrowed or softened the proof. evidence: whether this kind of log gives sums of its bytes; without them `segments` is
+    empty, and only runs, series and counts can be compared later.
+    """
 
     certificate: int = VERSION
     sentence: str
@@ -109,6 +117,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     runs: list[RunRow]
     series: list[SeriesRow]
     segments: list[SegmentRow]
+    evidence: bool = True
     klines: list[KlinesRow] = []
 
     @property
@@ -167,6 +176,7 @@ def unchanged(then: Certificate, now: Certificate, prefixes: Mapping[str, str]) 
     details = changes[:NAMED] + ([f"and {number(len(changes) - NAMED)} more"] if len(changes) > NAMED else [])
     details += [f"since then: {', '.join(since)}"] if since else []
     details += [] if then.ok else ["the certificate itself says NOT PROVEN"]
+    details += [] if then.evidence and now.evidence else ["this kind of log gives no sums of its bytes: only runs, series and counts were compared"]
     expected = f"{number(len(then.segments))} segments and {number(len(then.runs))} runs as of {then.made_at}"
     actual = f"{number(len(changes))} changed" if changes else "the same and more" if since else "the same"
     fix = ""
@@ -191,7 +201,7 @@ def _segment_changes(then: Certificate, now: Certificate, prefixes: Mapping[str,
     for row in then.segments:
         same = held.get(row.segment)
         sha256 = same.sha256 if same and row.closed else prefixes.get(row.segment, "")
-        if same is None or same.problem == "it is missing":
+        if same is None or same.lost:
             yield f"segment {row.segment} is missing ({number(row.records)} records)"
         elif sha256 != row.sha256:
             held_now = f"it held {number(row.records)} records of sha256 {row.sha256[:12]}, now {number(same.records)} of {same.sha256[:12]}"

@@ -174,9 +174,9 @@ def log_identity(tally: Tally) -> Check:
     )
 
 
-def log_intact(damage: Sequence[tuple[str, int, str]]) -> Check:
-    """Manifests and checksums agree with the segments."""
-    shown = "; ".join(f"{segment} after line {number(line)}: {problem}" for segment, line, problem in damage[:SHOWN])
+def log_intact(damage: Sequence[str]) -> Check:
+    """Manifests and checksums agree with the segments. damage: a sentence for each place, without its stop."""
+    shown = "; ".join(damage[:SHOWN])
     fix = "bring the segment back from a copy (a manifest: tradecap verify --rebuild-manifests); everything else stays readable" if damage else ""
     return Check("log.intact", not damage, "no damage", counted(len(damage), "damaged place"), shown, fix)
 

@@ -24,6 +24,7 @@ import msgspec
 from tradecap.errors import TradecapError
 from tradecap.inflate import GZIP, ZIP, ZSTD, BrokenError, LockedError, cut, gunzip, unzip, unzstd
 from tradecap.log.folder.log import FileLog
+from tradecap.market.batch import Lines
 from tradecap.market.records import KEPT_OF_OVERSIZE
 from tradecap.recordings.arrays import Pieces, rows
 from tradecap.recordings.layouts import BLANKS, BOM, Frame, Known, framed, refuse_kline_answer
@@ -142,7 +143,7 @@ def _source(name: str, stdin: BinaryIO) -> Source:
 def _contents(source: Source, known: Known) -> Iterator[Iterator[bytes]]:
     """The plain bytes of a source, as they come: of a zip, those of each member."""
     if source.log is not None:
-        yield (batch.lines for batch in source.log.read())
+        yield (batch.content.text for batch in source.log.read() if isinstance(batch.content, Lines))
     elif source.stream is not None:
         yield _plain(_read(source.stream))
     elif source.path is not None:

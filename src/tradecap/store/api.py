@@ -4,8 +4,9 @@ Rules: rows are never touched by Python on the way in; the position of a feed li
 question has one statement in queries/, named as the method that asks it.
 """
 
-from pathlib import Path
 from typing import NamedTuple, Protocol, Self
+
+from tradecap.market.batch import Batch, Position, Positions
 
 Row = dict[str, object]
 
@@ -29,17 +30,17 @@ class Store(Protocol):
     def drop(self) -> None:
         """Remove everything tradecap made."""
 
-    reads_files: bool
-    """Whether `pour` is faster when it is handed a closed segment as a file."""
+    reads_segment_files: bool
+    """Whether `add` is faster when it is handed a closed segment as a file."""
 
-    def pour(self, log_id: str, lines: bytes, file: Path | None = None) -> None:
-        """Insert whole lines of a log, or those of a file."""
+    def add(self, log_id: str, batch: Batch) -> None:
+        """Insert the records of a batch."""
 
-    def position(self, log_id: str) -> str:
-        """Where the log's feed stands; '' at its beginning."""
+    def positions(self, log_id: str) -> Positions:
+        """How far the log has been loaded."""
 
-    def commit(self, log_id: str, position: str) -> None:
-        """Everything before position is in this store."""
+    def commit(self, log_id: str, position: Position) -> None:
+        """Everything of its partition before position is in this store."""
 
     def sweep_candles(self) -> int:
         """Make anew the minutes whose trades have changed; their number."""

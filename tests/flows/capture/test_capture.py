@@ -19,6 +19,7 @@ from tradecap.flows.capture.resume import known_ids
 from tradecap.flows.capture.start import check_symbols
 from tradecap.flows.capture.status import Status
 from tradecap.flows.records import read_lines
+from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.market.records import Trade
 from tradecap.venues.feed import Feed, Terms
@@ -45,7 +46,7 @@ class Capturing:
 
     def _run(self) -> None:
         try:
-            with self.log.writer(segment_bytes=1_000_000, segment_age_s=60.0) as writer:
+            with open_log(self.log.url, segment_bytes=1_000_000, segment_age_s=60.0).writer() as writer:
                 known = known_ids(self.log, "binance", self.plan.channel, self.plan.symbols) if self.is_resumed else {}
                 repair = Repair(lambda wait: Rest(self.site, wait=wait), self.plan.channel) if self.is_repaired else None
                 streams = [f"{symbol.lower()}@{self.plan.channel}" for symbol in self.plan.symbols]

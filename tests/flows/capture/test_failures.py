@@ -19,6 +19,7 @@ from tradecap.flows.capture.plan import Captured, Plan
 from tradecap.flows.capture.repair import Repair
 from tradecap.flows.capture.resume import known_ids
 from tradecap.flows.records import read_lines
+from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.venues.feed import Feed, Terms
 from tradecap.venues.rest import Rest
@@ -33,7 +34,7 @@ def captured(peer: Peer, log: FileLog, is_over: Callable[[], bool], plan: Plan =
     def stop() -> bool:
         return is_over() or time.monotonic() > deadline
 
-    with log.writer(segment_bytes=1_000_000, segment_age_s=60.0) as writer:
+    with open_log(log.url, segment_bytes=1_000_000, segment_age_s=60.0).writer() as writer:
         known = known_ids(log, plan.venue, plan.channel, plan.symbols)
         repair = Repair(lambda wait: Rest(where, wait=wait), plan.channel)
         with Feed(where.stream_url, [stream_name(symbol, plan.channel) for symbol in plan.symbols], terms) as feed:

@@ -19,6 +19,7 @@ from tests.flows.builders import MB, a_message, failures, load, never, quietly, 
 from tradecap.errors import TradecapError
 from tradecap.flows.records import read_lines
 from tradecap.flows.replay.replay import Choice, Nowhere, Replayed, look_at, refuse_own_log, replay
+from tradecap.log import open_log
 from tradecap.log.api import Log
 from tradecap.log.folder.log import FileLog
 from tradecap.market.records import Envelope, Rejected, Trade, frame, series_head
@@ -44,7 +45,7 @@ def replayed(log: Log, *sources: Source, **choice: Any) -> Replayed:
     """Replay sources into a log, as one run."""
     chosen = Choice(**choice)
     inputs = look_at(sources, chosen)
-    with log.writer(segment_bytes=64 * MB, segment_age_s=600) as writer:
+    with open_log(log.url, segment_bytes=64 * MB, segment_age_s=600).writer() as writer:
         return replay(inputs, writer, chosen, stop=never, progress=quietly)
 
 

@@ -12,6 +12,7 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.flows.verify.audit import Audit, Extras, audit, read_certificate, refuse_unwritable, write_certificate
 from tradecap.flows.verify.klines import Klines
 from tradecap.flows.verify.verify import Wanted
+from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.proof.certificate import Certificate
 from tradecap.proof.checks import Check
@@ -78,7 +79,7 @@ def test_a_log_that_went_on_is_the_same_and_more(river: FileLog, store: ClickHou
 
 def test_a_certificate_made_during_a_capture_holds_afterwards(log: FileLog, store: ClickHouseStore) -> None:
     """Only logs that nobody writes to could be certified."""
-    with log.writer(segment_bytes=10**6, segment_age_s=600) as writer:
+    with open_log(log.url, segment_bytes=10**6, segment_age_s=600).writer() as writer:
         run = begun(writer, some_messages(range(1, 11)))
         load(log, store)
         then = audited(log, store).certificate

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.builders import begun, quietly, replayed, some_messages, spoilt
+from tests.log.builders import lines_of
 from tests.proof.test_tally import said
 from tradecap.flows.verify import tallying
 from tradecap.flows.verify.tallying import tally_log
@@ -24,7 +25,7 @@ def log(tmp_path: Path) -> FileLog:
     with log.writer() as writer:
         begun(writer, some_messages([500]))
     spoilt(log, dict.fromkeys(FAULTS, 5))
-    first = next(iter(log.read())).lines.splitlines(keepends=True)[5]
+    first = lines_of(log.read())[5]
     stranger = b'{"run":"7' + first[9:]
     for lines in ([first], [stranger, stranger]):
         with log.writer() as writer:
@@ -36,7 +37,7 @@ def log(tmp_path: Path) -> FileLog:
 def counted(log: FileLog, *, alone: int) -> tuple[Tally, list[Damage]]:
     """The tally, and the damage that was found on the way."""
     damage: list[Damage] = []
-    return tally_log(log, damage.append, quietly, alone=alone), damage
+    return tally_log(log.snapshot(), damage.append, quietly, alone=alone), damage
 
 
 @pytest.mark.parametrize("alone", [0, 3])

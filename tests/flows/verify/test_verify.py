@@ -401,7 +401,7 @@ def test_the_same_row_twice_is_redelivery(river: River) -> None:
 def test_a_log_poured_twice_is_redelivery(river: River) -> None:
     """Pouring again after a lost position has to give the same store."""
     river.empty("positions")
-    assert river.store.position(river.log.id) == ""
+    assert river.store.positions(river.log.id) == {}
     river.load()
     assert failures(river.log, river.store) == {}
 
@@ -431,7 +431,7 @@ def test_a_record_cut_out_of_a_segment_is_named(whole: River, copied: FileLog) -
     failed = failures(copied, whole.store)
     assert failed.keys() == {"log.complete", "log.intact", "ledger.complete", "ids.contiguous"}
     assert failed["log.complete"].detail == f"missing: run {whole.run} seq {first + 1}"
-    assert failed["log.intact"].detail.startswith(f"{segment.name} after line ")
+    assert failed["log.intact"].detail.startswith(f"Segment {segment.name} is damaged after line ")
     assert failed["ledger.complete"].detail == f"made by no record: run {whole.run} seq {first + 1}"
     assert failed["ledger.complete"].fix == RESTORE
 
@@ -478,7 +478,7 @@ def test_a_missing_segment_is_named(whole: River, copied: FileLog, which: int, w
     failed = failures(copied, whole.store)
     assert failed.keys() >= {"log.complete", "log.intact", "ledger.complete"}
     assert f"whatever was in {segment.name} is missing" in failed["log.complete"].detail
-    assert failed["log.intact"].detail == f"{segment.name} after line 0: it is missing"
+    assert failed["log.intact"].detail == f"Segment {segment.name} is missing"
     assert "made by no record: run " in failed["ledger.complete"].detail
     assert {failed[name].fix for name in ("ledger.complete", *failed.keys() & {"injected.found"})} == {RESTORE}
 

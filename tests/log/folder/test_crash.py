@@ -21,8 +21,7 @@ from pathlib import Path
 from tradecap.log.folder.log import FileLog
 from tradecap.market.records import RunWriter, frame
 
-log = FileLog(Path(sys.argv[1]), create=True)
-writer = log.writer(segment_bytes=int(sys.argv[2]), segment_age_s=600)
+writer = FileLog(Path(sys.argv[1]), create=True, segment_bytes=int(sys.argv[2])).writer()
 run = RunWriter(writer.run)
 print(writer.run, flush=True)
 for batch in range(10**9):
@@ -47,10 +46,10 @@ from tradecap.log.folder.log import FileLog
 from tradecap.market.records import RunWriter, frame
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-log = FileLog(Path(sys.argv[1]), create=True)
+log = FileLog(Path(sys.argv[1]), create=True, segment_bytes=10**9)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    with log.writer(segment_bytes=10**9, segment_age_s=600) as writer:
+    with log.writer() as writer:
         run = RunWriter(writer.run)
         while True:
             for _ in range(10):
@@ -132,13 +131,13 @@ def test_another_process_that_writes_is_named(tmp_path: Path) -> None:
     process = start(log.path, 10_000_000)
     assert process.stdout
     run = process.stdout.readline().strip()
-    assert log.open_run() == run
+    assert log.open_runs() == {run}
     with pytest.raises(TradecapError) as refused:
         begin(log)
     assert refused.value.message == f"{log.path} is being written by process {process.pid}."
     assert refused.value.exit_code == Exit.UNREACHABLE
     kill(process)
-    assert log.open_run() is None
+    assert log.open_runs() == frozenset()
     begin(log).close()
 
 

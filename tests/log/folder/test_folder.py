@@ -11,11 +11,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.log.builders import MB, a_trade, an_event, begin, lines_of, manifest_of, records_of, repack, unpack, write_run
+from tests.log.builders import MB, a_trade, after, an_event, begin, lines_of, manifest_of, records_of, repack, strand, texts_of, unpack, write_run
 from tradecap.errors import Exit, TradecapError
-from tradecap.log.api import Damage, SeriesNote
+from tradecap.flows.records import unwatched
+from tradecap.log import open_log
+from tradecap.log.api import Damage, DamageKind
 from tradecap.log.folder.log import FileLog
 from tradecap.log.folder.segment import DurableLength, Segment, durable_length
+from tradecap.market.batch import BEGINNING, Batch, Positions, SegmentFile, SeriesNote
 from tradecap.market.records import RunWriter, series_head
 
 
@@ -24,7 +27,7 @@ def names(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()} - {"log.json", "head.json", "lock"}
 
 
-def damages_of(log: FileLog, after: str = "") -> tuple[list[bytes], list[Damage]]:
+def damages_of(log: FileLog, after: Positions = BEGINNING) -> tuple[list[bytes], list[Damage]]:
     """The readable lines and what was reported."""
     damages: list[Damage] = []
     return lines_of(log.read(after, on_damage=damages.append)), damages
@@ -86,7 +89,7 @@ def test_a_big_segment_makes_room_for_the_next(folder: Path, log: FileLog) -> No
 
 def test_an_old_segment_makes_room_even_when_nothing_more_comes(folder: Path, log: FileLog) -> None:
     """The last hour of a quiet market would stay in an open segment."""
-    with log.writer(segment_bytes=MB, segment_age_s=0.01) as writer:
+    with open_log(log.url, segment_bytes=MB, segment_age_s=0.01).writer() as writer:
         writer.append(an_event(writer.run, 0, "started"))
         writer.flush()
         time.sleep(0.02)
@@ -111,15 +114,15 @@ def test_a_run_that_wrote_nothing_leaves_no_segment(folder: Path, log: FileLog) 
 def test_whole_files_are_handed_over_unread(folder: Path, log: FileLog) -> None:
     """ClickHouse could not read segments by itself, and every row would pass through Python."""
     lines = write_run(log, 20, segment_bytes=1000)
-    (first, second, *_) = log.read(whole_files=True)
-    assert (first.lines, first.file, second.file) == (b"", folder / "000001.ndjson.zst", folder / "000002.ndjson.zst")
-    assert unpack(folder / "000001.ndjson.zst") + b"".join(lines_of(log.read(first.end))) == b"".join(lines)
+    (first, second, *_) = log.read(segment_files=True)
+    assert (first.content, second.content) == tuple(SegmentFile(str(folder / f"00000{n}.ndjson.zst")) for n in (1, 2))
+    assert unpack(folder / "000001.ndjson.zst") + b"".join(lines_of(log.read(after(first.end)))) == b"".join(lines)
 
 
-def test_a_whole_file_comes_with_what_is_noted_of_its_series(log: FileLog) -> None:
+def test_a_segment_is_skimmed_by_what_is_noted_of_its_series(log: FileLog) -> None:
     """A capture would read all of the log to know where to go on, or look behind the log's back."""
     write_run(log, 20, segment_bytes=1000)
-    ids = [note.ids for batch in log.read(whole_files=True) for note in batch.series or ()]
+    ids = [note.ids for notes in log.skim(unwatched) if not isinstance(notes, Batch) for note in notes]
     assert [number for intervals in ids for first, last in intervals or () for number in range(first, last + 1)] == list(range(20))
 
 
@@ -132,9 +135,8 @@ def test_what_is_not_noted_is_not_told(folder: Path, log: FileLog, is_rebuilt: b
     if is_rebuilt:
         strand(folder, 1)
         begin(log).close()
-    (batch,) = log.read(whole_files=True)
-    assert batch.file
-    assert batch.series is None
+    (batch,) = log.skim(unwatched)
+    assert isinstance(batch, Batch)
 
 
 def test_an_event_of_a_series_is_no_record_of_it(folder: Path, log: FileLog) -> None:
@@ -150,8 +152,7 @@ def test_an_event_of_a_series_is_no_record_of_it(folder: Path, log: FileLog) -> 
 def test_a_segment_begun_is_read_on_as_lines(log: FileLog) -> None:
     """With whole files, records before the position would be loaded twice."""
     lines = write_run(log, 5)
-    position = f"000001:{len(lines[0])}"
-    assert lines_of(log.read(position, whole_files=True)) == lines[1:]
+    assert lines_of(log.read({0: f"000001:{len(lines[0])}"}, segment_files=True)) == lines[1:]
 
 
 @pytest.mark.parametrize("record", [b"{}", b"", b"{}\n{}\n", b"{\n}\n"])
@@ -165,19 +166,6 @@ def test_what_is_not_one_line_is_refused(log: FileLog, record: bytes) -> None:
 
 
 # --- what a crash leaves
-
-
-def strand(folder: Path, number: int, *, extra: bytes = b"", published: int | None = None) -> bytes:
-    """Turn a closed segment back into the active one of a writer that died; extra is what it had written but not flushed."""
-    segment = Segment(folder, number)
-    plain = unpack(segment.packed)
-    segment.plain.write_bytes(plain + extra)
-    durable = DurableLength(segment)
-    durable.publish(len(plain) if published is None else published)
-    durable.close()
-    segment.packed.unlink()
-    segment.manifest.unlink()
-    return plain
 
 
 def crash_before_packing(folder: Path) -> None:
@@ -312,7 +300,7 @@ def test_a_follower_reads_on_in_a_segment_that_a_crash_stranded(folder: Path, lo
     seen = [next(reading) for _ in range(3)]
     assert lines_of(iter(seen)) == lines[:21]
     begin(log).close()
-    assert next(reading).lines == b"".join(lines[21:])
+    assert texts_of(next(reading)) == lines[21:]
 
 
 def test_a_reader_that_ends_while_a_crash_is_put_right_skips_nothing(folder: Path, log: FileLog) -> None:
@@ -329,7 +317,7 @@ def test_a_reader_that_ends_while_a_crash_is_put_right_skips_nothing(folder: Pat
 
     seen: list[bytes] = []
     for batch in log.read(follow=put_right_at_the_last_look):
-        seen += batch.lines.splitlines(keepends=True)
+        seen += texts_of(batch)
     assert seen == lines[: len(seen)]
 
 
@@ -459,8 +447,8 @@ def test_damage_is_reported_where_it_is_and_passed_by(folder: Path, log: FileLog
     damage(folder)
     segment, line, problem, readable = DAMAGES[damage]
     read, damages = damages_of(log)
-    assert (damages[0].segment, damages[0].line) == (segment, line)
-    assert problem in damages[0].problem
+    assert damages[0].place.removesuffix(":0") == (f"{segment}:{line}" if line else segment)
+    assert problem in damages[0].detail
     assert len(read) == readable
     assert read[-10:] == lines[-10:]
 
@@ -470,7 +458,7 @@ def test_a_changed_chain_of_segments_is_noticed(folder: Path, log: FileLog) -> N
     three_segments(log)
     replace_a_segment_by_another_whole_one(folder)
     _, damages = damages_of(log)
-    assert ("000003.json", "it doesn't follow on the segment before it") in [(d.segment, d.problem) for d in damages]
+    assert (DamageKind.BROKEN_PART, "000003.json") in [(d.kind, d.place) for d in damages]
 
 
 def test_a_deleted_end_of_the_log_is_noticed(folder: Path, log: FileLog) -> None:
@@ -478,7 +466,7 @@ def test_a_deleted_end_of_the_log_is_noticed(folder: Path, log: FileLog) -> None
     lines = three_segments(log)
     for name in ("000002.ndjson.zst", "000002.json", "000003.ndjson.zst", "000003.json"):
         (folder / name).unlink()
-    expected = [Damage(f"00000{n}.ndjson.zst", 0, "it is missing") for n in (2, 3)]
+    expected = [Damage(DamageKind.LOST_PART, f"00000{n}.ndjson.zst", f"Segment 00000{n}.ndjson.zst is missing") for n in (2, 3)]
     assert damages_of(log) == (lines[:10], expected)
     lines[10:] = write_run(log, 2)
     assert damages_of(log) == (lines, expected)
@@ -491,7 +479,7 @@ def test_a_missing_segment_is_noticed_without_the_head_too(folder: Path, log: Fi
     lose_the_head(folder)
     read, damages = damages_of(log)
     assert read == lines[:10] + lines[20:]
-    assert [damage.segment for damage in damages] == ["head.json", "000002.ndjson.zst"]
+    assert [damage.place for damage in damages] == ["head.json", "000002.ndjson.zst"]
 
 
 def test_a_follower_notices_a_deleted_end(folder: Path, log: FileLog) -> None:
@@ -515,7 +503,7 @@ def test_what_can_be_unpacked_before_the_damage_is_handed_over(folder: Path, log
     read, (damage,) = damages_of(log)
     assert len(read) > 10_000
     assert read == lines[: len(read)]
-    assert damage.line == len(read)
+    assert damage.place == f"000001.ndjson.zst:{len(read)}"
 
 
 def test_unreported_damage_is_an_error_that_says_where(folder: Path, log: FileLog) -> None:
@@ -527,7 +515,7 @@ def test_unreported_damage_is_an_error_that_says_where(folder: Path, log: FileLo
     with pytest.raises(TradecapError) as error:
         next(reading)
     assert error.value.message == "Segment 000001.ndjson.zst is damaged after line 2 001 (zstd checksum)."
-    assert "the first 2 001 records" in error.value.hint
+    assert "before that place are fine" in error.value.hint
     assert error.value.exit_code == Exit.USAGE
 
 
@@ -538,7 +526,7 @@ def test_an_active_segment_that_lost_durable_bytes_is_damaged(folder: Path, log:
     (folder / "000003.ndjson").write_bytes(plain[:-10])
     read, (damage,) = damages_of(log)
     assert read == lines[:-1]
-    assert (damage.segment, damage.line) == ("000003.ndjson", 9)
+    assert damage.place == "000003.ndjson:9"
 
 
 # --- positions
@@ -549,7 +537,7 @@ def test_a_position_of_another_log_is_refused(log: FileLog, position: str) -> No
     """A load would silently go on in the middle of a line, or wait behind the end."""
     write_run(log, 3)
     with pytest.raises(TradecapError, match="position") as error:
-        lines_of(log.read(position))
+        lines_of(log.read({0: position}))
     assert error.value.hint
 
 
@@ -558,7 +546,7 @@ def test_a_position_inside_a_line_of_the_active_segment_is_refused(folder: Path,
     three_segments(log)
     strand(folder, 3)
     with pytest.raises(TradecapError, match="isn't at the end of a line"):
-        lines_of(log.read("000003:3"))
+        lines_of(log.read({0: "000003:3"}))
 
 
 # --- folders that are no log
@@ -633,7 +621,7 @@ def test_a_log_that_may_only_be_read_is_read(folder: Path, log: FileLog) -> None
     lines = write_run(log, 2)
     with as_a_stranger(folder):
         assert lines_of(log.read()) == lines
-        assert log.open_run() is None
+        assert log.open_runs() == frozenset()
         with pytest.raises(TradecapError, match="can't be written: Permission denied"):
             begin(log)
 

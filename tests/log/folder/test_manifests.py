@@ -8,11 +8,14 @@ import msgspec
 import pytest
 
 from tests.flows.builders import begun, load, quietly, replayed, some_messages, verdict_of
-from tests.log.builders import manifest_of, repack, unpack
+from tests.log.builders import lines_of, manifest_of, repack, strand, unpack
 from tradecap.errors import Exit, TradecapError
+from tradecap.flows.rebuild import record_rebuilt
+from tradecap.flows.records import read_record
+from tradecap.log import rebuild_manifests
 from tradecap.log.api import Damage
 from tradecap.log.folder.log import FileLog
-from tradecap.log.folder.manifests import LEFT, REBUILT, Mended, attest_rebuilt, rebuild_manifests
+from tradecap.log.folder.manifests import LEFT, REBUILT, Mended
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 
@@ -38,7 +41,7 @@ def damages(log: FileLog) -> list[Damage]:
 
 def mended(log: FileLog) -> list[tuple[str, str]]:
     """Segments and what was done."""
-    return [(each.segment[:6], each.done) for each in rebuild_manifests(log, progress=quietly)]
+    return [(each.segment[:6], each.done) for each in rebuild_manifests(log, read_record, quietly)]
 
 
 def changed(log: FileLog, number: int, **fields: Any) -> bytes:
@@ -102,7 +105,7 @@ def test_a_changed_segment_gets_no_new_manifest(whole: FileLog, is_manifest_ther
     repack(packed, unpack(packed).replace(b'"p":"10', b'"p":"90', 1))
     if not is_manifest_there:
         (whole.path / "000002.json").unlink()
-    (found,) = rebuild_manifests(whole, progress=quietly)
+    (found,) = rebuild_manifests(whole, read_record, quietly)
     assert (found.done, "bring the segment back" in found.why) == (LEFT, True)
     assert damages(whole) != []
 
@@ -112,7 +115,7 @@ def test_a_damaged_segment_gets_no_manifest_of_its_rest(whole: FileLog) -> None:
     packed = whole.path / "000002.ndjson.zst"
     packed.write_bytes(packed.read_bytes()[:-30])
     (whole.path / "000002.json").unlink()
-    (found,) = rebuild_manifests(whole, progress=quietly)
+    (found,) = rebuild_manifests(whole, read_record, quietly)
     assert (found.done, "the segment itself is damaged" in found.why) == (LEFT, True)
     assert not (whole.path / "000002.json").exists()
 
@@ -121,7 +124,7 @@ def test_where_nothing_can_tell_which_is_wrong_a_person_decides(whole: FileLog) 
     """The last segment has none after it that vouches for it."""
     number = last_of(whole)
     changed(whole, number, sha256="0" * 64)
-    (found,) = rebuild_manifests(whole, progress=quietly)
+    (found,) = rebuild_manifests(whole, read_record, quietly)
     assert (found.done, "move" in found.why) == (LEFT, True)
     (whole.path / f"{number:06d}.json").unlink()
     assert mended(whole) == [(f"{number:06d}", REBUILT)]
@@ -134,15 +137,15 @@ def test_a_segment_of_another_log_is_not_adopted(whole: FileLog, tmp_path: Path)
     number = last_of(whole) + 1
     for name in ("ndjson.zst", "json"):
         (whole.path / f"{number:06d}.{name}").write_bytes((other.path / f"000001.{name}").read_bytes())
-    (found,) = rebuild_manifests(whole, progress=quietly)
+    (found,) = rebuild_manifests(whole, read_record, quietly)
     assert (found.done, "strangers" in found.why) == (LEFT, True)
 
 
 def test_a_manifest_made_after_a_crash_gets_its_ids(log: FileLog) -> None:
     """Nobody could tell without reading all which ids such a segment holds."""
-    writer = log.writer(segment_bytes=10**6, segment_age_s=600)
-    begun(writer, some_messages(range(1, 11)))
-    writer._lock.release()  # as a crash would
+    with log.writer() as writer:
+        begun(writer, some_messages(range(1, 11)))
+    strand(log.path, 1)
     replayed(log, some_messages(range(11, 13)))
     assert manifest_of(log.path, 1).series[0].ids is None
     assert mended(log) == [("000001", REBUILT)]
@@ -155,7 +158,7 @@ def test_nobody_repairs_under_the_hands_of_a_writer(whole: FileLog) -> None:
     with whole.writer() as writer:
         begun(writer, [])
         with pytest.raises(TradecapError) as caught:
-            rebuild_manifests(whole, progress=quietly)
+            rebuild_manifests(whole, read_record, quietly)
     assert caught.value.exit_code is Exit.UNREACHABLE
 
 
@@ -163,11 +166,11 @@ def test_a_repair_is_a_record_and_the_log_is_proven_again(whole: FileLog, store:
     """Something would have been repaired in silence, or the repair would leave the log unproven."""
     (whole.path / "000001.json").unlink()
     assert not {check.name: check.ok for check in verdict_of(whole, store).checks}["log.intact"]
-    found = rebuild_manifests(whole, progress=quietly)
+    found = rebuild_manifests(whole, read_record, quietly)
     assert found == [Mended("000001.ndjson.zst", REBUILT, "the manifest is missing")]
     with whole.writer() as writer:
-        attest_rebuilt(writer, found)
+        record_rebuilt(writer, found)
     load(whole, store)
     assert verdict_of(whole, store).ok
-    lines = b"".join(batch.lines for batch in whole.read())
+    lines = b"".join(lines_of(whole.read()))
     assert b'"event":"manifests_rebuilt","detail":{"segments":{"000001.ndjson.zst":"the manifest is missing"}}' in lines

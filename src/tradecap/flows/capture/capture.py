@@ -50,14 +50,14 @@ def capture(
     *,
     repair: Repair | None,
     known: Mapping[str, TradeIds],
-    free: Callable[[], int],
+    free: Callable[[], int | None],
     stop: Callable[[], bool],
     see: Callable[[Status], None],
 ) -> Captured:
     """Write what the feed brings until the plan is fulfilled or stop().
 
     repair: who asks REST, for gaps where the plan wants them repaired; None where nobody does. known: ids of the series that the log holds, to go on
-    from. free: bytes left on the disk of the log. see is shown the state four times a second.
+    from. free: bytes left on the disk of the log, None for a log without a disk here. see is shown the state four times a second.
     """
     return _Capture(feed, writer, plan, repair, known, free, stop, see).run()
 
@@ -70,7 +70,7 @@ class _Capture:
         plan: Plan,
         repair: Repair | None,
         known: Mapping[str, TradeIds],
-        free: Callable[[], int],
+        free: Callable[[], int | None],
         stop: Callable[[], bool],
         see: Callable[[Status], None],
     ) -> None:
@@ -211,7 +211,7 @@ class _Capture:
         self._looked = now
         if stale := self._gaps.stale(now):
             self._feed.replace(f"{', '.join(stale)} went by unseen")
-        if (left := self._free()) < self._plan.min_free:
+        if (left := self._free()) is not None and left < self._plan.min_free:
             self._problem = _disk_low(left, self._plan.min_free, self._run.run.records)
         self._show()
 

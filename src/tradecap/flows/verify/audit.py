@@ -18,8 +18,7 @@ from tradecap.durable import write_whole
 from tradecap.errors import TradecapError
 from tradecap.flows.verify.klines import Klines, Window, compare_klines
 from tradecap.flows.verify.verify import Verdict, Wanted, verify
-from tradecap.log.api import Log
-from tradecap.log.folder.sums import Sum, marks, prefix_sha256, sums
+from tradecap.log.api import Log, Part
 from tradecap.proof.certificate import (
     Certificate,
     CheckRow,
@@ -65,27 +64,24 @@ def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: C
     """Verify, then the checks that were asked for, then the certificate of it all."""
     began, started = datetime.now(UTC), time.monotonic()
     published = compare_klines(store, extras.klines, Window(wanted.symbol, wanted.from_us, wanted.to_us))
-    before = marks(log)
     verdict = verify(log, store, wanted, progress=progress)
-    held = sums(log, before, verdict.damage)
     if extras.klines.files:
         verdict = replace(verdict, checks=[*verdict.checks, klines_equal(published)])
     places = Place(log.id, extras.log_url or log.url), Place(str(store.ask("store_id")[0]["store"]), extras.store_url or store.url)
-    certificate = _certificate(verdict, wanted, places, held, published, began)
+    certificate = _certificate(verdict, wanted, places, published, began)
     if extras.against:
         verdict = replace(verdict, checks=[*verdict.checks, _still(log, extras.against, certificate)])
-        certificate = _certificate(verdict, wanted, places, held, published, began)
+        certificate = _certificate(verdict, wanted, places, published, began)
     return Audit(verdict, published, certificate, began, time.monotonic() - started)
 
 
 def _still(log: Log, then: Certificate, now: Certificate) -> Check:
-    prefixes = {row.segment: prefix_sha256(log, int(row.segment), row.bytes) for row in then.segments if not row.closed and then.log.id == log.id}
-    return unchanged(then, now, prefixes)
+    grown = [row for row in then.segments if not row.closed and then.log.id == log.id]
+    held = {row.segment: log.again(Part(row.segment, row.records, row.bytes, row.sha256, is_closed=False)) for row in grown}
+    return unchanged(then, now, {segment: part.sha256 if part else "" for segment, part in held.items()})
 
 
-def _certificate(
-    verdict: Verdict, wanted: Wanted, places: tuple[Place, Place], held: Sequence[Sum], published: Sequence[Published], at: datetime
-) -> Certificate:
+def _certificate(verdict: Verdict, wanted: Wanted, places: tuple[Place, Place], published: Sequence[Published], at: datetime) -> Certificate:
     head, rest = sentence(verdict.counts, verdict.checks)
     return Certificate(
         sentence=f"{head}: {rest}",
@@ -100,7 +96,8 @@ def _certificate(
         checks=[CheckRow(**asdict(check)) for check in verdict.checks],
         runs=verdict.each_run,
         series=[msgspec.convert(row, SeriesRow) for row in verdict.series],
-        segments=[SegmentRow(f"{s.segment:06d}", s.records, s.size, s.sha256, s.is_closed, s.problem) for s in held],
+        segments=[SegmentRow(p.part, p.records, p.size, p.sha256, p.is_closed, p.problem, p.is_lost) for p in verdict.evidence or ()],
+        evidence=verdict.evidence is not None,
         klines=[_klines_row(each) for each in published],
     )
 

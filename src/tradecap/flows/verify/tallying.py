@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Final, Self
 
-from tradecap.flows.records import read_lines, split
-from tradecap.log.api import Damage, Log
+from tradecap.flows.records import read_lines, records_of
+from tradecap.log.api import Damage, Snapshot
+from tradecap.market.batch import Batch
 from tradecap.proof.tally import Tally
 
 ALONE: Final = 4
@@ -27,15 +28,15 @@ WORKER: Final = "import sys; from tradecap.flows.verify.tallying import work; wo
 """Not by `multiprocessing`, which runs the calling script once more in each process it spawns, nor a fork, which would lack the store's threads."""
 
 
-def tally_log(log: Log, on_damage: Callable[[Damage], None], progress: Callable[[int], None], *, alone: int = ALONE) -> Tally:
+def tally_log(log: Snapshot, on_damage: Callable[[Damage], None], progress: Callable[[int], None], *, alone: int = ALONE) -> Tally:
     """One pass over the log; a second one only for records that stand twice."""
     tally = Tally()
     with _Team(tally, log.id) as team:
         for number, batch in enumerate(log.read(on_damage=on_damage)):
             if number < alone:
-                count(tally, batch.lines, log.id)
+                count(tally, batch, log.id)
             else:
-                team.count(batch.lines)
+                team.count(batch)
             progress(batch.records)
     if tally.repeated:
         for envelope, _, line in read_lines(log):
@@ -44,10 +45,10 @@ def tally_log(log: Log, on_damage: Callable[[Damage], None], progress: Callable[
     return tally
 
 
-def count(tally: Tally, lines: bytes, log_id: str) -> None:
-    """Count some lines of the log."""
-    for envelope, reading, line in split(lines, log_id):
-        tally.add(envelope, reading, line)
+def count(tally: Tally, batch: Batch, log_id: str) -> None:
+    """Count the records of a batch."""
+    for envelope, reading, raw in records_of(batch, log_id):
+        tally.add(envelope, reading, raw)
 
 
 class _Worker:
@@ -55,7 +56,7 @@ class _Worker:
 
     def __init__(self, log_id: str) -> None:
         self.connection, theirs = Pipe()
-        self.lines = b""
+        self.batch: Batch | None = None
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", WORKER, str(theirs.fileno()), log_id],
@@ -66,17 +67,17 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is for the one who asks
             )
 
-    def send(self, lines: bytes) -> bool:
-        """Have some lines counted; False where the process is gone."""
-        self.lines = lines
+    def send(self, batch: Batch) -> bool:
+        """Have a batch counted; False where the process is gone."""
+        self.batch = batch
         try:
-            self.connection.send_bytes(lines)
+            self.connection.send(batch)
         except OSError:
             return False
         return True
 
     def counted(self) -> Tally | None:
-        """What it counted of the lines that were sent; None where it died over them."""
+        """What it counted of the batch that was sent; None where it died over it."""
         try:
             tally = self.connection.recv()
         except (EOFError, OSError):
@@ -111,21 +112,21 @@ class _Team:
             for worker in (*self._idle, *self._busy):
                 worker.close()
 
-    def count(self, lines: bytes) -> None:
-        """Have some lines counted, by whoever is free."""
+    def count(self, batch: Batch) -> None:
+        """Have a batch counted, by whoever is free."""
         if self._places and not self._idle:
             self._begin()
         while self._busy and not self._idle:
             self._take_in()
         if not self._idle:
-            count(self._tally, lines, self._log_id)
+            count(self._tally, batch, self._log_id)
             return
         worker = self._idle.pop()
-        if worker.send(lines):
+        if worker.send(batch):
             self._busy.append(worker)
         else:
             worker.close()
-            self.count(lines)
+            self.count(batch)
 
     def _begin(self) -> None:
         """One more process, where the machine has room for it."""
@@ -144,8 +145,8 @@ class _Team:
             worker.close()
         else:
             self._idle.append(worker)
-        if part is None or not self._tally.merge(part):
-            count(self._tally, worker.lines, self._log_id)
+        if (part is None or not self._tally.merge(part)) and worker.batch is not None:
+            count(self._tally, worker.batch, self._log_id)
 
 
 def _cores() -> int:
@@ -157,9 +158,10 @@ def work(descriptor: int, log_id: str) -> None:
     with Connection(descriptor) as connection:
         while True:
             try:
-                lines = connection.recv_bytes()
+                batch = connection.recv()
             except (EOFError, OSError):
                 return
             part = Tally()
-            count(part, lines, log_id)
+            assert isinstance(batch, Batch)
+            count(part, batch, log_id)
             connection.send(part)

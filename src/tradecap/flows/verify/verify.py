@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tradecap.errors import TradecapError
-from tradecap.flows.records import read_lines, unwatched
+from tradecap.flows.records import raw_records, read_lines, unwatched
 from tradecap.flows.verify.tallying import tally_log
-from tradecap.log.api import Damage, Log
+from tradecap.log.api import Damage, DamageKind, Log, Part, Snapshot
+from tradecap.market.batch import position_text
 from tradecap.market.records import orphan_record, read_envelope
 from tradecap.market.trade_ids import TradeIds
 from tradecap.proof import checks
@@ -29,8 +30,6 @@ TRADES_A_PORTION: Final = 4_000_000
 """Candles are computed afresh for about so many trades at a time."""
 MINUTE_US: Final = 60_000_000
 FOREVER_US: Final = 2**62
-IS_MISSING: Final = "it is missing"
-"""What a log says of a segment that is gone as a whole."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The proof, or what stands against it. each_run: its state and counts; damage: what of the log isn't as its writer left it."""
+    """The proof, or what stands against it. each_run: its state and counts; damage: what of the log isn't as its writer left it;
+    evidence: the parts of the log as they were read."""
 
     checks: list[Check]
     counts: Accounts
@@ -58,6 +58,7 @@ class Verdict:
     series: list[dict[str, object]]
     each_run: list[RunRow] = field(default_factory=list)
     damage: list[Damage] = field(default_factory=list)
+    evidence: list[Part] | None = None
 
     @property
     def ok(self) -> bool:
@@ -87,22 +88,23 @@ class _Losers:
 def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], None]) -> Verdict:
     """Every check, in the order in which one leans on another. Raises TradecapError where the run that is asked for isn't in the log."""
     damage: list[Damage] = []
-    before = log.open_run()
-    tally = tally_log(log, damage.append, progress)
-    open_runs = {run for run in (before, log.open_run()) if run}  # it may have begun or ended meanwhile
+    before = log.open_runs()
+    snapshot = log.snapshot()
+    tally = tally_log(snapshot, damage.append, progress)
+    open_runs = before | log.open_runs()  # one may have begun or ended meanwhile
     run = _chosen_run(tally, log, wanted.run)
-    damage += mark_pending(tally, log, store)
+    damage += mark_pending(tally, snapshot, store)
     losers = _losers(tally, store)
     accounts = _accounts(tally, store, losers, wanted)
     coverages = _coverages(tally, store, wanted)
     identity = checks.log_identity(tally)
-    ledger = _ledger_complete(log, tally, store, is_whole=identity.ok and not damage and not checks.holes(tally))
+    ledger = _ledger_complete(snapshot, tally, store, is_whole=identity.ok and not damage and not checks.holes(tally))
     mend = ledger.fix or checks.ANEW
     found = [
         checks.log_present(tally),
         checks.log_complete(tally, open_runs, _lost_segments(damage), allow_torn=wanted.allow_torn),
         identity,
-        checks.log_intact(damage),
+        checks.log_intact([each.detail for each in damage]),
         ledger,
         checks.accounting(accounts),
         _trades_accounted(store, mend),
@@ -122,6 +124,7 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
         [_series_row(tally, key, coverage, losers) for key, coverage in sorted(coverages.items())],
         [_run_row(run, checks.run_state(tally, run, open_runs)) for _, run in sorted(tally.runs.items())],
         damage,
+        snapshot.evidence(damage),
     )
 
 
@@ -135,30 +138,30 @@ def _chosen_run(tally: Tally, log: Log, wanted: str) -> str:
 
 
 def _lost_segments(damage: Collection[Damage]) -> list[str]:
-    return [each.segment for each in damage if each.problem == IS_MISSING]
+    return [each.place for each in damage if each.kind is DamageKind.LOST_PART]
 
 
 # ---- the log's side ----------------------------------------------------------------------------------------------------------------------
 
 
-def mark_pending(tally: Tally, log: Log, store: Store) -> list[Damage]:
+def mark_pending(tally: Tally, log: Snapshot, store: Store) -> list[Damage]:
     """Note which records stand behind the position of the feed. A position that the log no longer has is damage of the log."""
-    position = store.position(log.id)
+    positions = store.positions(log.id)
     try:
-        for batch in log.read(position, on_damage=unwatched):
-            for line in batch.lines.removesuffix(b"\n").split(b"\n"):
-                envelope = read_envelope(line) or orphan_record(line, log.id)
+        for batch in log.read(positions, on_damage=unwatched):
+            for raw, offset in raw_records(batch):
+                envelope = read_envelope(raw) or orphan_record(raw, log.id, batch.end.partition, offset)
                 if envelope.run in tally.runs:
                     tally.runs[envelope.run].pending.add(envelope.seq)
     except TradecapError as error:
-        return [Damage(position, 0, error.message)]
+        return [Damage(DamageKind.LOST_POSITION, position_text(positions), error.message.removesuffix("."))]
     return []
 
 
 # ---- log against store -------------------------------------------------------------------------------------------------------------------
 
 
-def _ledger_complete(log: Log, tally: Tally, store: Store, *, is_whole: bool) -> Check:
+def _ledger_complete(log: Snapshot, tally: Tally, store: Store, *, is_whole: bool) -> Check:
     fed = {str(row["run"]) for row in store.ask("fed_runs", log=log.id)}
     runs = sorted(fed | set(tally.runs))
     blocks = {(str(row["run"]), _int(row["block"])): row for row in store.ask("ledger_blocks", runs=runs)}
@@ -175,7 +178,7 @@ def _agree(ours: list[int] | None, theirs: Row | None) -> bool:
 
 
 def _differences(
-    log: Log, tally: Tally, store: Store, differing: list[tuple[str, int]], ours: Iterable[tuple[str, int]], theirs: Iterable[tuple[str, int]]
+    log: Snapshot, tally: Tally, store: Store, differing: list[tuple[str, int]], ours: Iterable[tuple[str, int]], theirs: Iterable[tuple[str, int]]
 ) -> Differences:
     """What differs, by seq: whole blocks by their intervals, blocks that both sides hold record by record."""
     kinds: dict[str, dict[str, TradeIds]] = {"missing": {}, "pending": {}, "extra": {}, "changed": {}}
@@ -197,7 +200,7 @@ def _differences(
     return Differences(**ranges)
 
 
-def _look_into(log: Log, tally: Tally, store: Store, keys: list[tuple[str, int]], kinds: dict[str, dict[str, TradeIds]]) -> None:
+def _look_into(log: Snapshot, tally: Tally, store: Store, keys: list[tuple[str, int]], kinds: dict[str, dict[str, TradeIds]]) -> None:
     """Compare some blocks record by record: a further pass over the log for these only."""
     ours: dict[tuple[str, int], dict[int, int]] = {key: {} for key in keys}
     for envelope, reading, line in read_lines(log):

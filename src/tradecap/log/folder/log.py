@@ -5,8 +5,9 @@ they are read in `file_reader`, how written in `file_writer`.
 """
 
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,14 +15,18 @@ import msgspec
 
 from tradecap.durable import write_whole
 from tradecap.errors import TradecapError
-from tradecap.log.api import Batch, Damage
+from tradecap.log.api import Damage, Part
+from tradecap.log.folder.evidence import FolderSnapshot, read_part
 from tradecap.log.folder.lock import Lock, cannot_write, holder
 from tradecap.log.folder.reader import Reader, raise_damage
-from tradecap.log.folder.segment import Head, write_head
+from tradecap.log.folder.segment import Head, Segment, write_head
 from tradecap.log.folder.writer import FileWriter
+from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote
 from tradecap.market.records import new_run
 
 FORMAT: Final = 1
+SEGMENT_BYTES: Final = 64_000_000
+SEGMENT_AGE_S: Final = 600.0
 
 
 class _Identity(msgspec.Struct, frozen=True):
@@ -32,35 +37,55 @@ class _Identity(msgspec.Struct, frozen=True):
 class FileLog:
     """A log in a folder. `id` is its own for ever, `url` how it is named on the command line.
 
-    Raises TradecapError (exit 2) where path is no log, is one of a newer format, or (with create) can't be made one.
+    A segment is closed at segment_bytes or segment_age_s. Raises TradecapError (exit 2) where path isn't a log, is one of a newer format, or (with
+    create) can't be made one.
     """
 
-    def __init__(self, path: Path, *, create: bool) -> None:
+    def __init__(self, path: Path, *, create: bool, segment_bytes: int = SEGMENT_BYTES, segment_age_s: float = SEGMENT_AGE_S) -> None:
         self.path = path
         self.url = f"file:{path}"
+        self._segment_bytes = segment_bytes
+        self._segment_age_s = segment_age_s
         if create and not (path / "log.json").exists():
             _create(path)
         self.id = _identify(path)
 
     def read(
         self,
-        after: str = "",
+        after: Positions = BEGINNING,
         *,
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None] | None = None,
-        whole_files: bool = False,
+        segment_files: bool = False,
     ) -> Iterator[Batch]:
         """See `Log.read`."""
-        return Reader(self.path, self.id, follow, on_damage or raise_damage, whole_files).batches(after)
+        return Reader(self.path, self.id, follow, on_damage or raise_damage, segment_files=segment_files).batches(after)
 
-    def writer(self, *, segment_bytes: int = 64_000_000, segment_age_s: float = 600.0) -> FileWriter:
+    def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
+        """See `Log.skim`."""
+        return Reader(self.path, self.id, None, on_damage, is_skimming=True).batches_or_notes(BEGINNING)
+
+    def snapshot(self) -> FolderSnapshot:
+        """See `Log.snapshot`."""
+        return FolderSnapshot(self.path, self.id)
+
+    def again(self, part: Part) -> Part | None:
+        """See `Log.again`."""
+        held = read_part(Segment(self.path, int(part.part)), part.size)
+        return held if held.size == part.size else None
+
+    def writer(self) -> FileWriter:
         """See `Log.writer`."""
-        return FileWriter(self.path, self.id, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
+        return FileWriter(self.path, self.id, segment_bytes=self._segment_bytes, segment_age_s=self._segment_age_s)
 
-    def open_run(self) -> str | None:
-        """See `Log.open_run`."""
+    def open_runs(self) -> frozenset[str]:
+        """See `Log.open_runs`."""
         writer = holder(self.path)
-        return writer.run or None if writer else None
+        return frozenset({writer.run} if writer and writer.run else ())
+
+    def free_bytes(self) -> int:
+        """See `Log.free_bytes`."""
+        return shutil.disk_usage(self.path).free
 
 
 # --- being a log

@@ -2,8 +2,7 @@
 
 Rules: only the holder of the log's lock does this, and no record is touched: a segment is read, its manifest written, the old one kept beside it as
 NNNNNN.json.bak. A manifest is evidence, so it is made again only where the segment itself is whole and nothing speaks against it; where the next
-segment's manifest says that other bytes stood here, the segment was changed and is left for a person to bring back. What was done is a record: an
-event `manifests_rebuilt` in a run of its own.
+segment's manifest says that other bytes stood here, the segment was changed and is left for a person to bring back.
 """
 
 import hashlib
@@ -15,21 +14,17 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tradecap.durable import write_whole
-from tradecap.errors import TradecapError
-from tradecap.flows.records import read_record
-from tradecap.flows.run import Run
 from tradecap.inflate import BrokenError
-from tradecap.log.api import Log, LogWriter, SeriesNote
+from tradecap.log.folder.evidence import contents
 from tradecap.log.folder.lock import Lock
 from tradecap.log.folder.log import FileLog
 from tradecap.log.folder.reader import whole_lines
 from tradecap.log.folder.recovery import attested_run
 from tradecap.log.folder.segment import Manifest, Place, Segment, segment_numbers
-from tradecap.log.folder.sums import contents
 from tradecap.log.folder.writer import MAX_INTERVALS
+from tradecap.market.batch import SeriesNote
 from tradecap.market.records import Envelope, Reading, Trade
 from tradecap.market.trade_ids import TradeIds
-from tradecap.proof.tally import Series
 
 Read = Callable[[bytes, str], tuple[Envelope, Reading]]
 """What a line of a log (with the log's id) holds."""
@@ -57,8 +52,8 @@ class _Held:
     last: Place | None = None
     ended: bool = False
     recovered: list[str] = field(default_factory=list)
-    valid: dict[Series, int] = field(default_factory=dict)
-    ids: dict[Series, TradeIds] = field(default_factory=dict)
+    valid: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    ids: dict[tuple[str, str, str], TradeIds] = field(default_factory=dict)
     problem: str = ""
 
     def add(self, envelope: Envelope, reading: Reading) -> None:
@@ -82,18 +77,7 @@ class _Held:
         return notes
 
 
-def mend(log: Log, *, segment_bytes: int, segment_age_s: float, progress: Callable[[int], None]) -> list[Mended]:
-    """Make manifests again and write down which. Raises TradecapError for a log that has none."""
-    if not isinstance(log, FileLog):
-        raise TradecapError(f"{log.url} has no manifests.", "only a log in a folder has: --log file:PATH")
-    mended = rebuild_manifests(log, progress=progress)
-    if any(each.done == REBUILT for each in mended):
-        with log.writer(segment_bytes=segment_bytes, segment_age_s=segment_age_s) as writer:
-            attest_rebuilt(writer, mended)
-    return mended
-
-
-def rebuild_manifests(log: FileLog, *, read: Read = read_record, progress: Callable[[int], None]) -> list[Mended]:
+def rebuild(log: FileLog, read: Read, progress: Callable[[int], None]) -> list[Mended]:
     """Make lost and wrong manifests of closed segments again; every one that isn't right, with what was done about it.
 
     Raises TradecapError (exit 3) while another process writes to the log. A segment that a crash left open is for the next writer.
@@ -104,14 +88,6 @@ def rebuild_manifests(log: FileLog, *, read: Read = read_record, progress: Calla
     finally:
         lock.release()
     return [mended for mended in found if mended]
-
-
-def attest_rebuilt(writer: LogWriter, mended: list[Mended]) -> None:
-    """Write down in the log what was made again: a repair is a record."""
-    rebuilt = {each.segment: each.why for each in mended if each.done == REBUILT}
-    run = Run(writer, "verify")
-    run.event("manifests_rebuilt", segments=rebuilt)
-    run.end()
 
 
 def _mend(log: FileLog, segment: Segment, read: Read, progress: Callable[[int], None]) -> Mended | None:

@@ -9,14 +9,15 @@ still be read is read.
 import hashlib
 import re
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from tradecap.errors import TradecapError
 from tradecap.inflate import BrokenError, pieces_of, unzstd
-from tradecap.log.api import Batch, Damage
+from tradecap.log.api import Damage, DamageKind
 from tradecap.log.folder.segment import CHUNK, Manifest, Segment, durable_length, first_bytes, last_number, read_head
+from tradecap.market.batch import Batch, Lines, Position, Positions, SegmentFile, SeriesNote
 
 BATCH: Final = 8 * 1024 * 1024
 """Bytes of lines in a batch, about; a single longer line is one batch."""
@@ -26,11 +27,9 @@ _POSITION: Final = re.compile(r"(\d{6,}):(\d+)")
 
 
 def raise_damage(damage: Damage) -> None:
-    """The error for damage that nobody asked to be told of."""
-    lines = f"{damage.line:,}".replace(",", " ")
+    """Raise the error for damage that the caller didn't ask to be handed."""
     raise TradecapError(
-        f"Segment {damage.segment} is damaged after line {lines} ({damage.problem}).",
-        f"the first {lines} records of it are fine; run 'tradecap load' and then 'tradecap verify' to see what is missing.",
+        f"{damage.detail}.", "the records before that place are fine; run 'tradecap load' and then 'tradecap verify' to see what is missing."
     )
 
 
@@ -62,20 +61,36 @@ def whole_lines(pieces: Iterable[bytes], size: int = BATCH) -> Iterator[bytes]:
 class Reader:
     """One pass over the log in folder. on_damage is told of damage before what stands after it is handed over."""
 
-    def __init__(self, folder: Path, log_id: str, follow: Callable[[], bool] | None, on_damage: Callable[[Damage], None], whole_files: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        log_id: str,
+        follow: Callable[[], bool] | None,
+        on_damage: Callable[[Damage], None],
+        *,
+        segment_files: bool = False,
+        is_skimming: bool = False,
+    ) -> None:
         self._folder = folder
         self._log_id = log_id
         self._follow = follow
         self._on_damage = on_damage
-        self._whole_files = whole_files
+        self._segment_files = segment_files
+        self._is_skimming = is_skimming
         self._byte = 0
         self._previous = ""
         self._is_at_end = False
 
-    def batches(self, after: str) -> Iterator[Batch]:
+    def batches(self, after: Positions) -> Iterator[Batch]:
         """The batches after a position. Raises TradecapError (exit 2) for a position that isn't one of this log, or a folder that can't be read."""
+        for batch in self.batches_or_notes(after):
+            assert isinstance(batch, Batch)  # notes come only when skimming
+            yield batch
+
+    def batches_or_notes(self, after: Positions) -> Iterator[Batch | Sequence[SeriesNote]]:
+        """As `batches`; when skimming, the notes of a closed segment instead of its records."""
         try:
-            segment = self._start(after)
+            segment = self._start(after.get(0, ""))
             while not self._is_at_end and self._is_begun(segment):
                 yield from self._segment(segment)
                 segment, self._byte = segment.next, 0
@@ -84,7 +99,9 @@ class Reader:
 
     def _start(self, after: str) -> Segment:
         if read_head(self._folder) is None:
-            self._on_damage(Damage("head.json", 0, "it is missing or unreadable, so a deleted end of the log can't be noticed"))
+            self._on_damage(
+                Damage(DamageKind.LOST_NOTE, "head.json", "head.json is missing or unreadable, so a deleted end of the log can't be noticed")
+            )
         if not after:
             return Segment(self._folder, 1)
         match = _POSITION.fullmatch(after)
@@ -116,7 +133,7 @@ class Reader:
                 return segment.number <= last_number(self._folder)
             time.sleep(POLL_S)
 
-    def _segment(self, segment: Segment) -> Iterator[Batch]:
+    def _segment(self, segment: Segment) -> Iterator[Batch | Sequence[SeriesNote]]:
         """The rest of a segment, which its writer may close at any moment: when the plain one is gone, the closed pair stands."""
         if not segment.is_closed():
             try:
@@ -165,12 +182,13 @@ class Reader:
         for part in whole_lines(first_bytes(pieces_of(plain, CHUNK), limit - self._byte)):
             if lines := _to_newline(part):
                 self._byte += len(lines)
-                yield Batch(lines, segment.position(self._byte), lines.count(b"\n"), is_newest=is_active and self._byte == limit)
+                is_newest = is_active and self._byte == limit
+                yield Batch(Lines(lines), lines.count(b"\n"), position(segment, self._byte), is_newest=is_newest)
         if self._byte < limit:
             plain.seek(0)
             line = sum(piece.count(b"\n") for piece in pieces_of(plain, CHUNK))
             self._is_at_end = True
-            self._on_damage(Damage(segment.plain.name, line, f"it ends before byte {limit}, which was durable"))
+            self._on_damage(_broken(segment.plain.name, line, f"it ends before byte {limit}, which was durable"))
 
     def _between_lines(self, segment: Segment) -> TradecapError:
         return TradecapError(
@@ -180,19 +198,21 @@ class Reader:
 
     # --- a closed segment
 
-    def _closed(self, segment: Segment) -> Iterator[Batch]:
+    def _closed(self, segment: Segment) -> Iterator[Batch | Sequence[SeriesNote]]:
         manifest = self._checked_manifest(segment)
         if not segment.packed.exists():
             # without either file the segment as a whole is missing, which is one damage, not two
-            self._on_damage(Damage(segment.packed.name, 0, "it is missing"))
+            self._on_damage(Damage(DamageKind.LOST_PART, segment.packed.name, f"Segment {segment.packed.name} is missing"))
             return
         if manifest and self._byte > manifest.size:
             raise self._beyond(segment)
         if manifest and self._byte == manifest.size:
             return
-        if manifest and self._whole_files and self._byte == 0:
-            is_told = not manifest.rebuilt and all(note.ids is not None for note in manifest.series)
-            yield Batch(b"", segment.position(manifest.size), manifest.records, segment.packed, manifest.series if is_told else None)
+        if manifest and self._is_skimming and not manifest.rebuilt and all(note.ids is not None for note in manifest.series):
+            yield manifest.series
+            return
+        if manifest and self._segment_files and self._byte == 0 and _is_sound(segment.packed, manifest.records):
+            yield Batch(SegmentFile(str(segment.packed)), manifest.records, position(segment, manifest.size))
             return
         yield from self._packed_lines(segment, manifest)
 
@@ -201,10 +221,10 @@ class Reader:
         expected, self._previous = self._previous, ""
         if isinstance(manifest, str):
             if segment.packed.exists() or segment.manifest.exists():
-                self._on_damage(Damage(segment.manifest.name, 0, manifest))
+                self._on_damage(Damage(DamageKind.LOST_NOTE, segment.manifest.name, f"{segment.manifest.name}: {manifest}"))
             return None
         if expected and manifest.previous and manifest.previous != expected:
-            self._on_damage(Damage(segment.manifest.name, 0, "it doesn't follow on the segment before it"))
+            self._on_damage(_unconnected(segment.manifest.name))
         self._previous = manifest.sha256
         return manifest
 
@@ -229,7 +249,7 @@ class Reader:
                 yield from self._after_position(segment, lines, begin)
         problem = problem or _difference(manifest, digest.hexdigest(), size, records)
         if problem:
-            self._on_damage(Damage(segment.packed.name, records, problem))
+            self._on_damage(_broken(segment.packed.name, records, problem))
 
     def _after_position(self, segment: Segment, lines: bytes, begin: int) -> Iterator[Batch]:
         """What of lines, which begin at byte `begin` of their segment, stands after the position."""
@@ -239,7 +259,31 @@ class Reader:
         if skipped and lines[skipped - 1 : skipped] != b"\n":
             raise self._between_lines(segment)
         rest = lines[skipped:] if skipped else lines
-        yield Batch(rest, segment.position(begin + len(lines)), rest.count(b"\n"))
+        yield Batch(Lines(rest), rest.count(b"\n"), position(segment, begin + len(lines)))
+
+
+def position(segment: Segment, byte: int) -> Position:
+    """The position after `byte` uncompressed bytes of a segment. One is far shorter than 2^40 bytes, so both fit in one rising number."""
+    return Position(0, segment.position(byte), segment.number << 40 | byte)
+
+
+def _broken(name: str, line: int, problem: str) -> Damage:
+    """The damage of a file that reads well up to a line."""
+    lines = f"{line:,}".replace(",", " ")
+    return Damage(DamageKind.BROKEN_PART, f"{name}:{line}", f"Segment {name} is damaged after line {lines} ({problem})")
+
+
+def _unconnected(name: str) -> Damage:
+    return Damage(DamageKind.BROKEN_PART, name, f"{name} doesn't follow the segment before it")
+
+
+def _is_sound(packed: Path, records: int) -> bool:
+    """Whether a segment decompresses to its end, checksum included, and to this many lines. ClickHouse reads a truncated file without an error."""
+    try:
+        with packed.open("rb") as file:
+            return sum(piece.count(b"\n") for piece in unzstd(pieces_of(file))) == records
+    except BrokenError:
+        return False
 
 
 def _to_newline(lines: bytes) -> bytes:

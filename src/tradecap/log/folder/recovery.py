@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tradecap.durable import sync, sync_folder, write_all
-from tradecap.log.api import SeriesNote, TornRun
+from tradecap.log.api import TornRun
 from tradecap.log.folder.segment import CHUNK, Manifest, Place, Segment, close_segment, durable_length, read_head, remove_plain, segment_numbers
+from tradecap.market.batch import SeriesNote
 from tradecap.market.records import Envelope, read_envelope
 
 RECOVERED_MARK: Final = b'"event":"recovered"'

@@ -21,6 +21,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
 from tradecap.errors import Exit, TradecapError
+from tradecap.market.batch import Batch, Lines, Position, Positions, SegmentFile, Values
 from tradecap.store.api import Row, Schema
 
 VERSION: Final = 1
@@ -88,7 +89,7 @@ class ClickHouseStore:
 
     def __init__(self, client: Client, url: str, folder: "_Folder | None", *, create: bool) -> None:
         self.url = url
-        self.reads_files = folder is not None
+        self.reads_segment_files = folder is not None
         self._client = client
         self._folder = folder
         if not create:
@@ -201,6 +202,16 @@ class ClickHouseStore:
 
     # ---- the way in ----------------------------------------------------------------------------------------------------------------------
 
+    def add(self, log_id: str, batch: Batch) -> None:
+        """See `Store.add`."""
+        match batch.content:
+            case SegmentFile(path):
+                self.pour(log_id, b"", Path(path))
+            case Lines(text):
+                self.pour(log_id, text)
+            case Values(values, _):
+                self.pour(log_id, b"".join(value.rstrip(b"\n") + b"\n" for value in values if value))
+
     def pour(self, log_id: str, lines: bytes, file: Path | None = None) -> None:
         """Insert whole lines of a log, or those of a file. ClickHouse reads them; the views sort them out."""
         with _translated(self.url):
@@ -221,14 +232,14 @@ class ClickHouseStore:
         statement = query("pour").replace("{log:UUID}", f"'{uuid.UUID(log_id)}'").replace("{no_offset:UInt64}", str(NO_OFFSET))
         self._client.raw_insert("", insert_block=statement.strip().encode() + b"\n" + lines, settings=POUR, fmt="LineAsString")
 
-    def position(self, log_id: str) -> str:
-        """Where the log's feed stands; '' at its beginning."""
+    def positions(self, log_id: str) -> Positions:
+        """See `Store.positions`."""
         rows = self.ask("position", log=log_id)
-        return str(rows[0]["position"]) if rows else ""
+        return {0: str(rows[0]["position"])} if rows else {}
 
-    def commit(self, log_id: str, position: str) -> None:
-        """Everything before position is in this store."""
-        self.run(query("commit"), log=log_id, position=position)
+    def commit(self, log_id: str, position: Position) -> None:
+        """See `Store.commit`."""
+        self.run(query("commit"), log=log_id, position=position.at)
 
     def sweep_candles(self) -> int:
         """Make anew the minutes whose trades differ from what their candle was made of, some days at a time; their number."""

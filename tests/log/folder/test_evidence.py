@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.log.builders import begin, lines_of, records_of, write_run
-from tradecap.log.api import Damage
+from tradecap.log.api import Damage, DamageKind, Part
 from tradecap.log.folder.log import FileLog
-from tradecap.log.folder.sums import Mark, Sum, marks, prefix_sha256, sums
 
 
 @pytest.fixture
@@ -27,18 +26,19 @@ def plain_bytes(log: FileLog) -> bytes:
 def test_a_segment_is_summed_over_its_uncompressed_bytes(log: FileLog) -> None:
     """Another level of compression would look like a change of the records."""
     data = plain_bytes(log)
-    expected = [Sum(1, 10, len(data), hashlib.sha256(data).hexdigest(), True)]
-    assert sums(log, marks(log), []) == expected
+    expected = [Part("000001", 10, len(data), hashlib.sha256(data).hexdigest(), is_closed=True)]
+    snapshot = log.snapshot()
+    assert snapshot.evidence([]) == expected
     (log.path / "000001.json").unlink()
-    assert sums(log, [Mark(1, None)], [Damage("000001.json", 0, "the manifest is missing")]) == expected
+    assert snapshot.evidence([Damage(DamageKind.LOST_NOTE, "000001.json", "the manifest is missing")]) == expected
 
 
 def test_a_manifest_is_not_believed_where_a_pass_found_damage(log: FileLog) -> None:
     """The sum of bytes that are no longer there would be certified."""
-    (whole,) = sums(log, marks(log), [])
+    (whole,) = log.snapshot().evidence([])
     packed = log.path / "000001.ndjson.zst"
     packed.write_bytes(packed.read_bytes()[:-20])
-    (found,) = sums(log, marks(log), [Damage("000001.ndjson.zst", 3, "its zstd data ends too early")])
+    (found,) = log.snapshot().evidence([Damage(DamageKind.BROKEN_PART, "000001.ndjson.zst:3", "its zstd data ends too early")])
     assert (found.problem, found.sha256 != whole.sha256) == ("its zstd data ends too early", True)
 
 
@@ -48,10 +48,13 @@ def test_of_a_segment_that_is_written_only_what_was_durable_then_is_summed(log: 
         first, second = records_of(writer.run, 2)
         writer.append(first)
         writer.flush()
-        before = marks(log)
+        snapshot = log.snapshot()
         writer.append(second)
         writer.flush()
-        assert before == [Mark(1, None), Mark(2, len(first))]
-        assert sums(log, before, [])[1] == Sum(2, 1, len(first), hashlib.sha256(first).hexdigest(), False)
-    assert prefix_sha256(log, 2, len(first)) == hashlib.sha256(first).hexdigest()
-    assert prefix_sha256(log, 2, 10**9) == ""
+        part = snapshot.evidence([])[1]
+        assert part == Part("000002", 1, len(first), hashlib.sha256(first).hexdigest(), is_closed=False)
+        assert lines_of(snapshot.read())[10:] == [first]
+    assert lines_of(snapshot.read())[10:] == [first]
+    assert (again := log.again(part)) is not None
+    assert again.sha256 == part.sha256
+    assert log.again(part._replace(size=10**9)) is None

@@ -1,0 +1,90 @@
+"""The folder as it was at one moment, and the sums that a certificate records of it.
+
+Rules: a sum is of bytes that were read and proven. A closed segment's manifest speaks for it only where a whole pass over the log has found nothing
+wrong with either; all others are read here. If a segment was still being written, the bytes that were durable at that moment count, so that nothing
+is summed that the pass hasn't seen.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tradecap.inflate import BrokenError, pieces_of, unzstd
+from tradecap.log.api import Damage, Part
+from tradecap.log.folder.reader import Reader, position, raise_damage
+from tradecap.log.folder.segment import CHUNK, Manifest, Segment, durable_length, first_bytes, segment_numbers
+from tradecap.market.batch import BEGINNING, Batch, Lines, Positions
+
+_WHOLE: Final = (1 << 40) - 1
+
+
+class _Mark(NamedTuple):
+    """A segment at some time; size: its durable bytes while it was being written, None when it was closed."""
+
+    segment: int
+    size: int | None
+
+
+class FolderSnapshot:
+    """See `Snapshot`."""
+
+    def __init__(self, folder: Path, log_id: str) -> None:
+        self.id = log_id
+        self._folder = folder
+        self._marks = [_mark(Segment(folder, number)) for number in segment_numbers(folder)]
+
+    def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
+        """See `Snapshot.read`. A batch that reaches beyond the moment is cut there."""
+        last = self._marks[-1] if self._marks else _Mark(0, None)
+        end = position(Segment(self._folder, last.segment), _WHOLE if last.size is None else last.size)
+        for batch in Reader(self._folder, self.id, None, on_damage or raise_damage).batches(after):
+            if (beyond := batch.end.order - end.order) <= 0:
+                yield batch
+                continue
+            assert isinstance(batch.content, Lines)
+            if text := batch.content.text[: -min(beyond, len(batch.content.text))]:
+                yield Batch(Lines(text), text.count(b"\n"), end)
+            return
+
+    def evidence(self, damage: Collection[Damage]) -> list[Part]:
+        """See `Snapshot.evidence`."""
+        damaged = {each.place.partition(".")[0] for each in damage}
+        return [self._part(mark, is_damaged=f"{mark.segment:06d}" in damaged) for mark in self._marks]
+
+    def _part(self, mark: _Mark, *, is_damaged: bool) -> Part:
+        segment = Segment(self._folder, mark.segment)
+        manifest = segment.read_manifest(self.id)
+        if isinstance(manifest, Manifest) and mark.size is None and not is_damaged:
+            return Part(f"{segment.number:06d}", manifest.records, manifest.size, manifest.sha256, is_closed=True)
+        return read_part(segment, mark.size)
+
+
+def _mark(segment: Segment) -> _Mark:
+    return _Mark(segment.number, None if segment.is_closed() or not segment.plain.exists() else durable_length(segment))
+
+
+def read_part(segment: Segment, size: int | None) -> Part:
+    """The sum of a segment's first `size` bytes, or of all of them."""
+    digest, records, held, problem, is_lost = hashlib.sha256(), 0, 0, "", False
+    pieces = contents(segment)
+    try:
+        for piece in pieces if size is None else first_bytes(pieces, size):
+            digest.update(piece)
+            records += piece.count(b"\n")
+            held += len(piece)
+    except BrokenError as error:
+        problem = error.problem
+    except FileNotFoundError:
+        problem, is_lost = "it is missing", True
+    return Part(f"{segment.number:06d}", records, held, digest.hexdigest(), size is None, problem, is_lost)
+
+
+def contents(segment: Segment) -> Iterator[bytes]:
+    """Its uncompressed bytes, from whichever file holds them. Raises BrokenError where they can't be read on, FileNotFoundError where none does."""
+    if segment.packed.exists():
+        with segment.packed.open("rb") as packed:
+            yield from unzstd(pieces_of(packed))
+    else:
+        with segment.plain.open("rb") as plain:
+            yield from pieces_of(plain, CHUNK)

@@ -1,0 +1,145 @@
+"""A log that only the tests have: three partitions in memory, offsets with holes. It shows that nothing above the log needs files."""
+
+import os
+import threading
+import time
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final, Self
+
+from tradecap.log.api import Damage, Part, TornRun
+from tradecap.market.batch import BEGINNING, Batch, Position, Positions, SeriesNote, Values
+from tradecap.market.records import Trade, new_run, read_envelope
+
+PARTITIONS: Final = 3
+BATCH: Final = 50
+"""Values in a batch at most."""
+
+
+class Kept:
+    """What outlives a handle: by partition (offset, value), the ids of runs being written, the last run."""
+
+    def __init__(self) -> None:
+        self.id = new_run(time.time_ns() // 1_000_000, "", os.urandom(10))
+        self.partitions: list[list[tuple[int, bytes]]] = [[] for _ in range(PARTITIONS)]
+        self.open_runs: set[str] = set()
+        self.last_run = ""
+        self.lock = threading.Lock()
+
+
+class MemoryLog:
+    """See `Log`."""
+
+    def __init__(self, kept: Kept) -> None:
+        self.id = kept.id
+        self.url = f"memory:{kept.id[:8]}"
+        self._kept = kept
+
+    def read(
+        self,
+        after: Positions = BEGINNING,
+        *,
+        follow: Callable[[], bool] | None = None,
+        on_damage: Callable[[Damage], None] | None = None,  # noqa: ARG002 -- memory has none
+        segment_files: bool = False,  # noqa: ARG002 -- nor files
+    ) -> Iterator[Batch]:
+        """See `Log.read`."""
+        at = {partition: int(after.get(partition, "0")) for partition in range(PARTITIONS)}
+        while True:
+            is_followed = follow is not None and follow()
+            ends = [partition[-1][0] + 1 if partition else 0 for partition in self._kept.partitions]
+            for batch in self._between(at, ends):
+                at[batch.end.partition] = batch.end.order
+                yield batch
+            if not is_followed:
+                return
+            time.sleep(0.01)
+
+    def _between(self, start: dict[int, int], ends: Sequence[int]) -> Iterator[Batch]:
+        for number, kept in enumerate(self._kept.partitions):
+            found = [(offset, value) for offset, value in list(kept) if start[number] <= offset < ends[number]]
+            for first in range(0, len(found), BATCH):
+                some = found[first : first + BATCH]
+                end = some[-1][0] + 1
+                yield Batch(
+                    Values([value for _, value in some], [offset for offset, _ in some]),
+                    len(some),
+                    Position(number, str(end), end),
+                    is_newest=end == ends[number],
+                )
+
+    def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
+        """See `Log.skim`."""
+        return self.read(on_damage=on_damage)
+
+    def snapshot(self) -> "MemorySnapshot":
+        """See `Log.snapshot`."""
+        return MemorySnapshot(self, [partition[-1][0] + 1 if partition else 0 for partition in self._kept.partitions])
+
+    def again(self, part: Part) -> Part | None:  # noqa: ARG002 -- it gives no evidence to be held against it
+        """See `Log.again`."""
+        return None
+
+    def writer(self) -> "MemoryWriter":
+        """See `Log.writer`."""
+        return MemoryWriter(self._kept)
+
+    def open_runs(self) -> frozenset[str]:
+        """See `Log.open_runs`."""
+        return frozenset(self._kept.open_runs)
+
+    def free_bytes(self) -> None:
+        """See `Log.free_bytes`."""
+
+
+class MemorySnapshot:
+    """See `Snapshot`."""
+
+    def __init__(self, log: MemoryLog, ends: list[int]) -> None:
+        self.id = log.id
+        self._log, self._ends = log, ends
+
+    def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:  # noqa: ARG002
+        """See `Snapshot.read`."""
+        return self._log._between({n: int(after.get(n, "0")) for n in range(PARTITIONS)}, self._ends)
+
+    def evidence(self, damage: Collection[Damage]) -> None:
+        """None: nothing of it could be read again later."""
+
+
+class MemoryWriter:
+    """See `LogWriter`."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+        with kept.lock:
+            self.run = kept.last_run = new_run(time.time_ns() // 1_000_000, kept.last_run, os.urandom(10))
+            kept.open_runs.add(self.run)
+        self.torn: list[TornRun] = []
+        self.torn_bytes = 0
+        self._waiting: list[bytes] = []
+
+    def append(self, line: bytes, trade: Trade | None = None) -> None:  # noqa: ARG002 -- the record tells
+        """See `LogWriter.append`."""
+        self._waiting.append(line.removesuffix(b"\n"))
+
+    def flush(self) -> None:
+        """See `LogWriter.flush`."""
+        with self._kept.lock:
+            for value in self._waiting:
+                envelope = read_envelope(value)
+                key = (envelope.symbol or envelope.run) if envelope else ""
+                partition = self._kept.partitions[zlib.crc32(key.encode()) % PARTITIONS]
+                partition.append((partition[-1][0] + 1 + len(partition) % 3 // 2 if partition else 4, value))
+            self._waiting = []
+
+    def close(self) -> None:
+        """See `LogWriter.close`."""
+        self.flush()
+        self._kept.open_runs.discard(self.run)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

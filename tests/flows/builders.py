@@ -5,12 +5,12 @@ from io import BytesIO
 from typing import Any
 
 from tests.builders import NOON_S, a_trade
+from tests.log.builders import begin
 from tradecap.flows import inject as injecting
 from tradecap.flows import load as loading
 from tradecap.flows.replay import replay as replaying
 from tradecap.flows.run import Run
 from tradecap.flows.verify.verify import Verdict, Wanted, verify
-from tradecap.log import open_log
 from tradecap.log.api import Log, LogWriter
 from tradecap.market.records import Trade, frame, series_head
 from tradecap.market.synthetic import message
@@ -49,13 +49,13 @@ def replayed(log: Log, messages: Iterable[bytes], *, segment_bytes: int = 64 * M
     """Replay messages into a log; the run."""
     recording = Source("recording", stream=BytesIO(b"".join(message + b"\n" for message in messages)))
     inputs = replaying.look_at([recording], replaying.Choice())
-    with open_log(log.url, segment_bytes=segment_bytes, segment_age_s=600).writer() as writer:
+    with begin(log, segment_bytes=segment_bytes) as writer:
         return replaying.replay(inputs, writer, replaying.Choice(), stop=never, progress=quietly).run
 
 
 def spoilt(log: Log, faults: Mapping[str, int]) -> str:
     """Inject faults into a log; the run."""
-    with open_log(log.url, segment_bytes=64 * MB, segment_age_s=600).writer() as writer:
+    with log.writer() as writer:
         return injecting.inject(injecting.spoilt(log, faults, 7), writer, 7, stop=never, progress=quietly).run
 
 
@@ -70,9 +70,9 @@ def begun(writer: LogWriter, messages: Iterable[bytes]) -> Run:
     return run
 
 
-def load(log: Log, store: Store) -> None:
-    """Pour a log into a store."""
-    loading.load(log, store, stop=never, progress=quietly)
+def load(log: Log, store: Store) -> loading.Loaded:
+    """Load a log into a store."""
+    return loading.load(log, store, stop=never, progress=quietly)
 
 
 def verdict_of(log: Log, store: Store, **wanted: Any) -> Verdict:

@@ -30,6 +30,8 @@ class Kept:
 class MemoryLog:
     """See `Log`."""
 
+    has_one_writer = False
+
     def __init__(self, kept: Kept) -> None:
         self.id = kept.id
         self.url = f"memory:{kept.id[:8]}"
@@ -41,7 +43,6 @@ class MemoryLog:
         *,
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None] | None = None,  # noqa: ARG002 -- memory has none
-        segment_files: bool = False,  # noqa: ARG002 -- nor files
     ) -> Iterator[Batch]:
         """See `Log.read`."""
         at = {partition: int(after.get(partition, "0")) for partition in range(PARTITIONS)}
@@ -54,6 +55,18 @@ class MemoryLog:
             if not is_followed:
                 return
             time.sleep(0.01)
+
+    def feed(
+        self,
+        reader: str,  # noqa: ARG002 -- there is one
+        positions: Callable[[], Positions],
+        *,
+        follow: Callable[[], bool] | None = None,
+        on_damage: Callable[[Damage], None],
+        segment_files: bool = False,  # noqa: ARG002 -- memory has none
+    ) -> Iterator[Batch]:
+        """See `Log.feed`."""
+        return self.read(positions(), follow=follow, on_damage=on_damage)
 
     def _between(self, start: dict[int, int], ends: Sequence[int]) -> Iterator[Batch]:
         for number, kept in enumerate(self._kept.partitions):

@@ -60,7 +60,14 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
         sweeps.if_due()
         return follow is not None and follow()
 
-    for batch in log.read(positions, follow=is_followed if follow else None, on_damage=note, segment_files=store.reads_segment_files):
+    batches = log.feed(
+        store.store_id,
+        lambda: store.positions(log.id),
+        follow=is_followed if follow else None,
+        on_damage=note,
+        segment_files=store.reads_segment_files,
+    )
+    for batch in batches:
         store.add(log.id, batch)
         store.commit(log.id, batch.end)
         positions[batch.end.partition] = batch.end.at

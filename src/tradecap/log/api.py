@@ -99,6 +99,8 @@ class Log(Protocol):
 
     id: str
     url: str
+    has_one_writer: bool
+    """Whether a run without an end is dead as soon as nobody holds the log. Otherwise nobody can know: it is `silent`."""
 
     def read(
         self,
@@ -106,12 +108,26 @@ class Log(Protocol):
         *,
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None] | None = None,
-        segment_files: bool = False,
     ) -> Iterator[Batch]:
         """The durable records after a position. With follow, goes on until follow() is False. Damage is raised, or handed over and passed by.
 
-        follow is asked whenever the end is reached; what was durable when it turned False still comes. With segment_files, a part that is a file
-        of whole lines may come as SegmentFile.
+        follow is asked whenever the end is reached; what was durable when it turned False still comes.
+        """
+
+    def feed(
+        self,
+        reader: str,
+        positions: Callable[[], Positions],
+        *,
+        follow: Callable[[], bool] | None = None,
+        on_damage: Callable[[Damage], None],
+        segment_files: bool = False,
+    ) -> Iterator[Batch]:
+        """As `read`, for a reader (an id) that keeps its positions elsewhere and may be several processes that share the partitions.
+
+        positions() is asked whenever partitions come to this process. Asking for the next batch says that the one before is dealt with, its
+        position kept. Ends without follow when positions() has reached the end that the log had at the beginning, whoever got it there. With
+        segment_files, a part that is a file of whole lines may come as SegmentFile.
         """
 
     def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:

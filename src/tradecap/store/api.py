@@ -36,6 +36,10 @@ class Store(Protocol):
     def add(self, log_id: str, batch: Batch) -> None:
         """Insert the records of a batch."""
 
+    @property
+    def store_id(self) -> str:
+        """Its own id, made by `create`."""
+
     def positions(self, log_id: str) -> Positions:
         """How far the log has been loaded."""
 

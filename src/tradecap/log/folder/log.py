@@ -41,6 +41,8 @@ class FileLog:
     create) can't be made one.
     """
 
+    has_one_writer = True
+
     def __init__(self, path: Path, *, create: bool, segment_bytes: int = SEGMENT_BYTES, segment_age_s: float = SEGMENT_AGE_S) -> None:
         self.path = path
         self.url = f"file:{path}"
@@ -56,10 +58,21 @@ class FileLog:
         *,
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None] | None = None,
-        segment_files: bool = False,
     ) -> Iterator[Batch]:
         """See `Log.read`."""
-        return Reader(self.path, self.id, follow, on_damage or raise_damage, segment_files=segment_files).batches(after)
+        return Reader(self.path, self.id, follow, on_damage or raise_damage).batches(after)
+
+    def feed(
+        self,
+        reader: str,  # noqa: ARG002 -- a folder keeps nothing of its readers
+        positions: Callable[[], Positions],
+        *,
+        follow: Callable[[], bool] | None = None,
+        on_damage: Callable[[Damage], None],
+        segment_files: bool = False,
+    ) -> Iterator[Batch]:
+        """See `Log.feed`. Each process reads the whole folder."""
+        return Reader(self.path, self.id, follow, on_damage, segment_files=segment_files).batches(positions())
 
     def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
         """See `Log.skim`."""

@@ -232,6 +232,11 @@ class ClickHouseStore:
         statement = query("pour").replace("{log:UUID}", f"'{uuid.UUID(log_id)}'").replace("{no_offset:UInt64}", str(NO_OFFSET))
         self._client.raw_insert("", insert_block=statement.strip().encode() + b"\n" + lines, settings=POUR, fmt="LineAsString")
 
+    @property
+    def store_id(self) -> str:
+        """See `Store.store_id`."""
+        return str(self.ask("store_id")[0]["store"])
+
     def positions(self, log_id: str) -> Positions:
         """See `Store.positions`."""
         rows = self.ask("position", log=log_id)

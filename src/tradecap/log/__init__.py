@@ -1,15 +1,26 @@
 """The log behind a URL: `file:PATH` (a folder of NDJSON segments)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.log.api import Log
 from tradecap.log.folder.log import SEGMENT_AGE_S, SEGMENT_BYTES, FileLog
 from tradecap.log.folder.manifests import Mended, Read, rebuild
 
+NO_PROPERTIES: Final[Mapping[str, str]] = MappingProxyType({})
 
-def open_log(url: str, *, create: bool = False, segment_bytes: int = SEGMENT_BYTES, segment_age_s: float = SEGMENT_AGE_S) -> Log:
+
+def open_log(
+    url: str,
+    *,
+    create: bool = False,
+    segment_bytes: int = SEGMENT_BYTES,
+    segment_age_s: float = SEGMENT_AGE_S,
+    kafka: Mapping[str, str] = NO_PROPERTIES,
+) -> Log:
     """The log behind a URL. Segments (of a folder that is written) are closed at segment_bytes or after segment_age_s.
 
     Raises TradecapError where there is no log (or it isn't one) and create is False.
@@ -18,7 +29,9 @@ def open_log(url: str, *, create: bool = False, segment_bytes: int = SEGMENT_BYT
     if scheme == "file" and rest:
         return FileLog(Path(rest.removeprefix("//")), create=create, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
     if scheme == "kafka":
-        raise TradecapError(f"{url}: logs in Kafka are not supported yet.", "use a folder: --log file:./tradecap-data/log")
+        from tradecap.log.kafka.log import KafkaLog  # not before it is wanted: librdkafka takes its time
+
+        return KafkaLog(url, kafka)
     raise TradecapError(f"{url!r} isn't a log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")
 
 

@@ -1,0 +1,139 @@
+"""How a client of the cluster is set up, and what its errors mean for a person.
+
+Rules: librdkafka's properties may be set by the user, except those that the guarantees depend on. Secrets come from the environment or a file and are
+never part of a message. A broker's final refusal is an error at once; what may pass is retried by librdkafka until its time-outs.
+
+Source: librdkafka CONFIGURATION.md; error codes as in rdkafka.h.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from confluent_kafka import KafkaError, KafkaException
+
+from tradecap.errors import Exit, TradecapError
+
+OURS: Final = (
+    "acks",
+    "request.required.acks",
+    "enable.idempotence",
+    "partitioner",
+    "isolation.level",
+    "transactional.id",
+    "auto.offset.reset",
+    "group.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "compression.type",
+    "compression.codec",
+    "allow.auto.create.topics",
+)
+"""Properties that a user can't set: the guarantees, or the URL, decide them."""
+EXAMPLE: Final = "write kafka://host:port/topic, for example kafka://localhost:19092/trades.raw"
+REACH_S: Final = 10.0
+"""How long the first answer of a broker may take before it counts as unreachable."""
+
+
+class Address:
+    """A `kafka://host:port[,host:port]/topic`, taken apart. Raises TradecapError (exit 2) for a URL that isn't one."""
+
+    def __init__(self, url: str, properties: Mapping[str, str]) -> None:
+        rest = url.partition("://")[2]
+        hosts, _, topic = rest.partition("/")
+        if not hosts or not topic or "/" in topic or "@" in hosts:
+            raise TradecapError(
+                f"{'kafka://…@…' if '@' in hosts else url!r} isn't the URL of a topic.",
+                f"{EXAMPLE}; a user is named by TRADECAP_KAFKA_SASL_USERNAME and TRADECAP_KAFKA_SASL_PASSWORD.",
+            )
+        _refuse_topic_name(topic)
+        self.url = url
+        self.topic = topic
+        self.servers = ",".join(_with_port(host, url) for host in hosts.split(","))
+        refused = sorted(set(properties) & set(OURS))
+        if refused:
+            raise TradecapError(
+                f"The Kafka property {refused[0]} can't be set: the guarantees of the log depend on it.",
+                "leave it out of the profile and of TRADECAP_KAFKA_*.",
+            )
+        self._properties = dict(properties)
+
+    def client(self, **ours: Any) -> dict[str, Any]:
+        """The configuration of a client: the user's properties and ours."""
+        quiet = {"log_level": 0, "client.id": "tradecap", "socket.connection.setup.timeout.ms": 5000}
+        return {**quiet, **self._properties, "bootstrap.servers": self.servers, **ours}
+
+    def place(self, partition: int, offset: int) -> str:
+        """Where a record is: topic/partition@offset."""
+        return f"{self.topic}/{partition}@{offset}"
+
+
+def _with_port(host: str, url: str) -> str:
+    parts = urlsplit(f"//{host}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if not parts.hostname or port == -1:
+        raise TradecapError(f"{host!r} in {url} isn't a host and port.", EXAMPLE)
+    return host if port is not None else f"{host}:9092"
+
+
+def _refuse_topic_name(topic: str) -> None:
+    """Kafka's own rule (org.apache.kafka.common.internals.Topic)."""
+    if len(topic) > 249 or topic in (".", "..") or not all(sign.isascii() and (sign.isalnum() or sign in "._-") for sign in topic):
+        raise TradecapError(f"{topic[:60]!r} isn't a topic name.", "a topic's name has at most 249 letters, digits, dots, underscores and hyphens.")
+
+
+def translated(error: KafkaException | KafkaError, what: str) -> TradecapError:
+    """The error as a sentence: what was tried, why it failed, what to do."""
+    kafka = error.args[0] if isinstance(error, KafkaException) else error
+    code = kafka.code() if isinstance(kafka, KafkaError) else 0
+    reason = kafka.str() if isinstance(kafka, KafkaError) else str(kafka)
+    if code == KafkaError.UNKNOWN_TOPIC_OR_PART or code == KafkaError._UNKNOWN_TOPIC:
+        return TradecapError(
+            f"{what}: there is no such topic.", "'tradecap topics --create' makes it, and so do 'tradecap stream' and 'tradecap replay'."
+        )
+    if code in DENIED:
+        return TradecapError(f"{what}: the broker doesn't allow it ({reason.removeprefix('Broker: ')}).", DENIED[code], Exit.UNREACHABLE)
+    if code in UNREACHED:
+        return TradecapError(
+            f"{what}: no broker answers ({reason}).",
+            "is the broker up, and does it advertise an address that this machine reaches?",
+            Exit.UNREACHABLE,
+        )
+    return TradecapError(f"{what}: {reason.removeprefix('Broker: ')}.", "run again with -vv for the whole story.", Exit.UNREACHABLE)
+
+
+DENIED: Final = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "the user needs the right to read (load, verify) or write (stream, replay) this topic.",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "the user needs the right to read the group tradecap-….",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the user needs the right to write this topic (a producer without it is refused by the cluster).",
+    KafkaError.SASL_AUTHENTICATION_FAILED: "check TRADECAP_KAFKA_SASL_USERNAME and TRADECAP_KAFKA_SASL_PASSWORD.",
+    KafkaError._AUTHENTICATION: "check TRADECAP_KAFKA_SASL_USERNAME and TRADECAP_KAFKA_SASL_PASSWORD.",
+}
+UNREACHED: Final = (
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TRANSPORT,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError._SSL,
+    KafkaError.REQUEST_TIMED_OUT,
+)
+PASSING: Final = (
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TRANSPORT,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+"""Errors that librdkafka retries by itself: a reader waits."""

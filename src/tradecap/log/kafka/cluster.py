@@ -1,0 +1,96 @@
+"""What a cluster says of a topic: its id, its partitions, where each begins and ends.
+
+Rules: a log's id is a UUID made of the cluster's id and the topic's id, so that a topic made again is another log. A broker that reports no topic id
+(older Redpanda) gives one made of the topic's name. The end of a partition is the last stable offset: what a reader of committed records can reach.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple, TypeVar
+
+from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from tradecap.errors import Exit, TradecapError
+from tradecap.log.kafka.client import REACH_S, Address, translated
+
+NAMESPACE: Final = uuid.UUID("6f6b2f5e-4d0c-5f5b-9c6e-7472616465a0")
+NO_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
+
+
+Answer = TypeVar("Answer")
+
+
+class Extent(NamedTuple):
+    """The offsets of a partition: the first one kept, and the one after the last that can be read."""
+
+    first: int
+    end: int
+
+
+class Cluster:
+    """Asks the cluster about one topic. Raises TradecapError where it doesn't answer (exit 3) or has no such topic (exit 2)."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.admin = AdminClient(address.client())
+
+    def log_id(self) -> str:
+        """The log's id. Asks for the topic, so it must exist."""
+        described = self._ask(f"Log {self.address.url} can't be opened", self._described)
+        return str(uuid.uuid5(NAMESPACE, "/".join(described)))
+
+    def partitions(self) -> list[int]:
+        """The numbers of the topic's partitions."""
+        topic = self._topic()
+        return sorted(partition.id for partition in topic.partitions)
+
+    def extents(self) -> dict[int, Extent]:
+        """By partition, what can be read now."""
+        partitions = self.partitions()
+        first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # confluent_kafka's own gap  # type: ignore[no-untyped-call]  # confluent_kafka's own gap
+        end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the same  # type: ignore[no-untyped-call]  # the same
+        return {partition: Extent(first[partition], end[partition]) for partition in partitions}
+
+    def since(self, time_ms: int) -> dict[int, int]:
+        """By partition, the offset of the first record that was published at time_ms (Unix, broker's or producer's clock) or later."""
+        extents = self.extents()
+        found = self._offsets(list(extents), OffsetSpec.for_timestamp(time_ms))
+        return {partition: extents[partition].end if offset < 0 else offset for partition, offset in found.items()}
+
+    def _described(self) -> tuple[str, str]:
+        topic = self._topic()
+        known = str(topic.topic_id) if topic.topic_id is not None else NO_TOPIC_ID
+        cluster = self.admin.describe_cluster(request_timeout=REACH_S).result().cluster_id or ""
+        return cluster, self.address.topic if known == NO_TOPIC_ID else known
+
+    def _topic(self) -> Any:
+        """The description of the topic: confluent_kafka names no type for it."""
+        name = self.address.topic
+        return self._ask(
+            f"Log {self.address.url} can't be opened",
+            lambda: self.admin.describe_topics(TopicCollection([name]), request_timeout=REACH_S)[name].result(),
+        )
+
+    def _offsets(self, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
+        asked = {TopicPartition(self.address.topic, partition): spec for partition in partitions}
+        if not asked:
+            return {}
+        answers = self._ask(
+            f"Log {self.address.url} can't be read",
+            lambda: self.admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REACH_S),
+        )
+        found = {}
+        for where, answer in answers.items():
+            result: Any = self._ask(f"Log {self.address.url} can't be read", answer.result)
+            found[where.partition] = int(result.offset)
+        return found
+
+    def _ask(self, what: str, question: Callable[[], Answer]) -> Answer:
+        try:
+            return question()
+        except KafkaException as error:
+            raise translated(error, what) from error
+        except (TimeoutError, OSError) as error:
+            raise TradecapError(f"{what}: no broker answers.", "is the broker up, and the URL right?", Exit.UNREACHABLE) from error

@@ -1,0 +1,153 @@
+"""The log in a topic of Redpanda or Kafka.
+
+Rules: many may write and many may read, so a run without an end is never known to be dead. Kafka's protocol is the contract; nothing here depends
+on one broker. A record is a value; its identity (run, seq) is inside it, and offsets only say where it is.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+from tradecap.errors import TradecapError
+from tradecap.log.api import Damage, Part
+from tradecap.log.kafka.client import Address
+from tradecap.log.kafka.cluster import Cluster, Extent
+from tradecap.log.kafka.reader import read_alone, read_as_group
+from tradecap.log.kafka.writer import KafkaWriter
+from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote, Values
+from tradecap.market.records import read_envelope
+
+OPEN_S: Final = 60
+"""A run is open while its newest record is younger than this; its writer writes `alive` every 20 s."""
+
+
+def raise_damage(damage: Damage) -> None:
+    """Raise the error for damage that the caller didn't ask to be handed."""
+    raise TradecapError(f"{damage.detail}.", "keep records longer (retention.ms of the topic), or load more often.")
+
+
+class KafkaLog:
+    """See `Log`. Raises TradecapError where the broker can't be reached (exit 3) or has no such topic."""
+
+    has_one_writer = False
+
+    def __init__(self, url: str, properties: Mapping[str, str]) -> None:
+        self.url = url
+        self._address = Address(url, properties)
+        self._cluster = Cluster(self._address)
+        self.id = self._cluster.log_id()
+
+    def read(
+        self,
+        after: Positions = BEGINNING,
+        *,
+        follow: Callable[[], bool] | None = None,
+        on_damage: Callable[[Damage], None] | None = None,
+    ) -> Iterator[Batch]:
+        """See `Log.read`."""
+        return read_alone(self._cluster, after, follow, on_damage or raise_damage)
+
+    def feed(
+        self,
+        reader: str,
+        positions: Callable[[], Positions],
+        *,
+        follow: Callable[[], bool] | None = None,
+        on_damage: Callable[[Damage], None],
+        segment_files: bool = False,  # noqa: ARG002 -- a topic has no files
+    ) -> Iterator[Batch]:
+        """See `Log.feed`."""
+        return read_as_group(self._cluster, reader, positions, follow, on_damage)
+
+    def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
+        """See `Log.skim`. A topic holds no notes."""
+        return self.read(on_damage=on_damage)
+
+    def snapshot(self) -> "KafkaSnapshot":
+        """See `Log.snapshot`."""
+        return KafkaSnapshot(self._cluster, self.id)
+
+    def again(self, part: Part) -> Part | None:
+        """See `Log.again`."""
+        partition, extent = _extent_of(part)
+        now = self._cluster.extents().get(partition)
+        if now is None or now.first > extent.first or now.end < extent.end:
+            return None
+        snapshot = KafkaSnapshot(self._cluster, self.id, {partition: extent})
+        for _ in snapshot.read():
+            pass
+        return snapshot.evidence(())[0]
+
+    def writer(self) -> KafkaWriter:
+        """See `Log.writer`."""
+        return KafkaWriter(self._address)
+
+    def open_runs(self) -> frozenset[str]:
+        """See `Log.open_runs`: the runs with a record of the last minute that isn't their end."""
+        since = self._cluster.since(time.time_ns() // 1_000_000 - OPEN_S * 1000)
+        open_runs: set[str] = set()
+        for batch in self.read({partition: str(offset) for partition, offset in since.items()}, on_damage=lambda _: None):
+            assert isinstance(batch.content, Values)
+            for value in batch.content.values:
+                run, is_end = _run_of(value)
+                if is_end:
+                    open_runs.discard(run)
+                elif run:
+                    open_runs.add(run)
+        return frozenset(open_runs)
+
+    def free_bytes(self) -> None:
+        """See `Log.free_bytes`."""
+
+
+def _run_of(value: bytes) -> tuple[str, bool]:
+    """The run of a record, and whether it is its end."""
+    if not value.startswith(b'{"run":"'):
+        return "", False
+    if b'"event":"ended"' not in value:
+        return value[8:44].decode(errors="replace"), False
+    envelope = read_envelope(value)
+    return (envelope.run, envelope.event == "ended") if envelope else ("", False)
+
+
+class KafkaSnapshot:
+    """See `Snapshot`."""
+
+    def __init__(self, cluster: Cluster, log_id: str, extents: Mapping[int, Extent] | None = None) -> None:
+        self.id = log_id
+        self._cluster = cluster
+        self._extents = extents if extents is not None else cluster.extents()
+        self._parts: dict[int, Part] = {}
+
+    def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
+        """See `Snapshot.read`. A pass from the beginning also makes the evidence."""
+        batches = read_alone(self._cluster, after, None, on_damage or raise_damage, self._extents)
+        return batches if after else self._witnessed(batches)
+
+    def _witnessed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        sums = {partition: hashlib.sha256() for partition in self._extents}
+        sizes, records = dict.fromkeys(sums, 0), dict.fromkeys(sums, 0)
+        for batch in batches:
+            assert isinstance(batch.content, Values)
+            values, partition = batch.content.values, batch.end.partition
+            # each value with its length and offset, so that no two sequences of values have one sum
+            sums[partition].update(b"".join(b"%d:%d:%b" % (offset, len(v), v) for v, offset in zip(values, batch.content.offsets, strict=True)))
+            sizes[partition] += sum(map(len, values))
+            records[partition] += batch.records
+            yield batch
+        self._parts = {
+            partition: Part(f"{partition}@{extent.first}-{extent.end}", records[partition], sizes[partition], sums[partition].hexdigest(), True)
+            for partition, extent in self._extents.items()
+        }
+
+    def evidence(self, damage: Collection[Damage]) -> list[Part]:  # noqa: ARG002 -- the sums are of what was read
+        """See `Snapshot.evidence`."""
+        return [part for _, part in sorted(self._parts.items())]
+
+
+def _extent_of(part: Part) -> tuple[int, Extent]:
+    """The partition and offsets that a part names."""
+    partition, _, offsets = part.part.partition("@")
+    first, _, end = offsets.partition("-")
+    return int(partition), Extent(int(first), int(end))

@@ -1,0 +1,297 @@
+"""Passes over a topic: as a group that loads, or alone.
+
+Rules: partitions are read as they come, each batch is of one partition. Only committed records are read; transaction markers and holes between
+offsets mean nothing. A position is the offset to read next. What retention removed before it was read is damage, named by its offsets; a position
+beyond the end of its partition means that the topic was made again.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from tradecap.errors import TradecapError
+from tradecap.log.api import Damage, DamageKind
+from tradecap.log.kafka.client import PASSING, Address, translated
+from tradecap.log.kafka.cluster import Cluster, Extent
+from tradecap.market.batch import Batch, Position, Positions, Values
+
+BATCH_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of values in a batch, about."""
+BATCH_S: Final = 0.5
+"""How long a batch may wait for more records while the reader is at the end."""
+CONSUMED: Final = 5_000
+"""Messages taken from librdkafka at a time."""
+POLL_S: Final = 0.05
+SILENCE_S: Final = 30.0
+"""How long a reader that knows of more records waits for a broker before it gives up."""
+
+
+def consumer_of(address: Address, group: str) -> Consumer:
+    """A consumer that reads committed records, never moves its position by itself, and holds at most 32 MB."""
+    return Consumer(
+        address.client(
+            **{
+                "group.id": group,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "queued.max.messages.kbytes": 32 * 1024,
+                "queued.min.messages": 20_000,
+                "fetch.wait.max.ms": 50,
+                "partition.assignment.strategy": "cooperative-sticky",
+                "session.timeout.ms": 10_000,
+                "error_cb": _unheard,
+            }
+        )
+    )
+
+
+def _unheard(_: KafkaError) -> None:
+    """Errors that matter come with `consume`; this keeps librdkafka from printing the others."""
+
+
+class Collected:
+    """Values of each partition that make up its next batch."""
+
+    def __init__(self) -> None:
+        self._values: dict[int, list[bytes]] = {}
+        self._offsets: dict[int, list[int]] = {}
+        self._bytes: dict[int, int] = {}
+        self._since_s: dict[int, float] = {}
+
+    def add(self, message: Message) -> None:
+        """Take in a message."""
+        partition = message.partition()
+        offset = message.offset()
+        assert partition is not None
+        assert offset is not None
+        value = message.value() or b""
+        if partition not in self._values:
+            self._values[partition], self._offsets[partition], self._bytes[partition] = [], [], 0
+            self._since_s[partition] = time.monotonic()
+        self._values[partition].append(value)
+        self._offsets[partition].append(offset)
+        self._bytes[partition] += len(value)
+
+    def due(self, finished: Collection[int]) -> list[int]:
+        """The partitions whose batch is big or old enough, or that have nothing more to come."""
+        now_s = time.monotonic()
+        return [
+            partition
+            for partition, size in self._bytes.items()
+            if size >= BATCH_BYTES or partition in finished or now_s - self._since_s[partition] >= BATCH_S
+        ]
+
+    def partitions(self) -> list[int]:
+        """The partitions that have anything."""
+        return list(self._values)
+
+    def drop(self, partitions: list[int]) -> None:
+        """Forget what came of partitions that are another process's now."""
+        for partition in partitions:
+            for kept in (self._values, self._offsets, self._bytes, self._since_s):
+                kept.pop(partition, None)
+
+    def take(self, partition: int, *, is_newest: bool) -> Batch:
+        """The next batch of a partition."""
+        values, offsets = self._values[partition], self._offsets[partition]
+        self.drop([partition])
+        end = offsets[-1] + 1
+        return Batch(Values(values, offsets), sum(map(bool, values)), Position(partition, str(end), end), is_newest)
+
+
+def starts(address: Address, after: Positions, extents: Mapping[int, Extent], on_damage: Callable[[Damage], None]) -> dict[int, int]:
+    """By partition, the offset to begin at. Raises TradecapError for a position that the topic doesn't reach."""
+    found = {}
+    for partition, extent in extents.items():
+        wanted = after.get(partition)
+        if wanted is not None and not wanted.isdecimal():
+            raise TradecapError(f"{wanted!r} isn't a position in {address.url}.", "only a position that this log gave can be continued from.")
+        at = int(wanted) if wanted is not None else extent.first
+        if at > extent.end:
+            raise TradecapError(
+                f"{address.topic}/{partition} ends at {extent.end}, before the position {at}: the topic was made again, or lost its end.",
+                "load it into another store, or start this one over: tradecap init-db --drop",
+            )
+        if at < extent.first:
+            detail = f"Offsets {at} to {extent.first - 1} of {address.topic}/{partition} were removed by retention before they were read"
+            on_damage(Damage(DamageKind.LOST_PART, address.place(partition, at), detail))
+        found[partition] = max(at, extent.first)
+    gone = sorted(set(after) - set(extents))
+    if gone:
+        raise TradecapError(f"{address.url} has no partition {gone[0]}: the topic was made again.", "load it into another store.")
+    return found
+
+
+def read_alone(
+    cluster: Cluster,
+    after: Positions,
+    follow: Callable[[], bool] | None,
+    on_damage: Callable[[Damage], None],
+    until: Mapping[int, Extent] | None = None,
+) -> Iterator[Batch]:
+    """All partitions from a position to the end they have now, or to `until`; with follow, on and on."""
+    address = cluster.address
+    extents = until if until is not None else cluster.extents()
+    at = starts(address, after, extents, on_damage)
+    consumer = consumer_of(address, "tradecap-reader")
+    try:
+        consumer.assign([TopicPartition(address.topic, partition, offset) for partition, offset in at.items()])
+        yield from _Pass(address, consumer, at, {partition: extent.end for partition, extent in extents.items()}, follow).batches()
+    finally:
+        consumer.close()
+
+
+class _Pass:
+    """Reads assigned partitions to their ends."""
+
+    def __init__(self, address: Address, consumer: Consumer, at: dict[int, int], ends: dict[int, int], follow: Callable[[], bool] | None) -> None:
+        self._address, self._consumer, self._follow = address, consumer, follow
+        self._at, self._ends = at, ends
+        self._collected = Collected()
+        self._heard_s = time.monotonic()
+
+    def batches(self) -> Iterator[Batch]:
+        while True:
+            is_followed = self._follow is not None and self._follow()
+            if not is_followed and all(self._at[partition] >= end for partition, end in self._ends.items()):
+                yield from (self._collected.take(partition, is_newest=True) for partition in self._collected.partitions())
+                return
+            self._consume(is_followed)
+            finished = [] if is_followed else [partition for partition, end in self._ends.items() if self._at[partition] >= end]
+            for partition in self._collected.due(finished):
+                yield self._collected.take(partition, is_newest=self._at[partition] >= self._ends[partition])
+
+    def _consume(self, is_followed: bool) -> None:
+        messages = self._consumer.consume(CONSUMED, POLL_S)
+        if messages:
+            self._heard_s = time.monotonic()
+        elif not is_followed and time.monotonic() - self._heard_s > SILENCE_S:
+            raise translated(KafkaError(KafkaError._TIMED_OUT), f"Log {self._address.url} can't be read on")
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._take(message, is_followed)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                partition = message.partition()
+                assert partition is not None
+                self._at[partition] = max(self._at[partition], message.offset() or 0)
+            elif error.code() not in PASSING:
+                raise translated(error, f"Log {self._address.url} can't be read on")
+
+    def _take(self, message: Message, is_followed: bool) -> None:
+        partition, offset = message.partition(), message.offset()
+        assert partition is not None
+        assert offset is not None
+        if self._follow is None and offset >= self._ends[partition]:
+            self._at[partition] = max(self._at[partition], offset)
+            return
+        self._collected.add(message)
+        self._at[partition] = offset + 1
+        if is_followed:
+            self._ends[partition] = max(self._ends[partition], offset + 1)
+
+
+def read_as_group(
+    cluster: Cluster,
+    reader: str,
+    positions: Callable[[], Positions],
+    follow: Callable[[], bool] | None,
+    on_damage: Callable[[Damage], None],
+) -> Iterator[Batch]:
+    """The partitions that the group gives this process, each from the position that the store has; see `Log.feed`."""
+    extents = cluster.extents()
+    starts(cluster.address, positions(), extents, on_damage)
+    group = _Member(cluster, reader, positions, on_damage)
+    try:
+        yield from group.batches(follow, {partition: extent.end for partition, extent in extents.items()})
+    finally:
+        group.close()
+
+
+class _Member:
+    """One process of a group of loaders.
+
+    Each batch has been dealt with when the next one is asked for, so a partition is never taken away in the middle of one: what was collected of it
+    is dropped, and its next owner begins at the store's position.
+    """
+
+    def __init__(self, cluster: Cluster, reader: str, positions: Callable[[], Positions], on_damage: Callable[[Damage], None]) -> None:
+        self._cluster, self._positions, self._on_damage = cluster, positions, on_damage
+        self._collected = Collected()
+        self._at: dict[int, int] = {}
+        self._is_at_end: set[int] = set()
+        self._problem: TradecapError | None = None
+        self._consumer = consumer_of(cluster.address, f"tradecap-{reader}")
+        self._consumer.subscribe([cluster.address.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def batches(self, follow: Callable[[], bool] | None, ends: Mapping[int, int]) -> Iterator[Batch]:
+        looked_s = 0.0
+        while True:
+            is_followed = follow is not None and follow()
+            if not is_followed and not self._collected.partitions() and time.monotonic() - looked_s > 0.2:
+                # another process may have loaded what this one waits for
+                positions = self._positions()
+                if all(int(positions.get(partition, "0")) >= end or self._is_past(partition, end) for partition, end in ends.items()):
+                    return
+                looked_s = time.monotonic()
+            self._consume()
+            for partition in self._collected.due([] if is_followed else self._is_at_end):
+                batch = self._collected.take(partition, is_newest=partition in self._is_at_end)
+                yield batch
+                self._acknowledge(batch.end)
+
+    def _is_past(self, partition: int, end: int) -> bool:
+        """Whether nothing is left before `end`: markers and holes may be the last of a partition."""
+        return self._at.get(partition, -1) >= end
+
+    def _consume(self) -> None:
+        messages = self._consumer.consume(CONSUMED, POLL_S)
+        if self._problem:
+            raise self._problem
+        for message in messages:
+            error, partition = message.error(), message.partition()
+            if error is None:
+                assert partition is not None
+                self._collected.add(message)
+                self._at[partition] = (message.offset() or 0) + 1
+                self._is_at_end.discard(partition)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                assert partition is not None
+                self._at[partition] = max(self._at.get(partition, 0), message.offset() or 0)
+                self._is_at_end.add(partition)
+            elif error.code() not in PASSING:
+                raise translated(error, f"Log {self._cluster.address.url} can't be read on")
+
+    def _acknowledge(self, end: Position) -> None:
+        """Let lag tools see the position. It decides nothing, so a failure is none."""
+        try:
+            self._consumer.commit(offsets=[TopicPartition(self._cluster.address.topic, end.partition, end.order)], asynchronous=True)
+        except KafkaException:
+            return
+
+    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            extents = {partition: extent for partition, extent in self._cluster.extents().items() if partition in {p.partition for p in partitions}}
+            positions = {partition: at for partition, at in self._positions().items() if partition in extents}
+            begin = starts(self._cluster.address, positions, extents, self._on_damage)
+        except TradecapError as problem:
+            self._problem = problem
+            return
+        self._at |= begin
+        consumer.incremental_assign([TopicPartition(self._cluster.address.topic, partition, offset) for partition, offset in begin.items()])
+
+    def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = [each.partition for each in partitions]
+        self._collected.drop(numbers)
+        for number in numbers:
+            self._at.pop(number, None)
+            self._is_at_end.discard(number)
+        consumer.incremental_unassign(partitions)

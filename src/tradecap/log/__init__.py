@@ -20,8 +20,11 @@ def open_log(
     segment_bytes: int = SEGMENT_BYTES,
     segment_age_s: float = SEGMENT_AGE_S,
     kafka: Mapping[str, str] = NO_PROPERTIES,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Log:
     """The log behind a URL. Segments (of a folder that is written) are closed at segment_bytes or after segment_age_s.
+
+    kafka: librdkafka's properties for a log in a topic. say is told of a topic that was made.
 
     Raises TradecapError where there is no log (or it isn't one) and create is False.
     """
@@ -31,7 +34,7 @@ def open_log(
     if scheme == "kafka":
         from tradecap.log.kafka.log import KafkaLog  # not before it is wanted: librdkafka takes its time
 
-        return KafkaLog(url, kafka)
+        return KafkaLog(url, kafka, create=create, say=say)
     raise TradecapError(f"{url!r} isn't a log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")
 
 

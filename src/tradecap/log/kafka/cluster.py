@@ -4,11 +4,12 @@ Rules: a log's id is a UUID made of the cluster's id and the topic's id, so that
 (older Redpanda) gives one made of the topic's name. The end of a partition is the last stable offset: what a reader of committed records can reach.
 """
 
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
@@ -34,12 +35,33 @@ class Cluster:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self.admin = AdminClient(address.client())
+        self._heard: list[KafkaError] = []
+        try:
+            self.admin = AdminClient(address.client(error_cb=self._heard.append))
+        except KafkaException as error:
+            reason = error.args[0].str()
+            raise TradecapError(f"Log {address.url} can't be opened: {reason}.", "look at the profile's kafka table and TRADECAP_KAFKA_*.") from error
 
     def log_id(self) -> str:
         """The log's id. Asks for the topic, so it must exist."""
         described = self._ask(f"Log {self.address.url} can't be opened", self._described)
         return str(uuid.uuid5(NAMESPACE, "/".join(described)))
+
+    def describe(self) -> Any:
+        """The topic's description. Raises TradecapError where there is none."""
+        return self._topic()
+
+    def wait_until_known(self) -> None:
+        """Return once every broker that is asked knows a topic that was just made."""
+        until_s = time.monotonic() + REACH_S
+        while True:
+            try:
+                if self._topic().partitions and self.extents():
+                    return
+            except TradecapError:
+                if time.monotonic() >= until_s:
+                    raise
+            time.sleep(0.05)
 
     def partitions(self) -> list[int]:
         """The numbers of the topic's partitions."""
@@ -91,6 +113,9 @@ class Cluster:
         try:
             return question()
         except KafkaException as error:
-            raise translated(error, what) from error
+            # a time-out says nothing; what the client heard meanwhile does: refused, not resolved, a wrong password
+            is_late = error.args[0].code() == KafkaError._TIMED_OUT and self._heard
+            causes = [heard for heard in self._heard if heard.code() != KafkaError._ALL_BROKERS_DOWN]
+            raise translated(causes[-1] if is_late and causes else error, what) from error
         except (TimeoutError, OSError) as error:
             raise TradecapError(f"{what}: no broker answers.", "is the broker up, and the URL right?", Exit.UNREACHABLE) from error

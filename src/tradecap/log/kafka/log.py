@@ -14,6 +14,7 @@ from tradecap.log.api import Damage, Part
 from tradecap.log.kafka.client import Address
 from tradecap.log.kafka.cluster import Cluster, Extent
 from tradecap.log.kafka.reader import read_alone, read_as_group
+from tradecap.log.kafka.topics import PARTITIONS, create_topic, refuse_unsafe
 from tradecap.log.kafka.writer import KafkaWriter
 from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote, Values
 from tradecap.market.records import read_envelope
@@ -32,10 +33,12 @@ class KafkaLog:
 
     has_one_writer = False
 
-    def __init__(self, url: str, properties: Mapping[str, str]) -> None:
+    def __init__(self, url: str, properties: Mapping[str, str], *, create: bool, say: Callable[[str], None]) -> None:
         self.url = url
         self._address = Address(url, properties)
         self._cluster = Cluster(self._address)
+        if create and create_topic(self._cluster):
+            say(f"topic {self._address.topic} made with {PARTITIONS} partitions")
         self.id = self._cluster.log_id()
 
     def read(
@@ -80,7 +83,8 @@ class KafkaLog:
         return snapshot.evidence(())[0]
 
     def writer(self) -> KafkaWriter:
-        """See `Log.writer`."""
+        """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged."""
+        refuse_unsafe(self._cluster)
         return KafkaWriter(self._address)
 
     def open_runs(self) -> frozenset[str]:

@@ -1,0 +1,131 @@
+"""Topics: made as they are wanted, and how one that exists differs from that.
+
+Rules: a setting that the broker doesn't have is no difference (Redpanda has no min.insync.replicas). What would let an acknowledged record be lost is
+refused where a writer begins: a single copy counting as safe, an election of a replica that lags, an acknowledgement before the disk.
+
+Sources: Kafka documentation, topic configs; Redpanda documentation, write caching.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.cimpl import NewTopic
+
+from tradecap.errors import TradecapError
+from tradecap.log.kafka.client import REACH_S, translated
+from tradecap.log.kafka.cluster import Cluster
+
+PARTITIONS: Final = 4
+SHOWN: Final = (
+    "cleanup.policy",
+    "retention.ms",
+    "retention.bytes",
+    "max.message.bytes",
+    "min.insync.replicas",
+    "message.timestamp.type",
+    "write.caching",
+)
+
+
+class Drift(NamedTuple):
+    """A setting that isn't as wanted."""
+
+    setting: str
+    wanted: str
+    present: str
+
+
+class Topic(NamedTuple):
+    """A topic as it is. replication: copies of each partition; config: the settings that matter here, as far as the broker has them."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str]
+    drift: list[Drift]
+
+
+def wanted_config(replication: int) -> dict[str, str]:
+    """The settings a log's topic is made with: records are deleted by age only, never compacted; how long they are kept is the cluster's default."""
+    return {
+        "cleanup.policy": "delete",
+        "message.timestamp.type": "CreateTime",
+        "unclean.leader.election.enable": "false",
+        "min.insync.replicas": "2" if replication >= 3 else "1",
+    }
+
+
+def create_topic(cluster: Cluster, partitions: int = PARTITIONS, replication: int | None = None) -> bool:
+    """Make the topic; False where it exists. replication: copies, the cluster's default where None. Raises TradecapError."""
+    copies = replication if replication is not None else min(3, len(_brokers(cluster)))
+    name = cluster.address.topic
+    for config in (wanted_config(copies), {"cleanup.policy": "delete"}):
+        try:
+            cluster.admin.create_topics([NewTopic(name, partitions, copies, config=config)], request_timeout=REACH_S)[name].result()
+        except KafkaException as error:
+            code = error.args[0].code()
+            if code == KafkaError.TOPIC_ALREADY_EXISTS:
+                return False
+            if code == KafkaError.INVALID_CONFIG and len(config) > 1:
+                continue  # a broker that doesn't know one of them: what it has of them is seen as drift
+            raise translated(error, f"Topic {name} can't be made") from error
+        cluster.wait_until_known()
+        return True
+    return False
+
+
+def describe_topic(cluster: Cluster) -> Topic | None:
+    """The topic as it is; None where there is none."""
+    try:
+        described = cluster.describe()
+    except TradecapError as error:
+        if isinstance(error.__cause__, KafkaException) and error.__cause__.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return None
+        raise
+    replication = min((len(partition.replicas) for partition in described.partitions), default=0)
+    present = _config(cluster)
+    drift = [Drift(name, value, present[name]) for name, value in wanted_config(replication).items() if present.get(name, value) != value]
+    shown = {name: present[name] for name in SHOWN if name in present}
+    return Topic(cluster.address.topic, len(described.partitions), replication, shown, drift)
+
+
+def refuse_unsafe(cluster: Cluster) -> None:
+    """Raise TradecapError (exit 2) for a topic that may lose what it has acknowledged."""
+    topic = describe_topic(cluster)
+    if topic is None:
+        return
+    present = _config(cluster)
+    if topic.replication >= 3 and present.get("min.insync.replicas") == "1":
+        raise _unsafe(topic.name, "min.insync.replicas", "1", "2", "one copy of three counts as safe")
+    if present.get("unclean.leader.election.enable") == "true":
+        raise _unsafe(topic.name, "unclean.leader.election.enable", "true", "false", "a replica that lags may become the leader")
+    if present.get("write.caching") == "true":
+        raise _unsafe(topic.name, "write.caching", "true", "false", "records are acknowledged before they are on a disk")
+
+
+def _unsafe(topic: str, setting: str, present: str, wanted: str, why: str) -> TradecapError:
+    return TradecapError(
+        f"Topic {topic} may lose records that it acknowledged: {setting} is {present}, so {why}.",
+        f"set it: rpk topic alter-config {topic} --set {setting}={wanted} (Kafka: kafka-configs --alter --add-config {setting}={wanted})",
+    )
+
+
+def _config(cluster: Cluster) -> Mapping[str, str]:
+    resource = ConfigResource(ResourceType.TOPIC, cluster.address.topic)
+    try:
+        entries: Any = cluster.admin.describe_configs([resource], request_timeout=REACH_S)[resource].result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            return {}  # the right to write a topic doesn't include the right to see its settings
+        raise translated(error, f"The settings of {cluster.address.topic} can't be read") from error
+    return {name: entry.value for name, entry in entries.items() if entry.value is not None}
+
+
+def _brokers(cluster: Cluster) -> list[Any]:
+    try:
+        return list(cluster.admin.describe_cluster(request_timeout=REACH_S).result().nodes)
+    except KafkaException as error:
+        raise translated(error, f"Log {cluster.address.url} can't be opened") from error

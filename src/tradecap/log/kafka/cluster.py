@@ -113,6 +113,7 @@ class Cluster:
         try:
             return question()
         except KafkaException as error:
+            self.admin.poll(0)
             # a time-out says nothing; what the client heard meanwhile does: refused, not resolved, a wrong password
             is_late = error.args[0].code() == KafkaError._TIMED_OUT and self._heard
             causes = [heard for heard in self._heard if heard.code() != KafkaError._ALL_BROKERS_DOWN]

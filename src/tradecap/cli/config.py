@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from tradecap.cli.kafka_settings import Property
 from tradecap.cli.options import command, places, spoken
 from tradecap.cli.output import Output, table
 from tradecap.cli.settings import CONFIG_NAME, DEFAULTS, Settings, Value, resolve
@@ -55,7 +56,7 @@ def config(out: Output, init: bool, force: bool, **options: str | None) -> None:
         out.note(f"wrote {write_example(Path(options['config'] or CONFIG_NAME), overwrite=force)}")
     settings = resolve(options, os.environ)
     out.announce(settings)
-    out.show({"values": [_row(value) for value in settings]}, lambda: table(("name", "value", "from"), _cells(settings)))
+    out.show({"values": [_row(value) for value in settings.values()]}, lambda: table(("name", "value", "from"), _cells(settings)))
 
 
 def write_example(path: Path, *, overwrite: bool) -> Path:
@@ -68,9 +69,9 @@ def write_example(path: Path, *, overwrite: bool) -> Path:
     return path
 
 
-def _row(value: Value) -> dict[str, str | None]:
+def _row(value: Value | Property) -> dict[str, str | None]:
     return {"name": value.name, "value": value.shown or None, "source": value.source}
 
 
 def _cells(settings: Settings) -> list[tuple[str, str, str]]:
-    return [(value.name, value.shown or "-", value.source) for value in settings]
+    return [(value.name, value.shown or "-", value.source) for value in settings.values()]

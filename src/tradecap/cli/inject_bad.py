@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 import click
 
+from tradecap.cli.logs import log_to_write
 from tradecap.cli.options import COUNT, Body, command, segments, shared
 from tradecap.cli.output import Output, number, stacked, table
 from tradecap.cli.output import spoilt as yellow
@@ -16,7 +17,6 @@ from tradecap.cli.signals import Intake, interruptible, standard_input
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.inject import Bad, Injected, captured_live, inject, spoilt
 from tradecap.flows.inject import from_file as lines_of
-from tradecap.log import open_log
 from tradecap.log.api import Log
 from tradecap.market.faults import FAULTS
 from tradecap.recordings.reading import raw_lines
@@ -62,7 +62,7 @@ def inject_bad(
     wanted = {fault: n if n is not None else each for fault, n in faults.items()}
     if not any(wanted.values()) and not from_file:
         raise TradecapError("Nothing to inject.", "say what and how many: --dupes 100, --all 50, or --from-file PATH.")
-    log = open_log(settings.log.value, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
+    log = log_to_write(settings, out, segment_bytes, segment_age_s, create=False)
     if not (dry_run or yes) and captured_live(log):
         raise TradecapError(f"{settings.log.shown} holds live captures.", "add --yes to spoil it all the same, or replay it into another log first.")
     drawn = secrets.randbits(32) if seed is None else seed

@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import click
 
+from tradecap.cli.logs import log_in_force
 from tradecap.cli.options import command, later, not_yet, shared
 from tradecap.cli.output import Output, counted, number, span
 from tradecap.cli.settings import Settings
@@ -12,7 +13,6 @@ from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit
 from tradecap.flows.load import Loaded
 from tradecap.flows.load import load as flow
-from tradecap.log import open_log
 from tradecap.log.api import Damage, Log
 from tradecap.store import open_store
 from tradecap.store.api import Store
@@ -42,7 +42,7 @@ def load(follow: bool, feed: str, settings: Settings, out: Output) -> Exit:  # n
       tradecap load --follow
       tradecap load --log file:/data/log --store clickhouse://default@localhost:8123/market
     """
-    log = open_log(settings.log.value)
+    log = log_in_force(settings)
     with open_store(settings.store.value) as store:
         done = pour(log, store, out, follow=follow)
     out.show(result_of(done), lambda: sentence(done))

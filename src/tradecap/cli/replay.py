@@ -9,6 +9,7 @@ import click
 
 from tradecap import sample
 from tradecap.cli.load import pour, result_of, sentence
+from tradecap.cli.logs import log_to_write
 from tradecap.cli.options import POSITIVE, SERIES, SPEED, SYMBOL, command, segments, shared, time_range
 from tradecap.cli.output import Advance, Output, number, span, stacked, table
 from tradecap.cli.settings import Settings
@@ -18,7 +19,6 @@ from tradecap.flows.load import Loaded
 from tradecap.flows.replay.replay import Choice, Nowhere, Replayed, look_at, refuse_own_log
 from tradecap.flows.replay.replay import replay as flow
 from tradecap.flows.stop import Stop
-from tradecap.log import open_log
 from tradecap.log.api import Log
 from tradecap.recordings.reading import Source, expand
 from tradecap.store import open_store
@@ -76,7 +76,7 @@ def replay(
         with _working(sources, out) as (stop, advance):
             done = flow(inputs, Nowhere(), choice, stop=stop, progress=advance)
         return _told(done, None, out)
-    log = open_log(settings.log.value, create=True, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
+    log = log_to_write(settings, out, segment_bytes, segment_age_s)
     refuse_own_log(inputs, log)
     with _opened(settings, also_load) as load_too:
         with _working(sources, out) as (stop, advance), log.writer() as writer:

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import click
 
+from tradecap.cli.kafka_settings import Property, kafka_properties
 from tradecap.errors import TradecapError
 
 DEFAULTS: Final = {"log": "file:./tradecap-data/log", "store": "chdb:./tradecap-data/db"}
@@ -44,6 +45,16 @@ class Settings(NamedTuple):
     store: Value
     profile: Value
     config: Value
+    kafka: tuple[Property, ...] = ()
+
+    def values(self) -> list[Value | Property]:
+        """All of them, those of the Kafka client as `kafka.NAME`."""
+        own = [each._replace(name=f"kafka.{each.name}") for each in self.kafka]
+        return [self.log, self.store, self.profile, self.config, *own]
+
+    def kafka_properties(self) -> dict[str, str]:
+        """The properties of the Kafka client."""
+        return {each.name: each.value for each in self.kafka}
 
 
 class ConfigFile(NamedTuple):
@@ -53,6 +64,8 @@ class ConfigFile(NamedTuple):
     defaults: Mapping[str, str]
     profiles: Mapping[str, Mapping[str, str]]
     default_profile: str
+    kafka: Mapping[str, Mapping[str, str]] = {}
+    """By profile, the properties of the Kafka client."""
 
 
 def mask(text: str) -> str:
@@ -77,6 +90,7 @@ def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Se
         store=values["store"],
         profile=profile,
         config=config or Value("config", file.path, "found" if file.path else "default"),
+        kafka=tuple(kafka_properties(file.kafka.get(profile.value, {}), f"profile {profile.value} in {file.path}", environ)),
     )
 
 
@@ -129,7 +143,8 @@ def read_config(path: Path) -> ConfigFile:
         raise TradecapError(f"{shown} is not UTF-8 text (at byte {error.start}).", f"save it as UTF-8; {INIT_HINT}") from error
     except OSError as error:
         raise TradecapError(f"{shown} cannot be read: {error.strerror}.", f"name another with --config, or make one: {INIT_HINT}") from error
-    return ConfigFile(shown, _strings(table, shown, ""), _profiles(table, shown), _text(table, "default_profile", shown, ""))
+    kafka = _kafka(table, shown)
+    return ConfigFile(shown, _strings(table, shown, ""), _profiles(table, shown), _text(table, "default_profile", shown, ""), kafka)
 
 
 def _broken(shown: str, problem: str) -> TradecapError:
@@ -154,7 +169,30 @@ def _profiles(table: Mapping[str, object], shown: str) -> dict[str, dict[str, st
         raise TradecapError(
             f"{shown}: 'profile' must be a table for each profile.", 'write [profile.NAME]; default_profile = "NAME" chooses the one in force.'
         )
-    return {name: _strings(one, shown, f"profile.{name}.") for name, one in profiles.items()}
+    return {name: _strings({key: one[key] for key in one if key != "kafka"}, shown, f"profile.{name}.") for name, one in profiles.items()}
+
+
+def _kafka(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]]:
+    """The kafka table of each profile. librdkafka takes texts, so numbers and booleans become theirs."""
+    profiles = table.get("profile", {})
+    assert isinstance(profiles, dict)
+    found = {name: one["kafka"] for name, one in profiles.items() if isinstance(one, dict) and "kafka" in one}
+    for name, properties in found.items():
+        if not isinstance(properties, dict):
+            raise TradecapError(f"{shown}: 'profile.{name}.kafka' must be a table.", f'write [profile.{name}.kafka] and "property.name" = "value".')
+    return {name: {key: _property(value) for key, value in _flat(properties).items()} for name, properties in found.items()}
+
+
+def _flat(table: Mapping[str, object], before: str = "") -> dict[str, object]:
+    """sasl.mechanism without quotes is a table in a table for TOML, and one property for people."""
+    found: dict[str, object] = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+    return found
+
+
+def _property(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _text(table: Mapping[str, object], name: str, shown: str, inside: str) -> str:

@@ -8,6 +8,7 @@ import click
 
 from tradecap.cli.load import result_of as load_result
 from tradecap.cli.load import sentence as load_sentence
+from tradecap.cli.logs import log_to_write
 from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, later, segments, service, shared
 from tradecap.cli.output import Output, amount, counted, lost, number, proven, span, stacked, table
 from tradecap.cli.settings import Settings
@@ -20,7 +21,6 @@ from tradecap.flows.capture.repair import Repair
 from tradecap.flows.capture.resume import known_ids
 from tradecap.flows.capture.start import check_symbols
 from tradecap.flows.loading import Loading
-from tradecap.log import open_log
 from tradecap.log.api import Log
 from tradecap.market.records import CHANNELS
 from tradecap.store import open_store
@@ -101,7 +101,7 @@ def stream(
     with Rest(site) as rest:
         if problem := check_symbols(rest, names):
             out.warn(problem)
-    log = open_log(settings.log.value, create=True, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
+    log = log_to_write(settings, out, segment_bytes, segment_age_s)
     _refuse_full(log, min_free)
     terms = Terms(connections=connections)
     with ExitStack() as stack:

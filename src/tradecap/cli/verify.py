@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tradecap.cli.candles import interval_text
+from tradecap.cli.logs import log_in_force
 from tradecap.cli.options import SERIES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
 from tradecap.cli.settings import Settings
@@ -17,7 +18,6 @@ from tradecap.flows.rebuild import rebuild
 from tradecap.flows.verify.audit import Audit, Extras, audit, read_certificate, refuse_unwritable, write_certificate, write_junit
 from tradecap.flows.verify.klines import Klines
 from tradecap.flows.verify.verify import Verdict, Wanted
-from tradecap.log import open_log
 from tradecap.market.records import REASONS
 from tradecap.proof.certificate import sentence
 from tradecap.proof.checks import Check
@@ -127,7 +127,7 @@ def verify(
 
 def _rebuild(settings: Settings, out: Output) -> None:
     with out.progress("rebuild manifests") as advance:
-        found = rebuild(open_log(settings.log.value), progress=advance)
+        found = rebuild(log_in_force(settings), progress=advance)
     for each in found:
         out.note(f"{each.segment}: {each.done} ({each.why})")
     if not found:
@@ -136,7 +136,7 @@ def _rebuild(settings: Settings, out: Output) -> None:
 
 def _audited(settings: Settings, wanted: Wanted, extras: Extras, out: Output, deadline: float) -> Audit | None:
     """None where the store can't be had and there is time left: an embedded one is held by the process that loads."""
-    log = open_log(settings.log.value)
+    log = log_in_force(settings)
     try:
         with open_store(settings.store.value) as store, out.progress("verify") as advance:
             return audit(log, store, wanted, extras, progress=advance)

@@ -15,7 +15,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from tradecap.errors import TradecapError
-from tradecap.log.kafka.client import REACH_S, translated
+from tradecap.log.kafka.client import REACH_S, Address, translated
 from tradecap.log.kafka.cluster import Cluster
 
 PARTITIONS: Final = 4
@@ -129,3 +129,12 @@ def _brokers(cluster: Cluster) -> list[Any]:
         return list(cluster.admin.describe_cluster(request_timeout=REACH_S).result().nodes)
     except KafkaException as error:
         raise translated(error, f"Log {cluster.address.url} can't be opened") from error
+
+
+def topic_behind(
+    url: str, properties: Mapping[str, str], *, create: bool, partitions: int, replication: int | None
+) -> tuple[str, Topic | None, bool]:
+    """The name of the topic behind a URL, what it is (None where it is missing), and whether it was made now."""
+    cluster = Cluster(Address(url, properties))
+    is_new = create and create_topic(cluster, partitions, replication)
+    return cluster.address.topic, describe_topic(cluster), is_new

@@ -1,0 +1,23 @@
+"""The log in force, opened."""
+
+from tradecap.cli.output import Output
+from tradecap.cli.settings import Settings
+from tradecap.log import open_log
+from tradecap.log.api import Log
+
+
+def log_in_force(settings: Settings) -> Log:
+    """The log, to be read."""
+    return open_log(settings.log.value, kafka=settings.kafka_properties())
+
+
+def log_to_write(settings: Settings, out: Output, segment_bytes: int, segment_age_s: float, *, create: bool = True) -> Log:
+    """The log, to be written; made where it is missing, unless create is False."""
+    return open_log(
+        settings.log.value,
+        create=create,
+        segment_bytes=segment_bytes,
+        segment_age_s=segment_age_s,
+        kafka=settings.kafka_properties(),
+        say=out.note,
+    )

@@ -22,6 +22,7 @@ from rich.console import Console
 from tests.builders import a_trade
 from tests.cli.conftest import PROGRAM, Program
 from tests.exchange import Running, running, until
+from tests.venues import peer
 from tradecap.cli.stream_view import drawn
 from tradecap.flows.capture_plan import Captured
 from tradecap.flows.capture_status import Status
@@ -189,6 +190,46 @@ def test_after_kill_9_the_next_capture_makes_it_whole(exchange: Running, tradeca
     verdict = json.loads(tradecap("verify", "--json").stdout)
     assert verdict["ok"]
     assert (verdict["counts"]["trades"], verdict["runs"]["recovered"]) == (81, 1)
+
+
+def test_its_last_line_says_what_is_missing(exchange: Running) -> None:
+    """Who reads the end of a log of a service would take it for whole."""
+    process = started(exchange, "--no-repair")
+    exchange.play(5)
+    exchange.fire("drop", count=3)
+    exchange.play(5)
+    time.sleep(0.4)
+    code, out, _ = ended(process)
+    assert code == 0
+    assert out.splitlines()[-1] == "1 gap stays open: 3 ids missing"
+    assert "BTCUSDT 6 to 8 stay open: repair is turned off" in out
+    assert "no id is missing" not in out
+
+
+def test_its_last_line_says_what_is_odd() -> None:
+    """'No id is missing' would be said of a log with an id in it that nobody can place."""
+    said = [peer.trade(number) for number in (1, 2, 10**15, 3)]
+
+    def ws(client: peer.Client) -> None:
+        client.accept()
+        client.grant()
+        for text in said:
+            client.say(text)
+        client.until_gone()
+
+    with peer.peering(ws) as venue:
+        for args in ((), ("--json",)):
+            command = [PROGRAM, "stream", "BTCUSDT", "--ws-url", venue.url, "--max-trades", "4", "--log", f"file:log{len(args)}", *FREE, *args]
+            finished = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            assert finished.returncode == 0, finished.stderr
+            assert "id 1000000000000000 is far from 3" in finished.stderr
+            if args:
+                result = json.loads(finished.stdout)
+                assert (result["valid"], result["outliers"], result["moves"], result["gaps_open"]) == (4, 1, 0, [])
+            else:
+                assert finished.stdout.splitlines()[-1] == (
+                    "no gap in the series; 1 id far from the series, see the events: verify shows the ids between as missing"
+                )
 
 
 def test_an_unknown_symbol_is_refused_before_anything_is_written(exchange: Running, tradecap: Program) -> None:

@@ -198,3 +198,21 @@ def test_a_silent_series_is_looked_up_while_a_long_gap_is_fetched() -> None:
         answers = fetched(peer, Gap("BTCUSDT", (1, 500)), Gap("BTCUSDT", (600, 700)), Check("ETHUSDT"))
     assert len(ids_in(answers)) == 601
     assert Newest("ETHUSDT", 5000) in answers[:3]
+
+
+def test_a_gap_that_the_venue_does_not_have_yet_keeps_no_other_waiting() -> None:
+    """An id that is odd by little would end all repair until the market comes to it."""
+    with peering(rest=lambda path: rows(2, 3) if "ETHUSDT" in path else rows(1)) as peer:
+        repair = Repair(lambda wait: Rest(SITES["binance"].at(peer.url), wait=wait), "trade")
+        for gap in (Gap("BTCUSDT", (2, 49_999)), Gap("ETHUSDT", (2, 2))):
+            repair.want(gap)
+        answers: list[Answered] = []
+
+        def has_one() -> bool:
+            answers.extend(repair.ready())
+            return any(isinstance(answer, Fetched) for answer in answers)
+
+        until(has_one, within_s=6.0)
+        repair.close()
+    assert answers[-1] == Fetched(Gap("ETHUSDT", (2, 2)))
+    assert not repair.is_idle

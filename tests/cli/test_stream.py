@@ -271,10 +271,32 @@ def test_it_speaks_tls_and_checks_the_certificate(tmp_path: Path) -> None:
         refused = subprocess.run(command, capture_output=True, text=True, timeout=30)
         assert refused.returncode == 3
         assert "certificate" in refused.stderr
+        assert "SSL_CERT_FILE" in refused.stderr
         trusting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "SSL_CERT_FILE": str(ca)})
         exchange.until_heard()
         exchange.play(5)
         assert json.loads(trusting.communicate(timeout=20)[0])["valid"] == 5
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_without_ca_certificates_the_hint_says_where_they_come_from(tmp_path: Path, kind: str) -> None:
+    """In a slim container every venue is untrusted: nobody would think of a missing package."""
+    context, _ = throw_away("127.0.0.1", tmp_path)
+    store, folder = tmp_path / "none.pem", tmp_path / "none"
+    if kind == "empty":
+        store.touch()
+        folder.mkdir()
+    env = {**os.environ, "SSL_CERT_FILE": str(store), "SSL_CERT_DIR": str(folder)}
+    with running(tls=context) as exchange:
+        command = [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, "--duration", "1s", *FREE]
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=30, env=env)
+    said = [json.loads(line) for line in finished.stderr.splitlines()]
+    checked = next(line["message"] for line in said if "couldn't be checked" in line["message"])
+    assert finished.returncode == 3
+    for text in (checked, said[-1]["hint"]):
+        assert "this machine has no CA certificates" in text
+        assert "SSL_CERT_FILE" in text
+        assert "ca-certificates" in text
 
 
 def test_a_monitor_can_ask_how_it_is(exchange: Running) -> None:

@@ -163,6 +163,9 @@ def test_ids_that_restart_low_are_followed_and_no_gap(log: FileLog) -> None:
     assert [(moved["first"], moved["expected"]) for moved in events_of(log, "moved")] == [(1, 5_000_004)]
     assert [(gap["first"], gap["last"]) for gap in events_of(log, "gap_found")] == [(4, 5)]
     assert (done.valid, done.conflicts, done.moves, done.gaps_open) == (10, 0, 1, [])
+    with peering(saying(trade(10)), lambda _: rows(7, 8, 9)) as peer:
+        captured(peer, log, lambda: len(events_of(log, "gap_repaired")) == 2)
+    assert ids_of(log)[10:] == [10, 7, 8, 9]
 
 
 def test_after_an_absurd_id_gaps_are_still_repaired(log: FileLog) -> None:

@@ -435,7 +435,7 @@ def listing(*symbols: tuple[str, object]) -> bytes:
         (200, {}, b"{}"),
         (200, {}, b'{"symbols":null}'),
         (200, {}, b'{"symbols":[]}'),
-        (200, {}, gzip.compress(listing(("BTCUSDT", "TRADING")))),
+        (200, {}, gzip.compress(listing(("BTCUSDT", "TRADING")), mtime=0)),
         (200, {"Content-Encoding": "gzip"}, b"<html>"),
         (200, {"Content-Encoding": "br"}, b"\x0b"),
         (202, {}, b""),

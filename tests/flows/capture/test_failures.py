@@ -13,8 +13,8 @@ from tests.exchange import running, until
 from tests.flows.capture.test_capture import PLAN, QUICK, Capturing, events_of, ids_of
 from tests.venues.peer import Answer, Client, Peer, peering, row, rows, trade
 from tradecap.errors import Exit
+from tradecap.flows.capture import capture as flow
 from tradecap.flows.capture.capture import capture
-from tradecap.flows.capture.capture import capture as flow
 from tradecap.flows.capture.plan import Captured, Plan
 from tradecap.flows.capture.repair import Repair
 from tradecap.flows.capture.resume import known_ids

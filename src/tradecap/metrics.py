@@ -30,6 +30,7 @@ COUNTERS: Final = {
     "ignored": "Messages of other kinds.",
     "gaps_found": "Ranges of ids that were missed.",
     "gaps_repaired": "Ranges of ids that were fetched.",
+    "outliers": "Ids far from their series, which didn't move it.",
     "reconnects": "Lost connections that were replaced.",
 }
 

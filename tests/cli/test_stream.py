@@ -22,6 +22,7 @@ from rich.console import Console
 from tests.builders import a_trade
 from tests.cli.conftest import PROGRAM, Program
 from tests.exchange import Running, running, until
+from tests.venues import peer
 from tradecap.cli.stream_view import drawn
 from tradecap.flows.capture.plan import Captured
 from tradecap.flows.capture.status import Status
@@ -191,6 +192,46 @@ def test_after_kill_9_the_next_capture_makes_it_whole(exchange: Running, tradeca
     assert (verdict["counts"]["trades"], verdict["runs"]["recovered"]) == (81, 1)
 
 
+def test_its_last_line_says_what_is_missing(exchange: Running) -> None:
+    """Who reads the end of a log of a service would take it for whole."""
+    process = started(exchange, "--no-repair")
+    exchange.play(5)
+    exchange.fire("drop", count=3)
+    exchange.play(5)
+    time.sleep(0.4)
+    code, out, _ = ended(process)
+    assert code == 0
+    assert out.splitlines()[-1] == "1 gap stays open: 3 ids missing"
+    assert "BTCUSDT 6 to 8 stay open: repair is turned off" in out
+    assert "no id is missing" not in out
+
+
+def test_its_last_line_says_what_is_odd() -> None:
+    """'No id is missing' would be said of a log with an id in it that nobody can place."""
+    said = [peer.trade(number) for number in (1, 2, 10**15, 3)]
+
+    def ws(client: peer.Client) -> None:
+        client.accept()
+        client.grant()
+        for text in said:
+            client.say(text)
+        client.until_gone()
+
+    with peer.peering(ws) as venue:
+        for args in ((), ("--json",)):
+            command = [PROGRAM, "stream", "BTCUSDT", "--ws-url", venue.url, "--max-trades", "4", "--log", f"file:log{len(args)}", *FREE, *args]
+            finished = subprocess.run(command, capture_output=True, text=True, timeout=30)
+            assert finished.returncode == 0, finished.stderr
+            assert "id 1000000000000000 is far from 3" in finished.stderr
+            if args:
+                result = json.loads(finished.stdout)
+                assert (result["valid"], result["outliers"], result["moves"], result["gaps_open"]) == (4, 1, 0, [])
+            else:
+                assert finished.stdout.splitlines()[-1] == (
+                    "no gap in the series; 1 id far from the series, see the events: verify shows the ids between as missing"
+                )
+
+
 def test_an_unknown_symbol_is_refused_before_anything_is_written(exchange: Running, tradecap: Program) -> None:
     """The capture would run for ever, and capture nothing."""
     finished = tradecap("stream", "BTCUSD", "--ws-url", exchange.url)
@@ -230,10 +271,32 @@ def test_it_speaks_tls_and_checks_the_certificate(tmp_path: Path) -> None:
         refused = subprocess.run(command, capture_output=True, text=True, timeout=30)
         assert refused.returncode == 3
         assert "certificate" in refused.stderr
+        assert "SSL_CERT_FILE" in refused.stderr
         trusting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "SSL_CERT_FILE": str(ca)})
         exchange.until_heard()
         exchange.play(5)
         assert json.loads(trusting.communicate(timeout=20)[0])["valid"] == 5
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_without_ca_certificates_the_hint_says_where_they_come_from(tmp_path: Path, kind: str) -> None:
+    """In a slim container every venue is untrusted: nobody would think of a missing package."""
+    context, _ = throw_away("127.0.0.1", tmp_path)
+    store, folder = tmp_path / "none.pem", tmp_path / "none"
+    if kind == "empty":
+        store.touch()
+        folder.mkdir()
+    env = {**os.environ, "SSL_CERT_FILE": str(store), "SSL_CERT_DIR": str(folder)}
+    with running(tls=context) as exchange:
+        command = [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, "--duration", "1s", *FREE]
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=30, env=env)
+    said = [json.loads(line) for line in finished.stderr.splitlines()]
+    checked = next(line["message"] for line in said if "couldn't be checked" in line["message"])
+    assert finished.returncode == 3
+    for text in (checked, said[-1]["hint"]):
+        assert "this machine has no CA certificates" in text
+        assert "SSL_CERT_FILE" in text
+        assert "ca-certificates" in text
 
 
 def test_a_monitor_can_ask_how_it_is(exchange: Running) -> None:

@@ -235,8 +235,8 @@ def test_what_a_later_version_will_have(command: str, option: str) -> None:
     ("args", "sentence"),
     [
         ("load --log kafka://host/topic", "kafka://host/topic: logs in Kafka are not supported yet."),
-        ("load --log ftp:x", "'ftp:x' is no log URL."),
-        ("load --log file:", "'file:' is no log URL."),
+        ("load --log ftp:x", "'ftp:x' isn't a log URL."),
+        ("load --log file:", "'file:' isn't a log URL."),
         ("load --store postgresql://host/db", "postgresql://host/db: stores in PostgreSQL are not supported yet."),
         ("load --store ftp:x", "'ftp:x' is no store URL."),
         ("init-db --store db", "'db' is no store URL."),

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import a_trade
-from tradecap.market.id_book import CONFLICT, COPY, FORGOTTEN, NEW, WAIT_S, IdBook, holes, without
+from tradecap.market.id_book import CONFLICT, COPY, FORGOTTEN, MOVED, NEAR, NEW, OUTLIER, WAIT_S, IdBook, Mark, holes, stretches, without
+from tradecap.market.strays import CONFIRMED, KEPT
 from tradecap.market.trade_ids import TradeIds
 
 
@@ -154,6 +155,175 @@ def test_what_the_venue_knows_and_nobody_saw_is_missing() -> None:
     assert book.declare([1], 50.0) == [(3, 4)]
     assert took(book, [5]) == [NEW]
     assert book.declare([1], 50.0) == []
+
+
+ABSURD = 10**15
+
+
+def test_an_odd_id_moves_nothing() -> None:
+    """After one absurd id no gap would be found any more, and all that follows would look like the filling of a hole of 10^15 ids."""
+    book = IdBook()
+    assert took(book, [1, 2, ABSURD, 3, 4, 7]) == [NEW] * 6
+    assert book.declare([1], 0.0) == [(5, 6)]
+    assert book.marks == [Mark(OUTLIER, ABSURD, 3)]
+    assert (book.seen.last, book.proven, book.passed[1]) == (7, 4, 7)
+
+
+def test_an_odd_id_of_two_connections_is_one_outlier() -> None:
+    """Each connection would log and count it again."""
+    book = IdBook()
+    took(book, [1, 2], connection=1)
+    assert took(book, [ABSURD, 3], connection=1) == [NEW, NEW]
+    assert took(book, [1, 2, ABSURD, 3], connection=2) == [COPY] * 4
+    assert book.take(a_trade(id=ABSURD, price=1), 2, 0.0) == CONFLICT
+    assert book.marks == [Mark(OUTLIER, ABSURD, 3)]
+
+
+def test_an_odd_id_that_comes_first_is_no_position() -> None:
+    """Everything that follows would be from before the beginning of the run."""
+    book = IdBook()
+    took(book, [ABSURD, 1, 2, 4])
+    assert book.marks == [Mark(OUTLIER, ABSURD, ABSURD + 1)]
+    assert book.declare([1], 0.0) == [(3, 3)]
+    assert (book.seen.first, book.seen.last, book.proven) == (1, 4, 2)
+
+
+def test_a_restart_at_low_ids_is_a_move_and_no_gap() -> None:
+    """A venue that numbers anew would leave a gap of five million ids."""
+    book = IdBook()
+    took(book, range(5_000_000, 5_000_010))
+    took(book, [1, 2, 4, 5])
+    assert book.marks == [Mark(MOVED, 1, 5_000_010)]
+    assert book.declare([1], 0.0) == [(3, 3)]
+    assert book.expected == 6
+
+
+def test_a_restart_is_followed_over_a_reconnect() -> None:
+    """The first ids after it would be outliers where the connection breaks off at once."""
+    book = IdBook()
+    took(book, range(5_000_000, 5_000_010))
+    took(book, [1])
+    book.leave(1)
+    took(book, [2, 3], connection=2)
+    assert book.marks == [Mark(MOVED, 1, 5_000_010)]
+
+
+def test_a_connection_that_is_behind_a_restart_turns_nothing_back() -> None:
+    """Two connections would move the series to and fro."""
+    book = IdBook()
+    took(book, range(5_000_000, 5_000_010), connection=1)
+    took(book, [1, 2, 3], connection=1)
+    assert set(took(book, [*range(5_000_000, 5_000_010), 1, 2, 3, 4], connection=2)) == {COPY, NEW}
+    took(book, [5, 7], connection=1)
+    assert [mark.kind for mark in book.marks] == [MOVED]
+    assert book.declare((), 0.0, at_once=True) == [(6, 6)]
+
+
+def test_a_jump_forward_is_a_gap_once_the_ids_go_on_there() -> None:
+    """Two weeks of absence would look like an odd id for ever, and the gap be named nowhere."""
+    book = IdBook()
+    took(book, [1, 2, 3])
+    took(book, [ABSURD, ABSURD + 1])
+    assert book.declare([1], 0.0) == []
+    took(book, [ABSURD + 2])
+    assert book.marks == [Mark(MOVED, ABSURD, 4)]
+    assert book.declare([1], 0.0) == [(4, ABSURD - 1)]
+    assert book.proven == 3
+
+
+def test_a_series_that_comes_back_goes_on_where_it_was() -> None:
+    """Three odd messages would end what one does not end."""
+    book = IdBook()
+    took(book, [1, 2, 3, ABSURD, ABSURD + 1, ABSURD + 2])
+    book.declare([1], 0.0)
+    took(book, [4, 7])
+    assert (5, 6) in book.declare([1], 0.0)
+    assert book.expected == 8
+    assert book.open.first == 5
+    assert took(book, [5, 6], connection=0) == [NEW, NEW]
+    assert book.open.first == 8
+
+
+def test_what_is_undecided_at_the_end_is_an_outlier() -> None:
+    """An odd last message would go by without a word."""
+    book = IdBook()
+    took(book, [1, 2, 3, ABSURD])
+    book.settle(0.0)
+    assert book.marks == [Mark(OUTLIER, ABSURD, 4)]
+    assert book.declare((), 0.0, at_once=True) == []
+
+
+def test_a_run_that_saw_one_far_id_only_has_a_gap_before_it() -> None:
+    """A short capture after two weeks would say that all it saw is odd."""
+    book = IdBook()
+    book.expect_after(100)
+    took(book, [5_000_000])
+    book.settle(0.0)
+    assert book.marks == [Mark(MOVED, 5_000_000, 101)]
+    assert book.declare((), 0.0, at_once=True) == [(101, 4_999_999)]
+
+
+def test_a_log_with_several_positions_is_gone_on_from_at_each() -> None:
+    """After a restart at low ids the next run would expect the old ones, and leave its hole."""
+    book = IdBook()
+    book.expect_after(5_000_000, 10)
+    took(book, [15])
+    assert book.declare([1], 0.0) == [(11, 14)]
+    assert book.marks == []
+
+
+def test_rest_moves_nothing() -> None:
+    """An odd row as the newest of a quiet series would be a gap of 10^15 ids."""
+    book = IdBook()
+    took(book, [1, 2])
+    assert book.is_unseen(ABSURD)
+    book.missing_until(ABSURD, 0.0)
+    book.missing_until(ABSURD, 0.0)
+    assert book.marks == [Mark(OUTLIER, ABSURD, 3)]
+    assert book.declare((), 0.0, at_once=True) == []
+    took(book, [ABSURD + 1])
+    assert not book.is_unseen(ABSURD + 1)
+
+
+def test_an_odd_id_of_rest_before_the_first_trade_is_forgotten() -> None:
+    """The first trade would be far from what REST named, and with it all others."""
+    book = IdBook()
+    book.expect_after(ABSURD, is_guess=True)
+    took(book, [1, 3])
+    assert book.marks == []
+    assert book.declare([1], 0.0) == [(2, 2)]
+
+
+def test_a_flood_of_odd_ids_takes_no_memory() -> None:
+    """Each message of a broken feed would be remembered for ever."""
+    book = IdBook()
+    took(book, [1, 2, 3])
+    took(book, [ABSURD + (number * 7919 % 1009) * 2 * NEAR for number in range(3 * KEPT)])
+    took(book, [4])
+    assert len(book._strays._kept) <= KEPT
+    assert len(book.marks) == 3 * KEPT
+    assert book.expected == 5
+
+
+def test_a_log_is_cut_where_its_ids_are_far_apart() -> None:
+    """An outlier in the log would be taken for its end, and the hole to the next run be fetched from there."""
+    known = TradeIds([(1, 10), (15, 20), (5_000_000, 5_000_009), (ABSURD, ABSURD)])
+    assert [part.intervals() for part in stretches(known, NEAR)] == [[(1, 10), (15, 20)], [(5_000_000, 5_000_009)]]
+    assert [part.intervals() for part in stretches(TradeIds([(7, 7)]), NEAR)] == [[(7, 7)]]
+
+
+@given(st.sets(st.integers(1, 60), min_size=CONFIRMED), st.lists(st.tuples(st.integers(0, 60), st.integers(10**9, 2**62))))
+def test_whatever_odd_ids_come_between_the_gaps_are_those_without_them(numbers: set[int], odd: list[tuple[int, int]]) -> None:
+    """A certain interleaving of odd ids would hide a gap, or make one. (Never three that rise and are near each other: that is a move.)"""
+    ids = sorted(numbers)
+    mixed = [[number] for number in ids]
+    for at, number in odd:
+        mixed[at % len(mixed)][1:] = [number]  # one after this trade
+    book = IdBook()
+    took(book, [number for part in mixed for number in part])
+    book.settle(0.0)
+    assert book.declare((), 0.0, at_once=True) == TradeIds((n, n) for n in ids).gaps()
+    assert len(book.marks) == len({number for part in mixed for number in part[1:]})
 
 
 def test_old_holes_are_found_among_the_newest_ids_only() -> None:

@@ -34,8 +34,8 @@ def test_without_history_only_the_newest_thousand_are_there() -> None:
 def test_an_unknown_symbol_comes_with_those_that_are_known() -> None:
     """Nobody could say 'did you mean'."""
     with running() as exchange, Rest(site_of(exchange)) as rest:
-        assert rest.unknown_symbols(["BTCUSDT"]) == {}
-        assert rest.unknown_symbols(["BTCUSDT", "BTCUSD"]) == {"BTCUSD": ["BTCUSDT"]}
+        assert rest.look_up(["BTCUSDT"]).unknown == {}
+        assert rest.look_up(["BTCUSDT", "BTCUSD"]).unknown == {"BTCUSD": ["BTCUSDT"]}
 
 
 @pytest.mark.parametrize(("status", "kind", "is_final"), [(451, "http_451", True), (403, "http_403", False), (503, "http_503", False)])
@@ -54,7 +54,7 @@ def test_geo_blocking_is_explained_with_the_way_out() -> None:
     with running() as exchange, Rest(site_of(exchange)) as rest:
         exchange.fire("http", status=451)
         with pytest.raises(RestError) as caught:
-            rest.unknown_symbols(["BTCUSDT"])
+            rest.look_up(["BTCUSDT"])
         assert "--venue binance-data" in caught.value.hint
         assert "--venue binance-us" in caught.value.hint
 

@@ -10,7 +10,7 @@ from tradecap.cli.load import result_of as load_result
 from tradecap.cli.load import sentence as load_sentence
 from tradecap.cli.logs import log_to_write
 from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, later, segments, service, shared
-from tradecap.cli.output import Output, amount, counted, lost, number, proven, span, stacked, table
+from tradecap.cli.output import Output, amount, counted, lost, number, proven, span, spoilt, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
 from tradecap.cli.stream_view import View
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 RESULT: Final = (
     "run", "records", "valid", "duplicates_dropped", "quarantined", "ignored", "conflicts", "gaps_found", "gaps_repaired", "gaps_open",
-    "reconnects", "undelivered", "seconds", "series", "latency",
+    "outliers", "moves", "reconnects", "undelivered", "seconds", "series", "latency",
 )  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def _told(done: Captured, loading: Loading, out: Output) -> Exit:
     result = {name: getattr(done, name) for name in RESULT}
     loaded = loading.loaded
     if loaded:
-        out.show(result | {"load": load_result(loaded)}, lambda: stacked(_drawn(done), "", load_sentence(loaded)))
+        out.show(result | {"load": load_result(loaded)}, lambda: stacked(load_sentence(loaded), "", _drawn(done)))
     else:
         out.show(result, lambda: _drawn(done))
     if loading.is_left:
@@ -178,6 +178,20 @@ def _drawn(done: Captured) -> "RenderableType":
     copies = "1 equal copy" if done.duplicates_dropped == 1 else f"{number(done.duplicates_dropped)} equal copies"
     others = f"{copies} left out, {number(done.quarantined)} unreadable, {counted(done.reconnects, 'reconnect')}"
     gaps = f"{counted(done.gaps_found, 'gap')} found, {number(done.gaps_repaired)} repaired"
-    still = [f"{gap['symbol']} {gap['first']} to {gap['last']} stay open: {gap['why']}" for gap in done.gaps_open]
-    named = [lost(line) for line in still] if still else [proven("no id is missing")] if done.valid else []
-    return stacked(table(("symbol", "trades", "first id", "last id"), rows), summary, others, gaps, *named, f"run {done.run}")
+    still = [lost(f"{gap['symbol']} {gap['first']} to {gap['last']} stay open: {gap['why']}") for gap in done.gaps_open]
+    ids_of_series = table(("symbol", "trades", "first id", "last id"), rows)
+    return stacked(ids_of_series, summary, others, gaps, *still, f"run {done.run}", *_last_line(done))
+
+
+def _last_line(done: Captured) -> "list[RenderableType]":
+    """Whether an id is missing."""
+    odd = [f"{counted(done.outliers, 'id')} far from the series"] if done.outliers else []
+    odd += [f"{counted(done.moves, 'jump')} to other ids"] if done.moves else []
+    also = f"; {' and '.join(odd)}, see the events" if odd else ""
+    if done.gaps_open:
+        missing = sum(int(str(gap["last"])) - int(str(gap["first"])) + 1 for gap in done.gaps_open)
+        stay = "1 gap stays" if len(done.gaps_open) == 1 else f"{number(len(done.gaps_open))} gaps stay"
+        return [lost(f"{stay} open: {counted(missing, 'id')} missing{also}")]
+    if odd:
+        return [spoilt(f"no gap in the series{also}: verify shows the ids between as missing")]
+    return [proven("no id is missing from the first to the last one")] if done.valid else []

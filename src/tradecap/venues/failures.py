@@ -11,6 +11,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from tradecap.venues.trust import trust_hint
+
 GEO_BLOCKED: Final = (
     "the venue refuses this place (geo-blocking): --venue binance-data takes the same spot trades from hosts that are open everywhere, "
     "--venue binance-us is the venue of the United States."
@@ -23,6 +25,9 @@ _STATUS_HINTS: Final = {
     429: "the venue asks for fewer requests; tradecap waits as long as it says.",
     451: GEO_BLOCKED,
 }
+
+_ISSUER_UNKNOWN: Final = (2, 18, 19, 20, 21)
+"""X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ... UNABLE_TO_VERIFY_LEAF_SIGNATURE, and self-signed ones (x509_vfy.h)."""
 
 
 class Failure(NamedTuple):
@@ -73,7 +78,11 @@ def network_failure(error: BaseException) -> Failure:
     """What an exception of the network means."""
     said = str(error).strip() or type(error).__name__
     if isinstance(error, ssl.SSLCertVerificationError):
-        hint = "is something between here and the venue, or is the clock of this machine wrong?"
+        hint = (
+            trust_hint()
+            if error.verify_code in _ISSUER_UNKNOWN
+            else "is something between here and the venue, or is the clock of this machine wrong?"
+        )
         return Failure("tls", f"the certificate isn't trusted: {error.verify_message or said}", hint)
     if isinstance(error, ssl.SSLError):
         return Failure("tls", f"TLS failed: {said}")

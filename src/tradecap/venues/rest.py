@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -23,6 +23,7 @@ import msgspec
 
 from tradecap import __version__
 from tradecap.errors import Exit, TradecapError
+from tradecap.venues.encodings import plain_body
 from tradecap.venues.failures import Failure, network_failure, status_failure
 from tradecap.venues.sites import Site
 
@@ -35,8 +36,17 @@ BANNED_S: Final = 60.0
 MAX_ANSWER: Final = 256 * 1024 * 1024
 SYMBOLS_IN_A_URL: Final = 100
 """Of more the whole list is asked for: it weighs the same, and a URL of 8 KB is refused."""
+TRADING: Final = "TRADING"
+REST_URL: Final = "is --rest-url the base of a Binance REST interface?"
 _WEIGHT: Final = "X-Mbx-Used-Weight-1M"
 _KEY_WANTED: Final = ("-2014 ", "-2015 ")
+
+
+class Listed(NamedTuple):
+    """unknown: symbols the venue doesn't list, each with all that it does. closed: listed ones that aren't traded, each with its status."""
+
+    unknown: dict[str, list[str]]
+    closed: dict[str, str]
 
 
 class RestError(TradecapError):
@@ -91,18 +101,31 @@ class Rest:
         """The newest rows, ascending."""
         return self._trades("aggTrades" if channel == "aggTrade" else "trades", channel, symbol=symbol, limit=limit)
 
-    def unknown_symbols(self, symbols: Iterable[str]) -> dict[str, list[str]]:
-        """Of the symbols those the venue doesn't trade, each with the names it may have been meant for (all there are)."""
+    def look_up(self, symbols: Iterable[str]) -> "Listed":
+        """What the venue's list says about the symbols."""
         wanted = list(symbols)
         is_short = self.site.rest_path == "/api/v3" and len(wanted) <= SYMBOLS_IN_A_URL
         given = {"symbols": msgspec.json.encode(wanted).decode()} if is_short else {}
         try:
-            known = _listed(self._get("exchangeInfo", given))
+            known = self._listed(given)
         except RestError as error:
             if error.failure.kind != "http_400" or not given:
                 raise
-            known = _listed(self._get("exchangeInfo", {}))
-        return {symbol: sorted(known) for symbol in wanted if symbol not in known}
+            known = self._listed({})
+        unknown = {symbol: sorted(known) for symbol in wanted if symbol not in known}
+        closed = {symbol: known[symbol] for symbol in wanted if known.get(symbol, TRADING) not in ("", TRADING)}
+        return Listed(unknown, closed)
+
+    def _listed(self, given: Mapping[str, object]) -> dict[str, str]:
+        """The status of each symbol in the venue's list."""
+        body = self._get("exchangeInfo", given)
+        try:
+            listed = {each.symbol: each.status or "" for each in msgspec.json.decode(body, type=_Info).symbols}
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise RestError(self._url("exchangeInfo"), Failure("unreadable", "the answer is no list of symbols", REST_URL)) from error
+        if not listed:
+            raise RestError(self._url("exchangeInfo"), Failure("unreadable", "the answer lists no symbol", REST_URL))
+        return listed
 
     def close(self) -> None:
         """Close the connection."""
@@ -135,6 +158,12 @@ class Rest:
                 raise RestError(self._url(endpoint), Failure("stopped", "stopped while waiting for the venue's limit"))
             status, headers, body = self._exchange(endpoint, given)
             self.budget.learn(headers, time.monotonic())
+            try:
+                body = plain_body(body, headers.get("Content-Encoding", ""), MAX_ANSWER)
+            except ValueError as error:
+                if status == 200:
+                    raise RestError(self._url(endpoint), Failure("unreadable", str(error), REST_URL)) from error
+                body = b""
             if status == 200:
                 return body
             said = _said(body)
@@ -255,14 +284,8 @@ def row_id(row: bytes, channel: str) -> int:
 
 class _Listing(msgspec.Struct):
     symbol: str
+    status: str | None = ""
 
 
 class _Info(msgspec.Struct):
     symbols: list[_Listing]
-
-
-def _listed(body: bytes) -> set[str]:
-    try:
-        return {each.symbol for each in msgspec.json.decode(body, type=_Info).symbols}
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise TradecapError("The venue's exchangeInfo can't be read.", "is --rest-url the base of a Binance REST interface?") from error

@@ -1,5 +1,6 @@
 """Capturing from the local exchange, over real sockets, into a real log."""
 
+import gzip
 import json
 import sys
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.exchange import Running, running, until
+from tests.venues.peer import peering
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.capture import capture
 from tradecap.flows.capture.plan import Captured, Plan
@@ -418,3 +420,41 @@ def test_an_unknown_symbol_is_refused_with_the_one_that_was_meant() -> None:
         assert caught.value.hint == "did you mean BTCUSDT?"
         exchange.fire("http", status=503)
         assert "couldn't be checked" in check_symbols(rest, ["BTCUSDT"])
+
+
+def listing(*symbols: tuple[str, object]) -> bytes:
+    """A venue's list of symbols, each with its status."""
+    return json.dumps({"symbols": [{"symbol": symbol, "status": status} for symbol, status in symbols]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (200, {}, b"<html>Sign in</html>"),
+        (200, {}, b""),
+        (200, {}, b"null"),
+        (200, {}, b"{}"),
+        (200, {}, b'{"symbols":null}'),
+        (200, {}, b'{"symbols":[]}'),
+        (200, {}, gzip.compress(listing(("BTCUSDT", "TRADING")), mtime=0)),
+        (200, {"Content-Encoding": "gzip"}, b"<html>"),
+        (200, {"Content-Encoding": "br"}, b"\x0b"),
+        (202, {}, b""),
+        (307, {"Location": "http://127.0.0.1:9/"}, b""),
+        (403, {}, b"<html>"),
+    ],
+)
+def test_an_answer_that_is_no_list_of_symbols_is_a_warning(status: int, headers: dict[str, str], body: bytes) -> None:
+    """A captive portal or a proxy before REST would keep a stream from being captured that is fine."""
+    with peering(rest=lambda _: (status, headers, body)) as peer, Rest(SITES["binance"].at(peer.url)) as rest:
+        assert "couldn't be checked: http://127.0.0.1" in check_symbols(rest, ["BTCUSDT"])
+
+
+def test_a_symbol_that_is_not_traded_now_is_a_warning_with_its_status() -> None:
+    """A capture of a delisted symbol would be silent for ever, and nobody know why."""
+    body = listing(("AUSDT", "TRADING"), ("BUSDT", "BREAK"), ("CUSDT", "HALT"), ("DUSDT", None), ("EUSDT", "\x1b[2J"))
+    with peering(rest=lambda _: (200, {}, body)) as peer, Rest(SITES["binance"].at(peer.url)) as rest:
+        assert check_symbols(rest, ["AUSDT", "DUSDT"]) == ""
+        said = check_symbols(rest, ["AUSDT", "BUSDT", "CUSDT", "EUSDT"])
+    assert "BUSDT is BREAK, CUSDT is HALT, EUSDT is '\\x1b[2J'." in said
+    assert "AUSDT" not in said

@@ -13,7 +13,7 @@ from tests.exchange import running, until
 from tests.flows.capture.test_capture import PLAN, QUICK, Capturing, events_of, ids_of
 from tests.venues.peer import Answer, Client, Peer, peering, row, rows, trade
 from tradecap.errors import Exit
-from tradecap.flows import capture as flow
+from tradecap.flows.capture import capture as flow
 from tradecap.flows.capture.capture import capture
 from tradecap.flows.capture.plan import Captured, Plan
 from tradecap.flows.capture.repair import Repair
@@ -142,13 +142,60 @@ def test_a_series_that_was_silent_from_the_beginning_is_looked_up(log: FileLog, 
     assert bool(done.gaps_open) is not is_repaired
 
 
-def test_ids_that_begin_anew_are_captured_all_the_same(log: FileLog) -> None:
-    """A venue that numbers anew would be a conflict for ever, or a gap of a billion ids that is fetched."""
-    with peering(saying(*(trade(number) for number in (10**9, 10**9 + 1, 1, 2, 3))), lambda _: rows()) as peer:
-        done = captured(peer, log, lambda: len(ids_of(log)) >= 5 and has_event(log, "gap_found")())
-    assert ids_of(log) == [10**9, 10**9 + 1, 1, 2, 3]
-    assert (done.valid, done.conflicts, done.gaps_repaired) == (5, 0, 0)
-    assert "--repair-max" in str(done.gaps_open[0]["why"])
+ABSURD = 10**15
+
+
+def test_ids_that_restart_low_are_followed_and_no_gap(log: FileLog) -> None:
+    """A venue that numbers anew would leave a gap of five million ids, and no gap of the new ids would be found."""
+
+    def ws(client: Client) -> None:
+        if client.number == 1:
+            saying(*(trade(number) for number in range(5_000_000, 5_000_004)), then=leave)(client)
+        else:
+            saying(*(trade(number) for number in (1, 2, 3, 6)))(client)
+
+    def leave(client: Client) -> None:
+        until(lambda: 5_000_003 in ids_of(log))
+        client.abort()
+
+    with peering(ws, lambda _: rows(4, 5)) as peer:
+        done = captured(peer, log, has_event(log, "gap_repaired"))
+    assert ids_of(log) == [*range(5_000_000, 5_000_004), 1, 2, 3, 6, 4, 5]
+    assert [(moved["first"], moved["expected"]) for moved in events_of(log, "moved")] == [(1, 5_000_004)]
+    assert [(gap["first"], gap["last"]) for gap in events_of(log, "gap_found")] == [(4, 5)]
+    assert (done.valid, done.conflicts, done.moves, done.gaps_open) == (10, 0, 1, [])
+    with peering(saying(trade(10)), lambda _: rows(7, 8, 9)) as peer:
+        captured(peer, log, lambda: len(events_of(log, "gap_repaired")) == 2)
+    assert ids_of(log)[10:] == [10, 7, 8, 9]
+
+
+def test_after_an_absurd_id_gaps_are_still_repaired(log: FileLog) -> None:
+    """One odd message ended the repair of its series, in this run and in all that followed."""
+    said = [1, 2, 3, ABSURD, 4, 7, 8]
+
+    def answer(path: str) -> Answer:
+        first = int(path.split("fromId=")[1].split("&")[0])
+        return rows(*(number for number in range(first, 30)))
+
+    with peering(saying(*map(trade, said)), answer) as peer:
+        done = captured(peer, log, has_event(log, "gap_repaired"))
+    assert sorted(ids_of(log)) == [1, 2, 3, 4, 5, 6, 7, 8, ABSURD]
+    assert [(odd["id"], odd["expected"], odd["symbol"]) for odd in events_of(log, "outlier")] == [(ABSURD, 4, "BTCUSDT")]
+    assert (done.valid, done.outliers, done.gaps_repaired, done.gaps_open) == (9, 1, 1, [])
+    assert (done.series[0]["last_id"], events_of(log, "ended")[0]["outliers"]) == (8, 1)
+    with peering(saying(trade(20)), answer) as peer:
+        again = captured(peer, log, lambda: len(events_of(log, "gap_repaired")) == 2)
+    assert [(gap["first"], gap["last"]) for gap in events_of(log, "gap_found")] == [(5, 6), (9, 19)]
+    assert sorted(ids_of(log)) == [*range(1, 21), ABSURD]
+    assert (again.outliers, again.gaps_open) == (0, [])
+
+
+def test_an_absurd_newest_id_of_rest_is_marked_and_moves_nothing(log: FileLog) -> None:
+    """A silent series would be missing 10^15 ids from then on."""
+    with peering(saying(trade(1), trade(2), trade(3)), lambda _: rows(ABSURD)) as peer:
+        done = captured(peer, log, has_event(log, "outlier"), replace(PLAN, stale_s=0.3))
+    assert events_of(log, "outlier")[0]["id"] == ABSURD
+    assert (done.outliers, done.gaps_found, done.gaps_open) == (1, 0, [])
 
 
 def test_several_holes_are_gone_on_from(log: FileLog) -> None:

@@ -6,9 +6,10 @@
                           repair ────────────┘
 
 Rules: what arrives is written in order of arrival, byte for byte, also what can't be read; the one thing left out is an equal copy of an id of this
-run, which is counted. What happened to the capture itself is a record too: connected, disconnected, handed_over, stale, gap_found, gap_repaired. A
-gap that can't be closed stays open, and is named in the end record. The feed goes on while gaps are repaired; a slow log slows the socket down and
-nothing else. The order of an ending: stop the feed, write what had arrived, a last repair, the end record.
+run, which is counted. What happened to the capture itself is a record too: connected, disconnected, handed_over, stale, gap_found, gap_repaired,
+outlier and moved (ids that don't fit their series, and a series that goes on elsewhere). A gap that can't be closed stays open, and is named in the
+end record. The feed goes on while gaps are repaired; a slow log slows the socket down and nothing else. The order of an ending: stop the feed, write
+what had arrived, a last repair, the end record.
 """
 
 import time
@@ -77,7 +78,7 @@ class _Capture:
         self._feed, self._plan, self._free, self._stop, self._see = feed, plan, free, stop, see
         self._began = self._looked = time.monotonic()
         remembered = max(1024, REMEMBERED // len(plan.symbols))
-        self._books = {symbol: IdBook(remembered, self._began) for symbol in plan.symbols}
+        self._books = {symbol: IdBook(remembered, self._began, plan.repair_max) for symbol in plan.symbols}
         self._heads = {symbol: series_head(plan.venue, symbol, plan.channel, "ws") for symbol in plan.symbols}
         self._status = Status(writer.run, self._books, plan.stale_s)
         self._done = Captured(run=writer.run)
@@ -240,6 +241,8 @@ class _Capture:
             "gaps_found",
             "gaps_repaired",
             "gaps_open",
+            "outliers",
+            "moves",
             "reconnects",
             "why",
         )

@@ -1,7 +1,8 @@
 """The gaps of a capture: found, fetched, closed, or left open with their reason; and series that have gone silent.
 
 Rules: every gap is a record when it is found and another when it is closed; what stays open is named at the end. Nothing is fetched that no
-`gap_found` names. A silent series is either quiet or lost to us, and REST knows which.
+`gap_found` names. An odd id is a record as well (`outlier`), and so is a series that moves (`moved`). A silent series is either quiet or lost to us,
+and REST knows which.
 """
 
 import time
@@ -12,7 +13,7 @@ from tradecap.flows.capture.durable_run import DurableRun
 from tradecap.flows.capture.plan import Captured, Plan
 from tradecap.flows.capture.repair import Answer, Check, Fetched, Gap, Newest, Page, Repair, Trouble
 from tradecap.flows.capture.status import Status
-from tradecap.market.id_book import COPY, IdBook, Range, holes
+from tradecap.market.id_book import COPY, OUTLIER, IdBook, Mark, Range, holes, stretches
 from tradecap.market.records import Trade, frame, series_head
 from tradecap.market.trade_ids import TradeIds
 from tradecap.venues.binance import decode
@@ -43,8 +44,13 @@ class Gaps:
             self._repair.close()
 
     def declare(self, live: Collection[int], now_s: float, *, at_once: bool = False) -> None:
-        """Find the gaps that are certain by now."""
+        """Find the gaps that are certain by now, and write down what is odd about ids."""
         for symbol, book in self._books.items():
+            if at_once:
+                book.settle(now_s)
+            if book.marks:
+                marks, book.marks = book.marks, []
+                self._marked(symbol, marks)
             if book.is_waiting:
                 self._found(symbol, book.declare(live, now_s, at_once=at_once))
 
@@ -83,10 +89,24 @@ class Gaps:
         for symbol, ids in known.items():
             if ids.last is None:
                 continue
-            self._books[symbol].expect_after(ids.last)
-            left = holes(ids, self._plan.repair_max)
-            self._books[symbol].reopen(left)
+            book = self._books[symbol]
+            *earlier, newest = stretches(ids, book.near)
+            book.expect_after(newest.last or 0, *(each.last or 0 for each in earlier))
+            left = holes(newest, self._plan.repair_max)
+            book.reopen(left)
             self._found(symbol, left, "left by an earlier run")
+
+    def _marked(self, symbol: str, marks: list[Mark]) -> None:
+        for kind, number, expected in marks:
+            if kind == OUTLIER:
+                self._done.outliers += 1
+                self._event("outlier", symbol, id=number, expected=expected)
+                text = f"{symbol}: id {number} is far from {expected}, the next one of its series: it is kept, and the series stays where it is"
+            else:
+                self._done.moves += 1
+                self._event("moved", symbol, first=number, expected=expected)
+                text = f"{symbol}: the ids go on from {number}, where {expected} was due"
+            self._status.say("warning", text, {"symbol": symbol, "id": number, "expected": expected})
 
     def _found(self, symbol: str, gaps: list[Range], cause: str = "") -> None:
         for first, last in gaps:
@@ -173,13 +193,13 @@ class Gaps:
     def _suspect(self, answer: Newest) -> None:
         book = self._books[answer.symbol]
         if book.expected < 0 <= answer.id:
-            book.expect_after(answer.id)  # nothing came yet: what is traded from here on must
-        elif 0 <= book.expected <= answer.id:
+            book.expect_after(answer.id, is_guess=True)  # nothing came yet: what is traded from here on must
+        elif book.is_unseen(answer.id):
             self._suspects.setdefault(answer.symbol, (answer.id, time.monotonic()))
 
     def _is_stale(self, symbol: str, newest: int, now: float) -> bool:
         book = self._books[symbol]
-        if book.expected > newest:
+        if not book.is_unseen(newest):
             return False
         silent_s = round(now - book.heard_s, 1)
         self._event("stale", symbol, last=book.expected - 1, newest=newest, silent_s=silent_s)

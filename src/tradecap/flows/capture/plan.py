@@ -39,6 +39,10 @@ class Captured:
     gaps_found: int = 0
     gaps_repaired: int = 0
     gaps_open: list[dict[str, object]] = field(default_factory=list)
+    outliers: int = 0
+    """Ids far from their series, which were kept and didn't move it."""
+    moves: int = 0
+    """How often a series went on at ids far from the ones that were due."""
     reconnects: int = 0
     undelivered: int = 0
     seconds: float = 0.0

@@ -1,6 +1,7 @@
 """Fetches what a capture missed, beside it: gaps page by page, and the newest id of a series that has gone silent.
 
-Rules: one thread, one request at a time, gaps in the order they were found, a silent series before the next page of a gap. What it fetches comes
+Rules: one thread, one request at a time, gaps in the order they were found, a silent series before the next page of a gap. A gap that the venue
+doesn't have yet lets the others go first, so one odd id keeps nobody waiting. What it fetches comes
 back by a bounded queue (`ready`), so memory stays bounded when the log is slow. What fails is tried again with full-jitter back-off for as long as
 the capture runs; what the venue doesn't have, or refuses for good, is given up with its reason. Its REST answers from a database that may be behind
 its stream, so ids beyond the newest it tells are asked for again for a while. Progress needs no memory of its own: what was fetched stands in the
@@ -31,6 +32,14 @@ class Gap(NamedTuple):
 
     symbol: str
     ids: Range
+
+
+class _Fetching(NamedTuple):
+    """A gap that is being fetched: from which id on, and since when the venue has been behind."""
+
+    gap: Gap
+    at: int
+    behind_s: float | None = None
 
 
 class Check(NamedTuple):
@@ -78,7 +87,7 @@ class Repair:
         self._rest = rest(lambda seconds: not self._stopped.wait(seconds) if seconds else not self._stopped.is_set())
         self._channel = channel
         self._wanted: queue.SimpleQueue[Gap | Check | None] = queue.SimpleQueue()
-        self._gaps: deque[Gap] = deque()
+        self._gaps: deque[_Fetching] = deque()
         self._ready: queue.Queue[Answer] = queue.Queue(PAGES)
         self._open = 0
         self._thread = threading.Thread(target=self._run, name="repair", daemon=True)
@@ -129,14 +138,14 @@ class Repair:
             if isinstance(job, Check):
                 self._do(job)
             elif job:
-                self._gaps.append(job)
+                self._gaps.append(_Fetching(job, job.ids[0]))
 
-    def _do(self, job: Gap | Check) -> None:
+    def _do(self, job: _Fetching | Check) -> None:
         try:
-            self._fetch(job) if isinstance(job, Gap) else self._look(job)
+            self._fetch(job) if isinstance(job, _Fetching) else self._look(job)
         except Exception as error:  # noqa: BLE001 -- of a thread: who waits for the answer would wait for ever
             why = f"a mistake of tradecap, {type(error).__name__}: {error}"
-            self._give(Fetched(job, why) if isinstance(job, Gap) else Newest(job.symbol, -1))
+            self._give(Fetched(job.gap, why) if isinstance(job, _Fetching) else Newest(job.symbol, -1))
 
     def _give(self, answer: Answer) -> None:
         while not self._stopped.is_set():
@@ -155,10 +164,10 @@ class Repair:
             rows = []
         self._give(Newest(check.symbol, max((row_id(row, self._channel) for row in rows), default=-1)))
 
-    def _fetch(self, gap: Gap) -> None:
-        at, last = gap.ids
+    def _fetch(self, job: _Fetching) -> None:
+        gap, at, behind_s = job
+        last = gap.ids[1]
         failed = 0
-        behind_s: float | None = None
         while at <= last and not self._stopped.is_set():
             self._look_first()
             try:
@@ -179,6 +188,9 @@ class Repair:
                     self._give(Fetched(gap, f"the venue doesn't have {at} and later ones"))
                     return
                 self._stopped.wait(random.uniform(0, BEHIND_DELAY_S))
+                if self._gaps:
+                    self._gaps.append(_Fetching(gap, at, behind_s))
+                    return
                 continue
             self._give_rows(gap, at, rows)
             at, behind_s = newest + 1, None

@@ -76,7 +76,7 @@ class Status:
         if now - self._counted_s > 0.2:
             self.rate = 0.7 * self.rate + 0.3 * (done.valid - self._valid) / (now - self._counted_s)
             self._valid, self._counted_s = done.valid, now
-        names = ("valid", "duplicates_dropped", "quarantined", "ignored", "gaps_found", "gaps_repaired", "reconnects")
+        names = ("valid", "duplicates_dropped", "quarantined", "ignored", "gaps_found", "gaps_repaired", "outliers", "reconnects")
         self.counts = {"records": records, **{name: getattr(done, name) for name in names}}
         self.gaps_open = sum(1 for book in self.books.values() for _ in book.open)
 

@@ -97,7 +97,7 @@ class MemoryLog:
         """See `Log.writer`."""
         return MemoryWriter(self._kept)
 
-    def open_runs(self) -> frozenset[str]:
+    def open_runs(self, within_s: float = 60.0) -> frozenset[str]:  # noqa: ARG002 -- the writers tell
         """See `Log.open_runs`."""
         return frozenset(self._kept.open_runs)
 

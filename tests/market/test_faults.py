@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tradecap.market.faults import FAULTS, REQUIRED, spoil
-from tradecap.market.records import MAX_KEPT, MAX_PAYLOAD, REASONS
+from tradecap.market.records import MAX_LINE, MAX_PAYLOAD, REASONS
 
 TYPES: dict[str, type] = {"s": str, "p": str, "q": str, "m": bool}
 SPOT = b'{"e":"trade","E":1723204860001,"s":"PEPEUSDT","t":187905002,"p":"0.00000741","q":"210000000.00000000","T":1723204859999,"m":true,"M":true}'
@@ -286,9 +286,9 @@ def test_bad_times_lie_on_both_sides_in_both_units() -> None:
 
 
 def test_an_oversize_message_is_valid_but_for_its_length_and_kept_whole() -> None:
-    """Above MAX_KEPT the record would hold only its head; below the limit it would be a duplicate."""
+    """Above MAX_LINE the record would hold only its head; below the limit it would be a duplicate."""
     large = spoilt("oversize", SPOT)[:50]
-    assert all(MAX_PAYLOAD + 1024 <= len(each) <= 300 * 1024 < MAX_KEPT for each in large)
+    assert all(MAX_PAYLOAD + 1024 <= len(each) <= 300 * 1024 < MAX_LINE for each in large)
     assert {re.sub(rb',"padding":"x*"', b"", each) for each in large} == {SPOT}
 
 

@@ -66,15 +66,15 @@ def test_the_state_of_a_run(is_ended: bool, open_runs: list[str], recovered: int
     tally = a_tally([1, 2], is_ended=is_ended)
     if recovered is not None:
         tally.recovered[A] = recovered
-    assert checks.run_state(tally, tally.runs[A], open_runs) == state
-    assert checks.run_states(tally, open_runs)[state] == 1
+    assert checks.run_state(tally, tally.runs[A], open_runs, "torn") == state
+    assert checks.run_states(tally, open_runs, "torn")[state] == 1
 
 
 def test_a_run_that_went_on_after_its_end_has_not_ended() -> None:
     """A forged end in the middle would hide what was cut off behind it."""
     tally = a_tally([1, 2])
     add(tally, A, 4, a_trade(id=3))
-    assert checks.run_state(tally, tally.runs[A], []) == "torn"
+    assert checks.run_state(tally, tally.runs[A], [], "torn") == "torn"
 
 
 @given(st.sets(st.integers(0, 40), min_size=1))
@@ -85,20 +85,20 @@ def test_every_missing_seq_is_named(lost: set[int]) -> None:
         add(tally, A, seq, Event("ended" if seq == 41 else "connected"))
     named = {seq for first, last in checks.holes(tally)[A] for seq in range(first, last + 1)}
     assert named == lost
-    assert not checks.log_complete(tally, [], [], allow_torn=True).ok
+    assert not checks.log_complete(tally, [], "torn", [], allow_torn=True).ok
 
 
 def test_lines_without_an_identity_have_no_holes_and_need_no_end() -> None:
     """They go by their hashes: four milliards of them would be missed."""
     tally = a_tally([1])
     add(tally, ORPHANS, 3_000_000_000, Rejected("malformed_json"))
-    assert checks.log_complete(tally, [], [], allow_torn=False).ok
-    assert checks.run_states(tally, []) == {"ended": 1, "open": 0, "recovered": 0, "torn": 0}
+    assert checks.log_complete(tally, [], "torn", [], allow_torn=False).ok
+    assert checks.run_states(tally, [], "torn") == {"ended": 1, "open": 0, "recovered": 0, "torn": 0, "silent": 0}
 
 
 def test_a_lost_segment_is_incompleteness_even_if_no_number_is_missing() -> None:
     """A whole run leaves no hole in the others."""
-    found = checks.log_complete(a_tally([1]), [], ["000007.ndjson.zst"], allow_torn=True)
+    found = checks.log_complete(a_tally([1]), [], "torn", ["000007.ndjson.zst"], allow_torn=True)
     assert not found.ok
     assert "000007.ndjson.zst" in found.detail
     assert found.fix

@@ -4,10 +4,14 @@ A run begins with `started`, attests the runs whose writers died (`recovered`), 
 """
 
 import time
+from typing import Final
 
 from tradecap import __version__
 from tradecap.log.api import LogWriter
 from tradecap.market.records import RunWriter, Trade
+
+ALIVE_S: Final = 20.0
+"""A writer without records for this long writes `alive`; a run on a topic counts as open for three times as long after its newest record."""
 
 
 class Run:
@@ -20,7 +24,7 @@ class Run:
         self.event("started", b"", version=__version__, command=command, **detail)
         for torn in writer.torn:
             self.event("recovered", b"", run=torn.run, last_seq=torn.last_seq)
-        self._writer.flush()
+        self.flush()
 
     @property
     def records(self) -> int:
@@ -38,8 +42,15 @@ class Run:
     def flush(self) -> None:
         """Make everything written durable."""
         self._writer.flush()
+        self._written_s = time.monotonic()
+
+    def alive_if_due(self) -> None:
+        """Write `alive` after ALIVE_S without a record: on a topic, silence is all that tells a dead writer from an idle one."""
+        if time.monotonic() - self._written_s >= ALIVE_S:
+            self.event("alive")
+            self.flush()
 
     def end(self, **counts: object) -> None:
         """Write the end record; `records` in it counts it too."""
         self.event("ended", b"", records=self.records + 1, **counts)
-        self._writer.flush()
+        self.flush()

@@ -142,8 +142,8 @@ class Log(Protocol):
     def writer(self) -> LogWriter:
         """Begin a new run. Raises TradecapError (exit 3) where another process writes to a log that has one writer at a time."""
 
-    def open_runs(self) -> frozenset[str]:
-        """The runs now being written."""
+    def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
+        """The runs now being written: by whoever holds the log, or in a log that nobody holds those with a record younger than within_s."""
 
     def free_bytes(self) -> int | None:
         """Free bytes of the disk that the log is on; None for a log without a disk of this machine."""

@@ -17,8 +17,10 @@ import msgspec
 
 MAX_PAYLOAD: Final = 256 * 1024
 """Bytes; a longer payload is `oversize`."""
-MAX_KEPT: Final = 512 * 1024
-"""Bytes; of a longer payload only the first `KEPT_OF_OVERSIZE` are kept, with size and sha256 of the whole."""
+MAX_LINE: Final = 900_000
+"""Bytes of a record's line; if it would be longer, only the first `KEPT_OF_OVERSIZE` of its payload are kept. Brokers take 1 MiB by default."""
+MAX_HEAD: Final = 30_000
+"""Bytes of a line that are left for what stands before the payload."""
 KEPT_OF_OVERSIZE: Final = 64 * 1024
 MAX_DEPTH: Final = 100
 
@@ -130,6 +132,14 @@ def read_envelope(line: bytes) -> Envelope | None:
     return envelope if 0 <= envelope.seq < 10**18 and _is_uuid(envelope.run) else None
 
 
+def attested_run(envelope: Envelope) -> str:
+    """The run a `recovered` event attests; '' for any other record."""
+    if envelope.event != "recovered" or not envelope.detail:
+        return ""
+    detail = msgspec.json.decode(envelope.detail)
+    return str(detail.get("run", "")) if isinstance(detail, dict) else ""
+
+
 _IDENTITY: Final = re.compile(rb'\{"run":"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})","seq":([0-9]{1,18}),"recv":')
 
 
@@ -185,8 +195,12 @@ def _is_deeper(value: object, levels: int) -> bool:
 
 def frame(payload: bytes) -> bytes:
     """The payload as the last member of an envelope, brace and newline included."""
-    if len(payload) > MAX_KEPT:
-        return cut_frame(payload[:KEPT_OF_OVERSIZE], len(payload), hashlib.sha256(payload).hexdigest())
+    if len(payload) <= MAX_LINE - MAX_HEAD and len(framed := _framed_whole(payload)) <= MAX_LINE - MAX_HEAD:
+        return framed
+    return cut_frame(payload[:KEPT_OF_OVERSIZE], len(payload), hashlib.sha256(payload).hexdigest())
+
+
+def _framed_whole(payload: bytes) -> bytes:
     if is_plain_object(payload):
         return b'"data":%b}\n' % payload
     try:

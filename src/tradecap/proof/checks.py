@@ -112,21 +112,21 @@ def log_present(tally: Tally) -> Check:
     return Check("log.present", data > 0, "at least one record of a venue", counted(data, "record"), fix="" if data else "tradecap replay sample:")
 
 
-def run_state(tally: Tally, run: RunTally, open_runs: Collection[str]) -> str:
-    """'ended', 'open', 'recovered' or 'torn'."""
+def run_state(tally: Tally, run: RunTally, open_runs: Collection[str], unended: str) -> str:
+    """'ended', 'open', 'recovered', or unended: 'torn' in a log with one writer, 'silent' in one whose writers nobody can know."""
     if run.ended is not None and run.ended_seq == run.last_seq:
         return "ended"
     if run.run in open_runs:
         return "open"
     if run.run in tally.recovered and tally.recovered[run.run] == run.last_seq:
         return "recovered"
-    return "torn"
+    return unended
 
 
-def run_states(tally: Tally, open_runs: Collection[str]) -> dict[str, int]:
+def run_states(tally: Tally, open_runs: Collection[str], unended: str) -> dict[str, int]:
     """How many runs are in each state."""
-    states = [run_state(tally, run, open_runs) for run in tally.runs.values() if _is_numbered(run)]
-    return {state: states.count(state) for state in ("ended", "open", "recovered", "torn")}
+    states = [run_state(tally, run, open_runs, unended) for run in tally.runs.values() if _is_numbered(run)]
+    return {state: states.count(state) for state in ("ended", "open", "recovered", "torn", "silent")}
 
 
 def holes(tally: Tally) -> dict[str, list[Range]]:
@@ -142,20 +142,26 @@ def _is_numbered(run: RunTally) -> bool:
     return run.run[14] != "8"
 
 
-def log_complete(tally: Tally, open_runs: Collection[str], lost_segments: Sequence[str], *, allow_torn: bool) -> Check:
-    """Every run holds seq 0..n without a hole, its end is known (or may be torn), and no segment is gone: it may have held whole runs."""
+def log_complete(tally: Tally, open_runs: Collection[str], unended: str, lost_segments: Sequence[str], *, allow_torn: bool) -> Check:
+    """Every run holds seq 0..n without a hole, its end is known (or may be torn), and no segment is gone: it may have held whole runs.
+
+    A run that was attested holds no record above the attested one: its writer would have been alive after all.
+    """
     missing = holes(tally)
-    torn = [run for run in tally.runs.values() if _is_numbered(run) and run_state(tally, run, open_runs) == "torn"]
+    torn = [run for run in tally.runs.values() if _is_numbered(run) and run_state(tally, run, open_runs, unended) == unended]
+    beyond = [run for run in tally.runs.values() if run.last_seq > tally.recovered.get(run.run, run.last_seq)]
     details = [f"missing: {_by_run(missing)}"] if missing else []
     details += [f"whatever was in {segment} is missing" for segment in lost_segments[:SHOWN]]
     details += [f"run {run.run} has no end: its last record is seq {run.last_seq}" for run in torn[:SHOWN]]
-    ok = not missing and not lost_segments and (allow_torn or not torn)
-    attest = "the next run that writes to this log attests it, e.g. tradecap replay"
+    details += [f"run {run.run} was attested up to seq {tally.recovered[run.run]}, and goes on to {run.last_seq}" for run in beyond[:SHOWN]]
+    ok = not missing and not lost_segments and not beyond and (allow_torn or not torn)
+    attest = f"tradecap attest {torn[0].run}" if torn else ""
     fix = "" if ok else "look at log.intact: a segment was lost or changed" if missing or lost_segments else attest
     found = [
         f"{counted(_size(missing), 'record')} missing",
         *([f"{counted(len(lost_segments), 'segment')} missing"] if lost_segments else []),
-        f"{counted(len(torn), 'run')} torn",
+        f"{counted(len(torn), 'run')} {unended}",
+        *([f"{counted(len(beyond), 'run')} beyond the attested end"] if beyond else []),
     ]
     return Check("log.complete", ok, f"{counted(len(tally.runs), 'run')}, each 0..n and ended", ", ".join(found), "; ".join(details), fix)
 

@@ -47,6 +47,8 @@ class DurableRun:
         """Make what was written durable, when it has waited long enough."""
         if self._unflushed and self.due_in_s() <= 0:
             self.flush()
+        elif not self._unflushed:
+            self.run.alive_if_due()
 
     def flush(self) -> None:
         """Make what was written durable now."""

@@ -31,6 +31,8 @@ FLUSH_NS: Final = 100_000_000
 """A paced one does it this often, where FLUSH_ROOM_NS are left before the next record is due; at the latest after FLUSH_LATEST_NS."""
 FLUSH_ROOM_NS: Final = 5_000_000
 FLUSH_LATEST_NS: Final = 1_000_000_000
+IDLE_NS: Final = 1_000_000_000
+"""How often a long wait looks whether it is time to say that the run is alive."""
 NAP_NS: Final = 50_000_000
 """A wait looks this often whether somebody asked for the end."""
 UNREADABLE: Final = ("malformed_json", "not_an_object", "not_utf8", "unknown_message", "oversize")
@@ -205,6 +207,9 @@ def _checkpoint(run: Run, progress: Callable[[int], None]) -> Callable[[], None]
 
     def checkpoint() -> None:
         nonlocal told
+        if run.records == told:
+            run.alive_if_due()
+            return
         run.flush()
         progress(run.records - told)
         told = run.records
@@ -359,6 +364,9 @@ class Pace:
         while now < due and not self._stop():
             time.sleep(min(due - now, NAP_NS) / 1e9)
             now = time.perf_counter_ns()
+            if now - self._idled > IDLE_NS:
+                self._idle()
+                self._idled = now
         if now >= due:
             self.lateness.add(now - due)
 

@@ -91,6 +91,7 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
     before = log.open_runs()
     snapshot = log.snapshot()
     tally = tally_log(snapshot, damage.append, progress)
+    unended = "torn" if log.has_one_writer else "silent"
     open_runs = before | log.open_runs()  # one may have begun or ended meanwhile
     run = _chosen_run(tally, log, wanted.run)
     damage += mark_pending(tally, snapshot, store)
@@ -102,7 +103,7 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
     mend = ledger.fix or checks.ANEW
     found = [
         checks.log_present(tally),
-        checks.log_complete(tally, open_runs, _lost_segments(damage), allow_torn=wanted.allow_torn),
+        checks.log_complete(tally, open_runs, unended, _lost_segments(damage), allow_torn=wanted.allow_torn),
         identity,
         checks.log_intact([each.detail for each in damage]),
         ledger,
@@ -120,9 +121,9 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
         found,
         accounts,
         _reasons(tally.runs.values()),
-        checks.run_states(tally, open_runs),
+        checks.run_states(tally, open_runs, unended),
         [_series_row(tally, key, coverage, losers) for key, coverage in sorted(coverages.items())],
-        [_run_row(run, checks.run_state(tally, run, open_runs)) for _, run in sorted(tally.runs.items())],
+        [_run_row(run, checks.run_state(tally, run, open_runs, unended)) for _, run in sorted(tally.runs.items())],
         damage,
         snapshot.evidence(damage),
     )

@@ -91,7 +91,7 @@ class FileLog:
         """See `Log.writer`."""
         return FileWriter(self.path, self.id, segment_bytes=self._segment_bytes, segment_age_s=self._segment_age_s)
 
-    def open_runs(self) -> frozenset[str]:
+    def open_runs(self, within_s: float = 60.0) -> frozenset[str]:  # noqa: ARG002 -- the lock tells
         """See `Log.open_runs`."""
         writer = holder(self.path)
         return frozenset({writer.run} if writer and writer.run else ())

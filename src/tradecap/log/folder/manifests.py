@@ -19,11 +19,10 @@ from tradecap.log.folder.evidence import contents
 from tradecap.log.folder.lock import Lock
 from tradecap.log.folder.log import FileLog
 from tradecap.log.folder.reader import whole_lines
-from tradecap.log.folder.recovery import attested_run
 from tradecap.log.folder.segment import Manifest, Place, Segment, segment_numbers
 from tradecap.log.folder.writer import MAX_INTERVALS
 from tradecap.market.batch import SeriesNote
-from tradecap.market.records import Envelope, Reading, Trade
+from tradecap.market.records import Envelope, Reading, Trade, attested_run
 from tradecap.market.trade_ids import TradeIds
 
 Read = Callable[[bytes, str], tuple[Envelope, Reading]]

@@ -8,13 +8,11 @@ had been closed is left alone: that is for readers to report.
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
-
 from tradecap.durable import sync, sync_folder, write_all
 from tradecap.log.api import TornRun
 from tradecap.log.folder.segment import CHUNK, Manifest, Place, Segment, close_segment, durable_length, read_head, remove_plain, segment_numbers
 from tradecap.market.batch import SeriesNote
-from tradecap.market.records import Envelope, read_envelope
+from tradecap.market.records import Envelope, attested_run, read_envelope
 
 RECOVERED_MARK: Final = b'"event":"recovered"'
 
@@ -61,14 +59,6 @@ def torn_runs(manifests: list[Manifest]) -> list[TornRun]:
         if manifest.ended:
             ended.add(manifest.last.run)
     return [TornRun(run, seq) for run, seq in sorted(last.items()) if run not in ended and run not in attested]
-
-
-def attested_run(envelope: Envelope) -> str:
-    """The run a `recovered` event attests; '' for any other record."""
-    if envelope.event != "recovered" or envelope.detail is None:
-        return ""
-    detail = msgspec.json.decode(envelope.detail)
-    return str(detail.get("run", "")) if isinstance(detail, dict) else ""
 
 
 def _settle(segment: Segment, log_id: str, previous: str) -> int:

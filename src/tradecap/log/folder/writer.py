@@ -17,10 +17,10 @@ from tradecap.durable import sync, sync_folder, write_all
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import TornRun
 from tradecap.log.folder.lock import Lock, cannot_write
-from tradecap.log.folder.recovery import RECOVERED_MARK, attested_run, recover
+from tradecap.log.folder.recovery import RECOVERED_MARK, recover
 from tradecap.log.folder.segment import DurableLength, Head, Manifest, Place, Segment, close_segment, write_head
 from tradecap.market.batch import SeriesNote
-from tradecap.market.records import Trade, new_run, read_envelope
+from tradecap.market.records import Trade, attested_run, new_run, read_envelope
 from tradecap.market.trade_ids import TradeIds
 
 WRITE_THROUGH: Final = 1024 * 1024

@@ -7,7 +7,6 @@ on one broker. A record is a value; its identity (run, seq) is inside it, and of
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, Part
@@ -18,9 +17,6 @@ from tradecap.log.kafka.topics import PARTITIONS, create_topic, refuse_unsafe
 from tradecap.log.kafka.writer import KafkaWriter
 from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote, Values
 from tradecap.market.records import read_envelope
-
-OPEN_S: Final = 60
-"""A run is open while its newest record is younger than this; its writer writes `alive` every 20 s."""
 
 
 def raise_damage(damage: Damage) -> None:
@@ -87,9 +83,9 @@ class KafkaLog:
         refuse_unsafe(self._cluster)
         return KafkaWriter(self._address)
 
-    def open_runs(self) -> frozenset[str]:
-        """See `Log.open_runs`: the runs with a record of the last minute that isn't their end."""
-        since = self._cluster.since(time.time_ns() // 1_000_000 - OPEN_S * 1000)
+    def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
+        """See `Log.open_runs`. A run whose newest record is its end isn't open, however young it is."""
+        since = self._cluster.since(time.time_ns() // 1_000_000 - round(within_s * 1000))
         open_runs: set[str] = set()
         for batch in self.read({partition: str(offset) for partition, offset in since.items()}, on_damage=lambda _: None):
             assert isinstance(batch.content, Values)

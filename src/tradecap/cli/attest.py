@@ -1,0 +1,34 @@
+"""tradecap attest: runs whose writers died."""
+
+import click
+
+from tradecap.cli.logs import log_in_force
+from tradecap.cli.options import DURATION, command, shared
+from tradecap.cli.output import Output, counted
+from tradecap.cli.settings import Settings
+from tradecap.errors import TradecapError
+from tradecap.flows.attest import attest as flow
+
+
+@command
+@click.argument("runs", nargs=-1, metavar="[RUN...]")
+@click.option("--all-silent", "all_silent_s", type=DURATION, metavar="DURATION", help="All runs without an end that were silent for this long.")
+@shared
+def attest(runs: tuple[str, ...], all_silent_s: float | None, settings: Settings, out: Output) -> None:
+    """Declare runs without an end record finished, after their writer is known to be dead.
+
+    On a topic nobody can see whether a writer is dead, so verify doesn't pass over a silent run until you attest it. In a folder the next writer
+    attests torn runs by itself; this command is such a writer.
+
+    \b
+    Examples:
+      tradecap attest 01a22196-f14e-75c5-9f68-bacc87af7389 --log kafka://localhost:19092/trades.raw
+      tradecap attest --all-silent 10m --log kafka://localhost:19092/trades.raw
+    """
+    if bool(runs) == (all_silent_s is not None):
+        raise TradecapError("Which runs?", "name runs, or use --all-silent 10m; 'tradecap verify' names the runs without an end.")
+    log = log_in_force(settings)
+    with out.progress("attest") as advance:
+        done = flow(log, tuple(dict.fromkeys(run.lower() for run in runs)), all_silent_s, progress=advance)
+    rows = [each._asdict() for each in done.runs]
+    out.show({"attested": rows, "run": done.run}, lambda: f"{counted(len(rows), 'run')} attested")

@@ -3,7 +3,7 @@
 #   make test ARGS='-k verify -x'            hand something to pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos soak crash fuzz lint bench fixtures docs lock clean
+.PHONY: help demo test kafka chaos soak crash fuzz lint bench fixtures docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,8 +22,11 @@ help: ## this list
 demo: $(READY) ## the whole river on your machine: capture, spoil, load, prove
 	@$(BIN)/tradecap demo
 
-test: $(READY) ## all tests that need nothing outside (ARGS='-k ...' goes to pytest)
+test: $(READY) ## all tests; those that need something that isn't here are skipped (ARGS='-k ...' goes to pytest)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+kafka: $(READY) ## Apache Kafka on localhost:19092 until Ctrl-C, as the tests run it; needs Java and Maven (ARGS='--port 19093')
+	@$(BIN)/python -m tests.kafka $(ARGS)
 
 chaos: $(READY) ## capture against an exchange that does everything wrong, 10 seeds of 20 s (SEEDS=7 or SEEDS=1-100)
 	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos/test_chaos.py $(ARGS)

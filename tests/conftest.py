@@ -10,12 +10,21 @@ from pathlib import Path
 
 import pytest
 
+# Fixtures of a package of parts reach every test only from here.
+from tests.kafka.fixtures import kafka as kafka
+from tests.kafka.fixtures import kafka_installation as kafka_installation
+from tests.kafka.fixtures import killable_broker as killable_broker
+from tests.kafka.fixtures import session_folder as session_folder
+from tests.kafka.fixtures import spare_broker as spare_broker
+from tests.kafka.fixtures import topic as topic
+from tests.kafka.fixtures import topic_name as topic_name
 from tradecap.log.folder.log import FileLog
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "recordings: reads real recordings from the folder TRADECAP_RECORDINGS")
+    config.addinivalue_line("markers", "kafka: needs a real Kafka broker, for which Java, Maven and a Maven repository are needed")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -32,7 +41,7 @@ def recordings() -> Path:
     return Path(os.environ["TRADECAP_RECORDINGS"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def outside_part() -> Callable[[bool, str], None]:
     """Skip where an outside part is missing; in CI fail, because there it has to be installed."""
 

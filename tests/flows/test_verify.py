@@ -256,7 +256,7 @@ def test_a_deleted_trade_is_missed_by_its_id(river: River) -> None:
     assert failed["trades.accounted"].detail == "binance BTCUSDT trade id 107: missing"
     assert (failed["trades.accounted"].expected, failed["trades.accounted"].actual) == ("36 rows", "35 rows")
     assert failed["trades.accounted"].fix == ANEW
-    assert "BTCUSDT trade 2024-08-09 12:00:00" in failed["candles.exact"].detail
+    assert "BTCUSDT trade 2024-08-09T12:00:00Z: " in failed["candles.exact"].detail
 
 
 def test_a_deleted_trade_of_which_a_copy_remains_is_not_the_trade(river: River) -> None:

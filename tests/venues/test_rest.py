@@ -131,6 +131,22 @@ def test_the_minute_is_that_of_the_venues_clock() -> None:
     assert budget.wait_s(25, now + 6) == 0.0
 
 
+@pytest.mark.parametrize("date", ["Mon, 12 Jan 1970 13:46:55 GMT", "Mon, 12 Jan 1970 13:46:55 -0000", "Mon Jan 12 13:46:55 1970"])
+def test_the_venues_clock_is_utc_whatever_the_zone_of_this_machine(in_new_york: None, date: str) -> None:  # noqa: ARG001 -- a state, not a value
+    """A date without a zone, read as local time, would put the venue's clock hours away and the budget into the wrong minute."""
+    budget = Budget(50)
+    budget.learn({"Date": date, "X-Mbx-Used-Weight-1M": "40"}, 1_000_000.0)
+    assert budget.wait_s(25, 1_000_000.0) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("date", ["yesterday", "", "Mon, 12 Jan 99999999999 13:46:55 GMT"])
+def test_a_date_that_cannot_be_read_changes_nothing(date: str) -> None:
+    """A proxy's odd header would end the repair."""
+    budget = Budget(50)
+    budget.learn({"Date": date}, 1_000_000.0)
+    assert budget.wait_s(25, 1_000_000.0) == 0.0
+
+
 def test_a_connection_that_the_venue_closed_while_idle_is_no_failure() -> None:
     """The first request after a quiet hour would fail."""
     with running() as exchange, Rest(site_of(exchange)) as rest:

@@ -16,6 +16,7 @@ from tradecap.log import Damage, Log
 from tradecap.market import checks
 from tradecap.market.certificate import RunRow
 from tradecap.market.checks import Accounts, Check, Coverage, Differences, Range
+from tradecap.market.klines import time_text
 from tradecap.market.records import orphan_record, read_envelope
 from tradecap.market.tally import BLOCK_BITS, ID_BLOCK_BITS, RunTally, Series, Tally, fingerprint, ledger_row
 from tradecap.market.trade_ids import TradeIds
@@ -306,7 +307,7 @@ def _conflicts_with_others(store: Store, runs: list[str]) -> Iterator[str]:
 def _candles_exact(store: Store, candles: int, wanted: Wanted, mend: str) -> Check:
     narrow = _minutes(wanted)
     different = [
-        f"{row['venue']} {row['symbol']} {row['channel']} {row['minute']}: {row['difference']}"
+        f"{row['venue']} {row['symbol']} {row['channel']} {time_text(_int(row['open_s']))}: {row['difference']}"
         for first, last in _days(store.ask("candle_days", **narrow))
         for row in store.ask("candle_differences", first=first, last=last, **narrow)
     ]

@@ -42,15 +42,15 @@ class Machine(NamedTuple):
     def run(self, *args: str) -> bytes:
         """What a command prints. It ends well."""
         done = subprocess.run([PROGRAM, *args], capture_output=True, timeout=120, **self.how())  # type: ignore[call-overload]  # keywords
-        assert done.returncode == 0, f"{args} in {self.env}: {done.stderr.decode()}"
+        assert done.returncode == 0, f"{args} in {self.env['TZ']}: {done.stderr.decode()}"
         return bytes(done.stdout)
 
 
 def a_plain_machine(tmp_path: Path) -> Machine:
     """UTC, UTF-8, a home, and no proxy."""
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    return Machine(folder, {"PATH": os.environ["PATH"], "HOME": str(folder), "TZ": "UTC", "LC_ALL": "C.UTF-8"}, 0o022)
+    folder = tmp_path / "plain" / "work"
+    folder.mkdir(parents=True)
+    return Machine(folder, {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TZ": "UTC", "LC_ALL": "C.UTF-8"}, 0o022)
 
 
 def a_hostile_machine(tmp_path: Path, zone: str, dead_port: int) -> Machine:
@@ -69,10 +69,9 @@ def machines(tmp_path: Path) -> Iterator[list[Machine]]:
         yield [a_plain_machine(tmp_path), *(a_hostile_machine(tmp_path, zone, taken.getsockname()[1]) for zone in ZONES)]
 
 
-def the_candles(machine: Machine, *where: str) -> dict[str, bytes]:
-    """In every form in which they are printed."""
-    forms = {"csv": ("--csv",), "days": ("--csv", "--interval", "1d"), "json": ("--json",), "table": ("--limit", "5"), "plot": ("--plot",)}
-    return {form: machine.run("candles", "BTCUSDT", *options, *where) for form, options in forms.items()}
+def the_candles(machine: Machine, *forms: str) -> list[bytes]:
+    """As they are printed."""
+    return [machine.run("candles", "BTCUSDT", *form.split()) for form in forms]
 
 
 def a_verdict(text: bytes, but: frozenset[str] = frozenset()) -> dict[str, object]:
@@ -84,10 +83,12 @@ def a_verdict(text: bytes, but: frozenset[str] = frozenset()) -> dict[str, objec
     return {"checks": checks, "counts": counts, **{name: told[name] for name in ("ok", "quarantined", "series")}}
 
 
-def outcome(machine: Machine, verdict: dict[str, object], *where: str) -> dict[str, object]:
-    """What has to be the same everywhere."""
+def outcome(machine: Machine, verdict: dict[str, object], candles: list[bytes]) -> dict[str, object]:
+    """What has to be the same everywhere: also which files are there, and none beside the folder."""
     assert verdict["ok"] is True
-    return {"verdict": verdict, "candles": the_candles(machine, *where), "files": sorted(each.name for each in machine.folder.iterdir())}
+    assert [*machine.folder.parent.iterdir()] == [machine.folder]
+    assert candles[0].splitlines()[1].startswith(b"2024-08-09T11:59:00Z,")
+    return {"verdict": verdict, "candles": candles, "files": sorted(each.name for each in machine.folder.glob("*"))}
 
 
 # ---- the three ways to a proof -----------------------------------------------------------------------------------------------------------
@@ -98,14 +99,29 @@ def of_the_sample(machine: Machine) -> dict[str, object]:
     machine.run("replay", "sample:")
     machine.run("init-db")
     machine.run("load")
+    began = datetime.now(UTC).replace(microsecond=0)
     found = machine.run("verify", "--json", "--junit", "report.xml", "--certificate", "certificate.json")
-    return outcome(machine, a_verdict(found))
+    for told in times_of_reports(machine.folder):
+        assert began <= told <= datetime.now(UTC)
+    assert stat.S_IMODE((machine.folder / "report.xml").stat().st_mode) == 0o666 & ~machine.umask
+    forms = ("--csv", "--json", "--csv --interval 1d", "--from 2024-08-09T12:00:00Z --limit 3", "--plot")
+    return outcome(machine, a_verdict(found), the_candles(machine, *forms))
+
+
+def times_of_reports(folder: Path) -> tuple[datetime, datetime]:
+    """When the proof was made, as its certificate and its JUnit file say. The latter's form has no zone: it is UTC."""
+    certificate = json.loads((folder / "certificate.json").read_bytes())["made_at"]
+    suite = ElementTree.parse(folder / "report.xml").getroot().find("testsuite")
+    assert certificate.endswith("Z")
+    assert suite is not None
+    return datetime.fromisoformat(certificate), datetime.fromisoformat(suite.attrib["timestamp"] + "+00:00")
 
 
 def of_the_demo(machine: Machine) -> dict[str, object]:
     """All in one go."""
     found = machine.run("demo", "--json")
-    return outcome(machine, a_verdict(found, PACE), "--log", "file:tradecap-demo/log", "--store", "chdb:tradecap-demo/db")
+    where = "--log file:tradecap-demo/log --store chdb:tradecap-demo/db"
+    return outcome(machine, a_verdict(found, PACE), the_candles(machine, f"--csv {where}", f"--json {where}"))
 
 
 def of_a_capture(machine: Machine) -> dict[str, object]:
@@ -116,7 +132,8 @@ def of_a_capture(machine: Machine) -> dict[str, object]:
     assert captured["gaps_repaired"] == captured["gaps_found"] >= 2
     machine.run("init-db")
     machine.run("load")
-    return outcome(machine, a_verdict(machine.run("verify", "--json"), PACE))
+    found = machine.run("verify", "--json")
+    return outcome(machine, a_verdict(found, PACE), the_candles(machine, "--csv", "--json"))
 
 
 @contextmanager

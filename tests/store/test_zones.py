@@ -118,3 +118,12 @@ def test_times_that_people_query_say_that_they_are_utc(store: ClickHouseStore, v
     columns += store.rows(f"DESCRIBE TABLE (SELECT * FROM {view})")
     types = {str(row["type"]) for row in columns if "DateTime" in str(row["type"])}
     assert types == {"DateTime('UTC')", "DateTime64(6, 'UTC')"}
+
+
+@pytest.mark.parametrize("zone", ["UTC+3", "<+0330>-3:30", "Nowhere/City"])
+def test_an_embedded_store_opens_whatever_the_zone_of_the_machine_is_called(tmp_path: Path, zone: str) -> None:
+    """POSIX zones are right for libc and unknown to the engine: it would be reported as not installed."""
+    opened = "from tradecap.store import create_store; import os, sys; create_store(sys.argv[1]); print(os.environ['TZ'])"
+    command = [sys.executable, "-c", opened, f"chdb:{tmp_path}/db"]
+    done = subprocess.run(command, env={**os.environ, "TZ": zone}, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (f"{zone}\n", "")

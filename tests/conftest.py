@@ -5,6 +5,7 @@ by `outside_part`, and with TRADECAP_CI=1 it fails instead.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def outside_part() -> Callable[[bool, str], None]:
             pytest.skip(f"{what} is missing")
 
     return needs
+
+
+@pytest.fixture
+def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is on a machine whose clocks show the time of New York."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture

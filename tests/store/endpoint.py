@@ -1,9 +1,10 @@
 """A small HTTP endpoint that runs its queries on embedded ClickHouse: the real client talks to it over a real socket.
 
 It is a test part, never a product part. It proves URLs, authentication, parameters, inserts and error texts, not sessions, roles or replication.
-Run: python -m tests.store.endpoint FOLDER, it prints its port.
+Run: python -m tests.store.endpoint FOLDER [ZONE], it prints its port. TZ is the zone of the server; ZONE that of its sessions (session_timezone).
 """
 
+import os
 import re
 import sys
 import tempfile
@@ -22,6 +23,7 @@ class Endpoint(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     folder: ClassVar[str]
+    zone: ClassVar[str] = ""
     one_at_a_time: ClassVar[threading.Lock] = threading.Lock()
 
     def do_GET(self) -> None:
@@ -71,6 +73,8 @@ class Endpoint(BaseHTTPRequestHandler):
         try:
             if database := asked.get("database"):
                 connection.query(f"USE `{database}`")
+            if self.zone:
+                connection.query(f"SET session_timezone = '{self.zone}'")
             for name in ("max_partitions_per_insert_block", "optimize_on_insert"):
                 if name in asked:
                     connection.query(f"SET {name} = '{asked[name]}'")
@@ -90,6 +94,7 @@ class Endpoint(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("X-ClickHouse-Summary", "{}")
+        self.send_header("X-ClickHouse-Timezone", self.zone or os.environ.get("TZ") or "UTC")
         if code:
             self.send_header("X-ClickHouse-Exception-Code", code)
         self.end_headers()
@@ -99,9 +104,9 @@ class Endpoint(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def main(folder: str) -> None:
+def main(folder: str, zone: str = "") -> None:
     """Serve until killed."""
-    Endpoint.folder = folder
+    Endpoint.folder, Endpoint.zone = folder, zone
     # the engine lives as long as one handle is open
     holding = connect(folder)  # type: ignore[no-untyped-call]  # chdb has no types
     server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
@@ -113,4 +118,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

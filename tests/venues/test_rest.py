@@ -6,6 +6,7 @@ import pytest
 
 from tests.exchange import Running, running
 from tradecap.simulate import Rules
+from tradecap.venues.failures import http_date_s
 from tradecap.venues.rest import Budget, Rest, RestError, row_id
 from tradecap.venues.sites import SITES, Site
 
@@ -129,6 +130,20 @@ def test_the_minute_is_that_of_the_venues_clock() -> None:
     budget.learn({"Date": "Mon, 12 Jan 1970 13:46:55 GMT", "X-Mbx-Used-Weight-1M": "40"}, now)  # it is 15 s later there: 1 000 015 s
     assert budget.wait_s(25, now) == pytest.approx(5.0)
     assert budget.wait_s(25, now + 6) == 0.0
+
+
+@pytest.mark.parametrize("date", ["Mon, 12 Jan 1970 13:46:55 GMT", "Mon, 12 Jan 1970 13:46:55 -0000", "Mon Jan 12 13:46:55 1970"])
+def test_the_venues_clock_is_utc_whatever_the_zone_of_this_machine(in_new_york: None, date: str) -> None:  # noqa: ARG001 -- a state, not a value
+    """A date without a zone, read as local time, would be hours away from one that names it."""
+    assert http_date_s(date) == 1_000_015.0
+
+
+@pytest.mark.parametrize("date", ["yesterday", "", "Mon, 12 Jan 99999999999 13:46:55 GMT"])
+def test_a_date_that_cannot_be_read_changes_nothing(date: str) -> None:
+    """A proxy's odd header would end the repair."""
+    budget = Budget(50)
+    budget.learn({"Date": date}, 1_000_000.0)
+    assert budget.wait_s(25, 1_000_000.0) == 0.0
 
 
 def test_a_connection_that_the_venue_closed_while_idle_is_no_failure() -> None:

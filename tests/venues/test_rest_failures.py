@@ -68,7 +68,9 @@ def test_retry_after_holds_with_every_status_whatever_the_clock_does(status: int
         ({"Retry-After": "7"}, 7.0),
         ({"Retry-After": "Mon, 12 Jan 1970 13:47:00 GMT", "Date": "Mon, 12 Jan 1970 13:46:55 GMT"}, 5.0),
         ({"Retry-After": "Mon, 12 Jan 1970 13:47:00 GMT"}, None),
+        ({"Retry-After": "Mon, 12 Jan 1970 13:47:00 GMT", "Date": "Mon Jan 12 13:46:55 1970"}, 5.0),
         ({"Retry-After": "soon", "Date": "now"}, None),
+        ({"Retry-After": "Mon, 12 Jan 99999999999 13:47:00 GMT", "Date": "Mon, 12 Jan 1970 13:46:55 GMT"}, None),
         ({}, None),
     ],
 )

@@ -99,10 +99,9 @@ def which_symbol(symbol: str, known: Iterable[str], none: str) -> str:
 
 
 def _candle(row: Row) -> Candle:
-    exact = {name: plain(value) for name, value in row.items() if isinstance(value, Decimal)}
-    opened = row["open_time"]
-    assert isinstance(opened, datetime)
-    return Candle(**{**row, **exact, "open_time": opened.replace(tzinfo=UTC), "complete": bool(row["complete"])})  # type: ignore[arg-type]  # of the query
+    values = {name: plain(value) if isinstance(value, Decimal) else value for name, value in row.items()}
+    opened = datetime.fromtimestamp(int(str(values.pop("open_s"))), UTC)
+    return Candle(**{**values, "open_time": opened, "complete": bool(values["complete"])})  # type: ignore[arg-type]  # of the query
 
 
 def plain(value: Decimal) -> str:

@@ -7,6 +7,7 @@ Rules: a failure is a value; its kind is a stable word (it stands in the log's e
 import socket
 import ssl
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -58,10 +59,18 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     if text.isascii() and text.isdigit() and len(text) < 8:
         return float(text)
     try:
-        wanted, now = (parsedate_to_datetime(each) for each in (text, headers.get("Date") or ""))
-        return max(0.0, (wanted - now).total_seconds())
-    except (ValueError, TypeError):
+        return max(0.0, http_date_s(text) - http_date_s(headers.get("Date") or ""))
+    except ValueError:
         return None
+
+
+def http_date_s(text: str) -> float:
+    """Seconds since 1970 of an HTTP date, which is UTC even where it names no zone (RFC 9110, 5.6.7). Raises ValueError."""
+    try:
+        time = parsedate_to_datetime(text)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
 
 
 def close_failure(code: int | None, reason: str) -> Failure:

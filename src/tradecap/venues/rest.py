@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
@@ -24,7 +23,7 @@ import msgspec
 from tradecap import __version__
 from tradecap.errors import Exit, TradecapError
 from tradecap.venues.encodings import plain_body
-from tradecap.venues.failures import Failure, network_failure, status_failure
+from tradecap.venues.failures import Failure, http_date_s, network_failure, status_failure
 from tradecap.venues.sites import Site
 
 PAGE: Final = 1000
@@ -241,7 +240,7 @@ class Budget:
         """Take over what an answer says: the venue's clock, and how much was used by all behind this address."""
         if date := headers.get("Date"):
             with suppress(ValueError):
-                self._ahead_s = parsedate_to_datetime(date).timestamp() - now_s
+                self._ahead_s = http_date_s(date) - now_s
         used = headers.get(_WEIGHT) or ""
         if used.isascii() and used.isdigit():
             self._minute, self._used = int(self._venue_s(now_s) // 60), int(used[:9])

@@ -256,7 +256,7 @@ def test_a_deleted_trade_is_missed_by_its_id(river: River) -> None:
     assert failed["trades.accounted"].detail == "binance BTCUSDT trade id 107: missing"
     assert (failed["trades.accounted"].expected, failed["trades.accounted"].actual) == ("36 rows", "35 rows")
     assert failed["trades.accounted"].fix == ANEW
-    assert "BTCUSDT trade 2024-08-09 12:00:00" in failed["candles.exact"].detail
+    assert "BTCUSDT trade 2024-08-09T12:00:00Z: " in failed["candles.exact"].detail
 
 
 def test_a_deleted_trade_of_which_a_copy_remains_is_not_the_trade(river: River) -> None:
@@ -317,7 +317,7 @@ def test_a_deleted_candle_is_named_and_load_makes_it_anew(river: River) -> None:
     river.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
     failed = failures(river.log, river.store)
     assert failed.keys() == {"candles.exact"}
-    assert failed["candles.exact"].detail == "binance BTCUSDT trade 2024-08-09 12:01:00: missing"
+    assert failed["candles.exact"].detail == "binance BTCUSDT trade 2024-08-09T12:01:00Z: missing"
     assert failed["candles.exact"].fix.startswith(LOAD)
     river.load()
     assert failures(river.log, river.store) == {}
@@ -344,7 +344,7 @@ def test_a_changed_value_of_a_candle_is_named(river: River, changes: tuple[str, 
         ("open_id", "close_id", "first_id", "last_id"), "ids"
     )
     named = [called.get(change) or called.get(change.split()[0]) or change.split()[0] for change in changes]
-    assert failed["candles.exact"].detail == "; ".join(f"binance BTCUSDT trade 2024-08-09 12:0{n}:00: {name}" for n, name in enumerate(named))
+    assert failed["candles.exact"].detail == "; ".join(f"binance BTCUSDT trade 2024-08-09T12:0{n}:00Z: {name}" for n, name in enumerate(named))
     assert ANEW in failed["candles.exact"].fix
 
 

@@ -19,6 +19,7 @@ from tradecap.market.trade_ids import TradeIds
 from tradecap.proof import checks
 from tradecap.proof.certificate import RunRow
 from tradecap.proof.checks import Accounts, Check, Coverage, Differences, Range
+from tradecap.proof.klines import time_text
 from tradecap.proof.tally import BLOCK_BITS, ID_BLOCK_BITS, RunTally, Series, Tally, fingerprint, ledger_row
 from tradecap.store.api import Row, Store
 
@@ -310,7 +311,7 @@ def _conflicts_with_others(store: Store, runs: list[str]) -> Iterator[str]:
 def _candles_exact(store: Store, candles: int, wanted: Wanted, mend: str) -> Check:
     narrow = _minutes(wanted)
     different = [
-        f"{row['venue']} {row['symbol']} {row['channel']} {row['minute']}: {row['difference']}"
+        f"{row['venue']} {row['symbol']} {row['channel']} {time_text(_int(row['open_s']))}: {row['difference']}"
         for first, last in _days(store.ask("candle_days", **narrow))
         for row in store.ask("candle_differences", first=first, last=last, **narrow)
     ]

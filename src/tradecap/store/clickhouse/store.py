@@ -1,7 +1,8 @@
 """ClickHouse as a store: embedded (chdb) or a server, through the one client, with the same schema and queries.
 
-Rules: rows are never touched by Python on the way in; parameters are bound, never pasted; the position is written after the rows. One process
-owns an embedded store, reading included (measured: docs/clickhouse.md), so it is locked and the holder is named.
+Rules: rows are never touched by Python on the way in; parameters are bound, never pasted; the position is written after the rows. Times leave a
+query as integers since 1970, and every DateTime column and function names 'UTC': the client converts a DateTime by the zone of the server or of this
+machine. One process owns an embedded store, reading included (measured: docs/clickhouse.md), so it is locked and the holder is named.
 """
 
 import fcntl
@@ -80,6 +81,19 @@ def _translated(url: str) -> Iterator[None]:
         raise TradecapError(f"Store {url}: {_first_line(error)}", hint, Exit.UNDELIVERED if full else Exit.UNREACHABLE) from error
 
 
+@contextmanager
+def _zone_of_engine() -> Iterator[None]:
+    """TZ=UTC while the embedded engine is imported: it takes its zone from there, once, and refuses zones that libc accepts (`UTC+3`)."""
+    zone = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    try:
+        yield
+    finally:
+        del os.environ["TZ"]
+        if zone is not None:
+            os.environ["TZ"] = zone
+
+
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
 
@@ -103,7 +117,8 @@ class ClickHouseStore:
         if not create and not path.exists():
             raise TradecapError(f"There is no store at {path}.", "make one: tradecap init-db")
         try:
-            import chdb  # noqa: F401 -- looked for here, since its absence has a remedy worth a sentence
+            with _zone_of_engine():
+                import chdb  # noqa: F401 -- looked for here, since its absence has a remedy worth a sentence
         except ImportError as error:
             raise TradecapError("The embedded store needs chdb, which isn't installed.", "pip install 'tradecap[embedded]'") from error
         folder = _Folder(path)

@@ -1,5 +1,5 @@
 -- Stored minutes of some days (of a symbol, '' = all, and of a range of time) against a fresh computation, both ways. Volatility is a float and is compared within 1e-9; all else to the last digit.
-SELECT venue, symbol, channel, minute,
+SELECT venue, symbol, channel, toUnixTimestamp(minute) AS open_s,
     multiIf(stored.ids = 0, 'missing', fresh.ids = 0, 'made of no trade', arrayStringConcat(arrayFilter(n -> n != '', [
         if(stored.open != fresh.open, 'open', ''), if(stored.high != fresh.high, 'high', ''), if(stored.low != fresh.low, 'low', ''),
         if(stored.close != fresh.close, 'close', ''), if(stored.volume != fresh.volume, 'volume', ''),

@@ -643,3 +643,12 @@ def as_a_stranger(folder: Path) -> Iterator[None]:
             os.seteuid(0)
         for path, mode in modes.items():
             path.chmod(mode)
+
+
+def test_a_line_longer_than_a_batch_comes_whole(log: FileLog) -> None:
+    """A reader would hand over half a record, or none."""
+    with begin(log) as writer:
+        lines = [an_event(writer.run, 0, "long", text="x" * 9 * MB), an_event(writer.run, 1, "ended")]
+        for line in lines:
+            writer.append(line)
+    assert lines_of(log.read()) == lines

@@ -20,6 +20,12 @@ NAMESPACE: Final = uuid.UUID("6f6b2f5e-4d0c-5f5b-9c6e-7472616465a0")
 NO_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
+CHOOSING: Final = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
 Answer = TypeVar("Answer")
 
 
@@ -71,8 +77,8 @@ class Cluster:
     def extents(self) -> dict[int, Extent]:
         """By partition, what can be read now."""
         partitions = self.partitions()
-        first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # confluent_kafka's own gap  # type: ignore[no-untyped-call]  # confluent_kafka's own gap
-        end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the same  # type: ignore[no-untyped-call]  # the same
+        first = self._offsets(partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]  # confluent_kafka's own gap
+        end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the same
         return {partition: Extent(first[partition], end[partition]) for partition in partitions}
 
     def since(self, time_ms: int) -> dict[int, int]:
@@ -99,24 +105,31 @@ class Cluster:
         asked = {TopicPartition(self.address.topic, partition): spec for partition in partitions}
         if not asked:
             return {}
-        answers = self._ask(
-            f"Log {self.address.url} can't be read",
-            lambda: self.admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REACH_S),
-        )
-        found = {}
-        for where, answer in answers.items():
-            result: Any = self._ask(f"Log {self.address.url} can't be read", answer.result)
-            found[where.partition] = int(result.offset)
-        return found
+        what = f"Log {self.address.url} can't be read"
+
+        def offsets() -> dict[int, int]:
+            answers = self.admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REACH_S)
+            found: dict[int, Any] = {where.partition: answer.result() for where, answer in answers.items()}
+            return {partition: int(result.offset) for partition, result in found.items()}
+
+        return self._ask(what, offsets)
 
     def _ask(self, what: str, question: Callable[[], Answer]) -> Answer:
-        try:
-            return question()
-        except KafkaException as error:
-            self.admin.poll(0)
-            # a time-out says nothing; what the client heard meanwhile does: refused, not resolved, a wrong password
-            is_late = error.args[0].code() == KafkaError._TIMED_OUT and self._heard
-            causes = [heard for heard in self._heard if heard.code() != KafkaError._ALL_BROKERS_DOWN]
-            raise translated(causes[-1] if is_late and causes else error, what) from error
-        except (TimeoutError, OSError) as error:
-            raise TradecapError(f"{what}: no broker answers.", "is the broker up, and the URL right?", Exit.UNREACHABLE) from error
+        """The answer; asked again while the cluster is only busy choosing leaders."""
+        until_s = time.monotonic() + REACH_S
+        while True:
+            try:
+                return question()
+            except KafkaException as error:
+                if error.args[0].code() not in CHOOSING or time.monotonic() >= until_s:
+                    raise self._told(error, what) from error
+                time.sleep(0.1)
+            except (TimeoutError, OSError) as error:
+                raise TradecapError(f"{what}: no broker answers.", "is the broker up, and the URL right?", Exit.UNREACHABLE) from error
+
+    def _told(self, error: KafkaException, what: str) -> TradecapError:
+        """A time-out says nothing; what the client heard meanwhile does: refused, not resolved, a wrong password."""
+        self.admin.poll(0)
+        is_late = error.args[0].code() == KafkaError._TIMED_OUT
+        causes = [heard for heard in self._heard if heard.code() != KafkaError._ALL_BROKERS_DOWN]
+        return translated(causes[-1] if is_late and causes else error, what)

@@ -19,11 +19,11 @@ from tradecap.market.batch import Batch, Position, Positions, Values
 
 BATCH_BYTES: Final = 8 * 1024 * 1024
 """Bytes of values in a batch, about."""
-BATCH_S: Final = 0.5
-"""How long a batch may wait for more records while the reader is at the end."""
 CONSUMED: Final = 5_000
 """Messages taken from librdkafka at a time."""
 POLL_S: Final = 0.05
+LOOK_S: Final = 0.2
+"""How often a reader that has nothing to do asks how far the others are."""
 SILENCE_S: Final = 30.0
 """How long a reader that knows of more records waits for a broker before it gives up."""
 
@@ -61,7 +61,6 @@ class Collected:
         self._values: dict[int, list[bytes]] = {}
         self._offsets: dict[int, list[int]] = {}
         self._bytes: dict[int, int] = {}
-        self._since_s: dict[int, float] = {}
 
     def add(self, message: Message) -> None:
         """Take in a message."""
@@ -72,19 +71,13 @@ class Collected:
         value = message.value() or b""
         if partition not in self._values:
             self._values[partition], self._offsets[partition], self._bytes[partition] = [], [], 0
-            self._since_s[partition] = time.monotonic()
         self._values[partition].append(value)
         self._offsets[partition].append(offset)
         self._bytes[partition] += len(value)
 
     def due(self, finished: Collection[int]) -> list[int]:
-        """The partitions whose batch is big or old enough, or that have nothing more to come."""
-        now_s = time.monotonic()
-        return [
-            partition
-            for partition, size in self._bytes.items()
-            if size >= BATCH_BYTES or partition in finished or now_s - self._since_s[partition] >= BATCH_S
-        ]
+        """The partitions whose batch is big enough, or that have nothing more to come for now."""
+        return [partition for partition, size in self._bytes.items() if size >= BATCH_BYTES or partition in finished]
 
     def partitions(self) -> list[int]:
         """The partitions that have anything."""
@@ -93,7 +86,7 @@ class Collected:
     def drop(self, partitions: list[int]) -> None:
         """Forget what came of partitions that are another process's now."""
         for partition in partitions:
-            for kept in (self._values, self._offsets, self._bytes, self._since_s):
+            for kept in (self._values, self._offsets, self._bytes):
                 kept.pop(partition, None)
 
     def take(self, partition: int, *, is_newest: bool) -> Batch:
@@ -141,59 +134,58 @@ def read_alone(
     consumer = consumer_of(address, "tradecap-reader")
     try:
         consumer.assign([TopicPartition(address.topic, partition, offset) for partition, offset in at.items()])
-        yield from _Pass(address, consumer, at, {partition: extent.end for partition, extent in extents.items()}, follow).batches()
+        yield from _Pass(cluster, consumer, at, {partition: extent.end for partition, extent in extents.items()}, follow).batches()
     finally:
         consumer.close()
 
 
 class _Pass:
-    """Reads assigned partitions to their ends."""
+    """Reads assigned partitions to their ends; while followed, to the ends they have when that stops."""
 
-    def __init__(self, address: Address, consumer: Consumer, at: dict[int, int], ends: dict[int, int], follow: Callable[[], bool] | None) -> None:
-        self._address, self._consumer, self._follow = address, consumer, follow
+    def __init__(self, cluster: Cluster, consumer: Consumer, at: dict[int, int], ends: dict[int, int], follow: Callable[[], bool] | None) -> None:
+        self._cluster, self._consumer, self._follow = cluster, consumer, follow
         self._at, self._ends = at, ends
         self._collected = Collected()
+        self._is_at_end: set[int] = set()
         self._heard_s = time.monotonic()
 
     def batches(self) -> Iterator[Batch]:
+        is_followed = self._follow is not None
         while True:
-            is_followed = self._follow is not None and self._follow()
-            if not is_followed and all(self._at[partition] >= end for partition, end in self._ends.items()):
+            if is_followed and self._follow is not None and not self._follow():
+                is_followed = False
+                self._ends = {partition: extent.end for partition, extent in self._cluster.extents().items() if partition in self._at}
+            finished = {partition for partition, end in self._ends.items() if self._at[partition] >= end}
+            if not is_followed and len(finished) == len(self._ends):
                 yield from (self._collected.take(partition, is_newest=True) for partition in self._collected.partitions())
                 return
             self._consume(is_followed)
-            finished = [] if is_followed else [partition for partition, end in self._ends.items() if self._at[partition] >= end]
-            for partition in self._collected.due(finished):
-                yield self._collected.take(partition, is_newest=self._at[partition] >= self._ends[partition])
+            for partition in self._collected.due(self._is_at_end if is_followed else self._is_at_end | finished):
+                yield self._collected.take(partition, is_newest=partition in self._is_at_end)
 
     def _consume(self, is_followed: bool) -> None:
         messages = self._consumer.consume(CONSUMED, POLL_S)
         if messages:
             self._heard_s = time.monotonic()
         elif not is_followed and time.monotonic() - self._heard_s > SILENCE_S:
-            raise translated(KafkaError(KafkaError._TIMED_OUT), f"Log {self._address.url} can't be read on")
+            raise translated(KafkaError(KafkaError._TIMED_OUT), f"Log {self._cluster.address.url} can't be read on")
         for message in messages:
-            error = message.error()
-            if error is None:
-                self._take(message, is_followed)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                partition = message.partition()
-                assert partition is not None
-                self._at[partition] = max(self._at[partition], message.offset() or 0)
-            elif error.code() not in PASSING:
-                raise translated(error, f"Log {self._address.url} can't be read on")
-
-    def _take(self, message: Message, is_followed: bool) -> None:
-        partition, offset = message.partition(), message.offset()
-        assert partition is not None
-        assert offset is not None
-        if self._follow is None and offset >= self._ends[partition]:
-            self._at[partition] = max(self._at[partition], offset)
-            return
-        self._collected.add(message)
-        self._at[partition] = offset + 1
-        if is_followed:
-            self._ends[partition] = max(self._ends[partition], offset + 1)
+            error, partition, offset = message.error(), message.partition(), message.offset()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error.code() not in PASSING:
+                    raise translated(error, f"Log {self._cluster.address.url} can't be read on")
+                continue
+            assert partition is not None
+            assert offset is not None
+            if error is not None:
+                self._at[partition] = max(self._at[partition], offset)
+                self._is_at_end.add(partition)
+            elif not is_followed and offset >= self._ends[partition]:
+                self._at[partition] = max(self._at[partition], offset)
+            else:
+                self._collected.add(message)
+                self._at[partition] = offset + 1
+                self._is_at_end.discard(partition)
 
 
 def read_as_group(
@@ -233,17 +225,19 @@ class _Member:
         self._consumer.close()
 
     def batches(self, follow: Callable[[], bool] | None, ends: Mapping[int, int]) -> Iterator[Batch]:
-        looked_s = 0.0
+        is_followed, looked_s = follow is not None, 0.0
         while True:
-            is_followed = follow is not None and follow()
-            if not is_followed and not self._collected.partitions() and time.monotonic() - looked_s > 0.2:
+            if is_followed and follow is not None and not follow():
+                is_followed = False
+                ends = {partition: extent.end for partition, extent in self._cluster.extents().items()}
+            if not is_followed and not self._collected.partitions() and time.monotonic() - looked_s > LOOK_S:
                 # another process may have loaded what this one waits for
                 positions = self._positions()
                 if all(int(positions.get(partition, "0")) >= end or self._is_past(partition, end) for partition, end in ends.items()):
                     return
                 looked_s = time.monotonic()
             self._consume()
-            for partition in self._collected.due([] if is_followed else self._is_at_end):
+            for partition in self._collected.due(self._is_at_end):
                 batch = self._collected.take(partition, is_newest=partition in self._is_at_end)
                 yield batch
                 self._acknowledge(batch.end)

@@ -1,5 +1,5 @@
 -- Days with minutes whose candle wasn't made of the trades that win now: fingerprints differ, in either direction.
-SELECT toDate(minute) AS day, count() AS stale, sum(n) AS trades
+SELECT toDate(minute, 'UTC') AS day, count() AS stale, sum(n) AS trades
 FROM
 (
     SELECT venue, channel, symbol, minute, sum(n) AS n, sum(fingerprint) AS difference

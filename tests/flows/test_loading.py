@@ -11,6 +11,7 @@ from tradecap.flows import loading as module
 from tradecap.flows.loading import Loading
 from tradecap.flows.stop import Stop
 from tradecap.log.folder.log import FileLog
+from tradecap.market.batch import Batch
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 
@@ -19,14 +20,14 @@ def test_who_asks_for_the_end_does_not_wait_for_a_store_that_is_far_behind(
 ) -> None:
     """A service that is stopped with a day's log to pour would be killed while it pours."""
     replayed(log, some_messages(range(400)), segment_bytes=20_000)
-    pour, stop = store.pour, Stop()
+    add, stop = store.add, Stop()
 
-    def slowly(*batch: object) -> None:
+    def slowly(log_id: str, batch: Batch) -> None:
         stop.ask()
         time.sleep(0.3)
-        pour(*batch)  # type: ignore[arg-type]  # handed on as it came
+        add(log_id, batch)
 
-    monkeypatch.setattr(store, "pour", slowly)
+    monkeypatch.setattr(store, "add", slowly)
     monkeypatch.setattr(module, "LAST_S", 0.2)
     with Loading(log, store) as loading:
         loading.start(stop)

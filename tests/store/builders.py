@@ -1,13 +1,15 @@
 """What tests of the store are made of: records of trades, poured, and candles as integers."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, localcontext
 
 from tests.builders import NOON_S, a_trade
+from tradecap.market.batch import Batch, Lines, Position, Values
 from tradecap.market.candles import Candle
 from tradecap.market.records import RunWriter, Trade, frame, series_head
 from tradecap.market.synthetic import message
-from tradecap.store.api import Row
+from tradecap.store.api import Store
+from tradecap.store.clickhouse.connection import Row
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 LOG = "01930000-0000-7000-8000-000000000001"
@@ -30,9 +32,21 @@ def run_of(trades: Iterable[Trade], run: str = RUNS[0], *, first_seq: int = 0, v
     return [record_of(trade, run, seq, via=via) for seq, trade in enumerate(trades, first_seq)]
 
 
-def pour(store: ClickHouseStore, *lines: bytes) -> None:
+def batch_of(lines: Iterable[bytes]) -> Batch:
+    """Whole lines, as a folder hands them out."""
+    text = b"".join(lines)
+    return Batch(Lines(text), text.count(b"\n"), Position(0, "000001:7", 7))
+
+
+def values_of(partition: int, values: Sequence[bytes], offsets: Sequence[int]) -> Batch:
+    """Values with their offsets, as a topic hands them out."""
+    end = offsets[-1] + 1
+    return Batch(Values(values, offsets), len(values), Position(partition, str(end), end))
+
+
+def pour(store: Store, *lines: bytes, log: str = LOG) -> None:
     """Hand lines to the store as a feed does."""
-    store.pour(LOG, b"".join(lines))
+    store.add(log, batch_of(lines))
 
 
 def whole(value: object, decimals: int) -> int:

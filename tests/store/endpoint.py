@@ -65,9 +65,6 @@ class Endpoint(BaseHTTPRequestHandler):
         """The query is in the URL, in the body, or its beginning in one and its data in the other."""
         text = asked.get("query", "")
         statement, data = (text, body) if text else (body.decode(errors="surrogateescape"), b"")
-        if "FROM input(" in statement:
-            head, _, rest = body.partition(b"\n")
-            statement, data = head.decode(), rest
         parameters = {name.removeprefix("param_"): value for name, value in asked.items() if name.startswith("param_")}
         connection = connect(self.folder)  # type: ignore[no-untyped-call]  # chdb has no types
         try:
@@ -75,15 +72,13 @@ class Endpoint(BaseHTTPRequestHandler):
                 connection.query(f"USE `{database}`")
             if self.zone:
                 connection.query(f"SET session_timezone = '{self.zone}'")
-            for name in ("max_partitions_per_insert_block", "optimize_on_insert"):
+            for name in ("max_partitions_per_insert_block", "optimize_on_insert", "log_comment"):
                 if name in asked:
                     connection.query(f"SET {name} = '{asked[name]}'")
-            with tempfile.NamedTemporaryFile(suffix=".ndjson") as spill:
+            with tempfile.NamedTemporaryFile(suffix=".body") as spill:
                 spill.write(data)
                 spill.flush()
-                statement = re.sub(
-                    r"FROM input\('raw String'\) FORMAT LineAsString", f"FROM file('{spill.name}', 'LineAsString', 'raw String')", statement
-                )
+                statement = re.sub(r"FROM input\(('[^']*')\) FORMAT (\w+)", rf"FROM file('{spill.name}', '\2', \1)", statement)
                 result = connection.query(statement, asked.get("default_format", "TabSeparated"), params=parameters)
             return bytes(result.bytes() or b"")
         finally:

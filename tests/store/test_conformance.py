@@ -1,182 +1,221 @@
-"""What every store keeps to, run over each: embedded, and over HTTP by the same code."""
+"""What every store promises, whatever it is. A new implementation adds itself to STORES (tests/store/kinds.py)."""
 
-import subprocess
-import sys
+import random
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import quote
+from datetime import date
 
 import pytest
 
+from tests.builders import NOON_S
 from tests.cases import TRADE
-from tests.store.endpoint import PASSWORD, USER
+from tests.store.builders import LOG, RUNS, at, batch_of, record_of, run_of, values_of
+from tests.store.kinds import STORES
 from tradecap.errors import Exit, TradecapError
+from tradecap.flows.records import read_record
+from tradecap.market.batch import Position
 from tradecap.market.records import RunWriter, frame, series_head
-from tradecap.store import create_store, open_store, schema_text
-from tradecap.store.api import Store
-from tradecap.store.clickhouse.store import VERSION, ClickHouseStore
+from tradecap.proof.tally import Tally, ledger_row
+from tradecap.store import create_store, open_store
+from tradecap.store.api import BlockKey, CandleSpan, Difference, QuarantineCounts, Store, TradeBlock
 
-LOG = "01930000-0000-7000-8000-000000000001"
-RUN = "01930000-0000-7000-8000-000000000002"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a ClickHouse that speaks HTTP, without a database's name."""
-    command = [sys.executable, "-m", "tests.store.endpoint", str(tmp_path_factory.mktemp("server"))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
-        assert process.stdout
-        yield f"clickhouse://{USER}:{quote(PASSWORD)}@127.0.0.1:{int(process.stdout.readline())}"
-        process.kill()
+OTHER_LOG = "01930000-0000-7000-8000-000000000009"
+SERIES = ("binance", "BTCUSDT", "trade")
+FOREVER = CandleSpan("", 0, 2**62)
 
 
-@pytest.fixture(params=["embedded", "server"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture(params=STORES, ids=lambda kind: kind.__name__)
+def url(request: pytest.FixtureRequest) -> str:
     """The URL of a store that isn't there yet."""
-    if request.param == "embedded":
-        return f"chdb:{tmp_path}/db"
-    base: str = request.getfixturevalue("server")
-    return f"{base}/db{abs(hash(tmp_path))}"
+    new_url: str = request.param(request)
+    return new_url
 
 
 @pytest.fixture
 def made(url: str) -> Iterator[Store]:
     """A store with its schema."""
     create_store(url)
-    with open_store(url) as store:
+    with open_store(url, read=read_record) as store:
         yield store
 
 
-def some_lines(trades: int, run: str = RUN) -> bytes:
+def seconds_apart(trades: int) -> list[bytes]:
     """Records of successive trades, a second apart."""
-    writer = RunWriter(run)
-    head = series_head("binance", "ETHUSDT", "trade", "ws")
-    payloads = (
-        TRADE.replace(b"1520538925", b"%d" % (5_000_000_000 + i)).replace(b'"T":1723161255611', b'"T":%d' % (1723161255611 + 1000 * i))
-        for i in range(trades)
-    )
-    return b"".join(writer.record(None, head, frame(payload)) for payload in payloads)
+    return run_of([at(n, n) for n in range(trades)])
 
 
-def test_what_is_poured_can_be_asked_for(made: Store) -> None:
-    """A store that takes lines and shows nothing."""
-    made.pour(LOG, some_lines(100))
-    assert {row["outcome"]: row["records"] for row in made.ask("outcomes")} == {"trade": 100}
+# ---- batches in --------------------------------------------------------------------------------------------------------------------------
 
 
-def test_pouring_twice_changes_nothing(made: Store) -> None:
+def test_what_is_added_can_be_asked_for(made: Store) -> None:
+    """A store that takes records and shows nothing."""
+    made.add(LOG, batch_of(seconds_apart(100)))
+    assert made.outcomes() == {"trade": 100}
+    assert (made.fed_runs(LOG), made.other_runs(LOG)) == (frozenset({RUNS[0]}), frozenset())
+    assert (made.fed_runs(OTHER_LOG), made.other_runs(OTHER_LOG)) == (frozenset(), frozenset({RUNS[0]}))
+
+
+def test_adding_twice_changes_nothing(made: Store) -> None:
     """After a crash records come again: they must not count twice."""
-    made.pour(LOG, some_lines(100))
-    made.pour(LOG, some_lines(100))
-    assert {row["outcome"]: row["records"] for row in made.ask("outcomes")} == {"trade": 100}
-    assert made.ask("trade_blocks") == made.ask("trade_blocks")
+    made.add(LOG, batch_of(seconds_apart(100)))
+    before = made.outcomes(), made.trade_blocks(), made.ledger_blocks([RUNS[0]])
+    made.add(LOG, batch_of(seconds_apart(100)))
+    assert (made.outcomes(), made.trade_blocks(), made.ledger_blocks([RUNS[0]])) == before
+    assert before[:2] == ({"trade": 100}, [TradeBlock(SERIES, 0, 100, 100, True)])
 
 
-def test_every_commit_is_newer_than_all_before(made: Store) -> None:
-    """Of two positions with one step a replica, or a merge in another order, may keep the older one."""
-    assert isinstance(made, ClickHouseStore)
-    newest = []
-    for log in (LOG, LOG, RUN):
-        made.commit(log, "000001:7")
-        newest += made.rows("SELECT max(step) AS step FROM positions")
-    assert [int(str(row["step"])) for row in newest] == [1, 2, 3]
+def test_values_are_whatever_bytes_they_are(made: Store) -> None:
+    """A foreign value with a newline that became two records would have an identity that nobody wrote."""
+    noise = random.Random(7)
+    strange = [b"two\nlines\n", b"\x00\xff\n", b"", b"\n", b"{}", *(noise.randbytes(noise.choice((1, 127, 128, 16_384, 70_000))) for _ in range(40))]
+    values = [each for pair in zip(strange, (line[:-1] for line in seconds_apart(len(strange))), strict=True) for each in pair]
+    offsets = [2**40 + 3 * n for n in range(len(values))]
+    made.add(LOG, values_of(5, values, offsets))
+    assert made.outcomes() == {"trade": len(strange), "quarantined": len(strange)}
+    orphans = {offset: ledger_row(*read_record(raw, LOG, 5, offset), raw) for raw, offset in zip(values[::2], offsets[::2], strict=True)}
+    (run,) = made.fed_runs(LOG) - {RUNS[0]}
+    tally = Tally()
+    for raw, offset in zip(values, offsets, strict=True):
+        tally.add(*read_record(raw, LOG, 5, offset), raw)
+    sums = {BlockKey(each.run, block): (n, total % 2**64) for each in tally.runs.values() for block, (n, total) in each.blocks.items()}
+    assert made.ledger_blocks([run, RUNS[0]]) == sums
+    assert {seq for key in sums if key.run == run for seq in made.ledger_rows(key)} == orphans.keys()
 
 
-def test_the_position_is_the_last_one_committed(made: Store) -> None:
-    """A position that went back would pour all again; one that went ahead would lose records."""
-    assert made.position(LOG) == ""
-    for position in ("000001:7", "000002:9", "000002:8"):
-        made.commit(LOG, position)
-        assert made.position(LOG) == position
-    assert made.position(RUN) == "", "each log has a position of its own"
+def test_values_of_several_partitions_lie_side_by_side(made: Store) -> None:
+    """Offsets count from 0 in each partition: foreign values at one offset of two partitions are two records."""
+    for partition in (0, 1, 2):
+        made.add(LOG, values_of(partition, [b"no record", b"nor this"], [0, 1]))
+    assert made.outcomes() == {"quarantined": 6}
+    assert len(made.fed_runs(LOG)) == 3
+
+
+@pytest.mark.parametrize("off", [-1, 1])
+def test_a_batch_that_doesnt_arrive_in_full_is_refused(made: Store, off: int) -> None:
+    """A position written after rows that never came would lose them for ever."""
+    whole = batch_of(seconds_apart(10))
+    with pytest.raises(TradecapError, match=f"took 10 records of a batch of {10 + off}") as error:
+        made.add(LOG, whole._replace(records=10 + off))
+    assert error.value.exit_code is Exit.UNREACHABLE
+    made.add(LOG, whole)
+    assert made.outcomes() == {"trade": 10}
+
+
+# ---- positions ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_each_partition_of_each_log_has_its_position(made: Store) -> None:
+    """A position of another partition would skip records or pour all again."""
+    assert made.positions(LOG) == {}
+    for partition, text in ((0, "a"), (7, "b")):
+        made.commit(LOG, Position(partition, text, 1))
+    made.commit(OTHER_LOG, Position(0, "c", 1))
+    assert made.positions(LOG) == {0: "a", 7: "b"}
+    assert made.positions(OTHER_LOG) == {0: "c"}
+
+
+def test_of_two_loaders_the_one_that_is_further_wins(made: Store) -> None:
+    """The slower one would take the position back, and both would load for ever what is there."""
+    for order in (9, 10, 2**63, 11, 8):
+        made.commit(LOG, Position(0, f"at {order}", order))
+    assert made.positions(LOG) == {0: f"at {2**63}"}
+
+
+# ---- questions ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_records_that_lost_are_split_by_content(made: Store) -> None:
+    """A conflict told as a duplicate hides that the venue said two things."""
+    lines = run_of([at(1, 1), at(2, 2), at(2, 2), at(1, 1, price=7 * 10**8)])
+    made.add(LOG, batch_of([*lines, record_of(at(2, 2, qty=9), RUNS[1], 0, via="inject:conflicts")]))
+    of_first, of_second = sorted(made.repeats(RUNS[:2], SERIES, [0]))
+    assert of_first == (RUNS[0], "", 1, 1, [(1, 3)])
+    assert of_second == (RUNS[1], "conflicts", 0, 1, [(2, 0)])
+    assert made.repeats(RUNS[:2], ("binance", "ETHUSDT", "trade"), [0]) == []
+    assert [(block.trades, block.records, block.is_equal) for block in made.trade_blocks()] == [(2, 5, False)]
+    assert made.trade_differences(SERIES, [0]) == []
+
+
+def test_logs_that_differ_on_an_id_are_found(made: Store) -> None:
+    """Two captures of one market that disagree: one of them is wrong."""
+    made.add(LOG, batch_of(run_of([at(1), at(2), at(2**20 + 1)])))
+    made.add(OTHER_LOG, batch_of(run_of([at(2, price=1), at(3)], RUNS[1])))
+    assert made.shared_blocks([RUNS[0]]) == {SERIES: [0]}
+    assert made.foreign_conflicts([RUNS[0]], SERIES, [0]) == [2]
+    assert made.other_runs(LOG) == {RUNS[1]}
+
+
+def test_quarantine_agrees_with_the_ledger(made: Store) -> None:
+    """What is no trade has to be kept whole, once."""
+    run = RunWriter(RUNS[0])
+    lines = [run.record(None, series_head("binance", "ETHUSDT", "trade", "ws"), frame(raw)) for raw in (TRADE, TRADE[:-9], b"\xff")]
+    made.add(LOG, batch_of(lines))
+    assert made.outcomes() == {"trade": 1, "quarantined": 2}
+    assert made.quarantine_counts() == QuarantineCounts(2, 2)
+    assert made.quarantine_differences() == []
+    assert made.unknown_records([]) == []
+    assert (made.id_span(("binance", "ETHUSDT", "trade"), 0, 2**62) or (0,))[0] > 0
+    assert made.id_span(SERIES, 0, 2**62) is None
 
 
 def test_candles_are_made_once_and_anew_when_trades_come(made: Store) -> None:
     """A candle that isn't made anew shows an old close for ever."""
-    made.pour(LOG, some_lines(100))
+    made.add(LOG, batch_of(seconds_apart(100)))
     assert made.sweep_candles() == 2
     assert made.sweep_candles() == 0
-    made.pour(LOG, some_lines(170))
-    assert made.sweep_candles() == 3, "the minute that went on, and two new ones"
+    made.add(LOG, batch_of(seconds_apart(170)))
+    day = date(2024, 8, 9)
+    assert [(each.open_time_s - NOON_S, each.differing) for each in made.candle_differences(day, day, FOREVER)][-1] == (120, "missing")
+    assert made.sweep_candles() == 2, "the minute that went on, and a new one"
+    assert made.candle_differences(day, day, FOREVER) == []
+    assert (made.candle_count(FOREVER), made.candle_series()) == (3, [SERIES])
+    assert [each.day for each in made.candle_days(FOREVER)] == [day]
+
+
+def test_candles_are_read_from_either_end(made: Store) -> None:
+    """The newest bar is what is asked for most, and never complete."""
+    made.add(LOG, batch_of(seconds_apart(170)))
+    made.sweep_candles()
+    bars = made.first_candles(SERIES, 60, 0, 2**32 - 1, 10)
+    assert bars == made.newest_candles(SERIES, 60, 0, 2**32 - 1, 10)[::-1]
+    assert [(bar.trades, bar.first_id, bar.complete) for bar in bars] == [(60, 0, True), (60, 60, True), (50, 120, False)]
+    assert made.newest_candles(SERIES, 60, 0, 2**32 - 1, 1) == bars[-1:]
+    assert made.first_candles(SERIES, 60, NOON_S + 60, NOON_S + 120, 10) == bars[1:2]
+    held = made.kline_bars(SERIES, 60, NOON_S + 60, NOON_S + 120)
+    assert [(bar.open_time_s, bar.open, bar.volume, bar.trades) for bar in held] == [(b.open_time_s, b.open, b.volume, b.trades) for b in bars]
+
+
+# ---- its schema --------------------------------------------------------------------------------------------------------------------------
 
 
 def test_creating_again_changes_nothing(url: str) -> None:
     """init-db runs at every deployment."""
     first = create_store(url)
-    assert first.version == VERSION
+    assert (first.before, first.replaced) == (0, [])
     assert "trades" in first.created
     with open_store(url) as store:
-        store.pour(LOG, some_lines(10))
-    assert create_store(url).created == []
+        store.add(LOG, batch_of(seconds_apart(10)))
+        store_id = store.store_id
+    again = create_store(url)
+    assert (again.version, again.before, again.created, again.replaced) == (first.version, first.version, [], [])
     with open_store(url) as store:
-        assert {row["outcome"]: row["records"] for row in store.ask("outcomes")} == {"trade": 10}
+        assert store.outcomes() == {"trade": 10}
+        assert store.store_id == store_id
 
 
 def test_dropping_starts_anew(url: str) -> None:
     """init-db --drop that left a position would skip the log's records for ever."""
     create_store(url)
     with open_store(url) as store:
-        store.pour(LOG, some_lines(10))
-        store.commit(LOG, "000001:7")
+        store.add(LOG, batch_of(seconds_apart(10)))
+        store.commit(LOG, Position(0, "000001:7", 7))
+        store_id = store.store_id
     create_store(url, anew=True)
     with open_store(url) as store:
-        assert store.ask("outcomes") == []
-        assert store.position(LOG) == ""
+        assert store.outcomes() == {}
+        assert store.positions(LOG) == {}
+        assert store.store_id != store_id
 
 
-def test_a_store_without_a_schema_says_what_to_run(server: str) -> None:
-    """The first thing that a new user meets."""
-    with pytest.raises(TradecapError, match="no schema") as error:
-        open_store(f"{server}/default")
-    assert "init-db" in error.value.hint
-
-
-def test_a_newer_schema_is_left_alone(url: str) -> None:
-    """An old program that writes into a newer schema could spoil it."""
-    create_store(url)
-    with open_store(url) as store:
-        assert isinstance(store, ClickHouseStore)
-        store.run("INSERT INTO schema_version SELECT {version:UInt32}, generateUUIDv4(), now()", version=VERSION + 1)
-    for opened in (lambda: open_store(url), lambda: create_store(url)):
-        with pytest.raises(TradecapError, match=f"schema version {VERSION + 1}") as error:
-            opened()
-        assert error.value.exit_code == Exit.USAGE
-
-
-def test_a_wrong_password_is_told_without_the_password(server: str) -> None:
-    """Passwords end up in logs of CI."""
-    with pytest.raises(TradecapError) as error:
-        open_store(server.replace(quote(PASSWORD), "wr0ng"))
-    assert error.value.exit_code == Exit.UNREACHABLE
-    assert "wr0ng" not in error.value.message
-
-
-def test_a_server_that_isnt_there_is_told(tmp_path: Path) -> None:  # noqa: ARG001 -- keeps the signature of its neighbours
-    """A traceback of urllib3 helps nobody."""
-    with pytest.raises(TradecapError, match="can't be reached") as error:
-        open_store("clickhouse://user:secret@127.0.0.1:9/market")
-    assert error.value.exit_code == Exit.UNREACHABLE
-    assert "secret" not in error.value.message
-
-
-def test_a_second_process_is_told_who_holds_an_embedded_store(tmp_path: Path) -> None:
-    """One process owns the folder; without a name nobody knows which."""
-    url = f"chdb:{tmp_path}/db"
-    create_store(url)
-    code = f"import time; from tradecap.store.api import open_store; open_store({url!r}); print('held', flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(TradecapError, match=f"process {holder.pid}") as error:
-            open_store(url)
-        assert error.value.exit_code == Exit.UNREACHABLE
-        holder.kill()
-        holder.wait()
-    open_store(url).close()
-
-
-def test_the_printed_schema_is_what_is_run() -> None:
-    """What --print shows would be pasted into a server."""
-    text = "\n".join(schema_text("clickhouse://localhost/market"))
-    assert "CREATE TABLE IF NOT EXISTS trades" in text
-    assert "CREATE TABLE IF NOT EXISTS schema_version" in text
+def test_every_difference_can_be_told() -> None:
+    """verify counts with these: a store that had words of its own would be counted wrongly."""
+    assert [str(each) for each in Difference] == ["missing", "made by no record", "changed"]

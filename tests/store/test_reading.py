@@ -8,12 +8,12 @@ import pytest
 
 from tests.cases import CASES
 from tests.mutations import mutated
+from tests.store.builders import LOG, pour
 from tradecap.flows.records import read_record
 from tradecap.market.records import REASONS, RunWriter, frame, series_head, source_head
 from tradecap.proof.tally import RecordRow, ledger_row
 from tradecap.store.clickhouse.store import ClickHouseStore
 
-LOG = "01930000-0000-7000-8000-000000000001"
 RUN = "01930000-0000-7000-8000-000000000002"
 HEADS = [
     series_head("binance", "ETHUSDT", "trade", "ws"),
@@ -31,7 +31,7 @@ def lines_of(payloads: list[bytes], heads: list[bytes]) -> list[bytes]:
 
 def read_by_sql(store: ClickHouseStore, lines: list[bytes]) -> list[RecordRow]:
     """The ledger's rows for these lines, in order of seq."""
-    store.pour(LOG, b"".join(lines))
+    pour(store, *lines)
     rows = store.rows(
         "SELECT outcome, reason, field, kind, fault, venue, channel, symbol, trade_id, content FROM ledger FINAL ORDER BY toUInt128(run), seq"
     )

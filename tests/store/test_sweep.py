@@ -182,8 +182,8 @@ def test_the_run_of_the_smaller_number_wins(emptied: ClickHouseStore, name: str,
     assert lost == {"run": second, "seq": 0, "first_run": first, "first_seq": 9}
     agree(list(minutes(emptied, "BTCUSDT")), every_interval([at(7, 5)]))
     assert [row["run"] for row in emptied.rows("SELECT toString(run) AS run FROM v_runs")] == [first, second]
-    ids = {"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "blocks": [0], "first": 0, "until": 2**20}
-    assert one(emptied.ask("repeats", runs=[first, second], **ids))["run"] == second
+    (loser,) = emptied.repeats([first, second], ("binance", "BTCUSDT", "trade"), [0])
+    assert loser.run == second
 
 
 def test_of_one_run_the_smaller_seq_wins(emptied: ClickHouseStore) -> None:
@@ -203,5 +203,5 @@ def test_ids_of_any_size_are_exact(emptied: ClickHouseStore, first_id: int) -> N
     assert one(emptied.rows("SELECT first_missing, last_missing FROM v_gaps")) == {"first_missing": first_id + 2, "last_missing": first_id + 2}
     assert one(emptied.rows("SELECT trade_id, repeats FROM v_duplicates")) == {"trade_id": first_id, "repeats": 1}
     agree(list(minutes(emptied, "BTCUSDT")), every_interval(stream))
-    blocks = {"blocks": [first_id >> 20], "first": first_id >> 20 << 20, "until": ((first_id >> 20) + 1) << 20}
-    assert one(emptied.ask("repeats", runs=[RUNS[0]], venue="binance", symbol="BTCUSDT", channel="trade", **blocks))["duplicates"] == 1
+    (loser,) = emptied.repeats([RUNS[0]], ("binance", "BTCUSDT", "trade"), [first_id >> 20])
+    assert (loser.duplicates, loser.conflicts) == (1, 0)

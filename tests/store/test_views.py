@@ -199,7 +199,7 @@ def test_a_run_names_the_logs_that_brought_it(emptied: ClickHouseStore) -> None:
     """A log that was shipped elsewhere and loaded from both places is one run of two logs."""
     line = record_of(at(1), RUNS[0], 0)
     for log in (OTHER_LOG, LOG, LOG):
-        emptied.pour(log, line)
+        pour(emptied, line, log=log)
     assert one(emptied.rows("SELECT records, arrayMap(l -> toString(l), logs) AS logs FROM v_runs")) == {"records": 1, "logs": [LOG, OTHER_LOG]}
 
 

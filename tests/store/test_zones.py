@@ -24,16 +24,16 @@ from tradecap.market.candles import candles as by_rule
 from tradecap.market.records import Trade
 from tradecap.market.synthetic import message
 from tradecap.store import create_store, open_store
-from tradecap.store.api import Row
-from tradecap.store.clickhouse import store as clickhouse_store
-from tradecap.store.clickhouse.store import ClickHouseStore, query
+from tradecap.store.clickhouse import feeding
+from tradecap.store.clickhouse.connection import Row, query
+from tradecap.store.clickhouse.store import ClickHouseStore
 
 EVENING_S: Final = 1_730_584_200
 """2024-11-02 21:50:00 UTC."""
 MIDNIGHT_S: Final = 1_730_592_000
 """2024-11-03 00:00:00 UTC."""
 ZONES: Final = {"New York": ("America/New_York", ""), "Kolkata": ("Asia/Kolkata", ""), "sessions in Kiritimati": ("UTC", "Pacific/Kiritimati")}
-QUERIES: Final = sorted(path.stem for path in Path(clickhouse_store.__file__).with_name("queries").glob("*.sql"))
+QUERIES: Final = sorted(path.stem for path in Path(feeding.__file__).with_name("queries").glob("*.sql"))
 SERIES: Final = {"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "seconds": 86_400, "at_most": 1000, "block": 0, "blocks": [0]}
 
 
@@ -66,14 +66,14 @@ def parameters(name: str, log: FileLog, runs: list[str]) -> dict[str, object]:
 
 def answers(store: ClickHouseStore, log: FileLog) -> dict[str, list[Row]]:
     """What every query of the package says of the night."""
-    runs = [str(row["run"]) for row in store.ask("fed_runs", log=log.id)]
-    asked = [name for name in QUERIES if "INSERT" not in query(name) and name != "store_id"]
-    return {name: store.ask(name, **parameters(name, log, runs)) for name in asked}
+    runs = sorted(store.fed_runs(log.id))
+    asked = [name for name in QUERIES if "INSERT" not in query(name) and "{insert:" not in query(name) and name != "store_id"]
+    return {name: store.rows(query(name), **parameters(name, log, runs)) for name in asked}
 
 
 def test_every_query_answers_the_same_in_every_zone(abroad: str, log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A day cut at the server's midnight, or a bound in its clock, would move trades into other bars and out of the range asked for."""
-    monkeypatch.setattr(clickhouse_store, "TRADES_A_SWEEP", 1)  # each day is swept by itself
+    monkeypatch.setattr(feeding, "TRADES_A_SWEEP", 1)  # each day is swept by itself
     replayed(log, [message(trade) for trade in a_night()])
     url = f"{abroad}/queries"
     create_store(url)
@@ -105,8 +105,8 @@ def test_no_query_hands_out_a_time_that_has_a_zone(log: FileLog, store: ClickHou
     """The client turns a DateTime into the clock of the server or of this machine: seconds since 1970 have no clock."""
     replayed(log, [message(trade) for trade in a_night()])
     load(log, store)
-    runs = [str(row["run"]) for row in store.ask("fed_runs", log=log.id)]
-    asked = [name for name in QUERIES if "INSERT" not in query(name)]
+    runs = sorted(store.fed_runs(log.id))
+    asked = [name for name in QUERIES if "INSERT" not in query(name) and "{insert:" not in query(name)]
     for name in asked:
         columns = store.rows(f"DESCRIBE TABLE ({query(name)})", **parameters(name, log, runs))
         assert not [row for row in columns if "DateTime" in str(row["type"])], name
@@ -124,7 +124,7 @@ def test_times_that_people_query_say_that_they_are_utc(store: ClickHouseStore, v
 @pytest.mark.parametrize("zone", ["UTC+3", "<+0330>-3:30", "Nowhere/City"])
 def test_an_embedded_store_opens_whatever_the_zone_of_the_machine_is_called(tmp_path: Path, zone: str) -> None:
     """POSIX zones are right for libc and unknown to the engine: it would be reported as not installed."""
-    opened = "from tradecap.store.api import create_store; import os, sys; create_store(sys.argv[1]); print(os.environ['TZ'])"
+    opened = "from tradecap.store import create_store; import os, sys; create_store(sys.argv[1]); print(os.environ['TZ'])"
     command = [sys.executable, "-c", opened, f"chdb:{tmp_path}/db"]
     done = subprocess.run(command, env={**os.environ, "TZ": zone}, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == (f"{zone}\n", "")

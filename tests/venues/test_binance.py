@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.cases import AGG, CASES, COMBINED, LEGACY, OFF_BOOK, ROW, TRADE, USDM, Case
 from tradecap.market.records import REASONS, Ignored, Rejected, Trade, content_hash, frame, is_plain_object
-from tradecap.store.clickhouse.store import schema
+from tradecap.store.clickhouse.schema import schema
 from tradecap.venues.binance import IGNORED, _fast_row, _strict, decode, scaled
 
 

@@ -7,6 +7,7 @@ from tradecap.cli.output import Output, number
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
 from tradecap.store import create_store, schema_text
+from tradecap.store.api import Schema
 
 
 @command
@@ -29,10 +30,17 @@ def init_db(only_print: bool, drop: bool, yes: bool, settings: Settings, out: Ou
     if only_print:
         return _printed(list(schema_text(settings.store.value)), settings, out)
     made = create_store(settings.store.value, anew=drop)
-    result = {"store": settings.store.shown, "version": made.version, "created": made.created, "statements": made.statements}
-    news = f"{number(len(made.created))} tables and views created" if made.created else "nothing to do"
-    out.show(result, lambda: f"{settings.store.shown} has schema version {made.version}: {news}")
+    out.show({"store": settings.store.shown, **made._asdict()}, lambda: f"{settings.store.shown} has schema version {made.version}: {_news(made)}")
     return Exit.OK
+
+
+def _news(made: Schema) -> str:
+    news = [
+        *([f"upgraded from version {made.before}"] if 0 < made.before < made.version else []),
+        *([f"{number(len(made.created))} tables and views created"] if made.created else []),
+        *([f"{number(len(made.replaced))} made anew"] if made.replaced else []),
+    ]
+    return ", ".join(news) or "nothing to do"
 
 
 def _printed(statements: list[str], settings: Settings, out: Output) -> Exit:

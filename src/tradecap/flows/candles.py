@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from tradecap.errors import TradecapError
-from tradecap.store.api import Row, Store
+from tradecap.store.api import CandleRow, Series, Store
 
 FOREVER_S = 4_133_980_800
 """2101-01-01 UTC: no trade is later."""
@@ -59,20 +59,16 @@ class Bars:
 
 def candles(store: Store, bars: Bars) -> Candles:
     """The bars. With a limit and no from_s the newest ones. Raises TradecapError for a symbol that the store doesn't have."""
-    venue, symbol, channel = _chosen(store.ask("candle_series"), bars)
-    newest = bars.limit is not None and bars.from_s is None
-    rows = store.ask(
-        "newest_candles" if newest else "first_candles",
-        **{"venue": venue, "symbol": symbol, "channel": channel, "seconds": bars.seconds},
-        since=bars.from_s or 0,
-        until=FOREVER_S if bars.to_s is None else bars.to_s,
-        at_most=2**63 if bars.limit is None else bars.limit,
-    )
-    return Candles(venue, symbol, channel, [_candle(row) for row in (reversed(rows) if newest else rows)])
+    series = _chosen(store.candle_series(), bars)
+    since_s, until_s = bars.from_s or 0, FOREVER_S if bars.to_s is None else bars.to_s
+    if bars.limit is not None and bars.from_s is None:
+        rows = store.newest_candles(series, bars.seconds, since_s, until_s, bars.limit)[::-1]
+    else:
+        rows = store.first_candles(series, bars.seconds, since_s, until_s, 2**63 if bars.limit is None else bars.limit)
+    return Candles(*series, [_candle(row) for row in rows])
 
 
-def _chosen(series: list[Row], bars: Bars) -> tuple[str, str, str]:
-    named = [(str(row["venue"]), str(row["symbol"]), str(row["channel"])) for row in series]
+def _chosen(named: list[Series], bars: Bars) -> Series:
     fitting = [s for s in named if s[1].upper() == bars.symbol.upper() and bars.venue in ("", s[0]) and bars.channel in ("", s[2])]
     if not fitting:
         others = [f"{s[0]} {s[2]}" for s in named if s[1].upper() == bars.symbol.upper()]
@@ -98,10 +94,10 @@ def which_symbol(symbol: str, known: Iterable[str], none: str) -> str:
     return f"did you mean {alike[0]}?" if alike else f"there are: {', '.join(names[:10])}"
 
 
-def _candle(row: Row) -> Candle:
-    values = {name: plain(value) if isinstance(value, Decimal) else value for name, value in row.items()}
-    opened = datetime.fromtimestamp(int(str(values.pop("open_s"))), UTC)
-    return Candle(**{**values, "open_time": opened, "complete": bool(values["complete"])})  # type: ignore[arg-type]  # of the query
+def _candle(row: CandleRow) -> Candle:
+    exact = {name: plain(value) for name, value in vars(row).items() if isinstance(value, Decimal)}
+    opened = {"open_time": datetime.fromtimestamp(row.open_time_s, UTC)}
+    return Candle(**{name: value for name, value in (vars(row) | exact | opened).items() if name != "open_time_s"})
 
 
 def plain(value: Decimal) -> str:

@@ -111,7 +111,7 @@ def _rest(is_wanted: Callable[[], bool]) -> None:
 
 
 def _counts(store: Store) -> dict[str, int]:
-    return {str(row["outcome"]): int(str(row["records"])) for row in store.ask("outcomes")}
+    return store.outcomes()
 
 
 def _count(loaded: Loaded, before: dict[str, int], after: dict[str, int]) -> None:

@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tradecap.errors import TradecapError
-from tradecap.store.api import Schema, Store
+from tradecap.store.api import Read, Schema, Store
 
 
-def open_store(url: str, *, create: bool = False) -> Store:
-    """The store behind a URL. Raises TradecapError where it can't be had, or has no (or a newer) schema and create is False."""
+def open_store(url: str, *, create: bool = False, read: Read | None = None) -> Store:  # noqa: ARG001 -- no store needs it yet
+    """The store behind a URL. Raises TradecapError where it can't be had, or has no schema, or one of another version, and create is False.
+
+    read: how a record is read, for a store that has no JSON functions of its own. ClickHouse reads records itself and has no use for it. It is handed
+    in because stores don't know venues: whoever opens a store takes it from the flows.
+    """
     from tradecap.store.clickhouse.store import ClickHouseStore
 
     scheme, _, rest = url.partition(":")
@@ -31,7 +35,7 @@ def create_store(url: str, *, anew: bool = False) -> Schema:
 
 def schema_text(url: str) -> Iterator[str]:
     """The SQL that `create_store` would run for a URL."""
-    from tradecap.store.clickhouse.store import schema
+    from tradecap.store.clickhouse.schema import schema
 
     if url.partition(":")[0] not in ("chdb", "clickhouse", "clickhouses"):
         raise TradecapError(f"{url!r} is no store URL whose schema is known.", "write chdb:PATH or clickhouse://user@host:8123/database")

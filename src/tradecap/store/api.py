@@ -1,59 +1,286 @@
 """The store: where trades can be queried. Chosen by URL: `chdb:PATH` (embedded ClickHouse), `clickhouse://user@host:8123/database`.
 
-Rules: rows are never touched by Python on the way in; the position of a feed lives in the store it fills and is written after the rows; every
-question has one statement in queries/, named as the method that asks it.
+Rules: the positions of a feed live in the store it fills and are written after the rows; what a batch holds has arrived in full when `add` returns;
+every question is a method with a typed answer, so that nobody above a store sees a row. A run is named by its UUID as text. Times are integers since
+1970, days are UTC days; ranges of time include their beginning and not their end.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
 from typing import NamedTuple, Protocol, Self
 
-from tradecap.market.batch import Batch, Position, Positions
+from tradecap.market.batch import Batch, Position
+from tradecap.market.records import Envelope, Reading
 
-Row = dict[str, object]
+Read = Callable[[bytes, str, int, int | None], tuple[Envelope, Reading]]
+"""Reads a record (a line without its newline, or a value) of a log, a partition and an offset (None where the log has none): what a store needs that
+can't read JSON by itself."""
+
+Series = tuple[str, str, str]
+"""Venue, symbol and channel."""
 
 
 class Schema(NamedTuple):
-    """What `create` did: the store's schema version, the tables and views that were new, and the number of statements run."""
+    """What `create` did: the store's schema version and the one before (0: none), tables and views that are new, and views that were made anew."""
 
     version: int
+    before: int
     created: list[str]
+    replaced: list[str]
     statements: int
+
+
+class Difference(StrEnum):
+    """How a row differs from the ledger."""
+
+    MISSING = "missing"
+    EXTRA = "made by no record"
+    CHANGED = "changed"
+
+
+class BlockKey(NamedTuple):
+    """A block of 2^16 records of a run: those whose seq >> 16 is block."""
+
+    run: str
+    block: int
+
+
+class BlockSum(NamedTuple):
+    """Number of records of a block, and the sum of their fingerprints modulo 2^64."""
+
+    records: int
+    fingerprint: int
+
+
+class SeqRange(NamedTuple):
+    """Records of a run from first_seq to last_seq, both included."""
+
+    run: str
+    first_seq: int
+    last_seq: int
+
+
+class Repeats(NamedTuple):
+    """Records of a run (with one injected fault, or '') that lost against the first of their id. places: (id, seq) of some conflicts."""
+
+    run: str
+    fault: str
+    duplicates: int
+    conflicts: int
+    places: list[tuple[int, int]]
+
+
+class TradeBlock(NamedTuple):
+    """A block of 2^20 ids of a series: rows of trades, trade records of the ledger, and whether their fingerprints agree."""
+
+    series: Series
+    block: int
+    trades: int
+    records: int
+    is_equal: bool
+
+
+class TradeDifference(NamedTuple):
+    """An id whose trade isn't the one that wins by the ledger."""
+
+    trade_id: int
+    difference: Difference
+
+
+class QuarantineCounts(NamedTuple):
+    """Rows of quarantine, and quarantined records of the ledger."""
+
+    of_table: int
+    of_ledger: int
+
+
+class RecordDifference(NamedTuple):
+    """A record whose row in quarantine isn't what the ledger says of it."""
+
+    run: str
+    seq: int
+    difference: Difference
+
+
+class IdSpan(NamedTuple):
+    """Smallest and largest id of some trades."""
+
+    first_id: int
+    last_id: int
+
+
+class CandleSpan(NamedTuple):
+    """Candles of a symbol ('' = all) whose minute begins in a range of time."""
+
+    symbol: str
+    since_us: int
+    until_us: int
+
+
+class CandleDay(NamedTuple):
+    """A day that holds trades or candles, and about how many trades: repeats that haven't been merged yet count too."""
+
+    day: date
+    trades: int
+
+
+class CandleDifference(NamedTuple):
+    """A stored minute that isn't what its trades say; differing: 'missing', 'made of no trade', or the fields that differ."""
+
+    series: Series
+    open_time_s: int
+    differing: str
+
+
+@dataclass(frozen=True)
+class CandleRow:
+    """A candle as it is stored or rolled up, all numbers exact but vwap and volatility."""
+
+    open_time_s: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    trades: int
+    taker_buy_volume: Decimal
+    taker_buy_quote_volume: Decimal
+    vwap: float
+    volatility: float
+    first_id: int
+    last_id: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class BarRow:
+    """A bar to compare with a kline. first_id and last_id are of all its ids; the rest is 0 where none of them was a trade of the order book."""
+
+    open_time_s: int
+    first_id: int
+    last_id: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    trades: int
+    taker_buy_volume: Decimal
+    taker_buy_quote_volume: Decimal
 
 
 class Store(Protocol):
     """A database that holds trades, quarantine and ledger, and answers for them."""
 
     url: str
-
-    def create(self) -> Schema:
-        """Create or upgrade the schema; safe to run again."""
-
-    def drop(self) -> None:
-        """Remove everything tradecap made."""
-
     reads_segment_files: bool
-    """Whether `add` is faster when it is handed a closed segment as a file."""
-
-    def add(self, log_id: str, batch: Batch) -> None:
-        """Insert the records of a batch."""
+    """Whether `add` takes a `SegmentFile`, and is faster with one."""
 
     @property
     def store_id(self) -> str:
-        """Its own id, made by `create`."""
+        """The store's own id, made once."""
 
-    def positions(self, log_id: str) -> Positions:
-        """How far the log has been loaded."""
+    def create(self) -> Schema:
+        """Create or upgrade the schema; safe to run again, and nothing stored is lost. Raises TradecapError for one of a newer version."""
 
-    def commit(self, log_id: str, position: Position) -> None:
-        """Everything of its partition before position is in this store."""
-
-    def sweep_candles(self) -> int:
-        """Make anew the minutes whose trades have changed; their number."""
-
-    def ask(self, query_name: str, **parameters: object) -> list[Row]:
-        """The rows of queries/<query_name>.sql."""
+    def drop(self) -> None:
+        """Remove everything tradecap made."""
 
     def close(self) -> None: ...
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+    # ---- the way in ----------------------------------------------------------------------------------------------------------------------
+
+    def add(self, log_id: str, batch: Batch) -> None:
+        """Insert the records of a batch; what is there already stays one row. TradecapError (exit 3) where not all of them arrived."""
+
+    def positions(self, log_id: str) -> dict[int, str]:
+        """How far the log is in this store, by partition; a partition of which nothing is there is left out."""
+
+    def commit(self, log_id: str, position: Position) -> None:
+        """Everything before position is in this store. A position that goes less far than the one there (another loader's) changes nothing."""
+
+    def sweep_candles(self) -> int:
+        """Make anew the minutes whose trades have changed; their number."""
+
+    # ---- records against the log ---------------------------------------------------------------------------------------------------------
+
+    def outcomes(self) -> dict[str, int]:
+        """Distinct records of the store by what became of them."""
+
+    def redelivered(self) -> int:
+        """Records that came again, as far as the database hasn't merged them yet."""
+
+    def fed_runs(self, log_id: str) -> frozenset[str]:
+        """Runs of a log that this store was fed."""
+
+    def other_runs(self, log_id: str) -> frozenset[str]:
+        """Runs in this store that came from other logs only."""
+
+    def ledger_blocks(self, runs: Sequence[str]) -> dict[BlockKey, BlockSum]:
+        """The ledger of some runs, block by block; `proof.tally` computes the same sums from a log."""
+
+    def ledger_rows(self, key: BlockKey) -> dict[int, int]:
+        """The fingerprint of each record of a block, by seq."""
+
+    def unknown_records(self, runs: Sequence[str]) -> list[SeqRange]:
+        """Ledger rows of runs that are not among `runs` and that no log brought; at most 1000 ranges."""
+
+    # ---- trades and quarantine against the ledger ----------------------------------------------------------------------------------------
+
+    def trade_blocks(self) -> list[TradeBlock]:
+        """All blocks of ids: those without a repeated id must agree at once."""
+
+    def trade_differences(self, series: Series, blocks: Sequence[int]) -> list[TradeDifference]:
+        """Within some blocks of ids, trades that aren't the winners by the ledger; at most 1000."""
+
+    def quarantine_counts(self) -> QuarantineCounts:
+        """How many records are in quarantine, by either table."""
+
+    def quarantine_differences(self) -> list[RecordDifference]:
+        """Where quarantine and ledger differ; at most 1000."""
+
+    # ---- ids -----------------------------------------------------------------------------------------------------------------------------
+
+    def repeats(self, runs: Sequence[str], series: Series, blocks: Sequence[int]) -> list[Repeats]:
+        """Of the ids in some blocks: records of some runs that lost against the first by (run, seq), per run and fault."""
+
+    def shared_blocks(self, runs: Sequence[str]) -> dict[Series, list[int]]:
+        """Blocks of ids of which some runs, and others as well, hold some."""
+
+    def foreign_conflicts(self, runs: Sequence[str], series: Series, blocks: Sequence[int]) -> list[int]:
+        """Ids in some blocks on which some runs and the others differ; at most 20."""
+
+    def id_span(self, series: Series, since_us: int, until_us: int) -> IdSpan | None:
+        """The ids of a series within a range of trade time; None where no trade lies in it."""
+
+    # ---- candles -------------------------------------------------------------------------------------------------------------------------
+
+    def candle_count(self, span: CandleSpan) -> int:
+        """Minutes that show a candle."""
+
+    def candle_days(self, span: CandleSpan) -> list[CandleDay]:
+        """Days that hold trades or candles, in order."""
+
+    def candle_differences(self, first: date, last: date, span: CandleSpan) -> list[CandleDifference]:
+        """Stored minutes of some days against a fresh computation; at most 1000."""
+
+    def candle_series(self) -> list[Series]:
+        """Series that have candles, in order."""
+
+    def first_candles(self, series: Series, seconds: int, since_s: int, until_s: int, at_most: int) -> list[CandleRow]:
+        """Candles of a series from a time on, oldest first."""
+
+    def newest_candles(self, series: Series, seconds: int, since_s: int, until_s: int, at_most: int) -> list[CandleRow]:
+        """Candles of a series before a time, newest first."""
+
+    def kline_bars(self, series: Series, seconds: int, since_s: int, until_s: int) -> list[BarRow]:
+        """Bars of a series in a range of time and the nearest one on either side, also those that hold ids and no trade of the order book."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import NOON_S, a_trade
+from tests.store.builders import batch_of
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.candles import Bars, candles
 from tradecap.flows.verify.klines import Klines, Window, compare_klines, klines_of, units
@@ -44,7 +45,7 @@ def five_minutes() -> list[Trade]:
 def pour(store: ClickHouseStore, trades: Iterable[Trade], *, venue: str = "binance", run: str = RUN) -> None:
     """Trades into the store, as records of a log, and their candles."""
     writer, head = RunWriter(run), series_head(venue, "BTCUSDT", "trade", "ws")
-    store.pour(LOG, b"".join(writer.record(None, head, frame(payload(trade, venue))) for trade in trades))
+    store.add(LOG, batch_of(writer.record(None, head, frame(payload(trade, venue))) for trade in trades))
     store.sweep_candles()
 
 
@@ -228,7 +229,7 @@ def test_recorded_trades_make_the_candles_the_venue_published(store: ClickHouseS
     with gzip.open(recordings / "ws/hft_usdm_btcusdt_20240808.gz") as lines:
         payloads = [line[20:].strip() for line in lines if b'"e":"trade"' in line]
     writer, head = RunWriter(RUN), series_head("binance-usdm", "BTCUSDT", "trade", "ws")
-    store.pour(LOG, b"".join(writer.record(None, head, frame(payload)) for payload in payloads))
+    store.add(LOG, batch_of(writer.record(None, head, frame(payload)) for payload in payloads))
     store.sweep_candles()
     file = recordings / "klines/BTCUSDT-USDM-1m-20240808T2353_20240809T0005.csv"
     assert outcome(store, file) == Comparison(compared=5, partial=1, absent=7)
@@ -242,7 +243,7 @@ def test_recorded_aggregates_make_the_candles_of_another_program(store: ClickHou
     payloads = [json.dumps(row["info"]).encode() for row in rows]
     assert all(isinstance(decode(payload, "binance", "XRPETH", "aggTrade"), Trade) for payload in payloads)
     writer, head = RunWriter(RUN), series_head("binance", "XRPETH", "aggTrade", "rest")
-    store.pour(LOG, b"".join(writer.record(None, head, frame(payload)) for payload in payloads))
+    store.add(LOG, batch_of(writer.record(None, head, frame(payload)) for payload in payloads))
     store.sweep_candles()
     ours = candles(store, Bars("XRPETH")).candles
     theirs = feather.read_table(recordings / "klines/XRPETH-1m-20191011_20191013.freqtrade-derived.feather").to_pylist()

@@ -67,7 +67,7 @@ def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: C
     verdict = verify(log, store, wanted, progress=progress)
     if extras.klines.files:
         verdict = replace(verdict, checks=[*verdict.checks, klines_equal(published)])
-    places = Place(log.id, extras.log_url or log.url), Place(str(store.ask("store_id")[0]["store"]), extras.store_url or store.url)
+    places = Place(log.id, extras.log_url or log.url), Place(store.store_id, extras.store_url or store.url)
     certificate = _certificate(verdict, wanted, places, published, began)
     if extras.against:
         verdict = replace(verdict, checks=[*verdict.checks, _still(log, extras.against, certificate)])

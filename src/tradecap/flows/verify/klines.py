@@ -18,7 +18,7 @@ from tradecap.errors import TradecapError
 from tradecap.market.candles import check_interval
 from tradecap.proof.klines import DECIMALS, Bar, Comparison, Kline, Published, compare
 from tradecap.recordings.reading import raw_lines
-from tradecap.store.api import Row, Store
+from tradecap.store.api import BarRow, Series, Store
 from tradecap.venues.klines import Wrong, read_klines
 
 A_PORTION: Final = 50_000
@@ -62,20 +62,20 @@ def symbol_of(file: str) -> str:
 
 
 def _compared(store: Store, file: str, symbol: str, klines: Klines, window: Window) -> Published:
-    venue, channel = _series(store, file, symbol, klines.venue)
+    series = _series(store, file, symbol, klines.venue)
     result = Comparison()
     rows = klines_of(file, klines.offset_s)
     first = next(rows)
     with closing(rows):
         for portion in _portions(chain([first], rows), window):
-            bars = _bars(store, venue, symbol, channel, portion)
+            bars = _bars(store, series, portion)
             compare(portion, bars, result)
-    return Published(file, _sha256(Path(file)), venue, symbol, channel, first.interval_s, first.is_exact, result)
+    return Published(file, _sha256(Path(file)), *series, first.interval_s, first.is_exact, result)
 
 
-def _series(store: Store, file: str, symbol: str, venue: str) -> tuple[str, str]:
-    """Venue and channel: of several venues one has to be chosen; candles of trades go before those of aggregates."""
-    series = [(str(row["venue"]), str(row["channel"])) for row in store.ask("candle_series") if row["symbol"] == symbol]
+def _series(store: Store, file: str, symbol: str, venue: str) -> Series:
+    """Of several venues one has to be chosen; candles of trades go before those of aggregates."""
+    series = [(each, channel) for each, its_symbol, channel in store.candle_series() if its_symbol == symbol]
     venues = sorted({each for each, _ in series if venue in ("", each)})
     if not venues:
         whose = f"{venue} {symbol}" if venue else symbol
@@ -86,7 +86,7 @@ def _series(store: Store, file: str, symbol: str, venue: str) -> tuple[str, str]
         raise TradecapError(
             f"{symbol} is there from {' and '.join(venues)}: of which are the klines in {file}?", f"say it: --as {venues[0]}:{symbol}"
         )
-    return venues[0], max((channel for each, channel in series if each == venues[0]), key=lambda channel: channel == "trade")
+    return venues[0], symbol, max((channel for each, channel in series if each == venues[0]), key=lambda channel: channel == "trade")
 
 
 def _portions(klines: Iterable[Kline], window: Window) -> Iterator[list[Kline]]:
@@ -95,23 +95,21 @@ def _portions(klines: Iterable[Kline], window: Window) -> Iterator[list[Kline]]:
         yield portion
 
 
-def _bars(store: Store, venue: str, symbol: str, channel: str, portion: list[Kline]) -> list[Bar]:
+def _bars(store: Store, series: Series, portion: list[Kline]) -> list[Bar]:
     """Ours of the times of some klines, and a neighbour on either side."""
     seconds = portion[0].interval_s
-    bounds = {"seconds": seconds, "since": portion[0].open_time_s, "until": portion[-1].open_time_s + seconds}
-    return [_bar(row, seconds) for row in store.ask("kline_bars", venue=venue, symbol=symbol, channel=channel, **bounds)]
+    return [_bar(row, seconds) for row in store.kline_bars(series, seconds, portion[0].open_time_s, portion[-1].open_time_s + seconds)]
 
 
-def _bar(row: Row, seconds: int) -> Bar:
-    amounts = {name: units(row[name], decimals) for name, decimals in DECIMALS.items()}
-    return Bar(open_time_s=_int(row["open_time"]), interval_s=seconds, first_id=_int(row["first_id"]), last_id=_int(row["last_id"]), **amounts)  # type: ignore[arg-type]  # by name
+def _bar(row: BarRow, seconds: int) -> Bar:
+    amounts = {name: units(getattr(row, name), decimals) for name, decimals in DECIMALS.items()}
+    return Bar(open_time_s=row.open_time_s, interval_s=seconds, first_id=row.first_id, last_id=row.last_id, **amounts)  # type: ignore[arg-type]  # by name
 
 
-def units(value: object, decimals: int) -> int:
+def units(value: int | Decimal, decimals: int) -> int:
     """A number of the store in units of 10^-decimals, however many digits it has: Decimal's own arithmetic would round after 28."""
     if isinstance(value, int):
         return value * int(10**decimals)
-    assert isinstance(value, Decimal)
     digits, exponent = value.as_tuple().digits, value.as_tuple().exponent
     assert isinstance(exponent, int)
     return int("".join(map(str, digits))) * int(10 ** (decimals + exponent))
@@ -146,8 +144,3 @@ def _refuse_odd(file: str, interval_s: int) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _int(value: object) -> int:
-    assert isinstance(value, int)
-    return value

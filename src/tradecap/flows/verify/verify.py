@@ -7,6 +7,7 @@ holes, not with records.
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 from tradecap.errors import TradecapError
@@ -20,8 +21,8 @@ from tradecap.proof import checks
 from tradecap.proof.certificate import RunRow
 from tradecap.proof.checks import Accounts, Check, Coverage, Differences, Range
 from tradecap.proof.klines import time_text
-from tradecap.proof.tally import BLOCK_BITS, ID_BLOCK_BITS, RunTally, Series, Tally, fingerprint, ledger_row
-from tradecap.store.api import Row, Store
+from tradecap.proof.tally import BLOCK_BITS, RunTally, Series, Tally, fingerprint, ledger_row
+from tradecap.store.api import BlockKey, BlockSum, CandleDay, CandleSpan, Difference, Repeats, Store
 
 LOOKED_INTO: Final = 16
 """Blocks (of 65 536 records) that are looked into record by record at a time."""
@@ -164,45 +165,46 @@ def mark_pending(tally: Tally, log: Snapshot, store: Store) -> list[Damage]:
 
 
 def _ledger_complete(log: Snapshot, tally: Tally, store: Store, *, is_whole: bool) -> Check:
-    fed = {str(row["run"]) for row in store.ask("fed_runs", log=log.id)}
+    fed = store.fed_runs(log.id)
     runs = sorted(fed | set(tally.runs))
-    blocks = {(str(row["run"]), _int(row["block"])): row for row in store.ask("ledger_blocks", runs=runs)}
-    ours = {(run.run, block): sums for run in tally.runs.values() for block, sums in run.blocks.items()}
+    blocks = store.ledger_blocks(runs)
+    ours = {BlockKey(run.run, block): sums for run in tally.runs.values() for block, sums in run.blocks.items()}
     differing = [key for key in sorted(ours.keys() | blocks.keys()) if not _agree(ours.get(key), blocks.get(key))]
     differences = _differences(log, tally, store, differing, ours.keys(), blocks.keys())
     is_fed = bool(fed & set(tally.runs)) or not tally.runs
-    others = len(store.ask("other_runs", log=log.id))
+    others = len(store.other_runs(log.id))
     return checks.ledger_complete(tally, differences, is_fed=is_fed, is_whole=is_whole, others=others)
 
 
-def _agree(ours: list[int] | None, theirs: Row | None) -> bool:
-    return bool(ours and theirs and ours[0] == _int(theirs["records"]) and ours[1] % 2**64 == _int(theirs["fingerprint"]))
+def _agree(ours: list[int] | None, theirs: BlockSum | None) -> bool:
+    return bool(ours and theirs and ours[0] == theirs.records and ours[1] % 2**64 == theirs.fingerprint)
 
 
 def _differences(
-    log: Snapshot, tally: Tally, store: Store, differing: list[tuple[str, int]], ours: Iterable[tuple[str, int]], theirs: Iterable[tuple[str, int]]
+    log: Snapshot, tally: Tally, store: Store, differing: list[BlockKey], ours: Iterable[BlockKey], theirs: Iterable[BlockKey]
 ) -> Differences:
     """What differs, by seq: whole blocks by their intervals, blocks that both sides hold record by record."""
     kinds: dict[str, dict[str, TradeIds]] = {"missing": {}, "pending": {}, "extra": {}, "changed": {}}
     our_keys, their_keys = set(ours), set(theirs)
     both = [key for key in differing if key in our_keys and key in their_keys]
-    for run, block in differing:
-        if (run, block) not in their_keys:
+    for key in differing:
+        run, block = key
+        if key not in their_keys:
             first, last = block << BLOCK_BITS, (block + 1 << BLOCK_BITS) - 1
             for a, b in tally.runs[run].seqs.within(first, last):
                 _note_missing(kinds, tally.runs[run], a, b)
-        elif (run, block) not in our_keys:
-            for seq, _ in _stored(store, run, block):
+        elif key not in our_keys:
+            for seq in store.ledger_rows(key):
                 kinds["extra"].setdefault(run, TradeIds()).add(seq)
     for at in range(0, len(both), LOOKED_INTO):
         _look_into(log, tally, store, both[at : at + LOOKED_INTO], kinds)
-    for row in store.ask("unknown_records", runs=sorted(tally.runs)):
-        kinds["extra"].setdefault(str(row["run"]), TradeIds()).add_range(_int(row["first_seq"]), _int(row["last_seq"]))
+    for run, first, last in store.unknown_records(sorted(tally.runs)):
+        kinds["extra"].setdefault(run, TradeIds()).add_range(first, last)
     ranges = {kind: {run: ids.intervals() for run, ids in sorted(runs.items())} for kind, runs in kinds.items()}
     return Differences(**ranges)
 
 
-def _look_into(log: Snapshot, tally: Tally, store: Store, keys: list[tuple[str, int]], kinds: dict[str, dict[str, TradeIds]]) -> None:
+def _look_into(log: Snapshot, tally: Tally, store: Store, keys: list[BlockKey], kinds: dict[str, dict[str, TradeIds]]) -> None:
     """Compare some blocks record by record: a further pass over the log for these only."""
     ours: dict[tuple[str, int], dict[int, int]] = {key: {} for key in keys}
     for envelope, reading, line in read_lines(log):
@@ -210,8 +212,8 @@ def _look_into(log: Snapshot, tally: Tally, store: Store, keys: list[tuple[str, 
         if of_block is not None and envelope.seq not in of_block:
             row = ledger_row(envelope, reading, line)
             of_block[envelope.seq] = fingerprint(row.tag(), envelope.seq, row.trade_id, row.content)
-    for (run, block), recorded in ours.items():
-        stored = dict(_stored(store, run, block))
+    for key in keys:
+        run, recorded, stored = key.run, ours[key], store.ledger_rows(key)
         for seq in sorted(recorded.keys() - stored.keys()):
             _note_missing(kinds, tally.runs[run], seq, seq)
         for seq in sorted(stored.keys() - recorded.keys()):
@@ -228,30 +230,24 @@ def _note_missing(kinds: dict[str, dict[str, TradeIds]], run: RunTally, first: i
         kinds["missing"].setdefault(run.run, TradeIds()).add_range(a, b)
 
 
-def _stored(store: Store, run: str, block: int) -> list[tuple[int, int]]:
-    return [(_int(row["seq"]), _int(row["fingerprint"])) for row in store.ask("ledger_rows", run=run, block=block)]
-
-
 def _losers(tally: Tally, store: Store) -> _Losers:
     """Only ids that the log holds more than once are looked at, some blocks of ids at a time."""
     losers = _Losers()
     runs = sorted(tally.runs)
     for key, series in tally.series.items():
         for blocks in _portions(sorted(series.repeated_blocks), ID_BLOCKS):
-            for row in store.ask("repeats", runs=runs, **_id_blocks(key, blocks)):
-                _note_losers(losers, key, row)
+            for repeats in store.repeats(runs, key, blocks):
+                _note_losers(losers, key, repeats)
     return losers
 
 
-def _note_losers(losers: _Losers, key: Series, row: Row) -> None:
-    fault, duplicates, conflicts = str(row["fault"]), _int(row["duplicates"]), _int(row["conflicts"])
-    of_fault = losers.by_fault.get((str(row["run"]), fault), (0, 0))
-    losers.by_fault[(str(row["run"]), fault)] = (of_fault[0] + duplicates, of_fault[1] + conflicts)
+def _note_losers(losers: _Losers, key: Series, repeats: Repeats) -> None:
+    of_fault = losers.by_fault.get((repeats.run, repeats.fault), (0, 0))
+    losers.by_fault[(repeats.run, repeats.fault)] = (of_fault[0] + repeats.duplicates, of_fault[1] + repeats.conflicts)
     of_series = losers.by_series.get(key, (0, 0))
-    losers.by_series[key] = (of_series[0] + duplicates, of_series[1] + conflicts)
-    places = row["places"]
-    if not fault and isinstance(places, list) and len(losers.places) <= checks.SHOWN:
-        losers.places += [f"{' '.join(key)} id {trade_id}: run {row['run']} seq {seq}" for trade_id, seq in places]
+    losers.by_series[key] = (of_series[0] + repeats.duplicates, of_series[1] + repeats.conflicts)
+    if not repeats.fault and len(losers.places) <= checks.SHOWN:
+        losers.places += [f"{' '.join(key)} id {trade_id}: run {repeats.run} seq {seq}" for trade_id, seq in repeats.places]
 
 
 def _portions(blocks: list[int], size: int) -> Iterator[list[int]]:
@@ -259,36 +255,26 @@ def _portions(blocks: list[int], size: int) -> Iterator[list[int]]:
         yield blocks[at : at + size]
 
 
-def _id_blocks(key: Series, blocks: list[int]) -> dict[str, object]:
-    """The parameters of a query over some blocks of ids of a series."""
-    bounds = {"first": blocks[0] << ID_BLOCK_BITS, "until": min((blocks[-1] + 1) << ID_BLOCK_BITS, 2**64 - 1)}
-    return {"venue": key[0], "symbol": key[1], "channel": key[2], "blocks": blocks, **bounds}
-
-
 def _trades_accounted(store: Store, mend: str) -> Check:
     """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows."""
-    rows = store.ask("trade_blocks")
+    held = store.trade_blocks()
     doubtful: dict[Series, list[int]] = {}
-    for row in rows:
-        if not row["agree"]:
-            doubtful.setdefault((str(row["venue"]), str(row["symbol"]), str(row["channel"])), []).append(_int(row["block"]))
+    for block in held:
+        if not block.is_equal:
+            doubtful.setdefault(block.series, []).append(block.block)
     different = [
-        (key, difference)
-        for key, blocks in doubtful.items()
-        for portion in _portions(blocks, ID_BLOCKS)
-        for difference in store.ask("trade_differences", **_id_blocks(key, portion))
+        (key, each) for key, blocks in doubtful.items() for portion in _portions(blocks, ID_BLOCKS) for each in store.trade_differences(key, portion)
     ]
-    trades = sum(_int(row["trades"]) for row in rows)
-    balance = sum({"missing": 1, "made by no record": -1}.get(str(row["difference"]), 0) for _, row in different)
-    return checks.rows_accounted(
-        "trades.accounted", trades + balance, trades, [f"{' '.join(key)} id {row['trade_id']}: {row['difference']}" for key, row in different], mend
-    )  # fmt: skip
+    trades = sum(block.trades for block in held)
+    balance = sum({Difference.MISSING: 1, Difference.EXTRA: -1}.get(each.difference, 0) for _, each in different)
+    places = [f"{' '.join(key)} id {each.trade_id}: {each.difference}" for key, each in different]
+    return checks.rows_accounted("trades.accounted", trades + balance, trades, places, mend)
 
 
 def _quarantine_accounted(store: Store, mend: str) -> Check:
-    counts = store.ask("quarantine_counts")[0]
-    different = [f"run {row['run']} seq {row['seq']}: {row['difference']}" for row in store.ask("quarantine_differences")]
-    return checks.rows_accounted("quarantine.accounted", _int(counts["of_ledger"]), _int(counts["of_table"]), different, mend)
+    counts = store.quarantine_counts()
+    different = [f"run {each.run} seq {each.seq}: {each.difference}" for each in store.quarantine_differences()]
+    return checks.rows_accounted("quarantine.accounted", counts.of_ledger, counts.of_table, different, mend)
 
 
 def _conflicts_none(tally: Tally, store: Store, losers: _Losers) -> Check:
@@ -299,42 +285,39 @@ def _conflicts_none(tally: Tally, store: Store, losers: _Losers) -> Check:
 
 def _conflicts_with_others(store: Store, runs: list[str]) -> Iterator[str]:
     """Ids on which this log and another one differ: looked for where both have ids."""
-    shared: dict[Series, list[int]] = {}
-    for row in store.ask("shared_blocks", runs=runs):
-        shared.setdefault((str(row["venue"]), str(row["symbol"]), str(row["channel"])), []).append(_int(row["block"]))
-    for key, blocks in shared.items():
+    for key, blocks in store.shared_blocks(runs).items():
         for portion in _portions(blocks, ID_BLOCKS):
-            for row in store.ask("foreign_conflicts", runs=runs, **_id_blocks(key, portion)):
-                yield f"{' '.join(key)} id {row['trade_id']}: against another log"
+            for trade_id in store.foreign_conflicts(runs, key, portion):
+                yield f"{' '.join(key)} id {trade_id}: against another log"
 
 
 def _candles_exact(store: Store, candles: int, wanted: Wanted, mend: str) -> Check:
-    narrow = _minutes(wanted)
+    span = _minutes(wanted)
     different = [
-        f"{row['venue']} {row['symbol']} {row['channel']} {time_text(_int(row['open_s']))}: {row['difference']}"
-        for first, last in _days(store.ask("candle_days", **narrow))
-        for row in store.ask("candle_differences", first=first, last=last, **narrow)
+        f"{' '.join(each.series)} {time_text(each.open_time_s)}: {each.differing}"
+        for first, last in _days(store.candle_days(span))
+        for each in store.candle_differences(first, last, span)
     ]
     return checks.candles_exact(candles, different, mend)
 
 
-def _minutes(wanted: Wanted) -> dict[str, object]:
-    """The parameters of a query over candles: those that begin in the range asked for."""
+def _minutes(wanted: Wanted) -> CandleSpan:
+    """The candles that begin in the range asked for."""
     since, until = wanted.from_us or 0, FOREVER_US if wanted.to_us is None else wanted.to_us
-    return {"symbol": wanted.symbol, "since": -(-since // MINUTE_US) * MINUTE_US, "until": -(-until // MINUTE_US) * MINUTE_US}
+    return CandleSpan(wanted.symbol, -(-since // MINUTE_US) * MINUTE_US, -(-until // MINUTE_US) * MINUTE_US)
 
 
-def _days(rows: list[Row]) -> Iterator[tuple[object, object]]:
-    first: object = None
+def _days(days: list[CandleDay]) -> Iterator[tuple[date, date]]:
+    first: date | None = None
     trades = 0
-    for row in rows:
-        first = row["day"] if first is None else first
-        trades += _int(row["trades"])
+    for day in days:
+        first = first or day.day
+        trades += day.trades
         if trades >= TRADES_A_PORTION:
-            yield first, row["day"]
+            yield first, day.day
             first, trades = None, 0
     if first is not None:
-        yield first, rows[-1]["day"]
+        yield first, days[-1].day
 
 
 # ---- what is shown -----------------------------------------------------------------------------------------------------------------------
@@ -350,8 +333,8 @@ def _accounts(tally: Tally, store: Store, losers: _Losers, wanted: Wanted) -> Ac
         quarantined=tally.count("quarantined"),
         ignored=tally.count("ignored"),
         events=tally.count("event"),
-        redelivered=tally.repeats + _int(store.ask("redelivered")[0]["redelivered"]),
-        candles=_int(store.ask("candle_count", **_minutes(wanted))[0]["candles"]),
+        redelivered=tally.repeats + store.redelivered(),
+        candles=store.candle_count(_minutes(wanted)),
     )
 
 
@@ -365,9 +348,8 @@ def _narrowed(whole: Coverage, key: Series, store: Store, wanted: Wanted) -> Cov
     """A coverage within the ids of a range of trade time where one is asked for; None where no trade lies in it."""
     if wanted.from_us is None and wanted.to_us is None:
         return whole
-    bounds = {"since": wanted.from_us or 0, "until": FOREVER_US if wanted.to_us is None else wanted.to_us}
-    row = store.ask("id_span", venue=key[0], symbol=key[1], channel=key[2], **bounds)[0]
-    return checks.narrowed(whole, _int(row["first_id"]), _int(row["last_id"])) if _int(row["trades"]) else None
+    span = store.id_span(key, wanted.from_us or 0, FOREVER_US if wanted.to_us is None else wanted.to_us)
+    return checks.narrowed(whole, span.first_id, span.last_id) if span else None
 
 
 def _reasons(runs: Iterable[RunTally]) -> dict[str, int]:
@@ -414,8 +396,3 @@ def _series_row(tally: Tally, key: Series, coverage: Coverage, losers: _Losers) 
 
 def _pairs(ranges: Iterable[Range]) -> list[list[int]]:
     return [[first, last] for first, last in ranges]
-
-
-def _int(value: object) -> int:
-    assert isinstance(value, int)
-    return value

@@ -1,156 +1,38 @@
-"""ClickHouse as a store: embedded (chdb) or a server, through the one client, with the same schema and queries.
+"""ClickHouse as a store: embedded (chdb) or a server, with the same schema and statements."""
 
-Rules: rows are never touched by Python on the way in; parameters are bound, never pasted; the position is written after the rows. Times leave a
-query as integers since 1970, and every DateTime column and function names 'UTC': the client converts a DateTime by the zone of the server or of this
-machine. One process owns an embedded store, reading included (measured: docs/clickhouse.md), so it is locked and the holder is named.
-"""
-
-import fcntl
-import os
-import shutil
-import tempfile
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Self
-from urllib.parse import unquote, urlsplit
+from typing import Self
 
-import clickhouse_connect
-from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
-
-from tradecap.errors import Exit, TradecapError
-from tradecap.market.batch import Batch, Lines, Position, Positions, SegmentFile, Values
-from tradecap.store.api import Row, Schema
-
-VERSION: Final = 1
-"""Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
-DATABASE: Final = "market"
-POUR: Final = {
-    "max_insert_block_size": 131_072,
-    "min_insert_block_size_rows": 131_072,
-    "max_insert_threads": 2,
-    "parallel_view_processing": 1,
-    "optimize_on_insert": 0,
-    "max_partitions_per_insert_block": 0,
-}
-"""Large blocks, two threads and views side by side are faster than the defaults (docs/clickhouse.md). Repeats are merged when read (FINAL), so not on
-the way in; and a limit on partitions would let records from odd months stop a feed."""
-NO_OFFSET: Final = 2**64 - 1
-TRADES_A_SWEEP: Final = 4_000_000
-"""Candles are made of about so many trades at a time, to bound memory."""
-
-_PACKAGE = resources.files("tradecap.store.clickhouse")
+from tradecap.market.batch import Batch, Position
+from tradecap.store.api import Schema
+from tradecap.store.clickhouse import connection, feeding, schema
+from tradecap.store.clickhouse.connection import Connection, Row
+from tradecap.store.clickhouse.questions import Questions
 
 
-def statements(name: str) -> list[str]:
-    """The statements of a file in schema/, comments between them left out."""
-    text = (_PACKAGE / "schema" / name).read_text()
-    bare = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-    return [statement.strip() for statement in bare.split(";\n") if statement.strip()]
-
-
-def schema() -> list[str]:
-    """All statements of the schema, in order."""
-    files = sorted(entry.name for entry in (_PACKAGE / "schema").iterdir() if entry.name.endswith(".sql"))
-    return [statement for name in files for statement in statements(name)]
-
-
-def query(name: str) -> str:
-    """The text of queries/<name>.sql."""
-    return (_PACKAGE / "queries" / f"{name}.sql").read_text()
-
-
-@contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """What the client raises, as a sentence with the way out."""
-    try:
-        yield
-    except OperationalError as error:
-        raise TradecapError(
-            f"Store {url} can't be reached: {_first_line(error)}", "is the server up, and the URL right?", Exit.UNREACHABLE
-        ) from error
-    except ClickHouseError as error:
-        if "Cannot lock file" in str(error) or "Unable to open the chdb engine" in str(error):
-            message = f"Store {url} can't be opened: another program than tradecap holds it, or it is damaged."
-            raise TradecapError(message, "end that program (-vv shows what the database says).", Exit.UNREACHABLE) from error
-        full = "NOT_ENOUGH_SPACE" in str(error) or "No space left" in str(error)
-        hint = "free some disk and run the command again: it goes on where it stopped." if full else "run again with -vv for the whole story."
-        raise TradecapError(f"Store {url}: {_first_line(error)}", hint, Exit.UNDELIVERED if full else Exit.UNREACHABLE) from error
-
-
-@contextmanager
-def _zone_of_engine() -> Iterator[None]:
-    """TZ=UTC while the embedded engine is imported: it takes its zone from there, once, and refuses zones that libc accepts (`UTC+3`)."""
-    zone = os.environ.get("TZ")
-    os.environ["TZ"] = "UTC"
-    try:
-        yield
-    finally:
-        del os.environ["TZ"]
-        if zone is not None:
-            os.environ["TZ"] = zone
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-
-
-class ClickHouseStore:
+class ClickHouseStore(Questions):
     """A `Store` in ClickHouse. Made by `embedded` or `server`."""
 
-    def __init__(self, client: Client, url: str, folder: "_Folder | None", *, create: bool) -> None:
-        self.url = url
-        self.reads_segment_files = folder is not None
-        self._client = client
-        self._folder = folder
-        if not create:
-            self._check_version()
-
-    # ---- opening -------------------------------------------------------------------------------------------------------------------------
+    def __init__(self, connection: Connection, *, create: bool) -> None:
+        super().__init__(connection)
+        self.url = connection.url
+        self.reads_segment_files = connection.folder is not None
+        try:
+            if not create:
+                schema.refuse_other(connection)
+        except BaseException:
+            connection.close()
+            raise
 
     @classmethod
     def embedded(cls, path: Path, url: str, *, create: bool) -> "ClickHouseStore":
         """The store in a folder. Raises TradecapError when another process holds it or chdb isn't installed."""
-        if not create and not path.exists():
-            raise TradecapError(f"There is no store at {path}.", "make one: tradecap init-db")
-        try:
-            with _zone_of_engine():
-                import chdb  # noqa: F401 -- looked for here, since its absence has a remedy worth a sentence
-        except ImportError as error:
-            raise TradecapError("The embedded store needs chdb, which isn't installed.", "pip install 'tradecap[embedded]'") from error
-        folder = _Folder(path)
-        try:
-            with _translated(url):
-                client = clickhouse_connect.get_client(dsn=f"chdb:///{path.resolve()}")
-                client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
-                client.database = DATABASE
-            return cls(client, url, folder, create=create)
-        except BaseException:
-            folder.release()
-            raise
+        return cls(connection.embedded(path, url, create=create), create=create)
 
     @classmethod
     def server(cls, url: str, *, create: bool) -> "ClickHouseStore":
         """The store on a server, over HTTP."""
-        parts = urlsplit(url)
-        database = parts.path.strip("/") or DATABASE
-        where: dict[str, Any] = {
-            "host": parts.hostname or "localhost",
-            "port": parts.port or (8443 if parts.scheme == "clickhouses" else 8123),
-            "username": unquote(parts.username or "default"),
-            "password": unquote(parts.password or ""),
-            "secure": parts.scheme == "clickhouses",
-        }
-        shown = url.replace(f":{parts.password}@", ":***@") if parts.password else url
-        with _translated(shown):
-            client = clickhouse_connect.get_client(**where, autogenerate_session_id=False)
-            if create:
-                client.command("CREATE DATABASE IF NOT EXISTS {database:Identifier}", parameters={"database": database})
-            client.database = database
-        return cls(client, shown, None, create=create)
+        return cls(connection.server(url, create=create), create=create)
 
     def __enter__(self) -> Self:
         return self
@@ -160,179 +42,43 @@ class ClickHouseStore:
 
     def close(self) -> None:
         """Give the store free."""
-        self._client.close()
-        if self._folder:
-            self._folder.release()
-
-    # ---- schema --------------------------------------------------------------------------------------------------------------------------
-
-    def create(self) -> Schema:
-        """Create or upgrade the schema; safe to run again."""
-        with _translated(self.url):
-            before = self._tables()
-            self._refuse_newer(before)
-            for statement in schema():
-                self._client.command(statement)
-            if self._version(before) < VERSION:
-                store_id = self._store_id(before)
-                self._client.command(
-                    "INSERT INTO schema_version SELECT {version:UInt32}, {store:UUID}, now('UTC')", parameters={"version": VERSION, "store": store_id}
-                )
-            return Schema(VERSION, sorted(self._tables() - before), len(schema()))
-
-    def drop(self) -> None:
-        """Remove everything tradecap made: the whole database."""
-        with _translated(self.url):
-            for table in sorted(self._tables(), reverse=True):  # views before what they read
-                self._client.command("DROP TABLE IF EXISTS {table:Identifier}", parameters={"table": table})
-
-    def _tables(self) -> set[str]:
-        return {str(row[0]) for row in self._client.query("SELECT name FROM system.tables WHERE database = currentDatabase()").result_rows}
-
-    def _version(self, tables: set[str]) -> int:
-        if "schema_version" not in tables:
-            return 0
-        return int(self._client.query("SELECT max(version) FROM schema_version").result_rows[0][0])
-
-    def _store_id(self, tables: set[str]) -> str:
-        if "schema_version" in tables:
-            known = self._client.query("SELECT store FROM schema_version LIMIT 1").result_rows
-            if known:
-                return str(known[0][0])
-        return str(uuid.uuid4())
-
-    def _refuse_newer(self, tables: set[str]) -> None:
-        version = self._version(tables)
-        if version > VERSION:
-            raise TradecapError(
-                f"Store {self.url} has schema version {version}; this tradecap knows versions up to {VERSION}.", "upgrade: pip install -U tradecap"
-            )
-
-    def _check_version(self) -> None:
-        with _translated(self.url):
-            tables = self._tables()
-            self._refuse_newer(tables)
-            if self._version(tables) < VERSION:
-                raise TradecapError(f"Store {self.url} has no schema yet, or an old one.", "create or upgrade it: tradecap init-db")
-
-    # ---- the way in ----------------------------------------------------------------------------------------------------------------------
-
-    def add(self, log_id: str, batch: Batch) -> None:
-        """See `Store.add`."""
-        match batch.content:
-            case SegmentFile(path):
-                self.pour(log_id, b"", Path(path))
-            case Lines(text):
-                self.pour(log_id, text)
-            case Values(values, _):
-                self.pour(log_id, b"".join(value.rstrip(b"\n") + b"\n" for value in values if value))
-
-    def pour(self, log_id: str, lines: bytes, file: Path | None = None) -> None:
-        """Insert whole lines of a log, or those of a file. ClickHouse reads them; the views sort them out."""
-        with _translated(self.url):
-            if self._folder is None:
-                self._pour_over_http(log_id, lines or (file.read_bytes() if file else b""))
-            elif file is not None:
-                self._pour_file(log_id, file)
-            else:
-                with tempfile.NamedTemporaryFile(dir=self._folder.path, suffix=".ndjson") as spill:
-                    spill.write(lines)
-                    spill.flush()
-                    self._pour_file(log_id, Path(spill.name))
-
-    def _pour_file(self, log_id: str, file: Path) -> None:
-        self._client.command(query("pour_file"), parameters={"log": log_id, "no_offset": NO_OFFSET, "file": str(file.resolve())}, settings=POUR)
-
-    def _pour_over_http(self, log_id: str, lines: bytes) -> None:
-        statement = query("pour").replace("{log:UUID}", f"'{uuid.UUID(log_id)}'").replace("{no_offset:UInt64}", str(NO_OFFSET))
-        self._client.raw_insert("", insert_block=statement.strip().encode() + b"\n" + lines, settings=POUR, fmt="LineAsString")
+        self._connection.close()
 
     @property
     def store_id(self) -> str:
         """See `Store.store_id`."""
-        return str(self.ask("store_id")[0]["store"])
+        return str(self._ask("store_id")[0]["store"])
 
-    def positions(self, log_id: str) -> Positions:
+    def create(self) -> Schema:
+        """See `Store.create`."""
+        return schema.create(self._connection)
+
+    def drop(self) -> None:
+        """See `Store.drop`."""
+        schema.drop(self._connection)
+
+    def add(self, log_id: str, batch: Batch) -> None:
+        """See `Store.add`."""
+        feeding.add(self._connection, log_id, batch)
+
+    def positions(self, log_id: str) -> dict[int, str]:
         """See `Store.positions`."""
-        rows = self.ask("position", log=log_id)
-        return {0: str(rows[0]["position"])} if rows else {}
+        return feeding.positions(self._connection, log_id)
 
     def commit(self, log_id: str, position: Position) -> None:
         """See `Store.commit`."""
-        self.run(query("commit"), log=log_id, position=position.at)
+        feeding.commit(self._connection, log_id, position)
 
     def sweep_candles(self) -> int:
-        """Make anew the minutes whose trades differ from what their candle was made of, some days at a time; their number."""
-        minutes = 0
-        for first, last, stale in _portions(self.ask("stale_days")):
-            self.run(query("sweep_candles"), first=first, last=last)
-            minutes += stale
-        return minutes
+        """See `Store.sweep_candles`."""
+        return feeding.sweep_candles(self._connection)
 
-    def ask(self, query_name: str, **parameters: object) -> list[Row]:
-        """The rows of queries/<query_name>.sql."""
-        return self.rows(query(query_name), **parameters)
+    # ---- for people and tests who know that it is ClickHouse -----------------------------------------------------------------------------
 
     def rows(self, statement: str, **parameters: object) -> list[Row]:
         """The rows of a statement, with its {name:Type} parameters bound."""
-        with _translated(self.url):
-            return list(self._client.query(statement, parameters=parameters).named_results())
+        return self._connection.rows(statement, **parameters)
 
     def run(self, statement: str, **parameters: object) -> None:
         """Execute a statement that gives no rows."""
-        with _translated(self.url):
-            self._client.command(statement, parameters=parameters)
-
-
-def _portions(days: list[Row]) -> Iterator[tuple[object, object, int]]:
-    """(first day, last day, stale minutes) of successive days that together hold about TRADES_A_SWEEP trades."""
-    portion: list[Row] = []
-    for day in days:
-        portion.append(day)
-        if sum(int(str(row["trades"])) for row in portion) >= TRADES_A_SWEEP:
-            yield _span(portion)
-            portion = []
-    if portion:
-        yield _span(portion)
-
-
-def _span(days: list[Row]) -> tuple[object, object, int]:
-    return days[0]["day"], days[-1]["day"], sum(int(str(day["stale"])) for day in days)
-
-
-class _Folder:
-    """The folder of an embedded store, held by this process alone."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            stranger = next((file.name for file in sorted(path.iterdir()) if not (path / "tradecap.lock").exists()), None)
-            if stranger:
-                raise TradecapError(f"{path} is no store: it holds {stranger}.", "name a new folder or an empty one with --store chdb:PATH.")
-            self._lock = os.open(path / "tradecap.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise TradecapError(f"Store {path} can't be opened: {error.strerror}.", "check the path and its permissions.") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(self._lock, 32).decode().strip() or "unknown"
-            os.close(self._lock)
-            raise TradecapError(
-                f"Store {path} is in use by process {holder}.",
-                "an embedded store belongs to one process at a time: wait, or end that process.",
-                Exit.UNREACHABLE,
-            ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
-
-    def release(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
-
-
-def remove(path: Path) -> None:
-    """Delete the folder of an embedded store that no process holds."""
-    _Folder(path).release()
-    shutil.rmtree(path)
+        self._connection.run(statement, **parameters)

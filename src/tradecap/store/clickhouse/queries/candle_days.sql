@@ -1,5 +1,5 @@
 -- Days that hold trades or candles of a symbol ('' = all) and a range of whole minutes, with their number of trades: to check them in portions.
-SELECT day, sum(n) AS trades, 0 AS stale
+SELECT day, sum(n) AS trades
 FROM
 (
     SELECT toDate(trade_time, 'UTC') AS day, count() AS n

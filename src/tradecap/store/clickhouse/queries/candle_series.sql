@@ -1,5 +1,5 @@
 -- Series that have candles.
-SELECT venue, symbol, channel, countIf(trades > 0) AS candles
+SELECT venue, symbol, channel
 FROM candles_1m FINAL
 GROUP BY venue, symbol, channel
 ORDER BY venue, symbol, channel

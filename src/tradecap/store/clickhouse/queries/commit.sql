@@ -1,3 +1,3 @@
--- Note how far a log is in this store; written after the rows.
-INSERT INTO positions (log, position, step)
-SELECT {log:UUID}, {position:String}, (SELECT max(step) + 1 FROM positions)
+-- Note how far a partition of a log is in this store; written after the rows.
+INSERT INTO positions (log, partition, position, reached)
+SELECT {log:UUID}, {part:UInt32}, {position:String}, {reached:UInt64}

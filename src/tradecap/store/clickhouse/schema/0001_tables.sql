@@ -11,6 +11,20 @@ CREATE TABLE IF NOT EXISTS inbox
 ENGINE = Null
 COMMENT 'Every feed inserts raw lines here; materialized views sort them out';
 
+CREATE TABLE IF NOT EXISTS arrivals
+(
+    insert String COMMENT 'the setting log_comment of an INSERT into inbox, by which a loader knows its own',
+    records UInt64 COMMENT 'records of a block of it'
+)
+ENGINE = Memory
+SETTINGS min_rows_to_keep = 1000, max_rows_to_keep = 10000
+COMMENT 'How much of the newest inserts arrived in inbox: a loader compares before it writes its position';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_arrivals TO arrivals AS
+SELECT getSetting('log_comment') AS insert, count() AS records
+FROM inbox
+GROUP BY insert;
+
 CREATE TABLE IF NOT EXISTS scanned
 (
     raw String,
@@ -25,6 +39,7 @@ COMMENT 'Which way a line is read: plain lines by one typed extraction, all othe
 CREATE TABLE IF NOT EXISTS parsed
 (
     log UUID,
+    part UInt32,
     run UUID,
     seq UInt64,
     outcome LowCardinality(String),
@@ -97,6 +112,7 @@ CREATE TABLE IF NOT EXISTS ledger
 (
     run UUID CODEC(ZSTD(1)) COMMENT 'with seq: identity of the record',
     seq UInt64 CODEC(DoubleDelta, ZSTD(1)) COMMENT 'number of the record in its run',
+    part UInt32 CODEC(ZSTD(1)) COMMENT 'partition of the log; 0 for a folder',
     outcome LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'trade, quarantined, ignored or event',
     reason LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'of a quarantined record',
     field LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'of a quarantined record',
@@ -156,12 +172,13 @@ COMMENT 'One row a minute and series, made by the sweep: read v_candles';
 CREATE TABLE IF NOT EXISTS positions
 (
     log UUID COMMENT 'id of a log',
+    partition UInt32 COMMENT 'partition of the log; 0 for a folder',
     position String COMMENT 'everything before it is in this store',
-    step UInt64 COMMENT 'the newest wins'
+    reached UInt64 COMMENT 'grows with the position: of two loaders the one that is further wins'
 )
-ENGINE = ReplacingMergeTree(step)
-ORDER BY log
-COMMENT 'How far each log was loaded; written after the rows';
+ENGINE = ReplacingMergeTree(reached)
+ORDER BY (log, partition)
+COMMENT 'How far each partition of each log was loaded; written after the rows';
 
 CREATE TABLE IF NOT EXISTS schema_version
 (

@@ -15,7 +15,7 @@ WHERE outcome = 'quarantined';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_ledger TO ledger AS
 SELECT
-    run, seq, outcome, reason, field, kind, fault, venue, channel, symbol, trade_id,
+    run, seq, part, outcome, reason, field, kind, fault, venue, channel, symbol, trade_id,
     -- A receive time may be anything; DateTime holds 1970 to 2106.
     if(outcome = 'trade', toDateTime(trade_time), toDateTime(if(recv_ns BETWEEN 0 AND 4102444800000000000, intDiv(recv_ns, 1000000000), 0), 'UTC')) AS at,
     content

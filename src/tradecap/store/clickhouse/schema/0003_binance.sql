@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS plain
 (
     raw String,
     log UUID,
+    part UInt32,
     envelope Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String), channel LowCardinality(String),
         via LowCardinality(String)),
     d Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
@@ -46,10 +47,10 @@ ENGINE = Null
 COMMENT 'Plain lines, taken apart';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_bare TO plain AS
-SELECT raw, log, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope, x.data AS d
+SELECT raw, log, part, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope, x.data AS d
 FROM
 (
-    SELECT raw, log, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
+    SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
         channel LowCardinality(String), via LowCardinality(String), data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
             a UInt64, f UInt64, l UInt64))') AS x
     FROM scanned
@@ -57,10 +58,10 @@ FROM
 );
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_combined TO plain AS
-SELECT raw, log, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope, x.data.data AS d
+SELECT raw, log, part, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope, x.data.data AS d
 FROM
 (
-    SELECT raw, log, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
+    SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
         channel LowCardinality(String), via LowCardinality(String), data Tuple(data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
             a UInt64, f UInt64, l UInt64)))') AS x
     FROM scanned
@@ -70,12 +71,12 @@ FROM
 -- A row of the venue's archive: its columns are the members of a message without event time.
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_row TO plain AS
 SELECT
-    raw, log, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope,
+    raw, log, part, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope,
     (x.channel, 0, x.symbol, toUInt64OrZero(c[1]), toDecimal64OrZero(c[2], 8), toDecimal128OrZero(c[3], 8), toInt64OrZero(c[5 + (x.channel = 'aggTrade')]),
         lower(c[6 + (x.channel = 'aggTrade')]) = 'true', toUInt64OrZero(c[1]), toUInt64OrZero(c[4]), toUInt64OrZero(c[5])) AS d
 FROM
 (
-    SELECT raw, log, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
+    SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
         channel LowCardinality(String), via LowCardinality(String), text String)') AS x, splitByChar(',', x.text) AS c
     FROM scanned
     WHERE shape = 'row'
@@ -95,6 +96,7 @@ WITH
     fault_found.1 = '' AS valid
 SELECT
     log,
+    part,
     envelope.run AS run,
     envelope.seq AS seq,
     if(valid, 'trade', 'quarantined') AS outcome,
@@ -126,6 +128,7 @@ CREATE TABLE IF NOT EXISTS opened
 (
     raw String,
     log UUID,
+    part UInt32,
     run UUID,
     seq UInt64,
     envelope Tuple(recv Int64, venue String, symbol String, channel String, via String, text String, event String, size UInt64),
@@ -183,6 +186,7 @@ WITH
 SELECT
     raw,
     log,
+    part,
     if(is_record, toUUIDOrZero(substring(raw, 9, 36)),
         -- A UUIDv8 made of (log, partition) stands for the run of what another producer wrote.
         toUUIDOrZero(concat(substring(toString(log), 1, 14), '8', substring(toString(log), 16, 13), lower(leftPad(hex(part), 8, '0'))))) AS run,
@@ -200,6 +204,7 @@ WHERE shape = 'strict';
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_strict TO parsed AS
 SELECT
     log,
+    part,
     run,
     seq,
     multiIf(found = 'event', 'event', ignored != '', 'ignored', is_valid, 'trade', 'quarantined') AS outcome,

@@ -1,0 +1,150 @@
+"""A connection to ClickHouse: embedded (chdb) or a server, through the one client, with the same SQL.
+
+Rules: parameters are bound, never pasted; what the client raises becomes a sentence with the way out. Times leave a query as integers since 1970, and
+every DateTime column and function names UTC: the client converts a DateTime by the zone of the server or of this machine.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+
+from tradecap.errors import Exit, TradecapError
+from tradecap.store.clickhouse.folder import Folder
+
+DATABASE: Final = "market"
+
+Row = dict[str, Any]
+
+
+@cache
+def query(name: str) -> str:
+    """The text of queries/<name>.sql."""
+    return (resources.files("tradecap.store.clickhouse") / "queries" / f"{name}.sql").read_text()
+
+
+class Connection:
+    """One database of ClickHouse. folder: that of an embedded one. Made by `embedded` or `server`."""
+
+    def __init__(self, client: Client, url: str, database: str, folder: Folder | None) -> None:
+        self.url = url
+        self.database = database
+        self.folder = folder
+        self._client = client
+
+    def close(self) -> None:
+        """Give the database free."""
+        self._client.close()
+        if self.folder:
+            self.folder.release()
+
+    def ask(self, query_name: str, **parameters: object) -> list[Row]:
+        """The rows of queries/<query_name>.sql."""
+        return self.rows(query(query_name), **parameters)
+
+    def rows(self, statement: str, **parameters: object) -> list[Row]:
+        """The rows of a statement, with its {name:Type} parameters bound."""
+        with _translated(self.url):
+            return list(self._client.query(statement, parameters=parameters).named_results())
+
+    def run(self, statement: str, **parameters: object) -> None:
+        """Execute a statement that gives no rows."""
+        self.insert(statement, parameters, {})
+
+    def insert(self, statement: str, parameters: Mapping[str, object], settings: Mapping[str, object], data: bytes | None = None) -> None:
+        """Execute an INSERT. data: what it reads from input(), on a server."""
+        with _translated(self.url):
+            self._client.command(statement, parameters=dict(parameters), data=data, settings=dict(settings))
+
+    @contextmanager
+    def elsewhere(self, database: str) -> Iterator[None]:
+        """Names without a database are those of another one meanwhile."""
+        self._client.database = database
+        try:
+            yield
+        finally:
+            self._client.database = self.database
+
+
+def embedded(path: Path, url: str, *, create: bool) -> Connection:
+    """The database in a folder. Raises TradecapError when another process holds it or chdb isn't installed."""
+    if not create and not path.exists():
+        raise TradecapError(f"There is no store at {path}.", "make one: tradecap init-db")
+    try:
+        with _zone_of_engine():
+            import chdb  # noqa: F401 -- looked for here, since its absence has a remedy worth a sentence
+    except ImportError as error:
+        raise TradecapError("The embedded store needs chdb, which isn't installed.", "pip install 'tradecap[embedded]'") from error
+    folder = Folder(path)
+    try:
+        with _translated(url):
+            client = clickhouse_connect.get_client(dsn=f"chdb:///{path.resolve()}")
+            client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
+            client.database = DATABASE
+        return Connection(client, url, DATABASE, folder)
+    except BaseException:
+        folder.release()
+        raise
+
+
+def server(url: str, *, create: bool) -> Connection:
+    """The database on a server, over HTTP."""
+    parts = urlsplit(url)
+    database = parts.path.strip("/") or DATABASE
+    where: dict[str, Any] = {
+        "host": parts.hostname or "localhost",
+        "port": parts.port or (8443 if parts.scheme == "clickhouses" else 8123),
+        "username": unquote(parts.username or "default"),
+        "password": unquote(parts.password or ""),
+        "secure": parts.scheme == "clickhouses",
+    }
+    shown = url.replace(f":{parts.password}@", ":***@") if parts.password else url
+    with _translated(shown):
+        client = clickhouse_connect.get_client(**where, autogenerate_session_id=False)
+        if create:
+            client.command("CREATE DATABASE IF NOT EXISTS {database:Identifier}", parameters={"database": database})
+        client.database = database
+    return Connection(client, shown, database, None)
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """What the client raises, as a sentence with the way out."""
+    try:
+        yield
+    except OperationalError as error:
+        raise TradecapError(
+            f"Store {url} can't be reached: {_first_line(error)}", "is the server up, and the URL right?", Exit.UNREACHABLE
+        ) from error
+    except ClickHouseError as error:
+        if "Cannot lock file" in str(error) or "Unable to open the chdb engine" in str(error):
+            message = f"Store {url} can't be opened: another program than tradecap holds it, or it is damaged."
+            raise TradecapError(message, "end that program (-vv shows what the database says).", Exit.UNREACHABLE) from error
+        full = "NOT_ENOUGH_SPACE" in str(error) or "No space left" in str(error)
+        hint = "free some disk and run the command again: it goes on where it stopped." if full else "run again with -vv for the whole story."
+        raise TradecapError(f"Store {url}: {_first_line(error)}", hint, Exit.UNDELIVERED if full else Exit.UNREACHABLE) from error
+
+
+@contextmanager
+def _zone_of_engine() -> Iterator[None]:
+    """TZ=UTC while the embedded engine is imported: it takes its zone from there, once, and refuses zones that libc accepts (`UTC+3`)."""
+    zone = os.environ.get("TZ")
+    os.environ["TZ"] = "UTC"
+    try:
+        yield
+    finally:
+        del os.environ["TZ"]
+        if zone is not None:
+            os.environ["TZ"] = zone
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,0 +1,145 @@
+"""The way into ClickHouse: batches into `inbox`, from where the views sort them out, and how far each log has come.
+
+Rules: no row is touched by Python; the only work for each value is that of joining bytes. What has arrived in `inbox` is counted there, so that a
+batch that came in part is noticed before its position is written.
+"""
+
+import tempfile
+import uuid
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from typing import Final
+
+from tradecap.errors import Exit, TradecapError
+from tradecap.market.batch import Batch, Lines, Position, SegmentFile, Values
+from tradecap.store.clickhouse.connection import Connection, Row, query
+from tradecap.store.clickhouse.folder import Folder
+
+INSERT: Final = {
+    "max_insert_block_size": 131_072,
+    "min_insert_block_size_rows": 131_072,
+    "max_insert_threads": 2,
+    "parallel_view_processing": 1,
+    "optimize_on_insert": 0,
+    "max_partitions_per_insert_block": 0,
+}
+"""Large blocks, two threads and views side by side are faster than the defaults (docs/clickhouse.md). Repeats are merged when read (FINAL), so not on
+the way in; and a limit on partitions would let records from odd months stop a feed."""
+NO_OFFSET: Final = 2**64 - 1
+OF_FILE: Final = {"add_lines": "add_file", "add_values": "add_values_file"}
+"""Where the same bytes come from a file."""
+TRADES_A_SWEEP: Final = 4_000_000
+"""Candles are made of about so many trades at a time, to bound memory."""
+
+
+def add(connection: Connection, log_id: str, batch: Batch) -> None:
+    """Insert a batch. Raises TradecapError (exit 3) where another number of records arrived than it holds."""
+    insert = uuid.uuid4().hex
+    settings = INSERT | {"log_comment": insert}
+    where: dict[str, object] = {"log": log_id, "part": batch.end.partition}
+    match batch.content:
+        case SegmentFile(path):
+            connection.insert(query("add_file"), where | {"no_offset": NO_OFFSET, "file": path}, settings)
+        case Lines(text):
+            _send(connection, "add_lines", where | {"no_offset": NO_OFFSET}, settings, text)
+        case Values() as values:
+            _send(connection, "add_values", where, settings, native(values))
+    arrived = int(connection.ask("arrived", insert=insert)[0]["records"])
+    if arrived != batch.records:
+        raise TradecapError(
+            f"Store {connection.url} took {arrived} records of a batch of {batch.records}.",
+            "nothing is lost, the position wasn't moved: run 'tradecap load' again; if it happens again, tradecap init-db renews the views.",
+            Exit.UNREACHABLE,
+        )
+
+
+def _send(connection: Connection, name: str, parameters: Mapping[str, object], settings: Mapping[str, object], data: bytes) -> None:
+    """A server gets the bytes in the request; an embedded one, which has no input(), reads them from a file."""
+    if connection.folder is None:
+        connection.insert(query(name), parameters, settings, data)
+        return
+    with _spilled(connection.folder, data) as file:
+        connection.insert(query(OF_FILE[name]), {**parameters, "file": file}, settings)
+
+
+@contextmanager
+def _spilled(folder: Folder, data: bytes) -> Iterator[str]:
+    with tempfile.NamedTemporaryFile(dir=folder.path.resolve(), suffix=".added") as spill:
+        spill.write(data)
+        spill.flush()
+        yield spill.name
+
+
+# ---- values, each with its offset, in ClickHouse's own format ----------------------------------------------------------------------------
+
+
+class _Sizes(dict[int, bytes]):
+    """Numbers as ClickHouse writes a length: 7 bits a byte, the lowest first. Kept for those of ordinary values."""
+
+    def __missing__(self, number: int) -> bytes:
+        text = bytearray()
+        rest = number
+        while rest > 0x7F:
+            text.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        text.append(rest)
+        if number < 1 << 16:
+            self[number] = bytes(text)
+        return bytes(text)
+
+
+_SIZES: Final = _Sizes()
+
+
+def native(values: Values) -> bytes:
+    """One block of the format Native, columns `raw` and `pos`: its values may hold any bytes, and it needs no loop in Python."""
+    sizes = map(_SIZES.__getitem__, map(len, values.values))
+    offsets = array("Q", values.offsets)
+    assert offsets.itemsize == 8
+    return b"".join(
+        chain(
+            [_SIZES[2], _SIZES[len(values.values)], _text(b"raw"), _text(b"String")],
+            chain.from_iterable(zip(sizes, values.values, strict=True)),
+            [_text(b"pos"), _text(b"UInt64"), offsets.tobytes()],
+        )
+    )
+
+
+def _text(text: bytes) -> bytes:
+    return _SIZES[len(text)] + text
+
+
+# ---- positions, candles ------------------------------------------------------------------------------------------------------------------
+
+
+def positions(connection: Connection, log_id: str) -> dict[int, str]:
+    """How far the log is in the store, by partition."""
+    return {row["partition"]: row["position"] for row in connection.ask("positions", log=log_id)}
+
+
+def commit(connection: Connection, log_id: str, position: Position) -> None:
+    """Everything before position is in the store."""
+    connection.run(query("commit"), log=log_id, part=position.partition, position=position.at, reached=position.order)
+
+
+def sweep_candles(connection: Connection) -> int:
+    """Make anew the minutes whose trades differ from what their candle was made of, some days at a time; their number."""
+    minutes = 0
+    for days in _portions(connection.ask("stale_days")):
+        connection.run(query("sweep_candles"), first=days[0]["day"], last=days[-1]["day"])
+        minutes += sum(day["stale"] for day in days)
+    return minutes
+
+
+def _portions(days: Sequence[Row]) -> Iterator[list[Row]]:
+    """Successive days that together hold about TRADES_A_SWEEP trades."""
+    portion: list[Row] = []
+    for day in days:
+        portion.append(day)
+        if sum(each["trades"] for each in portion) >= TRADES_A_SWEEP:
+            yield portion
+            portion = []
+    if portion:
+        yield portion

@@ -1,0 +1,47 @@
+"""The folder of an embedded store, held by one process: the engine allows no second one, reading included (measured: docs/clickhouse.md)."""
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+from tradecap.errors import Exit, TradecapError
+
+
+class Folder:
+    """The folder, locked until `release`. Raises TradecapError naming the process that holds it (exit 3), or why it is no store (exit 2)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            stranger = next((file.name for file in sorted(path.iterdir()) if not (path / "tradecap.lock").exists()), None)
+            if stranger:
+                raise TradecapError(f"{path} is no store: it holds {stranger}.", "name a new folder or an empty one with --store chdb:PATH.")
+            self._lock = os.open(path / "tradecap.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise TradecapError(f"Store {path} can't be opened: {error.strerror}.", "check the path and its permissions.") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._lock, 32).decode().strip() or "unknown"
+            os.close(self._lock)
+            raise TradecapError(
+                f"Store {path} is in use by process {holder}.",
+                "an embedded store belongs to one process at a time: wait, or end that process.",
+                Exit.UNREACHABLE,
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let another process have it."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def remove(path: Path) -> None:
+    """Delete the folder of an embedded store that no process holds."""
+    Folder(path).release()
+    shutil.rmtree(path)

@@ -1,1 +1,0 @@
-INSERT INTO inbox (raw, log, part, pos) SELECT raw, {log:UUID}, 0, {no_offset:UInt64} FROM input('raw String') FORMAT LineAsString

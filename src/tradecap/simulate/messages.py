@@ -9,7 +9,7 @@ from typing import Final
 
 from tradecap.market.records import Trade
 from tradecap.market.synthetic import written
-from tradecap.venues.binance import MICROSECONDS_FROM
+from tradecap.venues.binance.limits import MICROSECONDS_FROM
 
 _TIMES: Final = re.compile(rb'"(E|T)":(\d{13,16})(?=[,}])')
 

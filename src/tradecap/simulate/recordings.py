@@ -22,6 +22,7 @@ from tradecap.market.synthetic import message
 from tradecap.recordings.reading import Frame, Source, expand, frames
 from tradecap.simulate.aggregates import with_aggregates
 from tradecap.simulate.tape import Entry, in_order, rising, stream_name
+from tradecap.venues.api import recorders
 from tradecap.venues.binance import decode
 
 LOOKED_AT: Final = 20_000
@@ -135,7 +136,7 @@ class Recording:
     def _frames(self, source: Source) -> Iterator[Frame]:
         """The frames up to where the recording breaks off, if it does (a file cut short)."""
         try:
-            yield from frames(source)
+            yield from frames(source, recorders())
         except TradecapError as problem:
             if problem.message not in [known.message for known in self.problems]:  # a loop meets it in each round
                 self.problems.append(problem)

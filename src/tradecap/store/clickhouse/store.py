@@ -23,6 +23,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 from tradecap.errors import Exit, TradecapError
 from tradecap.market.batch import Batch, Lines, Position, Positions, SegmentFile, Values
 from tradecap.store.api import Row, Schema
+from tradecap.store.clickhouse.reading import schema
 
 VERSION: Final = 1
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
@@ -42,19 +43,6 @@ TRADES_A_SWEEP: Final = 4_000_000
 """Candles are made of about so many trades at a time, to bound memory."""
 
 _PACKAGE = resources.files("tradecap.store.clickhouse")
-
-
-def statements(name: str) -> list[str]:
-    """The statements of a file in schema/, comments between them left out."""
-    text = (_PACKAGE / "schema" / name).read_text()
-    bare = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-    return [statement.strip() for statement in bare.split(";\n") if statement.strip()]
-
-
-def schema() -> list[str]:
-    """All statements of the schema, in order."""
-    files = sorted(entry.name for entry in (_PACKAGE / "schema").iterdir() if entry.name.endswith(".sql"))
-    return [statement for name in files for statement in statements(name)]
 
 
 def query(name: str) -> str:

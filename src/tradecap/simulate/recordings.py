@@ -18,12 +18,12 @@ import msgspec
 
 from tradecap.errors import TradecapError
 from tradecap.market.records import Ignored, Reading, Trade, read_envelope
-from tradecap.market.synthetic import message
 from tradecap.recordings.reading import Frame, Source, expand, frames
 from tradecap.simulate.aggregates import with_aggregates
 from tradecap.simulate.tape import Entry, in_order, rising, stream_name
 from tradecap.venues.api import recorders
 from tradecap.venues.binance import decode
+from tradecap.venues.binance.synthetic import message
 
 LOOKED_AT: Final = 20_000
 """Entries read ahead: to see what there is, and to put what a log holds too late in its place."""

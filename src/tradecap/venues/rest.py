@@ -137,7 +137,7 @@ class Rest:
             if status == 200:
                 return body
             said = self.api.message(body)
-            failure = status_failure(status, headers, said)
+            failure = status_failure(status, headers, said, self.site.hints)
             pause_s = BANNED_S if failure.retry_after_s is None and status in (418, 429) else failure.retry_after_s or 0.0
             self.budget.refuse(pause_s, time.monotonic())
             raise RestError(self._url(endpoint), failure, is_key_wanted=said.startswith(self.api.key_wanted))

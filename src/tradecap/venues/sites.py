@@ -27,6 +27,7 @@ class Control:
     stream_name: (symbol, channel) as a stream that can be subscribed to. subscriptions: (id, request) of each message that together ask for all
     streams. read_reply: a message as an answer to one of them, None when it isn't an answer. is_shutdown: whether the server announces its end; a
     new connection is opened at once. is_market: matches the beginning of messages that are surely none of this, which are by far the most.
+    hints: what to do about an HTTP status, where the venue has a better answer than `failures`.
     """
 
     stream_name: Callable[[str, str], str]
@@ -34,6 +35,7 @@ class Control:
     read_reply: Callable[[bytes], Reply | None]
     is_shutdown: Callable[[bytes], bool]
     is_market: Callable[[bytes], re.Match[bytes] | None]
+    hints: Mapping[int, str]
 
 
 class Request(NamedTuple):
@@ -77,6 +79,11 @@ class Site(NamedTuple):
     has_history: bool
     weights: tuple[tuple[str, int], ...]
     stream_path: str = "/stream"
+
+    @property
+    def hints(self) -> Mapping[int, str]:
+        """What to do about an HTTP status, where the venue has a better answer than `failures`."""
+        return self.control.hints
 
     def at(self, ws_url: str = "", rest_url: str = "") -> "Site":
         """The same venue elsewhere: bases without a path. Without rest_url, REST is at the host of ws_url."""

@@ -52,5 +52,10 @@ def is_shutdown(payload: bytes) -> bool:
     return payload.startswith((b'{"stream":"!serverShutdown"', b'{"e":"serverShutdown"'))
 
 
-CONTROL: Final = Control(stream_name, subscriptions, read_reply, is_shutdown, is_market=re.compile(rb'\{"stream":"[^!]').match)
+_HINTS: Final = {
+    403: "the venue's firewall refuses this address; it may ask less, or reach the venue another way (--venue binance-data).",
+    451: "the venue refuses this place (geo-blocking): --venue binance-data takes the same spot trades from hosts that are open everywhere, "
+    "--venue binance-us is the venue of the United States.",
+}
+CONTROL: Final = Control(stream_name, subscriptions, read_reply, is_shutdown, re.compile(rb'\{"stream":"[^!]').match, _HINTS)
 """Messages of combined streams; the stream of the announcement is `!serverShutdown`."""

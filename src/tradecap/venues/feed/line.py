@@ -58,7 +58,7 @@ class Line:
         try:
             self._socket = await _connected(self.url, self._terms.open_within_s, self._ssl)
         except InvalidStatus as error:
-            raise LostError(status_failure(error.response.status_code, error.response.headers)) from error
+            raise LostError(status_failure(error.response.status_code, error.response.headers, hints=self._control.hints)) from error
         except (InvalidHandshake, EOFError) as error:
             raise LostError(_no_handshake(error)) from error
         except (OSError, TimeoutError) as error:

@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS scanned
     log UUID,
     part UInt32,
     pos UInt64,
-    venue LowCardinality(String) COMMENT 'as far as it can be seen without parsing; decides only whose views look at the line first'
+    venue String COMMENT 'as far as it can be seen without parsing; decides only whose views look at the line first'
 )
 ENGINE = Null
 COMMENT 'Each line, with the venue that it seems to name';

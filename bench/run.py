@@ -22,11 +22,10 @@ from tradecap.flows.replay.replay import Choice, look_at, replay
 from tradecap.flows.verify.verify import Wanted, verify
 from tradecap.log import open_log
 from tradecap.log.api import Log
-from tradecap.market import synthetic
 from tradecap.recordings.reading import expand
 from tradecap.store import create_store
 from tradecap.store.clickhouse.store import ClickHouseStore
-from tradecap.venues.binance import decode
+from tradecap.venues.binance import decode, synthetic
 
 START_MS = 1_723_161_600_000
 DAY_MS = 86_400_000

@@ -19,8 +19,8 @@ from itertools import islice
 from pathlib import Path
 
 from tradecap.market.pacing import Lateness
-from tradecap.market.synthetic import SPOT, message, trades
 from tradecap.simulate import Exchange, Generated, Rules, recording
+from tradecap.venues.binance.synthetic import SPOT, message, trades
 
 START_MS = 1_723_161_600_000
 HANDSHAKE = (

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from itertools import islice
 from multiprocessing.connection import Connection
 
-from tradecap.market import synthetic
 from tradecap.market.records import Trade
 from tradecap.simulate.messages import text_frame
+from tradecap.venues.binance import synthetic
 
 BATCH = 1000
 BATCHES = 100

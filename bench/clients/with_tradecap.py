@@ -13,6 +13,7 @@ from tradecap.flows.capture.capture import capture
 from tradecap.flows.capture.plan import Captured, Plan
 from tradecap.flows.capture.status import Status
 from tradecap.log.folder.log import FileLog
+from tradecap.venues.binance.control import CONTROL
 from tradecap.venues.feed import Feed
 
 
@@ -36,7 +37,7 @@ def captured(url: str, messages: int, memory: Memory) -> Captured:
     with (
         tempfile.TemporaryDirectory(dir=Path.cwd()) as folder,
         FileLog(Path(folder) / "log", create=True).writer() as writer,
-        Feed(f"{url}/stream", ["btcusdt@trade"]) as feed,
+        Feed(f"{url}/stream", ["btcusdt@trade"], CONTROL) as feed,
     ):
         return capture(feed, writer, plan, repair=None, known={}, free=lambda: sys.maxsize, stop=lambda: False, see=memory.see)
 

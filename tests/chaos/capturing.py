@@ -15,9 +15,9 @@ from tradecap.flows.capture.repair import Repair
 from tradecap.flows.capture.resume import known_ids
 from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
+from tradecap.venues.api import SITES
 from tradecap.venues.feed import Feed, Terms
 from tradecap.venues.rest import Rest
-from tradecap.venues.sites import SITES, stream_name
 
 LIFETIME_S = 4.0
 JITTER_S = 1.0
@@ -51,7 +51,7 @@ def captured(folder: Path, base: str, how: Terms, seconds: float, symbols: tuple
     with open_log(log.url, segment_bytes=200_000, segment_age_s=2.0).writer() as writer:
         known = known_ids(log, "binance", "trade", symbols)
         repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
-        with Feed(site.stream_url, [stream_name(symbol, "trade") for symbol in symbols], how) as feed:
+        with Feed(site.stream_url, [site.control.stream_name(symbol, "trade") for symbol in symbols], site.control, how) as feed:
             done = capture(
                 feed,
                 writer,

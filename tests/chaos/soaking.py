@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.chaos import capturing
 from tradecap.flows.capture import capture
-from tradecap.venues import binance
+from tradecap.venues.binance import limits, plain, strict
 
 SET_EVERY_S = 0.7
 SAMPLE_EVERY_S = 0.5
@@ -66,7 +66,7 @@ def _memory() -> int:
 if __name__ == "__main__":
     # so little is remembered that all of it is full after seconds: memory that still grows then is growth
     capture.REMEMBERED = 4096  # type: ignore[misc]  # Final for everybody else
-    binance.scaled = lru_cache(maxsize=4096)(binance.scaled.__wrapped__)
+    plain.scaled = strict.scaled = lru_cache(maxsize=4096)(limits.scaled.__wrapped__)  # type: ignore[attr-defined]  # a name of theirs that is no export
     set_clock([float(part) for part in sys.argv[1].split(",")])
     watch(Path(sys.argv[2]))
     sys.exit(capturing.main(*sys.argv[3:], lifetime_s=LIFETIME_S, jitter_s=JITTER_S))

@@ -13,11 +13,11 @@ from tradecap.flows.run import Run
 from tradecap.flows.verify.verify import Verdict, Wanted, verify
 from tradecap.log.api import Log, LogWriter
 from tradecap.market.records import Trade, frame, series_head
-from tradecap.market.synthetic import message
 from tradecap.proof.checks import Check
 from tradecap.recordings.reading import Source
 from tradecap.store.api import Store
 from tradecap.venues.binance import decode
+from tradecap.venues.binance.synthetic import message
 
 MB = 1024 * 1024
 

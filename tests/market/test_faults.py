@@ -12,8 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tradecap.market.faults import FAULTS, REQUIRED, spoil
+from tradecap.market.faults import FAULTS
+from tradecap.market.faults import spoil as spoil_with
 from tradecap.market.records import MAX_LINE, MAX_PAYLOAD, REASONS
+from tradecap.venues.binance.strict import REQUIRED
 
 TYPES: dict[str, type] = {"s": str, "p": str, "q": str, "m": bool}
 SPOT = b'{"e":"trade","E":1723204860001,"s":"PEPEUSDT","t":187905002,"p":"0.00000741","q":"210000000.00000000","T":1723204859999,"m":true,"M":true}'
@@ -25,6 +27,11 @@ QUARANTINED = [name for name, fault in FAULTS.items() if fault.outcome in REASON
 
 
 # ---- the second reading ----
+
+
+def spoil(fault: str, payload: bytes, channel: str, rng: Random) -> bytes:
+    """One fault in a message of Binance."""
+    return spoil_with(fault, payload, channel, REQUIRED[channel], rng)
 
 
 def pairs(payload: bytes) -> list[tuple[str, Any]]:

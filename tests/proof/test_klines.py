@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.builders import a_trade
 from tradecap.market.candles import Candle, candles, every_interval
-from tradecap.proof.klines import DECIMALS, MAX_NAMED, Bar, Comparison, Difference, Kline, Published, compare, klines_equal
+from tradecap.market.klines import DECIMALS, Kline
+from tradecap.proof.klines import MAX_NAMED, Bar, Comparison, Difference, Published, compare, klines_equal
 
 BTC = 10**8
 VALUES: dict[str, Any] = {

@@ -21,18 +21,19 @@ from tradecap.recordings import reading as foreign
 from tradecap.recordings.reading import Frame, Source, expand, frames, raw_lines
 
 NO_STDIN = io.BytesIO()
+EXCHANGES = {"BINANCE": "stream.binance.com", "BINANCE_FUTURES": "fstream.binance.com"}
 
 
 def frames_in(content: bytes) -> list[Frame]:
     """What an open stream with this content holds."""
-    return list(frames(Source("a stream", stream=io.BytesIO(content))))
+    return list(frames(Source("a stream", stream=io.BytesIO(content)), EXCHANGES))
 
 
 def broken(source: Source) -> tuple[list[Frame], TradecapError]:
     """The frames before the error, and the error."""
     seen: list[Frame] = []
     with pytest.raises(TradecapError) as error:
-        seen.extend(frames(source))
+        seen.extend(frames(source, EXCHANGES))
     assert error.value.exit_code == Exit.USAGE
     assert error.value.hint
     return seen, error.value

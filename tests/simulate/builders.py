@@ -7,8 +7,8 @@ from typing import Any
 from tests.builders import NOON_S, a_trade
 from tradecap.errors import TradecapError
 from tradecap.market.records import Trade
-from tradecap.market.synthetic import message
 from tradecap.simulate.tape import Entry
+from tradecap.venues.binance.synthetic import message
 
 NOON_US = NOON_S * 1_000_000
 

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from tests.builders import a_trade
 from tests.simulate.builders import NOON_US, an_entry
 from tradecap.market.records import Trade
-from tradecap.market.synthetic import aggregate
 from tradecap.simulate.aggregates import with_aggregates
 from tradecap.simulate.tape import Entry
 from tradecap.venues.binance import decode
+from tradecap.venues.binance.synthetic import aggregate
 
 fills = st.lists(st.tuples(st.sampled_from(["BTCUSDT", "ETHUSDT"]), st.integers(0, 2), st.integers(1, 2), st.booleans()), max_size=40)
 

@@ -12,11 +12,11 @@ from tradecap import sample
 from tradecap.errors import TradecapError
 from tradecap.log.folder.log import FileLog
 from tradecap.market.records import RunWriter, frame, series_head
-from tradecap.market.synthetic import combined, f1_line, message
 from tradecap.recordings.reading import Source
 from tradecap.simulate.recordings import Recording, recording
 from tradecap.simulate.tape import Entry
 from tradecap.venues.binance import decode
+from tradecap.venues.binance.synthetic import combined, f1_line, message
 
 
 def written(path: Path, lines: list[bytes]) -> Path:

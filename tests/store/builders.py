@@ -7,10 +7,10 @@ from tests.builders import NOON_S, a_trade
 from tradecap.market.batch import Batch, Lines, Position, Values
 from tradecap.market.candles import Candle
 from tradecap.market.records import RunWriter, Trade, frame, series_head
-from tradecap.market.synthetic import message
 from tradecap.store.api import Store
 from tradecap.store.clickhouse.connection import Row
 from tradecap.store.clickhouse.store import ClickHouseStore
+from tradecap.venues.binance.synthetic import message
 
 LOG = "01930000-0000-7000-8000-000000000001"
 RUNS = [f"01930000-000{n}-7000-8000-000000000000" for n in range(4)]

@@ -10,8 +10,8 @@ from tests.builders import NOON_S
 from tests.store.builders import RUNS, at, minutes, one, pour, record_of, run_of
 from tradecap.market.candles import Candle, candles, every_interval
 from tradecap.market.records import Trade
-from tradecap.market.synthetic import SPOT, USDM, trades
 from tradecap.store.clickhouse.store import ClickHouseStore
+from tradecap.venues.binance.synthetic import SPOT, USDM, trades
 
 DAY_S = 86_400
 MONTH_S = 31 * DAY_S

@@ -22,11 +22,11 @@ from tradecap.flows.candles import Bars, candles
 from tradecap.log.folder.log import FileLog
 from tradecap.market.candles import candles as by_rule
 from tradecap.market.records import Trade
-from tradecap.market.synthetic import message
 from tradecap.store import create_store, open_store
 from tradecap.store.clickhouse import feeding
 from tradecap.store.clickhouse.connection import Row, query
 from tradecap.store.clickhouse.store import ClickHouseStore
+from tradecap.venues.binance.synthetic import message
 
 EVENING_S: Final = 1_730_584_200
 """2024-11-02 21:50:00 UTC."""

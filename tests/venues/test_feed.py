@@ -11,6 +11,7 @@ import pytest
 
 from tests.exchange import Running, running, until
 from tradecap.simulate import Rules
+from tradecap.venues.binance.control import CONTROL
 from tradecap.venues.feed import Arrival, Feed, Message, Notice, Terms
 from tradecap.venues.feed.inbox import CAPACITY
 
@@ -64,7 +65,7 @@ class Tap:
 @contextmanager
 def tapped(exchange: Running, terms: Terms = QUICK, streams: tuple[str, ...] = ("btcusdt@trade",)) -> Iterator[Tap]:
     """A feed that is connected."""
-    with Feed(f"{exchange.url}/stream", streams, terms) as feed:
+    with Feed(f"{exchange.url}/stream", streams, CONTROL, terms) as feed:
         tap = Tap(feed)
         tap.until(notices=terms.connections)
         exchange.until_heard(terms.connections)
@@ -192,7 +193,10 @@ def test_many_streams_are_subscribed_within_the_limits() -> None:
     """The venue cuts who says more than five things in a second."""
     streams = tuple(f"s{n}usdt@trade" for n in range(750))
     terms = Terms(request_every_s=0.25)
-    with running(rules=Rules(connections_per_5_minutes=None)) as exchange, Feed(f"{exchange.url}/stream", [*streams, "btcusdt@trade"], terms) as feed:
+    with (
+        running(rules=Rules(connections_per_5_minutes=None)) as exchange,
+        Feed(f"{exchange.url}/stream", [*streams, "btcusdt@trade"], CONTROL, terms) as feed,
+    ):
         tap = Tap(feed)
         tap.until(notices=1)
         assert tap.notices[0].name == "connected"
@@ -215,7 +219,7 @@ def test_a_closed_door_is_named(status: int, is_final: bool) -> None:
     """A blocked place and a busy server would look alike."""
     with running() as exchange:
         exchange.fire("http", status=status, on="ws", retry_after_s=1)
-        with Feed(f"{exchange.url}/stream", ["btcusdt@trade"], QUICK) as feed:
+        with Feed(f"{exchange.url}/stream", ["btcusdt@trade"], CONTROL, QUICK) as feed:
             tap = Tap(feed)
             tap.until(notices=2)
         refused = tap.notices[0]
@@ -227,7 +231,7 @@ def test_a_closed_door_is_named(status: int, is_final: bool) -> None:
 def test_nobody_there_and_no_such_host_are_named() -> None:
     """'Connection failed' tells nobody where to look."""
     for url, kind in (("ws://127.0.0.1:9/stream", "refused"), ("ws://no.such.host.invalid/stream", "dns")):
-        with Feed(url, ["btcusdt@trade"], QUICK) as feed:
+        with Feed(url, ["btcusdt@trade"], CONTROL, QUICK) as feed:
             tap = Tap(feed)
             tap.until(notices=1)
         assert tap.notices[0].detail["failure"] == kind
@@ -235,7 +239,7 @@ def test_nobody_there_and_no_such_host_are_named() -> None:
 
 def test_attempts_are_spaced_with_jitter() -> None:
     """A thousand captures would knock at a restarting venue in the same moment, again and again."""
-    with Feed("ws://127.0.0.1:9/stream", ["btcusdt@trade"], Terms(first_delay_s=0.05, longest_delay_s=0.2)) as feed:
+    with Feed("ws://127.0.0.1:9/stream", ["btcusdt@trade"], CONTROL, Terms(first_delay_s=0.05, longest_delay_s=0.2)) as feed:
         tap = Tap(feed)
         tap.until(notices=12)
     times = [notice.at_ns / 1e9 for notice in tap.notices]
@@ -248,7 +252,7 @@ def test_a_server_that_never_answers_the_handshake_is_left() -> None:
     """A port that accepts and stays silent would hold the capture for ever."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         terms = Terms(open_within_s=0.3)
-        with Feed(f"ws://127.0.0.1:{silent.getsockname()[1]}/stream", ["btcusdt@trade"], terms) as feed:
+        with Feed(f"ws://127.0.0.1:{silent.getsockname()[1]}/stream", ["btcusdt@trade"], CONTROL, terms) as feed:
             tap = Tap(feed)
             tap.until(notices=1)
         assert tap.notices[0].detail["failure"] == "timeout"

@@ -12,6 +12,7 @@ import pytest
 from tests.exchange import until
 from tests.venues.peer import CLOSE, CONTINUED, PING, TEXT, Client, Peer, framed, peering, trade
 from tests.venues.test_feed import QUICK, Tap
+from tradecap.venues.binance.control import CONTROL
 from tradecap.venues.feed import Feed, Terms
 
 REFUSED = '{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":1}'
@@ -19,7 +20,7 @@ MANY = tuple(f"s{number}usdt@trade" for number in range(250))
 
 
 def feed(peer: Peer, terms: Terms = QUICK, streams: tuple[str, ...] = ("btcusdt@trade",)) -> Feed:
-    return Feed(f"{peer.url}/stream", streams, terms)
+    return Feed(f"{peer.url}/stream", streams, CONTROL, terms)
 
 
 @pytest.mark.parametrize("reply", [REFUSED, '{"error":{"code":3,"msg":"Invalid JSON"}}', '{"code":2,"msg":"Invalid request","id":1}'])

@@ -6,9 +6,11 @@ import pytest
 
 from tests.exchange import Running, running
 from tradecap.simulate import Rules
+from tradecap.venues.api import SITES
+from tradecap.venues.binance.rest import row_id
 from tradecap.venues.failures import http_date_s
-from tradecap.venues.rest import Budget, Rest, RestError, row_id
-from tradecap.venues.sites import SITES, Site
+from tradecap.venues.rest import Budget, Rest, RestError
+from tradecap.venues.sites import Site
 
 
 def site_of(exchange: Running, name: str = "binance") -> Site:
@@ -127,7 +129,8 @@ def test_the_minute_is_that_of_the_venues_clock() -> None:
     """With a wrong clock here the budget would be spent twice in one minute there."""
     budget = Budget(50)
     now = 1_000_000.0
-    budget.learn({"Date": "Mon, 12 Jan 1970 13:46:55 GMT", "X-Mbx-Used-Weight-1M": "40"}, now)  # it is 15 s later there: 1 000 015 s
+    ahead = "Mon, 12 Jan 1970 13:46:55 GMT"  # it is 15 s later there: 1 000 015 s
+    budget.learn({"Date": ahead, "X-Mbx-Used-Weight-1M": "40"}, now, "X-Mbx-Used-Weight-1M")
     assert budget.wait_s(25, now) == pytest.approx(5.0)
     assert budget.wait_s(25, now + 6) == 0.0
 
@@ -142,7 +145,7 @@ def test_the_venues_clock_is_utc_whatever_the_zone_of_this_machine(in_new_york: 
 def test_a_date_that_cannot_be_read_changes_nothing(date: str) -> None:
     """A proxy's odd header would end the repair."""
     budget = Budget(50)
-    budget.learn({"Date": date}, 1_000_000.0)
+    budget.learn({"Date": date}, 1_000_000.0, "X-Mbx-Used-Weight-1M")
     assert budget.wait_s(25, 1_000_000.0) == 0.0
 
 

@@ -12,9 +12,10 @@ from tests.exchange import until
 from tests.venues.peer import Answer, Peer, peering, row, rows
 from tradecap.flows.capture.repair import Answer as Answered
 from tradecap.flows.capture.repair import Check, Fetched, Gap, Newest, Page, Repair
+from tradecap.venues.api import SITES
+from tradecap.venues.binance.rest import row_id
 from tradecap.venues.failures import status_failure
-from tradecap.venues.rest import Rest, RestError, row_id
-from tradecap.venues.sites import SITES
+from tradecap.venues.rest import Rest, RestError
 
 DEEP = b"[" * 100_000
 

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from tradecap.errors import TradecapError
-from tradecap.venues.sites import SITES, Reply, is_shutdown, read_reply, stream_name, subscriptions
+from tradecap.venues.api import SITES
+from tradecap.venues.binance.control import is_shutdown, read_reply, stream_name, subscriptions
+from tradecap.venues.sites import Reply
 
 
 def test_a_stream_has_its_symbol_in_small_letters() -> None:

@@ -15,7 +15,7 @@ from tradecap.flows.candles import Bars, Candle, Candles
 from tradecap.flows.candles import candles as flow
 from tradecap.market.records import CHANNELS
 from tradecap.store import open_store
-from tradecap.venues.binance import VENUES
+from tradecap.venues.api import VENUES
 
 DAY_S = 86_400
 

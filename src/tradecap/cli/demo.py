@@ -33,9 +33,9 @@ from tradecap.simulate import Exchange, Fault, Recording
 from tradecap.simulate.beside import Beside
 from tradecap.store import open_store
 from tradecap.store.api import Store
+from tradecap.venues.api import SITES
 from tradecap.venues.feed import Feed
 from tradecap.venues.rest import Rest
-from tradecap.venues.sites import SITES, stream_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +108,7 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
     with Beside(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, log.writer() as writer:
         site = SITES["binance"].at(beside.exchange.url)
         repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
-        with Feed(site.stream_url, [stream_name(symbol, "trade") for symbol in tape.symbols]) as feed:
+        with Feed(site.stream_url, [site.control.stream_name(symbol, "trade") for symbol in tape.symbols], site.control) as feed:
             done = capture(feed, writer, plan, repair=repair, known={}, free=lambda: sys.maxsize, stop=stop, see=tell)
     if done.problem:
         raise done.problem

@@ -22,7 +22,7 @@ import click
 from tradecap.cli.output import Output, hush
 from tradecap.cli.settings import DEFAULTS, resolve
 from tradecap.errors import Exit, TradecapError
-from tradecap.venues.binance import VENUES
+from tradecap.venues.api import VENUES
 
 Body = Callable[..., Exit | None]
 

@@ -24,9 +24,10 @@ from tradecap.flows.loading import Loading
 from tradecap.log.api import Log
 from tradecap.market.records import CHANNELS
 from tradecap.store import open_store
+from tradecap.venues.api import SITES
 from tradecap.venues.feed import Feed, Terms
 from tradecap.venues.rest import Rest
-from tradecap.venues.sites import SITES, Site, stream_name
+from tradecap.venues.sites import Site
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -111,9 +112,9 @@ def stream(
         with log.writer() as writer:
             known = {} if no_resume else known_ids(log, site.venue, channel, names)
             loading.start(stop)
-            streams = [stream_name(name, channel) for name in names]
+            streams = [site.control.stream_name(name, channel) for name in names]
             repair = Repair(lambda wait: Rest(site, wait=wait, budget=rest.budget), channel)
-            with Feed(site.stream_url, streams, terms) as feed, View(out, stop) as view:
+            with Feed(site.stream_url, streams, site.control, terms) as feed, View(out, stop) as view:
 
                 def see(status: "Status") -> None:
                     while loading.news:

@@ -18,7 +18,7 @@ from tradecap.log.api import Log, LogWriter
 from tradecap.market.faults import FAULTS, spoil
 from tradecap.market.records import Envelope, Trade, frame, read_envelope, series_head
 from tradecap.market.trade_ids import TradeIds
-from tradecap.venues.binance import decode, described
+from tradecap.venues.api import UNNAMED, VENUES
 
 DRAWN_A_PASS: Final = 50_000
 """Trades that are held at a time; more draws take more passes over the log."""
@@ -41,11 +41,12 @@ class Injected:
 
 @dataclass(frozen=True)
 class Bad:
-    """One bad record: its payload, and the head of its envelope."""
+    """One bad record: its payload, the head of its envelope, and its venue ('' where that isn't known)."""
 
     fault: str
     payload: bytes
     head: bytes
+    venue: str = ""
 
 
 def captured_live(log: Log) -> bool:
@@ -70,7 +71,8 @@ def spoilt(log: Log, wanted: Mapping[str, int], seed: int) -> Iterator[Bad]:
         for fault, index in some:
             envelope, trade = drawn[index]
             head = series_head(trade.venue, trade.symbol, trade.channel, f"inject:{fault}")
-            yield Bad(fault, spoil(fault, envelope.payload, trade.channel, spoiling), head)
+            required = VENUES[trade.venue].required[trade.channel]
+            yield Bad(fault, spoil(fault, envelope.payload, trade.channel, required, spoiling), head, trade.venue)
 
 
 def from_file(lines: Iterable[bytes]) -> Iterator[Bad]:
@@ -78,7 +80,7 @@ def from_file(lines: Iterable[bytes]) -> Iterator[Bad]:
     is_empty = True
     for line in lines:
         is_empty = False
-        yield Bad(FILE_FAULT, line, series_head("", *described(line), f"inject:{FILE_FAULT}"))
+        yield Bad(FILE_FAULT, line, series_head("", *UNNAMED.described(line), f"inject:{FILE_FAULT}"))
     if is_empty:
         raise TradecapError("There is nothing to inject: the file holds no lines.", "name a file with one message a line.")
 
@@ -88,7 +90,7 @@ def inject(bad: Iterable[Bad], writer: LogWriter, seed: int, *, stop: Callable[[
     injected = Injected(run=writer.run, seed=seed)
     run = Run(writer, "inject-bad", seed=seed)
     for record in _until_it_breaks(bad, injected):
-        reading = decode(record.payload)
+        reading = VENUES.get(record.venue, UNNAMED).decode(record.payload, record.venue, "", "")
         run.record(time.time_ns(), record.head, frame(record.payload), reading if type(reading) is Trade else None)
         injected.injected[record.fault] += 1
         progress(1)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from tradecap.log.api import Damage, Log, Snapshot
 from tradecap.market.batch import Batch, Lines, Values
 from tradecap.market.records import Envelope, Event, Reading, Rejected, orphan_record, read_envelope
-from tradecap.venues.binance import decode
+from tradecap.venues.api import UNNAMED, VENUES
 
 Line = tuple[Envelope, Reading, bytes]
 """Envelope, what it holds, and the record's bytes (of a line without its newline)."""
@@ -51,4 +51,4 @@ def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None 
         return envelope, Event(envelope.event)
     if envelope.size is not None:
         return envelope, Rejected("oversize")
-    return envelope, decode(envelope.payload, envelope.venue, envelope.symbol, envelope.channel)
+    return envelope, VENUES.get(envelope.venue, UNNAMED).decode(envelope.payload, envelope.venue, envelope.symbol, envelope.channel)

@@ -15,8 +15,6 @@ import msgspec
 
 from tradecap.market.records import MAX_PAYLOAD
 
-REQUIRED: Final = {"trade": ("E", "s", "t", "p", "q", "T", "m"), "aggTrade": ("E", "s", "a", "p", "q", "f", "l", "T", "m")}
-"""The fields of a message, by channel, that must be there and not null (`e` decides what the message is at all)."""
 IDS: Final = {"trade": ("t",), "aggTrade": ("a", "f", "l")}
 
 MAX_PRICE: Final = 10**10
@@ -53,6 +51,7 @@ class _Message:
 
     payload: bytes
     channel: str
+    fields: Sequence[str]
     members: dict[str, _Member]
 
     def __getitem__(self, field: str) -> bytes:
@@ -63,11 +62,11 @@ class _Message:
     def replaced(self, field: str, value: bytes) -> "_Message":
         """The message with another value in one member."""
         member = self.members[field]
-        return _read(self.payload[: member.value] + value + self.payload[member.end :], self.channel)
+        return _read(self.payload[: member.value] + value + self.payload[member.end :], self.channel, self.fields)
 
     @property
     def required(self) -> list[str]:
-        return [field for field in REQUIRED[self.channel] if field in self.members]
+        return [field for field in self.fields if field in self.members]
 
     @property
     def is_off_book(self) -> bool:
@@ -87,20 +86,23 @@ class Fault:
     edit: Edit
 
 
-def spoil(fault: str, payload: bytes, channel: str, rng: Random) -> bytes:
-    """A valid trade or aggTrade message (bare or combined, verbatim) with one fault of FAULTS in it."""
-    return FAULTS[fault].edit(_read(payload, channel), rng)
+def spoil(fault: str, payload: bytes, channel: str, required: Sequence[str], rng: Random) -> bytes:
+    """A valid trade or aggTrade message (bare or combined, verbatim) with one fault of FAULTS in it.
+
+    required: the members that must be there and not null. The edits that aren't about any of them name p, q, T, m, X and the ids.
+    """
+    return FAULTS[fault].edit(_read(payload, channel, required), rng)
 
 
 # ---- reading: where the members stand ----
 
 
-def _read(payload: bytes, channel: str) -> _Message:
+def _read(payload: bytes, channel: str, required: Sequence[str]) -> _Message:
     members = _members(payload, 0)
     data = members.get("data")
     if data is not None and payload[data.value : data.value + 1] == b"{":
         members = _members(payload, data.value)
-    return _Message(payload, channel, members)
+    return _Message(payload, channel, required, members)
 
 
 def _members(payload: bytes, at: int) -> dict[str, _Member]:

@@ -14,22 +14,9 @@ from datetime import UTC, datetime
 from math import gcd
 from typing import Final
 
-import msgspec
-
+from tradecap.market.klines import DECIMALS, Kline
 from tradecap.proof.checks import SHOWN, Check, number
 
-DECIMALS: Final = {
-    "open": 8,
-    "high": 8,
-    "low": 8,
-    "close": 8,
-    "volume": 8,
-    "quote_volume": 16,
-    "trades": 0,
-    "taker_buy_volume": 8,
-    "taker_buy_quote_volume": 16,
-}
-"""The nine values, each an integer in units of 10^-decimals."""
 PRICES: Final = ("open", "high", "low", "close")
 QUOTES: Final = ("quote_volume", "taker_buy_quote_volume")
 QUOTE_UNIT: Final = 10**8
@@ -38,23 +25,6 @@ FLOAT_TOLERANCE: Final = 10**9
 """Floats are equal when they differ by less than one in so many."""
 MAX_NAMED: Final = 10_000
 """Differences kept by name; further ones are counted."""
-
-
-class Kline(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A bar as the venue published it. is_exact is False where its numbers went through floats; the taker's values are None where it has none."""
-
-    open_time_s: int
-    interval_s: int
-    open: int
-    high: int
-    low: int
-    close: int
-    volume: int
-    quote_volume: int
-    trades: int
-    taker_buy_volume: int | None
-    taker_buy_quote_volume: int | None
-    is_exact: bool = True
 
 
 class Bar(Kline, frozen=True, gc=False, kw_only=True):

@@ -11,13 +11,15 @@ Sources: F2 and F3 are what cryptofeed writes (raw_data_collection, capture form
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from tradecap.errors import TradecapError
 
+NO_EXCHANGES: Final[Mapping[str, str]] = MappingProxyType({})
 BLANKS: Final = b" \t\r"
 BOM: Final = b"\xef\xbb\xbf"
 
@@ -46,12 +48,14 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 class Known:
     """What a recording has told so far.
 
+    exchanges: what captures call the exchanges that can be read (upper case), and the host to go by where a capture lost the line that tells it.
     line is the number of lines behind us; symbol is that of the file's name; host (and hosts, by connection), channel and via are of the last line
     that told them. A member of a zip begins anew.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, exchanges: Mapping[str, str] = NO_EXCHANGES) -> None:
         self.name = name
+        self.exchanges = exchanges
         self.member = ""
         self.line = 0
         self._begin(name)
@@ -166,8 +170,6 @@ class _Captured(msgspec.Struct, gc=False):
 
 
 _captured = msgspec.json.Decoder(_Captured)
-_HOSTS: Final = {"BINANCE": "stream.binance.com", "BINANCE_FUTURES": "fstream.binance.com", "BINANCE_US": "stream.binance.us"}
-"""Of cryptofeed's names, where a capture lost the line that tells the address."""
 _HOST: Final = re.compile(r"\w+://([A-Za-z0-9.-]+)")
 
 
@@ -181,16 +183,16 @@ def _capture(line: bytes, number: int, known: Known) -> Frame | None:
     if captured.t not in ("header", "http", "connect", "send", "recv") or not (conn or captured.exchange):
         return None
     exchange = captured.exchange or conn.partition(".")[0]
-    if not exchange.upper().startswith("BINANCE"):
+    if not exchange.upper().startswith(tuple(known.exchanges)):
         raise TradecapError(
             f"{known.where} is a capture of {exchange[:40]} (line {number:,}), which isn't supported yet.",
-            "tradecap reads Binance spot, USD-M futures and Binance.US.",
+            f"tradecap reads captures of {', '.join(known.exchanges)}.",
         )
     if captured.t == "connect" and (address := _HOST.match(captured.addr)):
         known.hosts[conn] = address[1].lower()
     if captured.t != "recv":
         return _NOTHING
-    host = known.hosts.get(conn) or _HOSTS.get(exchange.upper(), exchange.lower())
+    host = known.hosts.get(conn) or known.exchanges.get(exchange.upper(), exchange.lower())
     time = _SECONDS.fullmatch(captured.ts)
     return Frame(captured.data.encode(), _ns(time[1], time[2]) if time else None, number, host=host)
 

@@ -13,7 +13,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -27,7 +27,7 @@ from tradecap.log.folder.log import FileLog
 from tradecap.market.batch import Lines
 from tradecap.market.records import KEPT_OF_OVERSIZE
 from tradecap.recordings.arrays import Pieces, rows
-from tradecap.recordings.layouts import BLANKS, BOM, Frame, Known, framed, refuse_kline_answer
+from tradecap.recordings.layouts import BLANKS, BOM, NO_EXCHANGES, Frame, Known, framed, refuse_kline_answer
 
 __all__ = ["MAX_LINE", "PACKINGS", "Frame", "Source", "expand", "frames", "raw_lines"]
 
@@ -55,12 +55,12 @@ def expand(paths: Iterable[str], stdin: BinaryIO) -> list[Source]:
     return [_source(path, stdin) for path in paths]
 
 
-def frames(source: Source) -> Iterator[Frame]:
-    """The messages of a source, in order.
+def frames(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Iterator[Frame]:
+    """The messages of a source, in order. exchanges: as in `Known`; a capture of another one is refused.
 
     Raises TradecapError (exit 2) naming source and line where it is cut short, damaged, can't be read or is refused; what came before was yielded.
     """
-    known = Known(source.name)
+    known = Known(source.name, exchanges)
     with _told(known):
         for contents in _contents(source, known):
             pieces = Pieces(contents)

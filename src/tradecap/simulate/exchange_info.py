@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tradecap.market.records import Trade
-from tradecap.market.synthetic import SPOT
 from tradecap.simulate.limits import Rules
 from tradecap.simulate.messages import decimal
+from tradecap.venues.binance.synthetic import SPOT
 
 QUOTES: Final = (
     *("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "USDP", "BIDR", "IDRT", "BVND", "BKRW"),

@@ -1,4 +1,4 @@
-"""Trades without a recording: `market.synthetic` at any rate, for ever.
+"""Trades without a recording: `venues.binance.synthetic` at any rate, for ever.
 
 Rules: the same symbols, rate, seed and beginning give the same bytes. What makes real streams hard stays at every rate (docs/binance.md §9):
 orders of up to a hundred and more fills in one millisecond, both sides in one millisecond, event times that lag behind in bursts, dust, and once
@@ -17,9 +17,9 @@ import msgspec
 
 from tradecap.errors import TradecapError
 from tradecap.market.records import Trade
-from tradecap.market.synthetic import LONGEST_SILENCE_MS, PERIOD_MS, SPOT, Instrument, message, trades
 from tradecap.simulate.aggregates import with_aggregates
 from tradecap.simulate.tape import Entry, stream_name
+from tradecap.venues.binance.synthetic import LONGEST_SILENCE_MS, PERIOD_MS, SPOT, Instrument, message, trades
 
 NEVER_MS: Final = 4_000_000_000_000
 SILENT_SHARE: Final = LONGEST_SILENCE_MS / PERIOD_MS

@@ -8,8 +8,8 @@ import re
 from typing import Final
 
 from tradecap.market.records import Trade
-from tradecap.market.synthetic import written
-from tradecap.venues.binance import MICROSECONDS_FROM
+from tradecap.venues.binance.limits import MICROSECONDS_FROM
+from tradecap.venues.binance.synthetic import written
 
 _TIMES: Final = re.compile(rb'"(E|T)":(\d{13,16})(?=[,}])')
 

@@ -18,11 +18,12 @@ import msgspec
 
 from tradecap.errors import TradecapError
 from tradecap.market.records import Ignored, Reading, Trade, read_envelope
-from tradecap.market.synthetic import message
 from tradecap.recordings.reading import Frame, Source, expand, frames
 from tradecap.simulate.aggregates import with_aggregates
 from tradecap.simulate.tape import Entry, in_order, rising, stream_name
+from tradecap.venues.api import recorders
 from tradecap.venues.binance import decode
+from tradecap.venues.binance.synthetic import message
 
 LOOKED_AT: Final = 20_000
 """Entries read ahead: to see what there is, and to put what a log holds too late in its place."""
@@ -135,7 +136,7 @@ class Recording:
     def _frames(self, source: Source) -> Iterator[Frame]:
         """The frames up to where the recording breaks off, if it does (a file cut short)."""
         try:
-            yield from frames(source)
+            yield from frames(source, recorders())
         except TradecapError as problem:
             if problem.message not in [known.message for known in self.problems]:  # a loop meets it in each round
                 self.problems.append(problem)

@@ -20,7 +20,7 @@ from tradecap.simulate.klines import INTERVALS, klines, opening, zone_offset_s
 from tradecap.simulate.limits import Limits, Rules
 from tradecap.simulate.market_data import Market
 from tradecap.simulate.messages import agg_trade_row, trade_row, unit_time
-from tradecap.venues.binance import MICROSECONDS_FROM
+from tradecap.venues.binance.limits import MICROSECONDS_FROM
 
 DEFAULT_LIMIT: Final = 500
 MAX_LIMIT: Final = 1_000

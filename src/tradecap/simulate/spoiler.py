@@ -11,6 +11,7 @@ from random import Random
 from tradecap.market.faults import spoil
 from tradecap.simulate.faults import SPOILT_AS, Fault
 from tradecap.simulate.tape import Entry
+from tradecap.venues.binance.strict import REQUIRED
 
 Said = tuple[str, bytes, Entry]
 """What is said: on which stream, in which words, and the entry it comes from."""
@@ -83,8 +84,11 @@ class Spoiler:
                 held, spoiling.held = spoiling.held, []
                 return [(each.stream, each.text, each) for each in reversed(held)]
             case kind:
-                assert entry.trade is not None
-                return [(entry.stream, spoil(SPOILT_AS[kind], entry.text, entry.trade.channel, self._rng), entry)]
+                return [(entry.stream, self._spoilt(kind, entry), entry)]
+
+    def _spoilt(self, kind: str, entry: Entry) -> bytes:
+        assert entry.trade is not None
+        return spoil(SPOILT_AS[kind], entry.text, entry.trade.channel, REQUIRED[entry.trade.channel], self._rng)
 
     def _end(self, spoiling: Spoiling) -> None:
         self.active.remove(spoiling)

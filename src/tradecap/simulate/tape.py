@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tradecap.market.records import Trade
-from tradecap.market.synthetic import message
-from tradecap.venues.binance import MICROSECONDS_FROM
+from tradecap.venues.binance.limits import MICROSECONDS_FROM
+from tradecap.venues.binance.synthetic import message
 
 ROUND_GAP_US: Final = 1_000_000
 """Between the last trade of a round and the first of the next one. Above any E - T there is (0.22 s observed, docs/binance.md §9)."""

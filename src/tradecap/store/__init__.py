@@ -35,7 +35,7 @@ def create_store(url: str, *, anew: bool = False) -> Schema:
 
 def schema_text(url: str) -> Iterator[str]:
     """The SQL that `create_store` would run for a URL."""
-    from tradecap.store.clickhouse.schema import schema
+    from tradecap.store.clickhouse.reading import schema
 
     if url.partition(":")[0] not in ("chdb", "clickhouse", "clickhouses"):
         raise TradecapError(f"{url!r} is no store URL whose schema is known.", "write chdb:PATH or clickhouse://user@host:8123/database")

@@ -10,21 +10,19 @@ from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from tradecap.venues.trust import trust_hint
 
-GEO_BLOCKED: Final = (
-    "the venue refuses this place (geo-blocking): --venue binance-data takes the same spot trades from hosts that are open everywhere, "
-    "--venue binance-us is the venue of the United States."
-)
+NO_HINTS: Final[Mapping[int, str]] = MappingProxyType({})
 BANNED: Final = "this address asked too much and is banned for a while: wait, and run fewer programs against the venue from here."
 UNREACHABLE: Final = "is the network up, and are --venue, --ws-url and --rest-url right?"
 _STATUS_HINTS: Final = {
-    403: "the venue's firewall refuses this address; it may ask less, or reach the venue another way (--venue binance-data).",
+    403: "the venue's firewall refuses this address; it may ask less, or reach the venue another way.",
     418: BANNED,
     429: "the venue asks for fewer requests; tradecap waits as long as it says.",
-    451: GEO_BLOCKED,
+    451: "the venue refuses this place (geo-blocking): capture another venue or site (--venue).",
 }
 
 _ISSUER_UNKNOWN: Final = (2, 18, 19, 20, 21)
@@ -41,8 +39,8 @@ class Failure(NamedTuple):
     retry_after_s: float | None = None
 
 
-def status_failure(status: int, headers: Mapping[str, str], said: str = "") -> Failure:
-    """An HTTP status that isn't what was hoped for; said is the venue's own message."""
+def status_failure(status: int, headers: Mapping[str, str], said: str = "", hints: Mapping[int, str] = NO_HINTS) -> Failure:
+    """An HTTP status that isn't what was hoped for; said is the venue's own message, hints are what it knows better than we do here."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown status"
     what = {451: "geo-blocked", 418: "banned", 429: "too many requests", 403: "refused by the firewall"}.get(status, phrase)
     retry_after_s = _retry_after_s(headers)
@@ -50,7 +48,7 @@ def status_failure(status: int, headers: Mapping[str, str], said: str = "") -> F
         f": {said.rstrip('.')}" if said else ""
     )
     is_final = status == 451 or (400 <= status < 500 and status not in (403, 408, 418, 425, 429))
-    return Failure(f"http_{status}", text, _STATUS_HINTS.get(status, UNREACHABLE), is_final, retry_after_s)
+    return Failure(f"http_{status}", text, hints.get(status) or _STATUS_HINTS.get(status, UNREACHABLE), is_final, retry_after_s)
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

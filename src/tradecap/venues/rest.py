@@ -4,7 +4,7 @@ Rules: one connection, kept open; one request at a time. Never more than half of
 own headers (everybody behind this address uses the other half). Where it says Retry-After, with whatever status, nothing is asked before that. A
 request is tried once: who asks decides whether to ask again. Rows are handed on as the bytes they came as.
 
-Sources: weights, headers, 429 and 418: "Public Rest API for Binance" (docs/binance.md §5).
+What is asked for, and what an answer says, is the venue's (`RestApi`).
 """
 
 import http.client
@@ -24,10 +24,8 @@ from tradecap import __version__
 from tradecap.errors import Exit, TradecapError
 from tradecap.venues.encodings import plain_body
 from tradecap.venues.failures import Failure, http_date_s, network_failure, status_failure
-from tradecap.venues.sites import Site
+from tradecap.venues.sites import Request, Site
 
-PAGE: Final = 1000
-"""Rows in one answer, at most."""
 SHARE: Final = 0.5
 TIMEOUT_S: Final = 10.0
 BANNED_S: Final = 60.0
@@ -36,9 +34,7 @@ MAX_ANSWER: Final = 256 * 1024 * 1024
 SYMBOLS_IN_A_URL: Final = 100
 """Of more the whole list is asked for: it weighs the same, and a URL of 8 KB is refused."""
 TRADING: Final = "TRADING"
-REST_URL: Final = "is --rest-url the base of a Binance REST interface?"
-_WEIGHT: Final = "X-Mbx-Used-Weight-1M"
-_KEY_WANTED: Final = ("-2014 ", "-2015 ")
+REST_URL: Final = "is --rest-url the base of this venue's REST interface?"
 
 
 class Listed(NamedTuple):
@@ -51,10 +47,10 @@ class Listed(NamedTuple):
 class RestError(TradecapError):
     """A request that wasn't answered as hoped. Not for people before somebody gave up on it."""
 
-    def __init__(self, url: str, failure: Failure, said: str = "") -> None:
+    def __init__(self, url: str, failure: Failure, *, is_key_wanted: bool = False) -> None:
         super().__init__(f"{url}: {failure.text}.", failure.hint, Exit.UNREACHABLE)
         self.failure = failure
-        self.is_closed_to_us = failure.kind in ("http_401", "http_404") or said.startswith(_KEY_WANTED)
+        self.is_closed_to_us = failure.kind in ("http_401", "http_404") or is_key_wanted
         """The endpoint isn't there, or not without a key."""
 
 
@@ -73,6 +69,7 @@ class Rest:
         budget: "Budget | None" = None,
     ) -> None:
         self.site = site
+        self.api = site.rest
         self.has_history = site.has_history
         """Whether old trades can be asked for by id; what the site is known for, until the venue says otherwise."""
         self.budget = budget or Budget(int(site.weight_per_minute * SHARE), time.time() - time.monotonic())
@@ -84,21 +81,23 @@ class Rest:
         self._wait = wait or _sleep
 
     def old_trades(self, symbol: str, channel: str, from_id: int) -> list[bytes]:
-        """Rows from from_id on, ascending, at most PAGE; of trades where there is no history the newest PAGE at or after from_id."""
-        if channel == "aggTrade":
-            return self._trades("aggTrades", channel, symbol=symbol, fromId=from_id, limit=PAGE)
-        if self.has_history:
+        """Rows from from_id on, ascending, at most a page; where there is no history the newest page, as far as it is at or after from_id."""
+        if self.reaches_back(channel):
             try:
-                return self._trades("historicalTrades", channel, symbol=symbol, fromId=from_id, limit=PAGE)
+                return self._trades(self.api.since(symbol, channel, from_id), channel)
             except RestError as error:
-                if not error.is_closed_to_us:
+                if not error.is_closed_to_us or channel in self.api.open_history:
                     raise
                 self.has_history = False
-        return [row for row in self.newest(symbol, channel, PAGE) if not 0 <= row_id(row, channel) < from_id]
+        return [row for row in self.newest(symbol, channel, self.api.page) if not 0 <= self.api.row_id(row, channel) < from_id]
+
+    def reaches_back(self, channel: str) -> bool:
+        """Whether rows of a channel can be asked for however old they are."""
+        return self.has_history or channel in self.api.open_history
 
     def newest(self, symbol: str, channel: str, limit: int = 1) -> list[bytes]:
         """The newest rows, ascending."""
-        return self._trades("aggTrades" if channel == "aggTrade" else "trades", channel, symbol=symbol, limit=limit)
+        return self._trades(self.api.newest(symbol, channel, limit), channel)
 
     def look_up(self, symbols: Iterable[str]) -> "Listed":
         """What the venue's list says about the symbols."""
@@ -138,14 +137,14 @@ class Rest:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _trades(self, endpoint: str, channel: str, **given: object) -> list[bytes]:
-        body = self._get(endpoint, given)
+    def _trades(self, request: Request, channel: str) -> list[bytes]:
+        body = self._get(request.endpoint, request.given)
         try:
             rows = [bytes(row) for row in msgspec.json.decode(body, type=list[msgspec.Raw])]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise RestError(self._url(endpoint), Failure("unreadable", "the answer is no list of rows")) from error
-        if rows and all(row_id(row, channel) < 0 for row in rows):
-            raise RestError(self._url(endpoint), Failure("unreadable", "no row of the answer has an id"))
+            raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer is no list of rows")) from error
+        if rows and all(self.api.row_id(row, channel) < 0 for row in rows):
+            raise RestError(self._url(request.endpoint), Failure("unreadable", "no row of the answer has an id"))
         return rows
 
     def _url(self, endpoint: str) -> str:
@@ -156,7 +155,7 @@ class Rest:
             if not self._wait(self.budget.wait_s(self.site.weight(endpoint), time.monotonic())):
                 raise RestError(self._url(endpoint), Failure("stopped", "stopped while waiting for the venue's limit"))
             status, headers, body = self._exchange(endpoint, given)
-            self.budget.learn(headers, time.monotonic())
+            self.budget.learn(headers, time.monotonic(), self.api.used_weight)
             try:
                 body = plain_body(body, headers.get("Content-Encoding", ""), MAX_ANSWER)
             except ValueError as error:
@@ -165,11 +164,11 @@ class Rest:
                 body = b""
             if status == 200:
                 return body
-            said = _said(body)
-            failure = status_failure(status, headers, said)
+            said = self.api.message(body)
+            failure = status_failure(status, headers, said, self.site.hints)
             pause_s = BANNED_S if failure.retry_after_s is None and status in (418, 429) else failure.retry_after_s or 0.0
             self.budget.refuse(pause_s, time.monotonic())
-            raise RestError(self._url(endpoint), failure, said)
+            raise RestError(self._url(endpoint), failure, is_key_wanted=said.startswith(self.api.key_wanted))
 
     def _exchange(self, endpoint: str, given: Mapping[str, object]) -> tuple[int, dict[str, str], bytes]:
         path = f"{self._base.path}{self.site.rest_path}/{endpoint}" + (f"?{urlencode(given)}" if given else "")
@@ -236,12 +235,12 @@ class Budget:
         """Rounded, so that a full minute of the venue's isn't a hair less."""
         return round(now_s + self._ahead_s, 3)
 
-    def learn(self, headers: Mapping[str, str], now_s: float) -> None:
-        """Take over what an answer says: the venue's clock, and how much was used by all behind this address."""
+    def learn(self, headers: Mapping[str, str], now_s: float, used_weight: str) -> None:
+        """Take over what an answer says: the venue's clock, and in a header how much was used by all behind this address."""
         if date := headers.get("Date"):
             with suppress(ValueError):
                 self._ahead_s = http_date_s(date) - now_s
-        used = headers.get(_WEIGHT) or ""
+        used = headers.get(used_weight) or ""
         if used.isascii() and used.isdigit():
             self._minute, self._used = int(self._venue_s(now_s) // 60), int(used[:9])
 
@@ -253,32 +252,6 @@ class Budget:
 def _sleep(seconds: float) -> bool:
     time.sleep(seconds)
     return True
-
-
-def _said(body: bytes) -> str:
-    """The venue's own words: {"code": ..., "msg": ...}."""
-    try:
-        message = msgspec.json.decode(body, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""
-    return f"{message['code']} {message['msg']}"[:300] if "code" in message and "msg" in message else ""
-
-
-class _Row(msgspec.Struct):
-    id: int = -1
-    a: int = -1
-
-
-_row = msgspec.json.Decoder(_Row).decode
-
-
-def row_id(row: bytes, channel: str) -> int:
-    """The id of a row; -1 where it has none."""
-    try:
-        read = _row(row)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return -1
-    return read.a if channel == "aggTrade" else read.id
 
 
 class _Listing(msgspec.Struct):

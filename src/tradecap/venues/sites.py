@@ -1,23 +1,67 @@
-"""Where a venue is reached, and what it takes: hosts, paths, limits, subscriptions and their acknowledgements.
+"""Where a venue is reached, and how it is talked to: hosts, paths, limits, subscriptions and requests.
 
-Rules: pure; nothing here opens anything. A site is what `--venue` names; a venue is what records say: `binance-data` is venue binance by its
-data-only hosts. Streams are asked for by SUBSCRIBE on the combined path, never in the URL (about 8000 characters are too many for it).
-
-Sources: hosts, limits and control messages: "WebSocket Streams for Binance", "Public Rest API", "Market Data Only URLs", Binance.US "Web Socket
-Streams"; the path /market of USD-M (2026) and the envelope of errors are known from client libraries (docs/binance.md §1-3, §7).
+Rules: pure; nothing here opens anything. A site is what `--venue` names; a venue is what records say: one venue may have several sites (its
+data-only hosts). What a venue calls things is in its package; the values here are what `feed` and the HTTP client need of it.
 """
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-import msgspec
-
 from tradecap.errors import TradecapError
-from tradecap.market.records import CHANNELS
 
-STREAMS_A_REQUEST: Final = 100
-"""Names in one SUBSCRIBE: about 2 KB."""
+
+class Reply(NamedTuple):
+    """An answer to a control message. error is '' where it was granted; id None where the venue couldn't tell."""
+
+    id: int | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Control:
+    """What is said on a connection that isn't about the market.
+
+    stream_name: (symbol, channel) as a stream that can be subscribed to. subscriptions: (id, request) of each message that together ask for all
+    streams. read_reply: a message as an answer to one of them, None when it isn't an answer. is_shutdown: whether the server announces its end; a
+    new connection is opened at once. is_market: matches the beginning of messages that are surely none of this, which are by far the most.
+    hints: what to do about an HTTP status, where the venue has a better answer than `failures`.
+    """
+
+    stream_name: Callable[[str, str], str]
+    subscriptions: Callable[[Sequence[str]], list[tuple[int, bytes]]]
+    read_reply: Callable[[bytes], Reply | None]
+    is_shutdown: Callable[[bytes], bool]
+    is_market: Callable[[bytes], re.Match[bytes] | None]
+    hints: Mapping[int, str]
+
+
+class Request(NamedTuple):
+    """A GET request: the endpoint behind the site's rest_path, and its parameters in order."""
+
+    endpoint: str
+    given: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RestApi:
+    """How a venue's REST interface is asked for trades.
+
+    page: rows in one answer, at most. newest: (symbol, channel, limit). since: (symbol, channel, id): rows from that id on. open_history: channels
+    whose old rows take no key at any site. row_id: the id of a row of a channel, -1 where it has none. message: the venue's own words in a refusal,
+    '' where there are none. key_wanted: how they begin where a key is missing. used_weight: the header that says how much of the budget is used.
+    """
+
+    page: int
+    newest: Callable[[str, str, int], Request]
+    since: Callable[[str, str, int], Request]
+    open_history: frozenset[str]
+    row_id: Callable[[bytes, str], int]
+    message: Callable[[bytes], str]
+    key_wanted: tuple[str, ...]
+    used_weight: str
 
 
 class Site(NamedTuple):
@@ -27,11 +71,19 @@ class Site(NamedTuple):
     venue: str
     ws_url: str
     rest_url: str
-    rest_path: str = "/api/v3"
-    max_streams: int = 1024
-    weight_per_minute: int = 6000
-    has_history: bool = True
-    weights: tuple[tuple[str, int], ...] = (("exchangeInfo", 20), ("trades", 25), ("historicalTrades", 25), ("aggTrades", 4))
+    control: Control
+    rest: RestApi
+    rest_path: str
+    max_streams: int
+    weight_per_minute: int
+    has_history: bool
+    weights: tuple[tuple[str, int], ...]
+    stream_path: str = "/stream"
+
+    @property
+    def hints(self) -> Mapping[int, str]:
+        """What to do about an HTTP status, where the venue has a better answer than `failures`."""
+        return self.control.hints
 
     def at(self, ws_url: str = "", rest_url: str = "") -> "Site":
         """The same venue elsewhere: bases without a path. Without rest_url, REST is at the host of ws_url."""
@@ -47,31 +99,12 @@ class Site(NamedTuple):
 
     @property
     def stream_url(self) -> str:
-        """Where combined streams are."""
-        return f"{self.ws_url}/stream"
+        """Where streams are subscribed to."""
+        return f"{self.ws_url}{self.stream_path}"
 
     def weight(self, endpoint: str) -> int:
         """What a request costs of the budget."""
         return dict(self.weights)[endpoint]
-
-
-SITES: Final = {
-    "binance": Site("binance", "binance", "wss://stream.binance.com:9443", "https://api.binance.com"),
-    "binance-usdm": Site(
-        "binance-usdm",
-        "binance-usdm",
-        "wss://fstream.binance.com/market",
-        "https://fapi.binance.com",
-        rest_path="/fapi/v1",
-        max_streams=200,
-        weight_per_minute=2400,
-        has_history=False,
-        weights=(("exchangeInfo", 1), ("trades", 5), ("historicalTrades", 20), ("aggTrades", 20)),
-    ),
-    "binance-us": Site("binance-us", "binance-us", "wss://stream.binance.us:9443", "https://api.binance.us", weight_per_minute=1200),
-    "binance-data": Site("binance-data", "binance", "wss://data-stream.binance.vision", "https://data-api.binance.vision", has_history=False),
-}
-"""By the name that --venue takes. `historicalTrades` isn't served by the data-only hosts, and on USD-M it takes a key."""
 
 
 def _base(url: str, schemes: tuple[str, str], option: str, example: str) -> str:
@@ -87,44 +120,3 @@ def _base(url: str, schemes: tuple[str, str], option: str, example: str) -> str:
     if {"ws", "stream"} & set(parts.path.split("/")):
         raise TradecapError(f"{option} {url!r} is no base: it goes on after it.", f"leave out /ws and /stream, as in {option} {example}")
     return url.rstrip("/")
-
-
-def stream_name(symbol: str, channel: str) -> str:
-    """A stream as it is subscribed to: the symbol in small letters, the rest as written."""
-    if channel not in CHANNELS:
-        raise ValueError(f"{channel!r} is no channel")
-    return f"{symbol.lower()}@{channel}"
-
-
-def subscriptions(streams: Sequence[str]) -> list[tuple[int, bytes]]:
-    """(id, request) of each SUBSCRIBE that together ask for all streams."""
-    chunks = [streams[at : at + STREAMS_A_REQUEST] for at in range(0, len(streams), STREAMS_A_REQUEST)]
-    return [(number, msgspec.json.encode({"method": "SUBSCRIBE", "params": chunk, "id": number})) for number, chunk in enumerate(chunks, 1)]
-
-
-class Reply(NamedTuple):
-    """An answer to a control message. error is '' where it was granted; id None where the venue couldn't tell."""
-
-    id: int | None
-    error: str = ""
-
-
-def read_reply(payload: bytes) -> Reply | None:
-    """What a message says as an answer; None when it is none."""
-    if not payload.startswith((b'{"result"', b'{"error"', b'{"id"', b'{"code"')):
-        return None
-    try:
-        message = msgspec.json.decode(payload, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    if "e" in message or not ("result" in message or "error" in message or {"code", "msg"} <= message.keys()):
-        return None
-    number = message.get("id")
-    error = message.get("error", message if "code" in message else None)  # documented bare, seen inside `error`
-    said = f"{error.get('code')}: {error.get('msg')}" if isinstance(error, dict) else str(error) if error is not None else ""
-    return Reply(number if isinstance(number, int) and not isinstance(number, bool) else None, said)
-
-
-def is_shutdown(payload: bytes) -> bool:
-    """Whether the server says that it is about to go: a new connection shall be opened at once (since 2026-05-08)."""
-    return payload.startswith((b'{"stream":"!serverShutdown"', b'{"e":"serverShutdown"'))

@@ -24,9 +24,10 @@ from tradecap.flows.records import read_lines
 from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.market.records import Trade
+from tradecap.venues.api import SITES
 from tradecap.venues.feed import Feed, Terms
 from tradecap.venues.rest import Rest
-from tradecap.venues.sites import SITES, Site
+from tradecap.venues.sites import Site
 
 QUICK = Terms(first_delay_s=0.01, longest_delay_s=0.1, ping_after_s=0.2, dead_after_s=0.6, flowing_within_s=0.5)
 PLAN = Plan("binance", "trade", ("BTCUSDT",), stale_s=60.0)
@@ -52,7 +53,7 @@ class Capturing:
                 known = known_ids(self.log, "binance", self.plan.channel, self.plan.symbols) if self.is_resumed else {}
                 repair = Repair(lambda wait: Rest(self.site, wait=wait), self.plan.channel) if self.is_repaired else None
                 streams = [f"{symbol.lower()}@{self.plan.channel}" for symbol in self.plan.symbols]
-                with Feed(self.site.stream_url, streams, self.terms) as feed:
+                with Feed(self.site.stream_url, streams, self.site.control, self.terms) as feed:
                     self.done = capture(
                         feed, writer, self.plan, repair=repair, known=known, free=self.free, stop=self._is_asked.is_set, see=self._see
                     )

@@ -21,9 +21,9 @@ from tradecap.flows.capture.resume import known_ids
 from tradecap.flows.records import read_lines
 from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
+from tradecap.venues.api import SITES
 from tradecap.venues.feed import Feed, Terms
 from tradecap.venues.rest import Rest
-from tradecap.venues.sites import SITES, stream_name
 
 
 def captured(peer: Peer, log: FileLog, is_over: Callable[[], bool], plan: Plan = PLAN, terms: Terms = QUICK, site: str = "binance") -> Captured:
@@ -37,7 +37,7 @@ def captured(peer: Peer, log: FileLog, is_over: Callable[[], bool], plan: Plan =
     with open_log(log.url, segment_bytes=1_000_000, segment_age_s=60.0).writer() as writer:
         known = known_ids(log, plan.venue, plan.channel, plan.symbols)
         repair = Repair(lambda wait: Rest(where, wait=wait), plan.channel)
-        with Feed(where.stream_url, [stream_name(symbol, plan.channel) for symbol in plan.symbols], terms) as feed:
+        with Feed(where.stream_url, [where.control.stream_name(symbol, plan.channel) for symbol in plan.symbols], where.control, terms) as feed:
             return capture(feed, writer, plan, repair=repair, known=known, free=lambda: 1 << 60, stop=stop, see=lambda _: None)
 
 

@@ -17,10 +17,12 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.flows.candles import Bars, candles
 from tradecap.flows.verify.klines import Klines, Window, compare_klines, klines_of, units
 from tradecap.market import candles as rule
+from tradecap.market.klines import Kline
 from tradecap.market.records import RunWriter, Trade, frame, series_head
-from tradecap.proof.klines import Comparison, Kline, amount_text
+from tradecap.proof.klines import Comparison, amount_text
 from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.venues.binance import decode
+from tradecap.venues.binance.klines import read_klines
 
 LOG = "01930000-0000-7000-8000-000000000001"
 RUN = "01930000-0000-7000-8000-000000000002"
@@ -203,16 +205,16 @@ def test_a_zip_of_several_files_or_a_broken_one_is_refused(tmp_path: Path) -> No
     with zipfile.ZipFile(path, "a") as packed:
         packed.writestr("b.csv", "\n".join(archive_rows(five_minutes(), 300)))
     with pytest.raises(TradecapError, match="is no kline: its times aren't 60 s apart"):
-        list(klines_of(str(path)))
+        list(klines_of(str(path), read_klines))
     path.write_bytes(broken)
     with pytest.raises(TradecapError):
-        list(klines_of(str(path)))
+        list(klines_of(str(path), read_klines))
 
 
 def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
     """A typing error would end in a traceback."""
     with pytest.raises(TradecapError, match="No such file"):
-        list(klines_of(str(tmp_path / "BTCUSDT-1m.csv")))
+        list(klines_of(str(tmp_path / "BTCUSDT-1m.csv"), read_klines))
 
 
 def test_amounts_of_the_store_keep_all_their_digits() -> None:
@@ -266,7 +268,7 @@ def test_recorded_aggregates_make_the_candles_of_another_program(store: ClickHou
 )
 def test_every_recorded_file_is_read_whole(recordings: Path, name: str, rows: int, interval_s: int) -> None:
     """A file as the venue gives it away couldn't be compared with."""
-    found = list(klines_of(str(recordings / "klines" / name)))
+    found = list(klines_of(str(recordings / "klines" / name), read_klines))
     assert (len(found), {kline.interval_s for kline in found}) == (rows, {interval_s})
 
 
@@ -277,9 +279,9 @@ def test_every_recorded_file_is_read_whole(recordings: Path, name: str, rows: in
 )
 def test_short_klines_of_one_source_add_up_to_long_ones_of_another(recordings: Path, fine: str, coarse: str, common: int) -> None:
     """Times, offsets or digits of one of the layouts would be read wrongly."""
-    long = {kline.open_time_s: kline for kline in klines_of(str(recordings / "klines" / coarse))}
+    long = {kline.open_time_s: kline for kline in klines_of(str(recordings / "klines" / coarse), read_klines)}
     width = next(iter(long.values())).interval_s
-    sums = {rolled.open_time_s: rolled for rolled in rolled_up(klines_of(str(recordings / "klines" / fine)), width)}
+    sums = {rolled.open_time_s: rolled for rolled in rolled_up(klines_of(str(recordings / "klines" / fine), read_klines), width)}
     both = long.keys() & sums.keys()
     assert len(both) == common
     for time in both:

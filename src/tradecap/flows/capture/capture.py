@@ -27,7 +27,7 @@ from tradecap.log.api import LogWriter
 from tradecap.market.id_book import COPY, IdBook
 from tradecap.market.records import Ignored, Reading, Trade, frame, series_head
 from tradecap.market.trade_ids import TradeIds
-from tradecap.venues.binance import decode, described
+from tradecap.venues.api import VENUES
 from tradecap.venues.failures import Failure
 from tradecap.venues.feed import Arrival, Feed, Notice
 
@@ -75,6 +75,7 @@ class _Capture:
         stop: Callable[[], bool],
         see: Callable[[Status], None],
     ) -> None:
+        self._venue = VENUES[plan.venue]
         self._feed, self._plan, self._free, self._stop, self._see = feed, plan, free, stop, see
         self._began = self._looked = time.monotonic()
         remembered = max(1024, REMEMBERED // len(plan.symbols))
@@ -130,6 +131,7 @@ class _Capture:
     def _write(self, arrivals: list[Arrival]) -> None:
         """The hot path: everything that is done to a trade is done here."""
         books, heads, done, record, venue, channel = self._books, self._heads, self._done, self._run.run.record, self._plan.venue, self._plan.channel
+        decode = self._venue.decode
         limit, before = self._plan.max_trades, self._done.valid
         now = time.monotonic()
         notices = 0
@@ -139,7 +141,7 @@ class _Capture:
                 self._note(arrival)
                 continue
             connection, recv_ns, payload = arrival
-            reading = decode(payload, venue)
+            reading = decode(payload, venue, "", "")
             if type(reading) is Trade and reading.channel == channel and (book := books.get(reading.symbol)) is not None:
                 if book.take(reading, connection, now) == COPY:
                     done.duplicates_dropped += 1
@@ -165,7 +167,7 @@ class _Capture:
             self._done.ignored += 1
         else:
             self._done.quarantined += 1
-        symbol, channel = described(payload)
+        symbol, channel = self._venue.described(payload)
         self._run.record(recv_ns, series_head(self._plan.venue, symbol, channel, "ws"), frame(payload))
 
     def _note(self, notice: Notice) -> None:

@@ -16,7 +16,7 @@ from tradecap.flows.capture.status import Status
 from tradecap.market.id_book import COPY, OUTLIER, IdBook, Mark, Range, holes, stretches
 from tradecap.market.records import Trade, frame, series_head
 from tradecap.market.trade_ids import TradeIds
-from tradecap.venues.binance import decode
+from tradecap.venues.api import VENUES
 
 SETTLE_S: Final = 2.0
 """How long trades that REST knows may still be on their way by the stream."""
@@ -144,7 +144,7 @@ class Gaps:
 
     def _write_page(self, page: Page) -> None:
         book, head, venue, channel = self._books[page.symbol], self._heads[page.symbol], self._plan.venue, self._plan.channel
-        now = time.monotonic()
+        now, decode = time.monotonic(), VENUES[venue].decode
         for row in page.rows:
             reading = decode(row, venue, page.symbol, channel)
             if type(reading) is Trade:

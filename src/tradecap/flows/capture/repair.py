@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tradecap.market.id_book import Range
-from tradecap.venues.rest import PAGE, Rest, RestError, row_id
+from tradecap.venues.rest import Rest, RestError
 
 PAGES: Final = 8
 """Answers that wait to be written."""
@@ -162,7 +162,7 @@ class Repair:
         except RestError as error:
             self._give(Trouble(error.message))
             rows = []
-        self._give(Newest(check.symbol, max((row_id(row, self._channel) for row in rows), default=-1)))
+        self._give(Newest(check.symbol, max((self._rest.api.row_id(row, self._channel) for row in rows), default=-1)))
 
     def _fetch(self, job: _Fetching) -> None:
         gap, at, behind_s = job
@@ -181,7 +181,7 @@ class Repair:
                 self._stopped.wait(random.uniform(0, min(LONGEST_DELAY_S, 0.5 * 2 ** min(failed, 10))))
                 continue
             failed = 0
-            newest = max((row_id(row, self._channel) for row in rows), default=-1)
+            newest = max((self._rest.api.row_id(row, self._channel) for row in rows), default=-1)
             if newest < at:
                 behind_s = behind_s or time.monotonic()
                 if time.monotonic() - behind_s > BEHIND_S:
@@ -194,15 +194,14 @@ class Repair:
                 continue
             self._give_rows(gap, at, rows)
             at, behind_s = newest + 1, None
-        self._give(Fetched(gap, "" if self._rest.has_history or self._channel == "aggTrade" else self._reach()))
+        self._give(Fetched(gap, "" if self._rest.reaches_back(self._channel) else self._reach()))
 
     def _give_rows(self, gap: Gap, at: int, rows: list[bytes]) -> None:
         """Those that are missing, and those of which nobody can say what they are."""
-        numbered = [(row_id(row, self._channel), row) for row in rows]
+        numbered = [(self._rest.api.row_id(row, self._channel), row) for row in rows]
         wanted = [row for number, row in numbered if number < 0 or at <= number <= gap.ids[1]]
         if wanted:
             self._give(Page(gap.symbol, wanted, time.time_ns()))
 
-    @staticmethod
-    def _reach() -> str:
-        return f"out of reach: without a key the venue tells only its newest {PAGE:,} trades"
+    def _reach(self) -> str:
+        return f"out of reach: without a key the venue tells only its newest {self._rest.api.page:,} trades"

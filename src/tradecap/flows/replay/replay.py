@@ -5,7 +5,6 @@ counted by kind. Where a file breaks off, what came before is kept and the break
 """
 
 import itertools
-import re
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from tradecap.log.api import Log, LogWriter, TornRun
 from tradecap.market.pacing import Lateness, Pacer
 from tradecap.market.records import Ignored, Reading, Rejected, Trade, cut_frame, frame, json_text, read_envelope, series_head, source_head
 from tradecap.recordings.reading import Frame, Source, frames
-from tradecap.venues.binance import MICROSECONDS_FROM, decode, described, venue_of
+from tradecap.venues.api import UNNAMED, VENUES, by_shape, recorders, venue_of
 
 LOOKED_AT: Final = 1000
 """Lines of an input in which something must be recognised."""
@@ -154,7 +153,7 @@ def _nothing_recognised(source: Source, lines: int, problem: TradecapError | Non
 def _until_it_breaks(source: Source, entry: Input) -> Generator[Frame, None, None]:
     """The frames; a break (a file cut short) ends them and is kept for the end of the run."""
     try:
-        yield from frames(source)
+        yield from frames(source, recorders())
     except TradecapError as problem:
         entry.problem = problem
 
@@ -162,7 +161,8 @@ def _until_it_breaks(source: Source, entry: Input) -> Generator[Frame, None, Non
 def _is_recognised(each: Frame, choice: Choice) -> bool:
     if each.own:
         return read_envelope(each.payload) is not None
-    reading = decode(each.payload, *_series(each, choice))
+    venue, symbol, channel = _series(each, choice)
+    reading = (VENUES[venue].decode if venue else by_shape)(each.payload, venue, symbol, channel)
     return not (isinstance(reading, Rejected) and reading.reason in UNREADABLE)
 
 
@@ -304,13 +304,13 @@ def _foreign(each: Frame, name: bytes, choice: Choice) -> _Item:
     """A message of somebody's recording."""
     payload = each.payload
     venue, symbol, channel = _series(each, choice)
-    reading = decode(payload, venue, symbol, channel)
+    reading = (VENUES[venue].decode if venue else by_shape)(payload, venue, symbol, channel)
     if type(reading) is Trade:
         head = series_head(reading.venue, reading.symbol, reading.channel, each.via)
         # rows of the archive hold nothing that would have to be escaped, or they were no trades
         framed = (b'"data":%b}\n' if payload[:1] == b"{" else b'"text":"%b"}\n') % payload
         return _Item(reading, payload, each.recv_ns, head + source_head(name, each.line), framed, reading.symbol)
-    told_symbol, told_channel = described(payload)
+    told_symbol, told_channel = VENUES.get(venue, UNNAMED).described(payload)
     head = series_head(venue, told_symbol or symbol, told_channel or channel, each.via)
     return _Item(reading, payload, each.recv_ns, head + source_head(name, each.line), symbol=told_symbol or symbol)
 
@@ -327,7 +327,7 @@ def _own(each: Frame, name: bytes) -> _Item:
     if envelope.size is not None:
         framed = cut_frame(envelope.payload, envelope.size, envelope.sha256)
         return _Item(Rejected("oversize"), b"", envelope.recv, head, framed, envelope.symbol)
-    reading = decode(envelope.payload, envelope.venue, envelope.symbol, envelope.channel)
+    reading = VENUES.get(envelope.venue, UNNAMED).decode(envelope.payload, envelope.venue, envelope.symbol, envelope.channel)
     symbol = reading.symbol if type(reading) is Trade else envelope.symbol
     return _Item(reading, envelope.payload, envelope.recv, head, symbol=symbol)
 
@@ -371,9 +371,6 @@ class Pace:
             self.lateness.add(now - due)
 
 
-_TIMES: Final = re.compile(rb'"(E|T|time)":(\d{13,16})(?=[,}])')
-
-
 class Shift:
     """Moves the times of a recording so that its first trade is now. The one change that a replay makes to a payload, and only when asked to."""
 
@@ -388,20 +385,7 @@ class Shift:
         if self._by_us is None:
             self._by_us = time.time_ns() // 1000 - trade.trade_time_us
         by_us = self._by_us // 1000 * 1000  # whole milliseconds: the venue's unit
-        if item.payload[:1] == b"{":
-            payload = _TIMES.sub(lambda m: b'"%b":%d' % (m[1], _later(int(m[2]), by_us)), item.payload)
-        else:
-            payload = _row_moved(item.payload, 4 if trade.channel == "trade" else 5, by_us)
+        venue = VENUES[trade.venue]
+        payload = venue.moved(item.payload, trade.channel, by_us)
         recv_ns = None if item.recv_ns is None else item.recv_ns + by_us * 1000
-        return _Item(decode(payload, trade.venue, trade.symbol, trade.channel), payload, recv_ns, item.head, symbol=item.symbol)
-
-
-def _row_moved(row: bytes, column: int, by_us: int) -> bytes:
-    """A row of the archive, its time moved."""
-    columns = row.split(b",")
-    columns[column] = b"%d" % _later(int(columns[column]), by_us)
-    return b",".join(columns)
-
-
-def _later(venue_time: int, by_us: int) -> int:
-    return venue_time + (by_us if venue_time >= MICROSECONDS_FROM else by_us // 1000)
+        return _Item(venue.decode(payload, trade.venue, trade.symbol, trade.channel), payload, recv_ns, item.head, symbol=item.symbol)

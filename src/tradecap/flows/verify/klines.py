@@ -16,10 +16,12 @@ from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.market.candles import check_interval
-from tradecap.proof.klines import DECIMALS, Bar, Comparison, Kline, Published, compare
+from tradecap.market.klines import DECIMALS, Kline, WrongRow
+from tradecap.proof.klines import Bar, Comparison, Published, compare
 from tradecap.recordings.reading import raw_lines
 from tradecap.store.api import BarRow, Series, Store
-from tradecap.venues.klines import Wrong, read_klines
+from tradecap.venues.api import VENUES
+from tradecap.venues.venue import ReadKlines
 
 A_PORTION: Final = 50_000
 """Klines that are compared at a time: a month of minutes."""
@@ -64,7 +66,7 @@ def symbol_of(file: str) -> str:
 def _compared(store: Store, file: str, symbol: str, klines: Klines, window: Window) -> Published:
     series = _series(store, file, symbol, klines.venue)
     result = Comparison()
-    rows = klines_of(file, klines.offset_s)
+    rows = klines_of(file, _reader(series[0], file), klines.offset_s)
     first = next(rows)
     with closing(rows):
         for portion in _portions(chain([first], rows), window):
@@ -118,11 +120,18 @@ def units(value: int | Decimal, decimals: int) -> int:
 # ---- files -------------------------------------------------------------------------------------------------------------------------------
 
 
-def klines_of(file: str, offset_s: int | None = None) -> Generator[Kline, None, None]:
+def _reader(venue: str, file: str) -> ReadKlines:
+    reader = VENUES[venue].read_klines if venue in VENUES else None
+    if reader is None:
+        raise TradecapError(f"{file} can't be read: no layout of klines is known of {venue}.", "leave out --klines for this series.")
+    return reader
+
+
+def klines_of(file: str, read: ReadKlines, offset_s: int | None = None) -> Generator[Kline, None, None]:
     """The klines in a file, of one interval and ascending; at least one. Raises TradecapError (exit 2) at the first row that isn't one."""
     is_begun = False
-    for kline in read_klines(raw_lines(file, io.BytesIO()), offset_s):
-        if isinstance(kline, Wrong):
+    for kline in read(raw_lines(file, io.BytesIO()), offset_s):
+        if isinstance(kline, WrongRow):
             raise TradecapError(f"{file}:{kline.line} is no kline: {kline.problem}.", READABLE)
         if not is_begun:
             _refuse_odd(file, kline.interval_s)

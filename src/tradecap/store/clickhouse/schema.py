@@ -15,6 +15,7 @@ from typing import Final
 from tradecap.errors import Exit, TradecapError
 from tradecap.store.api import Schema
 from tradecap.store.clickhouse.connection import Connection
+from tradecap.store.clickhouse.reading import schema, statements
 
 VERSION: Final = 2
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
@@ -31,18 +32,6 @@ class Piece:
     statement: str
     is_table: bool
     is_reading: bool
-
-
-def statements(text: str) -> list[str]:
-    """The statements of a file, comments between them left out."""
-    bare = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-    return [statement.strip() for statement in bare.split(";\n") if statement.strip()]
-
-
-def schema() -> list[str]:
-    """All statements of the schema, in order."""
-    files = sorted((entry for entry in _FOLDER.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
-    return [statement for file in files for statement in statements(file.read_text())]
 
 
 def pieces() -> list[Piece]:

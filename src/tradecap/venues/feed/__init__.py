@@ -1,6 +1,6 @@
 """The one WebSocket client: messages leave with the time they were received, in order of arrival, and nothing is dropped.
 
-    with Feed(site.stream_url, streams, Terms()) as feed:
+    with Feed(site.stream_url, streams, site.control, Terms()) as feed:
         for arrival in feed.take(0.05): ...
 
 Rules: a thread of its own runs asyncio; `take` belongs to one other thread. Messages and notices of what happened to connections come through one
@@ -22,6 +22,7 @@ from tradecap.venues.failures import Failure
 from tradecap.venues.feed.inbox import Arrival, Inbox, LostError, Message, Notice, Terms
 from tradecap.venues.feed.line import Line
 from tradecap.venues.feed.place import Door, Place
+from tradecap.venues.sites import Control
 
 MISTAKE = "this is a mistake of tradecap: report it with what 'tradecap -vv' shows."
 
@@ -31,10 +32,13 @@ __all__ = ["Arrival", "Feed", "LostError", "Message", "Notice", "Terms"]
 class Feed:
     """Keeps `terms.connections` connections to url, each subscribed to all streams. Used as a context."""
 
-    def __init__(self, url: str, streams: Sequence[str], terms: Terms | None = None, *, ssl_context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, url: str, streams: Sequence[str], control: Control, terms: Terms | None = None, *, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
         self.url = url
         self.terms = terms or Terms()
         self._streams = list(streams)
+        self._control = control
         self._ssl = (ssl_context or ssl.create_default_context()) if url.startswith("wss:") else None
         self._inbox = Inbox()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="feed", daemon=True)
@@ -98,4 +102,4 @@ class Feed:
 
     def _line(self) -> Line:
         self._numbers += 1
-        return Line(self._numbers, self.url, self._streams, self._inbox, self.terms, self._ssl)
+        return Line(self._numbers, self.url, self._streams, self._control, self._inbox, self.terms, self._ssl)

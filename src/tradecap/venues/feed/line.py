@@ -20,11 +20,9 @@ from tradecap import __version__
 from tradecap.venues.failures import Failure, close_failure, network_failure, status_failure
 from tradecap.venues.feed.inbox import CAPACITY, Inbox, LostError, Terms
 from tradecap.venues.feed.wire import Socket
-from tradecap.venues.sites import is_shutdown, read_reply, subscriptions
+from tradecap.venues.sites import Control
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024
-_WRAPPED: Final = b'{"stream":"'
-_BANG: Final = b"!"
 _QUIET: Final = logging.getLogger(f"{__name__}.websocket")
 _QUIET.setLevel(logging.INFO)  # else -vv would show every message
 
@@ -32,7 +30,10 @@ _QUIET.setLevel(logging.INFO)  # else -vv would show every message
 class Line:
     """One connection, from its opening to its end."""
 
-    def __init__(self, number: int, url: str, streams: Sequence[str], inbox: Inbox, terms: Terms, ssl_context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, number: int, url: str, streams: Sequence[str], control: Control, inbox: Inbox, terms: Terms, ssl_context: ssl.SSLContext | None
+    ) -> None:
+        self._control = control
         self.number, self.url, self.streams = number, url, streams
         self.messages = 0
         self.flowing, self.shutdown = asyncio.Event(), asyncio.Event()
@@ -57,7 +58,7 @@ class Line:
         try:
             self._socket = await _connected(self.url, self._terms.open_within_s, self._ssl)
         except InvalidStatus as error:
-            raise LostError(status_failure(error.response.status_code, error.response.headers)) from error
+            raise LostError(status_failure(error.response.status_code, error.response.headers, hints=self._control.hints)) from error
         except (InvalidHandshake, EOFError) as error:
             raise LostError(_no_handshake(error)) from error
         except (OSError, TimeoutError) as error:
@@ -72,7 +73,7 @@ class Line:
             raise
 
     async def _subscribe(self) -> None:
-        requests = subscriptions(self.streams)
+        requests = self._control.subscriptions(self.streams)
         self._unanswered = {number for number, _ in requests}
         try:
             for number, request in requests:
@@ -102,9 +103,9 @@ class Line:
 
     def _deliver(self, payloads: list[bytes]) -> None:
         """Messages, as they come."""
-        queue, number, recv_ns = self._queue, self.number, self._socket.recv_ns
+        queue, number, recv_ns, is_market = self._queue, self.number, self._socket.recv_ns, self._control.is_market
         for payload in payloads:
-            if (payload[:11] != _WRAPPED or payload[11:12] == _BANG) and self._is_control(payload):
+            if not is_market(payload) and self._is_control(payload):
                 continue
             queue.append((number, recv_ns, payload))
             self.messages += 1
@@ -131,12 +132,12 @@ class Line:
 
     def _is_control(self, payload: bytes) -> bool:
         """Whether it is an answer to us (and not from the market)."""
-        if is_shutdown(payload):
+        if self._control.is_shutdown(payload):
             self.shutdown.set()
             self._queue.append((self.number, self._socket.recv_ns, payload))  # told, but no sign that the market flows
             self._inbox.arrived.set()
             return True
-        reply = read_reply(payload)
+        reply = self._control.read_reply(payload)
         if reply is None:
             return False
         if reply.error:

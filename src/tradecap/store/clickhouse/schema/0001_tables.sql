@@ -31,10 +31,10 @@ CREATE TABLE IF NOT EXISTS scanned
     log UUID,
     part UInt32,
     pos UInt64,
-    shape Enum8('strict' = 0, 'bare' = 1, 'combined' = 2, 'row' = 3)
+    venue String COMMENT 'as far as it can be seen without parsing; decides only whose views look at the line first'
 )
 ENGINE = Null
-COMMENT 'Which way a line is read: plain lines by one typed extraction, all others slowly and strictly';
+COMMENT 'Each line, with the venue that it seems to name';
 
 CREATE TABLE IF NOT EXISTS parsed
 (

@@ -1,5 +1,114 @@
--- Lines without a venue's payload to read: events, text, bytes, and what is no record at all. And the ways from `parsed` to the tables.
+-- Every line's envelope, and what is no venue's business: events, bytes, what is too long, names an unknown venue, or isn't a record at all. Then the
+-- ways from `parsed` to the tables.
+--
+--     inbox ─▶ scanned ─┬─ a venue's plain views ───────────▶ parsed
+--                       └▶ unopened ─▶ opened ─┬─ found here ─▶ parsed
+--                                              └─ a venue's strict view ─▶ parsed
+--
+-- A venue's file (0003_*.sql) takes its lines out of `scanned`, reads the plain ones and hands the others on to `unopened`; out of `opened` it takes
+-- the lines of its venues in which nothing was `found` here. So each line has one reader, and one row in the ledger. In this file {venues} stands
+-- for the venues of all these files, in each of them for its own.
 
+-- 1. Whose line is it? A guess without parsing: what is guessed wrongly isn't plain, and the envelope is opened.
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_scan TO scanned AS
+WITH position(raw, ',"venue":"') AS at
+SELECT raw, log, part, pos, if(at = 0, '', substringIndex(substring(raw, at + 10, 64), '"', 1)) AS venue
+FROM inbox;
+
+CREATE TABLE IF NOT EXISTS unopened
+(
+    raw String,
+    log UUID,
+    part UInt32,
+    pos UInt64
+)
+ENGINE = Null
+COMMENT 'Lines that no plain view reads';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_unscanned TO unopened AS
+SELECT raw, log, part, pos
+FROM scanned
+WHERE venue NOT IN ({venues});
+
+-- 2. The envelope, read strictly.
+CREATE TABLE IF NOT EXISTS opened
+(
+    raw String,
+    log UUID,
+    part UInt32,
+    run UUID,
+    seq UInt64,
+    envelope Tuple(recv Int64, venue String, symbol String, channel String, via String, text String, event String, size UInt64),
+    found LowCardinality(String) COMMENT 'reason found at the envelope, "event", or empty: a venue reads the payload',
+    found_at String COMMENT 'where the reason was found',
+    payload String COMMENT 'of data, byte for byte, an object; empty where the payload is envelope.text, columns of a row',
+    payload_keys Array(String) COMMENT 'members of the payload'
+)
+ENGINE = Null
+COMMENT 'Lines that are not plain, out of their envelope';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_open TO opened AS
+WITH
+    isValidJSON(raw) AS is_valid,
+    -- By position: the identity of a record is known even when the rest of its line is broken.
+    match(raw, '^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":[0-9]{1,18},"recv":') AS is_record,
+    is_valid AND JSONHas(raw, 'data') AS has_data,
+    position(raw, '"data":') AS at,
+    if(is_record AND has_data, substring(raw, at + 7, length(raw) - at - 7), '') AS body,
+    JSONExtractKeys(body) AS keys,
+    arraySort(keys) AS sorted,
+    arrayFilter((a, b) -> a = b, arrayPopBack(sorted), arrayPopFront(sorted)) AS repeated,
+    multiIf(
+        NOT is_record OR NOT is_valid, ('malformed_json', ''),
+        JSONHas(raw, 'event'), ('event', ''),
+        JSONHas(raw, 'b64') AND envelope.size > 262144, ('oversize', ''),
+        envelope.venue NOT IN ({venues}), ('unknown_message', 'venue'),
+        JSONHas(raw, 'b64'), (if(length(base64Decode(JSONExtractString(raw, 'b64'))) > 262144, 'oversize', 'not_utf8'), ''),
+        length(envelope.text) > 262144, ('oversize', ''),
+        -- Columns begin with a number and a comma, so they are never JSON.
+        JSONHas(raw, 'text'), (multiIf(match(envelope.text, '^[0-9]+,'), '',
+            isValidJSON(envelope.text) AND JSONType(envelope.text) != 'Object', 'not_an_object', 'malformed_json'), ''),
+        length(body) > 262144, ('oversize', ''),
+        JSONType(body) != 'Object', ('malformed_json', ''),
+        notEmpty(repeated), ('duplicate_key', leftUTF8(repeated[1], 64)),
+        ('', '')) AS verdict
+SELECT
+    raw,
+    log,
+    part,
+    if(is_record, toUUIDOrZero(substring(raw, 9, 36)),
+        -- A UUIDv8 made of (log, partition) stands for the run of what another producer wrote.
+        toUUIDOrZero(concat(substring(toString(log), 1, 14), '8', substring(toString(log), 16, 13), lower(leftPad(hex(part), 8, '0'))))) AS run,
+    multiIf(is_record, toUInt64OrZero(extract(substring(raw, 46, 40), '^,"seq":([0-9]{1,18}),')), pos < 18446744073709551615, pos, toUInt64(CRC32(raw))) AS seq,
+    JSONExtract(raw, 'Tuple(recv Int64, venue String, symbol String, channel String, via String, text String, event String, size UInt64)') AS envelope,
+    verdict.1 AS found,
+    verdict.2 AS found_at,
+    body AS payload,
+    keys AS payload_keys
+FROM unopened;
+
+-- 3. What was found at the envelope needs no venue.
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_envelope TO parsed AS
+SELECT
+    log,
+    part,
+    run,
+    seq,
+    if(found = 'event', 'event', 'quarantined') AS outcome,
+    if(found = 'event', '', found) AS reason,
+    found_at AS field,
+    if(found = 'event', envelope.event, '') AS kind,
+    if(startsWith(envelope.via, 'inject:'), substring(envelope.via, 8), '') AS fault,
+    envelope.venue AS venue,
+    envelope.symbol AS symbol,
+    envelope.channel AS channel,
+    envelope.recv AS recv_ns,
+    CRC32(raw) AS content,
+    raw
+FROM opened
+WHERE found != '';
+
+-- 4. From `parsed` to the tables.
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_trades TO trades AS
 SELECT
     venue, channel, symbol, trade_id, first_id, last_id, trade_time, event_time, recv_ns, price, qty, is_buyer_maker, order_book,

@@ -1,9 +1,22 @@
--- Binance's messages, read as strictly as venues/binance.py reads them: the same class for any bytes, the same reason for every documented fault
--- (tests/cases.py). Only OrNull and OrZero functions and bounded values: a view that throws would stop a feed for ever.
+-- Reads venues: 'binance', 'binance-usdm', 'binance-us', ''
+-- Binance's payloads, read as strictly as venues/binance/ reads them: the same class for any bytes, the same reason for every documented fault
+-- (tests/cases.py). '' are lines that name no venue: they are taken for Binance's. Only OrNull and OrZero functions and bounded values: a view that
+-- throws would stop a feed for ever.
 
 -- 1. One regular expression without captures decides the way: canonical key order, types and digits, no escapes, no repeated key.
 --    price < 10^7 and qty < 10^10 here, so price * qty < 10^17 needs no further look.
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_scan TO scanned AS
+CREATE TABLE IF NOT EXISTS binance_scanned
+(
+    raw String,
+    log UUID,
+    part UInt32,
+    pos UInt64,
+    shape Enum8('strict' = 0, 'bare' = 1, 'combined' = 2, 'row' = 3)
+)
+ENGINE = Null
+COMMENT 'Which way a line is read: plain lines by one typed extraction, all others slowly and strictly';
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_scan TO binance_scanned AS
 WITH
     '"E":[0-9]{13,16},' AS event_time,
     '"T":[0-9]{13,16},' AS trade_time,
@@ -19,7 +32,7 @@ WITH
     concat(number, '[0-9]{1,7}(?:[.][0-9]{1,8})?,[0-9]{1,10}(?:[.][0-9]{1,8})?,') AS row_amounts,
     '[1-9](?:[0-9]{12}|[0-9]{15}),(?:True|False|true|false)(?:,[A-Za-z]*)?"\\}$' AS row_end,
     concat('^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":[0-9]{1,18},"recv":(?:[0-9]{1,18}|[1-8][0-9]{18}|null),',
-        '"venue":"[a-z0-9-]+","symbol":"[^"\\\\]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\]*",)?') AS envelope,
+        '"venue":"binance(?:-usdm|-us)?","symbol":"[^"\\\\]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\]*",)?') AS envelope,
     concat(envelope, '"data":(?:', message, '|\\{"stream":"[^"\\\\]*","data":', message, '\\})\\}$') AS plain
 SELECT
     raw, log, part, pos,
@@ -30,10 +43,16 @@ SELECT
         NOT match(raw, plain), 'strict',
         endsWith(raw, '}}}'), 'combined',
         'bare') AS shape
-FROM inbox;
+FROM scanned
+WHERE venue IN ({venues});
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_rest TO unopened AS
+SELECT raw, log, part, pos
+FROM binance_scanned
+WHERE shape = 'strict';
 
 -- 2. Plain lines: one typed extraction; only the values are left to check.
-CREATE TABLE IF NOT EXISTS plain
+CREATE TABLE IF NOT EXISTS binance_plain
 (
     raw String,
     log UUID,
@@ -46,30 +65,30 @@ CREATE TABLE IF NOT EXISTS plain
 ENGINE = Null
 COMMENT 'Plain lines, taken apart';
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_bare TO plain AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_bare TO binance_plain AS
 SELECT raw, log, part, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope, x.data AS d
 FROM
 (
     SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
         channel LowCardinality(String), via LowCardinality(String), data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
             a UInt64, f UInt64, l UInt64))') AS x
-    FROM scanned
+    FROM binance_scanned
     WHERE shape = 'bare'
 );
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_combined TO plain AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_combined TO binance_plain AS
 SELECT raw, log, part, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope, x.data.data AS d
 FROM
 (
     SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
         channel LowCardinality(String), via LowCardinality(String), data Tuple(data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
             a UInt64, f UInt64, l UInt64)))') AS x
-    FROM scanned
+    FROM binance_scanned
     WHERE shape = 'combined'
 );
 
 -- A row of the venue's archive: its columns are the members of a message without event time.
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_row TO plain AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_row TO binance_plain AS
 SELECT
     raw, log, part, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope,
     (x.channel, 0, x.symbol, toUInt64OrZero(c[1]), toDecimal64OrZero(c[2], 8), toDecimal128OrZero(c[3], 8), toInt64OrZero(c[5 + (x.channel = 'aggTrade')]),
@@ -78,11 +97,11 @@ FROM
 (
     SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
         channel LowCardinality(String), via LowCardinality(String), text String)') AS x, splitByChar(',', x.text) AS c
-    FROM scanned
+    FROM binance_scanned
     WHERE shape = 'row'
 );
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_plain TO parsed AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_plain TO parsed AS
 WITH
     if(d.T >= 100000000000000, d.T, d.T * 1000) AS trade_us,
     if(d.E >= 100000000000000, d.E, d.E * 1000) AS event_us,
@@ -121,96 +140,20 @@ SELECT
     if(valid, CRC32(concat(toString(reinterpretAsInt64(price)), '|', toString(reinterpretAsInt128(qty)), '|', toString(intDiv(trade_us, 1000)), '|',
         if(is_buyer_maker, '1', '0'), '|', toString(first_id), '|', toString(last_id))), CRC32(raw)) AS content,
     raw
-FROM plain;
+FROM binance_plain;
 
--- 3. Everything else: any key order, wrappers, rows without a symbol, and every way to be wrong with its reason.
-CREATE TABLE IF NOT EXISTS opened
-(
-    raw String,
-    log UUID,
-    part UInt32,
-    run UUID,
-    seq UInt64,
-    envelope Tuple(recv Int64, venue String, symbol String, channel String, via String, text String, event String, size UInt64),
-    found LowCardinality(String) COMMENT 'reason found at the envelope, "event", or empty: look at body',
-    found_at String COMMENT 'where the reason was found',
-    body String COMMENT 'the payload, an object, byte for byte',
-    is_wrapped Bool COMMENT 'whether the message is the member data of body (a combined stream)',
-    keys Array(String) COMMENT 'members of the message'
-)
-ENGINE = Null
-COMMENT 'Lines that are not plain, out of their envelope';
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_open TO opened AS
-WITH
-    isValidJSON(raw) AS is_valid,
-    -- By position: the identity of a record is known even when the rest of its line is broken.
-    match(raw, '^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":[0-9]{1,18},"recv":') AS is_record,
-    is_valid AND JSONHas(raw, 'data') AS has_data,
-    position(raw, '"data":') AS at,
-    -- A row of the archive is read as the message it would be: what is no number or flag where one should be stays a text.
-    envelope.symbol != '' AND envelope.channel IN ('trade', 'aggTrade') AND match(envelope.text, '^[0-9]+,[0-9A-Za-z.+-]*(?:,[0-9A-Za-z.+-]*){4,6}$') AS is_archive_row,
-    splitByChar(',', envelope.text) AS row_columns,
-    arraySlice(if(envelope.channel = 'trade', ['id', 'price', 'qty', 'quoteQty', 'time', 'isBuyerMaker', 'isBestMatch'], ['a', 'p', 'q', 'f', 'l', 'T', 'm', 'M']),
-        1, length(row_columns)) AS row_names,
-    arrayMap((name, c) -> concat('"', name, '":', multiIf(
-        c = '', 'null',
-        name IN ('id', 'time', 'a', 'f', 'l', 'T') AND match(c, '^-?(?:0|[1-9][0-9]*)$'), c,
-        name IN ('isBuyerMaker', 'm') AND lower(c) IN ('true', 'false'), lower(c),
-        concat('"', c, '"'))), row_names, arraySlice(row_columns, 1, length(row_names))) AS row_members,
-    multiIf(
-        NOT is_record, '',
-        has_data, substring(raw, at + 7, length(raw) - at - 7),
-        is_archive_row, concat('{', arrayStringConcat(row_members, ','), '}'),
-        '') AS payload,
-    JSONExtractKeys(payload) AS outer_keys,
-    NOT has(outer_keys, 'e') AND has(outer_keys, 'stream') AND has(outer_keys, 'data') AS wraps,
-    arraySort(outer_keys) AS outer_sorted,
-    arrayFilter((a, b) -> a = b, arrayPopBack(outer_sorted), arrayPopFront(outer_sorted)) AS outer_repeated,
-    arraySort(if(wraps, JSONExtractKeys(payload, 'data'), [])) AS inner_sorted,
-    arrayFilter((a, b) -> a = b, arrayPopBack(inner_sorted), arrayPopFront(inner_sorted)) AS inner_repeated,
-    arrayConcat(outer_repeated, if(wraps, inner_repeated, [])) AS repeated,
-    multiIf(
-        NOT is_record OR NOT is_valid, ('malformed_json', ''),
-        JSONHas(raw, 'event'), ('event', ''),
-        JSONHas(raw, 'b64'), (if(envelope.size > 262144 OR length(base64Decode(JSONExtractString(raw, 'b64'))) > 262144, 'oversize', 'not_utf8'), ''),
-        length(envelope.text) > 262144, ('oversize', ''),
-        is_archive_row, ('', ''),
-        JSONHas(raw, 'text'), (if(isValidJSON(envelope.text) AND JSONType(envelope.text) != 'Object', 'not_an_object', 'malformed_json'), ''),
-        length(payload) > 262144, ('oversize', ''),
-        JSONType(payload) != 'Object', ('malformed_json', ''),
-        notEmpty(outer_repeated), ('duplicate_key', leftUTF8(outer_repeated[1], 64)),
-        wraps AND JSONType(payload, 'data') != 'Object', ('not_an_object', 'data'),
-        notEmpty(repeated), ('duplicate_key', leftUTF8(repeated[1], 64)),
-        ('', '')) AS verdict
-SELECT
-    raw,
-    log,
-    part,
-    if(is_record, toUUIDOrZero(substring(raw, 9, 36)),
-        -- A UUIDv8 made of (log, partition) stands for the run of what another producer wrote.
-        toUUIDOrZero(concat(substring(toString(log), 1, 14), '8', substring(toString(log), 16, 13), lower(leftPad(hex(part), 8, '0'))))) AS run,
-    multiIf(is_record, toUInt64OrZero(extract(substring(raw, 46, 40), '^,"seq":([0-9]{1,18}),')), pos < 18446744073709551615, pos, toUInt64(CRC32(raw))) AS seq,
-    JSONExtract(raw, 'Tuple(recv Int64, venue String, symbol String, channel String, via String, text String, event String, size UInt64)') AS envelope,
-    verdict.1 AS found,
-    verdict.2 AS found_at,
-    payload AS body,
-    wraps AS is_wrapped,
-    if(wraps, JSONExtractKeys(payload, 'data'), outer_keys) AS keys
-FROM scanned
-WHERE shape = 'strict';
-
+-- 3. Everything else, out of its envelope: any key order, wrappers, rows without a symbol, and every way to be wrong with its reason.
 -- One subquery a step: an alias that is used many times is analysed many times (one SELECT of the same took 3 s to create, this 0.1 s).
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_strict TO parsed AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_strict TO parsed AS
 SELECT
     log,
     part,
     run,
     seq,
-    multiIf(found = 'event', 'event', ignored != '', 'ignored', is_valid, 'trade', 'quarantined') AS outcome,
+    multiIf(ignored != '', 'ignored', is_valid, 'trade', 'quarantined') AS outcome,
     verdict.1 AS reason,
     verdict.2 AS field,
-    if(found = 'event', envelope.event, ignored) AS kind,
+    ignored AS kind,
     if(startsWith(envelope.via, 'inject:'), substring(envelope.via, 8), '') AS fault,
     if(is_valid, said_venue, envelope.venue) AS venue,
     if(is_valid AND NOT is_row, texts[1], envelope.symbol) AS symbol,
@@ -233,8 +176,8 @@ FROM
     SELECT
         *,
         multiIf(
-            found NOT IN ('', 'event'), (toString(found), found_at),
-            found = 'event' OR ignored != '', ('', ''),
+            problem.1 != '', problem,
+            ignored != '', ('', ''),
             is_trade, arrayFirst(v -> v.1 != '', arrayConcat(verdicts, [
                 (multiIf(NOT says_execution, '', execution_type = 'Null', 'null_field', execution_type != 'String', 'wrong_type', ''), 'X'),
                 (if(p_digits > 10 OR (said_price = 0 AND in_book), 'out_of_range', ''), 'p'),
@@ -311,11 +254,11 @@ FROM
                     (
                         SELECT
                             *,
-                            is_row OR (found = '' AND name IN ('trade', 'aggTrade')) AS is_trade,
+                            is_row OR (problem.1 = '' AND name IN ('trade', 'aggTrade')) AS is_trade,
                             if(is_row, envelope.channel, name) AS said_channel,
                             said_channel = 'aggTrade' AS is_aggregate,
                             multiIf(
-                                found != '', '',
+                                problem.1 != '', '',
                                 shape IN ('bookTicker', 'snapshot', 'reply'), shape,
                                 name IN ('depthUpdate', 'kline', 'continuous_kline', '24hrTicker', '24hrMiniTicker', '1hTicker', '4hTicker', '1dTicker',
                                     'avgPrice', 'bookTicker', 'blockTrade', 'referencePrice', 'markPriceUpdate', 'indexPriceUpdate', 'forceOrder',
@@ -330,7 +273,7 @@ FROM
                                 if(name_json_type = 'String' AND match(name_text, '^-?[0-9]{19,}$'), 'BigInteger', name_json_type) AS name_type,
                                 if(name_type = 'String', name_text, '') AS name,
                                 multiIf(
-                                    found != '' OR name_type != 'missing', '',
+                                    problem.1 != '' OR name_type != 'missing', '',
                                     hasAll(keys, ['u', 's', 'b', 'B', 'a', 'A']), 'bookTicker',
                                     hasAll(keys, ['lastUpdateId', 'bids', 'asks']), 'snapshot',
                                     has(keys, 'result') OR has(keys, 'error'), 'reply',
@@ -338,7 +281,35 @@ FROM
                                     envelope.symbol != '' AND envelope.channel = 'aggTrade' AND has(keys, 'f') AND NOT has(keys, 's'), 'row',
                                     '') AS shape,
                                 shape = 'row' AS is_row
-                            FROM opened
+                            FROM
+                            (
+                                SELECT
+                                    *,
+                                    -- A row of the archive is read as the message it would be: what is no number or flag where one should be stays a text.
+                                    envelope.symbol != '' AND envelope.channel IN ('trade', 'aggTrade') AND match(envelope.text, '^[0-9]+,[0-9A-Za-z.+-]*(?:,[0-9A-Za-z.+-]*){4,6}$')
+                                        AS is_archive_row,
+                                    splitByChar(',', envelope.text) AS row_columns,
+                                    arraySlice(if(envelope.channel = 'trade', ['id', 'price', 'qty', 'quoteQty', 'time', 'isBuyerMaker', 'isBestMatch'],
+                                        ['a', 'p', 'q', 'f', 'l', 'T', 'm', 'M']), 1, length(row_columns)) AS row_names,
+                                    arrayMap((name, c) -> concat('"', name, '":', multiIf(
+                                        c = '', 'null',
+                                        name IN ('id', 'time', 'a', 'f', 'l', 'T') AND match(c, '^-?(?:0|[1-9][0-9]*)$'), c,
+                                        name IN ('isBuyerMaker', 'm') AND lower(c) IN ('true', 'false'), lower(c),
+                                        concat('"', c, '"'))), row_names, arraySlice(row_columns, 1, length(row_names))) AS row_members,
+                                    if(is_archive_row, concat('{', arrayStringConcat(row_members, ','), '}'), payload) AS body,
+                                    if(is_archive_row, JSONExtractKeys(body), payload_keys) AS outer_keys,
+                                    NOT has(outer_keys, 'e') AND has(outer_keys, 'stream') AND has(outer_keys, 'data') AS is_wrapped,
+                                    if(is_wrapped, JSONExtractKeys(body, 'data'), outer_keys) AS keys,
+                                    arraySort(if(is_wrapped, keys, [])) AS inner_sorted,
+                                    arrayFilter((a, b) -> a = b, arrayPopBack(inner_sorted), arrayPopFront(inner_sorted)) AS repeated,
+                                    multiIf(
+                                        body = '', ('malformed_json', ''),
+                                        is_wrapped AND JSONType(body, 'data') != 'Object', ('not_an_object', 'data'),
+                                        notEmpty(repeated), ('duplicate_key', leftUTF8(repeated[1], 64)),
+                                        ('', '')) AS problem
+                                FROM opened
+                                WHERE found = '' AND envelope.venue IN ({venues})
+                            )
                         )
                     )
                 )

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from tests.cases import AGG, CASES, COMBINED, LEGACY, OFF_BOOK, ROW, TRADE, USDM, Case
 from tradecap.market.records import REASONS, Ignored, Rejected, Trade, content_hash, frame, is_plain_object
-from tradecap.store.clickhouse.schema import schema
-from tradecap.venues.binance import IGNORED, _fast_row, _strict, decode, scaled
+from tradecap.store.clickhouse.reading import schema
+from tradecap.venues.binance.limits import scaled
+from tradecap.venues.binance.plain import _fast_row, decode
+from tradecap.venues.binance.strict import IGNORED, read_strictly
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -80,7 +82,7 @@ def test_the_quick_look_at_a_row_sees_what_the_close_one_sees(row: tuple[bytes, 
         payload[min(at, len(payload)) : min(at, len(payload)) + (not is_more)] = bytes([byte])
     for venue in ("", "binance", "binance-usdm"):
         quick = _fast_row(bytes(payload), venue, "BTCUSDT", channel)
-        assert quick in (None, _strict(bytes(payload), venue, "BTCUSDT", channel))
+        assert quick in (None, read_strictly(bytes(payload), venue, "BTCUSDT", channel))
         assert changes or quick
 
 
@@ -129,7 +131,7 @@ def test_a_decimal_text_is_scaled_exactly(units: int, decimals: int) -> None:
 
 def test_the_sql_ignores_the_same_kinds() -> None:
     """A kind that only one side knows would be quarantined by the other."""
-    strict = next(statement for statement in schema() if "EXISTS mv_strict" in statement)
+    strict = next(statement for statement in schema() if "EXISTS mv_binance_strict" in statement)
     listed = re.search(r"name IN \(('depthUpdate'.*?)\), name", strict, re.DOTALL)
     assert listed
     assert set(re.findall(r"'(\w+)'", listed[1])) == set(IGNORED) - {"snapshot", "reply", "event"}

@@ -19,11 +19,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tradecap.market.records import Trade
-from tradecap.market.synthetic import SPOT, USDM, Instrument, aggregate, message, messages, trades, written
 from tradecap.sample import open_sample
+from tradecap.venues.binance.synthetic import SPOT, USDM, Instrument, aggregate, message, messages, trades, written
 
 NOON_MS = 1_723_204_800_000
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BEHIND_NS = 1_270_000_000
 
 

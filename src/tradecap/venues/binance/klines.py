@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tradecap.proof.klines import DECIMALS, Kline
-from tradecap.venues.binance import MAX_TIME_US, MICROSECONDS_FROM, MIN_TIME_US
+from tradecap.market.klines import DECIMALS, Kline, WrongRow
+from tradecap.venues.binance.limits import MAX_TIME_US, MICROSECONDS_FROM, MIN_TIME_US
 
 API_COLUMNS: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "close_datetime")
 ARCHIVE_COLUMNS: Final = (
@@ -34,13 +34,6 @@ _DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Wrong(NamedTuple):
-    """A row that is no kline, or doesn't belong: where it stands and what is wrong with it."""
-
-    line: int
-    problem: str
-
-
 class _Row(NamedTuple):
     """A row taken apart. open_us is None where only the close is given."""
 
@@ -51,16 +44,16 @@ class _Row(NamedTuple):
     is_exact: bool
 
 
-_Found = _Row | Wrong
+_Found = _Row | WrongRow
 
 
-def read_klines(lines: Iterable[bytes], offset_s: int | None = None) -> Iterator[Kline | Wrong]:
+def read_klines(lines: Iterable[bytes], offset_s: int | None = None) -> Iterator[Kline | WrongRow]:
     """The klines in the lines of a file, and what is wrong. offset_s: of times that don't say theirs (None: UTC)."""
     numbered = ((number, line.removeprefix(b"\xef\xbb\xbf").strip()) for number, line in enumerate(lines, 1))
     present = ((number, line) for number, line in numbered if line)
     first = next(present, None)
     if first is None:
-        yield Wrong(0, "it is empty")
+        yield WrongRow(0, "it is empty")
         return
     yield from _in_order(_layout(first[1])(chain([first], present), offset_s))
 
@@ -82,7 +75,7 @@ def _archive_rows(lines: Iterator[tuple[int, bytes]], _: int | None) -> Iterator
     for at, (number, line) in enumerate(lines):
         cells = line.decode(errors="replace").split(",")
         if len(cells) != 12:
-            yield Wrong(number, f"it has {len(cells)} columns, a kline 12")
+            yield WrongRow(number, f"it has {len(cells)} columns, a kline 12")
         elif at or _DIGITS.fullmatch(cells[0]):
             yield _exact_row(number, [cell.strip() for cell in cells])
 
@@ -100,7 +93,7 @@ def _rest_rows(lines: Iterator[tuple[int, bytes]], _: int | None) -> Iterator[_F
         try:
             value = msgspec.json.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            yield Wrong(number, "it is no JSON array")
+            yield WrongRow(number, "it is no JSON array")
             return
         rows = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
         for row in rows:
@@ -109,9 +102,9 @@ def _rest_rows(lines: Iterator[tuple[int, bytes]], _: int | None) -> Iterator[_F
 
 def _rest_row(number: int, row: object) -> _Found:
     if not isinstance(row, list) or len(row) != 12:
-        return Wrong(number, "it is no array of 12, as GET /klines answers")
+        return WrongRow(number, "it is no array of 12, as GET /klines answers")
     if any(isinstance(cell, bool) or not isinstance(cell, int | str) for cell in row[:11]):
-        return Wrong(number, "its values aren't whole numbers and decimal texts")
+        return WrongRow(number, "its values aren't whole numbers and decimal texts")
     return _exact_row(number, [str(cell) for cell in row])
 
 
@@ -121,7 +114,7 @@ def _exact_row(number: int, cells: list[str]) -> _Found:
     amounts = {name: exact_units(said[name], decimals) for name, decimals in DECIMALS.items()}
     for name, value in (times | amounts).items():
         if value is None:
-            return Wrong(number, f"its {name} is {said[name][:40]!r}")
+            return WrongRow(number, f"its {name} is {said[name][:40]!r}")
     return _Row(number, times["open_time"], times["close_time"] or 0, amounts, True)
 
 
@@ -130,7 +123,7 @@ def _api_rows(lines: Iterator[tuple[int, bytes]], offset_s: int | None) -> Itera
     for number, line in lines:
         cells = line.decode(errors="replace").split(",")
         if len(cells) != len(names):
-            yield Wrong(number, f"it has {len(cells)} columns, its header {len(names)}")
+            yield WrongRow(number, f"it has {len(cells)} columns, its header {len(names)}")
         else:
             yield _api_row(number, dict(zip(names, cells, strict=True)), offset_s)
 
@@ -139,10 +132,10 @@ def _api_row(number: int, said: dict[str, str], offset_s: int | None) -> _Found:
     amounts = {name: float_units(said[name], DECIMALS[name]) for name in API_COLUMNS[:-1]}
     for name, value in amounts.items():
         if value is None:
-            return Wrong(number, f"its {name} is {said[name][:40]!r}")
+            return WrongRow(number, f"its {name} is {said[name][:40]!r}")
     close = _local_time(said["close_datetime"].strip(), offset_s)
     if isinstance(close, str):
-        return Wrong(number, close)
+        return WrongRow(number, close)
     return _Row(number, None, close, {**dict.fromkeys(DECIMALS), **amounts}, False)
 
 
@@ -196,13 +189,13 @@ def _local_time(text: str, offset_s: int | None) -> int | str:
 # ---- the interval ------------------------------------------------------------------------------------------------------------------------
 
 
-def _in_order(rows: Iterator[_Found]) -> Iterator[Kline | Wrong]:
+def _in_order(rows: Iterator[_Found]) -> Iterator[Kline | WrongRow]:
     """Rows as klines of one interval, ascending."""
     ahead = list(islice(rows, LOOKED_AT))
     interval_s = _interval(ahead)
     last_s = -1
     for row in chain(ahead, rows):
-        kline = row if isinstance(row, Wrong) else _kline(row, interval_s, last_s)
+        kline = row if isinstance(row, WrongRow) else _kline(row, interval_s, last_s)
         if isinstance(kline, Kline):
             last_s = kline.open_time_s
         yield kline
@@ -222,15 +215,15 @@ def _end_s(row: _Row) -> int:
     return -(-row.close_us // 10**6)
 
 
-def _kline(row: _Row, interval_s: int, last_s: int) -> Kline | Wrong:
+def _kline(row: _Row, interval_s: int, last_s: int) -> Kline | WrongRow:
     open_us = row.open_us if row.open_us is not None else (_end_s(row) - interval_s) * 10**6
     open_s = open_us // 10**6
     if interval_s <= 0:
-        return Wrong(row.line, "its interval can't be told from its times")
+        return WrongRow(row.line, "its interval can't be told from its times")
     if open_us % 10**6 or _end_s(row) - open_s != interval_s:
-        return Wrong(row.line, f"its times aren't {interval_s} s apart, as in the rows before")
+        return WrongRow(row.line, f"its times aren't {interval_s} s apart, as in the rows before")
     if open_s % interval_s:
-        return Wrong(row.line, f"it doesn't open where an interval of {interval_s} s begins (in UTC)")
+        return WrongRow(row.line, f"it doesn't open where an interval of {interval_s} s begins (in UTC)")
     if open_s <= last_s:
-        return Wrong(row.line, "its time isn't after that of the row before")
+        return WrongRow(row.line, "its time isn't after that of the row before")
     return Kline(open_time_s=open_s, interval_s=interval_s, is_exact=row.is_exact, **row.amounts)  # type: ignore[arg-type]  # only the taker's are None

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradecap.proof.klines import Kline, amount_text
-from tradecap.venues.klines import Wrong, exact_units, read_klines
+from tradecap.market.klines import Kline, WrongRow
+from tradecap.proof.klines import amount_text
+from tradecap.venues.binance.klines import exact_units, read_klines
 
 ROW = b"1723161180000,61686.40,61822.10,61686.40,61766.20,400.944,1723161239999,24757701.29660,4666,282.374,17435150.52030,0"
 NEXT = b"1723161240000,61766.20,61839.80,61755.70,61807.80,196.112,1723161299999,12120132.41840,2950,103.638,6404690.00200,0"
@@ -25,7 +26,7 @@ KLINE = Kline(
 API_HEADER = b"open,high,low,close,volume,quote_volume,trades,close_datetime"
 
 
-def klines(*lines: bytes, offset_s: int | None = None) -> list[Kline | Wrong]:
+def klines(*lines: bytes, offset_s: int | None = None) -> list[Kline | WrongRow]:
     """What is in these lines."""
     return list(read_klines(lines, offset_s))
 
@@ -89,28 +90,31 @@ def test_floats_come_back_to_the_digits_that_were_published() -> None:
 @pytest.mark.parametrize(
     ("lines", "wrong"),
     [
-        ((), Wrong(0, "it is empty")),
-        ((b"hello",), Wrong(1, "it has 1 columns, a kline 12")),
-        ((ROW, NEXT[:-2]), Wrong(2, "it has 11 columns, a kline 12")),
-        ((ROW, NEXT.replace(b"61766.20", b"-1")), Wrong(2, "its open is '-1'")),
-        ((ROW.replace(b"61822.10", b"1e5"),), Wrong(1, "its high is '1e5'")),
-        ((ROW.replace(b"400.944", b"0.123456789"),), Wrong(1, "its volume is '0.123456789'")),
-        ((ROW.replace(b",4666,", b",4666.5,"),), Wrong(1, "its trades is '4666.5'")),
-        ((ROW.replace(b"1723161180000", b"1723161"),), Wrong(1, "its open_time is '1723161'")),
-        ((NEXT, ROW), Wrong(2, "its time isn't after that of the row before")),
-        ((ROW, ROW), Wrong(2, "its time isn't after that of the row before")),
-        ((ROW, NEXT.replace(b"1723161299999", b"1723161539999")), Wrong(2, "its times aren't 60 s apart, as in the rows before")),
-        ((ROW.replace(b"180000", b"181000").replace(b"239999", b"240999"),), Wrong(1, "it doesn't open where an interval of 60 s begins (in UTC)")),
-        ((b"[[1,2]]",), Wrong(1, "it is no array of 12, as GET /klines answers")),
-        ((b'[{"a":1}]',), Wrong(1, "it is no array of 12, as GET /klines answers")),
-        ((b"[1723161180000,1.5,2,3,4,5,6,7,8,9,10,11]",), Wrong(1, "its values aren't whole numbers and decimal texts")),
-        ((b"[[",), Wrong(1, "it is no JSON array")),
-        ((API_HEADER, b"1,1,1,1,1,1,1,yesterday"), Wrong(2, "its close_datetime is 'yesterday'")),
-        ((API_HEADER, b"1,1,1,nan,1,1,1,2024-12-01 00:00:59.999"), Wrong(2, "its close is 'nan'")),
-        ((API_HEADER, b"1,1,1,1,1,1,1,2024-12-01 00:00:59.999"), Wrong(2, "its interval can't be told from its times")),
+        ((), WrongRow(0, "it is empty")),
+        ((b"hello",), WrongRow(1, "it has 1 columns, a kline 12")),
+        ((ROW, NEXT[:-2]), WrongRow(2, "it has 11 columns, a kline 12")),
+        ((ROW, NEXT.replace(b"61766.20", b"-1")), WrongRow(2, "its open is '-1'")),
+        ((ROW.replace(b"61822.10", b"1e5"),), WrongRow(1, "its high is '1e5'")),
+        ((ROW.replace(b"400.944", b"0.123456789"),), WrongRow(1, "its volume is '0.123456789'")),
+        ((ROW.replace(b",4666,", b",4666.5,"),), WrongRow(1, "its trades is '4666.5'")),
+        ((ROW.replace(b"1723161180000", b"1723161"),), WrongRow(1, "its open_time is '1723161'")),
+        ((NEXT, ROW), WrongRow(2, "its time isn't after that of the row before")),
+        ((ROW, ROW), WrongRow(2, "its time isn't after that of the row before")),
+        ((ROW, NEXT.replace(b"1723161299999", b"1723161539999")), WrongRow(2, "its times aren't 60 s apart, as in the rows before")),
+        (
+            (ROW.replace(b"180000", b"181000").replace(b"239999", b"240999"),),
+            WrongRow(1, "it doesn't open where an interval of 60 s begins (in UTC)"),
+        ),
+        ((b"[[1,2]]",), WrongRow(1, "it is no array of 12, as GET /klines answers")),
+        ((b'[{"a":1}]',), WrongRow(1, "it is no array of 12, as GET /klines answers")),
+        ((b"[1723161180000,1.5,2,3,4,5,6,7,8,9,10,11]",), WrongRow(1, "its values aren't whole numbers and decimal texts")),
+        ((b"[[",), WrongRow(1, "it is no JSON array")),
+        ((API_HEADER, b"1,1,1,1,1,1,1,yesterday"), WrongRow(2, "its close_datetime is 'yesterday'")),
+        ((API_HEADER, b"1,1,1,nan,1,1,1,2024-12-01 00:00:59.999"), WrongRow(2, "its close is 'nan'")),
+        ((API_HEADER, b"1,1,1,1,1,1,1,2024-12-01 00:00:59.999"), WrongRow(2, "its interval can't be told from its times")),
     ],
 )
-def test_what_is_no_kline_is_named_with_its_line(lines: tuple[bytes, ...], wrong: Wrong) -> None:
+def test_what_is_no_kline_is_named_with_its_line(lines: tuple[bytes, ...], wrong: WrongRow) -> None:
     """A comparison with half of a file would look like one with all of it."""
     assert wrong in klines(*lines)
 
@@ -118,14 +122,14 @@ def test_what_is_no_kline_is_named_with_its_line(lines: tuple[bytes, ...], wrong
 def test_two_offsets_that_differ_are_refused() -> None:
     """An option would be passed over in silence."""
     (wrong,) = klines(API_HEADER, b"1,1,1,1,1,1,1,2024-12-01 00:00:59.999+01:00", offset_s=7200)
-    assert isinstance(wrong, Wrong)
+    assert isinstance(wrong, WrongRow)
     assert "isn't the one given" in wrong.problem
 
 
 @given(st.lists(st.one_of(st.binary(max_size=80), st.sampled_from([ROW, NEXT, rest(ROW), API_HEADER, b"[[" + ROW])), max_size=6))
 def test_nothing_in_a_file_raises(lines: list[bytes]) -> None:
     """Somebody's file would end in a traceback."""
-    assert all(isinstance(found, Kline | Wrong) for found in read_klines(lines))
+    assert all(isinstance(found, Kline | WrongRow) for found in read_klines(lines))
 
 
 @given(st.integers(0, 10**30), st.sampled_from([8, 16]))

@@ -14,14 +14,12 @@ from typing import Final, NamedTuple
 import click
 
 from tradecap.errors import TradecapError
+from tradecap.urls import learn_url, mask_url
 
 DEFAULTS: Final = {"log": "file:./tradecap-data/log", "store": "chdb:./tradecap-data/db"}
 """What a profile may set, and what holds where nobody says anything."""
 CONFIG_NAME: Final = "tradecap.toml"
 INIT_HINT: Final = "'tradecap config --init' writes a commented example."
-
-_CREDENTIALS: Final = re.compile(r"(\w://[^\s:/@]*):\S*@")
-_SECRET_PARAMETER: Final = re.compile(r"([?&][\w.-]*(?:password|secret|token)[\w.-]*=)[^&\s]+", re.IGNORECASE)
 
 
 class Value(NamedTuple):
@@ -34,7 +32,7 @@ class Value(NamedTuple):
     @property
     def shown(self) -> str:
         """The value as people may see it."""
-        return mask(self.value)
+        return mask_url(self.value)
 
 
 class Settings(NamedTuple):
@@ -53,11 +51,6 @@ class ConfigFile(NamedTuple):
     defaults: Mapping[str, str]
     profiles: Mapping[str, Mapping[str, str]]
     default_profile: str
-
-
-def mask(text: str) -> str:
-    """The text without the passwords of the URLs in it. A password may hold any sign but blanks, so all up to the last @ of the word goes."""
-    return _SECRET_PARAMETER.sub(r"\1***", _CREDENTIALS.sub(r"\1:***@", text))
 
 
 def user_config() -> Path:
@@ -159,6 +152,7 @@ def _profiles(table: Mapping[str, object], shown: str) -> dict[str, dict[str, st
 
 def _text(table: Mapping[str, object], name: str, shown: str, inside: str) -> str:
     value = table.get(name, "")
+    learn_url(str(value))
     if not isinstance(value, str) or (name in table and not value):
         raise TradecapError(f"{shown}: '{inside}{name}' must be a text, not {value!r}.", f'write it in quotes: {name} = "...".')
     return value

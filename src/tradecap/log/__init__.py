@@ -13,6 +13,7 @@ import msgspec
 
 from tradecap.errors import TradecapError
 from tradecap.market.records import Trade
+from tradecap.urls import mask_url
 
 
 class SeriesNote(msgspec.Struct, frozen=True):
@@ -122,5 +123,5 @@ def open_log(url: str, *, create: bool = False) -> Log:
     if scheme == "file" and rest:
         return FileLog(Path(rest.removeprefix("//")), create=create)
     if scheme == "kafka":
-        raise TradecapError(f"{url}: logs in Kafka are not supported yet.", "use a folder: --log file:./tradecap-data/log")
-    raise TradecapError(f"{url!r} is no log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")
+        raise TradecapError(f"{mask_url(url)}: logs in Kafka are not supported yet.", "use a folder: --log file:./tradecap-data/log")
+    raise TradecapError(f"{mask_url(url)!r} is no log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")

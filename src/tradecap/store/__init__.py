@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from tradecap.errors import TradecapError
+from tradecap.urls import mask_url
 
 Row = dict[str, object]
 
@@ -67,8 +68,8 @@ def open_store(url: str, *, create: bool = False) -> Store:
     if scheme in ("clickhouse", "clickhouses") and rest:
         return ClickHouseStore.server(url, create=create)
     if scheme == "postgresql":
-        raise TradecapError(f"{url}: stores in PostgreSQL are not supported yet.", "use --store chdb:./tradecap-data/db")
-    raise TradecapError(f"{url!r} is no store URL.", "write chdb:PATH or clickhouse://user@host:8123/database")
+        raise TradecapError(f"{mask_url(url)}: stores in PostgreSQL are not supported yet.", "use --store chdb:./tradecap-data/db")
+    raise TradecapError(f"{mask_url(url)!r} is no store URL.", "write chdb:PATH or clickhouse://user@host:8123/database")
 
 
 def create_store(url: str, *, anew: bool = False) -> Schema:
@@ -84,5 +85,5 @@ def schema_text(url: str) -> Iterator[str]:
     from tradecap.store.clickhouse import schema
 
     if url.partition(":")[0] not in ("chdb", "clickhouse", "clickhouses"):
-        raise TradecapError(f"{url!r} is no store URL whose schema is known.", "write chdb:PATH or clickhouse://user@host:8123/database")
+        raise TradecapError(f"{mask_url(url)!r} is no store URL whose schema is known.", "write chdb:PATH or clickhouse://user@host:8123/database")
     yield from (f"{statement};\n" for statement in schema())

@@ -14,14 +14,17 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
 from tradecap.errors import Exit, TradecapError
+from tradecap.proxies import proxy_for
 from tradecap.store import Row, Schema
+from tradecap.store.pool import no_connection, pool
+from tradecap.urls import learn, mask_url, split
 
 VERSION: Final = 1
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
@@ -67,9 +70,9 @@ def _translated(url: str) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise TradecapError(
-            f"Store {url} can't be reached: {_first_line(error)}", "is the server up, and the URL right?", Exit.UNREACHABLE
-        ) from error
+        reason = no_connection(error)
+        text, hint = (f"{reason.why}.", reason.hint) if reason else (_first_line(error), "")
+        raise TradecapError(f"Store {url} can't be reached: {text}", hint or "is the server up, and the URL right?", Exit.UNREACHABLE) from error
     except ClickHouseError as error:
         if "Cannot lock file" in str(error) or "Unable to open the chdb engine" in str(error):
             message = f"Store {url} can't be opened: another program than tradecap holds it, or it is damaged."
@@ -119,16 +122,23 @@ class ClickHouseStore:
     @classmethod
     def server(cls, url: str, *, create: bool) -> "ClickHouseStore":
         """The store on a server, over HTTP."""
-        parts = urlsplit(url)
-        database = parts.path.strip("/") or DATABASE
+        shown = mask_url(url)
+        try:
+            parts = split(url)
+        except ValueError as error:
+            raise TradecapError(f"Store {shown!r}: {error}.", "write clickhouse://user@host:8123/database") from None
+        learn(parts.password, parts.user or "")
+        database = unquote(parts.rest.partition("?")[0].strip("/")) or DATABASE
+        is_secure = parts.scheme == "clickhouses"
+        host, port = parts.host or "localhost", parts.port or (8443 if is_secure else 8123)
         where: dict[str, Any] = {
-            "host": parts.hostname or "localhost",
-            "port": parts.port or (8443 if parts.scheme == "clickhouses" else 8123),
-            "username": unquote(parts.username or "default"),
-            "password": unquote(parts.password or ""),
-            "secure": parts.scheme == "clickhouses",
+            "host": host,
+            "port": port,
+            "username": parts.user or "default",
+            "password": parts.password or "",
+            "secure": is_secure,
+            "pool_mgr": pool(proxy_for(parts.scheme, host, port, os.environ), is_secure=is_secure),
         }
-        shown = url.replace(f":{parts.password}@", ":***@") if parts.password else url
         with _translated(shown):
             client = clickhouse_connect.get_client(**where, autogenerate_session_id=False)
             if create:

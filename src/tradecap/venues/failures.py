@@ -11,6 +11,10 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
+from tradecap.dialing import ProxyError
+from tradecap.proxies import Proxy
+from tradecap.urls import mask
+
 GEO_BLOCKED: Final = (
     "the venue refuses this place (geo-blocking): --venue binance-data takes the same spot trades from hosts that are open everywhere, "
     "--venue binance-us is the venue of the United States."
@@ -69,9 +73,15 @@ def close_failure(code: int | None, reason: str) -> Failure:
     return Failure(f"close_{code}", f"{what} ({code}{f': {reason}' if reason else ''})")
 
 
-def network_failure(error: BaseException) -> Failure:
-    """What an exception of the network means."""
-    said = str(error).strip() or type(error).__name__
+def network_failure(error: BaseException, proxy: Proxy | None = None) -> Failure:
+    """What an exception of the network means. proxy: what the connection went through, which is named."""
+    failure = _network_failure(error, mask(str(error).strip()) or type(error).__name__)
+    return failure._replace(text=f"{failure.text} (through the proxy {proxy.name})") if proxy and failure.kind != "proxy" else failure
+
+
+def _network_failure(error: BaseException, said: str) -> Failure:
+    if isinstance(error, ProxyError):
+        return Failure("proxy", said, error.hint, error.is_final)
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "is something between here and the venue, or is the clock of this machine wrong?"
         return Failure("tls", f"the certificate isn't trusted: {error.verify_message or said}", hint)

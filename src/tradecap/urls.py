@@ -61,9 +61,8 @@ def split(url: str) -> Url:
 
 def mask_url(url: str) -> str:
     """The URL without its password, however it is written."""
-    for secret in _written(url):
-        url = url.replace(secret, MASK)
-    return mask(url)
+    begin, end = _password(url)
+    return mask(f"{url[:begin]}{MASK}{url[end:]}" if end > begin else url)
 
 
 def mask(text: str) -> str:
@@ -74,20 +73,27 @@ def mask(text: str) -> str:
 
 
 def learn(secret: str | None, user: str = "") -> None:
-    """Hide this secret from now on, whoever quotes it: as it is written, decoded, encoded, as JSON or Python show it, or as a login's base64."""
+    """Hide this secret from now on, whoever quotes it: as it is written, decoded, encoded, as JSON, Python or a path show it, as a login's base64."""
     for form in {secret or "", unquote(secret or "")}:
         if len(form) < SHORTEST:
             continue
         spellings = {form, quote(form), quote(form, safe=""), quote_plus(form), repr(form)[1:-1], json.dumps(form)[1:-1]}
-        spellings |= {json.dumps(form, ensure_ascii=False)[1:-1], " ".join(form.split()), base64.b64encode(f"{user}:{form}".encode()).decode()}
+        spellings |= {
+            json.dumps(form, ensure_ascii=False)[1:-1],
+            " ".join(form.split()),
+            re.sub(r"/(\.?/)*", "/", form).rstrip("/"),
+            base64.b64encode(f"{user}:{form}".encode()).decode(),
+        }
         _known.update(each for each in spellings if len(each) >= SHORTEST)
 
 
 def learn_url(url: str) -> None:
     """Hide the secrets of what may be a URL."""
-    user = _ANY_SCHEME.sub("", url, count=1).partition(":")[0]
-    for secret in _written(url):
-        learn(secret, unquote(user))
+    begin, end = _password(url)
+    user = _ANY_SCHEME.sub("", url[: max(0, begin - 1)], count=1)
+    learn(url[begin:end], unquote(user))
+    for match in _SECRET_PARAMETER.finditer(url):
+        learn(match[2])
 
 
 def learn_all(environ: Mapping[str, str], arguments: Iterable[str] = ()) -> None:
@@ -108,13 +114,13 @@ _known: Final[set[str]] = set()
 """Spellings of the secrets of this process. Kept for the process, since a secret stays one whichever part of the program quotes it."""
 
 
-def _written(url: str) -> list[str]:
-    """The secrets in a URL, as they are written in it."""
-    found = [match[2] for match in _SECRET_PARAMETER.finditer(url)]
-    if url.startswith(_PATHS):
-        return found
-    head, _, _ = _ANY_SCHEME.sub("", url, count=1).rpartition("@")
-    password = head.partition(":")[2]
-    if not password and not _KNOWN_SCHEME.match(url):
-        password = url.rpartition("@")[0].partition(":")[2]  # no scheme, and a password that begins with a slash
-    return [*found, password] if password else found
+def _password(url: str) -> tuple[int, int]:
+    """Where the password of a URL begins and ends; at one place where it has none."""
+    end = url.rfind("@")
+    if end < 0 or url.startswith(_PATHS):
+        return 0, 0
+    scheme = _ANY_SCHEME.match(url)
+    colon = url.find(":", scheme.end() if scheme else 0, end)
+    if colon < 0 and not _KNOWN_SCHEME.match(url):
+        colon = url.find(":", 0, end)  # no scheme, and a password that begins with a slash
+    return (colon + 1, end) if colon >= 0 else (0, 0)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tradecap.market.capture import Range
+from tradecap.urls import mask
 from tradecap.venues.rest import PAGE, Rest, RestError, row_id
 
 PAGES: Final = 8
@@ -135,7 +136,7 @@ class Repair:
         try:
             self._fetch(job) if isinstance(job, Gap) else self._look(job)
         except Exception as error:  # noqa: BLE001 -- of a thread: who waits for the answer would wait for ever
-            why = f"a mistake of tradecap, {type(error).__name__}: {error}"
+            why = mask(f"a mistake of tradecap, {type(error).__name__}: {error}")
             self._give(Fetched(job, why) if isinstance(job, Gap) else Newest(job.symbol, -1))
 
     def _give(self, answer: Answer) -> None:

@@ -35,13 +35,13 @@ async def opened(url: str, within_s: float, ssl_context: ssl.SSLContext | None, 
     """A connection to url. Raises LostError. first: which of the host's addresses to begin with."""
     try:
         async with asyncio.timeout(within_s):
-            for _ in range(REDIRECTS):
+            for left in range(REDIRECTS, -1, -1):
                 try:
                     return await _connected(url, within_s, ssl_context, proxy, first)
                 except ValueError as error:  # websockets follows no redirect on a socket that it was handed
-                    url = _moved(url, error)
+                    url = _moved(url, error, left)
                     proxy = proxy_for(*_place(url), os.environ)
-            return await _connected(url, within_s, ssl_context, proxy, first)
+            raise AssertionError("the last answer is returned or raised")
     except TradecapError as error:
         raise LostError(Failure("proxy", error.message.rstrip("."), error.hint, is_final=True)) from error
     except InvalidStatus as error:
@@ -54,14 +54,14 @@ async def opened(url: str, within_s: float, ssl_context: ssl.SSLContext | None, 
         raise LostError(Failure("no_websocket", mask(str(error)), is_final=True)) from error
 
 
-def _moved(url: str, error: ValueError) -> str:
-    """Where a redirect leads. Raises the answer itself where it leads to nothing that may be followed."""
+def _moved(url: str, error: ValueError, left: int) -> str:
+    """Where a redirect leads. Raises the answer itself where it may not be followed; left: redirects that still may."""
     answer = error.__cause__
     if not isinstance(answer, InvalidStatus):
         raise error
+    if not left:
+        raise answer
     there = urljoin(url, answer.response.headers["Location"])
-    scheme, colon, rest = there.partition(":")
-    there = {"https": "wss", "http": "ws"}.get(scheme, scheme) + colon + rest
     if there.partition(":")[0] != url.partition(":")[0] or "@" in urlsplit(there).netloc:
         raise answer
     return there

@@ -4,6 +4,7 @@
 up or a series wasn't seen yet. Both say why. Figures are those of the live line, read when they are asked for.
 """
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ from tradecap import __version__
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.status import Status
 from tradecap.flows.loading import Loading
+from tradecap.listening import listen
 
 ASK_WITHIN_S: Final = 10.0
 """Who connects and says nothing is hung up on: each takes a thread."""
@@ -36,7 +38,7 @@ COUNTERS: Final = {
 
 
 class Metrics(Collector):
-    """An HTTP server on port (0: any free one), as a context. Until it has seen a status nothing is ready."""
+    """HTTP on a port (0: any free one) of every address, IPv4 and IPv6, as a context. Until it has seen a status nothing is ready."""
 
     def __init__(self, port: int, loading: Loading, note: Callable[..., None]) -> None:
         self._loading = loading
@@ -44,10 +46,10 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         try:
-            self._server = _Server(("", port), self._handler())
+            self._servers = [_Server(listener, self._handler()) for listener in listen("", port)]
         except OSError as error:
             raise TradecapError(f"Port {port} can't be served: {error.strerror}.", "choose another --metrics-port.", Exit.UNREACHABLE) from error
-        self.port = self._server.server_address[1]
+        self.port = self._servers[0].port
         note(f"metrics: http://localhost:{self.port}/metrics", port=self.port)
 
     def see(self, status: Status) -> None:
@@ -55,12 +57,14 @@ class Metrics(Collector):
         self._status = status
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
 
     def collect(self) -> Iterable[Metric]:
         """The figures, as prometheus_client wants them."""
@@ -120,7 +124,15 @@ class Metrics(Collector):
 
 
 class _Server(ThreadingHTTPServer):
+    """A server on a socket that listens already."""
+
     daemon_threads = True
+
+    def __init__(self, listener: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(("", 0), handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.port = listener.getsockname()[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Somebody hung up before his answer was written: no reason for a traceback among the lines on stderr."""

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradecap.cli.settings import CONFIG_NAME, DEFAULTS, Value, mask, resolve, user_config
+from tradecap.cli.settings import CONFIG_NAME, DEFAULTS, Value, resolve, user_config
 from tradecap.errors import Exit, TradecapError
+from tradecap.urls import mask
 
 FULL = """
 log = "file:top"

@@ -22,6 +22,7 @@ from rich.console import Console
 from tests.builders import a_trade
 from tests.cli.conftest import PROGRAM, Program
 from tests.exchange import Running, running, until
+from tests.test_listening import has_ipv6
 from tests.venues import peer
 from tradecap.cli.stream_view import drawn
 from tradecap.flows.capture.plan import Captured
@@ -305,9 +306,9 @@ def test_a_monitor_can_ask_how_it_is(exchange: Running) -> None:
     assert process.stderr
     port = next(json.loads(line)["port"] for line in process.stderr if '"port"' in line)
 
-    def ask(path: str) -> tuple[int, str]:
+    def ask(path: str, host: str = "127.0.0.1") -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{host}:{port}/{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -319,6 +320,7 @@ def test_a_monitor_can_ask_how_it_is(exchange: Running) -> None:
     until(lambda: "tradecap_valid_total 5.0" in ask("metrics")[1])
     assert 'tradecap_proven_id{symbol="BTCUSDT"} 5.0' in ask("metrics")[1]
     assert ask("nowhere")[0] == 404
+    assert ask("health", "[::1]" if has_ipv6() else "127.0.0.1") == (200, "ok\n")
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", port)) as rude:
             rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_listening import has_ipv6
+
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
 PATIENCE_S = 30
 
@@ -95,6 +97,15 @@ def test_what_is_wrong_is_told_in_a_sentence(args: list[str], code: int, told: s
     assert told in done.stderr
     assert "hint: " in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_is_there_on_both_families_by_default() -> None:
+    """A client whose resolver takes `localhost` for ::1 alone would find nobody."""
+    with simulating("--symbol", "BTCUSDT") as program:
+        port = str(line(program)["rest_url"]).rpartition(":")[2]
+        for host in ("127.0.0.1", "[::1]") if has_ipv6() else ("127.0.0.1",):
+            with urllib.request.urlopen(f"http://{host}:{port}/api/v3/ping", timeout=10) as answer:
+                assert answer.status == 200
 
 
 def test_other_machines_are_a_warning() -> None:

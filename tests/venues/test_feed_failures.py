@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.exchange import until
+from tests.exchange import running, until
 from tests.venues.peer import CLOSE, CONTINUED, PING, TEXT, Client, Peer, framed, peering, trade
 from tests.venues.test_feed import QUICK, Tap
 from tradecap.venues.binance.control import CONTROL
@@ -339,3 +339,34 @@ def test_a_venue_that_says_goodbye_to_everybody_is_not_stormed() -> None:
         began = time.monotonic()
         tap.until_so(lambda: time.monotonic() - began > 1.5)
         assert 2 <= peer.opened <= 5
+
+
+def test_a_redirect_is_followed() -> None:
+    """A venue that moves its streams to another host would be given up."""
+    with running() as exchange:
+
+        def moved(client: Client) -> None:
+            client.sock.sendall(f"HTTP/1.1 307 Moved\r\nLocation: {exchange.url}/stream\r\nContent-Length: 0\r\n\r\n".encode())
+
+        with peering(ws=moved) as peer, Feed(f"{peer.url}/stream", ["btcusdt@trade"], CONTROL, QUICK) as feed:
+            tap = Tap(feed)
+            tap.until(notices=1)
+            assert tap.named("connected"), tap.notices[0].failure
+            exchange.play(1)
+            tap.until(messages=1)
+
+
+@pytest.mark.parametrize("there", ["ws://me:sesame@127.0.0.1:1/", "ftp://127.0.0.1/", "", "wss://[::1"])
+def test_a_redirect_to_nowhere_is_a_failure(there: str) -> None:
+    """It would end the capture as a mistake of tradecap."""
+
+    def moved(client: Client) -> None:
+        client.sock.sendall(f"HTTP/1.1 307 Moved\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    with peering(ws=moved) as peer, Feed(f"{peer.url}/stream", ["btcusdt@trade"], CONTROL, QUICK) as feed:
+        tap = Tap(feed)
+        tap.until(notices=1)
+        failure = tap.notices[0].failure
+        assert failure is not None
+        assert failure.kind in ("http_307", "no_websocket")
+        assert "sesame" not in failure.text

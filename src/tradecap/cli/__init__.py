@@ -19,8 +19,8 @@ from tradecap import __version__
 from tradecap.cli.explain import explain
 from tradecap.cli.options import Door, not_yet, quiet_help
 from tradecap.cli.output import Output
-from tradecap.cli.settings import mask
 from tradecap.cli.signals import die_softly, end_in_peace
+from tradecap.urls import learn_all, mask
 
 COMMANDS: Final = {
     "stream": "Capture live trades from the venue into the log.",
@@ -114,6 +114,7 @@ def run(args: Sequence[str]) -> int:
     """Run one command line; the exit code."""
     if instruction := os.environ.get(COMPLETE_VARIABLE):
         return shell_complete(cli, {}, "tradecap", COMPLETE_VARIABLE, instruction)
+    learn_all(os.environ, args)
     out = Output()
     try:
         with cli.make_context("tradecap", list(args), obj=out) as ctx:

@@ -18,7 +18,8 @@ from typing import IO, TYPE_CHECKING, Final, Protocol
 import click
 import msgspec
 
-from tradecap.cli.settings import Settings, mask
+from tradecap.cli.settings import Settings
+from tradecap.urls import mask
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -15,14 +15,12 @@ import click
 
 from tradecap.cli.kafka_settings import Property, kafka_properties
 from tradecap.errors import TradecapError
+from tradecap.urls import learn_url, mask_url
 
 DEFAULTS: Final = {"log": "file:./tradecap-data/log", "store": "chdb:./tradecap-data/db"}
 """What a profile may set, and what holds where nobody says anything."""
 CONFIG_NAME: Final = "tradecap.toml"
 INIT_HINT: Final = "'tradecap config --init' writes a commented example."
-
-_CREDENTIALS: Final = re.compile(r"(\w://[^\s:/@]*):\S*@")
-_SECRET_PARAMETER: Final = re.compile(r"([?&][\w.-]*(?:password|secret|token)[\w.-]*=)[^&\s]+", re.IGNORECASE)
 
 
 class Value(NamedTuple):
@@ -35,7 +33,7 @@ class Value(NamedTuple):
     @property
     def shown(self) -> str:
         """The value as people may see it."""
-        return mask(self.value)
+        return mask_url(self.value)
 
 
 class Settings(NamedTuple):
@@ -66,11 +64,6 @@ class ConfigFile(NamedTuple):
     default_profile: str
     kafka: Mapping[str, Mapping[str, str]] = {}
     """By profile, the properties of the Kafka client."""
-
-
-def mask(text: str) -> str:
-    """The text without the passwords of the URLs in it. A password may hold any sign but blanks, so all up to the last @ of the word goes."""
-    return _SECRET_PARAMETER.sub(r"\1***", _CREDENTIALS.sub(r"\1:***@", text))
 
 
 def user_config() -> Path:
@@ -197,6 +190,7 @@ def _property(value: object) -> str:
 
 def _text(table: Mapping[str, object], name: str, shown: str, inside: str) -> str:
     value = table.get(name, "")
+    learn_url(str(value))
     if not isinstance(value, str) or (name in table and not value):
         raise TradecapError(f"{shown}: '{inside}{name}' must be a text, not {value!r}.", f'write it in quotes: {name} = "...".')
     return value

@@ -58,7 +58,7 @@ SERIES: Final = typed("series", _series)
 @command
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
 @click.option("--port", type=COUNT, default=str(PORT), metavar="N", help=f"Listen here; 0 takes any free one (default {PORT}).")
-@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="Listen on this address (default 127.0.0.1, this machine only).")
+@click.option("--host", default="localhost", metavar="ADDRESS", help="Listen here (default localhost: 127.0.0.1 and ::1; '::': everywhere).")
 @click.option("--tls", is_flag=True, help="wss and https, with a throw-away certificate; prints the file of its authority.")
 @click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Only this symbol; of the generator, this one (may be repeated).")
 @click.option("--rate", type=FACTOR, default=None, metavar="N", help="Generator: trades a second of each symbol (default: about 9).")

@@ -9,6 +9,7 @@ from tradecap.errors import TradecapError
 from tradecap.log.api import Log
 from tradecap.log.folder.log import SEGMENT_AGE_S, SEGMENT_BYTES, FileLog
 from tradecap.log.folder.manifests import Mended, Read, rebuild
+from tradecap.urls import mask_url
 
 NO_PROPERTIES: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -35,7 +36,7 @@ def open_log(
         from tradecap.log.kafka.log import KafkaLog  # not before it is wanted: librdkafka takes its time
 
         return KafkaLog(url, kafka, create=create, say=say)
-    raise TradecapError(f"{url!r} isn't a log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")
+    raise TradecapError(f"{mask_url(url)!r} isn't a log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")
 
 
 def rebuild_manifests(log: Log, read: Read, progress: Callable[[int], None]) -> list[Mended]:

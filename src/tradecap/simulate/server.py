@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Final, Literal, Protocol, Self
 
 from tradecap.errors import Exit, TradecapError
+from tradecap.listening import listen
 from tradecap.market.records import Trade
 from tradecap.simulate.cruelty import Cruelty, Report
 from tradecap.simulate.exchange_info import Listing, listing
@@ -111,7 +112,7 @@ class Exchange:
         self._late: dict[Socket, None] = {}
         self._caught_up = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._numbers = 0
         self._began_s, self._recalled = 0.0, 0
         self._schedule = Schedule(faults, seed)
@@ -142,8 +143,8 @@ class Exchange:
 
     async def _part(self) -> None:
         """Close the door, say goodbye, and wait a second for answers."""
-        if self._server:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for socket in [*self.sockets]:
             socket.close(1001)
         deadline = time.monotonic() + 1.0
@@ -160,13 +161,14 @@ class Exchange:
     async def _listen(self) -> None:
         running = asyncio.get_running_loop()
         try:
-            self._server = await running.create_server(lambda: Wire(self), self._host, self._port, ssl=self._tls, backlog=BACKLOG)
+            for listener in listen(self._host, self._port, BACKLOG):
+                self._port = listener.getsockname()[1]
+                self._servers.append(await running.create_server(lambda: Wire(self), sock=listener, ssl=self._tls, backlog=BACKLOG))
         except OSError as error:
             where = f"{self._host}:{self._port}"
             raise TradecapError(
                 f"The exchange can't listen on {where}: {error.strerror or error}.", "choose another --port (0 takes any free one).", Exit.UNREACHABLE
             ) from error
-        self._port = self._server.sockets[0].getsockname()[1]
 
     @property
     def port(self) -> int:
@@ -184,7 +186,7 @@ class Exchange:
 
     @property
     def _name(self) -> str:
-        if self._host in ("0.0.0.0", "::", ""):
+        if self._host in ("0.0.0.0", "::", "", "localhost"):
             return "127.0.0.1"
         return f"[{self._host}]" if ":" in self._host else self._host
 
@@ -236,9 +238,9 @@ class Exchange:
 
     async def refuse(self, for_s: float) -> None:
         """Close the door for so long: who knocks is refused."""
-        if self._server:
-            self._server.close()
-            self._server = None
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         await asyncio.sleep(for_s)
         await self._listen()
 

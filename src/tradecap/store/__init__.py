@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tradecap.errors import TradecapError
 from tradecap.store.api import Read, Schema, Store
+from tradecap.urls import mask_url
 
 
 def open_store(url: str, *, create: bool = False, read: Read | None = None) -> Store:  # noqa: ARG001 -- no store needs it yet
@@ -21,8 +22,8 @@ def open_store(url: str, *, create: bool = False, read: Read | None = None) -> S
     if scheme in ("clickhouse", "clickhouses") and rest:
         return ClickHouseStore.server(url, create=create)
     if scheme == "postgresql":
-        raise TradecapError(f"{url}: stores in PostgreSQL are not supported yet.", "use --store chdb:./tradecap-data/db")
-    raise TradecapError(f"{url!r} is no store URL.", "write chdb:PATH or clickhouse://user@host:8123/database")
+        raise TradecapError(f"{mask_url(url)}: stores in PostgreSQL are not supported yet.", "use --store chdb:./tradecap-data/db")
+    raise TradecapError(f"{mask_url(url)!r} is no store URL.", "write chdb:PATH or clickhouse://user@host:8123/database")
 
 
 def create_store(url: str, *, anew: bool = False) -> Schema:
@@ -38,5 +39,5 @@ def schema_text(url: str) -> Iterator[str]:
     from tradecap.store.clickhouse.reading import schema
 
     if url.partition(":")[0] not in ("chdb", "clickhouse", "clickhouses"):
-        raise TradecapError(f"{url!r} is no store URL whose schema is known.", "write chdb:PATH or clickhouse://user@host:8123/database")
+        raise TradecapError(f"{mask_url(url)!r} is no store URL whose schema is known.", "write chdb:PATH or clickhouse://user@host:8123/database")
     yield from (f"{statement};\n" for statement in schema())

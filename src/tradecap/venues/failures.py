@@ -13,6 +13,9 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from tradecap.dialing import ProxyError
+from tradecap.proxies import Proxy
+from tradecap.urls import mask
 from tradecap.venues.trust import trust_hint
 
 NO_HINTS: Final[Mapping[int, str]] = MappingProxyType({})
@@ -81,9 +84,15 @@ def close_failure(code: int | None, reason: str) -> Failure:
     return Failure(f"close_{code}", f"{what} ({code}{f': {reason}' if reason else ''})")
 
 
-def network_failure(error: BaseException) -> Failure:
-    """What an exception of the network means."""
-    said = str(error).strip() or type(error).__name__
+def network_failure(error: BaseException, proxy: Proxy | None = None) -> Failure:
+    """What an exception of the network means. proxy: what the connection went through, which is named."""
+    failure = _network_failure(error, mask(str(error).strip()) or type(error).__name__)
+    return failure._replace(text=f"{failure.text} (through the proxy {proxy.name})") if proxy and failure.kind != "proxy" else failure
+
+
+def _network_failure(error: BaseException, said: str) -> Failure:
+    if isinstance(error, ProxyError):
+        return Failure("proxy", said, error.hint, error.is_final)
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = (
             trust_hint()

@@ -8,6 +8,7 @@ What is asked for, and what an answer says, is the venue's (`RestApi`).
 """
 
 import http.client
+import os
 import ssl
 import threading
 import time
@@ -16,14 +17,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 from urllib.parse import urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import msgspec
 
 from tradecap import __version__
 from tradecap.errors import Exit, TradecapError
+from tradecap.proxies import proxy_for
 from tradecap.venues.encodings import plain_body
 from tradecap.venues.failures import Failure, http_date_s, network_failure, status_failure
+from tradecap.venues.rest_connection import Connection
 from tradecap.venues.sites import Request, Site
 
 SHARE: Final = 0.5
@@ -75,8 +77,12 @@ class Rest:
         self.budget = budget or Budget(int(site.weight_per_minute * SHARE), time.time() - time.monotonic())
         self.requests = 0
         self._base = urlsplit(site.rest_url)
-        self._ssl = ssl_context
-        self._connection: http.client.HTTPConnection | None = None
+        self._ssl = (ssl_context or ssl.create_default_context()) if self._base.scheme == "https" else None
+        host, port = self._base.hostname or "", self._base.port or (443 if self._ssl else 80)
+        self._proxy = proxy_for(self._base.scheme, host, port, os.environ)
+        self._failed = 0
+        """Connections that failed: the next one begins with another address of the host."""
+        self._connection: Connection | None = None
         self._lock = threading.Lock()
         self._wait = wait or _sleep
 
@@ -175,10 +181,11 @@ class Rest:
         headers = {"User-Agent": f"tradecap/{__version__}", "Accept": "application/json"}
         is_kept = self._connection is not None
         try:
-            connection = self._connection = self._connection or self._connect()
+            connection = self._connection = self._connection or Connection(self._base, TIMEOUT_S, self._ssl, self._proxy, self._failed)
             self.requests += 1
-            connection.request("GET", path, headers=headers)
+            connection.request("GET", f"{connection.prefix}{path}", headers=headers | connection.headers)
             answer = connection.getresponse()
+            connection.check(answer)
             body = answer.read(MAX_ANSWER)
             if answer.length:
                 raise http.client.IncompleteRead(body[:0], answer.length)
@@ -188,21 +195,9 @@ class Rest:
             self.close()
             if is_kept and isinstance(error, (ConnectionError, http.client.RemoteDisconnected)):
                 return self._exchange(endpoint, given)  # the venue closed a connection that lay idle; a new one is no second attempt
-            raise RestError(self._url(endpoint), network_failure(error)) from error
+            self._failed += 1
+            raise RestError(self._url(endpoint), network_failure(error, self._proxy)) from error
         return answer.status, {name.title(): value for name, value in answer.headers.items()}, body
-
-    def _connect(self) -> http.client.HTTPConnection:
-        host, port = self._base.hostname or "", self._base.port
-        if self._base.scheme == "http":
-            return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
-        context = self._ssl or ssl.create_default_context()
-        proxy = None if proxy_bypass(host) else getproxies().get("https")
-        if not proxy:
-            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
-        through = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
-        connection = http.client.HTTPSConnection(through.hostname or "", through.port, timeout=TIMEOUT_S, context=context)
-        connection.set_tunnel(host, port or 443)
-        return connection
 
 
 class Budget:

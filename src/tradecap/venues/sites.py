@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from tradecap.errors import TradecapError
+from tradecap.urls import mask_url, split
 
 
 class Reply(NamedTuple):
@@ -108,15 +109,15 @@ class Site(NamedTuple):
 
 
 def _base(url: str, schemes: tuple[str, str], option: str, example: str) -> str:
-    parts = urlsplit(url)
+    shown, hint = f"{option} {mask_url(url)!r}", f"write it like {option} {example}"
     try:
-        is_url = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        is_url = False
-    if not is_url or parts.query or parts.fragment:
-        raise TradecapError(f"{option} {url!r} is no base of {schemes[0]}:// or {schemes[1]}://.", f"write it like {option} {example}")
-    if "@" in parts.netloc:
+        parts = split(url)
+    except ValueError as error:
+        raise TradecapError(f"{shown} can't be read: {error}.", hint) from None
+    if parts.user is not None:
         raise TradecapError(f"{option} holds a user or a password, which would stand in the log.", f"leave them out, as in {option} {example}")
-    if {"ws", "stream"} & set(parts.path.split("/")):
-        raise TradecapError(f"{option} {url!r} is no base: it goes on after it.", f"leave out /ws and /stream, as in {option} {example}")
+    if parts.scheme not in schemes or not parts.host or {"?", "#"} & set(parts.rest) or not url.isprintable():
+        raise TradecapError(f"{shown} is no base of {schemes[0]}:// or {schemes[1]}://.", hint)
+    if {"ws", "stream"} & set(parts.rest.split("/")):
+        raise TradecapError(f"{shown} is no base: it goes on after it.", f"leave out /ws and /stream, as in {option} {example}")
     return url.rstrip("/")

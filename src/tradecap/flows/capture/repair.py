@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from tradecap.market.id_book import Range
+from tradecap.urls import mask
 from tradecap.venues.rest import Rest, RestError
 
 PAGES: Final = 8
@@ -144,7 +145,7 @@ class Repair:
         try:
             self._fetch(job) if isinstance(job, _Fetching) else self._look(job)
         except Exception as error:  # noqa: BLE001 -- of a thread: who waits for the answer would wait for ever
-            why = f"a mistake of tradecap, {type(error).__name__}: {error}"
+            why = mask(f"a mistake of tradecap, {type(error).__name__}: {error}")
             self._give(Fetched(job.gap, why) if isinstance(job, _Fetching) else Newest(job.symbol, -1))
 
     def _give(self, answer: Answer) -> None:

@@ -11,14 +11,17 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
 from tradecap.errors import Exit, TradecapError
+from tradecap.proxies import proxy_for
 from tradecap.store.clickhouse.folder import Folder
+from tradecap.store.clickhouse.pool import no_connection, pool
+from tradecap.urls import learn, mask_url, split
 
 DATABASE: Final = "market"
 
@@ -28,7 +31,7 @@ Row = dict[str, Any]
 @cache
 def query(name: str) -> str:
     """The text of queries/<name>.sql."""
-    return (resources.files("tradecap.store.clickhouse") / "queries" / f"{name}.sql").read_text()
+    return (resources.files("tradecap.store.clickhouse.store") / "queries" / f"{name}.sql").read_text()
 
 
 class Connection:
@@ -97,16 +100,23 @@ def embedded(path: Path, url: str, *, create: bool) -> Connection:
 
 def server(url: str, *, create: bool) -> Connection:
     """The database on a server, over HTTP."""
-    parts = urlsplit(url)
-    database = parts.path.strip("/") or DATABASE
+    shown = mask_url(url)
+    try:
+        parts = split(url)
+    except ValueError as error:
+        raise TradecapError(f"Store {shown!r}: {error}.", "write clickhouse://user@host:8123/database") from None
+    learn(parts.password, parts.user or "")
+    database = unquote(parts.rest.partition("?")[0].strip("/")) or DATABASE
+    is_secure = parts.scheme == "clickhouses"
+    host, port = parts.host or "localhost", parts.port or (8443 if is_secure else 8123)
     where: dict[str, Any] = {
-        "host": parts.hostname or "localhost",
-        "port": parts.port or (8443 if parts.scheme == "clickhouses" else 8123),
-        "username": unquote(parts.username or "default"),
-        "password": unquote(parts.password or ""),
-        "secure": parts.scheme == "clickhouses",
+        "host": host,
+        "port": port,
+        "username": parts.user or "default",
+        "password": parts.password or "",
+        "secure": is_secure,
+        "pool_mgr": pool(proxy_for(parts.scheme, host, port, os.environ), is_secure=is_secure),
     }
-    shown = url.replace(f":{parts.password}@", ":***@") if parts.password else url
     with _translated(shown):
         client = clickhouse_connect.get_client(**where, autogenerate_session_id=False)
         if create:
@@ -121,9 +131,9 @@ def _translated(url: str) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise TradecapError(
-            f"Store {url} can't be reached: {_first_line(error)}", "is the server up, and the URL right?", Exit.UNREACHABLE
-        ) from error
+        reason = no_connection(error)
+        text, hint = (f"{reason.why}.", reason.hint) if reason else (_first_line(error), "")
+        raise TradecapError(f"Store {url} can't be reached: {text}", hint or "is the server up, and the URL right?", Exit.UNREACHABLE) from error
     except ClickHouseError as error:
         if "Cannot lock file" in str(error) or "Unable to open the chdb engine" in str(error):
             message = f"Store {url} can't be opened: another program than tradecap holds it, or it is damaged."

@@ -7,17 +7,22 @@ Rules: a thread of its own runs asyncio; `take` belongs to one other thread. Mes
 bounded queue, so a connection's last message comes before the notice of its end. Each of the `connections` places is always filled. Numbers of
 connections begin at 1 and are never used again.
 
-inbox.py is the queue, place.py keeps a place filled, line.py is one connection, wire.py its bytes.
+inbox.py is the queue, place.py keeps a place filled, line.py is one connection, opening.py opens it, wire.py
+is its bytes.
 """
 
 import asyncio
+import os
 import ssl
 import sys
 import threading
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
+from tradecap.proxies import proxy_for
+from tradecap.urls import mask
 from tradecap.venues.failures import Failure
 from tradecap.venues.feed.inbox import Arrival, Inbox, LostError, Message, Notice, Terms
 from tradecap.venues.feed.line import Line
@@ -40,6 +45,8 @@ class Feed:
         self._streams = list(streams)
         self._control = control
         self._ssl = (ssl_context or ssl.create_default_context()) if url.startswith("wss:") else None
+        base = urlsplit(url)
+        self._proxy = proxy_for(base.scheme, base.hostname or "", base.port or (443 if self._ssl else 80), os.environ)
         self._inbox = Inbox()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="feed", daemon=True)
         self._is_up = threading.Event()
@@ -97,9 +104,9 @@ class Feed:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception):
-                self._inbox.notice("disconnected", 0, Failure("internal", f"{type(result).__name__}: {result}", MISTAKE, is_final=True))
+                self._inbox.notice("disconnected", 0, Failure("internal", mask(f"{type(result).__name__}: {result}"), MISTAKE, is_final=True))
         ending.cancel()
 
     def _line(self) -> Line:
         self._numbers += 1
-        return Line(self._numbers, self.url, self._streams, self._control, self._inbox, self.terms, self._ssl)
+        return Line(self._numbers, self.url, self._streams, self._control, self._inbox, self.terms, self._ssl, self._proxy)

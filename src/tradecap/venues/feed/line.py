@@ -6,39 +6,41 @@ dropped: while the inbox is full the socket isn't read, and that doesn't count a
 
 import asyncio
 import contextlib
-import logging
 import random
 import ssl
 import time
 from collections.abc import Sequence
-from typing import Final
 
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed
 
-from tradecap import __version__
-from tradecap.venues.failures import Failure, close_failure, network_failure, status_failure
+from tradecap.proxies import Proxy
+from tradecap.venues.failures import Failure, close_failure
 from tradecap.venues.feed.inbox import CAPACITY, Inbox, LostError, Terms
+from tradecap.venues.feed.opening import opened
 from tradecap.venues.feed.wire import Socket
 from tradecap.venues.sites import Control
-
-MAX_MESSAGE: Final = 16 * 1024 * 1024
-_QUIET: Final = logging.getLogger(f"{__name__}.websocket")
-_QUIET.setLevel(logging.INFO)  # else -vv would show every message
 
 
 class Line:
     """One connection, from its opening to its end."""
 
     def __init__(
-        self, number: int, url: str, streams: Sequence[str], control: Control, inbox: Inbox, terms: Terms, ssl_context: ssl.SSLContext | None
+        self,
+        number: int,
+        url: str,
+        streams: Sequence[str],
+        control: Control,
+        inbox: Inbox,
+        terms: Terms,
+        ssl_context: ssl.SSLContext | None,
+        proxy: Proxy | None = None,
     ) -> None:
         self._control = control
         self.number, self.url, self.streams = number, url, streams
         self.messages = 0
         self.flowing, self.shutdown = asyncio.Event(), asyncio.Event()
         self.reading: asyncio.Task[None]
-        self._inbox, self._terms, self._ssl = inbox, terms, ssl_context
+        self._inbox, self._terms, self._ssl, self._proxy = inbox, terms, ssl_context, proxy
         self._began = time.monotonic()
         self.retires_s = self._began + terms.lifetime_s + random.uniform(-1, 1) * terms.lifetime_jitter_s
         self._unanswered: set[int] = set()
@@ -53,18 +55,9 @@ class Line:
         """How long it has been there."""
         return round(time.monotonic() - self._began, 3)
 
-    async def open(self) -> None:
-        """Connect and subscribe; raises LostError where that fails."""
-        try:
-            self._socket = await _connected(self.url, self._terms.open_within_s, self._ssl)
-        except InvalidStatus as error:
-            raise LostError(status_failure(error.response.status_code, error.response.headers, hints=self._control.hints)) from error
-        except (InvalidHandshake, EOFError) as error:
-            raise LostError(_no_handshake(error)) from error
-        except (OSError, TimeoutError) as error:
-            raise LostError(network_failure(error)) from error
-        except WebSocketException as error:
-            raise LostError(Failure("no_websocket", str(error), is_final=True)) from error
+    async def open(self, failed: int = 0) -> None:
+        """Connect and subscribe; raises LostError where that fails. failed: attempts so far, each of which began with another address."""
+        self._socket = await opened(self.url, self._terms.open_within_s, self._ssl, self._proxy, failed, self._control.hints)
         self.reading = asyncio.create_task(self._read())
         try:
             await self._subscribe()
@@ -175,30 +168,6 @@ class Line:
         self.reading.cancel()
         with contextlib.suppress(LostError, asyncio.CancelledError):
             await self.reading
-
-
-async def _connected(url: str, within_s: float, ssl_context: ssl.SSLContext | None) -> Socket:
-    socket = await connect(
-        url,
-        create_connection=Socket,
-        ssl=ssl_context,
-        open_timeout=within_s,
-        ping_interval=None,  # _watch does it, on any byte
-        close_timeout=2.0,
-        compression=None,
-        max_size=MAX_MESSAGE,
-        max_queue=2048,
-        logger=_QUIET,
-        user_agent_header=f"tradecap/{__version__}",
-    )
-    assert isinstance(socket, Socket)
-    return socket
-
-
-def _no_handshake(error: Exception) -> Failure:
-    if isinstance(error.__cause__, EOFError | ConnectionError):
-        return Failure("aborted", "the connection broke off during the handshake")
-    return Failure("no_websocket", f"that is no WebSocket: {error}")
 
 
 def _end_of(error: ConnectionClosed) -> Failure:

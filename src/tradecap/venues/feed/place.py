@@ -90,7 +90,7 @@ class Place:
     async def _opened(self) -> Line:
         line = self._line()
         began = time.monotonic()
-        await line.open()
+        await line.open(self._failed)
         took_ms = round((time.monotonic() - began) * 1000)
         self._inbox.notice("connected", line.number, place=self._number, url=line.url, streams=len(line.streams), opened_in_ms=took_ms)
         return line

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tradecap.cli.logs import own_log
 from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES
 from tradecap.flows.load import load
 from tradecap.flows.replay.replay import Choice, look_at, replay
@@ -26,6 +27,7 @@ from tradecap.recordings.reading import expand
 from tradecap.store import create_store
 from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.venues.binance import decode, synthetic
+from tradecap.workers import Workers
 
 START_MS = 1_723_161_600_000
 DAY_MS = 86_400_000
@@ -85,7 +87,7 @@ class Bench:
     def replay_into(self, log: Log) -> None:
         """As `tradecap replay` does it."""
         with open_log(log.url, segment_bytes=SEGMENT_BYTES, segment_age_s=SEGMENT_AGE_S).writer() as writer:
-            replay(look_at(expand([str(self.file)], sys.stdin.buffer), Choice()), writer, Choice(), stop=never, progress=unseen)
+            replay(look_at(expand([str(self.file)], sys.stdin.buffer, own_log), Choice()), writer, Choice(), stop=never, progress=unseen)
 
     # ---- what is measured ----------------------------------------------------------------------------------------------------------------
 
@@ -174,7 +176,7 @@ class Bench:
 
     def prove(self, log: Log, store: ClickHouseStore) -> None:
         """Verify, and be sure that it is proven."""
-        verdict = verify(log, store, Wanted(), progress=unseen)
+        verdict = verify(log, store, Wanted(), progress=unseen, hire=Workers())
         assert verdict.ok, [check for check in verdict.checks if not check.ok]
 
     def pacing(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.cases import TRADE
 from tests.mutations import mutated
+from tradecap.cli.logs import own_log
 from tradecap.flows.load import load
 from tradecap.flows.replay.replay import Choice, look_at, replay
 from tradecap.flows.verify.verify import Wanted, verify
@@ -36,7 +37,7 @@ def through_the_river(recording: Path, log: FileLog, store: ClickHouseStore) -> 
     """(lines, quarantined) of a recording that was replayed, loaded and proven."""
     with recording.open("rb") as stdin, open_log(log.url, segment_bytes=8_000_000).writer() as writer:
         choice = Choice(venue="binance", symbol="ETHUSDT")
-        done = replay(look_at(expand([str(recording)], stdin), choice), writer, choice, stop=never, progress=unseen)
+        done = replay(look_at(expand([str(recording)], stdin, own_log), choice), writer, choice, stop=never, progress=unseen)
     assert not done.problems
     assert done.lines == done.valid + sum(done.quarantined.values()) + sum(done.ignored.values()) + done.filtered
     load(log, store, stop=never, progress=unseen)

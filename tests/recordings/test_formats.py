@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.log.builders import MB
 from tests.recordings.test_reading import NO_STDIN, PACKINGS, Trickle, broken, frames_in, zstd
+from tradecap.cli.logs import own_log
 from tradecap.errors import TradecapError
 from tradecap.recordings import arrays as foreign_arrays
 from tradecap.recordings.reading import Frame, Source, expand, frames, raw_lines
@@ -33,7 +34,7 @@ USDM_AGG_TRADE = b"2012334551,42313.9,0.024,4463291101,4463291103,1704067200050,
 
 def source_of(path: Path) -> Source:
     """A file to read, as the command line names it."""
-    return expand([str(path)], NO_STDIN)[0]
+    return expand([str(path)], NO_STDIN, own_log)[0]
 
 
 def file_of(path: Path, content: bytes) -> Source:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.log.builders import MB, write_run
+from tradecap.cli.logs import own_log
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.folder.log import FileLog
 from tradecap.recordings import reading as foreign
@@ -239,7 +240,7 @@ def test_a_packing_is_told_by_content_not_by_name(tmp_path: Path) -> None:
     """A download that lost its ending could not be read."""
     for name, pack in (("plain.gz", bytes), ("packed.json", gzip.compress), ("packed", zstd)):
         (tmp_path / name).write_bytes(pack(b"a\nb\n"))
-    for source in expand([str(path) for path in sorted(tmp_path.iterdir())], NO_STDIN):
+    for source in expand([str(path) for path in sorted(tmp_path.iterdir())], NO_STDIN, own_log):
         assert [frame.payload for frame in frames(source)] == [b"a", b"b"]
 
 
@@ -247,7 +248,7 @@ def test_a_log_of_ours_is_a_recording(tmp_path: Path) -> None:
     """A capture could not be replayed without unpacking it by hand."""
     log = FileLog(tmp_path / "log", create=True)
     lines = write_run(log, 20, segment_bytes=1000) + write_run(log, 3)
-    (source,) = expand([str(tmp_path / "log")], NO_STDIN)
+    (source,) = expand([str(tmp_path / "log")], NO_STDIN, own_log)
     found = list(frames(source))
     assert [frame.payload + b"\n" for frame in found] == lines
     assert all(frame.own for frame in found)
@@ -257,7 +258,7 @@ def test_a_damaged_log_of_ours_is_told_as_one(tmp_path: Path) -> None:
     """Records would be missing from the replay without a word."""
     write_run(FileLog(tmp_path / "log", create=True), 20, segment_bytes=1000)
     (tmp_path / "log" / "000002.ndjson.zst").unlink()
-    (source,) = expand([str(tmp_path / "log")], NO_STDIN)
+    (source,) = expand([str(tmp_path / "log")], NO_STDIN, own_log)
     seen, error = broken(source)
     assert len(seen) >= 5
     assert "000002.ndjson.zst" in error.message
@@ -265,7 +266,7 @@ def test_a_damaged_log_of_ours_is_told_as_one(tmp_path: Path) -> None:
 
 def test_a_dash_is_stdin() -> None:
     """Recordings could not be piped in."""
-    (source,) = expand(["-"], io.BytesIO(gzip.compress(b"a\n")))
+    (source,) = expand(["-"], io.BytesIO(gzip.compress(b"a\n")), own_log)
     assert (source.name, [frame.payload for frame in frames(source)]) == ("stdin", [b"a"])
 
 
@@ -275,7 +276,7 @@ def test_what_is_not_there_is_told_before_anything_is_read(tmp_path: Path, path:
     (tmp_path / "plain").touch()
     (tmp_path / "folder").mkdir()
     with pytest.raises(TradecapError) as error:
-        expand([str(tmp_path / "plain"), str(tmp_path / path)], NO_STDIN)
+        expand([str(tmp_path / "plain"), str(tmp_path / path)], NO_STDIN, own_log)
     assert str(tmp_path / path) in error.value.message
     assert told in error.value.message
     assert error.value.hint
@@ -284,7 +285,7 @@ def test_what_is_not_there_is_told_before_anything_is_read(tmp_path: Path, path:
 def test_a_file_that_vanishes_is_one_sentence(tmp_path: Path) -> None:
     """A traceback instead of a sentence."""
     (tmp_path / "plain").touch()
-    (source,) = expand([str(tmp_path / "plain")], NO_STDIN)
+    (source,) = expand([str(tmp_path / "plain")], NO_STDIN, own_log)
     (tmp_path / "plain").unlink()
     _, error = broken(source)
     assert error.message == f"{tmp_path / 'plain'} can't be read after line 0: No such file or directory."
@@ -302,7 +303,7 @@ def test_no_bytes_whatever_make_anything_but_frames_or_one_error(content: bytes,
 def test_a_real_recording_with_receive_times_is_framed() -> None:
     """Blank lines and snapshots between the messages of a real recorder would upset it."""
     path = Path(os.environ["TRADECAP_RECORDINGS"]) / "ws/hft_spot_ethusdt_20240808.gz"
-    (source,) = expand([str(path)], NO_STDIN)
+    (source,) = expand([str(path)], NO_STDIN, own_log)
     found = list(frames(source))
     assert len(found) == 33_618
     assert all(frame.recv_ns for frame in found)

@@ -2,8 +2,10 @@
 
 from tradecap.cli.output import Output
 from tradecap.cli.settings import Settings
+from tradecap.flows.records import as_recording
 from tradecap.log import open_log
 from tradecap.log.api import Log
+from tradecap.recordings.reading import OwnLog
 
 
 def log_in_force(settings: Settings) -> Log:
@@ -21,3 +23,8 @@ def log_to_write(settings: Settings, out: Output, segment_bytes: int, segment_ag
         kafka=settings.kafka_properties(),
         say=out.note,
     )
+
+
+def own_log(path: str) -> OwnLog:
+    """The log in a folder, as a recording."""
+    return as_recording(open_log(f"file:{path}"))

@@ -9,7 +9,7 @@ import click
 
 from tradecap import sample
 from tradecap.cli.load import pour, result_of, sentence
-from tradecap.cli.logs import log_to_write
+from tradecap.cli.logs import log_to_write, own_log
 from tradecap.cli.options import POSITIVE, SERIES, SPEED, SYMBOL, command, segments, shared, time_range
 from tradecap.cli.output import Advance, Output, number, span, stacked, table
 from tradecap.cli.settings import Settings
@@ -115,7 +115,7 @@ def _source(path: str) -> Source:
     if path == "sample:":
         return Source("sample:", stream=sample.open_sample())
     stdin: BinaryIO = standard_input() if path == "-" else BytesIO()
-    return expand([path], stdin)[0]
+    return expand([path], stdin, own_log)[0]
 
 
 def _told(done: Replayed, loaded: Loaded | None, out: Output) -> Exit:

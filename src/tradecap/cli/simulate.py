@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from tradecap import sample
+from tradecap.cli.logs import own_log
 from tradecap.cli.options import COUNT, DURATION, POSITIVE, SPEED, SYMBOL, TIME, command, spoken, typed
 from tradecap.cli.output import Output, number, span, stacked, table
 from tradecap.cli.signals import interruptible
@@ -137,7 +138,7 @@ def _opener(path: str) -> Opener:
     if path == "sample:":
         return lambda: Opened("sample:", stream=sample.open_sample())
     if path == "-":
-        return lambda: expand(["-"], sys.stdin.buffer)[0]
+        return lambda: expand(["-"], sys.stdin.buffer, own_log)[0]
     return opener(path.removeprefix("file:"))
 
 

@@ -12,10 +12,11 @@ from tradecap.cli.candles import interval_text
 from tradecap.cli.logs import log_in_force
 from tradecap.cli.options import SERIES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
+from tradecap.cli.reports import read_certificate, refuse_unwritable, write_certificate, write_junit
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.rebuild import rebuild
-from tradecap.flows.verify.audit import Audit, Extras, audit, read_certificate, refuse_unwritable, write_certificate, write_junit
+from tradecap.flows.verify.audit import Audit, Extras, audit
 from tradecap.flows.verify.klines import Klines
 from tradecap.flows.verify.verify import Verdict, Wanted
 from tradecap.market.records import REASONS
@@ -23,6 +24,7 @@ from tradecap.proof.certificate import sentence
 from tradecap.proof.checks import Check
 from tradecap.proof.klines import Published
 from tradecap.store import open_store
+from tradecap.workers import Workers
 
 EXPECTABLE = ("records", "trades", "duplicates", "conflicts", "quarantined", "ignored", "events", "gaps", "candles")
 LOOK_AGAIN_S = 0.2
@@ -139,7 +141,7 @@ def _audited(settings: Settings, wanted: Wanted, extras: Extras, out: Output, de
     log = log_in_force(settings)
     try:
         with open_store(settings.store.value) as store, out.progress("verify") as advance:
-            return audit(log, store, wanted, extras, progress=advance)
+            return audit(log, store, wanted, extras, progress=advance, hire=Workers())
     except TradecapError as error:
         if error.exit_code is not Exit.UNREACHABLE or time.monotonic() >= deadline:
             raise

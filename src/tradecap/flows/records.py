@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from tradecap.log.api import Damage, Log, Snapshot
 from tradecap.market.batch import Batch, Lines, Values
 from tradecap.market.records import Envelope, Event, Reading, Rejected, orphan_record, read_envelope
+from tradecap.recordings.reading import OwnLog
 from tradecap.venues.api import UNNAMED, VENUES
 
 Line = tuple[Envelope, Reading, bytes]
@@ -22,6 +23,11 @@ def read_lines(
     for batch in log.read(on_damage=on_damage):
         yield from records_of(batch, log.id)
         progress(batch.records)
+
+
+def as_recording(log: Log) -> OwnLog:
+    """A log as a recording that can be replayed. Damage is raised."""
+    return OwnLog(log.id, lambda: (b"".join(raw + b"\n" for raw, _ in raw_records(batch)) for batch in log.read()))
 
 
 def records_of(batch: Batch, log_id: str) -> Iterator[Line]:

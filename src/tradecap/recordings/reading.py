@@ -23,19 +23,25 @@ import msgspec
 
 from tradecap.errors import TradecapError
 from tradecap.inflate import GZIP, ZIP, ZSTD, BrokenError, LockedError, cut, gunzip, unzip, unzstd
-from tradecap.log.folder.log import FileLog
-from tradecap.market.batch import Lines
 from tradecap.market.records import KEPT_OF_OVERSIZE
 from tradecap.recordings.arrays import Pieces, rows
 from tradecap.recordings.layouts import BLANKS, BOM, NO_EXCHANGES, Frame, Known, framed, refuse_kline_answer
 
-__all__ = ["MAX_LINE", "PACKINGS", "Frame", "Source", "expand", "frames", "raw_lines"]
+__all__ = ["MAX_LINE", "PACKINGS", "Frame", "OwnLog", "Source", "expand", "frames", "raw_lines", "sha256_of"]
 
 MAX_LINE: Final = 64 * 1024 * 1024
 """Bytes; a longer line is never held whole."""
+NOTHING: Final = io.BytesIO()
 _PLAIN_PIECE: Final = 128 * 1024
 _LARGEST: Final = 1024 * 1024
 """Bytes that are taken apart at once: a piece of newlines becomes a list of eight times its size."""
+
+
+class OwnLog(NamedTuple):
+    """A log of ours as a recording: its id, and its records as whole lines, from the beginning each time `texts` is called."""
+
+    id: str
+    texts: Callable[[], Iterator[bytes]]
 
 
 class Source(NamedTuple):
@@ -43,16 +49,16 @@ class Source(NamedTuple):
 
     name: str
     path: Path | None = None
-    log: FileLog | None = None
+    log: OwnLog | None = None
     stream: BinaryIO | None = None
 
 
-def expand(paths: Iterable[str], stdin: BinaryIO) -> list[Source]:
-    """The sources that paths name: files, folders that are logs of ours, `-` for stdin.
+def expand(paths: Iterable[str], stdin: BinaryIO, open_own: Callable[[str], OwnLog]) -> list[Source]:
+    """The sources that paths name: files, folders that are logs of ours (opened by open_own), `-` for stdin.
 
     Raises TradecapError (exit 2) for what isn't there, isn't readable, or is a folder but no log, before anything is read.
     """
-    return [_source(path, stdin) for path in paths]
+    return [_source(path, stdin, open_own) for path in paths]
 
 
 def frames(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Iterator[Frame]:
@@ -69,12 +75,12 @@ def frames(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Itera
             yield from _framed_lines(pieces, known)
 
 
-def raw_lines(path: str, stdin: BinaryIO) -> Iterator[bytes]:
+def raw_lines(path: str, stdin: BinaryIO = NOTHING) -> Iterator[bytes]:
     """The lines of a file as they are, whatever they hold, without their newlines; blank ones are no lines.
 
     Raises TradecapError (exit 2) as `expand` and `frames` do, and for a line longer than MAX_LINE.
     """
-    source = _source(path, stdin)
+    source = _source(path, stdin, None)
     known = Known(source.name)
     with _told(known):
         for contents in _contents(source, known):
@@ -85,6 +91,12 @@ def raw_lines(path: str, stdin: BinaryIO) -> Iterator[bytes]:
                         raise TradecapError(f"{source.name}:{known.line} is longer than {MAX_LINE:,} bytes.", "leave that line out.")
                     if content.strip(BLANKS):
                         yield content
+
+
+def sha256_of(path: str) -> str:
+    """The sha256 of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _framed_lines(pieces: Iterable[bytes], known: Known) -> Iterator[Frame]:
@@ -122,7 +134,7 @@ def _told(known: Known) -> Iterator[None]:
         ) from error
 
 
-def _source(name: str, stdin: BinaryIO) -> Source:
+def _source(name: str, stdin: BinaryIO, open_own: Callable[[str], OwnLog] | None) -> Source:
     if name == "-":
         return Source("stdin", stream=stdin)
     path = Path(name)
@@ -130,11 +142,11 @@ def _source(name: str, stdin: BinaryIO) -> Source:
         path.stat()
     except OSError as error:
         raise TradecapError(f"{name} can't be read: {error.strerror}.", "name a file that is there, a folder with a log, or - for stdin.") from error
-    if path.is_dir() and not (path / "log.json").exists():
+    if path.is_dir() and (open_own is None or not (path / "log.json").exists()):
         raise TradecapError(f"{name} is a folder, but no log.", f"name the files in it: {name.rstrip('/')}/*")
     if not os.access(path, os.R_OK):
         raise TradecapError(f"{name} can't be read: Permission denied.", "give yourself the right to read it.")
-    return Source(name, path, FileLog(path, create=False) if path.is_dir() else None)
+    return Source(name, path, open_own(name) if open_own and path.is_dir() else None)
 
 
 # --- bytes
@@ -143,7 +155,7 @@ def _source(name: str, stdin: BinaryIO) -> Source:
 def _contents(source: Source, known: Known) -> Iterator[Iterator[bytes]]:
     """The plain bytes of a source, as they come: of a zip, those of each member."""
     if source.log is not None:
-        yield (batch.content.text for batch in source.log.read() if isinstance(batch.content, Lines))
+        yield source.log.texts()
     elif source.stream is not None:
         yield _plain(_read(source.stream))
     elif source.path is not None:

@@ -17,6 +17,8 @@ from typing import Final
 import msgspec
 
 from tradecap.errors import TradecapError
+from tradecap.flows.records import as_recording
+from tradecap.log import open_log
 from tradecap.market.records import Ignored, Reading, Trade, read_envelope
 from tradecap.recordings.reading import Frame, Source, expand, frames
 from tradecap.simulate.aggregates import with_aggregates
@@ -163,7 +165,7 @@ def recording(*paths: str | Path, symbols: Iterable[str] = (), series: tuple[str
 
 def opener(path: str) -> Opener:
     """Opens the recording at a path again and again."""
-    return lambda: expand([path], io.BytesIO())[0]
+    return lambda: expand([path], io.BytesIO(), lambda folder: as_recording(open_log(f"file:{folder}")))[0]
 
 
 def _keyed(entries: Iterator[Entry]) -> Iterator[tuple[int, Entry]]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.builders import NOON_S
 from tests.flows.builders import MB, a_message, failures, load, never, quietly, some_messages, spoilt
 from tradecap.errors import TradecapError
-from tradecap.flows.records import read_lines
+from tradecap.flows.records import as_recording, read_lines
 from tradecap.flows.replay.replay import Choice, Nowhere, Replayed, look_at, refuse_own_log, replay
 from tradecap.log import open_log
 from tradecap.log.api import Log
@@ -143,7 +143,7 @@ def test_our_own_log_comes_out_as_it_was(log: FileLog, store: ClickHouseStore, t
     first = FileLog(tmp_path / "first", create=True)
     replayed(first, stream(b"1723204800123456789 " + a_message(0), *some_messages(range(1, 40)), b"\xff", b"x" * (600 * 1024)))
     spoilt(first, {"dupes": 3, "conflicts": 3, "nulls": 3, "oversize": 1})
-    done = replayed(log, Source("first", first.path, first))
+    done = replayed(log, Source("first", first.path, as_recording(first)))
     assert done.ignored == {"event": 4}
     assert done.lines == done.valid + sum(done.quarantined.values()) + 4
     same = ("recv", "venue", "symbol", "channel", "via", "payload", "size", "sha256")
@@ -165,7 +165,7 @@ def test_a_log_is_not_replayed_into_itself(log: FileLog) -> None:
     """It would read what it writes, for ever."""
     replayed(log, stream(a_message(1)))
     with pytest.raises(TradecapError, match="can't be replayed into itself"):
-        refuse_own_log(look_at([Source("log", log.path, FileLog(log.path, create=False))], Choice()), log)
+        refuse_own_log(look_at([Source("log", log.path, as_recording(FileLog(log.path, create=False)))], Choice()), log)
 
 
 # ---- what is left out --------------------------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ import pytest
 
 from tests.flows.builders import begun, load, quietly, replayed, some_messages, spoilt
 from tests.log.builders import repack, unpack
+from tradecap.cli.reports import read_certificate, refuse_unwritable, write_certificate
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.verify.audit import Audit, Extras, audit, read_certificate, refuse_unwritable, write_certificate
+from tradecap.flows.verify.audit import Audit, Extras, audit
 from tradecap.flows.verify.klines import Klines
 from tradecap.flows.verify.verify import Wanted
 from tradecap.log import open_log

@@ -8,7 +8,7 @@ import pytest
 from tests.flows.builders import begun, quietly, replayed, some_messages, spoilt
 from tests.log.builders import lines_of
 from tests.proof.test_tally import said
-from tradecap.flows.verify import tallying
+from tradecap import workers
 from tradecap.flows.verify.tallying import tally_log
 from tradecap.log.api import Damage
 from tradecap.log.folder.log import FileLog
@@ -37,13 +37,12 @@ def log(tmp_path: Path) -> FileLog:
 def counted(log: FileLog, *, alone: int) -> tuple[Tally, list[Damage]]:
     """The tally, and the damage that was found on the way."""
     damage: list[Damage] = []
-    return tally_log(log.snapshot(), damage.append, quietly, alone=alone), damage
+    return tally_log(log.snapshot(), damage.append, quietly, hire=workers.Workers(2), alone=alone), damage
 
 
 @pytest.mark.parametrize("alone", [0, 3])
-def test_many_count_what_one_counts(log: FileLog, monkeypatch: pytest.MonkeyPatch, alone: int) -> None:
+def test_many_count_what_one_counts(log: FileLog, alone: int) -> None:
     """A proof would depend on the number of cores."""
-    monkeypatch.setattr(tallying, "_cores", lambda: 2)
     (many, their_damage), (one, damage) = counted(log, alone=alone), counted(log, alone=1_000_000)
     assert said(many) == said(one)
     assert (many.repeats, many.repeated, their_damage) == (2, one.repeated, damage)
@@ -56,14 +55,12 @@ def test_many_count_what_one_counts(log: FileLog, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("worker", ["", "import sys; from multiprocessing.connection import Connection; Connection(int(sys.argv[1])).recv_bytes()"])
 def test_what_a_killed_process_was_to_count_is_counted(log: FileLog, monkeypatch: pytest.MonkeyPatch, worker: str) -> None:
     """A machine short of memory kills one: its records would be missing in the proof, or the proof would never end."""
-    monkeypatch.setattr(tallying, "_cores", lambda: 2)
-    monkeypatch.setattr(tallying, "WORKER", worker)
+    monkeypatch.setattr(workers, "WORK", worker)
     many, _ = counted(log, alone=0)
     assert said(many) == said(counted(log, alone=1_000_000)[0])
 
 
 def test_a_machine_without_room_for_processes_counts_alone(log: FileLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit on processes, as containers have it, would keep a log from being proven."""
-    monkeypatch.setattr(tallying, "_cores", lambda: 2)
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert said(counted(log, alone=0)[0]) == said(counted(log, alone=1_000_000)[0])

@@ -8,7 +8,6 @@ import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Self
 
 import msgspec
@@ -238,7 +237,7 @@ def _end(run: Run, replayed: Replayed) -> None:
 def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols: set[str], stop: Callable[[], bool]) -> Iterator[_Item]:
     """What is to be logged, counted on the way; symbols: those that were met, where some were asked for."""
     for entry in inputs:
-        name = json_text(Path(entry.source.name).name)
+        name = json_text(entry.source.name.rpartition("/")[2])
         for each in entry.frames:
             if stop():
                 return

@@ -8,15 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from tradecap import __version__
-from tradecap.durable import write_whole
-from tradecap.errors import TradecapError
 from tradecap.flows.verify.klines import Klines, Window, compare_klines
+from tradecap.flows.verify.tallying import Hire, nobody
 from tradecap.flows.verify.verify import Verdict, Wanted, verify
 from tradecap.log.api import Log, Part
 from tradecap.proof.certificate import (
@@ -26,13 +24,10 @@ from tradecap.proof.certificate import (
     Place,
     SegmentRow,
     SeriesRow,
-    read,
     sentence,
     unchanged,
-    written,
 )
 from tradecap.proof.checks import Check
-from tradecap.proof.junit import junit
 from tradecap.proof.klines import Published, klines_equal, time_text
 from tradecap.store.api import Store
 
@@ -60,11 +55,11 @@ class Audit:
     seconds: float
 
 
-def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: Callable[[int], None]) -> Audit:
+def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: Callable[[int], None], hire: Hire = nobody) -> Audit:
     """Verify, then the checks that were asked for, then the certificate of it all."""
     began, started = datetime.now(UTC), time.monotonic()
     published = compare_klines(store, extras.klines, Window(wanted.symbol, wanted.from_us, wanted.to_us))
-    verdict = verify(log, store, wanted, progress=progress)
+    verdict = verify(log, store, wanted, progress=progress, hire=hire)
     if extras.klines.files:
         verdict = replace(verdict, checks=[*verdict.checks, klines_equal(published)])
     places = Place(log.id, extras.log_url or log.url), Place(store.store_id, extras.store_url or store.url)
@@ -114,44 +109,3 @@ def _klines_row(each: Published) -> KlinesRow:
     return KlinesRow(
         each.file, each.sha256, each.venue, each.symbol, each.channel, each.interval_s, r.compared, r.differing, r.partial, r.absent
     )  # fmt: skip
-
-
-# ---- files -------------------------------------------------------------------------------------------------------------------------------
-
-
-def read_certificate(path: Path) -> Certificate:
-    """Raises TradecapError (exit 2) for what is none, or one of a newer tradecap."""
-    try:
-        found = read(path.read_bytes())
-    except OSError as error:
-        raise TradecapError(
-            f"{path} can't be read: {error.strerror}.", "name a certificate that 'tradecap verify --certificate FILE' wrote."
-        ) from error
-    if isinstance(found, str):
-        hint = (
-            "upgrade: pip install -U tradecap"
-            if found.startswith("is of version")
-            else "name a certificate that 'tradecap verify --certificate FILE' wrote."
-        )
-        raise TradecapError(f"{path} {found}.", hint)
-    return found
-
-
-def refuse_unwritable(path: Path) -> None:
-    """Say now what would only be noticed after the whole pass."""
-    if path.is_dir() or not path.parent.is_dir():
-        why = "it is a folder" if path.is_dir() else f"there is no folder {path.parent}"
-        raise TradecapError(f"{path} can't be written: {why}.", "name a file in a folder that is there.")
-
-
-def write_certificate(path: Path, done: Audit) -> None:
-    """Whole or not at all, durable on return."""
-    write_whole(path, written(done.certificate))
-
-
-def write_junit(path: Path, done: Audit) -> None:
-    """Whole or not at all, durable on return."""
-    c = done.certificate
-    properties = {"log": c.log.url, "log.id": c.log.id, "store": c.store.url, "store.id": c.store.id, "tradecap": c.tradecap}
-    properties |= {"sentence": c.sentence} | {f"counts.{name}": str(n) for name, n in c.counts.items()}
-    write_whole(path, junit(done.verdict.checks, seconds=done.seconds, at=f"{done.began:%Y-%m-%dT%H:%M:%S}", properties=properties))

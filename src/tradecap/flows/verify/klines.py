@@ -4,21 +4,18 @@ A file is read once, in portions, so that its size doesn't matter; of each porti
 be understood is refused: what wasn't read proves nothing.
 """
 
-import hashlib
-import io
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, islice
-from pathlib import Path
 from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.market.candles import check_interval
 from tradecap.market.klines import DECIMALS, Kline, WrongRow
 from tradecap.proof.klines import Bar, Comparison, Published, compare
-from tradecap.recordings.reading import raw_lines
+from tradecap.recordings.reading import raw_lines, sha256_of
 from tradecap.store.api import BarRow, Series, Store
 from tradecap.venues.api import VENUES
 from tradecap.venues.venue import ReadKlines
@@ -60,7 +57,7 @@ def compare_klines(store: Store, klines: Klines, window: Window) -> list[Publish
 
 def symbol_of(file: str) -> str:
     """BTCUSDT of 'BTCUSDT-1m-2024-12.csv.gz'."""
-    return Path(file).name.partition("-")[0].partition(".")[0].upper()
+    return file.rpartition("/")[2].partition("-")[0].partition(".")[0].upper()
 
 
 def _compared(store: Store, file: str, symbol: str, klines: Klines, window: Window) -> Published:
@@ -72,7 +69,7 @@ def _compared(store: Store, file: str, symbol: str, klines: Klines, window: Wind
         for portion in _portions(chain([first], rows), window):
             bars = _bars(store, series, portion)
             compare(portion, bars, result)
-    return Published(file, _sha256(Path(file)), *series, first.interval_s, first.is_exact, result)
+    return Published(file, sha256_of(file), *series, first.interval_s, first.is_exact, result)
 
 
 def _series(store: Store, file: str, symbol: str, venue: str) -> Series:
@@ -130,7 +127,7 @@ def _reader(venue: str, file: str) -> ReadKlines:
 def klines_of(file: str, read: ReadKlines, offset_s: int | None = None) -> Generator[Kline, None, None]:
     """The klines in a file, of one interval and ascending; at least one. Raises TradecapError (exit 2) at the first row that isn't one."""
     is_begun = False
-    for kline in read(raw_lines(file, io.BytesIO()), offset_s):
+    for kline in read(raw_lines(file), offset_s):
         if isinstance(kline, WrongRow):
             raise TradecapError(f"{file}:{kline.line} is no kline: {kline.problem}.", READABLE)
         if not is_begun:
@@ -148,8 +145,3 @@ def _refuse_odd(file: str, interval_s: int) -> None:
         raise TradecapError(
             f"{file} holds klines of {interval_s} s, which candles can't be compared with.", "an interval must be a multiple of 1m that divides 1d."
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,7 @@ from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.flows.records import raw_records, read_lines, unwatched
-from tradecap.flows.verify.tallying import tally_log
+from tradecap.flows.verify.tallying import Hire, nobody, tally_log
 from tradecap.log.api import Damage, DamageKind, Log, Part, Snapshot
 from tradecap.market.batch import position_text
 from tradecap.market.records import orphan_record, read_envelope
@@ -87,12 +87,12 @@ class _Losers:
         return sum(d for d, _ in chosen), sum(c for _, c in chosen)
 
 
-def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], None]) -> Verdict:
+def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], None], hire: Hire = nobody) -> Verdict:
     """Every check, in the order in which one leans on another. Raises TradecapError where the run that is asked for isn't in the log."""
     damage: list[Damage] = []
     before = log.open_runs()
     snapshot = log.snapshot()
-    tally = tally_log(snapshot, damage.append, progress)
+    tally = tally_log(snapshot, damage.append, progress, hire=hire)
     unended = "torn" if log.has_one_writer else "silent"
     open_runs = before | log.open_runs()  # one may have begun or ended meanwhile
     run = _chosen_run(tally, log, wanted.run)

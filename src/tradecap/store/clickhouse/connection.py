@@ -31,7 +31,7 @@ Row = dict[str, Any]
 @cache
 def query(name: str) -> str:
     """The text of queries/<name>.sql."""
-    return (resources.files("tradecap.store.clickhouse.store") / "queries" / f"{name}.sql").read_text()
+    return (resources.files("tradecap.store.clickhouse") / "queries" / f"{name}.sql").read_text()
 
 
 class Connection:

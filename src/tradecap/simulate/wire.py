@@ -6,9 +6,10 @@ frame, as nothing can be said to who doesn't listen. A silent socket keeps its T
 """
 
 import asyncio
+from collections.abc import Mapping
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import h11
 from websockets.datastructures import Headers
@@ -18,8 +19,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from tradecap.simulate.host import Host
-from tradecap.simulate.limits import Incoming
+from tradecap.simulate.limits import Incoming, Rules
 from tradecap.simulate.rest import Answer
 from tradecap.simulate.subscriptions import Session, reply
 
@@ -28,6 +28,48 @@ MAX_MESSAGE: Final = 64 * 1024
 CLOSE_TIMEOUT_S: Final = 5.0
 HIGH_WATER: Final = 1024 * 1024
 """Bytes a client may be behind before the exchange takes notice."""
+
+
+class Host(Protocol):
+    """The exchange as its connections see it."""
+
+    rules: Rules
+    max_behind: int
+    dirty: "list[Socket]"
+    """Sockets with something to flush."""
+
+    def now_s(self) -> float:
+        """The clock of limits and pings, scaled."""
+
+    def admits(self, wire: "Wire") -> bool:
+        """A TCP connection was made; whether it may stay."""
+
+    def left(self, wire: "Wire") -> None:
+        """It is gone."""
+
+    def upgrade(self, wire: "Wire", target: str) -> Session | Answer:
+        """A client wants a WebSocket: the session it gets, or the answer it gets instead."""
+
+    def answer(self, wire: "Wire", method: str, target: str, headers: Mapping[str, str]) -> tuple[Answer, float]:
+        """The answer to a request, and how many seconds it takes."""
+
+    def joined(self, socket: "Socket") -> None:
+        """A WebSocket was opened."""
+
+    def asked(self, socket: "Socket") -> None:
+        """Its session may have changed."""
+
+    def parted(self, socket: "Socket") -> None:
+        """It hears nothing from now on."""
+
+    def behind(self, socket: "Socket", is_behind: bool) -> None:
+        """It fell behind in reading, or has caught up."""
+
+    def cut(self, socket: "Socket") -> None:
+        """It is too far behind."""
+
+    def too_many(self, socket: "Socket") -> None:
+        """It said too much in a second."""
 
 
 class Wire(asyncio.Protocol):

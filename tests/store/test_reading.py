@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.cases import CASES
+from tests.cases import AGG, CASES, TRADE, USDM
 from tests.mutations import mutated
-from tests.store.builders import LOG, pour
+from tests.store.builders import LOG, pour, values_of
 from tradecap.flows.records import read_record
-from tradecap.market.records import REASONS, RunWriter, frame, series_head, source_head
+from tradecap.market.records import REASONS, RunWriter, adopted, frame, series_head, source_head
 from tradecap.proof.tally import RecordRow, ledger_row
 from tradecap.store.clickhouse.store import ClickHouseStore
 
@@ -93,3 +93,71 @@ def test_reading_leaves_no_file_behind(store: ClickHouseStore, tmp_path: Path) -
     """Lines are handed over through a file in the store's folder: forgotten, it would fill the disk."""
     read_by_sql(store, lines_of([CASES[0].payload], HEADS))
     assert not list((tmp_path / "db").glob("*.ndjson"))
+
+
+# ---- values that no tradecap wrote -------------------------------------------------------------------------------------------------------
+
+
+def read_values(store: ClickHouseStore, values: list[bytes]) -> tuple[list[RecordRow], list[RecordRow]]:
+    """The ledger's rows for values of a topic, and what they should be, in the order of offsets (with a hole after each)."""
+    offsets = [2 * number for number in range(len(values))]
+    store.add(LOG, values_of(3, values, offsets))
+    rows = store.rows(
+        "SELECT outcome, reason, field, kind, fault, venue, channel, symbol, trade_id, content FROM ledger FINAL ORDER BY toUInt128(run), seq"
+    )
+    lines = [adopted(value, LOG, 3, offset) for value, offset in zip(values, offsets, strict=True)]
+    expected = [ledger_row(*read_record(line, LOG, 3, offset), line) for line, offset in zip(lines, offsets, strict=True)]
+    return [msgspec.convert(row, RecordRow) for row in rows], expected
+
+
+def test_a_message_that_no_tradecap_wrote_is_read_as_a_payload(store: ClickHouseStore) -> None:
+    """A topic that others write to would be one of unreadable lines."""
+    values = [case.payload for case in CASES if b"\n" not in case.payload]
+    of_sql, of_python = read_values(store, values)
+    assert of_sql == of_python
+    trade, usdm = read_by_python(lines_of([TRADE, USDM], [b""]))
+    assert [row.outcome for row in (trade, usdm)] == ["trade", "trade"]
+    assert {trade, usdm} <= set(of_sql)
+
+
+def test_plain_messages_of_others_need_no_strict_reading(store: ClickHouseStore) -> None:
+    """A topic that others fill would be loaded many times more slowly."""
+    store.run("DROP TABLE mv_binance_strict")
+    of_sql, of_python = read_values(store, [TRADE, USDM, AGG, b'{"stream":"ethusdt@trade","data":' + TRADE + b"}"])
+    assert of_sql == of_python
+    assert {row.outcome for row in of_sql} == {"trade"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\x00\xff\xfe",
+        b"hello",
+        b"[]",
+        b'{"a":1}\n{"b":2}',
+        b'{"a":1},"event":"ended","x":{}',
+        b'{"run":"x"}',
+        b'{"a":' + b"[" * 120 + b"]" * 120 + b"}",
+        TRADE + b"\n",
+        b'{"e":"trade",\n"E":1}',
+        b"{" + b" " * 900_000 + b"}",
+    ],
+)
+def test_whatever_else_is_in_a_value_stops_nothing_and_is_quarantined_whole(store: ClickHouseStore, value: bytes) -> None:
+    """One producer gone wrong would stop the feed, forge an event, or have its value thrown away."""
+    of_sql, of_python = read_values(store, [value, TRADE])
+    assert of_sql == of_python
+    assert sorted(row.outcome for row in of_sql) == ["quarantined", "trade"]
+    (kept,) = store.rows("SELECT hex(raw) AS raw FROM quarantine FINAL")
+    assert value.hex().upper() in kept["raw"]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_both_put_any_value_into_the_same_class(store: ClickHouseStore, seed: int) -> None:
+    """A foreign value that the two sides read differently would look lost."""
+    rng = random.Random(100 + seed)
+    values = [value for value in (mutated(rng) for _ in range(5000)) if value]
+    of_sql, of_python = read_values(store, values)
+    assert len(of_sql) == len(values)
+    for value, sql, python in zip(values, of_sql, of_python, strict=True):
+        assert msgspec.structs.replace(sql, reason="", field="") == msgspec.structs.replace(python, reason="", field=""), value

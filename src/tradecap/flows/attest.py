@@ -63,7 +63,7 @@ def _unended(log: Log, progress: Callable[[int], None]) -> dict[str, TornRun]:
     last: dict[str, int] = {}
     done: set[str] = set()
     for batch in log.read(on_damage=unwatched):
-        for raw, _ in raw_records(batch):
+        for raw, _ in raw_records(batch, log.id):
             envelope = read_envelope(raw)
             if envelope is None:
                 continue

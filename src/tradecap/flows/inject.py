@@ -51,7 +51,7 @@ class Bad:
 
 def captured_live(log: Log) -> bool:
     """Whether the log holds a run of `stream`: spoiling that is asked for twice."""
-    return any(any(_began_live(raw) for raw, _ in raw_records(batch) if LIVE in raw) for batch in log.read(on_damage=unwatched))
+    return any(any(_began_live(raw) for raw, _ in raw_records(batch, log.id) if LIVE in raw) for batch in log.read(on_damage=unwatched))
 
 
 def _began_live(line: bytes) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tradecap.log.api import Damage, Log, Snapshot
 from tradecap.market.batch import Batch, Lines, Values
-from tradecap.market.records import Envelope, Event, Reading, Rejected, orphan_record, read_envelope
+from tradecap.market.records import Envelope, Event, Reading, Rejected, adopted, orphan_record, read_envelope
 from tradecap.recordings.reading import OwnLog
 from tradecap.venues.api import UNNAMED, VENUES
 
@@ -27,23 +27,24 @@ def read_lines(
 
 def as_recording(log: Log) -> OwnLog:
     """A log as a recording that can be replayed. Damage is raised."""
-    return OwnLog(log.id, lambda: (b"".join(raw + b"\n" for raw, _ in raw_records(batch)) for batch in log.read()))
+    return OwnLog(log.id, lambda: (b"".join(raw + b"\n" for raw, _ in raw_records(batch, log.id)) for batch in log.read()))
 
 
 def records_of(batch: Batch, log_id: str) -> Iterator[Line]:
     """Each record of a batch."""
-    for raw, offset in raw_records(batch):
+    for raw, offset in raw_records(batch, log_id):
         envelope, reading = read_record(raw, log_id, batch.end.partition, offset)
         yield envelope, reading, raw
 
 
-def raw_records(batch: Batch) -> Iterable[tuple[bytes, int | None]]:
-    """The bytes of each record of a batch, and its offset in a log that has offsets. An empty value isn't a record."""
+def raw_records(batch: Batch, log_id: str) -> Iterable[tuple[bytes, int | None]]:
+    """Each record of a batch as a line without its newline, and its offset in a log that has offsets. An empty value isn't a record."""
     match batch.content:
         case Lines(text):
             return ((line, None) for line in text.removesuffix(b"\n").split(b"\n"))
         case Values(values, offsets):
-            return ((value, offset) for value, offset in zip(values, offsets, strict=True) if value)
+            partition = batch.end.partition
+            return ((adopted(value, log_id, partition, offset), offset) for value, offset in zip(values, offsets, strict=True) if value)
         case _:
             raise TypeError("a segment file is for stores alone")
 

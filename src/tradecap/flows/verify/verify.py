@@ -152,7 +152,7 @@ def mark_pending(tally: Tally, log: Snapshot, store: Store) -> list[Damage]:
     positions = store.positions(log.id)
     try:
         for batch in log.read(positions, on_damage=unwatched):
-            for raw, offset in raw_records(batch):
+            for raw, offset in raw_records(batch, log.id):
                 envelope = read_envelope(raw) or orphan_record(raw, log.id, batch.end.partition, offset)
                 if envelope.run in tally.runs:
                     tally.runs[envelope.run].pending.add(envelope.seq)

@@ -10,9 +10,16 @@
 -- for the venues of all these files, in each of them for its own.
 
 -- 1. Whose line is it? A guess without parsing: what is guessed wrongly isn't plain, and the envelope is opened.
+--    In a log with offsets, a JSON object that no tradecap wrote is read as if it were the payload of a record: its run is a UUIDv8 made of (log,
+--    partition), its seq the offset. Python wraps it in the same bytes (market/records.py, `adopted`). Whatever else stands there is left as it is.
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_scan TO scanned AS
-WITH position(raw, ',"venue":"') AS at
-SELECT raw, log, part, pos, if(at = 0, '', substringIndex(substring(raw, at + 10, 64), '"', 1)) AS venue
+WITH
+    pos < 18446744073709551615 AND NOT startsWith(inbox.raw, '{"run":"') AND startsWith(inbox.raw, '{') AND endsWith(inbox.raw, '}')
+        AND position(inbox.raw, '\n') = 0 AND isValidJSON(inbox.raw) AND NOT match(inbox.raw, '(?:[\\[{][^\\[{\\]}]*){100}|[0-9]{200}|[0-9][eE][+]?[0-9]{3}') AS is_adopted,
+    if(is_adopted, concat('{"run":"', substring(toString(log), 1, 14), '8', substring(toString(log), 16, 13), lower(leftPad(hex(part), 8, '0')),
+        '","seq":', toString(pos), ',"recv":null,"data":', inbox.raw, '}'), inbox.raw) AS line,
+    position(line, ',"venue":"') AS at
+SELECT line AS raw, log, part, pos, if(at = 0, '', substringIndex(substring(line, at + 10, 64), '"', 1)) AS venue
 FROM inbox;
 
 CREATE TABLE IF NOT EXISTS unopened

@@ -31,9 +31,11 @@ WITH
     '(?:0|[1-9][0-9]{0,17}),' AS number,
     concat(number, '[0-9]{1,7}(?:[.][0-9]{1,8})?,[0-9]{1,10}(?:[.][0-9]{1,8})?,') AS row_amounts,
     '[1-9](?:[0-9]{12}|[0-9]{15}),(?:True|False|true|false)(?:,[A-Za-z]*)?"\\}$' AS row_end,
-    concat('^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":[0-9]{1,18},"recv":(?:[0-9]{1,18}|[1-8][0-9]{18}|null),',
-        '"venue":"binance(?:-usdm|-us)?","symbol":"[^"\\\\]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\]*",)?') AS envelope,
-    concat(envelope, '"data":(?:', message, '|\\{"stream":"[^"\\\\]*","data":', message, '\\})\\}$') AS plain
+    '^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":[0-9]{1,18},"recv":(?:[0-9]{1,18}|[1-8][0-9]{18}|null),' AS identity,
+    '"venue":"binance(?:-usdm|-us)?","symbol":"[^"\\\\]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\]*",)?' AS head,
+    concat(identity, head) AS envelope,
+    -- A message that no tradecap wrote has no head; its venue is told by its shape (mv_binance_plain).
+    concat(identity, '(?:', head, ')?"data":(?:', message, '|\\{"stream":"[^"\\\\]*","data":', message, '\\})\\}$') AS plain
 SELECT
     raw, log, part, pos,
     multiIf(
@@ -123,7 +125,7 @@ SELECT
     fault_found.2 AS field,
     '' AS kind,
     if(startsWith(envelope.via, 'inject:'), substring(envelope.via, 8), '') AS fault,
-    envelope.venue AS venue,
+    if(valid AND envelope.venue = '', if(position(raw, ',"M":') > 0, 'binance', 'binance-usdm'), envelope.venue) AS venue,
     -- what is no trade is filed under what its envelope says
     if(valid, d.s, envelope.symbol) AS symbol,
     if(valid, d.e, envelope.channel) AS channel,

@@ -85,7 +85,7 @@ class MemoryLog:
         """See `Log.skim`."""
         return self.read(on_damage=on_damage)
 
-    def snapshot(self) -> "MemorySnapshot":
+    def snapshot(self, newest: int | None = None) -> "MemorySnapshot":  # noqa: ARG002 -- it is small
         """See `Log.snapshot`."""
         return MemorySnapshot(self, [partition[-1][0] + 1 if partition else 0 for partition in self._kept.partitions])
 

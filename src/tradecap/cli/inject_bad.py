@@ -64,7 +64,8 @@ def inject_bad(
         raise TradecapError("Nothing to inject.", "say what and how many: --dupes 100, --all 50, or --from-file PATH.")
     log = log_to_write(settings, out, segment_bytes, segment_age_s, create=False)
     if not (dry_run or yes) and captured_live(log):
-        raise TradecapError(f"{settings.log.shown} holds live captures.", "add --yes to spoil it all the same, or replay it into another log first.")
+        holds = "holds live captures" if log.has_one_writer else "is a topic, which may hold live captures"
+        raise TradecapError(f"{settings.log.shown} {holds}.", "add --yes to spoil it all the same, or replay it into another log first.")
     drawn = secrets.randbits(32) if seed is None else seed
     stdin = standard_input() if from_file == "-" else BytesIO()
     bad = _bad(log, wanted, drawn, from_file, stdin)

@@ -14,7 +14,7 @@ from typing import Final
 from tradecap.errors import TradecapError
 from tradecap.flows.records import raw_records, read_lines, unwatched
 from tradecap.flows.run import Run
-from tradecap.log.api import Log, LogWriter
+from tradecap.log.api import Log, LogWriter, Snapshot
 from tradecap.market.faults import FAULTS, spoil
 from tradecap.market.records import Envelope, Trade, frame, read_envelope, series_head
 from tradecap.market.trade_ids import TradeIds
@@ -22,6 +22,8 @@ from tradecap.venues.api import UNNAMED, VENUES
 
 DRAWN_A_PASS: Final = 50_000
 """Trades that are held at a time; more draws take more passes over the log."""
+DRAWN_FROM: Final = 1_000_000
+"""Of a topic only about this many of the newest records are drawn from."""
 FILE_FAULT: Final = "file"
 """What the records of --from-file are filed under."""
 LIVE: Final = b'"command":"stream"'
@@ -50,8 +52,11 @@ class Bad:
 
 
 def captured_live(log: Log) -> bool:
-    """Whether the log holds a run of `stream`: spoiling that is asked for twice."""
-    return any(any(_began_live(raw) for raw, _ in raw_records(batch, log.id) if LIVE in raw) for batch in log.read(on_damage=unwatched))
+    """Whether the log holds, or may hold, a run of `stream`: spoiling that is asked for twice. A topic is never read through for this."""
+    if not log.has_one_writer:
+        return True
+    batches = log.read(on_damage=unwatched)
+    return any(LIVE in raw and _began_live(raw) for batch in batches for raw, _ in raw_records(batch, log.id))
 
 
 def _began_live(line: bytes) -> bool:
@@ -62,12 +67,13 @@ def _began_live(line: bytes) -> bool:
 def spoilt(log: Log, wanted: Mapping[str, int], seed: int) -> Iterator[Bad]:
     """The bad records that a seed makes of a log: the same ones each time. Raises TradecapError for a log without trades."""
     drawing, spoiling = Random(seed), Random(seed + 2**64)  # two, so that the size of a pass changes no payload
-    total = sum(1 for _ in _drawable(log))
+    snapshot = log.snapshot(DRAWN_FROM)
+    total = sum(1 for _ in _drawable(snapshot))
     if not total:
         raise TradecapError("The log holds no trades to draw from.", "replay something first: tradecap replay sample:")
     draws = ((fault, _below(drawing, total)) for fault in FAULTS for _ in range(wanted.get(fault, 0)))
     while some := list(_take(draws, DRAWN_A_PASS)):
-        drawn = _picked(log, {index for _, index in some})
+        drawn = _picked(snapshot, {index for _, index in some})
         for fault, index in some:
             envelope, trade = drawn[index]
             head = series_head(trade.venue, trade.symbol, trade.channel, f"inject:{fault}")
@@ -108,7 +114,7 @@ def _until_it_breaks(bad: Iterable[Bad], injected: Injected) -> Iterator[Bad]:
         injected.problem = problem
 
 
-def _drawable(log: Log) -> Iterator[tuple[Envelope, Trade]]:
+def _drawable(log: Snapshot) -> Iterator[tuple[Envelope, Trade]]:
     """*The* trades of the log, as the venue's stream wrote them (a row of REST has no members to spoil)."""
     seen: dict[tuple[str, str, str], TradeIds] = {}
     for envelope, reading, _ in read_lines(log):
@@ -118,7 +124,7 @@ def _drawable(log: Log) -> Iterator[tuple[Envelope, Trade]]:
                 yield envelope, reading
 
 
-def _picked(log: Log, indexes: set[int]) -> dict[int, tuple[Envelope, Trade]]:
+def _picked(log: Snapshot, indexes: set[int]) -> dict[int, tuple[Envelope, Trade]]:
     return {index: drawn for index, drawn in enumerate(_drawable(log)) if index in indexes}
 
 

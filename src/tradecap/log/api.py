@@ -133,8 +133,8 @@ class Log(Protocol):
     def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
         """The whole log for its ids alone: what was noted of a part instead of its records, where all its series were noted."""
 
-    def snapshot(self) -> Snapshot:
-        """The log as it is now."""
+    def snapshot(self, newest: int | None = None) -> Snapshot:
+        """The log as it is now. With newest, a log without files leaves out all but about this many of its newest records."""
 
     def again(self, part: Part) -> Part | None:
         """What is now where a certificate recorded `part`: its first `size` bytes. None where the log doesn't reach that far any more."""

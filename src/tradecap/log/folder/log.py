@@ -78,7 +78,7 @@ class FileLog:
         """See `Log.skim`."""
         return Reader(self.path, self.id, None, on_damage, is_skimming=True).batches_or_notes(BEGINNING)
 
-    def snapshot(self) -> FolderSnapshot:
+    def snapshot(self, newest: int | None = None) -> FolderSnapshot:  # noqa: ARG002 -- reading a folder from its beginning costs little
         """See `Log.snapshot`."""
         return FolderSnapshot(self.path, self.id)
 

@@ -63,9 +63,13 @@ class KafkaLog:
         """See `Log.skim`. A topic holds no notes."""
         return self.read(on_damage=on_damage)
 
-    def snapshot(self) -> "KafkaSnapshot":
+    def snapshot(self, newest: int | None = None) -> "KafkaSnapshot":
         """See `Log.snapshot`."""
-        return KafkaSnapshot(self._cluster, self.id)
+        extents = self._cluster.extents()
+        if newest is not None:
+            share = -(-newest // max(1, len(extents)))
+            extents = {partition: Extent(max(extent.first, extent.end - share), extent.end) for partition, extent in extents.items()}
+        return KafkaSnapshot(self._cluster, self.id, extents)
 
     def again(self, part: Part) -> Part | None:
         """See `Log.again`."""

@@ -16,6 +16,7 @@ from tradecap.store.clickhouse import ClickHouseStore
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "recordings: reads real recordings from the folder TRADECAP_RECORDINGS")
+    config.addinivalue_line("markers", "core: touches what a dependency does; `make versions` runs it with the lowest and the newest versions")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

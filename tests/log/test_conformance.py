@@ -13,6 +13,8 @@ from tests.log.builders import MB, an_event, begin, lines_of, records_of, write_
 from tradecap.errors import Exit, TradecapError
 from tradecap.log import Log, open_log
 
+pytestmark = pytest.mark.core
+
 
 class Place(NamedTuple):
     """Where logs of one kind can be made: `new()` makes another one and gives its URL."""

@@ -15,6 +15,8 @@ from tradecap.market.records import RunWriter, frame, series_head
 from tradecap.store import Store, create_store, open_store, schema_text
 from tradecap.store.clickhouse import VERSION, ClickHouseStore
 
+pytestmark = pytest.mark.core
+
 LOG = "01930000-0000-7000-8000-000000000001"
 RUN = "01930000-0000-7000-8000-000000000002"
 

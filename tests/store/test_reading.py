@@ -13,6 +13,8 @@ from tradecap.market.records import REASONS, RunWriter, frame, series_head, sour
 from tradecap.market.tally import RecordRow, ledger_row
 from tradecap.store.clickhouse import ClickHouseStore
 
+pytestmark = pytest.mark.core
+
 LOG = "01930000-0000-7000-8000-000000000001"
 RUN = "01930000-0000-7000-8000-000000000002"
 HEADS = [

@@ -14,6 +14,8 @@ from tradecap.simulate import Rules
 from tradecap.venues.feed import Arrival, Feed, Message, Notice, Terms
 from tradecap.venues.feed.inbox import CAPACITY
 
+pytestmark = pytest.mark.core
+
 QUICK = Terms(
     first_delay_s=0.01,
     longest_delay_s=0.1,

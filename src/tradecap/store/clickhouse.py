@@ -22,6 +22,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.store import Row, Schema
+from tradecap.store.engine import require_engine
 
 VERSION: Final = 1
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
@@ -98,13 +99,10 @@ class ClickHouseStore:
 
     @classmethod
     def embedded(cls, path: Path, url: str, *, create: bool) -> "ClickHouseStore":
-        """The store in a folder. Raises TradecapError when another process holds it or chdb isn't installed."""
+        """The store in a folder. Raises TradecapError when another process holds it or chdb can't be used."""
         if not create and not path.exists():
             raise TradecapError(f"There is no store at {path}.", "make one: tradecap init-db")
-        try:
-            import chdb  # noqa: F401 -- looked for here, since its absence has a remedy worth a sentence
-        except ImportError as error:
-            raise TradecapError("The embedded store needs chdb, which isn't installed.", "pip install 'tradecap[embedded]'") from error
+        require_engine()
         folder = _Folder(path)
         try:
             with _translated(url):

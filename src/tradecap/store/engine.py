@@ -1,8 +1,8 @@
 """The installed chdb: present, whole, and new enough for the schema.
 
-Rules: chdb 4.0 brought the engine itself; since 4.1 chdb-core does. Both write to the folder `chdb`, so an upgrade by pip removes files that the other
-package has just installed (measured: chdb 4.0.2, then `pip install -U chdb`). That is a broken installation and not a mistake of tradecap. What
-counts is the engine that answers, not the version in pip's records.
+Rules: chdb 4.0 contains the engine; since 4.1 it comes with chdb-core. Both packages write to the folder `chdb`, so when pip upgrades chdb 4.0 it
+removes files that chdb-core has just installed (measured: chdb 4.0.2, then `pip install -U chdb`). That is a broken installation, not a mistake of
+tradecap. What counts is the version that the engine reports, not the one in pip's records.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -21,7 +21,7 @@ def require_engine() -> None:
         import chdb
 
         engine = getattr(chdb, "engine_version", None) if hasattr(chdb, "connect") else None
-    except Exception as error:  # noqa: BLE001 -- a broken chdb was seen to raise AttributeError, ImportError and OSError on import
+    except Exception as error:  # a broken chdb was seen to raise AttributeError, ImportError and OSError on import
         if isinstance(error, ModuleNotFoundError) and error.name == "chdb" and not _installed():
             raise TradecapError("The embedded store needs chdb, which isn't installed.", "pip install 'tradecap[embedded]'") from error
         raise TradecapError(f"chdb is installed but broken ({type(error).__name__}: {_one_line(error)}){_versions()}.", REINSTALL) from error
@@ -33,7 +33,7 @@ def require_engine() -> None:
 
 
 def _numbers(engine: str) -> tuple[int, ...]:
-    """Year and month of an engine's version. One that isn't written in numbers counts as new: it is unknown to this code."""
+    """Year and month of an engine's version. A version that isn't numeric counts as new enough."""
     parts = engine.split(".")[:2]
     return tuple(int(part) for part in parts) if all(part.isdecimal() for part in parts) else OLDEST
 
@@ -50,7 +50,7 @@ def _installed() -> dict[str, str]:
 
 
 def _versions() -> str:
-    """The recorded versions as the end of a sentence: who asks for help is asked for them first."""
+    """The recorded versions, to end a sentence: they are the first question in any report."""
     return "".join(f", {package} {number}" for package, number in _installed().items())
 
 

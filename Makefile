@@ -3,7 +3,7 @@
 #   make test ARGS='-k verify -x'            hand something to pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kafka chaos soak crash fuzz lint bench fixtures docs lock clean
+.PHONY: help demo test kafka chaos soak crash fuzz lint versions bench fixtures docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,6 +13,7 @@ CANDIDATES := python3.13 python3.12 python3.11 python3 python
 ARGS ?=
 SEEDS ?= 1-10
 MINUTES ?= 10
+UPGRADE ?= --upgrade
 # Two at once where there are two cores: more would wait for the embedded store's memory.
 JOBS := $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 0)
 
@@ -37,6 +38,9 @@ soak: $(READY) ## days of capture in ten minutes: 24 h limits, clocks that are s
 lint: $(READY) ## ruff, mypy --strict and the rules of who imports whom
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict && $(BIN)/lint-imports
 
+versions: $(READY) ## the core of the tests and the demo with the lowest and the newest versions that pyproject.toml allows
+	@.ci/versions $(PYTHON)
+
 crash: $(READY) ## kill -9 at 100 random moments (CRASH_SEED=7 runs one seed again)
 	@CRASH_ROUNDS=$${CRASH_ROUNDS:-100} $(BIN)/python -m pytest tests/flows/test_crash.py $(ARGS)
 
@@ -54,9 +58,9 @@ fixtures: $(READY) ## make fixtures/ and the sample again from their seeds (the 
 docs: $(READY) ## write docs/cli.md from the commands
 	@$(BIN)/python docs/make_cli.py
 
-lock: $(READY) ## renew requirements.lock from pyproject.toml
+lock: $(READY) ## renew requirements.lock from pyproject.toml, and upgrade all (UPGRADE= adds what is missing and keeps the rest)
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes --no-header \
+	@$(BIN)/uv pip compile --quiet $(UPGRADE) --universal --python-version 3.11 --extra dev --generate-hashes --no-header \
 	  pyproject.toml --output-file requirements.lock
 	@echo "requirements.lock is renewed; 'make test' installs it."
 

@@ -56,6 +56,7 @@ def at_least(found: dict[str, Any], keys: str) -> None:
 # ---- JSON --------------------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 def test_what_replay_says() -> None:
     """A counter that isn't a number by its kind can't be added up."""
     found = ran("replay", "sample:", "--symbol", "BTCUSDT")
@@ -85,6 +86,7 @@ def test_replay_can_load_too() -> None:
     assert ran("verify")["ok"]
 
 
+@pytest.mark.core
 def test_what_inject_bad_says() -> None:
     """The seed is what makes a failure again."""
     ran("replay", "sample:")
@@ -134,6 +136,7 @@ def test_init_db_can_begin_anew() -> None:
     assert ran("verify")["ok"]
 
 
+@pytest.mark.core
 def test_what_load_says() -> None:
     """Monitoring reads these."""
     records = ran("replay", "sample:")["records"]
@@ -145,6 +148,7 @@ def test_what_load_says() -> None:
 
 
 @pytest.mark.usefixtures("river")
+@pytest.mark.core
 def test_what_verify_says() -> None:
     """A pipeline decides by these."""
     found = ran("verify", "--expect", "duplicates=5", "--run", "last", "--expect", "quarantined.null_field=5")
@@ -171,6 +175,7 @@ def test_a_failed_check_is_exit_1_and_still_one_object() -> None:
 
 
 @pytest.mark.usefixtures("river")
+@pytest.mark.core
 def test_what_candles_says() -> None:
     """A price that went through a float, or a time without its zone, is another one to the reader."""
     found = ran("candles", "pepeusdt", "--interval", "2m")

@@ -10,6 +10,8 @@ from tradecap.cli import LATER
 
 from .conftest import PROGRAM, Program
 
+pytestmark = pytest.mark.core
+
 
 def completed(words: str, count: int) -> list[str]:
     """What bash offers for the last of the words."""

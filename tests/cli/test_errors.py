@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -64,19 +65,20 @@ def nobody_reads() -> Iterator[int]:
 @pytest.mark.parametrize(
     ("args", "sentence", "hint"),
     [
-        (["config", "--nope"], "No such option '--nope'", "hint: see 'tradecap config --help'."),
-        (["nope"], "No such command 'nope'.", "hint: see 'tradecap --help'."),
-        (["--nope"], "No such option '--nope'", "hint: see 'tradecap --help'."),
+        (["config", "--nope"], r"No such option(: --nope| '--nope')", "hint: see 'tradecap config --help'."),
+        (["nope"], r"No such command 'nope'\.", "hint: see 'tradecap --help'."),
+        (["--nope"], r"No such option(: --nope| '--nope')", "hint: see 'tradecap --help'."),
         (["completion"], "Missing argument", "hint: see 'tradecap completion --help'."),
-        (["config", "extra"], "Got unexpected extra argument (extra)", "hint: see 'tradecap config --help'."),
-        (["config", "--config", "no.toml"], "./no.toml cannot be read: No such file or directory.", "hint: name another with --config"),
+        (["config", "extra"], r"Got unexpected extra argument \(extra\)", "hint: see 'tradecap config --help'."),
+        (["config", "--config", "no.toml"], r"\./no\.toml cannot be read: No such file or directory\.", "hint: name another with --config"),
     ],
 )
+@pytest.mark.core
 def test_wrong_usage_is_one_sentence_and_a_hint(args: list[str], sentence: str, hint: str) -> None:
     """Without the two lines, a person reads a usage screen and guesses."""
     result = ending(*args)
     said, advice = result.stderr.splitlines()
-    assert said.startswith(sentence)
+    assert re.match(sentence, said)
     assert said.endswith((".", "?"))
     assert advice.startswith(hint)
     assert (result.exit_code, result.stdout) == (2, "")
@@ -236,6 +238,7 @@ def test_with_json_messages_errors_are_json_as_well() -> None:
 
 
 @pytest.mark.parametrize(("setting", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
+@pytest.mark.core
 def test_colours_only_where_they_are_wanted(setting: dict[str, str], coloured: bool) -> None:
     """Escape signs on a terminal that doesn't want them make the message unreadable."""
     ours, theirs = pty.openpty()

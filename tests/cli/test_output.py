@@ -15,6 +15,8 @@ import pytest
 from tradecap.cli import output
 from tradecap.cli.output import Output, joined, lost, number, proven, span, stacked, table
 
+pytestmark = pytest.mark.core
+
 
 def speaking(*, json: bool = False, quiet: bool = False, verbosity: int = 0, json_messages: bool = False) -> Output:
     out = Output()

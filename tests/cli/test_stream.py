@@ -56,6 +56,7 @@ def ended(process: "subprocess.Popen[str]", number: int = signal.SIGTERM) -> tup
     return process.returncode, out, err
 
 
+@pytest.mark.core
 def test_the_result_is_one_object_with_the_keys_of_the_contract(exchange: Running) -> None:
     """Scripts read these keys."""
     process = started(exchange, "--json")
@@ -101,6 +102,7 @@ def test_who_asks_for_text_gets_it_where_no_terminal_is(tradecap: Program) -> No
     assert "hint: write it like --ws-url" in finished.stderr
 
 
+@pytest.mark.core
 def test_on_a_terminal_it_shows_how_far_it_is_proven(exchange: Running) -> None:
     """A person would look at a prompt that says nothing, for hours."""
     ours, theirs = pty.openpty()
@@ -157,6 +159,7 @@ def test_on_a_small_terminal_what_matters_is_not_cut_off(columns: int, lines: in
     assert "more" in said[-1]
 
 
+@pytest.mark.core
 def test_it_captures_loads_and_is_proven_in_one_process(exchange: Running, tradecap: Program) -> None:
     """The shortest way from the venue to a candle that is proven."""
     assert tradecap("init-db", "-q").returncode == 0
@@ -263,6 +266,7 @@ def test_nobody_there_is_an_error_in_time(tradecap: Program) -> None:
     assert "refused" in finished.stderr
 
 
+@pytest.mark.core
 def test_it_speaks_tls_and_checks_the_certificate(tmp_path: Path) -> None:
     """A man in the middle could trade us a market of his own."""
     context, ca = throw_away("127.0.0.1", tmp_path)
@@ -300,6 +304,7 @@ def test_without_ca_certificates_the_hint_says_where_they_come_from(tmp_path: Pa
         assert "ca-certificates" in text
 
 
+@pytest.mark.core
 def test_a_monitor_can_ask_how_it_is(exchange: Running) -> None:
     """Nobody would be woken when the capture is blind."""
     process = started(exchange, "--metrics-port", "0")

@@ -19,6 +19,8 @@ from tradecap.log.api import Log
 from tradecap.market.batch import Batch, Positions
 from tradecap.market.records import read_envelope
 
+pytestmark = pytest.mark.core
+
 
 class Place(NamedTuple):
     """Where logs of one kind can be made: `new(segment_bytes)` makes an empty one and gives what opens it, as often as it is called."""

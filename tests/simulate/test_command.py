@@ -41,6 +41,7 @@ def line(program: "subprocess.Popen[str]") -> dict[str, object]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.core
 def test_first_where_then_what_happened_then_the_counts(number: int) -> None:
     """A script couldn't find the exchange, nor hold a client against what was done to it."""
     with simulating("--symbol", "BTCUSDT", "--rate", "200", "--fault", "clock at=200ms by=1s") as program:
@@ -66,6 +67,7 @@ def test_a_recording_is_played_from_stdin() -> None:
     assert json.loads(done.stdout.splitlines()[-1])["trades"] == 1
 
 
+@pytest.mark.core
 def test_tls_prints_the_file_of_its_authority() -> None:
     """Nobody could trust the certificate."""
     with simulating("--tls", "--symbol", "BTCUSDT") as program:

@@ -21,6 +21,7 @@ from tradecap.store.api import BlockKey, CandleSpan, Difference, QuarantineCount
 OTHER_LOG = "01930000-0000-7000-8000-000000000009"
 SERIES = ("binance", "BTCUSDT", "trade")
 FOREVER = CandleSpan("", 0, 2**62)
+pytestmark = pytest.mark.core
 
 
 @pytest.fixture(params=STORES, ids=lambda kind: kind.__name__)

@@ -14,6 +14,8 @@ from tradecap.market.records import REASONS, RunWriter, adopted, frame, series_h
 from tradecap.proof.tally import RecordRow, ledger_row
 from tradecap.store.clickhouse.store import ClickHouseStore
 
+pytestmark = pytest.mark.core
+
 RUN = "01930000-0000-7000-8000-000000000002"
 HEADS = [
     series_head("binance", "ETHUSDT", "trade", "ws"),

@@ -15,6 +15,8 @@ from tradecap.venues.binance.control import CONTROL
 from tradecap.venues.feed import Arrival, Feed, Message, Notice, Terms
 from tradecap.venues.feed.inbox import CAPACITY
 
+pytestmark = pytest.mark.core
+
 QUICK = Terms(
     first_delay_s=0.01,
     longest_delay_s=0.1,

@@ -16,6 +16,8 @@ from websockets.utils import accept_key
 
 from tradecap.venues.feed.wire import Socket, whole_texts
 
+pytestmark = pytest.mark.core
+
 SIZES = st.one_of(st.integers(0, 300), st.sampled_from([125, 126, 127, 65_535, 65_536]))
 TRAP = b"\x81\x02no"
 """A payload that looks like texts to who reads from the wrong place on."""

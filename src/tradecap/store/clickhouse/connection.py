@@ -19,6 +19,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.proxies import proxy_for
+from tradecap.store.clickhouse.engine import require_engine
 from tradecap.store.clickhouse.folder import Folder
 from tradecap.store.clickhouse.pool import no_connection, pool
 from tradecap.urls import learn, mask_url, split
@@ -78,14 +79,11 @@ class Connection:
 
 
 def embedded(path: Path, url: str, *, create: bool) -> Connection:
-    """The database in a folder. Raises TradecapError when another process holds it or chdb isn't installed."""
+    """The database in a folder. Raises TradecapError when another process holds it or chdb can't be used."""
     if not create and not path.exists():
         raise TradecapError(f"There is no store at {path}.", "make one: tradecap init-db")
-    try:
-        with _zone_of_engine():
-            import chdb  # noqa: F401 -- looked for here, since its absence has a remedy worth a sentence
-    except ImportError as error:
-        raise TradecapError("The embedded store needs chdb, which isn't installed.", "pip install 'tradecap[embedded]'") from error
+    with _zone_of_engine():
+        require_engine()
     folder = Folder(path)
     try:
         with _translated(url):

@@ -21,10 +21,10 @@ def test_who_asks_for_the_end_does_not_wait_for_a_store_that_is_far_behind(
     replayed(log, some_messages(range(400)), segment_bytes=20_000)
     pour, stop = store.pour, Stop()
 
-    def slowly(*batch: object) -> None:
+    def slowly(*batch: object) -> int:
         stop.ask()
         time.sleep(0.3)
-        pour(*batch)  # type: ignore[arg-type]  # handed on as it came
+        return pour(*batch)  # type: ignore[arg-type]  # handed on as it came
 
     monkeypatch.setattr(store, "pour", slowly)
     monkeypatch.setattr(stream_load, "LAST_S", 0.2)

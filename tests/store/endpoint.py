@@ -71,7 +71,7 @@ class Endpoint(BaseHTTPRequestHandler):
         try:
             if database := asked.get("database"):
                 connection.query(f"USE `{database}`")
-            for name in ("max_partitions_per_insert_block", "optimize_on_insert"):
+            for name in ("max_partitions_per_insert_block", "optimize_on_insert", "log_comment"):
                 if name in asked:
                     connection.query(f"SET {name} = '{asked[name]}'")
             with tempfile.NamedTemporaryFile(suffix=".ndjson") as spill:

@@ -1,7 +1,8 @@
 """Pour the log into the store.
 
 The order of the lines is the guarantee: rows first, then the position, so a crash repeats records and never loses one; what is repeated is the
-same row again. Who follows a log pours what comes in about once a second, and makes candles anew as often as a tenth of his time allows.
+same row again. The position only moves when the store took as many records as were read. Who follows a log pours what
+comes in about once a second, and makes candles anew as often as a tenth of his time allows.
 """
 
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tradecap.errors import Exit, TradecapError
 from tradecap.log import Batch, Damage, Log
 from tradecap.log.inflate import BrokenError, pieces_of, unzstd
 from tradecap.store import Store
@@ -106,7 +108,9 @@ def _poured(
     for batch in batches:
         if batch.file is not None and not _is_sound(batch.file, batch.records):
             raise _UnsoundError
-        store.pour(log_id, batch.lines, batch.file)
+        taken = store.pour(log_id, batch.lines, batch.file)
+        if taken != batch.records:
+            raise _unequal(store.url, taken, batch)
         store.commit(log_id, batch.end)
         loaded.position = batch.end
         loaded.records += batch.records
@@ -114,6 +118,14 @@ def _poured(
         if stop():
             return
         yield batch
+
+
+def _unequal(store: str, taken: int, batch: Batch) -> TradecapError:
+    return TradecapError(
+        f"Store {store} took {taken:,} records where {batch.records:,} were read from the log, up to {batch.end}; its position was not moved.",
+        "nothing is lost, the log has them all: run 'tradecap load' again. If it says the same, report it.",
+        Exit.UNDELIVERED,
+    )
 
 
 def _rest(is_wanted: Callable[[], bool]) -> None:

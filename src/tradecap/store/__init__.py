@@ -35,8 +35,8 @@ class Store(Protocol):
     reads_files: bool
     """Whether `pour` is faster when it is handed a closed segment as a file."""
 
-    def pour(self, log_id: str, lines: bytes, file: Path | None = None) -> None:
-        """Insert whole lines of a log, or those of a file."""
+    def pour(self, log_id: str, lines: bytes, file: Path | None = None) -> int:
+        """Insert whole lines of a log, or those of a file; the number of records that the store has read from them and written."""
 
     def position(self, log_id: str) -> str:
         """Where the log's feed stands; '' at its beginning."""
@@ -62,8 +62,8 @@ def open_store(url: str, *, create: bool = False) -> Store:
     from tradecap.store.clickhouse import ClickHouseStore
 
     scheme, _, rest = url.partition(":")
-    if scheme == "chdb" and rest:
-        return ClickHouseStore.embedded(Path(rest.removeprefix("//")), url, create=create)
+    if scheme == "chdb" and (path := rest.removeprefix("//")):
+        return ClickHouseStore.embedded(Path(path), url, create=create)
     if scheme in ("clickhouse", "clickhouses") and rest:
         return ClickHouseStore.server(url, create=create)
     if scheme == "postgresql":

@@ -4,8 +4,10 @@ Rules: rows are never touched by Python on the way in; parameters are bound, nev
 owns an embedded store, reading included (measured: docs/clickhouse.md), so it is locked and the holder is named.
 """
 
+import errno
 import fcntl
 import os
+import shlex
 import shutil
 import tempfile
 import uuid
@@ -22,8 +24,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalErr
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.store import Row, Schema
+from tradecap.store.plain_names import PlainNames
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
 DATABASE: Final = "market"
 POUR: Final = {
@@ -36,6 +39,7 @@ POUR: Final = {
 }
 """Large blocks, two threads and views side by side are faster than the defaults (docs/clickhouse.md). Repeats are merged when read (FINAL), so not on
 the way in; and a limit on partitions would let records from odd months stop a feed."""
+UNWRITABLE: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 NO_OFFSET: Final = 2**64 - 1
 TRADES_A_SWEEP: Final = 4_000_000
 """Candles are made of about so many trades at a time, to bound memory."""
@@ -108,12 +112,17 @@ class ClickHouseStore:
         folder = _Folder(path)
         try:
             with _translated(url):
-                client = clickhouse_connect.get_client(dsn=f"chdb:///{path.resolve()}")
+                # `file:` keeps the client from resolving the link that a path with odd signs is passed as
+                client = clickhouse_connect.get_client(interface="chdb", path=f"file:{folder.names.of(path)}")
                 client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
                 client.database = DATABASE
             return cls(client, url, folder, create=create)
-        except BaseException:
+        except BaseException as error:
             folder.release()
+            cause = str(error.__cause__)
+            for why in ("Permission denied", "Read-only file system"):
+                if why in cause:
+                    raise _read_only(path, why) from error
             raise
 
     @classmethod
@@ -201,25 +210,29 @@ class ClickHouseStore:
 
     # ---- the way in ----------------------------------------------------------------------------------------------------------------------
 
-    def pour(self, log_id: str, lines: bytes, file: Path | None = None) -> None:
-        """Insert whole lines of a log, or those of a file. ClickHouse reads them; the views sort them out."""
+    def pour(self, log_id: str, lines: bytes, file: Path | None = None) -> int:
+        """Insert whole lines of a log, or those of a file. ClickHouse reads them; the views sort them out. Their number, as the views counted."""
+        insert_id = uuid.uuid4().hex
         with _translated(self.url):
             if self._folder is None:
-                self._pour_over_http(log_id, lines or (file.read_bytes() if file else b""))
+                self._pour_over_http(log_id, lines or (file.read_bytes() if file else b""), insert_id)
             elif file is not None:
-                self._pour_file(log_id, file)
+                self._pour_file(log_id, self._folder.names.of(file), insert_id)
             else:
                 with tempfile.NamedTemporaryFile(dir=self._folder.path, suffix=".ndjson") as spill:
                     spill.write(lines)
                     spill.flush()
-                    self._pour_file(log_id, Path(spill.name))
+                    self._pour_file(log_id, self._folder.names.of(Path(spill.name)), insert_id)
+        return int(str(self.ask("inserted", insert_id=insert_id)[0]["records"]))
 
-    def _pour_file(self, log_id: str, file: Path) -> None:
-        self._client.command(query("pour_file"), parameters={"log": log_id, "no_offset": NO_OFFSET, "file": str(file.resolve())}, settings=POUR)
+    def _pour_file(self, log_id: str, file: str, insert_id: str) -> None:
+        parameters = {"log": log_id, "no_offset": NO_OFFSET, "file": file}
+        self._client.command(query("pour_file"), parameters=parameters, settings=POUR | {"log_comment": insert_id})
 
-    def _pour_over_http(self, log_id: str, lines: bytes) -> None:
+    def _pour_over_http(self, log_id: str, lines: bytes, insert_id: str) -> None:
         statement = query("pour").replace("{log:UUID}", f"'{uuid.UUID(log_id)}'").replace("{no_offset:UInt64}", str(NO_OFFSET))
-        self._client.raw_insert("", insert_block=statement.strip().encode() + b"\n" + lines, settings=POUR, fmt="LineAsString")
+        block = statement.strip().encode() + b"\n" + lines
+        self._client.raw_insert("", insert_block=block, settings=POUR | {"log_comment": insert_id}, fmt="LineAsString")
 
     def position(self, log_id: str) -> str:
         """Where the log's feed stands; '' at its beginning."""
@@ -269,18 +282,30 @@ def _span(days: list[Row]) -> tuple[object, object, int]:
     return days[0]["day"], days[-1]["day"], sum(int(str(day["stale"])) for day in days)
 
 
+def _read_only(path: Path, why: str | None) -> TradecapError:
+    return TradecapError(
+        f"Store {path} can't be written ({why}), and the embedded engine must write, also to read.",
+        f"copy it while no process uses it: cp -r {shlex.quote(str(path))} copy && chmod -R u+rwX copy; then name the copy: --store chdb:copy",
+    )
+
+
 class _Folder:
     """The folder of an embedded store, held by this process alone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.names = PlainNames()
         try:
             path.mkdir(parents=True, exist_ok=True)
             stranger = next((file.name for file in sorted(path.iterdir()) if not (path / "tradecap.lock").exists()), None)
             if stranger:
                 raise TradecapError(f"{path} is no store: it holds {stranger}.", "name a new folder or an empty one with --store chdb:PATH.")
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             self._lock = os.open(path / "tradecap.lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
+            if error.errno in UNWRITABLE and path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+                raise _read_only(path, error.strerror) from error
             raise TradecapError(f"Store {path} can't be opened: {error.strerror}.", "check the path and its permissions.") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -296,6 +321,7 @@ class _Folder:
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
+        self.names.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1

@@ -153,6 +153,17 @@ ENGINE = ReplacingMergeTree(sweep)
 ORDER BY (venue, channel, symbol, minute)
 COMMENT 'One row a minute and series, made by the sweep: read v_candles';
 
+CREATE TABLE IF NOT EXISTS inserts
+(
+    insert_id String COMMENT 'id of an insert into inbox: its log_comment',
+    records UInt64 COMMENT 'how many of its lines were read',
+    at DateTime('UTC') DEFAULT now('UTC') COMMENT 'when, by the server; a day later the row goes'
+)
+ENGINE = MergeTree
+ORDER BY insert_id
+TTL at + INTERVAL 1 DAY
+COMMENT 'How many records each insert brought; the loader looks before it moves its position on';
+
 CREATE TABLE IF NOT EXISTS positions
 (
     log UUID COMMENT 'id of a log',

@@ -59,7 +59,9 @@ def test_the_profile_is_chosen_by_option_then_variable_then_file() -> None:
 
 def test_only_the_first_file_found_is_read() -> None:
     """A folder's file mixed with the user's would give settings that stand in no file."""
-    written('store = "chdb:users"', user_config())
+    users = user_config()
+    assert users
+    written('store = "chdb:users"', users)
     assert resolve({}, {}).store.value == "chdb:users"
     written('log = "file:folders"')
     assert resolve({}, {}).store == Value("store", DEFAULTS["store"], "default")

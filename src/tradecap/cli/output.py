@@ -19,6 +19,7 @@ import click
 import msgspec
 
 from tradecap.cli.settings import Settings, mask
+from tradecap.market.records import json_bytes, valid_text
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -87,7 +88,7 @@ class Output:
 
     def show(self, result: Mapping[str, object], human: "Callable[[], RenderableType]") -> None:
         """The result: as one JSON object with --json, else as what `human` makes of it."""
-        self.lines([msgspec.json.encode(result, enc_hook=str).decode()] if self.json else _drawn(human()))
+        self.lines([json_bytes(result).decode()] if self.json else _drawn(human()))
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write lines of the result as they come, until they end or the reader has gone. For output that isn't a `show` (--csv, --print)."""
@@ -154,7 +155,7 @@ def _masked(value: object) -> object:
     """Text by text: in a line of JSON nobody could say where a password ends."""
     match value:
         case str():
-            return mask(value)
+            return valid_text(mask(value))
         case Mapping():
             return {name: _masked(each) for name, each in value.items()}
         case list() | tuple():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tradecap.cli.candles import interval_text
-from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES, SERIES, SYMBOL, WAIT, command, shared, time_range, typed
+from tradecap.cli.options import FILE, FILE_NAME, SEGMENT_AGE_S, SEGMENT_BYTES, SERIES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
@@ -27,8 +27,6 @@ from tradecap.store import open_store
 EXPECTABLE = ("records", "trades", "duplicates", "conflicts", "quarantined", "ignored", "events", "gaps", "candles")
 LOOK_AGAIN_S = 0.2
 """How long --wait waits between two looks."""
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -59,7 +57,13 @@ def _offset(text: str) -> int:
 @click.option("--allow-gaps", is_flag=True, help="Ids missing inside a coverage don't fail.")
 @click.option("--allow-torn", is_flag=True, help="Runs without an end don't fail.")
 @click.option("--wait", "wait_s", type=WAIT, default="0s", metavar="DURATION", help="Wait so long for another process to load what isn't loaded yet.")
-@click.option("--klines", multiple=True, metavar="FILE", help="Compare candles with the venue's own: CSV, zip or REST answers (may be repeated).")
+@click.option(
+    "--klines",
+    type=FILE_NAME,
+    multiple=True,
+    metavar="FILE",
+    help="Compare candles with the venue's own: CSV, zip or REST answers (may be repeated).",
+)
 @click.option("--klines-offset", "offset_s", type=typed("offset", _offset), metavar="+HH:MM", help="Of times in them that don't say it (else UTC).")
 @click.option("--as", "series", type=SERIES, metavar="VENUE:SYMBOL", help="What the klines are of, where no file name tells.")
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")

@@ -119,8 +119,8 @@ def open_log(url: str, *, create: bool = False) -> Log:
     from tradecap.log.file import FileLog
 
     scheme, _, rest = url.partition(":")
-    if scheme == "file" and rest:
-        return FileLog(Path(rest.removeprefix("//")), create=create)
+    if scheme == "file" and (path := rest.removeprefix("//")):
+        return FileLog(Path(path), create=create)
     if scheme == "kafka":
         raise TradecapError(f"{url}: logs in Kafka are not supported yet.", "use a folder: --log file:./tradecap-data/log")
     raise TradecapError(f"{url!r} is no log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")

@@ -113,6 +113,12 @@ def test_a_file_that_is_no_text_is_refused() -> None:
         resolve({}, {})
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
+    """Editors of Windows put one in front, and the message named a line with nothing wrong in it."""
+    Path(CONFIG_NAME).write_text('log = "file:marked"', encoding="utf-8-sig")
+    assert resolve({}, {}).log.value == "file:marked"
+
+
 def test_an_unknown_profile_lists_the_known_ones() -> None:
     """Who mistypes a profile wants to see its right name, not the defaults in force."""
     written("[profile.server]\n[profile.laptop]")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.exchange import until
 from tests.flows.builders import a_message, begun, failures, never, quietly, replayed, some_messages, spoilt
+from tradecap.errors import Exit, TradecapError
 from tradecap.flows import load as loading
 from tradecap.flows.load import FOLLOW_S, Loaded, load
 from tradecap.log.file import FileLog
@@ -91,6 +92,16 @@ def test_a_position_before_its_rows_would_lose_them(log: FileLog, store: ClickHo
             poured(log, store)
     assert store.position(log.id) == ""
     assert poured(log, store).valid == 5
+
+
+def test_a_store_that_took_another_number_does_not_move_on(log: FileLog, store: ClickHouseStore) -> None:
+    """Records that never arrived would be skipped for ever, and the load would say they had been there before."""
+    replayed(log, some_messages(range(5)))
+    store.run("DROP TABLE mv_inserts")
+    with pytest.raises(TradecapError, match=r"took 0 records where 7 were read from the log.*not moved") as error:
+        poured(log, store)
+    assert error.value.exit_code is Exit.UNDELIVERED
+    assert store.position(log.id) == ""
 
 
 def test_an_active_segment_is_poured_as_far_as_it_is_durable(log: FileLog, store: ClickHouseStore) -> None:

@@ -59,8 +59,13 @@ def some_lines(trades: int, run: str = RUN) -> bytes:
 
 def test_what_is_poured_can_be_asked_for(made: Store) -> None:
     """A store that takes lines and shows nothing."""
-    made.pour(LOG, some_lines(100))
+    assert made.pour(LOG, some_lines(100)) == 100
     assert {row["outcome"]: row["records"] for row in made.ask("outcomes")} == {"trade": 100}
+
+
+def test_each_line_counts_whatever_it_holds(made: Store) -> None:
+    """The loader compares this number with the lines it read: one that isn't counted would stop it for ever."""
+    assert made.pour(LOG, b"\n" + b"no record\n" * 3 + b"\xff\x00\r\n" + some_lines(2) * 2) == 9
 
 
 def test_pouring_twice_changes_nothing(made: Store) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, cast
 
 import click
 import msgspec
@@ -200,13 +200,41 @@ def _drawn(picture: "RenderableType") -> list[str]:
     return lines if console.is_terminal else [line.rstrip() for line in lines]
 
 
+class _Lasting:
+    """A stream whose terminal may close at any moment: what is drawn from then on goes nowhere, and the work goes on."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError:
+            hush(self._stream)
+
+
+def lasting(stream: IO[str]) -> IO[str]:
+    """The stream for somebody who draws on it."""
+    return cast("IO[str]", _Lasting(stream))
+
+
 def _console(stream: IO[str]) -> "Console":
     """rich on one of our streams. Markup is off: what is in the data must not be taken for it."""
     from rich.console import Console
 
     terminal = _colour(stream)
     width = None if stream is not None and stream.isatty() else PLAIN_WIDTH
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, no_color=not terminal)
+    return Console(file=lasting(stream), width=width, markup=False, highlight=False, emoji=False, no_color=not terminal)
 
 
 def _colour(stream: IO[str] | None) -> bool:

@@ -76,6 +76,8 @@ def interruptible(out: Output) -> Iterator[Stop]:
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of a signal handler
         if stop():
+            if number == signal.SIGHUP:  # a terminal that closes sends it twice: the kernel does, and the shell
+                return
             raise KeyboardInterrupt
         stop.ask()
         if not out.quiet and not out.is_drawing:

@@ -117,12 +117,8 @@ class ClickHouseStore:
                 client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
                 client.database = DATABASE
             return cls(client, url, folder, create=create)
-        except BaseException as error:
+        except BaseException:
             folder.release()
-            cause = str(error.__cause__)
-            for why in ("Permission denied", "Read-only file system"):
-                if why in cause:
-                    raise _read_only(path, why) from error
             raise
 
     @classmethod
@@ -300,7 +296,7 @@ class _Folder:
             stranger = next((file.name for file in sorted(path.iterdir()) if not (path / "tradecap.lock").exists()), None)
             if stranger:
                 raise TradecapError(f"{path} is no store: it holds {stranger}.", "name a new folder or an empty one with --store chdb:PATH.")
-            if not os.access(path, os.W_OK):
+            if not all(os.access(each, os.W_OK) for each in (path, *path.iterdir())):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             self._lock = os.open(path / "tradecap.lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:

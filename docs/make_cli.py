@@ -32,11 +32,16 @@ default. The first line on stderr names both; `tradecap config` says where each 
 strings in it, times are RFC 3339 in UTC with `Z`. Without it the output is for people: plain when it isn't a terminal or `NO_COLOR` is set. A
 reader that stops reading (`| head`) ends the output, not the work, and isn't an error.
 
+**Paths** mean themselves, whatever signs are in them; nothing in a URL of a folder is decoded. `~` at the beginning of one, also in `file:~/log`, is
+the home (write `./~` for a folder of that name). The embedded engine must write, also to read: a store without the right to write is copied first
+(`cp -r DB copy && chmod -R u+rwX copy`). Files may begin with a byte-order mark.
+
 **What is typed.** Times are UTC: `2024-08-09`, `2024-08-09T12:30:00Z`, or `-10m` for ten minutes ago; `--to` is exclusive. Durations: `500ms`,
 `30s`, `10m`, `1h30m`. Sizes: `64MB` (10^6), `1GiB` (2^30), or bytes. Symbols in any case.
 
-**Ctrl-C and SIGTERM.** The first lets a command finish what it took in, and end by its result. The second stops at once; what was acknowledged is
-safe. Commands that don't loop stop at the first.
+**Ctrl-C, SIGTERM and SIGHUP.** The first lets a command finish what it took in, and end by its result. The second stops at once; what was
+acknowledged is safe. Commands that don't loop stop at the first. A terminal that closes sends SIGHUP, which is never the
+second; under `nohup` it is ignored and the command goes on.
 
 **Errors.** One sentence that says what and where, then a line `hint: ...` that says what to do. A traceback only with `-vv`.
 
@@ -49,7 +54,7 @@ safe. Commands that don't loop stop at the first.
 | 2 | wrong usage or unreadable input (an internal error as well: it says so) |
 | 3 | a part can't be reached, or another process holds it |
 | 4 | records stayed undelivered, or the disk is full: they are safe on disk, the message says where |
-| 130 | stopped at once by Ctrl-C or SIGTERM |
+| 130 | stopped at once by Ctrl-C, SIGTERM or SIGHUP |
 
 ## Environment
 

@@ -1,8 +1,9 @@
 """Compressed bytes in, plain bytes out: gzip, zstd and zip, one member after another, as they stream in.
 
-Rules: memory is bounded by `_FED` times the best ratio a format can reach; everything that can be decompressed before a fault comes out before
-the fault is raised. A stream that ends inside a member is a fault too (the libraries' own readers take it for the end). Of a zip file only the
-directory is read by the library, whose reader loses what stands before a wrong checksum; a zip that lost its directory is read as far as it goes.
+Rules: memory is bounded by `_FED` times the best ratio a format can reach, and by zstd's window; everything that can be decompressed before a
+fault comes out before the fault is raised. A stream that ends inside a member is a fault too (the libraries' own readers take it for the end). Of a
+zip file only the directory is read by the library, whose reader loses what stands before a wrong checksum; a zip that lost its directory is read as
+far as it goes.
 """
 
 import struct
@@ -18,8 +19,12 @@ PIECE: Final = 8 * 1024
 _FED: Final = 1024
 """Bytes a decompressor is handed at once: zstd can blow each of them up to 32 KiB."""
 
+_LONGEST_WINDOW: Final = 2**31
+"""Bytes: what `zstd --long=31` makes. A frame only takes the memory of the window it declares, at most the size of what is in it."""
+
 GZIP: Final = b"\x1f\x8b"
-ZSTD: Final = b"\x28\xb5\x2f\xfd"
+ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16)))
+"""A frame, and the sixteen kinds of skippable frames: a file may begin with one."""
 ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 
@@ -50,8 +55,8 @@ def gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The plain bytes of one or more zstd frames, checksums verified."""
-    decompressor = zstandard.ZstdDecompressor()
+    """The plain bytes of one or more zstd frames, checksums verified. Skippable frames, as pzstd writes them, hold none."""
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_LONGEST_WINDOW)
     return _members("zstd", decompressor.decompressobj, _hold_back(cut(pieces, _FED), 4), padding=b"")
 
 

@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -234,9 +234,10 @@ def test_what_config_says() -> None:
 
 
 @contextmanager
-def running(*args: str) -> Iterator["subprocess.Popen[str]"]:
+def running(*args: str, preexec: Callable[[], object] | None = None) -> Iterator["subprocess.Popen[str]"]:
     """The program, once it has named log and store; killed at the end, should it still be there."""
-    with subprocess.Popen([PROGRAM, *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen([PROGRAM, *args], stdin=pipe, stdout=pipe, stderr=pipe, text=True, preexec_fn=preexec) as process:
         try:
             assert process.stderr is not None
             assert process.stderr.readline().rstrip() == FIRST_LINE
@@ -322,7 +323,7 @@ def events() -> list[str]:
     return [envelope.event for envelope, _, _ in read_lines(open_log("file:tradecap-data/log")) if envelope.event]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_replay_that_is_stopped_ends_its_run(number: int, seed: int) -> None:
     """Without the end record a stopped run counts as torn; without the summary nobody knows how far it came."""
@@ -340,6 +341,23 @@ def test_a_replay_that_is_stopped_ends_its_run(number: int, seed: int) -> None:
     ran("init-db")
     ran("load")
     assert ran("verify", "--expect", f"trades={found['valid']}")["ok"]
+
+
+def test_nohup_keeps_a_command_running_when_its_terminal_closes() -> None:
+    """Who starts a capture with nohup and logs out expects it to go on."""
+    with running("replay", "-", "--json", preexec=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
+        assert process.stdin is not None
+        process.stdin.write(a_message(1).decode() + "\n")
+        process.stdin.flush()
+        wait_until(lambda: log_has(1))
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        process.stdin.write(a_message(2).decode() + "\n")
+        process.stdin.close()
+        process.stdin = None
+        said, told = process.communicate(timeout=20)
+    assert process.returncode == 0, told
+    assert json.loads(said)["valid"] == 2
 
 
 def test_a_replay_that_waits_for_its_input_can_be_stopped() -> None:

@@ -60,7 +60,9 @@ def test_the_profile_is_chosen_by_option_then_variable_then_file() -> None:
 
 def test_only_the_first_file_found_is_read() -> None:
     """A folder's file mixed with the user's would give settings that stand in no file."""
-    written('store = "chdb:users"', user_config())
+    users = user_config()
+    assert users
+    written('store = "chdb:users"', users)
     assert resolve({}, {}).store.value == "chdb:users"
     written('log = "file:folders"')
     assert resolve({}, {}).store == Value("store", DEFAULTS["store"], "default")
@@ -110,6 +112,12 @@ def test_a_file_that_is_no_text_is_refused() -> None:
     Path(CONFIG_NAME).write_bytes("log".encode("utf-16"))
     with pytest.raises(TradecapError, match="not UTF-8"):
         resolve({}, {})
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
+    """Editors of Windows put one in front, and the message named a line with nothing wrong in it."""
+    Path(CONFIG_NAME).write_text('log = "file:marked"', encoding="utf-8-sig")
+    assert resolve({}, {}).log.value == "file:marked"
 
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import struct
@@ -27,6 +28,8 @@ from tests.venues import peer
 from tradecap.cli.stream_view import drawn
 from tradecap.flows.capture.plan import Captured
 from tradecap.flows.capture.status import Status
+from tradecap.flows.records import read_lines
+from tradecap.log import open_log
 from tradecap.market.id_book import IdBook
 from tradecap.simulate.tls import throw_away
 
@@ -335,3 +338,25 @@ def test_a_monitor_can_ask_how_it_is(exchange: Running) -> None:
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0
     assert all(json.loads(line) for line in err.splitlines())
+
+
+def test_a_terminal_that_closes_ends_a_capture_properly(exchange: Running) -> None:
+    """The picture that could no longer be drawn ended the capture before its end record was written."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(PROGRAM, [PROGRAM, "stream", "btcusdt", "--ws-url", exchange.url, *FREE])
+    exchange.until_heard()
+    exchange.play(25)
+    read_for(terminal, 1.0)
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    events = [envelope.event for envelope, _, _ in read_lines(open_log("file:tradecap-data/log")) if envelope.event]
+    assert (events[0], events[-1]) == ("started", "ended")
+
+
+def read_for(terminal: int, seconds: float) -> None:
+    """Take what a program draws, as a terminal does."""
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0:
+        if select.select([terminal], [], [], left_s)[0]:
+            os.read(terminal, 65536)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.exchange import until
 from tests.flows.builders import a_message, begun, failures, never, quietly, replayed, some_messages, spoilt
+from tradecap.errors import Exit, TradecapError
 from tradecap.flows import load as loading
 from tradecap.flows.load import FOLLOW_S, Loaded, load
 from tradecap.flows.records import unwatched
@@ -93,6 +94,16 @@ def test_a_position_before_its_rows_would_lose_them(log: FileLog, store: ClickHo
             poured(log, store)
     assert store.positions(log.id) == {}
     assert poured(log, store).valid == 5
+
+
+def test_a_store_that_took_another_number_does_not_move_on(log: FileLog, store: ClickHouseStore) -> None:
+    """Records that never arrived would be skipped for ever, and the load would say they had been there before."""
+    replayed(log, some_messages(range(5)))
+    store.run("DROP TABLE mv_arrivals")
+    with pytest.raises(TradecapError, match="took 0 records of a batch of 7") as error:
+        poured(log, store)
+    assert error.value.exit_code is Exit.UNREACHABLE
+    assert store.positions(log.id) == {}
 
 
 def test_an_active_segment_is_poured_as_far_as_it_is_durable(log: FileLog, store: ClickHouseStore) -> None:

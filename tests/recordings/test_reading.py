@@ -233,6 +233,30 @@ def test_a_packed_line_of_zeros_stays_small() -> None:
     assert [len(frame.payload) for frame in found] == [1, 20 * MB, 1]
 
 
+def skippable(kind: int, content: bytes) -> bytes:
+    """A zstd frame of which a reader makes nothing."""
+    return bytes([0x50 + kind]) + b"\x2a\x4d\x18" + len(content).to_bytes(4, "little") + content
+
+
+def test_skippable_frames_hold_no_line() -> None:
+    """pzstd begins each file with one: such a recording was taken for a binary file."""
+    for kind in range(16):
+        assert [f.payload for f in frames_in(skippable(kind, b"size") + zstd(b"a\n") + skippable(kind, b"\n" * 3000) + zstd(b"b\n"))] == [b"a", b"b"]
+    found, error = broken(Source("r", stream=io.BytesIO(zstd(b"a line\n") + skippable(0, b"size")[:-1])))
+    assert [f.payload for f in found] == [b"a line"]
+    assert "cut short" in error.message
+
+
+@pytest.mark.parametrize("window_log", [27, 28, 31])
+def test_a_long_window_is_read(window_log: int) -> None:
+    """What `zstd --long=31` packed could not be read at all. A window takes memory only as it fills."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=window_log, enable_ldm=True)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()  # without its size a frame declares the whole window
+    packed = packer.compress(b"a\n" * 1000) + packer.flush()
+    assert zstandard.get_frame_parameters(packed).window_size == 2**window_log
+    assert len(frames_in(packed)) == 1000
+
+
 # --- sources
 
 

@@ -80,6 +80,13 @@ def test_tls_prints_the_file_of_its_authority() -> None:
     assert not ca.exists()
 
 
+def test_a_byte_order_mark_is_no_part_of_the_faults(tmp_path: Path) -> None:
+    """Editors of Windows put one in front, and the first fault was refused for it."""
+    (tmp_path / "faults.toml").write_text('[[fault]]\nkind = "close"\nat = "10s"\n', encoding="utf-8-sig")
+    finished = ended("--faults", str(tmp_path / "faults.toml"), "--port", "0", "--duration", "100ms")
+    assert finished.returncode == 0, finished.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "code", "told"),
     [

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import click
 
 from tradecap.cli.logs import log_to_write
-from tradecap.cli.options import COUNT, Body, command, segments, shared
+from tradecap.cli.options import COUNT, FILE_NAME, Body, command, segments, shared
 from tradecap.cli.output import Output, number, stacked, table
 from tradecap.cli.output import spoilt as yellow
 from tradecap.cli.settings import Settings
@@ -31,7 +31,7 @@ def _fault_options(body: Body) -> Body:
 @command
 @_fault_options
 @click.option("--all", "each", type=COUNT, metavar="N", default=0, help="N of each kind.")
-@click.option("--from-file", metavar="PATH", help="The lines of this file as they are.")
+@click.option("--from-file", type=FILE_NAME, metavar="PATH", help="The lines of this file as they are.")
 @click.option("--seed", type=COUNT, metavar="S", default=None, help="Makes the same payloads again (default: drawn, and shown).")
 @click.option("--dry-run", is_flag=True, help="Print the payloads; write nothing.")
 @click.option("--yes", is_flag=True, help="Also spoil a log that holds live captures.")

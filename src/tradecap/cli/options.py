@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from tradecap.cli.output import Output, hush
-from tradecap.cli.settings import DEFAULTS, resolve
+from tradecap.cli.settings import DEFAULTS, at_home, resolve
 from tradecap.errors import Exit, TradecapError
 from tradecap.venues.api import VENUES
 
@@ -167,6 +168,21 @@ POSITIVE: Final = typed("count", lambda text: _whole(text, 1))
 """A whole number, at least 1."""
 SPEED: Final = typed("speed", _speed)
 """A factor; None for `max`."""
+
+
+class _File(click.Path):
+    """A file, named by an option: `~` is the home also behind a `=`, where no shell expands it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the name of a file is empty.", param, ctx)
+        return super().convert(at_home(value) if isinstance(value, str) else value, param, ctx)
+
+
+FILE: Final = _File(dir_okay=False, path_type=Path)
+"""A file to read or write, as a Path."""
+FILE_NAME: Final = _File(dir_okay=False, allow_dash=True)
+"""... or its name, for who takes `-` as well, or shows it."""
 
 
 class SharedOption(click.Option):

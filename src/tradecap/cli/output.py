@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Final, Protocol
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, cast
 
 import click
 import msgspec
 
 from tradecap.cli.settings import Settings
+from tradecap.market.records import json_bytes, valid_text
 from tradecap.urls import mask
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Output:
 
     def show(self, result: Mapping[str, object], human: "Callable[[], RenderableType]") -> None:
         """The result: as one JSON object with --json, else as what `human` makes of it."""
-        self.lines([msgspec.json.encode(result, enc_hook=str).decode()] if self.json else _drawn(human()))
+        self.lines([json_bytes(result).decode()] if self.json else _drawn(human()))
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write lines of the result as they come, until they end or the reader has gone. For output that isn't a `show` (--csv, --print)."""
@@ -155,7 +156,7 @@ def _masked(value: object) -> object:
     """Text by text: in a line of JSON nobody could say where a password ends."""
     match value:
         case str():
-            return mask(value)
+            return valid_text(mask(value))
         case Mapping():
             return {name: _masked(each) for name, each in value.items()}
         case list() | tuple():
@@ -200,13 +201,41 @@ def _drawn(picture: "RenderableType") -> list[str]:
     return lines if console.is_terminal else [line.rstrip() for line in lines]
 
 
+class _Lasting:
+    """A stream whose terminal may close at any moment: what is drawn from then on goes nowhere, and the work goes on."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError:
+            hush(self._stream)
+
+
+def lasting(stream: IO[str]) -> IO[str]:
+    """The stream for somebody who draws on it."""
+    return cast("IO[str]", _Lasting(stream))
+
+
 def _console(stream: IO[str]) -> "Console":
     """rich on one of our streams. Markup is off: what is in the data must not be taken for it."""
     from rich.console import Console
 
     terminal = _colour(stream)
     width = None if stream is not None and stream.isatty() else PLAIN_WIDTH
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False, no_color=not terminal)
+    return Console(file=lasting(stream), width=width, markup=False, highlight=False, emoji=False, no_color=not terminal)
 
 
 def _colour(stream: IO[str] | None) -> bool:

@@ -2,9 +2,12 @@
 
 Rules: an option wins over the environment (`TRADECAP_LOG`, ...), that over the profile, that over the top level of tradecap.toml, that over the
 default. The first tradecap.toml found is the only one read: the one named, else ./tradecap.toml, else the user's. What isn't understood in it is
-refused, never passed over. An empty variable counts as unset. A password is never shown.
+refused, never passed over. A user's folder that can't be entered holds none. An empty variable counts as unset. `~` at the beginning of a path is
+the home. A password is never shown.
 """
 
+import os
+import pwd
 import re
 import tomllib
 from collections.abc import Mapping
@@ -21,6 +24,8 @@ DEFAULTS: Final = {"log": "file:./tradecap-data/log", "store": "chdb:./tradecap-
 """What a profile may set, and what holds where nobody says anything."""
 CONFIG_NAME: Final = "tradecap.toml"
 INIT_HINT: Final = "'tradecap config --init' writes a commented example."
+
+_HOME: Final = re.compile(r"((?:file|chdb):(?://)?)?~(?=/|$)")
 
 
 class Value(NamedTuple):
@@ -66,9 +71,28 @@ class ConfigFile(NamedTuple):
     """By profile, the properties of the Kafka client."""
 
 
-def user_config() -> Path:
-    """The configuration of this user, for every folder that has none of its own."""
-    return Path(click.get_app_dir("tradecap")) / CONFIG_NAME
+def user_config() -> Path | None:
+    """The configuration of this user, for every folder that has none of its own; None where there is no such place."""
+    path = Path(click.get_app_dir("tradecap")) / CONFIG_NAME
+    return path if path.is_absolute() else None  # relative: HOME isn't set and nobody knows the user
+
+
+def at_home(text: str) -> str:
+    """A path, or the URL of a folder, with the home for a `~` that stands alone at its beginning: shells expand `~` only at that of a word."""
+    match = _HOME.match(text)
+    if match is None:
+        return text
+    return f"{match[1] or ''}{_home()}{text[match.end() :]}"
+
+
+def _home() -> str:
+    try:
+        home = os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        home = ""
+    if not Path(home).is_absolute():
+        raise TradecapError("Nobody knows the home that '~' means: HOME isn't set to a whole path.", "set HOME, or write the whole path.")
+    return home.rstrip("/")
 
 
 def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
@@ -93,16 +117,16 @@ def _said(name: str, options: Mapping[str, str | None], environ: Mapping[str, st
     if given == "":
         raise TradecapError(f"--{name} is empty.", f"give it a value or leave it out; 'tradecap config' shows what holds without --{name}.")
     if given is not None:
-        return Value(name, given, f"--{name}")
+        return Value(name, at_home(given), f"--{name}")
     variable = f"TRADECAP_{name.upper()}"
-    return Value(name, environ[variable], variable) if environ.get(variable) else None
+    return Value(name, at_home(environ[variable]), variable) if environ.get(variable) else None
 
 
 def _written(name: str, file: ConfigFile, profile: str, chosen: Mapping[str, str]) -> Value:
     if name in chosen:
-        return Value(name, chosen[name], f"profile {profile} in {file.path}")
+        return Value(name, at_home(chosen[name]), f"profile {profile} in {file.path}")
     if name in file.defaults:
-        return Value(name, file.defaults[name], file.path)
+        return Value(name, at_home(file.defaults[name]), file.path)
     return Value(name, DEFAULTS[name], "default")
 
 
@@ -119,17 +143,21 @@ def _profile(file: ConfigFile, profile: Value) -> Mapping[str, str]:
 def _find_config(said: Value | None) -> ConfigFile:
     if said is not None:
         return read_config(Path(said.value))
-    for path in (Path(CONFIG_NAME), user_config()):
-        if path.exists():
-            return read_config(path)
-    return ConfigFile("", {}, {}, "")
+    if Path(CONFIG_NAME).exists():
+        return read_config(Path(CONFIG_NAME))
+    users = user_config()
+    try:
+        is_there = users is not None and users.exists()
+    except OSError:  # somebody else's home, after sudo or in a container
+        is_there = False
+    return read_config(users) if users and is_there else ConfigFile("", {}, {}, "")
 
 
 def read_config(path: Path) -> ConfigFile:
     """Read a tradecap.toml. Raises TradecapError naming the file and the line or key."""
     shown = f"./{path}" if not path.is_absolute() and path.parts[:1] not in ((".",), ("..",)) else str(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise _broken(shown, str(error)) from error
     except UnicodeDecodeError as error:

@@ -1,7 +1,8 @@
-"""Ctrl-C and SIGTERM: the first asks for the end, the second takes it.
+"""Ctrl-C, SIGTERM and SIGHUP: the first asks for the end, the second takes it.
 
 Rules: inside `interruptible` the first signal only sets a flag, so that a flow drains, flushes and writes its end record; the second raises
-KeyboardInterrupt where the program stands. Outside of it both raise at once, so that files are closed and locks given free.
+KeyboardInterrupt where the program stands. Outside of it both raise at once, so that files are closed and locks given free. SIGHUP, which a
+terminal sends when it closes, stays ignored where it was ignored at the start: nohup does that.
 """
 
 import io
@@ -18,7 +19,7 @@ from tradecap.cli.output import Output
 from tradecap.errors import TradecapError
 from tradecap.flows.stop import Stop
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STOPPING: Final = "stopping: finishing what was taken in (once more to stop at once)"
 STOPPED: Final = 130
 """Exit code of a command that was stopped at once, as shells know it."""
@@ -56,12 +57,14 @@ def interruptible(out: Output) -> Iterator[Stop]:
 
     def ask(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of a signal handler
         if stop():
+            if number == signal.SIGHUP:  # a terminal that closes sends it twice: the kernel does, and the shell
+                return
             raise KeyboardInterrupt
         stop.ask()
         if not out.quiet and not out.is_drawing:
             _write(out.message("info", STOPPING))
 
-    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    before = {number: signal.signal(number, ask) for number in SIGNALS if _is_heeded(number)}
     try:
         yield stop
     finally:
@@ -70,12 +73,18 @@ def interruptible(out: Output) -> Iterator[Stop]:
 
 
 def die_softly() -> None:
-    """Make SIGTERM raise like Ctrl-C does, instead of ending Python without its `finally`s."""
+    """Make SIGTERM and SIGHUP raise like Ctrl-C does, instead of ending Python without its `finally`s."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of a signal handler
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if _is_heeded(number):
+            signal.signal(number, interrupt)
+
+
+def _is_heeded(number: int) -> bool:
+    return number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
 
 
 def end_in_peace() -> None:

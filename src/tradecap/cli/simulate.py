@@ -16,7 +16,7 @@ import msgspec
 
 from tradecap import sample
 from tradecap.cli.logs import own_log
-from tradecap.cli.options import COUNT, DURATION, POSITIVE, SPEED, SYMBOL, TIME, command, spoken, typed
+from tradecap.cli.options import COUNT, DURATION, FILE_NAME, POSITIVE, SPEED, SYMBOL, TIME, command, spoken, typed
 from tradecap.cli.output import Output, number, span, stacked, table
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit, TradecapError
@@ -71,7 +71,7 @@ SERIES: Final = typed("series", _series)
 @click.option("--wait", is_flag=True, help="Begin with the first subscriber instead of at once.")
 @click.option("--history", "history_s", type=DURATION, default=None, metavar="DURATION", help="So much has been traded already at the beginning.")
 @click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For rows that don't name theirs.")
-@click.option("--faults", "faults_file", type=click.Path(dir_okay=False), default=None, metavar="FILE", help="What goes wrong, in TOML.")
+@click.option("--faults", "faults_file", type=FILE_NAME, default=None, metavar="FILE", help="What goes wrong, in TOML.")
 @click.option("--fault", "short_faults", multiple=True, metavar="TEXT", help='In short: "close at=10s code=1001", "drop trades=1000 count=5".')
 @click.option("--time-scale", type=FACTOR, default="1", metavar="N", help="The venue's clocks (ping, pong, 24 h, weights, bans) run N times as fast.")
 @click.option("--no-limits", is_flag=True, help="No limits of weight, connections and incoming messages.")
@@ -114,7 +114,7 @@ def _faults(file: str | None, short: tuple[str, ...], seed: int | None) -> tuple
     its_seed = None
     if file is not None:
         try:
-            text = Path(file).read_text(encoding="utf-8")
+            text = Path(file).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise TradecapError(f"{file} is no text: {error}.", "docs/simulate.md has an example.") from error
         faults, its_seed = read_faults(text, file)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from tradecap.cli.output import Output, counted, number, table
+from tradecap.cli.output import Output, counted, lasting, number, table
 from tradecap.cli.signals import STOPPING
 from tradecap.flows.capture.status import Status
 from tradecap.market.id_book import IdBook
@@ -38,7 +38,7 @@ class View:
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(stderr=True, markup=False, highlight=False), transient=True, auto_refresh=False)
+            self._live = Live(console=Console(file=lasting(sys.stderr), markup=False, highlight=False), transient=True, auto_refresh=False)
             self._live.start()
             self._out.is_drawing = True
         return self

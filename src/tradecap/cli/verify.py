@@ -10,7 +10,7 @@ import click
 
 from tradecap.cli.candles import interval_text
 from tradecap.cli.logs import log_in_force
-from tradecap.cli.options import SERIES, SYMBOL, WAIT, command, shared, time_range, typed
+from tradecap.cli.options import FILE, FILE_NAME, SERIES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
 from tradecap.cli.reports import read_certificate, refuse_unwritable, write_certificate, write_junit
 from tradecap.cli.settings import Settings
@@ -29,8 +29,6 @@ from tradecap.workers import Workers
 EXPECTABLE = ("records", "trades", "duplicates", "conflicts", "quarantined", "ignored", "events", "gaps", "candles")
 LOOK_AGAIN_S = 0.2
 """How long --wait waits between two looks."""
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,7 +59,13 @@ def _offset(text: str) -> int:
 @click.option("--allow-gaps", is_flag=True, help="Ids missing inside a coverage don't fail.")
 @click.option("--allow-torn", is_flag=True, help="Runs without an end don't fail.")
 @click.option("--wait", "wait_s", type=WAIT, default="0s", metavar="DURATION", help="Wait so long for another process to load what isn't loaded yet.")
-@click.option("--klines", multiple=True, metavar="FILE", help="Compare candles with the venue's own: CSV, zip or REST answers (may be repeated).")
+@click.option(
+    "--klines",
+    type=FILE_NAME,
+    multiple=True,
+    metavar="FILE",
+    help="Compare candles with the venue's own: CSV, zip or REST answers (may be repeated).",
+)
 @click.option("--klines-offset", "offset_s", type=typed("offset", _offset), metavar="+HH:MM", help="Of times in them that don't say it (else UTC).")
 @click.option("--as", "series", type=SERIES, metavar="VENUE:SYMBOL", help="What the klines are of, where no file name tells.")
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")

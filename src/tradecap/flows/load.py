@@ -1,7 +1,8 @@
 """Pour the log into the store.
 
 The order of the lines is the guarantee: rows first, then the position, so a crash repeats records and never loses one; what is repeated is the
-same row again. Who follows a log pours what comes in about once a second, and makes candles anew as often as a tenth of his time allows.
+same row again. The position only moves when the store took as many records as were read. Who follows a log pours what
+comes in about once a second, and makes candles anew as often as a tenth of his time allows.
 """
 
 import time

@@ -30,8 +30,8 @@ def open_log(
     Raises TradecapError where there is no log (or it isn't one) and create is False.
     """
     scheme, _, rest = url.partition(":")
-    if scheme == "file" and rest:
-        return FileLog(Path(rest.removeprefix("//")), create=create, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
+    if scheme == "file" and (path := rest.removeprefix("//")):
+        return FileLog(Path(path), create=create, segment_bytes=segment_bytes, segment_age_s=segment_age_s)
     if scheme == "kafka":
         from tradecap.log.kafka.log import KafkaLog  # not before it is wanted: librdkafka takes its time
 

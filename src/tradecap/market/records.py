@@ -10,6 +10,7 @@ import base64
 import hashlib
 import re
 import zlib
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -179,6 +180,7 @@ def _is_json(value: bytes) -> bool:
     return True
 
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _UUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -262,7 +264,7 @@ class RunWriter:
 
     def event(self, recv_ns: int, name: str, detail: object, head: bytes = b"") -> bytes:
         """An event record; detail is a mapping of JSON values."""
-        framed = b'"event":"%b","detail":%b}\n' % (name.encode(), msgspec.json.encode(detail))
+        framed = b'"event":"%b","detail":%b}\n' % (name.encode(), json_bytes(detail))
         return self.record(recv_ns, head, framed)
 
 
@@ -273,7 +275,31 @@ def source_head(name: bytes, line: int) -> bytes:
 
 def json_text(text: str) -> bytes:
     """text as the inside of a JSON string."""
-    return msgspec.json.encode(text)[1:-1]
+    return json_bytes(text)[1:-1]
+
+
+def json_bytes(value: object) -> bytes:
+    """A value as JSON; what JSON doesn't know becomes text. The name of a file may hold bytes that are no text: only then each text is looked at."""
+    try:
+        return msgspec.json.encode(value, enc_hook=str)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_valid(value), enc_hook=str)
+
+
+def _valid(value: object) -> object:
+    match value:
+        case str():
+            return valid_text(value)
+        case Mapping():
+            return {name: _valid(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_valid(each) for each in value]
+    return value
+
+
+def valid_text(text: str) -> str:
+    """The text with U+FFFD for what isn't Unicode in it: the name of a file may hold any bytes, JSON may not."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def content(trade: Trade) -> bytes:

@@ -137,6 +137,8 @@ def _told(known: Known) -> Iterator[None]:
 def _source(name: str, stdin: BinaryIO, open_own: Callable[[str], OwnLog] | None) -> Source:
     if name == "-":
         return Source("stdin", stream=stdin)
+    if not name:
+        raise TradecapError("The name of a file to read is empty.", "name a file that is there, a folder with a log, or - for stdin.")
     path = Path(name)
     try:
         path.stat()
@@ -194,7 +196,11 @@ def _zip(_: Iterable[bytes]) -> Iterator[bytes]:
     )
 
 
-PACKINGS: Final[dict[bytes, Callable[[Iterable[bytes]], Iterator[bytes]]]] = {GZIP: gunzip, ZSTD: unzstd, **dict.fromkeys(ZIP, _zip)}
+PACKINGS: Final[dict[bytes, Callable[[Iterable[bytes]], Iterator[bytes]]]] = {
+    GZIP: gunzip,
+    **dict.fromkeys(ZSTD, unzstd),
+    **dict.fromkeys(ZIP, _zip),
+}
 
 
 # --- what the plain bytes begin with

@@ -17,8 +17,8 @@ def open_store(url: str, *, create: bool = False, read: Read | None = None) -> S
     from tradecap.store.clickhouse.store import ClickHouseStore
 
     scheme, _, rest = url.partition(":")
-    if scheme == "chdb" and rest:
-        return ClickHouseStore.embedded(Path(rest.removeprefix("//")), url, create=create)
+    if scheme == "chdb" and (path := rest.removeprefix("//")):
+        return ClickHouseStore.embedded(Path(path), url, create=create)
     if scheme in ("clickhouse", "clickhouses") and rest:
         return ClickHouseStore.server(url, create=create)
     if scheme == "postgresql":

@@ -87,7 +87,8 @@ def embedded(path: Path, url: str, *, create: bool) -> Connection:
     folder = Folder(path)
     try:
         with _translated(url):
-            client = clickhouse_connect.get_client(dsn=f"chdb:///{path.resolve()}")
+            # `file:` keeps the client from resolving the link that a path with odd signs is passed as
+            client = clickhouse_connect.get_client(interface="chdb", path=f"file:{folder.names.of(path)}")
             client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
             client.database = DATABASE
         return Connection(client, url, DATABASE, folder)

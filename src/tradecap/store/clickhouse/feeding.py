@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
@@ -41,7 +42,8 @@ def add(connection: Connection, log_id: str, batch: Batch) -> None:
     where: dict[str, object] = {"log": log_id, "part": batch.end.partition}
     match batch.content:
         case SegmentFile(path):
-            connection.insert(query("add_file"), where | {"no_offset": NO_OFFSET, "file": path}, settings)
+            assert connection.folder is not None, "a server can't read files of this machine"
+            connection.insert(query("add_file"), where | {"no_offset": NO_OFFSET, "file": connection.folder.names.of(Path(path))}, settings)
         case Lines(text):
             _send(connection, "add_lines", where | {"no_offset": NO_OFFSET}, settings, text)
         case Values() as values:
@@ -69,7 +71,7 @@ def _spilled(folder: Folder, data: bytes) -> Iterator[str]:
     with tempfile.NamedTemporaryFile(dir=folder.path.resolve(), suffix=".added") as spill:
         spill.write(data)
         spill.flush()
-        yield spill.name
+        yield folder.names.of(Path(spill.name))
 
 
 # ---- values, each with its offset, in ClickHouse's own format ----------------------------------------------------------------------------

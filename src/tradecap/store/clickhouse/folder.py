@@ -1,11 +1,17 @@
 """The folder of an embedded store, held by one process: the engine allows no second one, reading included (measured: docs/clickhouse.md)."""
 
+import errno
 import fcntl
 import os
+import shlex
 import shutil
 from pathlib import Path
+from typing import Final
 
 from tradecap.errors import Exit, TradecapError
+from tradecap.store.clickhouse.plain_names import PlainNames
+
+UNWRITABLE: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Folder:
@@ -13,13 +19,18 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.names = PlainNames()
         try:
             path.mkdir(parents=True, exist_ok=True)
             stranger = next((file.name for file in sorted(path.iterdir()) if not (path / "tradecap.lock").exists()), None)
             if stranger:
                 raise TradecapError(f"{path} is no store: it holds {stranger}.", "name a new folder or an empty one with --store chdb:PATH.")
+            if not all(os.access(each, os.W_OK) for each in (path, *path.iterdir())):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             self._lock = os.open(path / "tradecap.lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
+            if error.errno in UNWRITABLE and path.is_dir() and os.access(path, os.R_OK | os.X_OK):
+                raise _read_only(path, error.strerror) from error
             raise TradecapError(f"Store {path} can't be opened: {error.strerror}.", "check the path and its permissions.") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,9 +47,17 @@ class Folder:
 
     def release(self) -> None:
         """Let another process have it."""
+        self.names.close()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+
+def _read_only(path: Path, why: str | None) -> TradecapError:
+    return TradecapError(
+        f"Store {path} can't be written ({why}), and the embedded engine must write, also to read.",
+        f"copy it while no process uses it: cp -r {shlex.quote(str(path))} copy && chmod -R u+rwX copy; then name the copy: --store chdb:copy",
+    )
 
 
 def remove(path: Path) -> None:

@@ -1,11 +1,6 @@
 -- Reads venues: 'second'
 -- A venue that only the tests have: {"sym":"AB","no":1,"px":"1.50","sz":"2","ms":1723204800000,"sell":true}, any key order.
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_second_scan TO unopened AS
-SELECT raw, log, part, pos
-FROM scanned
-WHERE venue IN ({venues});
-
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_second TO parsed AS
 WITH
     ['sym', 'no', 'px', 'sz', 'ms', 'sell'] AS fields,

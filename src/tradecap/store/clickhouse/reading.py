@@ -1,7 +1,9 @@
 """The schema's texts, put together: the tables, the envelope, each venue's reading of its payloads, the views for people.
 
 Rules: a venue's text is a file 0003_<venue>.sql, and its first line names the venues it reads: `-- Reads venues: 'binance', ''` ('' are lines that
-name none; one text reads them). In it {venues} stands for these, in 0002_envelope.sql for those of all texts. To add a venue, add its file.
+name none; one text reads them). In it {venues} stands for these, in 0002_envelope.sql for those of all texts. Where its first statement is a SELECT
+FROM ({lines}), it gives lines that its plain views read a shape, and leaves others the shape they have. The innermost of these SELECTs is the first
+statement of 0002_envelope.sql. To add a venue, add its file.
 """
 
 import re
@@ -32,10 +34,17 @@ def statements(text: str) -> list[str]:
 
 def schema() -> list[str]:
     """All statements of the schema, in order."""
-    texts = VENUE_TEXTS.values()
-    every = ", ".join(map(_venues, texts))
-    rendered = [_text("0002_envelope.sql").replace("{venues}", every), *(text.replace("{venues}", _venues(text)) for text in texts)]
-    return [statement for text in (_text("0001_tables.sql"), *rendered, _text("0004_views.sql")) for statement in statements(text)]
+    scan, *rest = statements(_text("0002_envelope.sql"))
+    every, reading = [], []
+    for text in VENUE_TEXTS.values():
+        every.append(_venues(text))
+        for statement in statements(text.replace("{venues}", _venues(text))):
+            if statement.startswith("CREATE"):
+                reading.append(statement)
+            else:
+                scan = statement.replace("{lines}", scan)
+    envelope = [each.replace("{venues}", ", ".join(every)).replace("{scan}", scan) for each in rest]
+    return [*statements(_text("0001_tables.sql")), *envelope, *reading, *statements(_text("0004_views.sql"))]
 
 
 def _venues(text: str) -> str:

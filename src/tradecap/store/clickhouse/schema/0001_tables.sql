@@ -31,10 +31,10 @@ CREATE TABLE IF NOT EXISTS scanned
     log UUID,
     part UInt32,
     pos UInt64,
-    venue String COMMENT 'as far as it can be seen without parsing; decides only whose views look at the line first'
+    shape LowCardinality(String) COMMENT 'the plain views that read it; empty: the line is opened, slowly and strictly'
 )
 ENGINE = Null
-COMMENT 'Each line, with the venue that it seems to name';
+COMMENT 'Which way a line is read';
 
 CREATE TABLE IF NOT EXISTS parsed
 (

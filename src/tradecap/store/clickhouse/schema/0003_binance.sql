@@ -5,22 +5,10 @@
 
 -- 1. One regular expression without captures decides the way: canonical key order, types and digits, no escapes, no repeated key.
 --    price < 10^7 and qty < 10^10 here, so price * qty < 10^17 needs no further look.
-CREATE TABLE IF NOT EXISTS binance_scanned
-(
-    raw String,
-    log UUID,
-    part UInt32,
-    pos UInt64,
-    shape Enum8('strict' = 0, 'bare' = 1, 'combined' = 2, 'row' = 3)
-)
-ENGINE = Null
-COMMENT 'Which way a line is read: plain lines by one typed extraction, all others slowly and strictly';
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_scan TO binance_scanned AS
 WITH
     '"E":[0-9]{13,16},' AS event_time,
     '"T":[0-9]{13,16},' AS trade_time,
-    '"s":"[A-Z0-9_]{1,18}",' AS symbol,  -- 18: a text of 19 digits may be an integer (mv_strict)
+    '"s":"[A-Z0-9_]{1,18}",' AS symbol,  -- 18: a text of 19 digits may be an integer (mv_binance_strict)
     '"p":"[0-9]{1,7}(?:[.][0-9]{1,8})?","q":"[0-9]{1,10}(?:[.][0-9]{1,8})?",' AS amounts,
     '"m":(?:true|false)' AS maker,
     concat('\\{"e":"(?:',
@@ -39,19 +27,14 @@ WITH
 SELECT
     raw, log, part, pos,
     multiIf(
+        lines.shape != '', lines.shape,
         endsWith(raw, '"}'), if(
             match(raw, concat(replaceOne(envelope, '[A-Za-z]+', 'trade'), '"text":"', row_amounts, '[0-9]+(?:[.][0-9]+)?,', row_end))
-                OR match(raw, concat(replaceOne(envelope, '[A-Za-z]+', 'aggTrade'), '"text":"', row_amounts, number, number, row_end)), 'row', 'strict'),
-        NOT match(raw, plain), 'strict',
-        endsWith(raw, '}}}'), 'combined',
-        'bare') AS shape
-FROM scanned
-WHERE venue IN ({venues});
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_rest TO unopened AS
-SELECT raw, log, part, pos
-FROM binance_scanned
-WHERE shape = 'strict';
+                OR match(raw, concat(replaceOne(envelope, '[A-Za-z]+', 'aggTrade'), '"text":"', row_amounts, number, number, row_end)), 'binance row', ''),
+        NOT match(raw, plain), '',
+        endsWith(raw, '}}}'), 'binance combined',
+        'binance bare') AS shape
+FROM ({lines}) AS lines;
 
 -- 2. Plain lines: one typed extraction; only the values are left to check.
 CREATE TABLE IF NOT EXISTS binance_plain
@@ -74,8 +57,8 @@ FROM
     SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
         channel LowCardinality(String), via LowCardinality(String), data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
             a UInt64, f UInt64, l UInt64))') AS x
-    FROM binance_scanned
-    WHERE shape = 'bare'
+    FROM scanned
+    WHERE shape = 'binance bare'
 );
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_combined TO binance_plain AS
@@ -85,8 +68,8 @@ FROM
     SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
         channel LowCardinality(String), via LowCardinality(String), data Tuple(data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
             a UInt64, f UInt64, l UInt64)))') AS x
-    FROM binance_scanned
-    WHERE shape = 'combined'
+    FROM scanned
+    WHERE shape = 'binance combined'
 );
 
 -- A row of the venue's archive: its columns are the members of a message without event time.
@@ -99,8 +82,8 @@ FROM
 (
     SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
         channel LowCardinality(String), via LowCardinality(String), text String)') AS x, splitByChar(',', x.text) AS c
-    FROM binance_scanned
-    WHERE shape = 'row'
+    FROM scanned
+    WHERE shape = 'binance row'
 );
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_plain TO parsed AS
@@ -287,21 +270,6 @@ FROM
                             (
                                 SELECT
                                     *,
-                                    -- A row of the archive is read as the message it would be: what is no number or flag where one should be stays a text.
-                                    envelope.symbol != '' AND envelope.channel IN ('trade', 'aggTrade') AND match(envelope.text, '^[0-9]+,[0-9A-Za-z.+-]*(?:,[0-9A-Za-z.+-]*){4,6}$')
-                                        AS is_archive_row,
-                                    splitByChar(',', envelope.text) AS row_columns,
-                                    arraySlice(if(envelope.channel = 'trade', ['id', 'price', 'qty', 'quoteQty', 'time', 'isBuyerMaker', 'isBestMatch'],
-                                        ['a', 'p', 'q', 'f', 'l', 'T', 'm', 'M']), 1, length(row_columns)) AS row_names,
-                                    arrayMap((name, c) -> concat('"', name, '":', multiIf(
-                                        c = '', 'null',
-                                        name IN ('id', 'time', 'a', 'f', 'l', 'T') AND match(c, '^-?(?:0|[1-9][0-9]*)$'), c,
-                                        name IN ('isBuyerMaker', 'm') AND lower(c) IN ('true', 'false'), lower(c),
-                                        concat('"', c, '"'))), row_names, arraySlice(row_columns, 1, length(row_names))) AS row_members,
-                                    if(is_archive_row, concat('{', arrayStringConcat(row_members, ','), '}'), payload) AS body,
-                                    if(is_archive_row, JSONExtractKeys(body), payload_keys) AS outer_keys,
-                                    NOT has(outer_keys, 'e') AND has(outer_keys, 'stream') AND has(outer_keys, 'data') AS is_wrapped,
-                                    if(is_wrapped, JSONExtractKeys(body, 'data'), outer_keys) AS keys,
                                     arraySort(if(is_wrapped, keys, [])) AS inner_sorted,
                                     arrayFilter((a, b) -> a = b, arrayPopBack(inner_sorted), arrayPopFront(inner_sorted)) AS repeated,
                                     multiIf(
@@ -309,8 +277,40 @@ FROM
                                         is_wrapped AND JSONType(body, 'data') != 'Object', ('not_an_object', 'data'),
                                         notEmpty(repeated), ('duplicate_key', leftUTF8(repeated[1], 64)),
                                         ('', '')) AS problem
-                                FROM opened
-                                WHERE found = '' AND envelope.venue IN ({venues})
+                                FROM
+                                (
+                                    SELECT
+                                        *,
+                                        NOT has(outer_keys, 'e') AND has(outer_keys, 'stream') AND has(outer_keys, 'data') AS is_wrapped,
+                                        if(is_wrapped, JSONExtractKeys(body, 'data'), outer_keys) AS keys
+                                    FROM
+                                    (
+                                        SELECT
+                                            *,
+                                            if(is_archive_row, concat('{', arrayStringConcat(row_members, ','), '}'), payload) AS body,
+                                            if(is_archive_row, row_names, payload_keys) AS outer_keys
+                                        FROM
+                                        (
+                                            -- A row of the archive is read as the message it would be: what is no number or flag where one should be
+                                            -- stays a text.
+                                            SELECT
+                                                raw, log, part, run, seq, envelope, payload, payload_keys,
+                                                envelope.symbol != '' AND envelope.channel IN ('trade', 'aggTrade')
+                                                    AND match(envelope.text, '^[0-9]+,[0-9A-Za-z.+-]*(?:,[0-9A-Za-z.+-]*){4,6}$') AS is_archive_row,
+                                                if(is_archive_row, splitByChar(',', envelope.text), []) AS row_columns,
+                                                arraySlice(if(envelope.channel = 'trade',
+                                                    ['id', 'price', 'qty', 'quoteQty', 'time', 'isBuyerMaker', 'isBestMatch'],
+                                                    ['a', 'p', 'q', 'f', 'l', 'T', 'm', 'M']), 1, length(row_columns)) AS row_names,
+                                                arrayMap((name, c) -> concat('"', name, '":', multiIf(
+                                                    c = '', 'null',
+                                                    name IN ('id', 'time', 'a', 'f', 'l', 'T') AND match(c, '^-?(?:0|[1-9][0-9]*)$'), c,
+                                                    name IN ('isBuyerMaker', 'm') AND lower(c) IN ('true', 'false'), lower(c),
+                                                    concat('"', c, '"'))), row_names, arraySlice(row_columns, 1, length(row_names))) AS row_members
+                                            FROM opened
+                                            WHERE found = '' AND envelope.venue IN ({venues})
+                                        )
+                                    )
+                                )
                             )
                         )
                     )

@@ -161,7 +161,7 @@ def test_what_verify_says() -> None:
     at_least(found["counts"], "records trades duplicates conflicts quarantined ignored events redelivered candles")
     parts = "trades duplicates conflicts quarantined ignored events"
     assert sum(found["counts"][part] for part in parts.split()) == found["counts"]["records"]
-    assert set(found["runs"]) == {"ended", "open", "recovered", "torn"}
+    assert set(found["runs"]) == {"ended", "open", "recovered", "torn", "silent"}
     for series in found["series"]:
         at_least(series, "venue symbol channel trades first_id last_id duplicates conflicts coverage gaps uncovered")
         assert all(first <= last for first, last in series["coverage"])

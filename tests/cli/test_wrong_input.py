@@ -234,7 +234,8 @@ def test_what_a_later_version_will_have(command: str, option: str) -> None:
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        ("load --log kafka://host/topic", "kafka://host/topic: logs in Kafka are not supported yet."),
+        ("load --log kafka://host/", "'kafka://host/' isn't the URL of a topic."),
+        ("load --log kafka://host/a:b", "'a:b' isn't a topic name."),
         ("load --log ftp:x", "'ftp:x' isn't a log URL."),
         ("load --log file:", "'file:' isn't a log URL."),
         ("load --store postgresql://host/db", "postgresql://host/db: stores in PostgreSQL are not supported yet."),

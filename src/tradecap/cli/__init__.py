@@ -32,8 +32,8 @@ COMMANDS: Final = {
     "candles": "Show candles.",
     "demo": "The whole river on the embedded default, in one go.",
     "simulate": "A local exchange, fed by recordings or a generator.",
-    "attest": "Declare runs without an end record finished, after their writer is known to be dead.",
-    "topics": "Show the log's topic, its settings, and what differs from what is wanted.",
+    "attest": "Declare runs finished whose writer is known to be dead.",
+    "topics": "Show the log's topic, and how it differs from what is wanted.",
     "config": "Show what is in force and where each value comes from.",
     "completion": "Print the completion script for a shell.",
 }

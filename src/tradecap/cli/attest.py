@@ -15,10 +15,10 @@ from tradecap.flows.attest import attest as flow
 @click.option("--all-silent", "all_silent_s", type=DURATION, metavar="DURATION", help="All runs without an end that were silent for this long.")
 @shared
 def attest(runs: tuple[str, ...], all_silent_s: float | None, settings: Settings, out: Output) -> None:
-    """Declare runs without an end record finished, after their writer is known to be dead.
+    """Declare runs finished whose writer is known to be dead.
 
-    On a topic nobody can see whether a writer is dead, so verify doesn't pass over a silent run until you attest it. In a folder the next writer
-    attests torn runs by itself; this command is such a writer.
+    They have no end record. On a topic nobody can see whether a writer is dead, so verify doesn't pass over a silent run until you attest it. In a
+    folder the next writer attests torn runs by itself; this command is such a writer.
 
     \b
     Examples:

@@ -164,8 +164,8 @@ def read_config(path: Path) -> ConfigFile:
         raise TradecapError(f"{shown} is not UTF-8 text (at byte {error.start}).", f"save it as UTF-8; {INIT_HINT}") from error
     except OSError as error:
         raise TradecapError(f"{shown} cannot be read: {error.strerror}.", f"name another with --config, or make one: {INIT_HINT}") from error
-    kafka = _kafka(table, shown)
-    return ConfigFile(shown, _strings(table, shown, ""), _profiles(table, shown), _text(table, "default_profile", shown, ""), kafka)
+    profiles = _profiles(table, shown)
+    return ConfigFile(shown, _strings(table, shown, ""), profiles, _text(table, "default_profile", shown, ""), _kafka(table, shown))
 
 
 def _broken(shown: str, problem: str) -> TradecapError:

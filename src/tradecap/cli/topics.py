@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--replication", type=POSITIVE, metavar="N", help="Copies of each partition (default: 3, or one for each broker if there are fewer).")
 @shared
 def topics(create: bool, partitions: int, replication: int | None, settings: Settings, out: Output) -> Exit:
-    """Show the log's topic, its settings, and what differs from what is wanted.
+    """Show the log's topic, and how it differs from what is wanted.
 
     A setting that the broker doesn't have is not a difference. Exit 1: the topic is missing, or its settings differ.
 

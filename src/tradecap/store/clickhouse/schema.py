@@ -19,6 +19,8 @@ from tradecap.store.clickhouse.reading import schema, statements
 
 VERSION: Final = 2
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
+FORMER: Final = frozenset({"plain"})
+"""Null tables of the reading of earlier versions."""
 _FOLDER = resources.files("tradecap.store.clickhouse") / "schema"
 _HEAD: Final = re.compile(r"CREATE (TABLE|MATERIALIZED VIEW|VIEW) IF NOT EXISTS (\w+)")
 _VANISHING: Final = re.compile(r"^ENGINE = (Null|Memory)\b", re.MULTILINE)
@@ -125,8 +127,8 @@ def _remove_differing(connection: Connection, *, is_made: bool) -> set[str]:
         raise TradecapError(
             f"Store {connection.url} holds a table {strange[0]} that isn't tradecap's.", "name a database of its own: --store clickhouse://…/NAME"
         )
-    reading = {name for name in there if name.startswith("mv_")} | {name for name, piece in wanted.items() if piece.is_reading}
-    is_broken = any(wanted[name].is_reading for name in differing) or any(name not in wanted for name in reading)
+    reading = {name for name in there if name.startswith("mv_")} | {name for name, piece in wanted.items() if piece.is_reading} | FORMER
+    is_broken = any(wanted[name].is_reading for name in differing) or any(name not in wanted for name in reading & there.keys())
     removed = {name for name in differing if not wanted[name].is_table and not wanted[name].is_reading} | (
         reading & there.keys() if is_broken else set()
     )

@@ -226,7 +226,7 @@ class _Lasting:
 
 def lasting(stream: IO[str]) -> IO[str]:
     """The stream for somebody who draws on it."""
-    return cast("IO[str]", _Lasting(stream))
+    return cast("IO[str]", _Lasting(stream)) if stream is not None else stream  # Python has None for a stream that is closed
 
 
 def _console(stream: IO[str]) -> "Console":

@@ -13,6 +13,7 @@ from tradecap.cli.settings import Settings
 from tradecap.errors import Exit
 from tradecap.flows.candles import Bars, Candle, Candles
 from tradecap.flows.candles import candles as flow
+from tradecap.flows.records import read_record
 from tradecap.market.records import CHANNELS
 from tradecap.store import open_store
 from tradecap.venues.api import VENUES
@@ -70,7 +71,7 @@ def candles(
       tradecap candles PEPEUSDT --from 2024-08-09T12:00:00Z --limit 3 --csv
     """
     bars = Bars(symbol, interval, venue or "", channel or "", _seconds(from_ns), _seconds(to_ns), limit)
-    with open_store(settings.store.value) as store:
+    with open_store(settings.store.value, read=read_record) as store:
         found = flow(store, bars)
     if csv and not out.json:
         out.lines(_csv(found))

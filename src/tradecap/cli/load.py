@@ -13,6 +13,7 @@ from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit
 from tradecap.flows.load import Loaded
 from tradecap.flows.load import load as flow
+from tradecap.flows.records import read_record
 from tradecap.log.api import Damage, Log
 from tradecap.store import open_store
 from tradecap.store.api import Store
@@ -43,7 +44,7 @@ def load(follow: bool, feed: str, settings: Settings, out: Output) -> Exit:  # n
       tradecap load --log file:/data/log --store clickhouse://default@localhost:8123/market
     """
     log = log_in_force(settings)
-    with open_store(settings.store.value) as store:
+    with open_store(settings.store.value, read=read_record) as store:
         done = pour(log, store, out, follow=follow)
     out.show(result_of(done), lambda: sentence(done))
     return Exit.OK

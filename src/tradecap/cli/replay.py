@@ -16,6 +16,7 @@ from tradecap.cli.settings import Settings
 from tradecap.cli.signals import Intake, interruptible, standard_input
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.load import Loaded
+from tradecap.flows.records import read_record
 from tradecap.flows.replay.replay import Choice, Nowhere, Replayed, look_at, refuse_own_log
 from tradecap.flows.replay.replay import replay as flow
 from tradecap.flows.stop import Stop
@@ -101,7 +102,7 @@ def _opened(settings: Settings, also_load: bool) -> Iterator[Callable[[Log, Outp
     if not also_load:
         yield lambda log, out: None  # noqa: ARG005 -- nothing is poured
         return
-    with open_store(settings.store.value) as store:
+    with open_store(settings.store.value, read=read_record) as store:
         yield lambda log, out: pour(log, store, out)
 
 

@@ -21,6 +21,7 @@ from tradecap.flows.capture.repair import Repair
 from tradecap.flows.capture.resume import known_ids
 from tradecap.flows.capture.start import check_symbols
 from tradecap.flows.loading import Loading
+from tradecap.flows.records import read_record
 from tradecap.log.api import Log
 from tradecap.market.records import CHANNELS
 from tradecap.store import open_store
@@ -152,7 +153,7 @@ def _opened(log: Log, settings: Settings, also_load: bool) -> Iterator[Loading]:
     if not also_load:
         yield Loading(log, None)
         return
-    with open_store(settings.store.value) as store, Loading(log, store) as loading:
+    with open_store(settings.store.value, read=read_record) as store, Loading(log, store) as loading:
         yield loading
 
 

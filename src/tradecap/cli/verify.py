@@ -16,6 +16,7 @@ from tradecap.cli.reports import read_certificate, refuse_unwritable, write_cert
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.rebuild import rebuild
+from tradecap.flows.records import read_record
 from tradecap.flows.verify.audit import Audit, Extras, audit
 from tradecap.flows.verify.klines import Klines
 from tradecap.flows.verify.verify import Verdict, Wanted
@@ -144,7 +145,7 @@ def _audited(settings: Settings, wanted: Wanted, extras: Extras, out: Output, de
     """None where the store can't be had and there is time left: an embedded one is held by the process that loads."""
     log = log_in_force(settings)
     try:
-        with open_store(settings.store.value) as store, out.progress("verify") as advance:
+        with open_store(settings.store.value, read=read_record) as store, out.progress("verify") as advance:
             return audit(log, store, wanted, extras, progress=advance, hire=Workers())
     except TradecapError as error:
         if error.exit_code is not Exit.UNREACHABLE or time.monotonic() >= deadline:

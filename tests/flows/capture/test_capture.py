@@ -63,8 +63,12 @@ class Capturing:
     def _see(self, status: Status) -> None:
         self.status = status
 
-    def __enter__(self) -> "Capturing":
+    def start(self) -> None:
+        """Begin, whether or not the exchange is heard."""
         self._thread.start()
+
+    def __enter__(self) -> "Capturing":
+        self.start()
         self.exchange.until_heard(self.terms.connections)
         return self
 
@@ -346,7 +350,7 @@ def test_a_venue_that_blocks_this_place_is_told_at_once(log: FileLog) -> None:
     with running() as exchange:
         exchange.fire("http", status=451, on="ws", for_s=60)
         capturing = Capturing(exchange, log)
-        capturing._thread.start()
+        capturing.start()
         done = capturing.end()
     assert done.problem
     assert done.problem.exit_code is Exit.UNREACHABLE
@@ -362,7 +366,7 @@ def test_a_new_capture_attests_the_one_that_was_killed(log: FileLog) -> None:
         writer = log.writer()
         writer.append(b'{"run":"%b","seq":0,"recv":1,"event":"started","detail":{}}\n' % writer.run.encode())
         writer.flush()
-        writer._lock.release()
+        writer.close()
         with Capturing(exchange, log) as capturing:
             capturing.stop()
     assert [event["run"] for event in events_of(log, "recovered")] == [writer.run]

@@ -116,10 +116,10 @@ def run_state(tally: Tally, run: RunTally, open_runs: Collection[str], unended: 
     """'ended', 'open', 'recovered', or unended: 'torn' in a log with one writer, 'silent' in one whose writers nobody can know."""
     if run.ended is not None and run.ended_seq == run.last_seq:
         return "ended"
-    if run.run in open_runs:
-        return "open"
     if run.run in tally.recovered and tally.recovered[run.run] == run.last_seq:
         return "recovered"
+    if run.run in open_runs:
+        return "open"
     return unended
 
 

@@ -46,8 +46,10 @@ def add(connection: Connection, log_id: str, batch: Batch) -> None:
             connection.insert(query("add_file"), where | {"no_offset": NO_OFFSET, "file": connection.folder.names.of(Path(path))}, settings)
         case Lines(text):
             _send(connection, "add_lines", where | {"no_offset": NO_OFFSET}, settings, text)
-        case Values() as values:
-            _send(connection, "add_values", where, settings, native(values))
+        case Values(values, offsets) if batch.records:
+            _send(connection, "add_values", where, settings, native(_whole(values, offsets)))
+        case Values():
+            return  # nothing but empty values, which aren't records
     arrived = int(connection.ask("arrived", insert=insert)[0]["records"])
     if arrived != batch.records:
         raise TradecapError(
@@ -55,6 +57,14 @@ def add(connection: Connection, log_id: str, batch: Batch) -> None:
             "nothing is lost, the position wasn't moved: run 'tradecap load' again; if it happens again, tradecap init-db renews the views.",
             Exit.UNREACHABLE,
         )
+
+
+def _whole(values: Sequence[bytes], offsets: Sequence[int]) -> Values:
+    """Without empty values: they aren't records."""
+    if all(values):
+        return Values(values, offsets)
+    kept = [(value, offset) for value, offset in zip(values, offsets, strict=True) if value]
+    return Values([value for value, _ in kept], [offset for _, offset in kept])
 
 
 def _send(connection: Connection, name: str, parameters: Mapping[str, object], settings: Mapping[str, object], data: bytes) -> None:

@@ -1,0 +1,48 @@
+"""The URL of a topic and the properties of a client, without a broker."""
+
+import pytest
+
+from tradecap.errors import Exit, TradecapError
+from tradecap.log import open_log
+from tradecap.log.kafka.client import OURS, Address
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_the_guarantees_depend_on_cannot_be_set(name: str) -> None:
+    """acks=1 in a profile would make every acknowledgement a guess."""
+    with pytest.raises(TradecapError, match=name.replace(".", r"\.")) as error:
+        Address("kafka://localhost:9092/trades.raw", {name: "1"})
+    assert error.value.exit_code is Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("kafka://host:9092/", "isn't the URL of a topic"),
+        ("kafka:///trades.raw", "isn't the URL of a topic"),
+        ("kafka://host:9092/a/b", "isn't the URL of a topic"),
+        ("kafka://host:port/trades.raw", "isn't a host and port"),
+        ("kafka://host:99999/trades.raw", "isn't a host and port"),
+        ("kafka://host:9092/two words", "isn't a topic name"),
+        ("kafka://host:9092/..", "isn't a topic name"),
+    ],
+)
+def test_a_wrong_url_is_refused_with_an_example(url: str, says: str) -> None:
+    """librdkafka would wait for a host that can't exist."""
+    with pytest.raises(TradecapError, match=says) as error:
+        open_log(url)
+    assert error.value.exit_code is Exit.USAGE
+    assert error.value.hint
+
+
+def test_a_login_in_the_url_is_refused_and_not_repeated() -> None:
+    """A password in a URL ends up in every process list."""
+    with pytest.raises(TradecapError) as error:
+        open_log("kafka://me:sesame@host:9092/trades.raw")
+    assert "sesame" not in f"{error.value.message}{error.value.hint}"
+    assert "TRADECAP_KAFKA_SASL_PASSWORD" in error.value.hint
+
+
+def test_several_hosts_and_the_usual_port() -> None:
+    """A cluster would be reached by its first broker alone."""
+    assert Address("kafka://a:1,b,[::1]:3/t", {}).servers == "a:1,b:9092,[::1]:3"

@@ -130,13 +130,24 @@ def read_alone(
     """All partitions from a position to the end they have now, or to `until`; with follow, on and on."""
     address = cluster.address
     extents = until if until is not None else cluster.extents()
-    at = starts(address, after, extents, on_damage)
+    at = starts(address, _within(after, extents, cluster) if until else after, extents, on_damage)
     consumer = consumer_of(address, "tradecap-reader")
     try:
         consumer.assign([TopicPartition(address.topic, partition, offset) for partition, offset in at.items()])
         yield from _Pass(cluster, consumer, at, {partition: extent.end for partition, extent in extents.items()}, follow).batches()
     finally:
         consumer.close()
+
+
+def _within(after: Positions, until: Mapping[int, Extent], cluster: Cluster) -> Positions:
+    """Positions that a loader has moved beyond `until` meanwhile, as its ends. One that the topic doesn't reach at all stays, to be refused."""
+    if all(not at.isdecimal() or partition not in until or int(at) <= until[partition].end for partition, at in after.items()):
+        return after
+    now = cluster.extents()
+    return {
+        partition: str(until[partition].end) if partition in now and until[partition].end < int(at) <= now[partition].end else at
+        for partition, at in after.items()
+    }
 
 
 class _Pass:

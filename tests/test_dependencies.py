@@ -1,5 +1,6 @@
 """Dependencies that the package doesn't call yet, or only behind an option: that any version allowed has what will be called."""
 
+import asyncio
 import socket
 
 import pytest
@@ -30,7 +31,10 @@ def test_the_feed_and_http_can_go_through_socks() -> None:
     from python_socks import ProxyType
     from python_socks.async_.asyncio import Proxy
 
-    assert Proxy(ProxyType.SOCKS5, "127.0.0.1", 1080, "user", "pass word", True)
+    async def proxy() -> Proxy:
+        return Proxy(ProxyType.SOCKS5, "127.0.0.1", 1080, "user", "pass word", True)
+
+    assert asyncio.run(proxy())
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         address = f"socks5h://127.0.0.1:{nobody.getsockname()[1]}"
     with pytest.raises(urllib3.exceptions.HTTPError):

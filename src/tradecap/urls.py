@@ -74,14 +74,14 @@ def mask(text: str) -> str:
 
 def learn(secret: str | None, user: str = "") -> None:
     """Hide this secret from now on, whoever quotes it: as it is written, decoded, encoded, as JSON, Python or a path show it, as a login's base64."""
-    for form in {secret or "", unquote(secret or "")}:
+    written = {secret or "", unquote(secret or "")}
+    for form in written | {re.sub(r"/(\.?/)*", "/", each).rstrip("/") for each in written}:  # the second as a path is shown
         if len(form) < SHORTEST:
             continue
         spellings = {form, quote(form), quote(form, safe=""), quote_plus(form), repr(form)[1:-1], json.dumps(form)[1:-1]}
         spellings |= {
             json.dumps(form, ensure_ascii=False)[1:-1],
             " ".join(form.split()),
-            re.sub(r"/(\.?/)*", "/", form).rstrip("/"),
             base64.b64encode(f"{user}:{form}".encode()).decode(),
         }
         _known.update(each for each in spellings if len(each) >= SHORTEST)

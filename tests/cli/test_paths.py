@@ -118,8 +118,8 @@ def test_every_option_that_names_a_file_knows_the_home() -> None:
     ("args", "said"),
     [
         ("replay x --log ''", "--log is empty"),
-        ("replay x --log file:", "'file:' is no log URL"),
-        ("replay x --log file://", "'file://' is no log URL"),
+        ("replay x --log file:", "'file:' isn't a log URL"),
+        ("replay x --log file://", "'file://' isn't a log URL"),
         ("init-db --store chdb:", "'chdb:' is no store URL"),
         ("init-db --store chdb://", "'chdb://' is no store URL"),
         ("config --config ''", "--config is empty"),

@@ -65,7 +65,7 @@ def test_a_loader_that_fails_says_so_while_the_capture_runs(log: FileLog, store:
     def full(*_: object) -> None:
         raise TradecapError("Store: no space left.", "free some disk.", Exit.UNDELIVERED)
 
-    monkeypatch.setattr(store, "pour", full)
+    monkeypatch.setattr(store, "add", full)
     with Loading(log, store) as loading:
         loading.start(Stop())
         until(lambda: bool(loading.news))

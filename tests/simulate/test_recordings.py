@@ -47,7 +47,7 @@ def test_a_thousand_files_are_not_open_at_once(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     entries = some_entries(600)
     paths = [a_file(tmp_path / f"part{at:03}", entries[at : at + 3]) for at in range(0, 600, 3)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (100, limits[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/dev/fd").iterdir()]) + 60, limits[1]))  # other tests of this process may hold some
     try:
         assert ids(recording(*reversed(paths))) == list(range(1, 601))
     finally:

@@ -13,7 +13,7 @@ from tests.store.kinds import STORES
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.records import read_record
 from tradecap.market.batch import Position
-from tradecap.market.records import RunWriter, frame, series_head
+from tradecap.market.records import RunWriter, adopted, frame, series_head
 from tradecap.proof.tally import Tally, ledger_row
 from tradecap.store import create_store, open_store
 from tradecap.store.api import BlockKey, CandleSpan, Difference, QuarantineCounts, Store, TradeBlock
@@ -67,15 +67,16 @@ def test_adding_twice_changes_nothing(made: Store) -> None:
 def test_values_are_whatever_bytes_they_are(made: Store) -> None:
     """A foreign value with a newline that became two records would have an identity that nobody wrote."""
     noise = random.Random(7)
-    strange = [b"two\nlines\n", b"\x00\xff\n", b"", b"\n", b"{}", *(noise.randbytes(noise.choice((1, 127, 128, 16_384, 70_000))) for _ in range(40))]
+    strange = [b"two\nlines\n", b"\x00\xff\n", b"\n", b"{}", *(noise.randbytes(noise.choice((1, 127, 128, 16_384, 70_000))) for _ in range(40))]
     values = [each for pair in zip(strange, (line[:-1] for line in seconds_apart(len(strange))), strict=True) for each in pair]
     offsets = [2**40 + 3 * n for n in range(len(values))]
     made.add(LOG, values_of(5, values, offsets))
     assert made.outcomes() == {"trade": len(strange), "quarantined": len(strange)}
-    orphans = {offset: ledger_row(*read_record(raw, LOG, 5, offset), raw) for raw, offset in zip(values[::2], offsets[::2], strict=True)}
+    lines = [adopted(value, LOG, 5, offset) for value, offset in zip(values, offsets, strict=True)]
+    orphans = {offset: ledger_row(*read_record(raw, LOG, 5, offset), raw) for raw, offset in zip(lines[::2], offsets[::2], strict=True)}
     (run,) = made.fed_runs(LOG) - {RUNS[0]}
     tally = Tally()
-    for raw, offset in zip(values, offsets, strict=True):
+    for raw, offset in zip(lines, offsets, strict=True):
         tally.add(*read_record(raw, LOG, 5, offset), raw)
     sums = {BlockKey(each.run, block): (n, total % 2**64) for each in tally.runs.values() for block, (n, total) in each.blocks.items()}
     assert made.ledger_blocks([run, RUNS[0]]) == sums

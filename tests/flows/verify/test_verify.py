@@ -123,7 +123,7 @@ def test_a_whole_river_is_proven(whole: River) -> None:
     counts = verdict.counts
     assert (counts.records, counts.trades, counts.duplicates, counts.conflicts, counts.quarantined, counts.events) == (52, 36, 1, 1, 10, 4)
     assert (counts.ignored, counts.redelivered, counts.candles) == (0, 0, 4)
-    assert verdict.runs == {"ended": 2, "open": 0, "recovered": 0, "torn": 0}
+    assert verdict.runs == {"ended": 2, "open": 0, "recovered": 0, "torn": 0, "silent": 0}
     assert sum(verdict.quarantined.values()) == 10
     assert [(row["symbol"], row["trades"], row["coverage"], row["gaps"]) for row in verdict.series] == [
         ("BTCUSDT", 30, [[100, 129]], []),
@@ -534,11 +534,11 @@ def test_a_torn_run_is_not_proven_until_the_next_writer_attests_it(tmp_path: Pat
     assert [check.name for check in failed] == ["log.complete"]
     assert failed[0].detail == f"run {torn} has no end: its last record is seq 10"
     assert failed[0].fix
-    assert verdict.runs == {"ended": 0, "open": 0, "recovered": 0, "torn": 1}
+    assert verdict.runs == {"ended": 0, "open": 0, "recovered": 0, "torn": 1, "silent": 0}
     assert failures(log, emptied, allow_torn=True) == {}
     replayed(log, some_messages(range(110, 120)))
     load(log, emptied)
-    assert verdict_of(log, emptied).runs == {"ended": 1, "open": 0, "recovered": 1, "torn": 0}
+    assert verdict_of(log, emptied).runs == {"ended": 1, "open": 0, "recovered": 1, "torn": 0, "silent": 0}
     assert failures(log, emptied) == {}
 
 
@@ -565,7 +565,7 @@ def test_an_open_run_is_neither_torn_nor_complete(log: FileLog, emptied: ClickHo
         load(log, emptied)
         verdict = verdict_of(log, emptied)
         assert verdict.ok
-        assert verdict.runs == {"ended": 0, "open": 1, "recovered": 0, "torn": 0}
+        assert verdict.runs == {"ended": 0, "open": 1, "recovered": 0, "torn": 0, "silent": 0}
         run.end()
 
 

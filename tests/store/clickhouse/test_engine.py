@@ -11,7 +11,7 @@ import pytest
 
 from tradecap.store.clickhouse.engine import OLDEST, REINSTALL
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
 
 BROKEN = {

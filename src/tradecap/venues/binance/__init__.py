@@ -1,7 +1,7 @@
 """Binance: spot, USD-M futures and Binance.US. Pure: everything the program knows about its messages, requests, hosts and files.
 
 plain.py reads the messages as they are really sent, strict.py all others; limits.py says what a value may be. control.py and rest.py are what is
-said to the venue, sites.py where. klines.py reads its files of klines, shift.py moves the times of a message, writing.py writes messages as the
+said to the venue, sites.py where. klines.py reads its files of klines, shift.py moves the times of a message, synthetic.py writes messages as the
 venue does. The same reading in SQL is store/clickhouse/schema/0003_binance.sql.
 """
 

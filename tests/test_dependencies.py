@@ -1,8 +1,5 @@
 """Dependencies that the package doesn't call yet, or only behind an option: that any version allowed has what will be called."""
 
-import asyncio
-import socket
-
 import pytest
 
 pytestmark = pytest.mark.core
@@ -23,19 +20,3 @@ def test_the_kafka_client_has_what_exactly_once_needs() -> None:
         assert [name for name in methods.split() if not callable(getattr(client, name, None))] == []
     consumer.assign([TopicPartition("trades.raw", 0, 5)])
     consumer.close()
-
-
-def test_the_feed_and_http_can_go_through_socks() -> None:
-    """websockets wants python-socks and urllib3 wants PySocks; without one of them half of a capture ends with an ImportError."""
-    import urllib3.contrib.socks
-    from python_socks import ProxyType
-    from python_socks.async_.asyncio import Proxy
-
-    async def proxy() -> Proxy:
-        return Proxy(ProxyType.SOCKS5, "127.0.0.1", 1080, "user", "pass word", True)
-
-    assert asyncio.run(proxy())
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        address = f"socks5h://127.0.0.1:{nobody.getsockname()[1]}"
-    with pytest.raises(urllib3.exceptions.HTTPError):
-        urllib3.contrib.socks.SOCKSProxyManager(address).request("GET", "http://example.invalid/", retries=False, timeout=5)

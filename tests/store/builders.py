@@ -39,9 +39,9 @@ def batch_of(lines: Iterable[bytes]) -> Batch:
 
 
 def values_of(partition: int, values: Sequence[bytes], offsets: Sequence[int]) -> Batch:
-    """Values with their offsets, as a topic hands them out."""
+    """Values with their offsets, as a topic hands them out. An empty value is no record."""
     end = offsets[-1] + 1
-    return Batch(Values(values, offsets), len(values), Position(partition, str(end), end))
+    return Batch(Values(values, offsets), sum(map(bool, values)), Position(partition, str(end), end))
 
 
 def pour(store: Store, *lines: bytes, log: str = LOG) -> None:

@@ -74,6 +74,7 @@ def test_tls_goes_through_a_tunnel_also_of_a_proxy_that_speaks_tls(is_tls: bool,
         assert {each.split()[0] for each in proxy.asked} == {"CONNECT"}
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("login", ["", "me:sesame"])
 def test_socks_takes_names_to_the_proxy(login: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where names are resolved only behind the proxy nothing could be captured."""

@@ -33,9 +33,6 @@ TIMEOUT_S: Final = 10.0
 BANNED_S: Final = 60.0
 """How long to wait after 418 and 429 that don't say it."""
 MAX_ANSWER: Final = 256 * 1024 * 1024
-SYMBOLS_IN_A_URL: Final = 100
-"""Of more the whole list is asked for: it weighs the same, and a URL of 8 KB is refused."""
-TRADING: Final = "TRADING"
 REST_URL: Final = "is --rest-url the base of this venue's REST interface?"
 
 
@@ -108,27 +105,26 @@ class Rest:
     def look_up(self, symbols: Iterable[str]) -> "Listed":
         """What the venue's list says about the symbols."""
         wanted = list(symbols)
-        is_short = self.site.rest_path == "/api/v3" and len(wanted) <= SYMBOLS_IN_A_URL
-        given = {"symbols": msgspec.json.encode(wanted).decode()} if is_short else {}
+        request = self.api.listing(wanted)
         try:
-            known = self._listed(given)
-        except RestError as error:
-            if error.failure.kind != "http_400" or not given:
+            known = self._listed(request)
+        except RestError as error:  # one unknown symbol, and the venue refuses them all
+            if error.failure.kind != "http_400" or not request.given:
                 raise
-            known = self._listed({})
+            known = self._listed(self.api.listing([]))
         unknown = {symbol: sorted(known) for symbol in wanted if symbol not in known}
-        closed = {symbol: known[symbol] for symbol in wanted if known.get(symbol, TRADING) not in ("", TRADING)}
+        closed = {symbol: known[symbol] for symbol in wanted if known.get(symbol, "") not in ("", self.api.trading)}
         return Listed(unknown, closed)
 
-    def _listed(self, given: Mapping[str, object]) -> dict[str, str]:
+    def _listed(self, request: Request) -> dict[str, str]:
         """The status of each symbol in the venue's list."""
-        body = self._get("exchangeInfo", given)
+        body = self._get(request.endpoint, request.given)
         try:
-            listed = {each.symbol: each.status or "" for each in msgspec.json.decode(body, type=_Info).symbols}
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise RestError(self._url("exchangeInfo"), Failure("unreadable", "the answer is no list of symbols", REST_URL)) from error
+            listed = self.api.statuses(body)
+        except (ValueError, RecursionError) as error:
+            raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer is no list of symbols", REST_URL)) from error
         if not listed:
-            raise RestError(self._url("exchangeInfo"), Failure("unreadable", "the answer lists no symbol", REST_URL))
+            raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer lists no symbol", REST_URL))
         return listed
 
     def close(self) -> None:
@@ -247,12 +243,3 @@ class Budget:
 def _sleep(seconds: float) -> bool:
     time.sleep(seconds)
     return True
-
-
-class _Listing(msgspec.Struct):
-    symbol: str
-    status: str | None = ""
-
-
-class _Info(msgspec.Struct):
-    symbols: list[_Listing]

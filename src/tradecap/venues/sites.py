@@ -48,11 +48,13 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True)
 class RestApi:
-    """How a venue's REST interface is asked for trades.
+    """How a venue's REST interface is asked for trades and symbols.
 
     page: rows in one answer, at most. newest: (symbol, channel, limit). since: (symbol, channel, id): rows from that id on. open_history: channels
     whose old rows take no key at any site. row_id: the id of a row of a channel, -1 where it has none. message: the venue's own words in a refusal,
     '' where there are none. key_wanted: how they begin where a key is missing. used_weight: the header that says how much of the budget is used.
+    listing: the request for what the venue lists, of these symbols alone where that can be asked; without symbols, of all. statuses: the answer's
+    symbols, each with its status ('' where it has none); raises ValueError. trading: the status of a symbol that is traded.
     """
 
     page: int
@@ -63,6 +65,9 @@ class RestApi:
     message: Callable[[bytes], str]
     key_wanted: tuple[str, ...]
     used_weight: str
+    listing: Callable[[Sequence[str]], Request]
+    statuses: Callable[[bytes], dict[str, str]]
+    trading: str
 
 
 class Site(NamedTuple):

@@ -24,8 +24,8 @@ def check_symbols(rest: Rest, symbols: Sequence[str]) -> str:
 
 
 def _closed(closed: Mapping[str, str], site: str) -> str:
-    """A sentence about symbols whose status isn't TRADING: their streams stay silent."""
+    """A sentence about symbols that are listed and not traded: their streams stay silent."""
     if not closed:
         return ""
     named = ", ".join(f"{symbol} is {status if status.isidentifier() else repr(status[:40])}" for symbol, status in closed.items())
-    return f"Not traded at {site} at the moment: {named}. No trade will come before the status is TRADING again."
+    return f"Not traded at {site} at the moment: {named}. No trade will come before that changes."

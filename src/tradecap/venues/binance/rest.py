@@ -5,6 +5,8 @@ Rules: pure. Rows are handed on as the bytes they came as; only their ids are re
 Sources: "Public Rest API for Binance" (docs/binance.md §5).
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -12,6 +14,8 @@ import msgspec
 from tradecap.venues.sites import Request, RestApi
 
 PAGE: Final = 1000
+SYMBOLS_IN_A_URL: Final = 100
+"""Of more the whole list is asked for: it weighs the same, and a URL of 8 KB is refused."""
 
 
 def newest(symbol: str, channel: str, limit: int) -> Request:
@@ -51,6 +55,34 @@ def message(body: bytes) -> str:
     return f"{said['code']} {said['msg']}"[:300] if "code" in said and "msg" in said else ""
 
 
+class _Listing(msgspec.Struct):
+    symbol: str
+    status: str | None = ""
+
+
+class _Info(msgspec.Struct):
+    symbols: list[_Listing]
+
+
+_info = msgspec.json.Decoder(_Info).decode
+
+
+def listing(symbols: Sequence[str]) -> Request:
+    """Spot's list, of some symbols or of all."""
+    is_short = 0 < len(symbols) <= SYMBOLS_IN_A_URL
+    return Request("exchangeInfo", {"symbols": msgspec.json.encode(symbols).decode()} if is_short else {})
+
+
+def whole_listing(_: Sequence[str]) -> Request:
+    """The list where no symbol can be asked for alone: USD-M."""
+    return Request("exchangeInfo", {})
+
+
+def statuses(body: bytes) -> dict[str, str]:
+    """The listed symbols with their statuses. Raises ValueError where the answer is no list."""
+    return {each.symbol: each.status or "" for each in _info(body).symbols}
+
+
 REST: Final = RestApi(
     page=PAGE,
     newest=newest,
@@ -60,4 +92,8 @@ REST: Final = RestApi(
     message=message,
     key_wanted=("-2014 ", "-2015 "),
     used_weight="X-Mbx-Used-Weight-1M",
+    listing=listing,
+    statuses=statuses,
+    trading="TRADING",
 )
+USDM_REST: Final = replace(REST, listing=whole_listing)

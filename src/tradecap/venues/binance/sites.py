@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from tradecap.venues.binance.control import CONTROL
-from tradecap.venues.binance.rest import REST
+from tradecap.venues.binance.rest import REST, USDM_REST
 from tradecap.venues.sites import Site
 
 _site = partial(
@@ -34,6 +34,7 @@ USDM_SITES: Final = (
         "binance-usdm",
         "wss://fstream.binance.com/market",
         "https://fapi.binance.com",
+        rest=USDM_REST,
         rest_path="/fapi/v1",
         max_streams=200,
         weight_per_minute=2400,

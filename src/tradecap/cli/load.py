@@ -5,34 +5,32 @@ from dataclasses import asdict
 
 import click
 
-from tradecap.cli.logs import log_in_force
-from tradecap.cli.options import command, later, not_yet, shared
+from tradecap.cli.logs import log_in_force, topic_access
+from tradecap.cli.options import command, later, shared
 from tradecap.cli.output import Output, counted, number, span
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit
 from tradecap.flows.load import Loaded
 from tradecap.flows.load import load as flow
+from tradecap.flows.load_topic import load_topic, reader_of
 from tradecap.flows.records import read_record
+from tradecap.log import topic_of
 from tradecap.log.api import Damage, Log
 from tradecap.store import open_store
 from tradecap.store.api import Store
 
 
-def _feed(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noqa: ARG001 -- the signature of a callback
-    if value == "kafka":
-        raise not_yet(f"{ctx.command_path} --feed kafka", "leave it out: the loader is this process.")
-    if value != "loader":
-        raise click.BadParameter(f"{value!r} is no feed; there is loader.")
-    return value
-
-
 @command
 @click.option("--follow", is_flag=True, help="Go on: pour what comes in until Ctrl-C.")
-@click.option("--feed", default="loader", metavar="loader", callback=_feed, help="Who pours: this process.")
+@click.option(
+    "--feed",
+    type=click.Choice(["loader", "kafka"]),
+    help="How records get in: `loader` is this command; `kafka` waits for ClickHouse, which reads the topic by itself (default: as init-db set it).",
+)
 @later("--metrics-port")
 @shared
-def load(follow: bool, feed: str, settings: Settings, out: Output) -> Exit:  # noqa: ARG001 -- there is one feed so far
+def load(follow: bool, feed: str | None, settings: Settings, out: Output) -> Exit:
     """Pour the log into the store, and make the candles.
 
     It goes on where the store stands, so it is safe to run again at any time, also after a crash.
@@ -42,12 +40,27 @@ def load(follow: bool, feed: str, settings: Settings, out: Output) -> Exit:  # n
       tradecap load
       tradecap load --follow
       tradecap load --log file:/data/log --store clickhouse://default@localhost:8123/market
+      tradecap load --feed kafka --follow --log kafka://localhost:19092/trades.raw
     """
     log = log_in_force(settings)
-    with open_store(settings.store.value, read=read_record) as store:
-        done = pour(log, store, out, follow=follow)
+    if feed == "kafka":
+        topic_of(log)
+    with open_store(settings.store.value, read=read_record, topic=topic_access(log, settings, reads=feed != "loader")) as store:
+        by_itself = feed == "kafka" or (feed is None and store.topics is not None and store.topics.feed(log.id) is not None)
+        done = wait_for_reader(log, store, settings, out, follow=follow) if by_itself else pour(log, store, out, follow=follow)
     out.show(result_of(done), lambda: sentence(done))
     return Exit.OK
+
+
+def wait_for_reader(log: Log, store: Store, settings: Settings, out: Output, *, follow: bool = False) -> Loaded:
+    """Wait with progress until the store has read the topic by itself."""
+    group = topic_of(log).group(reader_of(store).group(log.id))
+    with interruptible(out) as stop, out.progress("load") as advance:
+        done = load_topic(
+            log, group, store, settings.kafka_properties(), follow=(lambda: not stop()) if follow else None, stop=stop, progress=advance
+        )
+    _warn(done.damage, out)
+    return done
 
 
 def pour(log: Log, store: Store, out: Output, *, follow: bool = False) -> Loaded:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, Log
 from tradecap.market.batch import position_text
 from tradecap.store.api import Store
@@ -47,6 +48,7 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
     Damage in the log is noted, and passed by.
     """
     started = time.monotonic()
+    _refuse_topic_reader(log, store)
     before = _counts(store)
     positions = dict(store.positions(log.id))
     loaded = Loaded(position=position_text(positions))
@@ -55,7 +57,7 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
         if damage not in loaded.damage:
             loaded.damage.append(damage)
 
-    sweeps = _Sweeps(store, loaded)
+    sweeps = Sweeps(store, loaded)
 
     def is_followed() -> bool:
         sweeps.if_due()
@@ -81,12 +83,21 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
             _rest(lambda: is_followed() and not stop())
     loaded.position = position_text(positions)
     loaded.candles += store.sweep_candles()
-    _count(loaded, before, _counts(store))
+    count(loaded, before, _counts(store))
     loaded.seconds = time.monotonic() - started
     return loaded
 
 
-class _Sweeps:
+def _refuse_topic_reader(log: Log, store: Store) -> None:
+    """Two feeds at once would do everything twice."""
+    if store.topics and (feed := store.topics.feed(log.id)):
+        raise TradecapError(
+            f"Store {store.url} reads topic {feed.topic} by itself.",
+            "wait for it: tradecap load --feed kafka; or load it from here: tradecap init-db --feed loader",
+        )
+
+
+class Sweeps:
     """Makes candles while a log is followed: soon, but seldom where it takes long."""
 
     def __init__(self, store: Store, loaded: Loaded) -> None:
@@ -115,7 +126,8 @@ def _counts(store: Store) -> dict[str, int]:
     return store.outcomes()
 
 
-def _count(loaded: Loaded, before: dict[str, int], after: dict[str, int]) -> None:
+def count(loaded: Loaded, before: dict[str, int], after: dict[str, int]) -> None:
+    """Note what became of the records that are new in the store."""
     new = {outcome: after[outcome] - before.get(outcome, 0) for outcome in after}
     loaded.valid, loaded.quarantined = new.get("trade", 0), new.get("quarantined", 0)
     loaded.ignored, loaded.events = new.get("ignored", 0), new.get("event", 0)

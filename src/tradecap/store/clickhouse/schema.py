@@ -14,10 +14,11 @@ from typing import Final
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.store.api import Schema
+from tradecap.store.clickhouse import topics
 from tradecap.store.clickhouse.connection import Connection
 from tradecap.store.clickhouse.reading import schema, statements
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
 FORMER: Final = frozenset({"plain"})
 """Null tables of the reading of earlier versions."""
@@ -93,7 +94,8 @@ def create(connection: Connection) -> Schema:
     before = _tables(connection)
     version = _version(connection, before)
     _refuse_newer(connection, version)
-    if version:
+    if 0 < version < VERSION:
+        topics.detach(connection)
         _migrate(connection, version)
     replaced = _remove_differing(connection, is_made=version > 0) if before else set()
     for piece in pieces():
@@ -101,12 +103,14 @@ def create(connection: Connection) -> Schema:
     if version < VERSION:
         store_id = connection.ask("store_id")[0]["store"] if version else str(uuid.uuid4())
         connection.run("INSERT INTO schema_version SELECT {version:UInt32}, {store:UUID}, now('UTC')", version=VERSION, store=store_id)
+    topics.attach(connection)
     after = _tables(connection)
     return Schema(VERSION, version, sorted(after - before), sorted(replaced & after), len(pieces()))
 
 
 def drop(connection: Connection) -> None:
     """Remove everything tradecap made: the whole database."""
+    topics.detach(connection)
     for table in sorted(_tables(connection), reverse=True):  # views before what they read
         connection.run("DROP TABLE IF EXISTS {table:Identifier}", table=table)
 
@@ -127,11 +131,17 @@ def _remove_differing(connection: Connection, *, is_made: bool) -> set[str]:
         raise TradecapError(
             f"Store {connection.url} holds a table {strange[0]} that isn't tradecap's.", "name a database of its own: --store clickhouse://…/NAME"
         )
-    reading = {name for name in there if name.startswith("mv_")} | {name for name, piece in wanted.items() if piece.is_reading} | FORMER
+    reading = (
+        {name for name in there if name.startswith("mv_") and not topics.is_engine_object(name)}
+        | {name for name, piece in wanted.items() if piece.is_reading}
+        | FORMER
+    )
     is_broken = any(wanted[name].is_reading for name in differing) or any(name not in wanted for name in reading & there.keys())
     removed = {name for name in differing if not wanted[name].is_table and not wanted[name].is_reading} | (
         reading & there.keys() if is_broken else set()
     )
+    if is_broken:
+        topics.detach(connection)
     for name in sorted(removed, key=lambda name: (not name.startswith("mv_"), name)):  # views before what they read
         connection.run("DROP TABLE IF EXISTS {name:Identifier}", name=name)
     return removed

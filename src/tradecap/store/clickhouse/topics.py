@@ -1,0 +1,188 @@
+"""Topics that ClickHouse reads by itself: its Kafka engine as a feed.
+
+Rules: `feeds` records which logs are read so. On a server the engine's table and view stay in the database. An embedded store can't keep them (a
+Kafka table on disk makes its folder unopenable, measured), so they are made in a database in memory for as long as a process loads. Credentials
+come from a named collection and are in no statement: on a server somebody has made it, or it holds no secret; an embedded store gets it from a
+configuration file that is gone once the engine has started. What is pasted into these statements is checked first.
+"""
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+from typing import Final
+
+from tradecap.errors import Exit, TradecapError
+from tradecap.store.api import TopicFeed
+from tradecap.store.clickhouse.configuration import EMBEDDED, consumer_keys
+from tradecap.store.clickhouse.connection import Connection, query
+from tradecap.store.clickhouse.reading import statements
+
+MEMORY: Final = "tradecap_live"
+"""The database in memory in which an embedded store reads topics."""
+STORE_ID: Final = "STORE_ID"
+"""Stands for a store's id where no store is asked."""
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_BROKERS: Final = re.compile(r"[A-Za-z0-9._:,\[\]-]+")
+_ENGINE_OBJECT: Final = re.compile(r"(mv_)?kafka_[0-9a-f]{32}")
+_SECRET: Final = re.compile(r"password|secret|\.key\.pem|jaas|oauthbearer\.config|ssl\.key")
+_SHUTDOWN: Final = "Shutdown was called"
+
+
+def group_of(store_id: str, log_id: str) -> str:
+    """The consumer group by which a store reads a topic. It names the log, whose id is another one when the topic is made again."""
+    return f"tradecap-{store_id}-{log_id}"
+
+
+def is_engine_object(name: str) -> bool:
+    """Whether a table or view is one of these."""
+    return _ENGINE_OBJECT.fullmatch(name) is not None
+
+
+def feed_statements(feed: TopicFeed, store_id: str, database: str, *, is_embedded: bool) -> list[str]:
+    """The statements that make ClickHouse read a topic."""
+    for text, pattern, what in (
+        (feed.topic, _TOPIC, "topic"),
+        (feed.brokers, _BROKERS, "list of brokers"),
+        (feed.collection or EMBEDDED, _NAME, "named collection"),
+    ):
+        if not pattern.fullmatch(text):
+            raise TradecapError(
+                f"{text!r} isn't the name of a {what}.", "write host:port[,host:port] for brokers, letters, digits and _ for a collection."
+            )
+    values = {
+        "place": f"{MEMORY}." if is_embedded else "",
+        "key": feed.log_id.replace("-", ""),
+        "collection": EMBEDDED if is_embedded else collection_of(feed),
+        "brokers": f"kafka_broker_list = '{feed.brokers}', " if is_embedded else "",
+        "topic": feed.topic,
+        "group": group_of(store_id, feed.log_id),
+        "database": f"`{database}`" if not _NAME.fullmatch(database) else database,
+        "log": feed.log_id,
+    }
+    text = (resources.files("tradecap.store.clickhouse") / "schema" / "0005_kafka.sql").read_text()
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return statements(text)
+
+
+def collection_of(feed: TopicFeed) -> str:
+    """The named collection of a server from which a feed takes brokers and credentials."""
+    return feed.collection or f"tradecap_{feed.log_id.replace('-', '')}"
+
+
+def collection_statement(feed: TopicFeed, properties: Mapping[str, str]) -> str:
+    """What makes the named collection of a feed without credentials. Raises TradecapError for properties that hold a secret."""
+    secret = sorted(name for name in properties if _SECRET.search(name))
+    if secret:
+        raise TradecapError(
+            f"The broker asks for {secret[0]}, and a secret doesn't belong into a statement of ours.",
+            "make a named collection with it on the server (docs/clickhouse.md, Credentials), and add --feed-collection NAME.",
+        )
+    keys = {"kafka_broker_list": feed.brokers} | consumer_keys(properties, "kafka.")
+    entries = ", ".join(f"`{key}` = '{_quoted(value)}'" for key, value in keys.items())
+    return f"CREATE NAMED COLLECTION IF NOT EXISTS {collection_of(feed)} AS {entries}"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+class TopicReader:
+    """See `store.api.TopicReader`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def feed(self, log_id: str) -> TopicFeed | None:
+        """See `TopicReader.feed`."""
+        rows = self._connection.ask("feed", log=log_id)
+        return TopicFeed(log_id, rows[0]["topic"], rows[0]["brokers"], rows[0]["collection"]) if rows and rows[0]["feed"] == "kafka" else None
+
+    def group(self, log_id: str) -> str:
+        """See `TopicReader.group`."""
+        return group_of(str(self._connection.ask("store_id")[0]["store"]), log_id)
+
+    def record(self, feed: TopicFeed, *, is_read: bool) -> None:
+        """See `TopicReader.record`."""
+        kind = "kafka" if is_read else "loader"
+        self._connection.run(query("record_feed"), log=feed.log_id, feed=kind, topic=feed.topic, brokers=feed.brokers, collection=feed.collection)
+
+    def start(self, feed: TopicFeed, properties: Mapping[str, str]) -> None:
+        """See `TopicReader.start`."""
+        if self._is_embedded:
+            self._connection.run(f"CREATE DATABASE IF NOT EXISTS {MEMORY} ENGINE = Memory")
+        elif not feed.collection:
+            self._connection.run(collection_statement(feed, properties))
+        for statement in self._statements(feed):
+            self._make(statement)
+
+    def stop(self, log_id: str) -> None:
+        """See `TopicReader.stop`."""
+        place, key = (f"{MEMORY}." if self._is_embedded else ""), log_id.replace("-", "")
+        if not place or self._connection.rows("SELECT name FROM system.databases WHERE name = {name:String}", name=MEMORY):
+            self._connection.run(f"DROP TABLE IF EXISTS {place}mv_kafka_{key}")
+            self._connection.run(f"DROP TABLE IF EXISTS {place}kafka_{key}")
+
+    def refuse_other(self, feed: TopicFeed) -> None:
+        """See `TopicReader.refuse_other`."""
+        if not self._is_embedded and (different := self.differing(feed)):
+            message = f"Store {self._connection.url} doesn't read topic {feed.topic} as this tradecap makes it: {', '.join(different)}."
+            raise TradecapError(message, "make it again: tradecap init-db --feed kafka", Exit.UNREACHABLE)
+
+    def differing(self, feed: TopicFeed) -> list[str]:
+        """Names of the table and the view of a feed that aren't there, or aren't the package's, on a server."""
+        key, different = feed.log_id.replace("-", ""), []
+        for name, statement in zip((f"kafka_{key}", f"mv_kafka_{key}"), self._statements(feed), strict=True):
+            there = self._connection.rows(
+                "SELECT engine_full, as_select FROM system.tables WHERE database = currentDatabase() AND name = {name:String}", name=name
+            )
+            wanted = self._connection.rows("SELECT formatQuerySingleLine({text:String}) AS text", text=statement)[0]["text"]
+            own = f"{self._connection.database}."
+            held = [(row["engine_full"] if name == f"kafka_{key}" else row["as_select"]).replace(own, "") for row in there]
+            if not held or held[0] not in wanted.replace(own, ""):
+                different.append(name)
+        return different
+
+    def problem(self, log_id: str) -> tuple[int, str]:
+        """See `TopicReader.problem`."""
+        database = MEMORY if self._is_embedded else self._connection.database
+        rows = self._connection.ask("topic_problem", database=database, table=f"kafka_{log_id.replace('-', '')}")
+        return (int(rows[0]["at_s"]), str(rows[0]["problem"])) if rows else (0, "")
+
+    @property
+    def _is_embedded(self) -> bool:
+        return self._connection.folder is not None
+
+    def _statements(self, feed: TopicFeed) -> list[str]:
+        store_id = str(self._connection.ask("store_id")[0]["store"])
+        return feed_statements(feed, store_id, self._connection.database, is_embedded=self._is_embedded)
+
+    def _make(self, statement: str) -> None:
+        """chdb from 26.3 on says that it was shut down when a Kafka table is made, and makes it all the same."""
+        try:
+            self._connection.run(statement)
+        except TradecapError as error:
+            if not self._is_embedded or _SHUTDOWN not in str(error.__cause__):
+                raise
+
+
+def detach(connection: Connection) -> None:
+    """Remove the engine's tables and views of a server, views first: nothing is read while the reading is made again. Groups keep their offsets."""
+    names = [
+        row["name"] for row in connection.rows("SELECT name FROM system.tables WHERE database = currentDatabase()") if is_engine_object(row["name"])
+    ]
+    for name in sorted(names, key=lambda name: not name.startswith("mv_")):
+        connection.run("DROP TABLE IF EXISTS {name:Identifier}", name=name)
+
+
+def attach(connection: Connection) -> None:
+    """Make the engine's tables and views of a server that are missing."""
+    if connection.folder is not None:
+        return
+    store_id = str(connection.ask("store_id")[0]["store"])
+    for row in connection.ask("topic_feeds"):
+        for statement in feed_statements(
+            TopicFeed(row["log"], row["topic"], row["brokers"], row["collection"]), store_id, connection.database, is_embedded=False
+        ):
+            connection.run(statement)

@@ -17,6 +17,8 @@ from tradecap.store.api import Store, TopicFeed, TopicReader
 
 LOOK_S: Final = 0.1
 """From one look at the group's offsets to the next."""
+WATCH_S: Final = 1.0
+"""From one look for what could stop the reader to the next."""
 STILL_S: Final = 0.5
 """Offsets that haven't moved for this long may be at the end of what can be read: worth a look into the topic."""
 STUCK_S: Final = 12.0
@@ -35,6 +37,7 @@ def reader_of(store: Store) -> TopicReader:
 def use_topic(log: Log, group: Group, store: Store, feed: TopicFeed, properties: Mapping[str, str], on_damage: Callable[[Damage], None]) -> None:
     """Let the store read the topic by itself from now on, from where its loader stopped. Safe to run again."""
     reader = reader_of(store)
+    _retire(reader, [each for each in reader.feeds() if each.topic == feed.topic and each.brokers == feed.brokers and each.log_id != log.id])
     before = reader.feed(log.id)
     positions = {} if before else store.positions(log.id)
     if before and not store.is_embedded:
@@ -58,6 +61,13 @@ def use_loader(log: Log, group: Group, store: Store) -> None:
             store.commit(log.id, Position(partition, at, int(at)))
 
 
+def _retire(reader: TopicReader, feeds: list[TopicFeed]) -> None:
+    """A topic made again isn't read under the id of the one before."""
+    for feed in feeds:
+        reader.stop(feed.log_id)
+        reader.record(feed, is_read=False)
+
+
 def load_topic(
     log: Log,
     group: Group,
@@ -73,14 +83,19 @@ def load_topic(
     before = store.outcomes()
     loaded = Loaded()
     waiting = _Waiting(log, group, store, loaded)
-    waiting.begin(properties)
-    sweeps = Sweeps(store, loaded)
-    while not stop() and not waiting.is_caught_up(progress):
-        time.sleep(LOOK_S)
-    while follow is not None and follow() and not stop():
-        sweeps.is_wanted = sweeps.is_wanted or waiting.has_moved(progress)
-        sweeps.if_due()
-        time.sleep(LOOK_S)
+    try:
+        waiting.begin(properties)
+        sweeps = Sweeps(store, loaded)
+        while not stop() and not waiting.is_caught_up(progress):
+            time.sleep(LOOK_S)
+        while follow is not None and follow() and not stop():
+            waiting.refuse_standstill()
+            sweeps.is_wanted = waiting.has_moved(progress) or sweeps.is_wanted
+            sweeps.if_due()
+            time.sleep(LOOK_S)
+    finally:
+        if store.is_embedded:
+            reader_of(store).stop(log.id)
     loaded.position = position_text(group.committed())
     loaded.candles += store.sweep_candles()
     after = store.outcomes()
@@ -91,7 +106,7 @@ def load_topic(
 
 
 class _Waiting:
-    """Watches the group's offsets. Raises TradecapError (exit 3) where they stand still though records are left."""
+    """Watches the group's offsets, and names what keeps them from moving (exit 3)."""
 
     def __init__(self, log: Log, group: Group, store: Store, loaded: Loaded) -> None:
         self._log, self._group, self._loaded = log, group, loaded
@@ -99,65 +114,77 @@ class _Waiting:
         self._store = store
         self._ends: dict[int, int] = {}
         self._at: dict[int, str] = {}
-        self._moved_s = self._probed_s = time.monotonic()
+        self._moved_s = self._looked_s = self._probed_s = time.monotonic()
 
     def begin(self, properties: Mapping[str, str]) -> None:
         """Start an embedded reader; look whether a server's is as it should be."""
         feed = self._reader.feed(self._log.id)
         if feed is None:
-            raise TradecapError(f"Store {self._store.url} doesn't read {self._log.url} by itself.", "let it: tradecap init-db --feed kafka")
+            former = [each for each in self._reader.feeds() if each.topic == self._group.topic]
+            why = " It reads a topic of this name under another id: if the topic was made again, this is another log." if former else ""
+            raise TradecapError(f"Store {self._store.url} doesn't read {self._log.url} by itself.{why}", "let it: tradecap init-db --feed kafka")
         if self._store.is_embedded:
             self._group.begin({}, self._loaded.damage.append)
-        self._ends = self._group.ends()
-        self._at = self._group.committed()
-        if self._store.is_embedded:
-            self._reader.start(feed, properties)
         else:
             self._reader.refuse_other(feed)
-            self._refuse_unplaced()
+        self._ends, self._at = self._group.ends(), self._group.committed()
+        self._refuse_unplaced(self._ends)
+        if self._store.is_embedded:
+            self._reader.start(feed, properties)
 
     def is_caught_up(self, progress: Callable[[int], None]) -> bool:
         """Whether everything before the ends that were seen at the start is in the store."""
-        now_s = time.monotonic()
+        self.refuse_standstill()
         if self.has_moved(progress):
             return False
         if all(int(self._at.get(partition, "0")) >= end for partition, end in self._ends.items()):
             return True
+        now_s = time.monotonic()
         if now_s - max(self._moved_s, self._probed_s) < STILL_S:
             return False
         self._probed_s = now_s
-        if self._group.is_read(self._at, self._ends):
-            return True
-        self._refuse_stuck(now_s - self._moved_s)
-        return False
+        return self._group.is_read(self._at, self._ends)
 
     def has_moved(self, progress: Callable[[int], None]) -> bool:
         """Whether the offsets have moved since the last look."""
         at = self._group.committed()
-        steps = sum(int(each) - int(self._at.get(partition, "0")) for partition, each in at.items())
         if at == self._at:
             return False
+        progress(max(0, sum(int(each) - int(self._at.get(partition, "0")) for partition, each in at.items())))
         self._at, self._moved_s = at, time.monotonic()
-        progress(max(0, steps))
         return True
 
-    def _refuse_unplaced(self) -> None:
+    def refuse_standstill(self) -> None:
+        """Raises TradecapError where the topic is another one, has a partition that isn't read, or the reader fails; looks once a second."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < WATCH_S:
+            return
+        self._looked_s = now_s
+        if self._group.log_id() != self._log.id:
+            self._reader.stop(self._log.id)
+            raise TradecapError(
+                f"Topic {self._group.topic} was made again: it is another log now, and isn't read any more.",
+                "read the new one: tradecap init-db --feed kafka",
+            )
+        ends = self._group.ends()
+        self._refuse_unplaced(ends)
+        if all(int(self._at.get(partition, "0")) >= end for partition, end in ends.items()):
+            self._moved_s = now_s  # nothing to read
+        elif now_s - self._moved_s > STUCK_S:
+            self._refuse_stuck(now_s - self._moved_s, ends)
+
+    def _refuse_unplaced(self, ends: Mapping[int, int]) -> None:
         """A partition that came later has no offset, and is not read before it has one."""
-        if new := sorted(self._ends.keys() - self._at.keys()):
+        if new := sorted(ends.keys() - self._at.keys()):
             where = f"partition {new[0]} of {self._log.url}"
             message = f"Store {self._store.url} doesn't read {where}: it is new, or the broker has forgotten the group's offsets."
-            raise TradecapError(message, "begin to read it: tradecap init-db --feed kafka", Exit.UNREACHABLE)
+            raise TradecapError(message, "begin to read it: tradecap init-db --feed kafka, then load again", Exit.UNREACHABLE)
 
-    def _refuse_stuck(self, still_s: float) -> None:
+    def _refuse_stuck(self, still_s: float, ends: Mapping[int, int]) -> None:
         at_s, problem = self._reader.problem(self._log.id)
-        if problem and still_s > STUCK_S and time.time() - at_s < STUCK_S:
-            raise TradecapError(
-                f"The Kafka engine of {self._store.url} stands still: {problem}",
-                "docs/clickhouse.md says what stops it, and the way on.",
-                Exit.UNREACHABLE,
-            )
-        if still_s > SILENT_S:
-            message = f"The Kafka engine of {self._store.url} has read nothing for {round(still_s)} s, though records are left."
-            raise TradecapError(
-                message, "see system.kafka_consumers, and which members its group has: kafka-consumer-groups --describe.", Exit.UNREACHABLE
-            )
+        if problem and time.time() - at_s < STUCK_S:
+            message = f"ClickHouse stopped reading {self._log.url}: {problem}"
+            raise TradecapError(message, "docs/clickhouse.md, 'When the engine stands still', says what to do.", Exit.UNREACHABLE)
+        if still_s > SILENT_S and not self._group.is_read(self._at, ends):
+            message = f"ClickHouse has read nothing of {self._log.url} for {round(still_s)} s, though records are left."
+            raise TradecapError(message, "see system.kafka_consumers, and the group's members: kafka-consumer-groups --describe.", Exit.UNREACHABLE)

@@ -150,9 +150,10 @@ class Log(Protocol):
 
 
 class Group(Protocol):
-    """A consumer group by which a database reads a topic by itself. name: the group's."""
+    """A consumer group by which a database reads a topic by itself. name: the group's; topic: what it reads."""
 
     name: str
+    topic: str
 
     def committed(self) -> dict[int, str]:
         """By partition, the offset up to which the database has everything; a partition without one is left out."""
@@ -165,6 +166,9 @@ class Group(Protocol):
 
         Raises TradecapError for a position that the topic doesn't reach (it was made again), and (exit 3) where the group has members.
         """
+
+    def log_id(self) -> str:
+        """The id of the log in this topic now: another one once the topic was made again."""
 
     def is_read(self, positions: Positions, ends: Mapping[int, int]) -> bool:
         """Whether no record is between positions and ends. Aborted transactions and markers may be: no group ever commits past them."""

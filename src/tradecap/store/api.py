@@ -203,6 +203,9 @@ class TopicReader(Protocol):
     def feed(self, log_id: str) -> TopicFeed | None:
         """The feed recorded for a log; None where `tradecap load` loads it."""
 
+    def feeds(self) -> list[TopicFeed]:
+        """All that are recorded."""
+
     def group(self, log_id: str) -> str:
         """The consumer group by which this store reads a log."""
 

@@ -27,6 +27,7 @@ class KafkaGroup:
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.name = name
+        self.topic = cluster.address.topic
         self._cluster = cluster
 
     def committed(self) -> dict[int, str]:
@@ -50,6 +51,10 @@ class KafkaGroup:
         begin = starts(self._cluster.address, furthest, self._cluster.extents(), on_damage)
         if wanted := {partition: offset for partition, offset in begin.items() if committed.get(partition) != str(offset)}:
             self._place(wanted)
+
+    def log_id(self) -> str:
+        """See `Group.log_id`."""
+        return self._cluster.log_id()
 
     def is_read(self, positions: Positions, ends: Mapping[int, int]) -> bool:
         """See `Group.is_read`."""

@@ -99,6 +99,10 @@ class TopicReader:
         rows = self._connection.ask("feed", log=log_id)
         return TopicFeed(log_id, rows[0]["topic"], rows[0]["brokers"], rows[0]["collection"]) if rows and rows[0]["feed"] == "kafka" else None
 
+    def feeds(self) -> list[TopicFeed]:
+        """See `TopicReader.feeds`."""
+        return _feeds(self._connection)
+
     def group(self, log_id: str) -> str:
         """See `TopicReader.group`."""
         return group_of(str(self._connection.ask("store_id")[0]["store"]), log_id)
@@ -181,8 +185,10 @@ def attach(connection: Connection) -> None:
     if connection.folder is not None:
         return
     store_id = str(connection.ask("store_id")[0]["store"])
-    for row in connection.ask("topic_feeds"):
-        for statement in feed_statements(
-            TopicFeed(row["log"], row["topic"], row["brokers"], row["collection"]), store_id, connection.database, is_embedded=False
-        ):
+    for feed in _feeds(connection):
+        for statement in feed_statements(feed, store_id, connection.database, is_embedded=False):
             connection.run(statement)
+
+
+def _feeds(connection: Connection) -> list[TopicFeed]:
+    return [TopicFeed(row["log"], row["topic"], row["brokers"], row["collection"]) for row in connection.ask("topic_feeds")]

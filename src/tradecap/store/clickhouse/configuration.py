@@ -22,7 +22,7 @@ def configuration(properties: Mapping[str, str], instance: str) -> Iterator[str]
     instance names this reader: a loader that was killed and starts again takes its partitions back at once. One process holds an embedded store, and
     it has one consumer, so no two readers ever have one name.
     """
-    keys = consumer_keys(dict(properties) | {"group.instance.id": instance}, "")
+    keys = consumer_keys({"group.instance.id": instance} | dict(properties), "")
     entries = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in keys.items())
     with tempfile.NamedTemporaryFile("w", prefix="tradecap-", suffix=".xml") as file:
         file.write(f"<clickhouse><named_collections><{EMBEDDED}><kafka>{entries}</kafka></{EMBEDDED}></named_collections></clickhouse>")
@@ -32,5 +32,5 @@ def configuration(properties: Mapping[str, str], instance: str) -> Iterator[str]
 
 def consumer_keys(properties: Mapping[str, str], prefix: str) -> dict[str, str]:
     """librdkafka's properties as ClickHouse names them. Without an offset a partition isn't read: see log/kafka/group.py."""
-    ours = {"auto.offset.reset": "error", "session.timeout.ms": SESSION_MS}
-    return {f"{prefix}{name.replace('.', '_')}": value for name, value in ({"session.timeout.ms": SESSION_MS} | dict(properties) | ours).items()}
+    wanted = {"session.timeout.ms": SESSION_MS} | dict(properties) | {"auto.offset.reset": "error"}
+    return {f"{prefix}{name.replace('.', '_')}": value for name, value in wanted.items()}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from tradecap.errors import TradecapError
+from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import Damage, Log
 from tradecap.market.batch import position_text
 from tradecap.store.api import Store
@@ -49,6 +49,7 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
     """
     started = time.monotonic()
     _refuse_topic_reader(log, store)
+    refuse_altered(store)
     before = _counts(store)
     positions = dict(store.positions(log.id))
     loaded = Loaded(position=position_text(positions))
@@ -95,6 +96,13 @@ def _refuse_topic_reader(log: Log, store: Store) -> None:
             f"Store {store.url} reads topic {feed.topic} by itself.",
             "wait for it: tradecap load --feed kafka; or load it from here: tradecap init-db --feed loader",
         )
+
+
+def refuse_altered(store: Store) -> None:
+    """Raises TradecapError (exit 3) where views or tables of the store aren't the package's: what is poured through them could be lost or spoilt."""
+    if found := store.schema_differences():
+        message = f"Store {store.url} isn't as this tradecap makes it: {', '.join(each.text for each in found)}."
+        raise TradecapError(message, "; ".join(dict.fromkeys(each.fix for each in found)), Exit.UNREACHABLE)
 
 
 class Sweeps:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.load import Loaded, Sweeps, count
+from tradecap.flows.load import Loaded, Sweeps, count, refuse_altered
 from tradecap.log.api import Damage, Group, Log
 from tradecap.market.batch import Position, position_text
 from tradecap.store.api import Store, TopicFeed, TopicReader
@@ -80,6 +80,7 @@ def load_topic(
 ) -> Loaded:
     """Wait until the store has read what the log holds now, and build the candles; with follow, go on until it says False."""
     started = time.monotonic()
+    refuse_altered(store)
     before = store.outcomes()
     loaded = Loaded()
     waiting = _Waiting(log, group, store, loaded)
@@ -125,8 +126,6 @@ class _Waiting:
             raise TradecapError(f"Store {self._store.url} doesn't read {self._log.url} by itself.{why}", "let it: tradecap init-db --feed kafka")
         if self._store.is_embedded:
             self._group.begin({}, self._loaded.damage.append)
-        else:
-            self._reader.refuse_other(feed)
         self._ends, self._at = self._group.ends(), self._group.committed()
         self._refuse_unplaced(self._ends)
         if self._store.is_embedded:

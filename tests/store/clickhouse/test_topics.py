@@ -75,8 +75,10 @@ def test_the_engine_belongs_to_the_schema_of_a_server(server: str) -> None:
         store.topics.start(FEED, {})
         done = store.create()
         assert (done.created, done.replaced) == ([], [])
-        assert store.topics.differing(FEED) == []
-        assert store.topics.differing(FEED._replace(topic="another")) != []
+        assert store.schema_differences() == []
+        store.topics.record(FEED._replace(topic="another"), is_read=True)
+        assert [each.fix for each in store.schema_differences()] == ["tradecap init-db --feed kafka"]
+        store.topics.record(FEED, is_read=True)
         store.topics.stop(LOG)
         assert len(store.create().created) == 2, "what is missing of a recorded feed is made"
         store.drop()

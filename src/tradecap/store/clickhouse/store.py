@@ -5,7 +5,7 @@ from typing import Self
 
 from tradecap.errors import TradecapError
 from tradecap.market.batch import Batch, Position
-from tradecap.store.api import Answer, Schema, TopicAccess
+from tradecap.store.api import Answer, Schema, SchemaDifference, TopicAccess
 from tradecap.store.clickhouse import asking, connection, feeding, schema
 from tradecap.store.clickhouse.connection import Connection, Row
 from tradecap.store.clickhouse.questions import Questions
@@ -61,6 +61,10 @@ class ClickHouseStore(Questions):
     def drop(self) -> None:
         """See `Store.drop`."""
         schema.drop(self._connection)
+
+    def schema_differences(self) -> list[SchemaDifference]:
+        """See `Store.schema_differences`."""
+        return schema.differences(self._connection)
 
     def add(self, log_id: str, batch: Batch) -> None:
         """See `Store.add`."""

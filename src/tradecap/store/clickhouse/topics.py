@@ -7,11 +7,11 @@ configuration file that is gone once the engine has started. What is pasted into
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Final
 
-from tradecap.errors import Exit, TradecapError
+from tradecap.errors import TradecapError
 from tradecap.store.api import TopicFeed
 from tradecap.store.clickhouse.configuration import EMBEDDED, consumer_keys
 from tradecap.store.clickhouse.connection import Connection, query
@@ -118,7 +118,7 @@ class TopicReader:
             self._connection.run(f"CREATE DATABASE IF NOT EXISTS {MEMORY} ENGINE = Memory")
         elif not feed.collection:
             self._connection.run(collection_statement(feed, properties))
-        for statement in self._statements(feed):
+        for statement in _statements(self._connection, feed):
             self._make(statement)
 
     def stop(self, log_id: str) -> None:
@@ -127,26 +127,6 @@ class TopicReader:
         if not place or self._connection.rows("SELECT name FROM system.databases WHERE name = {name:String}", name=MEMORY):
             self._connection.run(f"DROP TABLE IF EXISTS {place}mv_kafka_{key}")
             self._connection.run(f"DROP TABLE IF EXISTS {place}kafka_{key}")
-
-    def refuse_other(self, feed: TopicFeed) -> None:
-        """See `TopicReader.refuse_other`."""
-        if not self._is_embedded and (different := self.differing(feed)):
-            message = f"Store {self._connection.url} doesn't read topic {feed.topic} as this tradecap makes it: {', '.join(different)}."
-            raise TradecapError(message, "make it again: tradecap init-db --feed kafka", Exit.UNREACHABLE)
-
-    def differing(self, feed: TopicFeed) -> list[str]:
-        """Names of the table and the view of a feed that aren't there, or aren't the package's, on a server."""
-        key, different = feed.log_id.replace("-", ""), []
-        for name, statement in zip((f"kafka_{key}", f"mv_kafka_{key}"), self._statements(feed), strict=True):
-            there = self._connection.rows(
-                "SELECT engine_full, as_select FROM system.tables WHERE database = currentDatabase() AND name = {name:String}", name=name
-            )
-            wanted = self._connection.rows("SELECT formatQuerySingleLine({text:String}) AS text", text=statement)[0]["text"]
-            own = f"{self._connection.database}."
-            held = [(row["engine_full"] if name == f"kafka_{key}" else row["as_select"]).replace(own, "") for row in there]
-            if not held or held[0] not in wanted.replace(own, ""):
-                different.append(name)
-        return different
 
     def problem(self, log_id: str) -> tuple[int, str]:
         """See `TopicReader.problem`."""
@@ -157,10 +137,6 @@ class TopicReader:
     @property
     def _is_embedded(self) -> bool:
         return self._connection.folder is not None
-
-    def _statements(self, feed: TopicFeed) -> list[str]:
-        store_id = str(self._connection.ask("store_id")[0]["store"])
-        return feed_statements(feed, store_id, self._connection.database, is_embedded=self._is_embedded)
 
     def _make(self, statement: str) -> None:
         """chdb from 26.3 on says that it was shut down when a Kafka table is made, and makes it all the same."""
@@ -180,13 +156,40 @@ def detach(connection: Connection) -> None:
         connection.run("DROP TABLE IF EXISTS {name:Identifier}", name=name)
 
 
+def views(connection: Connection) -> set[tuple[str, str]]:
+    """(database, name) of the views by which the recorded topics come in."""
+    database = connection.database if connection.folder is None else MEMORY
+    return {(database, f"mv_kafka_{feed.log_id.replace('-', '')}") for feed in _feeds(connection)}
+
+
+def differing(connection: Connection) -> list[tuple[str, bool]]:
+    """(name, whether it is there) of what isn't the package's among tables and views of recorded topics. An embedded store makes them for each load."""
+    if connection.folder is not None:
+        return []
+    return [each for feed in _feeds(connection) for each in _differing(connection, feed)]
+
+
+def _differing(connection: Connection, feed: TopicFeed) -> Iterator[tuple[str, bool]]:
+    key, own = feed.log_id.replace("-", ""), f"{connection.database}."
+    for name, column, statement in zip((f"kafka_{key}", f"mv_kafka_{key}"), ("engine_full", "as_select"), _statements(connection, feed), strict=True):
+        asked = "SELECT engine_full, as_select FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
+        there = connection.rows(asked, name=name)
+        wanted = str(connection.rows("SELECT formatQuerySingleLine({text:String}) AS text", text=statement)[0]["text"])
+        if not there or str(there[0][column]).replace(own, "") not in wanted.replace(own, ""):
+            yield name, bool(there)
+
+
+def _statements(connection: Connection, feed: TopicFeed) -> list[str]:
+    store_id = str(connection.ask("store_id")[0]["store"])
+    return feed_statements(feed, store_id, connection.database, is_embedded=connection.folder is not None)
+
+
 def attach(connection: Connection) -> None:
     """Make the engine's tables and views of a server that are missing."""
     if connection.folder is not None:
         return
-    store_id = str(connection.ask("store_id")[0]["store"])
     for feed in _feeds(connection):
-        for statement in feed_statements(feed, store_id, connection.database, is_embedded=False):
+        for statement in _statements(connection, feed):
             connection.run(statement)
 
 

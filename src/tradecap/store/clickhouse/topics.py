@@ -163,7 +163,7 @@ def views(connection: Connection) -> set[tuple[str, str]]:
 
 
 def differing(connection: Connection) -> list[tuple[str, bool]]:
-    """(name, whether it is there) of what isn't the package's among tables and views of recorded topics. An embedded store makes them for each load."""
+    """(name, whether it is there) of tables and views of recorded topics that aren't the package's. An embedded store makes them for each load."""
     if connection.folder is not None:
         return []
     return [each for feed in _feeds(connection) for each in _differing(connection, feed)]

@@ -38,6 +38,10 @@ REACH_S: Final = 10.0
 """How long the first answer of a broker may take before it counts as unreachable."""
 
 
+class TopicGoneError(TradecapError):
+    """The topic that a process reads or writes was deleted, or deleted and made again: what it knows of positions and records isn't true any more."""
+
+
 class Address:
     """A `kafka://host:port[,host:port]/topic`, taken apart. Raises TradecapError (exit 2) for a URL that isn't one."""
 
@@ -135,5 +139,6 @@ PASSING: Final = (
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
+    KafkaError._MAX_POLL_EXCEEDED,
 )
 """Errors that librdkafka retries by itself: a reader waits."""

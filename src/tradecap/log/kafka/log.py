@@ -32,7 +32,7 @@ class KafkaLog:
     def __init__(self, url: str, properties: Mapping[str, str], *, create: bool, say: Callable[[str], None]) -> None:
         self.url = url
         self._address = Address(url, properties)
-        self._cluster = Cluster(self._address)
+        self._cluster = Cluster(self._address, say)
         if create and create_topic(self._cluster):
             say(f"topic {self._address.topic} made with {PARTITIONS} partitions")
         self.id = self._cluster.log_id()
@@ -85,7 +85,8 @@ class KafkaLog:
     def writer(self) -> KafkaWriter:
         """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged."""
         refuse_unsafe(self._cluster)
-        return KafkaWriter(self._address)
+        self._cluster.extents()  # a leader that can't be reached is reported now, not when the first record has waited for it
+        return KafkaWriter(self._cluster)
 
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
         """See `Log.open_runs`. A run whose newest record is its end isn't open, however young it is."""

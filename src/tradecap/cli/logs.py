@@ -1,5 +1,7 @@
 """The log in force, opened."""
 
+from collections.abc import Callable
+
 from tradecap.cli.output import Output
 from tradecap.cli.settings import Settings
 from tradecap.flows.records import as_recording
@@ -8,9 +10,9 @@ from tradecap.log.api import Log
 from tradecap.recordings.reading import OwnLog
 
 
-def log_in_force(settings: Settings) -> Log:
-    """The log, to be read."""
-    return open_log(settings.log.value, kafka=settings.kafka_properties())
+def log_in_force(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Log:
+    """The log, to be read. say is told of a broker that is waited for."""
+    return open_log(settings.log.value, kafka=settings.kafka_properties(), say=say)
 
 
 def log_to_write(settings: Settings, out: Output, segment_bytes: int, segment_age_s: float, *, create: bool = True) -> Log:

@@ -101,6 +101,8 @@ class Log(Protocol):
     url: str
     has_one_writer: bool
     """Whether a run without an end is dead as soon as nobody holds the log. Otherwise nobody can know: it is `silent`."""
+    lag_unit: str
+    """What `behind` counts: `offsets` (of a topic, also those that hold no record) or `bytes`."""
 
     def read(
         self,
@@ -144,6 +146,9 @@ class Log(Protocol):
 
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
         """The runs now being written: by whoever holds the log, or in a log that nobody holds those with a record younger than within_s."""
+
+    def behind(self, after: Positions) -> dict[int, int]:
+        """By partition, how much of the log stands after a position."""
 
     def free_bytes(self) -> int | None:
         """Free bytes of the disk that the log is on; None for a log without a disk of this machine."""

@@ -153,12 +153,12 @@ class Cluster:
                 return question()
             except KafkaException as error:
                 if error.args[0].code() not in CHOOSING or time.monotonic() >= until_s:
-                    raise self._told(error, what) from error
+                    raise self.told(error, what) from error
                 time.sleep(0.1)
             except (TimeoutError, OSError) as error:
                 raise TradecapError(f"{what}: no broker answers.", "is the broker up, and the URL right?", Exit.UNREACHABLE) from error
 
-    def _told(self, error: KafkaException, what: str) -> TradecapError:
+    def told(self, error: KafkaException, what: str) -> TradecapError:
         """A time-out says nothing; what the client heard meanwhile does: refused, not resolved, a wrong password."""
         self.admin.poll(0)
         is_late = error.args[0].code() == KafkaError._TIMED_OUT

@@ -28,6 +28,7 @@ class KafkaLog:
     """See `Log`. Raises TradecapError where the broker can't be reached (exit 3) or has no such topic."""
 
     has_one_writer = False
+    lag_unit = "offsets"
 
     def __init__(self, url: str, properties: Mapping[str, str], *, create: bool, say: Callable[[str], None]) -> None:
         self.url = url
@@ -101,6 +102,11 @@ class KafkaLog:
                 elif run:
                     open_runs.add(run)
         return frozenset(open_runs)
+
+    def behind(self, after: Positions) -> dict[int, int]:
+        """See `Log.behind`."""
+        extents = self._cluster.extents()
+        return {partition: extent.end - max(extent.first, int(after.get(partition, "0"))) for partition, extent in extents.items()}
 
     def free_bytes(self) -> None:
         """See `Log.free_bytes`."""

@@ -198,6 +198,7 @@ class _Pass:
             error, partition, offset = message.error(), message.partition(), message.offset()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 if error.code() not in PASSING:
+                    self._presence.confirm()  # a topic that was made again is often noticed by an offset that it doesn't have
                     raise translated(error, f"Log {self._cluster.address.url} can't be read on")
                 continue
             assert partition is not None
@@ -261,7 +262,7 @@ class _Member:
             if follow is None and not self._collected.partitions() and time.monotonic() - looked_s > LOOK_S:
                 # another process may have loaded what this one waits for
                 positions = self._positions()
-                if all(int(positions.get(partition, "0")) >= end or self._is_past(partition, end) for partition, end in ends.items()):
+                if all(int(positions.get(partition, "0")) >= end for partition, end in ends.items()):
                     return
                 looked_s = time.monotonic()
             self._consume()
@@ -293,10 +294,6 @@ class _Member:
         except TradecapError:  # nothing more will come of a broker that is away
             return {}
 
-    def _is_past(self, partition: int, end: int) -> bool:
-        """Whether nothing is left before `end`: markers and holes may be the last of a partition."""
-        return self._at.get(partition, -1) >= end
-
     def _consume(self) -> None:
         messages = self._consumer.consume(CONSUMED, POLL_S)
         if self._problem:
@@ -313,6 +310,7 @@ class _Member:
                 self._at[partition] = max(self._at.get(partition, 0), message.offset() or 0)
                 self._is_at_end.add(partition)
             elif error.code() not in PASSING:
+                self._presence.confirm()  # as in _Pass
                 raise translated(error, f"Log {self._cluster.address.url} can't be read on")
 
     def _acknowledge(self, end: Position) -> None:

@@ -14,14 +14,15 @@ COMMENT 'Every feed inserts raw lines here; materialized views sort them out';
 CREATE TABLE IF NOT EXISTS arrivals
 (
     insert String COMMENT 'the setting log_comment of an INSERT into inbox, by which a loader knows its own',
+    outcome LowCardinality(String) COMMENT 'what became of the records; empty: they came into inbox',
     records UInt64 COMMENT 'records of a block of it'
 )
 ENGINE = Memory
 SETTINGS min_rows_to_keep = 1000, max_rows_to_keep = 10000
-COMMENT 'How much of the newest inserts arrived in inbox: a loader compares before it writes its position';
+COMMENT 'How much of the newest inserts arrived in inbox, and what became of it: a loader compares before it writes its position';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_arrivals TO arrivals AS
-SELECT getSetting('log_comment') AS insert, count() AS records
+SELECT getSetting('log_comment') AS insert, '' AS outcome, count() AS records
 FROM inbox
 GROUP BY insert;
 

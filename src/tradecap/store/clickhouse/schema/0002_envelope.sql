@@ -128,3 +128,9 @@ FROM parsed;
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_fed TO fed AS
 SELECT DISTINCT log, run
 FROM parsed;
+
+-- How many records of an insert became what: a loader counts what it has loaded, whoever else loads.
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_outcomes TO arrivals AS
+SELECT getSetting('log_comment') AS insert, outcome, count() AS records
+FROM parsed
+GROUP BY insert, outcome;

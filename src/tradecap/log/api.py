@@ -133,7 +133,10 @@ class Log(Protocol):
         """
 
     def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
-        """The whole log for its ids alone: what was noted of a part instead of its records, where all its series were noted."""
+        """The log for its ids alone: what was noted of a part instead of its records, where all its series were noted.
+
+        A log without notes gives its newest records: a series that came to rest long before them looks as if it wasn't in the log.
+        """
 
     def snapshot(self, newest: int | None = None) -> Snapshot:
         """The log as it is now. With newest, a log without files leaves out all but about this many of its newest records."""

@@ -97,6 +97,23 @@ def test_what_others_wrote_is_loaded_and_proven(kafka: Kafka, topic: str, log: L
     assert (verdict.counts.trades, verdict.counts.quarantined, verdict.counts.records) == (6, 3, 11)
 
 
+def test_a_profile_names_the_venue_of_what_others_wrote(kafka: Kafka, topic: str, tmp_path: Path) -> None:
+    """Nobody could load a topic of Binance.US: its trades would be Binance's."""
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    producer.produce(topic, TRADE)
+    producer.flush()
+    (tmp_path / "tradecap.toml").write_text(f'[profile.us]\nlog = "{kafka.url(topic)}"\nas = "binance-us"\n')
+    subprocess.run([PROGRAM, "init-db", "-q"], check=True, cwd=tmp_path)
+    subprocess.run([PROGRAM, "load", "-q", "--profile", "us"], check=True, cwd=tmp_path)
+    done = subprocess.run([PROGRAM, "verify", "-q", "--json", "--profile", "us"], capture_output=True, text=True, cwd=tmp_path)
+    verdict = json.loads(done.stdout)
+    assert verdict["ok"], verdict
+    assert [each["venue"] for each in verdict["series"]] == ["binance-us"]
+    (tmp_path / "tradecap.toml").write_text(f'[profile.us]\nlog = "{kafka.url(topic)}"\nas = "binance-moon"\n')
+    refused = subprocess.run([PROGRAM, "load", "--profile", "us"], capture_output=True, text=True, cwd=tmp_path)
+    assert (refused.returncode, "'binance-moon' (profile us in" in refused.stderr) == (2, True)
+
+
 def test_a_topic_made_again_is_another_log(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
     """A store would go on at a position of records that are gone, and miss the new ones before it."""
     replayed(log, some_messages(range(20)))

@@ -43,9 +43,9 @@ def raw_records(batch: Batch, log_id: str) -> Iterable[tuple[bytes, int | None]]
     match batch.content:
         case Lines(text):
             return ((line, None) for line in text.removesuffix(b"\n").split(b"\n"))
-        case Values(values, offsets):
+        case Values(values, offsets, venue):
             partition = batch.end.partition
-            return ((adopted(value, log_id, partition, offset), offset) for value, offset in zip(values, offsets, strict=True) if value)
+            return ((adopted(value, log_id, partition, offset, venue), offset) for value, offset in zip(values, offsets, strict=True) if value)
         case _:
             raise TypeError("a segment file is for stores alone")
 

@@ -45,7 +45,8 @@ class TopicGoneError(TradecapError):
 class Address:
     """A `kafka://host:port[,host:port]/topic`, taken apart. Raises TradecapError (exit 2) for a URL that isn't one."""
 
-    def __init__(self, url: str, properties: Mapping[str, str]) -> None:
+    def __init__(self, url: str, properties: Mapping[str, str], venue: str = "") -> None:
+        """venue: that of messages without an envelope."""
         rest = url.partition("://")[2]
         hosts, _, topic = rest.partition("/")
         if not hosts or not topic or "/" in topic or "@" in hosts:
@@ -56,6 +57,7 @@ class Address:
         _refuse_topic_name(topic)
         self.url = url
         self.topic = topic
+        self.venue = venue
         self.servers = ",".join(_with_port(host, url) for host in hosts.split(","))
         refused = sorted(set(properties) & set(OURS))
         if refused:

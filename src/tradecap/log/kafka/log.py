@@ -34,9 +34,9 @@ class KafkaLog:
     has_one_writer = False
     lag_unit = "offsets"
 
-    def __init__(self, url: str, properties: Mapping[str, str], *, create: bool, say: Callable[[str], None]) -> None:
+    def __init__(self, url: str, properties: Mapping[str, str], *, create: bool, say: Callable[[str], None], venue: str = "") -> None:
         self.url = url
-        self._address = Address(url, properties)
+        self._address = Address(url, properties, venue)
         self._cluster = Cluster(self._address, say)
         if create and create_topic(self._cluster):
             say(f"topic {self._address.topic} made with {PARTITIONS} partitions")

@@ -62,7 +62,8 @@ def _unheard(_: KafkaError) -> None:
 class Collected:
     """Values of each partition that make up its next batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, venue: str) -> None:
+        self._venue = venue
         self._values: dict[int, list[bytes]] = {}
         self._offsets: dict[int, list[int]] = {}
         self._bytes: dict[int, int] = {}
@@ -105,7 +106,7 @@ class Collected:
         values, offsets = self._values[partition], self._offsets[partition]
         self.drop([partition])
         end = offsets[-1] + 1
-        return Batch(Values(values, offsets), sum(map(bool, values)), Position(partition, str(end), end), is_newest)
+        return Batch(Values(values, offsets, self._venue), sum(map(bool, values)), Position(partition, str(end), end), is_newest)
 
 
 def starts(address: Address, after: Positions, extents: Mapping[int, Extent], on_damage: Callable[[Damage], None]) -> dict[int, int]:
@@ -167,7 +168,7 @@ class _Pass:
     def __init__(self, cluster: Cluster, consumer: Consumer, at: dict[int, int], ends: dict[int, int], follow: Callable[[], bool] | None) -> None:
         self._cluster, self._consumer, self._follow = cluster, consumer, follow
         self._at, self._ends = at, ends
-        self._collected = Collected()
+        self._collected = Collected(cluster.address.venue)
         self._presence = Presence(cluster)
         self._is_at_end: set[int] = set()
         self._heard_s = time.monotonic()
@@ -240,7 +241,7 @@ class _Member:
 
     def __init__(self, cluster: Cluster, reader: str, positions: Callable[[], Positions], on_damage: Callable[[Damage], None]) -> None:
         self._cluster, self._positions, self._on_damage = cluster, positions, on_damage
-        self._collected = Collected()
+        self._collected = Collected(cluster.address.venue)
         self._presence = Presence(cluster)
         self._at: dict[int, int] = {}
         self._kept: dict[int, int] = {}

@@ -49,8 +49,8 @@ def add(connection: Connection, log_id: str, batch: Batch) -> dict[str, int]:
             connection.insert(query("add_file"), where | {"no_offset": NO_OFFSET, "file": connection.folder.names.of(Path(path))}, settings)
         case Lines(text):
             _send(connection, "add_lines", where | {"no_offset": NO_OFFSET}, settings, text)
-        case Values(values, offsets):
-            _send(connection, "add_values", where, settings, native(_whole(values, offsets)))
+        case Values(values, offsets, venue):
+            _send(connection, "add_values", where | {"venue": venue}, settings, native(_whole(values, offsets)))
     outcomes = {row["outcome"]: row["records"] for row in connection.ask("arrived", insert=insert)}
     arrived = outcomes.pop("", 0)
     if arrived != batch.records:

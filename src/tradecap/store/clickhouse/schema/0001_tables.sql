@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS inbox
     raw String COMMENT 'one line of a log, without its newline',
     log UUID COMMENT 'id of the log the line was read from',
     part UInt32 COMMENT 'partition of the log; 0 for a folder',
-    pos UInt64 COMMENT 'offset in the partition where the log has offsets, else 2^64-1: identity of a line without an envelope'
+    pos UInt64 COMMENT 'offset in the partition where the log has offsets, else 2^64-1: identity of a line without an envelope',
+    venue LowCardinality(String) COMMENT 'of messages that no tradecap wrote; empty where their shape decides'
 )
 ENGINE = Null
 COMMENT 'Every feed inserts raw lines here; materialized views sort them out';

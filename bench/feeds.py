@@ -26,14 +26,14 @@ from typing import Any
 import clickhouse_connect
 
 from tradecap.flows.load import Loaded, load
-from tradecap.flows.load_topic import load_topic, use_topic
+from tradecap.flows.load_topic import load_topic, reader_of, use_topic
 from tradecap.flows.records import read_record
 from tradecap.log import open_log, topic_of
 from tradecap.log.kafka.log import KafkaLog
 from tradecap.market.records import RunWriter, frame, series_head
 from tradecap.store import create_store, open_store
 from tradecap.store.api import TopicAccess, TopicFeed
-from tradecap.store.clickhouse import connection, topics
+from tradecap.store.clickhouse import configuration, connection, topics
 from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.venues.binance import synthetic
 from tradecap.venues.binance.synthetic import SPOT
@@ -41,7 +41,7 @@ from tradecap.venues.binance.synthetic import SPOT
 NOON_MS = 1_723_204_800_000
 RATE = 5_000
 STATEMENTS = topics.feed_statements
-CONFIGURATION = connection.configuration
+CONFIGURATION = configuration.configuration
 
 
 def filled(servers: str, records: int) -> KafkaLog:
@@ -93,7 +93,7 @@ def with_consumers(count: int) -> None:
 
 def without_instance(is_named: bool) -> None:
     """Static membership, or none."""
-    connection.configuration = CONFIGURATION if is_named else _unnamed
+    vars(connection)["configuration"] = CONFIGURATION if is_named else _unnamed
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def published_and_visible(log: KafkaLog, path: str, seconds: int) -> tuple[list[
         last, until_s = -1, 0.0
         while not is_sent.is_set() or (last < len(published) - 1 and time.monotonic() < until_s):
             until_s = until_s if is_sent.is_set() and until_s else time.monotonic() + 20
-            newest = int(client.query("SELECT max(seq) AS n, count() AS c FROM market.ledger").first_row[0])
+            newest = int(client.query("SELECT max(seq) FROM market.ledger").result_rows[0][0])
             now_s = time.monotonic()
             visible.update(dict.fromkeys(range(last + 1, newest + 1), now_s))
             last = max(last, newest)
@@ -205,7 +205,7 @@ def engine(url: str, store_url: str, session: str, instance: str) -> None:
     log = topic_of(open_log(url))
     access = TopicAccess(lambda group: log.group(group).committed(), {"session.timeout.ms": session})
     with open_store(store_url, read=read_record, topic=access) as store:
-        load_topic(log, log.group(store.topics.group(log.id)), store, {}, stop=lambda: False, progress=lambda _: None)
+        load_topic(log, log.group(reader_of(store).group(log.id)), store, {}, stop=lambda: False, progress=lambda _: None)
 
 
 def main() -> None:

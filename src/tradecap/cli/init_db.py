@@ -63,9 +63,9 @@ def _use(feed: str, brokers: str | None, collection: str, settings: Settings, ou
         if feed == "loader":
             use_loader(log, group, store)
             return f"tradecap load loads {topic.topic}"
-        wanted = TopicFeed(log.id, topic.topic, brokers or topic.servers, collection)
+        wanted = TopicFeed(log.id, topic.topic, brokers or topic.servers, collection, topic.venue)
         use_topic(log, group, store, wanted, settings.kafka_properties(), lambda damage: out.warn(f"{damage.detail}."))
-        return f"ClickHouse reads {topic.topic}" + (" while 'tradecap load' runs" if store.is_embedded else "")
+        return f"ClickHouse reads {topic.topic}" + (" while 'tradecap load' runs" if not store.is_shared else "")
 
 
 def _statements(settings: Settings, feed: str | None, brokers: str | None, collection: str) -> list[str]:
@@ -73,7 +73,7 @@ def _statements(settings: Settings, feed: str | None, brokers: str | None, colle
     texts = list(schema_text(settings.store.value))
     if feed == "kafka":
         topic = topic_of(log_in_force(settings))
-        wanted = TopicFeed(topic.id, topic.topic, brokers or topic.servers, collection)
+        wanted = TopicFeed(topic.id, topic.topic, brokers or topic.servers, collection, topic.venue)
         texts += feed_text(settings.store.value, wanted, settings.kafka_properties())
     return texts
 

@@ -6,11 +6,14 @@ store, and the other one is refused; the position is handed over when they chang
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.load import Loaded, Sweeps, count, refuse_altered
+from tradecap.flows.load import Loaded, LoadStatus, Sweeps, fill, refuse_altered
+from tradecap.flows.patience import Patience
+from tradecap.flows.records import unwatched
 from tradecap.log.api import Damage, Group, Log
 from tradecap.market.batch import Position, position_text
 from tradecap.store.api import Store, TopicFeed, TopicReader
@@ -40,10 +43,10 @@ def use_topic(log: Log, group: Group, store: Store, feed: TopicFeed, properties:
     _retire(reader, [each for each in reader.feeds() if each.topic == feed.topic and each.brokers == feed.brokers and each.log_id != log.id])
     before = reader.feed(log.id)
     positions = {} if before else store.positions(log.id)
-    if before and not store.is_embedded:
+    if before and store.is_shared:
         reader.stop(log.id)
     reader.record(feed, is_read=True)
-    if not store.is_embedded:
+    if store.is_shared:
         group.begin(positions, on_damage)
         reader.start(feed, properties)
     elif positions:
@@ -77,40 +80,48 @@ def load_topic(
     follow: Callable[[], bool] | None = None,
     stop: Callable[[], bool],
     progress: Callable[[int], None],
+    say: Callable[[str], None] = unwatched,
+    status: LoadStatus | None = None,
 ) -> Loaded:
     """Wait until the store has read what the log holds now, and build the candles; with follow, go on until it says False."""
-    started = time.monotonic()
-    refuse_altered(store)
-    before = store.outcomes()
-    loaded = Loaded()
-    waiting = _Waiting(log, group, store, loaded)
+    started_s = time.monotonic()
+    status = status or LoadStatus()
+    ask = status.patience = Patience(lambda: follow is not None and follow(), stop, say)
+    ask(lambda: refuse_altered(store))
+    before, loaded = ask(store.outcomes), Loaded()
+
+    def sweep() -> None:
+        loaded.candles += ask(store.sweep_candles)
+
+    waiting = _Waiting(log, group, store, loaded, status)
     try:
         waiting.begin(properties)
-        sweeps = Sweeps(store, loaded)
         while not stop() and not waiting.is_caught_up(progress):
             time.sleep(LOOK_S)
+        sweeps = Sweeps(sweep)
+        sweeps.is_wanted = True
         while follow is not None and follow() and not stop():
             waiting.refuse_standstill()
             sweeps.is_wanted = waiting.has_moved(progress) or sweeps.is_wanted
             sweeps.if_due()
             time.sleep(LOOK_S)
     finally:
-        if store.is_embedded:
+        if not store.is_shared:
             reader_of(store).stop(log.id)
     loaded.position = position_text(group.committed())
-    loaded.candles += store.sweep_candles()
-    after = store.outcomes()
-    loaded.records = sum(after.values()) - sum(before.values())
-    count(loaded, before, after)
-    loaded.seconds = time.monotonic() - started
+    sweep()
+    new = Counter(ask(store.outcomes)) - Counter(before)
+    loaded.records = sum(new.values())
+    fill(loaded, new)
+    loaded.seconds = time.monotonic() - started_s
     return loaded
 
 
 class _Waiting:
     """Watches the group's offsets, and names what keeps them from moving (exit 3)."""
 
-    def __init__(self, log: Log, group: Group, store: Store, loaded: Loaded) -> None:
-        self._log, self._group, self._loaded = log, group, loaded
+    def __init__(self, log: Log, group: Group, store: Store, loaded: Loaded, status: LoadStatus) -> None:
+        self._log, self._group, self._loaded, self._status = log, group, loaded, status
         self._reader = reader_of(store)
         self._store = store
         self._ends: dict[int, int] = {}
@@ -124,11 +135,13 @@ class _Waiting:
             former = [each for each in self._reader.feeds() if each.topic == self._group.topic]
             why = " It reads a topic of this name under another id: if the topic was made again, this is another log." if former else ""
             raise TradecapError(f"Store {self._store.url} doesn't read {self._log.url} by itself.{why}", "let it: tradecap init-db --feed kafka")
-        if self._store.is_embedded:
+        self._refuse_another_topic()
+        if not self._store.is_shared:
             self._group.begin({}, self._loaded.damage.append)
         self._ends, self._at = self._group.ends(), self._group.committed()
         self._refuse_unplaced(self._ends)
-        if self._store.is_embedded:
+        self._status.positions = self._at
+        if not self._store.is_shared:
             self._reader.start(feed, properties)
 
     def is_caught_up(self, progress: Callable[[int], None]) -> bool:
@@ -149,8 +162,11 @@ class _Waiting:
         at = self._group.committed()
         if at == self._at:
             return False
-        progress(max(0, sum(int(each) - int(self._at.get(partition, "0")) for partition, each in at.items())))
-        self._at, self._moved_s = at, time.monotonic()
+        steps = max(0, sum(int(each) - int(self._at.get(partition, "0")) for partition, each in at.items()))
+        self._at = self._status.positions = at
+        self._moved_s = time.monotonic()
+        self._status.records += steps
+        progress(steps)
         return True
 
     def refuse_standstill(self) -> None:
@@ -159,18 +175,21 @@ class _Waiting:
         if now_s - self._looked_s < WATCH_S:
             return
         self._looked_s = now_s
-        if self._group.log_id() != self._log.id:
-            self._reader.stop(self._log.id)
-            raise TradecapError(
-                f"Topic {self._group.topic} was made again: it is another log now, and isn't read any more.",
-                "read the new one: tradecap init-db --feed kafka",
-            )
+        self._refuse_another_topic()
         ends = self._group.ends()
         self._refuse_unplaced(ends)
         if all(int(self._at.get(partition, "0")) >= end for partition, end in ends.items()):
             self._moved_s = now_s  # nothing to read
         elif now_s - self._moved_s > STUCK_S:
             self._refuse_stuck(now_s - self._moved_s, ends)
+
+    def _refuse_another_topic(self) -> None:
+        if not self._group.is_same():
+            self._reader.stop(self._log.id)
+            raise TradecapError(
+                f"Topic {self._group.topic} was made again: it is another log now, and isn't read any more.",
+                "read the new one: tradecap init-db --feed kafka",
+            )
 
     def _refuse_unplaced(self, ends: Mapping[int, int]) -> None:
         """A partition that came later has no offset, and is not read before it has one."""

@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol, Self
 
+from tradecap.errors import TradecapError
 from tradecap.market.batch import Batch, Position
 from tradecap.market.records import Envelope, Reading
 
@@ -21,6 +22,11 @@ can't read JSON by itself."""
 
 Offsets = Callable[[str], dict[int, str]]
 """By partition, the offset that a consumer group has committed in the log's topic: the position of a store that reads the topic by itself."""
+
+
+class StoreAwayError(TradecapError):
+    """The store doesn't answer, or refuses for now: the same call may succeed later. Whether it took what it was sent isn't known."""
+
 
 Series = tuple[str, str, str]
 """Venue, symbol and channel."""
@@ -207,12 +213,16 @@ class TopicAccess:
 
 
 class TopicFeed(NamedTuple):
-    """A topic that a store reads by itself. brokers: as the store sees them; collection: where its credentials are, '' where it needs none."""
+    """A topic that a store reads by itself. brokers: as the store sees them; collection: where its credentials are, '' where it needs none.
+
+    venue: of messages that no tradecap wrote, '' where their shape decides.
+    """
 
     log_id: str
     topic: str
     brokers: str
     collection: str = ""
+    venue: str = ""
 
 
 class TopicReader(Protocol):
@@ -257,8 +267,8 @@ class Store(Protocol):
     url: str
     reads_segment_files: bool
     """Whether `add` takes a `SegmentFile`, and is faster with one."""
-    is_embedded: bool
-    """Whether it runs in this process, and only while this process has it open."""
+    is_shared: bool
+    """Whether other processes may fill it at the same time. A store that isn't shared runs in this process, only while this process has it open."""
 
     @property
     def topics(self) -> TopicReader | None:
@@ -285,8 +295,14 @@ class Store(Protocol):
 
     # ---- the way in ----------------------------------------------------------------------------------------------------------------------
 
-    def add(self, log_id: str, batch: Batch) -> None:
-        """Insert the records of a batch; what is there already stays one row. TradecapError (exit 3) where not all of them arrived."""
+    def add(self, log_id: str, batch: Batch) -> dict[str, int]:
+        """Insert the records of a batch; what is there already stays one row. Returns the records by what became of them.
+
+        Raises TradecapError (exit 3) where not all of them arrived.
+        """
+
+    def held(self, partition: int, span: SeqRange) -> dict[str, int]:
+        """Distinct records of a range, of one partition, that are in the store, by what became of them."""
 
     def positions(self, log_id: str) -> dict[int, str]:
         """How far the log is in this store, by partition; a partition of which nothing is there is left out.

@@ -12,7 +12,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import Damage
-from tradecap.log.kafka.client import REACH_S, translated
+from tradecap.log.kafka.client import REACH_S, TopicGoneError, translated
 from tradecap.log.kafka.cluster import Cluster
 from tradecap.log.kafka.reader import read_alone, starts
 from tradecap.market.batch import Positions
@@ -52,9 +52,13 @@ class KafkaGroup:
         if wanted := {partition: offset for partition, offset in begin.items() if committed.get(partition) != str(offset)}:
             self._place(wanted)
 
-    def log_id(self) -> str:
-        """See `Group.log_id`."""
-        return self._cluster.log_id()
+    def is_same(self) -> bool:
+        """See `Group.is_same`."""
+        try:
+            self._cluster.refuse_another_topic()
+        except TopicGoneError:
+            return False
+        return True
 
     def is_read(self, positions: Positions, ends: Mapping[int, int]) -> bool:
         """See `Group.is_read`."""

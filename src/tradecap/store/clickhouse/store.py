@@ -5,7 +5,7 @@ from typing import Self
 
 from tradecap.errors import TradecapError
 from tradecap.market.batch import Batch, Position
-from tradecap.store.api import Answer, Schema, SchemaDifference, TopicAccess
+from tradecap.store.api import Answer, Schema, SchemaDifference, SeqRange, TopicAccess
 from tradecap.store.clickhouse import asking, connection, feeding, schema
 from tradecap.store.clickhouse.connection import Connection, Row
 from tradecap.store.clickhouse.questions import Questions
@@ -18,7 +18,8 @@ class ClickHouseStore(Questions):
     def __init__(self, connection: Connection, access: TopicAccess | None = None, *, create: bool) -> None:
         super().__init__(connection)
         self.url = connection.url
-        self.is_embedded = self.reads_segment_files = connection.folder is not None
+        self.reads_segment_files = connection.folder is not None
+        self.is_shared = connection.folder is None
         self.topics = TopicReader(connection)
         self._access = access
         try:
@@ -66,23 +67,32 @@ class ClickHouseStore(Questions):
         """See `Store.schema_differences`."""
         return schema.differences(self._connection)
 
-    def add(self, log_id: str, batch: Batch) -> None:
+    def add(self, log_id: str, batch: Batch) -> dict[str, int]:
         """See `Store.add`."""
-        feeding.add(self._connection, log_id, batch)
+        with self._connection.answering_soon():
+            return feeding.add(self._connection, log_id, batch)
+
+    def held(self, partition: int, span: SeqRange) -> dict[str, int]:
+        """See `Store.held`."""
+        with self._connection.answering_soon():
+            return feeding.held(self._connection, partition, span)
 
     def positions(self, log_id: str) -> dict[int, str]:
         """See `Store.positions`."""
-        if self.topics.feed(log_id) is None:
-            return feeding.positions(self._connection, log_id)
+        with self._connection.answering_soon():
+            if self.topics.feed(log_id) is None:
+                return feeding.positions(self._connection, log_id)
+            group = self.topics.group(log_id)
         if self._access is None:
             raise TradecapError(
                 f"Store {self.url} reads this log by itself, so its position is in Kafka.", "name the topic: --log kafka://host:port/topic"
             )
-        return self._access.offsets(self.topics.group(log_id))
+        return self._access.offsets(group)
 
     def commit(self, log_id: str, position: Position) -> None:
         """See `Store.commit`."""
-        feeding.commit(self._connection, log_id, position)
+        with self._connection.answering_soon():
+            feeding.commit(self._connection, log_id, position)
 
     def sweep_candles(self) -> int:
         """See `Store.sweep_candles`."""

@@ -22,6 +22,7 @@ MEMORY: Final = "tradecap_live"
 STORE_ID: Final = "STORE_ID"
 """Stands for a store's id where no store is asked."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+_VENUE: Final = re.compile(r"[a-z0-9-]*")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _BROKERS: Final = re.compile(r"[A-Za-z0-9._:,\[\]-]+")
 _ENGINE_OBJECT: Final = re.compile(r"(mv_)?kafka_[0-9a-f]{32}")
@@ -45,6 +46,7 @@ def feed_statements(feed: TopicFeed, store_id: str, database: str, *, is_embedde
         (feed.topic, _TOPIC, "topic"),
         (feed.brokers, _BROKERS, "list of brokers"),
         (feed.collection or EMBEDDED, _NAME, "named collection"),
+        (feed.venue, _VENUE, "venue"),
     ):
         if not pattern.fullmatch(text):
             raise TradecapError(
@@ -59,6 +61,7 @@ def feed_statements(feed: TopicFeed, store_id: str, database: str, *, is_embedde
         "group": group_of(store_id, feed.log_id),
         "database": f"`{database}`" if not _NAME.fullmatch(database) else database,
         "log": feed.log_id,
+        "venue": feed.venue,
     }
     text = (resources.files("tradecap.store.clickhouse") / "schema" / "0005_kafka.sql").read_text()
     for name, value in values.items():
@@ -97,7 +100,11 @@ class TopicReader:
     def feed(self, log_id: str) -> TopicFeed | None:
         """See `TopicReader.feed`."""
         rows = self._connection.ask("feed", log=log_id)
-        return TopicFeed(log_id, rows[0]["topic"], rows[0]["brokers"], rows[0]["collection"]) if rows and rows[0]["feed"] == "kafka" else None
+        return (
+            TopicFeed(log_id, rows[0]["topic"], rows[0]["brokers"], rows[0]["collection"], rows[0]["venue"])
+            if rows and rows[0]["feed"] == "kafka"
+            else None
+        )
 
     def feeds(self) -> list[TopicFeed]:
         """See `TopicReader.feeds`."""
@@ -110,7 +117,9 @@ class TopicReader:
     def record(self, feed: TopicFeed, *, is_read: bool) -> None:
         """See `TopicReader.record`."""
         kind = "kafka" if is_read else "loader"
-        self._connection.run(query("record_feed"), log=feed.log_id, feed=kind, topic=feed.topic, brokers=feed.brokers, collection=feed.collection)
+        self._connection.run(
+            query("record_feed"), log=feed.log_id, feed=kind, topic=feed.topic, brokers=feed.brokers, collection=feed.collection, venue=feed.venue
+        )
 
     def start(self, feed: TopicFeed, properties: Mapping[str, str]) -> None:
         """See `TopicReader.start`."""
@@ -194,4 +203,4 @@ def attach(connection: Connection) -> None:
 
 
 def _feeds(connection: Connection) -> list[TopicFeed]:
-    return [TopicFeed(row["log"], row["topic"], row["brokers"], row["collection"]) for row in connection.ask("topic_feeds")]
+    return [TopicFeed(row["log"], row["topic"], row["brokers"], row["collection"], row["venue"]) for row in connection.ask("topic_feeds")]

@@ -12,6 +12,6 @@ ENGINE = Kafka({collection}, {brokers}kafka_topic_list = '{topic}', kafka_group_
 COMMENT 'Reads topic {topic}; a SELECT here would take records away from the feed';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {place}mv_kafka_{key} TO {database}.inbox AS
-SELECT raw, toUUID('{log}') AS log, toUInt32(_partition) AS part, _offset AS pos
+SELECT raw, toUUID('{log}') AS log, toUInt32(_partition) AS part, _offset AS pos, '{venue}' AS venue
 FROM {place}kafka_{key}
 WHERE notEmpty(raw);

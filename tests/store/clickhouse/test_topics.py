@@ -20,7 +20,7 @@ SECRETS = {"sasl.password": "s3cr3t-p", "ssl.key.password": "s3cr3t-k", "ssl.key
 @pytest.mark.parametrize("name", SECRETS)
 def test_no_statement_holds_a_secret(name: str) -> None:
     """A password in a statement is in the server's query log, in what --print shows, and in the store's folder."""
-    with pytest.raises(TradecapError, match="secret") as error:
+    with pytest.raises(TradecapError, match="credentials") as error:
         collection_statement(FEED, {"sasl.mechanism": "PLAIN", name: SECRETS[name]})
     assert SECRETS[name] not in str(error.value) + error.value.hint
     printed = "".join(feed_text("clickhouse://h/market", FEED._replace(collection="theirs"), SECRETS))
@@ -30,7 +30,7 @@ def test_no_statement_holds_a_secret(name: str) -> None:
 
 def test_a_collection_without_secrets_keeps_the_engine_from_choosing_an_offset() -> None:
     """With ClickHouse's own setting a topic made again is read from its beginning, under the id of the old one."""
-    made = collection_statement(FEED, {"security.protocol": "SSL", "client.rack": "it's"})
+    made = collection_statement(FEED, {"security.protocol": "PLAINTEXT", "client.rack": "it's"})
     assert "`kafka.auto_offset_reset` = 'error'" in made
     assert r"`kafka.client_rack` = 'it\'s'" in made
 
@@ -83,6 +83,13 @@ def test_the_engine_belongs_to_the_schema_of_a_server(server: str) -> None:
         assert len(store.create().created) == 2, "what is missing of a recorded feed is made"
         store.drop()
         assert store.rows("SELECT name FROM system.tables WHERE database = currentDatabase()") == []
+
+
+def test_an_embedded_engine_says_that_it_has_no_scram(store: ClickHouseStore) -> None:
+    """Its own error names a property of a library that nobody has heard of."""
+    with pytest.raises(TradecapError, match="can't do SCRAM-SHA-256") as error:
+        store.topics.start(FEED, {"sasl.mechanism": "SCRAM-SHA-256"})
+    assert "init-db --feed loader" in error.value.hint
 
 
 def test_a_store_without_an_engine_has_nothing_to_stop(store: ClickHouseStore) -> None:

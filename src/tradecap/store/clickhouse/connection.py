@@ -5,6 +5,7 @@ every DateTime column and function names UTC: the client converts a DateTime by 
 """
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -140,7 +141,7 @@ def _options(path: Path, kafka: Mapping[str, str] | None) -> Iterator[dict[str, 
     if kafka is None:
         yield None
     else:
-        with configuration(kafka, f"tradecap {os.path.realpath(path)}") as file:
+        with configuration(kafka, f"tradecap-{uuid.uuid5(uuid.NAMESPACE_URL, os.path.realpath(path))}") as file:
             yield {"config-file": file}
 
 

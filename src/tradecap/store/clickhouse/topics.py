@@ -26,7 +26,6 @@ _VENUE: Final = re.compile(r"[a-z0-9-]*")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _BROKERS: Final = re.compile(r"[A-Za-z0-9._:,\[\]-]+")
 _ENGINE_OBJECT: Final = re.compile(r"(mv_)?kafka_[0-9a-f]{32}")
-_SECRET: Final = re.compile(r"password|secret|\.key\.pem|jaas|oauthbearer\.config|ssl\.key")
 _SHUTDOWN: Final = "Shutdown was called"
 
 
@@ -75,12 +74,16 @@ def collection_of(feed: TopicFeed) -> str:
 
 
 def collection_statement(feed: TopicFeed, properties: Mapping[str, str]) -> str:
-    """What makes the named collection of a feed without credentials. Raises TradecapError for properties that hold a secret."""
-    secret = sorted(name for name in properties if _SECRET.search(name))
-    if secret:
+    """What makes the named collection of a feed without credentials.
+
+    Raises TradecapError where the broker asks for some, or for certificates: a secret doesn't belong into a statement of ours, and the path of a
+    file means nothing on another machine.
+    """
+    asked = {name: value for name, value in properties.items() if name.startswith(("sasl.", "ssl.", "security."))}
+    if asked and asked != {"security.protocol": "PLAINTEXT"}:
         raise TradecapError(
-            f"The broker asks for {secret[0]}, and a secret doesn't belong into a statement of ours.",
-            "make a named collection with it on the server (docs/clickhouse.md, Credentials), and add --feed-collection NAME.",
+            f"The broker asks for credentials ({min(asked)}), which only a named collection of the server may hold.",
+            "make one on the server (docs/clickhouse.md, Credentials), and add --feed-collection NAME.",
         )
     keys = {"kafka_broker_list": feed.brokers} | consumer_keys(properties, "kafka.")
     entries = ", ".join(f"`{key}` = '{_quoted(value)}'" for key, value in keys.items())
@@ -89,6 +92,15 @@ def collection_statement(feed: TopicFeed, properties: Mapping[str, str]) -> str:
 
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _refuse_unknown_mechanism(properties: Mapping[str, str]) -> None:
+    """The librdkafka inside chdb was built without SCRAM (measured: 26.9)."""
+    if (mechanism := properties.get("sasl.mechanism", properties.get("sasl.mechanisms", ""))).upper().startswith("SCRAM"):
+        raise TradecapError(
+            f"The embedded Kafka engine can't do {mechanism}; it has PLAIN over TLS, and mutual TLS.",
+            "let this process load instead, which can: tradecap init-db --feed loader, then tradecap load",
+        )
 
 
 class TopicReader:
@@ -124,6 +136,7 @@ class TopicReader:
     def start(self, feed: TopicFeed, properties: Mapping[str, str]) -> None:
         """See `TopicReader.start`."""
         if self._is_embedded:
+            _refuse_unknown_mechanism(properties)
             self._connection.run(f"CREATE DATABASE IF NOT EXISTS {MEMORY} ENGINE = Memory")
         elif not feed.collection:
             self._connection.run(collection_statement(feed, properties))

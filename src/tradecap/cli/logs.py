@@ -1,16 +1,20 @@
 """The log in force, opened."""
 
+from collections.abc import Callable
+
 from tradecap.cli.output import Output
 from tradecap.cli.settings import Settings
+from tradecap.errors import TradecapError
 from tradecap.flows.records import as_recording
 from tradecap.log import open_log
 from tradecap.log.api import Log
 from tradecap.recordings.reading import OwnLog
+from tradecap.venues.api import VENUES
 
 
-def log_in_force(settings: Settings) -> Log:
-    """The log, to be read."""
-    return open_log(settings.log.value, kafka=settings.kafka_properties())
+def log_in_force(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Log:
+    """The log, to be read. say is told of a broker that is waited for."""
+    return open_log(settings.log.value, kafka=settings.kafka_properties(), venue=_venue(settings), say=say)
 
 
 def log_to_write(settings: Settings, out: Output, segment_bytes: int, segment_age_s: float, *, create: bool = True) -> Log:
@@ -21,6 +25,7 @@ def log_to_write(settings: Settings, out: Output, segment_bytes: int, segment_ag
         segment_bytes=segment_bytes,
         segment_age_s=segment_age_s,
         kafka=settings.kafka_properties(),
+        venue=_venue(settings),
         say=out.note,
     )
 
@@ -28,3 +33,11 @@ def log_to_write(settings: Settings, out: Output, segment_bytes: int, segment_ag
 def own_log(path: str) -> OwnLog:
     """The log in a folder, as a recording."""
     return as_recording(open_log(f"file:{path}"))
+
+
+def _venue(settings: Settings) -> str:
+    """The venue of messages that no tradecap wrote, '' where their shape decides. Raises TradecapError for one that nobody knows."""
+    name = settings.foreign_venue
+    if name.value and name.value not in VENUES:
+        raise TradecapError(f"{name.value!r} ({name.source}) isn't a venue.", f"the venues there are: {', '.join(sorted(VENUES))}.")
+    return name.value

@@ -21,11 +21,13 @@ def open_log(
     segment_bytes: int = SEGMENT_BYTES,
     segment_age_s: float = SEGMENT_AGE_S,
     kafka: Mapping[str, str] = NO_PROPERTIES,
+    venue: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> Log:
     """The log behind a URL. Segments (of a folder that is written) are closed at segment_bytes or after segment_age_s.
 
-    kafka: librdkafka's properties for a log in a topic. say is told of a topic that was made.
+    kafka: librdkafka's properties for a log in a topic. venue: of messages in it that no tradecap wrote. say is told of a topic that was made, and of
+    a broker that is waited for.
 
     Raises TradecapError where there is no log (or it isn't one) and create is False.
     """
@@ -35,7 +37,7 @@ def open_log(
     if scheme == "kafka":
         from tradecap.log.kafka.log import KafkaLog  # not before it is wanted: librdkafka takes its time
 
-        return KafkaLog(url, kafka, create=create, say=say)
+        return KafkaLog(url, kafka, create=create, say=say, venue=venue)
     raise TradecapError(f"{mask_url(url)!r} isn't a log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")
 
 

@@ -101,6 +101,8 @@ class Log(Protocol):
     url: str
     has_one_writer: bool
     """Whether a run without an end is dead as soon as nobody holds the log. Otherwise nobody can know: it is `silent`."""
+    lag_unit: str
+    """What `behind` counts: `offsets` (of a topic, also those that hold no record) or `bytes`."""
 
     def read(
         self,
@@ -131,7 +133,10 @@ class Log(Protocol):
         """
 
     def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
-        """The whole log for its ids alone: what was noted of a part instead of its records, where all its series were noted."""
+        """The log for its ids alone: what was noted of a part instead of its records, where all its series were noted.
+
+        A log without notes gives its newest records: a series that came to rest long before them looks as if it wasn't in the log.
+        """
 
     def snapshot(self, newest: int | None = None) -> Snapshot:
         """The log as it is now. With newest, a log without files leaves out all but about this many of its newest records."""
@@ -144,6 +149,9 @@ class Log(Protocol):
 
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
         """The runs now being written: by whoever holds the log, or in a log that nobody holds those with a record younger than within_s."""
+
+    def behind(self, after: Positions) -> dict[int, int]:
+        """By partition, how much of the log stands after a position."""
 
     def free_bytes(self) -> int | None:
         """Free bytes of the disk that the log is on; None for a log without a disk of this machine."""

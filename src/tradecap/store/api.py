@@ -12,12 +12,18 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol, Self
 
+from tradecap.errors import TradecapError
 from tradecap.market.batch import Batch, Position
 from tradecap.market.records import Envelope, Reading
 
 Read = Callable[[bytes, str, int, int | None], tuple[Envelope, Reading]]
 """Reads a record (a line without its newline, or a value) of a log, a partition and an offset (None where the log has none): what a store needs that
 can't read JSON by itself."""
+
+
+class StoreAwayError(TradecapError):
+    """The store doesn't answer, or refuses for now: the same call may succeed later. Whether it took what it was sent isn't known."""
+
 
 Series = tuple[str, str, str]
 """Venue, symbol and channel."""
@@ -209,6 +215,8 @@ class Store(Protocol):
     url: str
     reads_segment_files: bool
     """Whether `add` takes a `SegmentFile`, and is faster with one."""
+    is_shared: bool
+    """Whether other processes may fill it at the same time."""
 
     @property
     def store_id(self) -> str:
@@ -231,8 +239,14 @@ class Store(Protocol):
 
     # ---- the way in ----------------------------------------------------------------------------------------------------------------------
 
-    def add(self, log_id: str, batch: Batch) -> None:
-        """Insert the records of a batch; what is there already stays one row. TradecapError (exit 3) where not all of them arrived."""
+    def add(self, log_id: str, batch: Batch) -> dict[str, int]:
+        """Insert the records of a batch; what is there already stays one row. Returns the records by what became of them.
+
+        Raises TradecapError (exit 3) where not all of them arrived.
+        """
+
+    def held(self, partition: int, span: SeqRange) -> dict[str, int]:
+        """Distinct records of a range, of one partition, that are in the store, by what became of them."""
 
     def positions(self, log_id: str) -> dict[int, str]:
         """How far the log is in this store, by partition; a partition of which nothing is there is left out."""

@@ -16,15 +16,22 @@ from urllib.parse import unquote
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+from urllib3.util import Timeout
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.proxies import proxy_for
+from tradecap.store.api import StoreAwayError
 from tradecap.store.clickhouse.engine import require_engine
 from tradecap.store.clickhouse.folder import Folder
 from tradecap.store.clickhouse.pool import no_connection, pool
 from tradecap.urls import learn, mask, mask_url, split
 
 DATABASE: Final = "market"
+ANSWER_S: Final = 60
+"""How long a server may take over one batch, or over a question about positions, before it counts as away."""
+REFUSALS: Final = frozenset({159, 202, 203, 209, 210, 236, 241, 242, 252, 279, 319, 394, 999})
+"""Codes of a server that can't do it now: time-outs, too many queries or parts, no memory, a table that is read-only, a shutdown, Keeper. Source:
+ClickHouse, src/Common/ErrorCodes.cpp."""
 
 Row = dict[str, Any]
 
@@ -80,6 +87,19 @@ class Connection:
         """Execute an INSERT. data: what it reads from input(), on a server."""
         with _translated(self.url):
             self._client.command(statement, parameters=dict(parameters), data=data, settings=dict(settings))
+
+    @contextmanager
+    def answering_soon(self) -> Iterator[None]:
+        """A server that takes longer than ANSWER_S counts as away meanwhile: a feed must notice, a question of `verify` may take its time."""
+        if self.folder is not None:
+            yield
+            return
+        usual = self._client.timeout  # type: ignore[attr-defined]  # that of the client over HTTP
+        self._client.timeout = Timeout(connect=usual.connect_timeout, read=ANSWER_S)  # type: ignore[attr-defined]  # the same
+        try:
+            yield
+        finally:
+            self._client.timeout = usual  # type: ignore[attr-defined]  # the same
 
     @contextmanager
     def elsewhere(self, database: str) -> Iterator[None]:
@@ -145,11 +165,13 @@ def _translated(url: str) -> Iterator[None]:
     except OperationalError as error:
         reason = no_connection(error)
         text, hint = (f"{reason.why}.", reason.hint) if reason else (_first_line(error), "")
-        raise TradecapError(f"Store {url} can't be reached: {text}", hint or "is the server up, and the URL right?", Exit.UNREACHABLE) from error
+        raise StoreAwayError(f"Store {url} can't be reached: {text}", hint or "is the server up, and the URL right?", Exit.UNREACHABLE) from error
     except ClickHouseError as error:
         if "Cannot lock file" in str(error) or "Unable to open the chdb engine" in str(error):
             message = f"Store {url} can't be opened: another program than tradecap holds it, or it is damaged."
             raise TradecapError(message, "end that program (-vv shows what the database says).", Exit.UNREACHABLE) from error
+        if not url.startswith("chdb:") and getattr(error, "code", None) in REFUSALS:
+            raise StoreAwayError(f"Store {url} refuses: {_first_line(error)}", "look at the server's own log.", Exit.UNREACHABLE) from error
         full = "NOT_ENOUGH_SPACE" in str(error) or "No space left" in str(error)
         hint = "free some disk and run the command again: it goes on where it stopped." if full else "run again with -vv for the whole story."
         raise StatementError(url, _first_line(error), hint, Exit.UNDELIVERED if full else Exit.UNREACHABLE) from error

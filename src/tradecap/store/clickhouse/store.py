@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Self
 
 from tradecap.market.batch import Batch, Position
-from tradecap.store.api import Answer, Schema, SchemaDifference
+from tradecap.store.api import Answer, Schema, SchemaDifference, SeqRange
 from tradecap.store.clickhouse import asking, connection, feeding, schema
 from tradecap.store.clickhouse.connection import Connection, Row
 from tradecap.store.clickhouse.questions import Questions
@@ -17,6 +17,7 @@ class ClickHouseStore(Questions):
         super().__init__(connection)
         self.url = connection.url
         self.reads_segment_files = connection.folder is not None
+        self.is_shared = connection.folder is None
         try:
             if not create:
                 schema.refuse_other(connection)
@@ -61,17 +62,25 @@ class ClickHouseStore(Questions):
         """See `Store.schema_differences`."""
         return schema.differences(self._connection)
 
-    def add(self, log_id: str, batch: Batch) -> None:
+    def add(self, log_id: str, batch: Batch) -> dict[str, int]:
         """See `Store.add`."""
-        feeding.add(self._connection, log_id, batch)
+        with self._connection.answering_soon():
+            return feeding.add(self._connection, log_id, batch)
+
+    def held(self, partition: int, span: SeqRange) -> dict[str, int]:
+        """See `Store.held`."""
+        with self._connection.answering_soon():
+            return feeding.held(self._connection, partition, span)
 
     def positions(self, log_id: str) -> dict[int, str]:
         """See `Store.positions`."""
-        return feeding.positions(self._connection, log_id)
+        with self._connection.answering_soon():
+            return feeding.positions(self._connection, log_id)
 
     def commit(self, log_id: str, position: Position) -> None:
         """See `Store.commit`."""
-        feeding.commit(self._connection, log_id, position)
+        with self._connection.answering_soon():
+            feeding.commit(self._connection, log_id, position)
 
     def sweep_candles(self) -> int:
         """See `Store.sweep_candles`."""

@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS inbox
     raw String COMMENT 'one line of a log, without its newline',
     log UUID COMMENT 'id of the log the line was read from',
     part UInt32 COMMENT 'partition of the log; 0 for a folder',
-    pos UInt64 COMMENT 'offset in the partition where the log has offsets, else 2^64-1: identity of a line without an envelope'
+    pos UInt64 COMMENT 'offset in the partition where the log has offsets, else 2^64-1: identity of a line without an envelope',
+    venue LowCardinality(String) COMMENT 'of messages that no tradecap wrote; empty where their shape decides'
 )
 ENGINE = Null
 COMMENT 'Every feed inserts raw lines here; materialized views sort them out';
@@ -14,14 +15,15 @@ COMMENT 'Every feed inserts raw lines here; materialized views sort them out';
 CREATE TABLE IF NOT EXISTS arrivals
 (
     insert String COMMENT 'the setting log_comment of an INSERT into inbox, by which a loader knows its own',
+    outcome LowCardinality(String) COMMENT 'what became of the records; empty: they came into inbox',
     records UInt64 COMMENT 'records of a block of it'
 )
 ENGINE = Memory
 SETTINGS min_rows_to_keep = 1000, max_rows_to_keep = 10000
-COMMENT 'How much of the newest inserts arrived in inbox: a loader compares before it writes its position';
+COMMENT 'How much of the newest inserts arrived in inbox, and what became of it: a loader compares before it writes its position';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_arrivals TO arrivals AS
-SELECT getSetting('log_comment') AS insert, count() AS records
+SELECT getSetting('log_comment') AS insert, '' AS outcome, count() AS records
 FROM inbox
 GROUP BY insert;
 

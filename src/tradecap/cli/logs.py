@@ -6,9 +6,10 @@ from tradecap.cli.output import Output
 from tradecap.cli.settings import Settings
 from tradecap.errors import TradecapError
 from tradecap.flows.records import as_recording
-from tradecap.log import open_log
+from tradecap.log import open_log, topic_of
 from tradecap.log.api import Log
 from tradecap.recordings.reading import OwnLog
+from tradecap.store.api import TopicAccess
 from tradecap.venues.api import VENUES
 
 
@@ -33,6 +34,14 @@ def log_to_write(settings: Settings, out: Output, segment_bytes: int, segment_ag
 def own_log(path: str) -> OwnLog:
     """The log in a folder, as a recording."""
     return as_recording(open_log(f"file:{path}"))
+
+
+def topic_access(log: Log, settings: Settings, *, reads: bool = False) -> TopicAccess | None:
+    """What a store that reads the log by itself needs to know of it; None for a log in a folder. reads: the store is going to read."""
+    if not log.url.startswith("kafka:"):
+        return None
+    topic = topic_of(log)
+    return TopicAccess(lambda group: topic.group(group).committed(), settings.kafka_properties() if reads else None)
 
 
 def _venue(settings: Settings) -> str:

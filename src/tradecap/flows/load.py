@@ -86,7 +86,7 @@ class _Load:
         self._status = status
         self._ask = status.patience = Patience(lambda: follow is not None and follow(), stop, say)
         self._loaded = Loaded()
-        self._sweeps = _Sweeps(self._sweep)
+        self._sweeps = Sweeps(self._sweep)
         self._asked_s = 0.0
         self._positions: dict[int, str] = {}
 
@@ -95,6 +95,7 @@ class _Load:
         started_s = time.monotonic()
         loaded, store, log = self._loaded, self._store, self._log
         counts = _CountsOfBatches(store, log.id) if store.is_shared else _CountsOfStore(store)
+        self._ask(lambda: _refuse_topic_reader(log, store))
         self._ask(lambda: refuse_altered(store))
         self._ask(counts.begin)
         self._positions = dict(self._where_the_store_stands())
@@ -149,6 +150,15 @@ class _Load:
             self._loaded.damage.append(damage)
 
 
+def _refuse_topic_reader(log: Log, store: Store) -> None:
+    """Two feeds at once would do everything twice."""
+    if store.topics and (feed := store.topics.feed(log.id)):
+        raise TradecapError(
+            f"Store {store.url} reads topic {feed.topic} by itself.",
+            "wait for it: tradecap load --feed kafka; or load it from here: tradecap init-db --feed loader",
+        )
+
+
 def refuse_altered(store: Store) -> None:
     """Raises TradecapError (exit 3) where views or tables of the store aren't the package's: what is poured through them could be lost or spoilt."""
     if found := store.schema_differences():
@@ -156,7 +166,7 @@ def refuse_altered(store: Store) -> None:
         raise TradecapError(message, "; ".join(dict.fromkeys(each.fix for each in found)), Exit.UNREACHABLE)
 
 
-class _Sweeps:
+class Sweeps:
     """Makes candles while a log is followed: soon, but seldom where it takes long."""
 
     def __init__(self, sweep: Callable[[], None]) -> None:
@@ -201,7 +211,7 @@ class _CountsOfStore:
         """Nothing to note."""
 
     def end(self, loaded: Loaded) -> None:
-        _fill(loaded, Counter(self._store.outcomes()) - Counter(self._before))
+        fill(loaded, Counter(self._store.outcomes()) - Counter(self._before))
 
 
 class _CountsOfBatches:
@@ -224,10 +234,11 @@ class _CountsOfBatches:
         self._new += Counter(outcomes) - self._held
 
     def end(self, loaded: Loaded) -> None:
-        _fill(loaded, self._new)
+        fill(loaded, self._new)
 
 
-def _fill(loaded: Loaded, new: Mapping[str, int]) -> None:
+def fill(loaded: Loaded, new: Mapping[str, int]) -> None:
+    """Note what became of the records that are new in the store."""
     loaded.valid, loaded.quarantined = new.get("trade", 0), new.get("quarantined", 0)
     loaded.ignored, loaded.events = new.get("ignored", 0), new.get("event", 0)
     loaded.redelivered = loaded.records - sum(new.values())

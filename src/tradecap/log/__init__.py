@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tradecap.errors import TradecapError
 from tradecap.log.api import Log
 from tradecap.log.folder.log import SEGMENT_AGE_S, SEGMENT_BYTES, FileLog
 from tradecap.log.folder.manifests import Mended, Read, rebuild
 from tradecap.urls import mask_url
+
+if TYPE_CHECKING:
+    from tradecap.log.kafka.log import KafkaLog
 
 NO_PROPERTIES: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -46,3 +49,15 @@ def rebuild_manifests(log: Log, read: Read, progress: Callable[[int], None]) -> 
     if not isinstance(log, FileLog):
         raise TradecapError(f"{log.url} has no manifests.", "only a log in a folder has: --log file:PATH")
     return rebuild(log, read, progress)
+
+
+def topic_of(log: Log) -> "KafkaLog":
+    """The log as a topic, which a database may read by itself. Raises TradecapError for a log that isn't one."""
+    from tradecap.log.kafka.log import KafkaLog
+
+    if not isinstance(log, KafkaLog):
+        raise TradecapError(
+            f"{log.url} isn't a topic, so ClickHouse can't read it by itself.",
+            "leave out --feed kafka, or name a topic: --log kafka://host:port/topic",
+        )
+    return log

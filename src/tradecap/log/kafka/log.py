@@ -13,6 +13,7 @@ from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, Part
 from tradecap.log.kafka.client import Address
 from tradecap.log.kafka.cluster import Cluster, Extent
+from tradecap.log.kafka.group import KafkaGroup
 from tradecap.log.kafka.reader import read_alone, read_as_group
 from tradecap.log.kafka.topics import PARTITIONS, create_topic, refuse_unsafe
 from tradecap.log.kafka.writer import KafkaWriter
@@ -112,6 +113,25 @@ class KafkaLog:
         """See `Log.behind`."""
         extents = self._cluster.extents()
         return {partition: extent.end - max(extent.first, int(after.get(partition, "0"))) for partition, extent in extents.items()}
+
+    def group(self, name: str) -> KafkaGroup:
+        """The group by which a database reads this topic by itself."""
+        return KafkaGroup(self._cluster, name)
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self._address.topic
+
+    @property
+    def venue(self) -> str:
+        """The venue of messages that no tradecap wrote, '' where their shape decides."""
+        return self._address.venue
+
+    @property
+    def servers(self) -> str:
+        """The brokers, as this process sees them: host:port, separated by commas."""
+        return self._address.servers
 
     def free_bytes(self) -> None:
         """See `Log.free_bytes`."""

@@ -5,6 +5,7 @@ every DateTime column and function names UTC: the client converts a DateTime by 
 """
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +22,7 @@ from urllib3.util import Timeout
 from tradecap.errors import Exit, TradecapError
 from tradecap.proxies import proxy_for
 from tradecap.store.api import StoreAwayError
+from tradecap.store.clickhouse.configuration import configuration
 from tradecap.store.clickhouse.engine import require_engine
 from tradecap.store.clickhouse.folder import Folder
 from tradecap.store.clickhouse.pool import no_connection, pool
@@ -111,23 +113,36 @@ class Connection:
             self._client.database = self.database
 
 
-def embedded(path: Path, url: str, *, create: bool) -> Connection:
-    """The database in a folder. Raises TradecapError when another process holds it or chdb can't be used."""
+def embedded(path: Path, url: str, kafka: Mapping[str, str] | None = None, *, create: bool) -> Connection:
+    """The database in a folder. kafka: librdkafka's properties, where it will read a topic.
+
+    Raises TradecapError when another process holds it or chdb can't be used.
+    """
     if not create and not path.exists():
         raise TradecapError(f"There is no store at {path}.", "make one: tradecap init-db")
     with _zone_of_engine():
         require_engine()
     folder = Folder(path)
     try:
-        with _translated(url):
+        with _translated(url), _options(path, kafka) as options:
             # `file:` keeps the client from resolving the link that a path with odd signs is passed as
-            client = clickhouse_connect.get_client(interface="chdb", path=f"file:{folder.names.of(path)}")
+            client = clickhouse_connect.get_client(interface="chdb", path=f"file:{folder.names.of(path)}", chdb_options=options)
             client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
             client.database = DATABASE
         return Connection(client, url, DATABASE, folder)
     except BaseException:
         folder.release()
         raise
+
+
+@contextmanager
+def _options(path: Path, kafka: Mapping[str, str] | None) -> Iterator[dict[str, str] | None]:
+    """What the engine is started with."""
+    if kafka is None:
+        yield None
+    else:
+        with configuration(kafka, f"tradecap-{uuid.uuid5(uuid.NAMESPACE_URL, os.path.realpath(path))}") as file:
+            yield {"config-file": file}
 
 
 def server(url: str, *, create: bool) -> Connection:

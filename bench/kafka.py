@@ -41,11 +41,11 @@ PLAIN: Final = {
 PROGRAM: Final = str(Path(sys.executable).with_name("tradecap"))
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time."""
-    began = time.perf_counter()
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall time, and CPU time of this process with all its threads."""
+    began, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - cpu
 
 
 def plain_loop(bootstrap: str, topic: str, path: Path) -> None:
@@ -124,19 +124,21 @@ def measure(broker: Broker, folder: Path, trades: int, what: list[str]) -> None:
     if "write" in what:
         for turn in range(3):  # in turns: what else the machine does moves both
             topics = [kafka.new_topic(f"{who}-{turn}") for who in ("plain", "own", "kcat")]
-            plain = seconds(partial(plain_loop, kafka.bootstrap, topics[0], path))
-            own = seconds(partial(replayed, kafka.url(topics[1]), path))
-            tool = seconds(partial(kcat, kafka.bootstrap, topics[2], path))
+            plain, plain_cpu = seconds(partial(plain_loop, kafka.bootstrap, topics[0], path))
+            own, own_cpu = seconds(partial(replayed, kafka.url(topics[1]), path))
+            tool, _ = seconds(partial(kcat, kafka.bootstrap, topics[2], path))
             rates = f"plain loop {trades / plain:,.0f}/s, replay {trades / own:,.0f}/s, kcat {trades / tool:,.0f}/s"
-            print(f"write: {rates}; replay is {plain / own:.2f}x the plain loop", flush=True)
+            each = f"CPU of the client {plain_cpu / trades * 1e6:.1f} and {own_cpu / trades * 1e6:.1f} µs a record"
+            print(f"write: {rates}; replay is {plain / own:.2f}x the plain loop; {each}", flush=True)
     if "load" in what:
         replayed(ours, path)
         replayed(f"file:{folder / 'log'}", path)
         for _ in range(3):
-            of_folder = seconds(lambda: loaded(f"file:{folder / 'log'}", folder))
-            of_topic = seconds(lambda: loaded(ours, folder))
+            of_folder, folder_cpu = seconds(lambda: loaded(f"file:{folder / 'log'}", folder))
+            of_topic, topic_cpu = seconds(lambda: loaded(ours, folder))
             rates = f"from a folder {trades / of_folder:,.0f}/s, from a topic {trades / of_topic:,.0f}/s"
-            print(f"load: {rates}; the topic is {of_folder / of_topic:.2f}x the folder", flush=True)
+            each = f"CPU {folder_cpu / trades * 1e6:.1f} and {topic_cpu / trades * 1e6:.1f} µs a record"
+            print(f"load: {rates}; the topic is {of_folder / of_topic:.2f}x the folder; {each}", flush=True)
     if "memory" in what:
         topic = kafka.url(kafka.new_topic("memory"))
         peak = peak_mb([PROGRAM, "replay", str(path), "-q", "--log", topic], folder, lambda: paused(broker))

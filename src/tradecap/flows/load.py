@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from tradecap.errors import Exit, TradecapError
 from tradecap.flows.patience import LOOK_S, Patience
 from tradecap.flows.records import spans_of, unwatched
 from tradecap.log.api import Damage, Log
@@ -94,6 +95,7 @@ class _Load:
         started_s = time.monotonic()
         loaded, store, log = self._loaded, self._store, self._log
         counts = _CountsOfBatches(store, log.id) if store.is_shared else _CountsOfStore(store)
+        self._ask(lambda: refuse_altered(store))
         self._ask(counts.begin)
         self._positions = dict(self._where_the_store_stands())
         batches = log.feed(
@@ -145,6 +147,13 @@ class _Load:
     def _note(self, damage: Damage) -> None:
         if damage not in self._loaded.damage:
             self._loaded.damage.append(damage)
+
+
+def refuse_altered(store: Store) -> None:
+    """Raises TradecapError (exit 3) where views or tables of the store aren't the package's: what is poured through them could be lost or spoilt."""
+    if found := store.schema_differences():
+        message = f"Store {store.url} isn't as this tradecap makes it: {', '.join(each.text for each in found)}."
+        raise TradecapError(message, "; ".join(dict.fromkeys(each.fix for each in found)), Exit.UNREACHABLE)
 
 
 class _Sweeps:

@@ -92,9 +92,11 @@ def peak_mb(command: list[str], folder: Path, meanwhile: Callable[[], object]) -
     return usage.ru_maxrss / 1024
 
 
-def paused(broker: Broker) -> None:
-    """The broker stands still for 20 s, two seconds after the beginning."""
-    time.sleep(2)
+def paused(broker: Broker, url: str) -> None:
+    """The broker stands still for 20 s, once 10 000 records are in the topic."""
+    log = open_log(url)
+    while sum(log.behind({}).values()) < 10_000:
+        time.sleep(0.2)
     broker.pause()
     time.sleep(20)
     broker.resume()
@@ -141,7 +143,7 @@ def measure(broker: Broker, folder: Path, trades: int, what: list[str]) -> None:
             print(f"load: {rates}; the topic is {of_folder / of_topic:.2f}x the folder; {each}", flush=True)
     if "memory" in what:
         topic = kafka.url(kafka.new_topic("memory"))
-        peak = peak_mb([PROGRAM, "replay", str(path), "-q", "--log", topic], folder, lambda: paused(broker))
+        peak = peak_mb([PROGRAM, "replay", str(path), "-q", "--log", topic], folder, lambda: paused(broker, topic))
         print(f"memory: replay of {trades:,} trades, the broker paused for 20 s: {peak:,.0f} MB at most", flush=True)
 
 

@@ -38,7 +38,7 @@ class KafkaWriter:
         self.torn: list[TornRun] = []
         self.torn_bytes = 0
         self._address = cluster.address
-        self._presence = Presence(cluster)
+        self._presence = Presence(cluster, DELIVERY_S)
         self._taken = 0
         self._confirmed = 0
         self._look_at = LOOK_RECORDS

@@ -2,8 +2,8 @@
 
 Rules: the same symbols, rate, seed and beginning give the same bytes. The first id is the beginning in microseconds, beyond any id of a recording: a
 generator that is started later never gives an id again, up to a million trades a second. What makes real streams hard stays at every rate
-(docs/binance.md §9): orders of up to a hundred and more fills in one millisecond, both sides in one millisecond, event times that lag behind in bursts,
-dust, and once in five minutes a silence of 3.8 s. Only the pauses between orders are made shorter or longer.
+(docs/binance.md §9): orders of up to a hundred and more fills in one millisecond, both sides in one millisecond, event times that lag behind in
+bursts, dust, and once in five minutes a silence of 3.8 s. Only the pauses between orders are made shorter or longer.
 """
 
 import heapq

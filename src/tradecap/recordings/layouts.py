@@ -50,7 +50,7 @@ class Known:
 
     exchanges: what captures call the exchanges that can be read (upper case), and the host to go by where a capture lost the line that tells it.
     line is the number of lines behind us; symbol is that of the file's name; host (and hosts, by connection), channel and via are of the last line
-    that told them. A member of a zip begins anew.
+    that told them; is_linear: a row of the archive has shown that quantities are no contracts. A member of a zip begins anew.
     """
 
     def __init__(self, name: str, exchanges: Mapping[str, str] = NO_EXCHANGES) -> None:
@@ -77,6 +77,7 @@ class Known:
         self.hosts: dict[str, str] = {}
         self.channel = ""
         self.via = ""
+        self.is_linear = False
 
 
 Layout = Callable[[bytes, int, Known], Frame | None]
@@ -270,14 +271,36 @@ def _archive_row(line: bytes, number: int, known: Known) -> Frame | None:
         if _KLINE_ROW.fullmatch(line):
             raise _klines(known, number)
         return None
+    if columns[1] and not known.is_linear:
+        _refuse_contracts(line, number, known)
     known.channel, known.via = "trade" if columns[1] else "aggTrade", "archive"
     return Frame(line, None, number, False, None, "", "", known.symbol, known.channel, "archive")
+
+
+def _refuse_contracts(line: bytes, number: int, known: Known) -> None:
+    """Raises TradecapError where a trade has the worth of contracts of 10 or 100 USD in its fourth column, not price times quantity."""
+    try:
+        price, quantity, fourth = (float(column) for column in line.split(b",")[1:4])
+    except ValueError:
+        return
+    known.is_linear = abs(price * quantity - fourth) <= 0.01 * fourth
+    if not known.is_linear and quantity and any(abs(fourth * price / quantity - size) < 0.01 * size for size in (10, 100)):
+        raise _contracts(known, number)
+
+
+def _contracts(known: Known, number: int) -> TradecapError:
+    return TradecapError(
+        f"{known.where} holds trades of coin-margined futures (line {number:,}), which are not supported: quantities are contracts.",
+        "replay files of spot or of USD-margined futures.",
+    )
 
 
 def _archive_header(line: bytes, number: int, known: Known) -> Frame | None:
     names = line[:400].lower().translate(None, b'_" ')
     if _KLINE_HEADER.fullmatch(names):
         raise _klines(known, number)
+    if b"baseqty" in names.split(b","):
+        raise _contracts(known, number)
     for channel, header in (("trade", _TRADES_HEADER), ("aggTrade", _AGG_TRADES_HEADER)):
         if header.fullmatch(names):
             known.channel, known.via = channel, "archive"

@@ -13,7 +13,7 @@ from tradecap.venues import binance
 from tradecap.venues.sites import Site
 from tradecap.venues.venue import Decode, Venue
 
-__all__ = ["SITES", "UNNAMED", "VENUES", "Decode", "Venue", "by_shape", "recorders", "venue_of"]
+__all__ = ["SITES", "UNNAMED", "VENUES", "Decode", "Venue", "by_shape", "recorders", "unsupported", "venue_of"]
 
 VENUES: Final[dict[str, Venue]] = {venue.name: venue for venue in binance.VENUES}
 
@@ -42,6 +42,13 @@ def by_shape(payload: bytes, _: str, symbol: str, channel: str) -> Reading:
 def venue_of(host: str) -> str:
     """The venue that a host (lower case, without its port) belongs to; '' for one that isn't known."""
     return next((venue.name for venue in VENUES.values() if venue.hosts.fullmatch(host)), "")
+
+
+@lru_cache(maxsize=1024)
+def unsupported(host: str, symbol: str) -> str:
+    """Why messages of this host or symbol are of no market that is read, as a sentence; '' where neither says so."""
+    markets = (market for venue in VENUES.values() for market in venue.unsupported)
+    return next((market.why for market in markets if market.hosts.fullmatch(host) or market.symbols.fullmatch(symbol)), "")
 
 
 def recorders() -> dict[str, str]:

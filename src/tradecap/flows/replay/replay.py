@@ -8,7 +8,7 @@ import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import msgspec
 
@@ -19,7 +19,7 @@ from tradecap.log.api import Log, LogWriter, TornRun
 from tradecap.market.pacing import Lateness, Pacer
 from tradecap.market.records import Ignored, Reading, Rejected, Trade, cut_frame, frame, json_text, read_envelope, series_head, source_head
 from tradecap.recordings.reading import Frame, Source, frames
-from tradecap.venues.api import UNNAMED, VENUES, by_shape, recorders, venue_of
+from tradecap.venues.api import UNNAMED, VENUES, by_shape, recorders, unsupported, venue_of
 
 LOOKED_AT: Final = 1000
 """Lines of an input in which something must be recognised."""
@@ -92,6 +92,21 @@ class Input:
     problem: TradecapError | None = None
 
 
+class Sight(NamedTuple):
+    """What a line says of its file: it is recognised, or belongs to a market that isn't read (why)."""
+
+    is_trade: bool = False
+    is_stream: bool = False
+    why: str = ""
+
+
+TRADE: Final = Sight(is_trade=True)
+"""A trade, a spoilt one, or a record of a log of ours."""
+STREAM: Final = Sight(is_stream=True)
+"""Another stream of a venue. A control answer says nothing: other programs write the like."""
+NOTHING: Final = Sight()
+
+
 class Nowhere:
     """A writer for a dry run."""
 
@@ -125,12 +140,14 @@ def _looked_at(source: Source, choice: Choice) -> Input:
     entry = Input(source, iter(()))
     whole = _until_it_breaks(source, entry)
     seen: list[Frame] = []
+    sights: set[Sight] = set()
     for each in itertools.islice(whole, LOOKED_AT):
         seen.append(each)
-        if choice.venue or _is_recognised(each, choice):
+        sights.add(sight := _seen(each, choice))
+        if sight == TRADE:
             break
-    else:
-        raise _nothing_recognised(source, len(seen), entry.problem)
+    if problem := _refusal(source, seen, sights, entry.problem):
+        raise problem
     if source.path is not None and source.path.is_file():
         # begun again when its turn comes: a thousand files are not kept open (a pipe has to be)
         whole.close()
@@ -141,12 +158,18 @@ def _looked_at(source: Source, choice: Choice) -> Input:
     return entry
 
 
-def _nothing_recognised(source: Source, lines: int, problem: TradecapError | None) -> TradecapError:
-    if problem and not lines:
+def _refusal(source: Source, seen: list[Frame], sights: set[Sight], problem: TradecapError | None) -> TradecapError | None:
+    """Why the input isn't replayed at all; None where something in it is recognised."""
+    if TRADE in sights:
+        return None
+    if others := sorted(sight.why for sight in sights if sight.why):
+        return TradecapError(f"{source.name} can't be replayed: {others[0]}.", "replay recordings of spot or of USD-margined futures.")
+    if STREAM in sights:
+        return None
+    if problem:
         return problem
-    what = f"nothing in its first {lines} lines is a message of a known venue" if lines else "it is empty"
-    hint = "docs/recordings.md lists what can be read; --as VENUE:SYMBOL logs it anyway."
-    return TradecapError(f"{source.name} is no recording: {what}.", hint)
+    what = f"nothing in its first {len(seen)} lines is a message of a known venue" if seen else "it is empty"
+    return TradecapError(f"{source.name} is no recording: {what}.", "docs/recordings.md lists what can be read.")
 
 
 def _until_it_breaks(source: Source, entry: Input) -> Generator[Frame, None, None]:
@@ -157,12 +180,19 @@ def _until_it_breaks(source: Source, entry: Input) -> Generator[Frame, None, Non
         entry.problem = problem
 
 
-def _is_recognised(each: Frame, choice: Choice) -> bool:
+def _seen(each: Frame, choice: Choice) -> Sight:
+    """What a line says of its file. Raises TradecapError for a trade from the host of a market that isn't read."""
     if each.own:
-        return read_envelope(each.payload) is not None
-    venue, symbol, channel = _series(each, choice)
-    reading = (VENUES[venue].decode if venue else by_shape)(each.payload, venue, symbol, channel)
-    return not (isinstance(reading, Rejected) and reading.reason in UNREADABLE)
+        return NOTHING if read_envelope(each.payload) is None else TRADE
+    item = _foreign(each, b"", choice)
+    match item.reading:
+        case Trade() | Rejected() if why := unsupported(each.host, each.symbol) or unsupported("", item.symbol):
+            return Sight(why=why)
+        case Ignored(kind):
+            return NOTHING if kind == "reply" else STREAM
+        case Rejected(reason):
+            return NOTHING if reason in UNREADABLE else TRADE
+    return TRADE
 
 
 def refuse_own_log(inputs: list[Input], log: Log) -> None:
@@ -243,12 +273,9 @@ def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols:
                 return
             item = _read(each, name, choice)
             reading = item.reading
-            if each.host and not choice.venue and not venue_of(each.host):
-                if each.host not in replayed.unknown_hosts:
-                    replayed.unknown_hosts.append(each.host)
-                if type(reading) is Trade:
-                    entry.problem = _nobodys_trade(entry.source.name, each)
-                    break
+            if each.host and not venue_of(each.host) and (why := _not_a_venue(entry, each, choice, replayed)) and type(reading) is Trade:
+                entry.problem = why
+                break
             replayed.lines += 1
             if type(reading) is Ignored:
                 _count(replayed.ignored, reading.kind)
@@ -279,9 +306,19 @@ def _is_left_out(item: _Item, choice: Choice) -> bool:
     return (choice.from_ns is not None and time_ns < choice.from_ns) or (choice.to_ns is not None and time_ns >= choice.to_ns)
 
 
-def _nobodys_trade(name: str, each: Frame) -> TradecapError:
-    """Filed under a venue by its shape alone, a trade of another exchange would share ids with other trades."""
-    message = f"{name}:{each.line} is a trade from {each.host}, which is no venue that tradecap knows."
+def _not_a_venue(entry: Input, each: Frame, choice: Choice, replayed: Replayed) -> TradecapError | None:
+    """What is wrong with a trade from a host of no venue; None where --as may name one.
+
+    Filed under a venue by its shape alone, a trade of another exchange would share ids with other trades.
+    """
+    where = f"{entry.source.name}:{each.line}"
+    if why := unsupported(each.host, ""):
+        return TradecapError(f"{where} is from {each.host}: {why}.", "replay recordings of spot or of USD-margined futures.")
+    if choice.venue:
+        return None
+    if each.host not in replayed.unknown_hosts:
+        replayed.unknown_hosts.append(each.host)
+    message = f"{where} is a trade from {each.host}, which is no venue that tradecap knows."
     return TradecapError(message, "--as VENUE:SYMBOL files it under a venue that you name.")
 
 

@@ -126,9 +126,7 @@ BAD_TIMES = [_spoilt(f"T: {t.decode()}", b'"T":1723161255611', b'"T":' + t, "bad
 COIN_M = (
     b'{"e":"aggTrade","E":1616201883458,"a":41045788,"s":"BTCUSD_PERP","p":"58570.1","q":"58","f":91864326,"l":91864327,"T":1616201883304,"m":true}'
 )
-OPTION = (
-    b'{"e":"trade","E":1762914568643,"T":1762914568619,"s":"BTC-251230-100000-C","t":405,"p":"100.25","q":"2.5","X":"MARKET","S":"BUY","m":true}'
-)
+OPTION = b'{"e":"trade","E":1762914568643,"T":1762914568619,"s":"BTC-251230-100000-C","t":405,"p":"100.25","q":"2.5","X":"MARKET","S":"BUY","m":true}'
 COIN_M_ROW = b'{"id":5,"price":"1.5","qty":"2","baseQty":"133.3","time":1723161254000,"isBuyerMaker":true}'
 
 SYMBOLS = [

@@ -24,7 +24,9 @@ from tradecap.log.api import Log
 from tradecap.recordings.reading import Source, expand
 from tradecap.store import open_store
 
-RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing")
+RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing", "named_by_file")
+
+_WITHOUT_TRADES = "the counts above say what they are; docs/recordings.md lists what can be read."
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -127,10 +129,15 @@ def _told(done: Replayed, loaded: Loaded | None, out: Output) -> Exit:
         out.show(result, lambda: _drawn(done))
     for host in done.unknown_hosts:
         out.warn(f"{host} is no venue that tradecap knows: its other streams are counted, a trade would end its file")
+    if done.named_by_file:
+        names = ", ".join(done.named_by_file)
+        out.warn(f"only the name of the file says that its rows are of {names}; --as VENUE:SYMBOL files them under another symbol")
     for problem in done.problems[1:]:
         out.warn(problem.message)
     if done.problems:
         raise done.problems[0]
+    if done.lines and not done.valid and not done.filtered:
+        raise TradecapError(f"{done.lines:,} lines were read, and not one of them is a trade.", _WITHOUT_TRADES, Exit.CHECK_FAILED)
     return Exit.OK
 
 

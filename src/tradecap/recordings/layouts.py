@@ -18,6 +18,8 @@ from typing import Final
 import msgspec
 
 from tradecap.errors import TradecapError
+from tradecap.recordings.refusals import refuse_header
+from tradecap.recordings.wrappings import symbol_of, without_envelope, without_front
 
 NO_EXCHANGES: Final[Mapping[str, str]] = MappingProxyType({})
 BLANKS: Final = b" \t\r"
@@ -30,7 +32,8 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     recv_ns is the recorder's clock (ns since 1970), None where the recording doesn't say; line counts from 1, blank lines included; own: the
     payload is an envelope of ours. For a line longer than MAX_LINE the payload is its first 64 KiB, with size (bytes) and sha256 (hex) of the whole.
     The rest is what the recording says beside the message, '' where it doesn't: host the venue's host it came from; symbol and channel (trade,
-    aggTrade) of rows that don't name theirs; via how it came from the venue (ws as far as anyone can tell, rest, archive: a CSV row).
+    aggTrade) of rows, is_named: the symbol stands beside the row, and isn't only that of the file's name; via how it came from the venue (ws as far
+    as anyone can tell, rest, archive: a CSV row).
     """
 
     payload: bytes
@@ -43,6 +46,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     symbol: str = ""
     channel: str = ""
     via: str = "ws"
+    is_named: bool = False
 
 
 class Known:
@@ -50,7 +54,8 @@ class Known:
 
     exchanges: what captures call the exchanges that can be read (upper case), and the host to go by where a capture lost the line that tells it.
     line is the number of lines behind us; symbol is that of the file's name; host (and hosts, by connection), channel and via are of the last line
-    that told them; is_linear: a row of the archive has shown that quantities are no contracts. A member of a zip begins anew.
+    that told them; first is the line this file or member begins with; is_linear: a row of the archive has shown that quantities are no contracts.
+    A member of a zip or tar begins anew.
     """
 
     def __init__(self, name: str, exchanges: Mapping[str, str] = NO_EXCHANGES) -> None:
@@ -73,6 +78,7 @@ class Known:
     def _begin(self, name: str) -> None:
         symbol = _SYMBOL_IN_NAME.match(name.replace("\\", "/").rpartition("/")[2])
         self.symbol = symbol[1] if symbol else ""
+        self.first = self.line + 1
         self.host = ""
         self.hosts: dict[str, str] = {}
         self.channel = ""
@@ -92,9 +98,30 @@ def framed(line: bytes, number: int, known: Known) -> Frame:
     for layout in LAYOUTS.get(line[:5] if line[:1] == b"{" else line[:1], ()):
         if frame := layout(line, number, known):
             return frame
+    if line[:5] not in _BARE and (found := _wrapped(line, number, known)):
+        return found
     if known.via and line[:1] != b"{":
         return Frame(line, None, number, symbol=known.symbol, channel=known.channel, via=known.via)
     return Frame(line, None, number)
+
+
+_BARE: Final = frozenset((b'{"e":', b'{"str', b'{"u":', b'{"las', b'{"res'))
+"""Messages of the venue as they nearly always begin: nothing is around them."""
+
+
+def _wrapped(line: bytes, number: int, known: Known) -> Frame | None:
+    """What a time stands in front of, or an envelope around; there may be one more inside, whose own time goes before."""
+    if line[:1] == b"{" and (found := _row_on_a_line(line, number, known)):
+        return found
+    wrapped = without_envelope(line) if line[:1] == b"{" else without_front(line)
+    if wrapped is None:
+        return None
+    inner = framed(wrapped.message, number, known)
+    if inner.own:
+        return inner
+    if wrapped.symbol and inner.via == "rest" and not inner.is_named:
+        inner = msgspec.structs.replace(inner, symbol=wrapped.symbol, is_named=True)
+    return inner if inner.recv_ns is not None else msgspec.structs.replace(inner, recv_ns=wrapped.recv_ns)
 
 
 def _own_envelope(line: bytes, number: int, _: Known) -> Frame | None:
@@ -208,6 +235,7 @@ class _Row(msgspec.Struct, gc=False):
     f: msgspec.Raw = msgspec.Raw(b"")
     l: msgspec.Raw = msgspec.Raw(b"")  # noqa: E741 -- the venue's name for the last trade id
     price: msgspec.Raw = msgspec.Raw(b"")
+    symbol: msgspec.Raw = msgspec.Raw(b"")
     item: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="Item")
     reconnecting: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="Reconnecting")
 
@@ -218,9 +246,11 @@ _row = msgspec.json.Decoder(_Row)
 def row(text: bytes, number: int, known: Known) -> Frame:
     """A row of a REST answer: the venue's own, also where another library keeps it in `info`. A message of the stream stays one."""
     shape = _shape(text)
+    said = bytes(shape.symbol) if shape else b""
     if shape and (info := bytes(shape.info)).startswith(b"{"):
         text = info
         shape = _shape(text)
+        said = said or (bytes(shape.symbol) if shape else b"")
     if shape is None:
         return Frame(text, None, number, symbol=known.symbol, channel=known.channel, via="rest")
     if shape.item or shape.reconnecting:
@@ -230,8 +260,11 @@ def row(text: bytes, number: int, known: Known) -> Frame:
         )
     if shape.e or shape.stream:
         return Frame(text, None, number, symbol=known.symbol)
+    if not (shape.price or shape.f) and (found := _wrapped(text, number, known)):
+        return found
     known.channel, known.via = "aggTrade" if shape.f and shape.l else "trade", "rest"
-    return Frame(text, None, number, symbol=known.symbol, channel=known.channel, via="rest")
+    symbol = symbol_of(said) if said else known.symbol
+    return Frame(text, None, number, symbol=symbol, channel=known.channel, via="rest", is_named=bool(said))
 
 
 def _shape(text: bytes) -> _Row | None:
@@ -305,6 +338,7 @@ def _archive_header(line: bytes, number: int, known: Known) -> Frame | None:
         if header.fullmatch(names):
             known.channel, known.via = channel, "archive"
             return _NOTHING
+    refuse_header(line, number, known.where, is_first=number == known.first)
     return None
 
 
@@ -324,7 +358,7 @@ def refuse_kline_answer(start: bytes, known: Known) -> None:
 _KLINE_ANSWER: Final = re.compile(rb'\[\s*\[\s*[0-9]{12,17}\s*,\s*"?[0-9.]+"?\s*,\s*"?[0-9]')
 
 _NUMBERED: Final = (_receive_ns_in_front, _archive_row, _receive_seconds_in_front)
-_WORDS: Final = (_archive_header, _url_in_front, _configuration)
+_WORDS: Final = (_url_in_front, _configuration, _archive_header)
 
 LAYOUTS: Final[dict[bytes, tuple[Layout, ...]]] = {
     b'{"run': (_own_envelope,),
@@ -333,7 +367,7 @@ LAYOUTS: Final[dict[bytes, tuple[Layout, ...]]] = {
     b'{"a":': (_row_on_a_line,),
     b'{"inf': (_row_on_a_line,),
     **{b"%d" % digit: _NUMBERED for digit in range(10)},
-    **{bytes([letter]): _WORDS for letter in b'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"'},
+    **{bytes([letter]): _WORDS for letter in b'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",;#'},
     BOM[:1]: (_without_mark,),
 }
 """By the first five bytes of an object, by the first byte of anything else. What is in none is its own payload."""

@@ -43,7 +43,8 @@ class Venue:
 
     required: by channel, the members of a message that must be there and not null. hosts: matches each of its hosts (lower case, without port).
     recorded_as: what recorders call it (upper case), and the host they then mean. sites: where `stream` can capture it. read_klines: None where its
-    files of klines can't be read. unsupported: markets whose messages could be taken for its own.
+    files of klines can't be read. unsupported: markets whose messages could be taken for its own. in_names:
+    matches a symbol that may be taken from a file's name.
     """
 
     name: str
@@ -56,3 +57,4 @@ class Venue:
     sites: tuple[Site, ...] = ()
     read_klines: ReadKlines | None = None
     unsupported: tuple[Unsupported, ...] = ()
+    in_names: re.Pattern[str] = NO_HOST

@@ -7,19 +7,20 @@ counted by kind. Where a file breaks off, what came before is kept and the break
 import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Self
+from dataclasses import dataclass, field, replace
+from typing import Final, Self
 
 import msgspec
 
 from tradecap.errors import TradecapError
 from tradecap.flows.candles import which_symbol
+from tradecap.flows.replay.recognition import NOTHING, TRADE, Sight, refusal, sight
 from tradecap.flows.run import Run
 from tradecap.log.api import Log, LogWriter, TornRun
 from tradecap.market.pacing import Lateness, Pacer
 from tradecap.market.records import Ignored, Reading, Rejected, Trade, cut_frame, frame, json_text, read_envelope, series_head, source_head
 from tradecap.recordings.reading import Frame, Source, frames
-from tradecap.venues.api import UNNAMED, VENUES, by_shape, recorders, unsupported, venue_of
+from tradecap.venues.api import UNNAMED, VENUES, by_shape, from_name, recorders, unsupported, venue_of
 
 LOOKED_AT: Final = 1000
 """Lines of an input in which something must be recognised."""
@@ -33,8 +34,6 @@ IDLE_NS: Final = 1_000_000_000
 """How often a long wait looks whether it is time to say that the run is alive."""
 NAP_NS: Final = 50_000_000
 """A wait looks this often whether somebody asked for the end."""
-UNREADABLE: Final = ("malformed_json", "not_an_object", "not_utf8", "unknown_message", "oversize")
-"""Reasons that say nothing of what the line was meant to be."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,10 @@ class Choice:
 
 @dataclass
 class Replayed:
-    """lines = valid + quarantined + ignored + filtered; records = valid + quarantined + events."""
+    """lines = valid + quarantined + ignored + filtered; records = valid + quarantined + events.
+
+    named_by_file: the symbols that only the name of a file gave to its rows; None where there are none.
+    """
 
     run: str = ""
     lines: int = 0
@@ -65,6 +67,7 @@ class Replayed:
     quarantined: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     pacing: dict[str, float] | None = None
+    named_by_file: list[str] | None = None
     unknown_hosts: list[str] = field(default_factory=list)
     problems: list[TradecapError] = field(default_factory=list)
 
@@ -90,21 +93,6 @@ class Input:
     source: Source
     frames: Iterator[Frame]
     problem: TradecapError | None = None
-
-
-class Sight(NamedTuple):
-    """What a line says of its file: it is recognised, or belongs to a market that isn't read (why)."""
-
-    is_trade: bool = False
-    is_stream: bool = False
-    why: str = ""
-
-
-TRADE: Final = Sight(is_trade=True)
-"""A trade, a spoilt one, or a record of a log of ours."""
-STREAM: Final = Sight(is_stream=True)
-"""Another stream of a venue. A control answer says nothing: other programs write the like."""
-NOTHING: Final = Sight()
 
 
 class Nowhere:
@@ -146,7 +134,7 @@ def _looked_at(source: Source, choice: Choice) -> Input:
         sights.add(sight := _seen(each, choice))
         if sight == TRADE:
             break
-    if problem := _refusal(source, seen, sights, entry.problem):
+    if problem := refusal(source.name, [each.payload for each in seen], sights, entry.problem):
         raise problem
     if source.path is not None and source.path.is_file():
         # begun again when its turn comes: a thousand files are not kept open (a pipe has to be)
@@ -158,20 +146,6 @@ def _looked_at(source: Source, choice: Choice) -> Input:
     return entry
 
 
-def _refusal(source: Source, seen: list[Frame], sights: set[Sight], problem: TradecapError | None) -> TradecapError | None:
-    """Why the input isn't replayed at all; None where something in it is recognised."""
-    if TRADE in sights:
-        return None
-    if others := sorted(sight.why for sight in sights if sight.why):
-        return TradecapError(f"{source.name} can't be replayed: {others[0]}.", "replay recordings of spot or of USD-margined futures.")
-    if STREAM in sights:
-        return None
-    if problem:
-        return problem
-    what = f"nothing in its first {len(seen)} lines is a message of a known venue" if seen else "it is empty"
-    return TradecapError(f"{source.name} is no recording: {what}.", "docs/recordings.md lists what can be read.")
-
-
 def _until_it_breaks(source: Source, entry: Input) -> Generator[Frame, None, None]:
     """The frames; a break (a file cut short) ends them and is kept for the end of the run."""
     try:
@@ -181,18 +155,11 @@ def _until_it_breaks(source: Source, entry: Input) -> Generator[Frame, None, Non
 
 
 def _seen(each: Frame, choice: Choice) -> Sight:
-    """What a line says of its file. Raises TradecapError for a trade from the host of a market that isn't read."""
+    """What a line says of its file."""
     if each.own:
         return NOTHING if read_envelope(each.payload) is None else TRADE
     item = _foreign(each, b"", choice)
-    match item.reading:
-        case Trade() | Rejected() if why := unsupported(each.host, each.symbol) or unsupported("", item.symbol):
-            return Sight(why=why)
-        case Ignored(kind):
-            return NOTHING if kind == "reply" else STREAM
-        case Rejected(reason):
-            return NOTHING if reason in UNREADABLE else TRADE
-    return TRADE
+    return sight(each, item.reading, item.symbol, lambda: _foreign(each, b"", replace(choice, symbol="BTCUSDT")).reading)
 
 
 def refuse_own_log(inputs: list[Input], log: Log) -> None:
@@ -287,9 +254,17 @@ def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols:
                 continue
             if type(reading) is Trade:
                 replayed.valid += 1
+                if each.channel and not each.is_named and not choice.symbol:
+                    _note_name(replayed, reading.symbol)
             elif type(reading) is Rejected:
                 _count(replayed.quarantined, reading.reason)
             yield item
+
+
+def _note_name(replayed: Replayed, symbol: str) -> None:
+    replayed.named_by_file = replayed.named_by_file or []
+    if symbol not in replayed.named_by_file:
+        replayed.named_by_file.append(symbol)
 
 
 def _count(counts: dict[str, int], key: str) -> None:
@@ -323,8 +298,8 @@ def _not_a_venue(entry: Input, each: Frame, choice: Choice, replayed: Replayed) 
 
 
 def _series(each: Frame, choice: Choice) -> tuple[str, str, str]:
-    """Venue, symbol and channel as far as they are known beside the message: --as goes before what the file says."""
-    symbol = choice.symbol or each.symbol
+    """Venue, symbol and channel as far as they are known beside the message: what names a row, else --as, else the file's name."""
+    symbol = each.symbol if each.is_named else choice.symbol or from_name(each.symbol)
     return choice.venue or venue_of(each.host), symbol, each.channel or ("trade" if symbol else "")
 
 

@@ -14,7 +14,7 @@ from tradecap.venues.binance.plain import decode, described
 from tradecap.venues.binance.shift import moved
 from tradecap.venues.binance.sites import SPOT_HOSTS, SPOT_SITES, US_HOSTS, US_SITES, USDM_HOSTS, USDM_SITES
 from tradecap.venues.binance.strict import REQUIRED
-from tradecap.venues.binance.symbols import UNSUPPORTED
+from tradecap.venues.binance.symbols import IN_NAMES, UNSUPPORTED
 from tradecap.venues.venue import Venue
 
 __all__ = ["VENUES", "decode", "described"]
@@ -30,6 +30,7 @@ _SPOT: Final = Venue(
     sites=SPOT_SITES,
     read_klines=read_klines,
     unsupported=UNSUPPORTED,
+    in_names=IN_NAMES,
 )
 VENUES: Final = (
     _SPOT,

@@ -1,7 +1,7 @@
 """Which symbols belong to the markets that are read here, and which neighbouring markets aren't read.
 
-Rules: pure. A symbol is taken by an allow-list of shapes, never because nothing speaks against it: capitals, digits and letters beyond ASCII; quarterly
-USD-M futures add `_` and a date behind the coin they are margined in. Any other symbol is another market's. The SQL in
+Rules: pure. A symbol is taken by an allow-list of shapes, never because nothing speaks against it: capitals, digits and letters beyond ASCII;
+quarterly USD-M futures add `_` and a date behind the coin they are margined in. Any other symbol is another market's. The SQL in
 store/clickhouse/schema/0003_binance.sql keeps the same shapes.
 
 Sources: exchangeInfo of spot and USD-M (1000SATSUSDT, 币安人生USDT, BTCUSDT_210625); COIN-M names BTCUSD_PERP and BTCUSD_210625, options
@@ -46,3 +46,11 @@ UNSUPPORTED: Final = (
         symbols=re.compile(r"[A-Z0-9]+-[0-9]{6}-[0-9.]+-[CP]", re.IGNORECASE),
     ),
 )
+
+_DOLLARS: Final = "USDT|USDC|FDUSD|BUSD|TUSD|USDP|USD1|TRY|EUR|BRL|JPY"
+_OTHERS: Final = (
+    "USDS|PAX|DAI|UST|IDRT|BIDR|BVND|BKRW|NGN|RUB|GBP|AUD|UAH|ZAR|PLN|RON|ARS|MXN|CZK|COP|VAI|AEUR|EURI|USDE|BTC|ETH|BNB|XRP|TRX|DOGE|SOL|DOT|USD"
+)
+_WORD: Final = r"(?:[A-Z0-9]|[^\x00-\x7f])"
+IN_NAMES: Final = re.compile(rf"{_WORD}+(?:{_DOLLARS})(?:(?<=USDT|USDC|BUSD)_[0-9]{{6}})?|{_WORD}{{3,}}(?:{_OTHERS})")
+"""A pair of a coin and what it is quoted in, as exchangeInfo names them (binance, binance-us, binance-usdm). WBTC, STETH, DATA are none."""

@@ -202,11 +202,13 @@ def _file_in_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[byte
     file = tar.extractfile(member)
     assert file is not None, "a regular file has bytes"
     left = member.size
-    while left and (piece := file.read(min(PIECE, left))):
-        left -= len(piece)
-        yield piece
-    if left:
-        raise BrokenError("its tar data ends too early", is_cut=True)
+    try:
+        # block by block: the library gives nothing of a piece that isn't there whole
+        while left and (piece := file.read(min(tarfile.BLOCKSIZE, left))):
+            left -= len(piece)
+            yield piece
+    except tarfile.ReadError as error:
+        raise BrokenError("its tar data ends too early", is_cut=True) from error
 
 
 # --- zip

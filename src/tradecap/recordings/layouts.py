@@ -139,12 +139,14 @@ def _without_mark(line: bytes, number: int, known: Known) -> Frame | None:
 # --- receive times in front
 
 
-def _receive_ns_in_front(line: bytes, number: int, _: Known) -> Frame | None:
+def _receive_ns_in_front(line: bytes, number: int, known: Known) -> Frame | None:
     """F1. Nineteen digits of nanoseconds are the years 2001 to 2262."""
     if line[19:20] != b" " or not line[:19].isdigit():
         return None
     recv_ns = int(line[:19])
-    return Frame(line[20:].lstrip(BLANKS), recv_ns, number) if recv_ns < 2**63 else None
+    if recv_ns >= 2**63 or (line[20:21] != b"{" and without_front(line)):
+        return None
+    return _behind(line[20:].lstrip(BLANKS), recv_ns, number, known, "")
 
 
 _SECONDS: Final = re.compile(rb"([0-9]{10})(?:\.([0-9]+))?")
@@ -156,7 +158,15 @@ def _receive_seconds_in_front(line: bytes, number: int, known: Known) -> Frame |
     time = _SECONDS_IN_FRONT.match(line)
     if time is None or (recv_ns := _ns(time[1], time[2])) is None:
         return None
-    return Frame(line[time.end() :], recv_ns, number, host=known.host)
+    return _behind(line[time.end() :], recv_ns, number, known, known.host)
+
+
+def _behind(text: bytes, recv_ns: int, number: int, known: Known, host: str) -> Frame:
+    """What stands behind a receive time: a message, or something that has a layout of its own."""
+    if text[:1] != b"{" or text[:5] in _BARE:
+        return Frame(text, recv_ns, number, host=host)
+    inner = framed(text, number, known)
+    return inner if inner.own else msgspec.structs.replace(inner, recv_ns=recv_ns, host=inner.host or host)
 
 
 def _ns(seconds: bytes, fraction: bytes | None) -> int | None:
@@ -290,7 +300,7 @@ _ARCHIVE_ROW: Final = re.compile(rb"[0-9]++,%b,%b,(?:(%b,[0-9]++,%b)|[0-9]++,[0-
 """The first group is what a trade has after price and quantity, and an aggregate has not."""
 _KLINE_ROW: Final = re.compile(rb"[0-9]{12,17},(?:%b,){5}[0-9]{12,17},(?:[^,]*,){4}[^,]*" % _NUMBER)
 _KLINE_HEADER: Final = re.compile(rb"(?:[a-z]+,)?open,high,low,close,.*")
-_END_OF_HEADER = rb"(?:is|wasthe)buyer(?:the)?maker(?:,[a-z]+)?"
+_END_OF_HEADER = rb"(?:is|wasthe)buyer(?:the)?maker(?:,(?:isbestmatch|wasthetradethebestpricematch))?"
 _TRADES_HEADER: Final = re.compile(rb"(?:trade)?id,price,(?:qty|quantity),(?:quoteqty|quotequantity),(?:time|timestamp)," + _END_OF_HEADER)
 _AGG_TRADES_HEADER: Final = re.compile(
     rb"(?:agg|aggregate)?(?:trade)?id,price,(?:qty|quantity),first(?:trade)?id,last(?:trade)?id,(?:transacttime|timestamp|time)," + _END_OF_HEADER

@@ -186,6 +186,7 @@ def _unpacked(packed: Iterator[bytes], known: Known) -> Iterator[Iterator[bytes]
     # a line ends before that, or it is no text
     while len(start) < BLOCKSIZE and b"\n" not in start and (piece := next(pieces, b"")):
         start += piece
+    refuse_binary(start, known.where)
     if not is_tar(start):
         yield chain([start], pieces)
         return

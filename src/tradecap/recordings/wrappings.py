@@ -90,12 +90,15 @@ _MESSAGES: Final = (
 """Members that a message or row of a venue has."""
 
 
-def without_envelope(line: bytes) -> Wrapped | None:
-    """The message that one member of an object holds, as an object or a text, beside a time; None for any other object."""
+def without_envelope(line: bytes, levels: int = 3) -> Wrapped | None:
+    """The message that one member of an object holds, as an object or a text, beside a time; None for any other object.
+
+    levels: how many envelopes may be in each other.
+    """
     outer = _object(line)
     if outer is None or _is_message(outer) or "error" in outer or "result" in outer:
         return None
-    messages = [message for value in outer.values() if (message := _message_in(value))]
+    messages = [message for value in outer.values() if (message := _message_in(value, levels - 1))]
     if len(messages) != 1:
         return None
     times = {name: at for name, value in outer.items() if _CLOCK.fullmatch(name) and (at := time_ns(bytes(value).strip(b'"')))}
@@ -133,7 +136,7 @@ def _is_message(members: dict[str, msgspec.Raw]) -> bool:
     return any(all(name in members for name in names) for names in _MESSAGES)
 
 
-def _message_in(value: msgspec.Raw) -> bytes:
+def _message_in(value: msgspec.Raw, levels: int) -> bytes:
     """A message of a venue, or a record of ours, that a member holds; empty for anything else."""
     text = bytes(value)
     if text[:1] == b'"' and b"{" in text:
@@ -143,12 +146,14 @@ def _message_in(value: msgspec.Raw) -> bytes:
             return b""
     if text[:1] != b"{":
         return b""
-    return text if _holds_a_message(text) and b"\n" not in text else b""
+    return text if _holds_a_message(text, levels) and b"\n" not in text else b""
 
 
-def _holds_a_message(text: bytes) -> bool:
+def _holds_a_message(text: bytes, levels: int = 3) -> bool:
     """Whether this is a message, a row, a control answer, a record of ours, or an envelope around one."""
     if text.startswith(b'{"run":"'):
         return True
     members = _object(text)
-    return members is not None and (_is_message(members) or "result" in members or without_envelope(text) is not None)
+    if members is None:
+        return False
+    return _is_message(members) or "result" in members or (levels > 0 and without_envelope(text, levels) is not None)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Only this symbol (may be repeated).")
 @click.option("--limit", type=POSITIVE, metavar="N", help="Stop after N trades.")
 @click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
-@click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For lines that don't name theirs.")
+@click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For lines that don't name their venue or symbol.")
 @click.option("--dry-run", is_flag=True, help="Only report; write nothing.")
 @click.option("--load", "also_load", is_flag=True, help="Pour into the store afterwards.")
 @segments
@@ -62,8 +62,9 @@ def replay(
 ) -> Exit:
     """Write recordings into the log as a new run.
 
-    PATH is a file (plain, .gz or .zst, told by its content), one of our logs, - for stdin, or sample: for the recording that comes with the package.
-    What can't be read is logged whole and ends in quarantine; other streams are counted and left out.
+    PATH is a file (plain, .gz, .bz2, .xz, .zst, .zip or .tar, told by its content), one of our logs, - for stdin, or sample: for the recording that
+    comes with the package. What can't be read is logged whole and ends in quarantine; other streams are counted and left out. A file in which nothing
+    is recognised, or of a market that isn't read, is refused (exit 2); lines without a single trade end with exit 1.
 
     \b
     Examples:

@@ -121,6 +121,8 @@ def _wrapped(line: bytes, number: int, known: Known) -> Frame | None:
         return inner
     if wrapped.symbol and inner.via == "rest" and not inner.is_named:
         inner = msgspec.structs.replace(inner, symbol=wrapped.symbol, is_named=True)
+    if wrapped.exchange and not inner.host:
+        inner = msgspec.structs.replace(inner, host=known.exchanges.get(wrapped.exchange, wrapped.exchange.lower()))
     return inner if inner.recv_ns is not None else msgspec.structs.replace(inner, recv_ns=wrapped.recv_ns)
 
 

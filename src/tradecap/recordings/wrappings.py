@@ -16,11 +16,12 @@ import msgspec
 
 
 class Wrapped(NamedTuple):
-    """A message without its wrapping, and the time and the symbol that stood there."""
+    """A message without its wrapping, and the time, the symbol and the exchange's name that stood there."""
 
     message: bytes
     recv_ns: int | None
     symbol: str = ""
+    exchange: str = ""
 
 
 _DATE_TIME: Final = re.compile(rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,]([0-9]{1,9}))? ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})?")
@@ -103,7 +104,12 @@ def without_envelope(line: bytes, levels: int = 3) -> Wrapped | None:
         return None
     times = {name: at for name, value in outer.items() if _CLOCK.fullmatch(name) and (at := time_ns(bytes(value).strip(b'"')))}
     received = [at for name, at in times.items() if _RECEIVED.fullmatch(name)] or [*times.values()]
-    return Wrapped(messages[0], received[0] if len(received) == 1 else None, symbol_of(bytes(outer.get("symbol", b""))))
+    symbol, exchange = _said(outer, "symbol"), _said(outer, "exchange") or _said(outer, "venue")
+    return Wrapped(messages[0], received[0] if len(received) == 1 else None, symbol, exchange.upper().replace("-", "_"))
+
+
+def _said(outer: dict[str, msgspec.Raw], name: str) -> str:
+    return symbol_of(bytes(outer[name])) if name in outer else ""
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,7 @@ from tests.cases import COIN_M, COIN_M_ROW, OPTION, USDM
 from tests.flows.builders import load, verdict_of
 from tests.flows.replay.test_replay import dry, replayed, stream
 from tradecap.errors import TradecapError
+from tradecap.flows.records import read_lines
 from tradecap.log.folder.log import FileLog
 from tradecap.recordings.reading import Source
 from tradecap.store.clickhouse.store import ClickHouseStore
@@ -36,6 +37,8 @@ LIKE_USDM = COIN_M.replace(b"BTCUSD_PERP", b"BTCUSDT")
         ([AGG_ROW], "BTCUSD_PERP-aggTrades-2021.csv", CONTRACTS),
         ([AGG_ROW], "BTCUSD_210625-aggTrades-2021.csv", CONTRACTS),
         ([OPTION], "x", "options are not supported"),
+        ([b'{"exchange":"binance-delivery","ts":1723161255603,"data":%b}' % LIKE_USDM], "x", CONTRACTS),
+        ([b'{"exchange":"binance-options","ts":1723161255603,"data":%b}' % LIKE_USDM], "x", "options are not supported"),
     ],
 )
 def test_another_market_is_refused_by_name(lines: list[bytes], name: str, why: str, choice: dict[str, str]) -> None:
@@ -67,3 +70,25 @@ def test_a_row_with_a_wrong_amount_is_no_contract(tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT-trades-2021.csv"
     path.write_bytes(b"9876,58570.1,0,0,1616201883304,true\n9877,58570.1,58,5,1616201883304,true\n")
     assert dry(Source(path.name, path)).lines == 2
+
+
+@pytest.mark.parametrize(
+    ("exchange", "venue"), [("binance", "binance"), ("BINANCE_FUTURES", "binance-usdm"), ("binance-us", "binance-us"), ("aster", "")]
+)
+def test_an_envelope_that_names_its_exchange_is_believed(log: FileLog, exchange: str, venue: str) -> None:
+    """Exchanges that copied the venue's messages would be taken for it."""
+    done = replayed(log, stream(b'{"exchange":"%b","ts":1723161255603,"data":%b}' % (exchange.encode(), USDM)))
+    assert {envelope.venue for envelope, _, _ in read_lines(log) if envelope.channel} == {venue} - {""}
+    assert ["which is no venue" in problem.message for problem in done.problems] == [True] * (not venue)
+
+
+def test_as_puts_no_two_symbols_into_one_series(tmp_path: Path) -> None:
+    """ETHUSDT would be sold at the price of BTCUSDT."""
+    sources = [Source(name, tmp_path / name) for name in ("BTCUSDT-trades-2024.csv", "ETHUSDT-trades-2024.csv")]
+    for source in sources:
+        (tmp_path / source.name).write_bytes(b"9876,2683.8,0.002,5.3676,1723161255611,true\n")
+    done = dry(*sources, **NAMED)
+    assert (done.valid, [problem.message for problem in done.problems]) == (
+        1,
+        ["ETHUSDT-trades-2024.csv:1 is of ETHUSDT by the name of its file, and rows before it are of BTCUSDT."],
+    )

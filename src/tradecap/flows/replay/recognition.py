@@ -11,7 +11,7 @@ from tradecap.errors import TradecapError
 from tradecap.market.records import Ignored, Reading, Rejected, Trade
 from tradecap.recordings.layouts import Frame
 from tradecap.recordings.refusals import unread
-from tradecap.venues.api import unsupported
+from tradecap.venues.api import from_name, unsupported
 
 UNREADABLE: Final = ("malformed_json", "not_an_object", "not_utf8", "unknown_message", "oversize")
 """Reasons that say nothing of what the line was meant to be."""
@@ -61,3 +61,32 @@ def refusal(name: str, payloads: list[bytes], sights: Iterable[Sight], problem: 
     what, run = unread(payloads, name)
     what = what or (f"nothing in its first {len(payloads)} lines is a message of a known venue" if payloads else "it is empty")
     return TradecapError(f"{name} is no recording: {what}.", run or "docs/recordings.md lists what can be read.")
+
+
+def not_a_venue(name: str, each: Frame, venue: str) -> TradecapError | None:
+    """What is wrong with a trade from a host of no venue; None where --as may name one (venue).
+
+    Filed under a venue by its shape alone, a trade of another exchange would share ids with other trades.
+    """
+    if why := unsupported(each.host, ""):
+        return TradecapError(f"{name}:{each.line} is from {each.host}: {why}.", "replay recordings of spot or of USD-margined futures.")
+    if venue:
+        return None
+    message = f"{name}:{each.line} is a trade from {each.host}, which is no venue that tradecap knows."
+    return TradecapError(message, "--as VENUE:SYMBOL files it under a venue that you name.")
+
+
+class Names:
+    """The symbols that names of files give to rows which --as files under one symbol: two of them would share its series."""
+
+    def __init__(self) -> None:
+        self._symbol = ""
+
+    def differs(self, name: str, each: Frame) -> TradecapError | None:
+        """What is wrong where a name gives another symbol than an earlier one."""
+        symbol = from_name(each.symbol) if each.channel else ""
+        self._symbol = self._symbol or symbol
+        if symbol in ("", self._symbol):
+            return None
+        message = f"{name}:{each.line} is of {symbol} by the name of its file, and rows before it are of {self._symbol}."
+        return TradecapError(message, "--as is for rows of one symbol: leave it out, or replay the files one by one.")

@@ -14,7 +14,7 @@ import msgspec
 
 from tradecap.errors import TradecapError
 from tradecap.flows.candles import which_symbol
-from tradecap.flows.replay.recognition import NOTHING, TRADE, Sight, refusal, sight
+from tradecap.flows.replay.recognition import NOTHING, TRADE, Names, Sight, not_a_venue, refusal, sight
 from tradecap.flows.run import Run
 from tradecap.log.api import Log, LogWriter, TornRun
 from tradecap.market.pacing import Lateness, Pacer
@@ -233,6 +233,7 @@ def _end(run: Run, replayed: Replayed) -> None:
 
 def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols: set[str], stop: Callable[[], bool]) -> Iterator[_Item]:
     """What is to be logged, counted on the way; symbols: those that were met, where some were asked for."""
+    named = Names()
     for entry in inputs:
         name = json_text(entry.source.name.rpartition("/")[2])
         for each in entry.frames:
@@ -240,7 +241,13 @@ def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols:
                 return
             item = _read(each, name, choice)
             reading = item.reading
-            if each.host and not venue_of(each.host) and (why := _not_a_venue(entry, each, choice, replayed)) and type(reading) is Trade:
+            if each.host and not venue_of(each.host) and (why := not_a_venue(entry.source.name, each, choice.venue)):
+                if not unsupported(each.host, "") and each.host not in replayed.unknown_hosts:
+                    replayed.unknown_hosts.append(each.host)
+                if type(reading) is Trade:
+                    entry.problem = why
+                    break
+            if choice.symbol and each.symbol and not each.is_named and type(reading) is Trade and (why := named.differs(entry.source.name, each)):
                 entry.problem = why
                 break
             replayed.lines += 1
@@ -279,22 +286,6 @@ def _is_left_out(item: _Item, choice: Choice) -> bool:
         return False
     time_ns = item.reading.trade_time_us * 1000
     return (choice.from_ns is not None and time_ns < choice.from_ns) or (choice.to_ns is not None and time_ns >= choice.to_ns)
-
-
-def _not_a_venue(entry: Input, each: Frame, choice: Choice, replayed: Replayed) -> TradecapError | None:
-    """What is wrong with a trade from a host of no venue; None where --as may name one.
-
-    Filed under a venue by its shape alone, a trade of another exchange would share ids with other trades.
-    """
-    where = f"{entry.source.name}:{each.line}"
-    if why := unsupported(each.host, ""):
-        return TradecapError(f"{where} is from {each.host}: {why}.", "replay recordings of spot or of USD-margined futures.")
-    if choice.venue:
-        return None
-    if each.host not in replayed.unknown_hosts:
-        replayed.unknown_hosts.append(each.host)
-    message = f"{where} is a trade from {each.host}, which is no venue that tradecap knows."
-    return TradecapError(message, "--as VENUE:SYMBOL files it under a venue that you name.")
 
 
 def _series(each: Frame, choice: Choice) -> tuple[str, str, str]:

@@ -26,7 +26,7 @@ _SPOT: Final = Venue(
     moved=moved,
     required=REQUIRED,
     hosts=SPOT_HOSTS,
-    recorded_as={"BINANCE": "stream.binance.com"},
+    recorded_as={"BINANCE": "stream.binance.com", "BINANCE_SPOT": "stream.binance.com"},
     sites=SPOT_SITES,
     read_klines=read_klines,
     unsupported=UNSUPPORTED,
@@ -34,7 +34,13 @@ _SPOT: Final = Venue(
 )
 VENUES: Final = (
     _SPOT,
-    replace(_SPOT, name="binance-usdm", hosts=USDM_HOSTS, recorded_as={"BINANCE_FUTURES": "fstream.binance.com"}, sites=USDM_SITES),
+    replace(
+        _SPOT,
+        name="binance-usdm",
+        hosts=USDM_HOSTS,
+        recorded_as={"BINANCE_FUTURES": "fstream.binance.com", "BINANCE_USDM": "fstream.binance.com"},
+        sites=USDM_SITES,
+    ),
     replace(_SPOT, name="binance-us", hosts=US_HOSTS, recorded_as={"BINANCE_US": "stream.binance.us"}, sites=US_SITES),
 )
 """They write the same messages; `decode` is told which one it is, or tells spot from USD-M by shape."""

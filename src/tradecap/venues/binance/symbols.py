@@ -37,12 +37,12 @@ def is_plain_symbol(symbol: str) -> bool:
 UNSUPPORTED: Final = (
     Unsupported(
         "coin-margined futures are not supported: quantities are contracts",
-        hosts=re.compile(r"(?:dstream|dapi)\.binance\.com|dstream\.binancefuture\.com|binance_delivery"),
+        hosts=re.compile(r"(?:dstream|dapi)\.binance\.com|dstream\.binancefuture\.com|binance_(?:delivery|coinm|coin_m)"),
         symbols=re.compile(r"[A-Z0-9]+USD_(?:PERP|[0-9]{6})", re.IGNORECASE),
     ),
     Unsupported(
         "options are not supported: each symbol is a contract with a strike price and an expiry",
-        hosts=re.compile(r"(?:nbstream|vstream|eapi)\.binance\.com"),
+        hosts=re.compile(r"(?:nbstream|vstream|eapi)\.binance\.com|binance_(?:european_)?options"),
         symbols=re.compile(r"[A-Z0-9]+-[0-9]{6}-[0-9.]+-[CP]", re.IGNORECASE),
     ),
 )

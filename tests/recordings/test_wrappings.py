@@ -1,12 +1,14 @@
 """What recorders put around a message is taken off where all of it is understood, and the time in it is kept to its digits."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cases import COMBINED, ROW, TRADE
+from tests.recordings.test_formats import MESSAGE
 from tests.recordings.test_reading import frames_in
 from tradecap.recordings.reading import Frame
 from tradecap.recordings.wrappings import symbol_of, time_ns, without_envelope, without_front
@@ -140,3 +142,12 @@ def test_no_bytes_make_it_raise(text: bytes) -> None:
         without_front(line)
         without_envelope(line)
         time_ns(line)
+
+
+@pytest.mark.parametrize("part", [b"a   ,", b"\t", b" ", b'"a" ,', b"a,", b"INFO ", b"a-", b"[", b"1723161255603 ", b"- ", b"a: "])
+def test_no_line_takes_long_to_tell(part: bytes) -> None:
+    """One line of blanks, tabs or words would hold a replay up for hours."""
+    began = time.process_time()
+    for end in (b"!", b"!" + TRADE):
+        frames_in(MESSAGE + b"\n" + b"a" + (part * 390)[:390] + end + b"\n" + (part * 2000)[:3000] + end)
+    assert time.process_time() - began < 1

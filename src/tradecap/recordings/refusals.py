@@ -41,8 +41,8 @@ def refuse_workbook(members: list[str], where: str) -> None:
         raise TradecapError(f"{where} is an Excel workbook (.xlsx), which isn't read.", "save it as CSV, and replay that.")
 
 
-_CELL: Final = rb'[ \t]*(?:"[^"{}\[\]:]{0,60}"|[^0-9,;\t{}\[\]":+.-][^,;\t{}\[\]":]{0,60}|)[ \t]*'
-_HEADER: Final = re.compile(rb"%b(?:[,;\t]%b){2,}" % (_CELL, _CELL))
+_CELL: Final = rb' *+(?:"[^"{}\[\]:]{0,60}+" *+|[^0-9 ,;\t{}\[\]":+.-][^,;\t{}\[\]":]{0,60}+)?+'
+_HEADER: Final = re.compile(rb"%b(?:[,;\t]%b){2,}+" % (_CELL, _CELL))
 _OF_TARDIS: Final = "exchange,symbol,timestamp,local_timestamp,"
 EXPECTED: Final = f"'{_COLUMNS}' or 'agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker'"
 

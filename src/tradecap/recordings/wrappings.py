@@ -29,11 +29,11 @@ _EPOCH: Final = re.compile(rb"([0-9]{10}|[0-9]{13}|[0-9]{16}|[0-9]{19})(?:[.]([0
 _TIME: Final = rb"(?:%b|%b)" % (re.sub(rb"\((?!\?)", b"(?:", _DATE_TIME.pattern), re.sub(rb"\((?!\?)", b"(?:", _EPOCH.pattern))
 _LEVEL: Final = rb"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
 _NAME: Final = rb"[\[(]?[A-Za-z_][\w.]{0,40}[\])]?:?"
-_LOGGED: Final = rb"(?:%b[ :|-]+)?[\[(]?%b[\])]?:?(?:[ :|-]*%b)?" % (_NAME, _LEVEL, _NAME)
+_LOGGED: Final = rb"(?:%b[ :|-]++)?[\[(]?%b[\])]?:?(?:[ :|-]*+%b)?" % (_NAME, _LEVEL, _NAME)
 _BETWEEN: Final = rb"[ \t,;:|>-]"
 _FRONTS: Final = (
-    rb"[\[(]?(?P<time>%b)[\])]?%b+(?:%b)?%b*" % (_TIME, _BETWEEN, _LOGGED, _BETWEEN),
-    rb"%b(?:%b+[\[(]?(?P<logged>%b)[\])]?)?%b*" % (_LOGGED, _BETWEEN, _TIME, _BETWEEN),
+    rb"[\[(]?(?P<time>%b)[\])]?%b++(?:%b%b*+)?" % (_TIME, _BETWEEN, _LOGGED, _BETWEEN),
+    rb"%b(?:%b++[\[(]?(?P<logged>%b)[\])]?)?%b*+" % (_LOGGED, _BETWEEN, _TIME, _BETWEEN),
     rb"(?:(?:(?:Create|LogAppend)Time:(?P<created>[0-9]{13})|NoTimestamp)\t)?(?:(?:Partition|Offset):[0-9]+\t)*(?:[^\t{]{0,200}\t)?",
     rb"< ?",
 )

@@ -146,6 +146,8 @@ def _receive_ns_in_front(line: bytes, number: int, known: Known) -> Frame | None
     if line[19:20] != b" " or not line[:19].isdigit():
         return None
     recv_ns = int(line[:19])
+    if line[20:25] in _BARE and recv_ns < 2**63:
+        return Frame(line[20:], recv_ns, number)
     if recv_ns >= 2**63 or (line[20:21] != b"{" and without_front(line)):
         return None
     return _behind(line[20:].lstrip(BLANKS), recv_ns, number, known, "")

@@ -1,7 +1,7 @@
 """What a monitoring system asks a running capture: /metrics (Prometheus text), /health and /ready.
 
-/health answers 503 when no data came for --stale, the log made nothing durable or the loader of --load has failed; /ready also while no connection is
-up or a series wasn't seen yet. Both say why. Figures are those of the live line, read when they are asked for.
+/health answers 503 when no data came for --stale, the log made nothing durable, or the loader of --load or the shipper has failed; /ready also while
+no connection is up, a series wasn't seen yet or the broker is away. Both say why. Figures are those of the live line, read when they are asked for.
 """
 
 import socket
@@ -20,6 +20,7 @@ from tradecap import __version__
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.status import Status
 from tradecap.flows.loading import Loading
+from tradecap.flows.shipping import Figures, Shipping
 from tradecap.listening import listen
 
 ASK_WITHIN_S: Final = 10.0
@@ -40,8 +41,8 @@ COUNTERS: Final = {
 class Metrics(Collector):
     """HTTP on a port (0: any free one) of every address, IPv4 and IPv6, as a context. Until it has seen a status nothing is ready."""
 
-    def __init__(self, port: int, loading: Loading, note: Callable[..., None]) -> None:
-        self._loading = loading
+    def __init__(self, port: int, loading: Loading, note: Callable[..., None], shipping: Shipping | None = None) -> None:
+        self._loading, self._shipping = loading, shipping
         self._status: Status | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -81,23 +82,27 @@ class Metrics(Collector):
         yield GaugeMetricFamily("tradecap_seconds_since_durable", "Since the log was made durable.", value=time.monotonic() - status.flushed_s)
         if self._loading.is_wanted:
             yield CounterMetricFamily("tradecap_loaded_records", "Records poured into the store.", value=self._loading.records)
+        if self._shipping:
+            yield from _shipped(self._shipping.figures())
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             value = status.latency.quantile_ms(share) / 1e3
             yield GaugeMetricFamily(f"tradecap_durable_seconds_{name}", "From the socket to the durable log.", value=value)
         yield from _series(status)
 
     def _page(self, path: str) -> tuple[int, bytes, str]:
-        status = self._status
+        status, shipping = self._status, self._shipping
         now_s = time.monotonic()
         if path == "/metrics":
             return 200, generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
         if path == "/health":
-            ills = (status.ills(now_s) if status else []) + self._loading.ills()
+            ills = (status.ills(now_s) if status else []) + self._loading.ills() + (shipping.ills() if shipping else [])
         elif path == "/ready":
             ills = (status.not_ready(now_s) if status else ["the capture hasn't begun"]) + self._loading.ills()
+            ills += [*shipping.ills(), *shipping.not_ready()] if shipping else []
         else:
             return 404, b"there is /metrics, /health and /ready\n", "text/plain; charset=utf-8"
-        return (503 if ills else 200), ("\n".join(ills or ["ok"]) + "\n").encode(), "text/plain; charset=utf-8"
+        lines = (ills or ["ok"]) + ([_shipped_line(shipping.figures())] if shipping else [])
+        return (503 if ills else 200), ("\n".join(lines) + "\n").encode(), "text/plain; charset=utf-8"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         page = self._page
@@ -142,6 +147,22 @@ def _info(status: Status) -> Metric:
     family = GaugeMetricFamily("tradecap_info", "This program and its run.", labels=["version", "run"])
     family.add_metric([__version__, status.run], 1)
     return family
+
+
+def _shipped(spool: Figures) -> Iterable[Metric]:
+    yield GaugeMetricFamily("tradecap_spool_bytes", "Bytes of the spool's files.", value=spool.size)
+    yield GaugeMetricFamily(
+        "tradecap_unacknowledged_bytes", "Uncompressed bytes in the spool that the topic hasn't acknowledged.", value=spool.waiting
+    )
+    yield GaugeMetricFamily("tradecap_unacknowledged_seconds", "Age of the oldest record that the topic hasn't acknowledged.", value=spool.age_s)
+    yield CounterMetricFamily("tradecap_shipped_records", "Records that the topic has acknowledged.", value=spool.shipped)
+    yield CounterMetricFamily("tradecap_ship_retries", "Failures that were followed by another attempt.", value=spool.retries)
+    yield GaugeMetricFamily("tradecap_broker_up", "Whether the topic takes records.", value=int(spool.is_up))
+
+
+def _shipped_line(spool: Figures) -> str:
+    up = "up" if spool.is_up else "away"
+    return f"spool: {spool.waiting} bytes unacknowledged, oldest {spool.age_s:.1f} s; {spool.shipped} shipped, {spool.retries} retries, broker {up}"
 
 
 def _series(status: Status) -> Iterable[Metric]:

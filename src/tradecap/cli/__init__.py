@@ -32,13 +32,14 @@ COMMANDS: Final = {
     "candles": "Show candles.",
     "demo": "The whole river on the embedded default, in one go.",
     "simulate": "A local exchange, fed by recordings or a generator.",
+    "ship": "Copy a log into another unchanged, identities kept.",
     "attest": "Declare runs finished whose writer is known to be dead.",
     "topics": "Show the log's topic, and how it differs from what is wanted.",
     "config": "Show what is in force and where each value comes from.",
     "completion": "Print the completion script for a shell.",
 }
 """The commands in the order of the river, with the first line of their help (a test holds the two together)."""
-LATER: Final = ("ship", "process", "serve", "backfill", "export", "top", "doctor")
+LATER: Final = ("process", "serve", "backfill", "export", "top", "doctor")
 """Promised in the contract, not part of this version."""
 COMPLETE_VARIABLE: Final = "_TRADECAP_COMPLETE"
 """Set by a shell's completion script, which click wrote."""

@@ -81,6 +81,12 @@ class FileWriter:
             with self._all_or_stranded():
                 self._write()
 
+    def cut(self) -> None:
+        """Close the segment here: the next record begins another. For records of several runs, since no segment holds two."""
+        with self._all_or_stranded():
+            self._write()
+            self._close_segment()
+
     def flush(self) -> None:
         """Make everything appended durable, then show it to readers."""
         with self._all_or_stranded():

@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, Part
+from tradecap.log.kafka.carrier import KafkaCarrier
 from tradecap.log.kafka.client import Address
 from tradecap.log.kafka.cluster import Cluster, Extent
 from tradecap.log.kafka.reader import read_alone, read_as_group
-from tradecap.log.kafka.topics import PARTITIONS, create_topic, refuse_unsafe
+from tradecap.log.kafka.topics import PARTITIONS, create_topic, longest_message, refuse_unsafe
 from tradecap.log.kafka.writer import KafkaWriter
 from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote, Values
 from tradecap.market.records import read_envelope
@@ -86,6 +87,11 @@ class KafkaLog:
         """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged."""
         refuse_unsafe(self._cluster)
         return KafkaWriter(self._address)
+
+    def carrier(self) -> KafkaCarrier:
+        """See `Log.carrier`."""
+        refuse_unsafe(self._cluster)
+        return KafkaCarrier(self._address, longest_message(self._cluster))
 
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
         """See `Log.open_runs`. A run whose newest record is its end isn't open, however young it is."""

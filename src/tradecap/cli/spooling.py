@@ -3,6 +3,7 @@
 import functools
 import shlex
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,6 +22,8 @@ from tradecap.log.folder.log import FileLog
 from tradecap.log.folder.spool import Spool, Target
 
 FOLDER: Final = Path("tradecap-data/spool")
+PATIENCE_S: Final = 3.0
+"""How long a capture may wait for a topic that its spool knows: trades go by meanwhile."""
 MOST: Final = 20_000_000_000
 
 
@@ -91,14 +94,18 @@ def opened(settings: Settings, out: Output, options: SpoolOptions, segment_bytes
 def _target(settings: Settings, spool: Spool, out: Output) -> Target:
     """The log that the spool is for. One that it knows may be out of reach: the capture doesn't wait for it."""
     url = settings.log.value
+    known = spool.target if spool.target and spool.target.url == url else None
+    attempts = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reach")
+    attempt = attempts.submit(open_log, url, create=True, kafka=settings.kafka_properties(), say=out.note)
     try:
-        log = open_log(url, create=True, kafka=settings.kafka_properties(), say=out.note)
-    except TradecapError as error:
-        if error.exit_code is not Exit.UNREACHABLE or spool.target is None or spool.target.url != url:
+        target = Target(attempt.result(PATIENCE_S if known else None).id, url)
+    except (TradecapError, TimeoutError) as error:
+        if known is None or (isinstance(error, TradecapError) and error.exit_code is not Exit.UNREACHABLE):
             raise
-        out.warn(f"{error.message} Records stay in {spool.log.path} until it does.", hint=error.hint)
-        return spool.target
-    target = Target(log.id, url)
+        out.warn(f"{url} doesn't answer: records stay in {spool.log.path} until it does.")
+        return known
+    finally:
+        attempts.shutdown(wait=False)
     spool.belong_to(target)
     return target
 

@@ -25,7 +25,7 @@ LOOK_S: Final = 0.05
 NOTE_S: Final = 0.5
 """How often the position is noted: each time costs a sync of the disk, and a crash in between only repeats records."""
 SLOW_S: Final = 3.0
-"""A batch that waits for its acknowledgement for this long counts as a log that doesn't answer."""
+"""A log that hasn't acknowledged a batch for this long counts as one that doesn't answer."""
 
 
 class FinalError(TradecapError):
@@ -36,8 +36,9 @@ class FinalError(TradecapError):
 class Shipped:
     """What was copied so far; read by other threads while it goes on.
 
-    records were acknowledged, `shortened` of them cut because the other log doesn't take them whole. waits_s is since when (monotonic) the batch
-    in hand waits for its acknowledgement, oldest_ns the recv of its first record; trouble is why it was refused last.
+    records were acknowledged, `shortened` of them cut because the other log doesn't take them whole. waits_s is since when (monotonic) the batch in
+    hand waits for its acknowledgement, acknowledged_s when the last one came; oldest_ns is the recv of the first record of that batch, trouble why
+    it was refused last.
     """
 
     target: Target
@@ -48,6 +49,7 @@ class Shipped:
     damage: list[Damage] = field(default_factory=list)
     news: deque[Said] = field(default_factory=lambda: deque(maxlen=1000))
     waits_s: float | None = None
+    acknowledged_s: float = 0.0
     oldest_ns: int | None = None
     trouble: str = ""
 
@@ -111,7 +113,6 @@ class _Shipment:
             for batch in log.read(done.at, follow=self._is_followed if self._follow else None, on_damage=self._damaged):
                 if not self._deliver(batch):
                     return False
-                self._acknowledged(batch)
             return True
         finally:
             self._note(at_once=True)
@@ -135,6 +136,7 @@ class _Shipment:
                 is_carried = carrier.carry(records, self._is_wanted)
                 self._done.retries += carrier.retries - retries
                 if is_carried:
+                    self._acknowledged(batch, len(records))
                     return True
             except FinalError:
                 raise
@@ -179,15 +181,16 @@ class _Shipment:
         assert isinstance(batch.content, Lines)
         found: list[Record] = []
         byte = int(batch.end.at.partition(":")[2]) - len(batch.content.text)
-        self._done.oldest_ns = None
+        oldest_ns: int | None = None
         for line in batch.content.text.removesuffix(b"\n").split(b"\n"):
             envelope = read_envelope(line)
             if envelope is None:
                 self._no_record(batch, byte)
             else:
-                self._done.oldest_ns = self._done.oldest_ns or envelope.recv
+                oldest_ns = oldest_ns or envelope.recv
                 found.append(self._cut(Record(line + b"\n", envelope, self._trade(line, carrier)), carrier.longest))
             byte += len(line) + 1
+        self._done.oldest_ns = oldest_ns
         return found
 
     def _trade(self, line: bytes, carrier: Carrier) -> Trade | None:
@@ -221,14 +224,15 @@ class _Shipment:
 
     # ---- how far it is
 
-    def _acknowledged(self, batch: Batch) -> None:
+    def _acknowledged(self, batch: Batch, records: int) -> None:
         done = self._done
         if done.trouble:
             done.news.append(Said("info", f"{done.target.url} takes records again", {}))
-        done.trouble, done.waits_s, done.oldest_ns = "", None, None
+        done.trouble, done.waits_s, done.acknowledged_s = "", None, time.monotonic()
+        done.oldest_ns = None if batch.is_newest else done.oldest_ns  # about as old as what comes next
         self._rest_s = FIRST_REST_S
         done.at = {0: batch.end.at}
-        done.records += batch.records
+        done.records += records
         self._batch = batch
         self._progress(batch.records)
         if batch.end.at.partition(":")[0] != self._segment:

@@ -20,7 +20,9 @@ from tradecap.log.folder.spool import Spool
 LAST_S: Final = 8.0
 """From the moment that somebody asked for the end."""
 DRAIN_S: Final = 30.0
-"""... and where the capture ended by itself."""
+"""... and where the capture ended by itself ..."""
+QUIET_S: Final = 5.0
+"""... but not this long without an acknowledgement."""
 LOOK_S: Final = 1.0
 """How often the size of the spool is looked at."""
 
@@ -118,7 +120,9 @@ class Shipping:
         if self._over_s is None:
             return True
         is_late = self._stop() and self._stop.asked_for_s > LAST_S
-        return not is_late and time.monotonic() - self._over_s < DRAIN_S
+        now_s = time.monotonic()
+        quiet_s = now_s - max(self._over_s, self.done.acknowledged_s)
+        return not is_late and now_s - self._over_s < DRAIN_S and quiet_s < QUIET_S
 
     def _run(self) -> None:
         try:

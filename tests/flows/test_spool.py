@@ -128,7 +128,7 @@ def test_a_killed_capture_leaves_a_spool_that_the_next_one_ships(killable_broker
     runs = in_topic(url)
     assert all(seqs == list(range(len(seqs))) for seqs in runs.values())
     assert len(runs) == 2
-    events = {(envelope.run, envelope.event): json.loads(envelope.detail) for envelope, _, _ in read_lines(open_log(url)) if envelope.event}
+    events = {(envelope.run, envelope.event): json.loads(bytes(envelope.detail)) for envelope, _, _ in read_lines(open_log(url)) if envelope.event}
     dead = min(runs)
     assert events[result["run"], "recovered"] == {"run": dead, "last_seq": runs[dead][-1]}
     assert events[dead, "started"]["spool"] == FileLog(Path("spool"), create=False).id
@@ -226,6 +226,7 @@ def test_monitoring_sees_what_waits_and_whether_the_broker_answers(killable_brok
     with trading(300) as exchange, capturing(exchange, url, "--metrics-port", "0") as process:
         assert process.stderr is not None
         port = next(json.loads(line)["port"] for line in process.stderr if '"port"' in line)
+        until(shipped, 20)
         until(lambda: page(port, "ready")[0] == 200, 20)
         killable_broker.pause()
         until(lambda: page(port, "ready")[0] == 503, 20)

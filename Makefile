@@ -30,7 +30,7 @@ kafka: $(READY) ## Apache Kafka on localhost:19092 until Ctrl-C, as the tests ru
 	@$(BIN)/python -m tests.kafka $(ARGS)
 
 chaos: $(READY) ## capture while everything fails, into a folder and into a topic, 20 seeds of 20 s (SEEDS=7 or SEEDS=1-100)
-	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos/test_chaos.py tests/chaos/test_broker_chaos.py $(ARGS)
+	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos/test_chaos.py tests/chaos/test_broker_chaos.py tests/chaos/test_cluster.py $(ARGS)
 
 soak: $(READY) ## days of capture in ten minutes: 24 h limits, clocks that are set, midnight, the end of a month (MINUTES=60)
 	@TRADECAP_SOAK=$(MINUTES) $(BIN)/python -m pytest tests/chaos/test_soak.py $(ARGS)

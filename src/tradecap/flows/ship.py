@@ -17,6 +17,7 @@ from tradecap.flows.records import read_record
 from tradecap.log.api import Carrier, Damage, DamageKind, Log, Record
 from tradecap.log.folder.spool import Spool, Target
 from tradecap.market.batch import Batch, Lines, Positions, position_text
+from tradecap.market.pacing import Lateness
 from tradecap.market.records import Trade, read_envelope, shortened
 
 FIRST_REST_S: Final = 0.25
@@ -38,7 +39,7 @@ class Shipped:
 
     records were acknowledged, `shortened` of them cut because the other log doesn't take them whole. waits_s is since when (monotonic) the batch in
     hand waits for its acknowledgement, acknowledged_s when the last one came; oldest_ns is the recv of the first record of that batch, trouble why
-    it was refused last.
+    it was refused last. latency is from the socket to the acknowledgement, of the first record of each batch.
     """
 
     target: Target
@@ -52,6 +53,7 @@ class Shipped:
     acknowledged_s: float = 0.0
     oldest_ns: int | None = None
     trouble: str = ""
+    latency: Lateness = field(default_factory=Lateness)
 
     @property
     def position(self) -> str:
@@ -229,6 +231,8 @@ class _Shipment:
         if done.trouble:
             done.news.append(Said("info", f"{done.target.url} takes records again", {}))
         done.trouble, done.waits_s, done.acknowledged_s = "", None, time.monotonic()
+        if done.oldest_ns is not None:
+            done.latency.add(time.time_ns() - done.oldest_ns)
         done.oldest_ns = None if batch.is_newest else done.oldest_ns  # about as old as what comes next
         self._rest_s = FIRST_REST_S
         done.at = {0: batch.end.at}

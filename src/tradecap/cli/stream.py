@@ -133,9 +133,20 @@ def stream(
                         metrics.see(status)
 
                 done = capture(feed, writer, plan, repair=repair, known=known, free=log.free_bytes, stop=stop, see=see, full=full)
-            done.undelivered = shipping.finish() if shipping else 0
+            done.undelivered = _drained(shipping, out) if shipping else 0
         loading.finish()
     return _told(done, loading, shipping, out)
+
+
+def _drained(shipping: Shipping, out: Output) -> int:
+    """What is left in the spool is shipped, for a bounded time; how many records stay there."""
+    if waiting := shipping.figures().waiting:
+        out.note(f"shipping what is left in the spool: {amount(waiting)}")
+    undelivered = shipping.finish()
+    while shipping.done.news:
+        level, text, fields = shipping.done.news.popleft()
+        (out.warn if level == "warning" else out.note)(text, **fields)
+    return undelivered
 
 
 def _metrics(port: int, loading: Loading, shipping: Shipping | None, out: Output) -> "Metrics":
@@ -168,6 +179,8 @@ def _loading(written: Written, settings: Settings, also_load: bool) -> Iterator[
 
 def _told(done: Captured, loading: Loading, shipping: Shipping | None, out: Output) -> Exit:
     result = {name: getattr(done, name) for name in RESULT}
+    if shipping:
+        result["acknowledged"] = shipping.done.latency.summary()
     loaded = loading.loaded
     if loaded:
         out.show(result | {"load": load_result(loaded)}, lambda: stacked(load_sentence(loaded), "", _drawn(done)))

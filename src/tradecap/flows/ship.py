@@ -104,7 +104,7 @@ class _Shipment:
         self._carrier: Carrier | None = None
         self._batch: Batch | None = None
         self._noted_s = time.monotonic()
-        self._segment = ""
+        self._segment = self._unkept = ""
         self._rest_s = FIRST_REST_S
 
     def run(self) -> bool:
@@ -137,13 +137,14 @@ class _Shipment:
                 retries = carrier.retries
                 is_carried = carrier.carry(records, self._is_wanted)
                 self._done.retries += carrier.retries - retries
-                if is_carried:
-                    self._acknowledged(batch, len(records))
-                    return True
             except FinalError:
                 raise
             except TradecapError as error:
                 self._failed(error)
+            else:
+                if is_carried:
+                    self._acknowledged(batch, len(records))
+                return is_carried
         return False
 
     def _connect(self) -> Carrier:
@@ -222,7 +223,7 @@ class _Shipment:
             self._done.news.append(Said("warning", f"{damage.detail}.", damage._asdict()))
             number = damage.place[:6]
             if number.isdecimal():
-                self._spool.keep(int(number))
+                self._is_kept(lambda: self._spool.keep(int(number)))
 
     # ---- how far it is
 
@@ -246,11 +247,24 @@ class _Shipment:
         self._note()
 
     def _note(self, *, at_once: bool = False) -> None:
-        if self._batch and (at_once or time.monotonic() - self._noted_s >= NOTE_S):
-            self._spool.note(self._done.target.id, self._batch.end)
-            self._batch = None
+        batch = self._batch
+        if batch and (at_once or time.monotonic() - self._noted_s >= NOTE_S):
             self._noted_s = time.monotonic()
+            if self._is_kept(lambda: self._spool.note(self._done.target.id, batch.end)):
+                self._batch = None
 
     def _trim(self) -> None:
         if self._is_trimmed:
-            self._spool.trim(read_record)
+            self._is_kept(lambda: self._spool.trim(read_record))
+
+    def _is_kept(self, keep: Callable[[], object]) -> bool:
+        """Write down how far it is. A full disk is said once, and is no reason to send anything again or to stop: the next note makes up for it."""
+        try:
+            keep()
+        except TradecapError as error:
+            if error.message != self._unkept:
+                self._done.news.append(Said("warning", error.message, {"hint": error.hint}))
+            self._unkept = error.message
+            return False
+        self._unkept = ""
+        return True

@@ -89,7 +89,11 @@ class Spool:
         target = self._shipped.target
         at = self._shipped.positions.get(target.id, "") if target else ""
         before = int(at.partition(":")[0]) if at else 0
-        return trim(self.log.path, self.log.id, before, self._shipped.damaged, read)
+        try:
+            return trim(self.log.path, self.log.id, before, self._shipped.damaged, read)
+        except OSError as error:
+            what = f"What is acknowledged can't be removed from {self.log.path} ({error.strerror})"
+            raise TradecapError(f"{what}.", "make room, or give yourself the right to write there.", Exit.UNDELIVERED) from error
 
     def size(self) -> int:
         """Bytes of the folder's files."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from tradecap.market.batch import Batch, Position
 from tradecap.market.records import Envelope, Reading
@@ -21,6 +21,8 @@ can't read JSON by itself."""
 
 Series = tuple[str, str, str]
 """Venue, symbol and channel."""
+QUESTIONS: Final = ("runs", "quality", "duplicates", "conflicts", "quarantine", "gaps", "symbols")
+"""What every store can be asked by name."""
 
 
 class Schema(NamedTuple):
@@ -39,6 +41,22 @@ class Difference(StrEnum):
     MISSING = "missing"
     EXTRA = "made by no record"
     CHANGED = "changed"
+
+
+class SchemaDifference(NamedTuple):
+    """A table or view of the store that isn't as the package makes it. EXTRA: it isn't the package's, and stands between feed and tables.
+
+    fix: what to run.
+    """
+
+    name: str
+    difference: Difference
+    fix: str
+
+    @property
+    def text(self) -> str:
+        """What is wrong, as a part of a sentence."""
+        return f"{self.name} is not tradecap's" if self.difference is Difference.EXTRA else f"{self.name} is {self.difference}"
 
 
 class BlockKey(NamedTuple):
@@ -174,6 +192,17 @@ class BarRow:
     taker_buy_quote_volume: Decimal
 
 
+class Answer(NamedTuple):
+    """What a store answers to a question of a person. Cells are what JSON can hold: text (decimals and times too), numbers, booleans, lists, None.
+
+    has_more: whether rows were left out.
+    """
+
+    columns: list[str]
+    rows: list[list[object]]
+    has_more: bool
+
+
 class Store(Protocol):
     """A database that holds trades, quarantine and ledger, and answers for them."""
 
@@ -190,6 +219,9 @@ class Store(Protocol):
 
     def drop(self) -> None:
         """Remove everything tradecap made."""
+
+    def schema_differences(self) -> list[SchemaDifference]:
+        """Where the store's own definitions differ from the package's, by name. What a store computes is only as right as its definitions are."""
 
     def close(self) -> None: ...
 
@@ -284,3 +316,11 @@ class Store(Protocol):
 
     def kline_bars(self, series: Series, seconds: int, since_s: int, until_s: int) -> list[BarRow]:
         """Bars of a series in a range of time and the nearest one on either side, also those that hold ids and no trade of the order book."""
+
+    # ---- questions of a person -----------------------------------------------------------------------------------------------------------
+
+    def answer(self, question: str, at_most: int) -> Answer:
+        """The rows of a question: a name in QUESTIONS, or a statement in the store's own language that only reads the store.
+
+        Raises TradecapError (exit 2) for a statement that is wrong, or that could write, read files or reach the network.
+        """

@@ -158,7 +158,7 @@ class FileWriter:
         self._series, self._recovered = {}, []
 
     def _manifest(self, active: "_Active") -> Manifest:
-        first, last = read_envelope(active.first_line), read_envelope(active.last_line)
+        first, last = read_envelope(active.first_line[:-1]), read_envelope(active.last_line[:-1])
         return Manifest(
             log=self._log_id,
             segment=active.segment.number,
@@ -178,7 +178,7 @@ class FileWriter:
         return ids
 
     def _note_recovered(self, line: bytes) -> None:
-        envelope = read_envelope(line)
+        envelope = read_envelope(line[:-1])
         if envelope is not None and (run := attested_run(envelope)):
             self._recovered.append(run)
 

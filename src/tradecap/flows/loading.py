@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.status import Said
-from tradecap.flows.load import Loaded, load
+from tradecap.flows.load import Loaded, LoadStatus, load
 from tradecap.flows.stop import Stop
 from tradecap.log.api import Log
 from tradecap.store.api import Store
@@ -37,9 +37,11 @@ class Loading:
         self.problem: TradecapError | None = None
         self.news: deque[Said] = deque()
         self.is_left = False
-        self.records = 0
-        """Poured so far."""
-        self._log, self._store = log, store
+        self.status = LoadStatus()
+        self.log: Log | None = None if callable(log) else log
+        """What is loaded; None until it was opened."""
+        self._late = log if callable(log) else None
+        self._store = store
         self._stop = Stop()
         self._is_over = threading.Event()
         self._batch = 0
@@ -80,7 +82,15 @@ class Loading:
 
     def _run(self, store: Store) -> None:
         try:
-            self.loaded = load(self._opened(), store, follow=lambda: not self._is_over.is_set(), stop=self._is_enough, progress=self._poured)
+            self.loaded = load(
+                self._opened(),
+                store,
+                follow=lambda: not self._is_over.is_set(),
+                stop=self._is_enough,
+                progress=self._poured,
+                say=lambda text: self.news.append(Said("warning", text, {})),
+                status=self.status,
+            )
             return
         except TradecapError as error:
             self.problem = TradecapError(error.message, HINT, error.exit_code)
@@ -89,18 +99,18 @@ class Loading:
         self.news.append(Said("warning", f"nothing is poured any more: {self.problem.message}", {"hint": self.problem.hint}))
 
     def _opened(self) -> Log:
-        if not callable(self._log):
-            return self._log
         while True:
             try:
-                return self._log()
+                if self.log is None:
+                    assert self._late is not None
+                    self.log = self._late()
+                return self.log
             except TradecapError as error:
                 if error.exit_code is not Exit.UNREACHABLE or self._is_over.wait(OPEN_AGAIN_S):
                     raise
 
     def _poured(self, records: int) -> None:
         self._batch = records
-        self.records += records
 
     def _is_enough(self) -> bool:
         """Whether somebody asked for the end, and another batch wouldn't be done in time."""

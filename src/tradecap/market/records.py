@@ -213,17 +213,19 @@ def orphan_record(line: bytes, log_id: str, partition: int = 0, offset: int | No
     return Envelope(orphan_run(log_id, partition), line_hash(line) if offset is None else offset)
 
 
-def adopted(value: bytes, log_id: str, partition: int, offset: int) -> bytes:
+def adopted(value: bytes, log_id: str, partition: int, offset: int, venue: str = "") -> bytes:
     """A value of a log with offsets as a line of the log, without its newline.
 
     A JSON object on one line that no tradecap wrote is wrapped as the payload of a record: its run stands for (log, partition), its seq is the
-    offset. The SQL does the same (store/clickhouse/schema/0002_envelope.sql). Whatever else is in a value comes back as it is.
+    offset, its venue the given one, if any. The SQL does the same (store/clickhouse/schema/0002_envelope.sql). Whatever else is in a value comes back
+    as it is.
     """
     if value.startswith(b'{"run":"') or not (value.startswith(b"{") and value.endswith(b"}")) or b"\n" in value:
         return value
     if _EXTREME.search(value) or not _is_json(value):
         return value
-    return b'{"run":"%b","seq":%d,"recv":null,"data":%b}' % (orphan_run(log_id, partition).encode(), offset, value)
+    head = b'"venue":"%b",' % venue.encode() if venue else b""
+    return b'{"run":"%b","seq":%d,"recv":null,%b"data":%b}' % (orphan_run(log_id, partition).encode(), offset, head, value)
 
 
 _EXTREME: Final = re.compile(rb"(?:[\[{][^\[{\]}]*+){100}|[0-9]{200}|[0-9][eE][+]?[0-9]{3}")

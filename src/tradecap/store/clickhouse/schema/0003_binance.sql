@@ -22,8 +22,8 @@ WITH
     '^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":(?:0|[1-9][0-9]{0,17}),"recv":(?:0|[1-9][0-9]{0,17}|[1-8][0-9]{18}|null),' AS identity,
     '"venue":"binance(?:-usdm|-us)?","symbol":"[^"\\\\\\x00-\\x1f]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\\\x00-\\x1f]*",)?' AS head,
     concat(identity, head) AS envelope,
-    -- A message that no tradecap wrote has no head; its venue is told by its shape (mv_binance_plain).
-    concat(identity, '(?:', head, ')?"data":(?:', message, '|\\{"stream":"[^"\\\\\\x00-\\x1f]*","data":', message, '\\})\\}$') AS plain
+    -- A message that no tradecap wrote has no head but its venue, or not even that: then its shape decides (mv_binance_plain).
+    concat(identity, '(?:', head, '|"venue":"binance(?:-usdm|-us)?",)?"data":(?:', message, '|\\{"stream":"[^"\\\\\\x00-\\x1f]*","data":', message, '\\})\\}$') AS plain
 SELECT
     raw, log, part, pos,
     multiIf(

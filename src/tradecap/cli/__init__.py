@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "query": "Ask the store a read-only question, by name or in SQL.",
     "demo": "The whole river on the embedded default, in one go.",
     "simulate": "A local exchange, fed by recordings or a generator.",
+    "ship": "Copy a log into another unchanged, identities kept.",
     "attest": "Declare runs finished whose writer is known to be dead.",
     "topics": "Show the log's topic, and how it differs from what is wanted.",
     "config": "Show what is in force and where each value comes from.",

@@ -108,6 +108,11 @@ def refuse_unsafe(cluster: Cluster) -> None:
         raise _unsafe(topic.name, "write.caching", "true", "false", "records are acknowledged before they are on a disk")
 
 
+def longest_message(cluster: Cluster) -> int:
+    """The bytes of the longest message that the topic takes; Kafka's default where the broker doesn't say."""
+    return int(_config(cluster).get("max.message.bytes", "1048588"))
+
+
 def _unsafe(topic: str, setting: str, present: str, wanted: str, why: str) -> TradecapError:
     return TradecapError(
         f"Topic {topic} may lose records that it acknowledged: {setting} is {present}, so {why}.",

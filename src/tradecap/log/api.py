@@ -83,9 +83,15 @@ class LogWriter(Protocol):
 
 
 class Snapshot(Protocol):
-    """The log as it was at one moment: what became durable later is not in it. id: the log's."""
+    """The log as it was at one moment: what became durable later is not in it. id: the log's.
+
+    shortened: the partitions whose beginning retention has removed.
+    """
 
     id: str
+
+    @property
+    def shortened(self) -> frozenset[int]: ...
 
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
         """The records after a position, as `Log.read` gives them. May be called again."""

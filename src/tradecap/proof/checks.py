@@ -63,7 +63,10 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Distinct records of the log, split; duplicates and conflicts as the ledger splits what the log holds twice."""
+    """Distinct records of the log, split; duplicates and conflicts as the ledger splits what the log holds twice.
+
+    expired: records of the ledger that retention has removed from the log. empty: values without content, which are no records.
+    """
 
     records: int = 0
     trades: int = 0
@@ -74,6 +77,8 @@ class Accounts:
     events: int = 0
     redelivered: int = 0
     candles: int = 0
+    expired: int = 0
+    empty: int = 0
 
 
 def number(value: int) -> str:
@@ -125,30 +130,39 @@ def run_state(tally: Tally, run: RunTally, open_runs: Collection[str], unended: 
 
 def run_states(tally: Tally, open_runs: Collection[str], unended: str) -> dict[str, int]:
     """How many runs are in each state."""
-    states = [run_state(tally, run, open_runs, unended) for run in tally.runs.values() if _is_numbered(run)]
+    states = [run_state(tally, run, open_runs, unended) for run in tally.runs.values() if is_numbered(run.run)]
     return {state: states.count(state) for state in ("ended", "open", "recovered", "torn", "silent")}
 
 
 def holes(tally: Tally) -> dict[str, list[Range]]:
     """Per run the ranges of seq that are missing, up to its last record or the one that was attested when it was recovered."""
     missing = {
-        run.run: run.seqs.gaps_within(0, max(run.last_seq, tally.recovered.get(run.run, -1))) for run in tally.runs.values() if _is_numbered(run)
+        run.run: run.seqs.gaps_within(0, max(run.last_seq, tally.recovered.get(run.run, -1))) for run in tally.runs.values() if is_numbered(run.run)
     }
     return {run: ranges for run, ranges in missing.items() if ranges}
 
 
-def _is_numbered(run: RunTally) -> bool:
-    """Whether a run numbers its records. The one that stands for lines without an envelope (UUIDv8) goes by their hashes."""
-    return run.run[14] != "8"
+def is_numbered(run: str) -> bool:
+    """Whether a run numbers its records. The one that stands for lines without an envelope (UUIDv8) goes by their hashes or offsets."""
+    return run[14] != "8"
 
 
-def log_complete(tally: Tally, open_runs: Collection[str], unended: str, lost_segments: Sequence[str], *, allow_torn: bool) -> Check:
+def log_complete(
+    tally: Tally,
+    open_runs: Collection[str],
+    unended: str,
+    lost_segments: Sequence[str],
+    *,
+    allow_torn: bool,
+    missing: Mapping[str, list[Range]] | None = None,
+) -> Check:
     """Every run holds seq 0..n without a hole, its end is known (or may be torn), and no segment is gone: it may have held whole runs.
 
-    A run that was attested holds no record above the attested one: its writer would have been alive after all.
+    A run that was attested holds no record above the attested one: its writer would have been alive after all. missing: the
+    holes that nothing explains, where retention explains some.
     """
-    missing = holes(tally)
-    torn = [run for run in tally.runs.values() if _is_numbered(run) and run_state(tally, run, open_runs, unended) == unended]
+    missing = holes(tally) if missing is None else missing
+    torn = [run for run in tally.runs.values() if is_numbered(run.run) and run_state(tally, run, open_runs, unended) == unended]
     beyond = [run for run in tally.runs.values() if run.last_seq > tally.recovered.get(run.run, run.last_seq)]
     details = [f"missing: {_by_run(missing)}"] if missing else []
     details += [f"whatever was in {segment} is missing" for segment in lost_segments[:SHOWN]]

@@ -124,6 +124,11 @@ class KafkaSnapshot:
         self._extents = extents if extents is not None else cluster.extents()
         self._parts: dict[int, Part] = {}
 
+    @property
+    def shortened(self) -> frozenset[int]:
+        """See `Snapshot`."""
+        return frozenset(partition for partition, extent in self._extents.items() if extent.first > 0)
+
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
         """See `Snapshot.read`. A pass from the beginning also makes the evidence."""
         batches = read_alone(self._cluster, after, None, on_damage or raise_damage, self._extents)

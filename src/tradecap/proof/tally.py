@@ -1,8 +1,8 @@
 """What a log says, counted record by record: the log's side of `verify`.
 
-Rules: counted from the log alone, streaming. Memory grows with runs, series and holes, never with records. All counts are over distinct
-(run, seq); what came twice is a repeat. A fingerprint over (run, block of seq) lets the store be compared without its rows; the SQL of
-queries/ledger_blocks.sql computes the same number.
+Rules: counted from the log alone, streaming, in whatever order its partitions come. Memory grows with runs, series and holes, never with records. All
+counts are over distinct (run, seq); what came twice is a repeat. A fingerprint over (run, block of seq) lets the store be compared without its rows;
+the SQL of queries/ledger_blocks.sql computes the same number.
 """
 
 import zlib
@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from tradecap.market.records import Envelope, Event, Ignored, Reading, Rejected, Trade, content_hash, line_hash
+from tradecap.market.seqs import Seqs
 from tradecap.market.trade_ids import TradeIds
 
 BLOCK_BITS: Final = 16
@@ -82,7 +83,7 @@ class RunTally:
     """
 
     run: str
-    seqs: TradeIds = field(default_factory=TradeIds)
+    seqs: Seqs = field(default_factory=Seqs)
     counts: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     faults: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -91,7 +92,7 @@ class RunTally:
     started: dict[str, object] | None = None
     ended: dict[str, object] | None = None
     ended_seq: int = -1
-    pending: TradeIds = field(default_factory=TradeIds)
+    pending: Seqs = field(default_factory=Seqs)
     parts: dict[int, list[int]] = field(default_factory=dict)
 
     @property
@@ -102,8 +103,7 @@ class RunTally:
 
     def merge(self, later: "RunTally") -> None:
         """Take in what was counted of later records of the run, none of which is known here."""
-        for first, last in later.seqs:
-            self.seqs.add_range(first, last)
+        self.seqs.update(later.seqs)
         for ours, theirs in ((self.counts, later.counts), (self.reasons, later.reasons)):
             for name, n in theirs.items():
                 ours[name] = ours.get(name, 0) + n
@@ -201,7 +201,7 @@ class Tally:
     def merge(self, later: "Tally") -> bool:
         """Take in what was counted of the records that come next. False, and nothing is changed, where one of them stands here already."""
         for name, run in later.runs.items():
-            if name in self.runs and any(self.runs[name].seqs.within(first, last) for first, last in run.seqs):
+            if name in self.runs and self.runs[name].seqs.meets(run.seqs):
                 return False
         for name, run in later.runs.items():
             self.runs.setdefault(name, RunTally(name)).merge(run)

@@ -15,7 +15,7 @@ from tradecap.flows.records import Line, raw_records, read_record, records_of, u
 from tradecap.log.api import Damage, DamageKind, Log, Snapshot
 from tradecap.market.batch import Batch, position_text
 from tradecap.market.records import orphan_record, read_envelope
-from tradecap.market.trade_ids import TradeIds
+from tradecap.market.seqs import Seqs
 from tradecap.proof import checks
 from tradecap.proof.tally import RunTally, Tally
 from tradecap.store.api import CutRange, Store
@@ -155,7 +155,7 @@ class Cut:
     def mark_pending(self, store: Store) -> bool:
         """Note which records lie behind the position of the feed; whether there are any. A position that the log no longer has is damage."""
         for known in self.tally.runs.values():
-            known.pending = TradeIds()
+            known.pending = Seqs()
         positions = store.positions(self.log.id)
         is_pending = False
         try:

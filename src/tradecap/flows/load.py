@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from tradecap.log.api import Damage, Log
+from tradecap.log.api import Damage, DamageKind, Log
 from tradecap.market.batch import position_text
 from tradecap.store.api import Store
 
@@ -44,7 +44,7 @@ class Loaded:
 def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, stop: Callable[[], bool], progress: Callable[[int], None]) -> Loaded:
     """Load the log into the store from the store's position until the log's end, or until stop(); with follow, go on until it says False.
 
-    Damage in the log is noted, and passed by.
+    Damage in the log is noted, and passed by; what retention removed before it was loaded is noted in the store, before anything behind it.
     """
     started = time.monotonic()
     before = _counts(store)
@@ -54,6 +54,8 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
     def note(damage: Damage) -> None:
         if damage not in loaded.damage:
             loaded.damage.append(damage)
+        if damage.kind is DamageKind.EXPIRED:
+            store.record_loss(log.id, damage.place, damage.detail)
 
     sweeps = _Sweeps(store, loaded)
 

@@ -22,6 +22,8 @@ class DamageKind(StrEnum):
     """A part can be read up to a place, or differs from what its writer noted of it."""
     LOST_NOTE = "lost_note"
     """What the writer noted of a part is gone, unreadable or about something else; the records may all be there."""
+    EXPIRED = "expired"
+    """Records that retention removed before their reader came to them."""
     LOST_POSITION = "lost_position"
     """The log ends before a position that it gave: an older copy was put in its place, or it was made again."""
 

@@ -250,6 +250,9 @@ class Store(Protocol):
     def commit(self, log_id: str, position: Position) -> None:
         """Everything before position is in this store. A position that goes less far than the one there (another loader's) changes nothing."""
 
+    def record_loss(self, log_id: str, place: str, detail: str) -> None:
+        """Note that records were removed from the log, at a place, before they were loaded. Recorded once, however often it is called."""
+
     def sweep_candles(self) -> int:
         """Make anew the minutes whose trades have changed; their number."""
 
@@ -266,6 +269,9 @@ class Store(Protocol):
 
     def other_runs(self, log_id: str) -> frozenset[str]:
         """Runs in this store that came from other logs only."""
+
+    def losses(self, log_id: str) -> dict[str, str]:
+        """By place, what `record_loss` noted of a log."""
 
     def ledger_blocks(self, runs: Sequence[str]) -> dict[BlockKey, BlockSum]:
         """The ledger of some runs, block by block; `proof.tally` computes the same sums from a log."""

@@ -52,6 +52,8 @@ class Cut:
 
     def __init__(self, log: Log, snapshot: Snapshot, tally: Tally, open_runs: Collection[str], damage: list[Damage]) -> None:
         self.log, self.snapshot, self.tally, self.open_runs, self.damage = log, snapshot, tally, open_runs, damage
+        self.losses: dict[str, str] = {}
+        """By place, what retention removed before it was loaded."""
         self.unended = "torn" if log.has_one_writer else "silent"
         self._last = {name: max(run.last_seq, tally.recovered.get(name, -1)) for name, run in tally.runs.items()}
         self._at = dict(tally.ends)
@@ -158,6 +160,7 @@ class Cut:
             known.pending = Seqs()
         positions = store.positions(self.log.id)
         is_pending = False
+        self.losses = store.losses(self.log.id)
         try:
             for batch in (self.log.snapshot() if self._taken else self.snapshot).read(positions, on_damage=self._note_lost):
                 for raw, offset in raw_records(batch, self.log.id):
@@ -178,9 +181,9 @@ class Cut:
             return True  # a position that the log no longer has: mark_pending has reported it
 
     def _note_lost(self, damage: Damage) -> None:
-        """Damage of a folder was found by the pass that counted it."""
-        if damage.kind is DamageKind.LOST_PART and not self.log.has_one_writer:
-            self._add_damage(damage)
+        """All other damage was found by the pass that counted the log."""
+        if damage.kind is DamageKind.EXPIRED:
+            self.losses[damage.place] = damage.detail
 
     def _add_damage(self, damage: Damage) -> None:
         if damage not in self.damage:

@@ -40,7 +40,7 @@ class LedgerSide:
 def settled_ledger(cut: Cut, store: Store, patience: Patience) -> LedgerSide:
     """The ledger once the feed has passed the cut, or once the time is over."""
     side = _look(cut, store)
-    while side.is_pending and (side.differing or side.others) and patience.again():
+    while side.is_pending and (side.differing or side.others or not side.fed & cut.tally.runs.keys()) and patience.again():
         side = _look(cut, store)
     return side
 

@@ -101,7 +101,16 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
     settling = Settling(cut, store, patience)
     found = [
         checks.log_present(tally),
-        checks.log_complete(tally, cut.open_runs, cut.unended, _lost_segments(damage), allow_torn=wanted.allow_torn, missing=missing),
+        checks.log_complete(
+            tally,
+            cut.open_runs,
+            cut.unended,
+            _lost_segments(damage),
+            allow_torn=wanted.allow_torn,
+            allow_gaps=wanted.allow_gaps,
+            missing=missing,
+            losses=list(cut.losses.values()),
+        ),
         identity,
         checks.log_intact([each.detail for each in damage]),
         ledger,
@@ -110,7 +119,7 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
         quarantine_accounted(store, settling, mend),
         checks.ids_contiguous(coverages, allow_gaps=wanted.allow_gaps, strict=wanted.strict),
         _conflicts_none(side.fed | tally.runs.keys(), store, losers),
-        checks.injected_found(tally, losers.by_fault, mend),
+        checks.injected_found(tally, losers.by_fault, mend, is_shortened=bool(snapshot.shortened)),
         candles_exact(store, settling, accounts.candles, _minutes(wanted), mend),
     ]
     of_run = _coverages(tally, store, wanted, run) if run else coverages

@@ -60,6 +60,10 @@ class Questions:
         """See `Store.other_runs`."""
         return frozenset(row["run"] for row in self._ask("other_runs", log=log_id))
 
+    def losses(self, log_id: str) -> dict[str, str]:
+        """See `Store.losses`."""
+        return {row["place"]: row["detail"] for row in self._ask("losses", log=log_id)}
+
     def ledger_blocks(self, runs: Sequence[str]) -> dict[BlockKey, BlockSum]:
         """See `Store.ledger_blocks`."""
         rows = self._ask("ledger_blocks", runs=runs)

@@ -17,7 +17,7 @@ from tradecap.store.api import Schema
 from tradecap.store.clickhouse.connection import Connection
 from tradecap.store.clickhouse.reading import schema, statements
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
 FORMER: Final = frozenset({"plain"})
 """Null tables of the reading of earlier versions."""

@@ -46,8 +46,8 @@ class TornRun(NamedTuple):
 class Part(NamedTuple):
     """A part of a log as a certificate records it, to be held against the log later.
 
-    part names it (a segment's number, a partition); size is in bytes. is_closed: nothing can be added to it. problem: why it couldn't be read to
-    its end, '' when it is whole; is_lost when it is gone.
+    part names it (a segment's number; a partition and its offsets, `0@0-100`); size is in bytes. is_closed: nothing can be added to it. problem: why
+    it couldn't be read to its end, '' when it is whole; is_lost when it is gone; is_expired when retention has removed some of it.
     """
 
     part: str
@@ -57,6 +57,7 @@ class Part(NamedTuple):
     is_closed: bool
     problem: str = ""
     is_lost: bool = False
+    is_expired: bool = False
 
 
 class LogWriter(Protocol):

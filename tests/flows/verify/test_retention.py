@@ -1,12 +1,17 @@
 """A topic that retention shortens: what was loaded before is expired, what never was is a loss, and the rest is proven as ever."""
 
+import msgspec
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from tests.flows.builders import failures, load, replayed, some_messages, spoilt, verdict_of
+from tests.flows.builders import failures, load, quietly, replayed, some_messages, spoilt, verdict_of
 from tests.kafka.client import Kafka
+from tradecap.flows.verify.audit import Extras, audit
+from tradecap.flows.verify.verify import Wanted
 from tradecap.log import open_log
 from tradecap.log.api import DamageKind, Log
+from tradecap.proof.certificate import Certificate
+from tradecap.proof.checks import Check
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 pytestmark = pytest.mark.kafka
@@ -154,3 +159,38 @@ def test_empty_values_and_aborted_transactions_are_counted_and_harm_nothing(kafk
     verdict = verdict_of(log, store)
     assert [check for check in verdict.checks if not check.ok] == []
     assert (verdict.counts.empty, verdict.counts.records, verdict.counts.trades, verdict.counts.duplicates) == (3, 25, 21, 2)
+
+
+def certified(log: Log, store: ClickHouseStore, against: Certificate | None = None) -> tuple[Certificate, Check | None]:
+    """A certificate of the log, and what was found against an earlier one."""
+    done = audit(log, store, Wanted(), Extras(against=against), progress=quietly)
+    return done.certificate, next((check for check in done.verdict.checks if check.name == "certificate.unchanged"), None)
+
+
+def test_a_certificate_holds_while_the_topic_grows_and_where_it_still_exists(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+    """A certificate of a topic that is held against the whole of it later would never hold again."""
+    partition = fullest(filled(log))
+    load(log, store)
+    then, _ = certified(log, store)
+    assert {row.segment.partition("@")[0] for row in then.segments} == {"0", "1", "2"}
+    assert sum(row.records for row in then.segments) == then.counts["records"]
+
+    replayed(log, some_messages(range(100, 120)))
+    load(log, store)
+    _, grown = certified(log, store, then)
+    assert grown
+    assert grown.ok, grown
+    assert "written on" in grown.detail
+
+    shorten(kafka, topic, partition, 60)
+    _, shortened = certified(log, store, then)
+    assert shortened
+    assert shortened.ok, shortened
+    assert f"retention has shortened {partition}@0-" in shortened.detail
+
+    for other in {0, 1, 2} - {partition}:
+        row = next(row for row in then.segments if row.segment.startswith(f"{other}@"))
+        forged = msgspec.structs.replace(then, segments=[msgspec.structs.replace(row, sha256="0" * 64)])
+        _, changed = certified(log, store, forged)
+        assert changed
+        assert not changed.ok

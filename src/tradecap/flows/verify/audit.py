@@ -77,7 +77,8 @@ def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: C
 def _still(log: Log, then: Certificate, now: Certificate) -> Check:
     grown = [row for row in then.segments if not row.closed and then.log.id == log.id]
     held = {row.segment: log.again(Part(row.segment, row.records, row.bytes, row.sha256, is_closed=False)) for row in grown}
-    return unchanged(then, now, {segment: part.sha256 if part else "" for segment, part in held.items()})
+    expired = {segment for segment, part in held.items() if part and part.is_expired}
+    return unchanged(then, now, {segment: part.sha256 if part else "" for segment, part in held.items()}, expired)
 
 
 def _certificate(verdict: Verdict, wanted: Wanted, places: tuple[Place, Place], published: Sequence[Published], at: datetime) -> Certificate:

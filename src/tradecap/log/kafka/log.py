@@ -75,8 +75,10 @@ class KafkaLog:
         """See `Log.again`."""
         partition, extent = _extent_of(part)
         now = self._cluster.extents().get(partition)
-        if now is None or now.first > extent.first or now.end < extent.end:
+        if now is None or now.end < extent.end:
             return None
+        if now.first > extent.first:
+            return part._replace(sha256="", is_expired=True)
         snapshot = KafkaSnapshot(self._cluster, self.id, {partition: extent})
         for _ in snapshot.read():
             pass
@@ -157,7 +159,7 @@ class KafkaSnapshot:
             records[partition] += batch.records
             yield batch
         self._parts = {
-            partition: Part(f"{partition}@{extent.first}-{extent.end}", records[partition], sizes[partition], sums[partition].hexdigest(), True)
+            partition: Part(f"{partition}@{extent.first}-{extent.end}", records[partition], sizes[partition], sums[partition].hexdigest(), False)
             for partition, extent in self._extents.items()
         }
 

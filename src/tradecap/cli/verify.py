@@ -59,7 +59,9 @@ def _offset(text: str) -> int:
 @click.option("--symbol", type=SYMBOL, help="Narrow ids and candles to a symbol.")
 @time_range
 @click.option("--strict", is_flag=True, help="Ids between two coverages fail too.")
-@click.option("--allow-gaps", is_flag=True, help="Ids missing inside a coverage don't fail.")
+@click.option(
+    "--allow-gaps", is_flag=True, help="Ids missing inside a coverage don't fail, nor records that retention removed before they were loaded."
+)
 @click.option("--allow-torn", is_flag=True, help="Runs without an end don't fail.")
 @click.option(
     "--wait",

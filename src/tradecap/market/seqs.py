@@ -58,6 +58,9 @@ class Seqs:
 
     def add(self, number: int) -> bool:
         """Take a number in; whether it is new."""
+        if number == self._last + 1 and number and not self._bitmaps:
+            self._ids._lasts[-1] = self._last = number  # the last interval ends at _last: the usual case, in which every call counts
+            return True
         if number > self._last:
             self._last = number
         bitmap = self._bitmaps.get(number >> BITS) if self._bitmaps else None

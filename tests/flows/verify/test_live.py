@@ -92,7 +92,9 @@ def market(log: Log, store: str) -> Iterator[Market]:
 
 def proof(log: Log, store: str) -> dict[str, Any]:
     """What verify prints."""
-    done = subprocess.run([PROGRAM, "verify", "--log", log.url, "--store", store, "--json", "-q"], capture_output=True, text=True)
+    # a loader rests nine times as long as a sweep takes: on a busy machine longer than the 30 s of --wait
+    command = [PROGRAM, "verify", "--log", log.url, "--store", store, "--wait", "2m", "--json", "-q"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -1,8 +1,8 @@
 """Trades and quarantine against the ledger, candles against trades: what the tables of a store say of each other.
 
 Rules: one insert isn't one step for several tables, and candles follow later. So what differs is looked at again, and just that, until the feed has
-passed everything that was in the log when it was found. A minute has to wait for a sweep besides; one whose stored candle was made again meanwhile
-goes on receiving trades, and was right when it was made or will be found by the next proof.
+passed everything that was in the log when it was found. A minute has to wait for a sweep besides. One that receives trades meanwhile, or whose candle
+is made again, is swept once more: it is left to the next proof.
 """
 
 from collections.abc import Callable, Iterator
@@ -127,12 +127,16 @@ def candles_exact(store: Store, settling: Settling, candles: int, span: CandleSp
         return [each for first, last in days for each in store.candle_differences(first, last, span)]
 
     def again(found: list[CandleDifference]) -> list[CandleDifference]:
-        """Those that differ still, and whose candle hasn't been made again."""
+        """Those that differ still, though neither the candle was made again nor a trade came: a live minute is left to the next proof."""
         before = {(each.series, each.open_time_s): each for each in found}
         now = [each for first, last, narrow in _minutes_of(found, span) for each in store.candle_differences(first, last, narrow)]
         if len(now) >= AT_MOST:
             return found
-        return [each for each in now if (known := before.get((each.series, each.open_time_s))) and known.made_of == each.made_of]
+        return [
+            each
+            for each in now
+            if (known := before.get((each.series, each.open_time_s))) and (known.made_of, known.trades) == (each.made_of, each.trades)
+        ]
 
     def is_final(found: list[CandleDifference]) -> bool:
         """No sweep makes a minute again whose trades are those it was made from."""

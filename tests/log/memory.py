@@ -31,6 +31,7 @@ class MemoryLog:
     """See `Log`."""
 
     has_one_writer = False
+    lag_unit = "offsets"
 
     def __init__(self, kept: Kept) -> None:
         self.id = kept.id
@@ -100,6 +101,11 @@ class MemoryLog:
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:  # noqa: ARG002 -- the writers tell
         """See `Log.open_runs`."""
         return frozenset(self._kept.open_runs)
+
+    def behind(self, after: Positions) -> dict[int, int]:
+        """See `Log.behind`."""
+        ends = [partition[-1][0] + 1 if partition else 0 for partition in self._kept.partitions]
+        return {partition: end - int(after.get(partition, "0")) for partition, end in enumerate(ends)}
 
     def free_bytes(self) -> None:
         """See `Log.free_bytes`."""

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from tradecap.errors import TradecapError
 from tradecap.flows.capture.status import Said
-from tradecap.flows.load import Loaded, load
+from tradecap.flows.load import Loaded, LoadStatus, load
 from tradecap.flows.stop import Stop
 from tradecap.log.api import Log
 from tradecap.store.api import Store
@@ -34,9 +34,9 @@ class Loading:
         self.problem: TradecapError | None = None
         self.news: deque[Said] = deque()
         self.is_left = False
-        self.records = 0
-        """Poured so far."""
-        self._log, self._store = log, store
+        self.status = LoadStatus()
+        self.log = log
+        self._store = store
         self._stop = Stop()
         self._is_over = threading.Event()
         self._batch = 0
@@ -77,7 +77,15 @@ class Loading:
 
     def _run(self, store: Store) -> None:
         try:
-            self.loaded = load(self._log, store, follow=lambda: not self._is_over.is_set(), stop=self._is_enough, progress=self._poured)
+            self.loaded = load(
+                self.log,
+                store,
+                follow=lambda: not self._is_over.is_set(),
+                stop=self._is_enough,
+                progress=self._poured,
+                say=lambda text: self.news.append(Said("warning", text, {})),
+                status=self.status,
+            )
             return
         except TradecapError as error:
             self.problem = TradecapError(error.message, HINT, error.exit_code)
@@ -87,7 +95,6 @@ class Loading:
 
     def _poured(self, records: int) -> None:
         self._batch = records
-        self.records += records
 
     def _is_enough(self) -> bool:
         """Whether somebody asked for the end, and another batch wouldn't be done in time."""

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tradecap.log.api import Damage, Log, Snapshot
 from tradecap.market.batch import Batch, Lines, Values
-from tradecap.market.records import Envelope, Event, Reading, Rejected, adopted, orphan_record, read_envelope
+from tradecap.market.records import Envelope, Event, Reading, Rejected, Trade, adopted, like_others, orphan_record, read_envelope, remember
 from tradecap.recordings.reading import OwnLog
+from tradecap.store.api import SeqRange
 from tradecap.venues.api import UNNAMED, VENUES
 
 Line = tuple[Envelope, Reading, bytes]
@@ -42,15 +43,36 @@ def raw_records(batch: Batch, log_id: str) -> Iterable[tuple[bytes, int | None]]
     match batch.content:
         case Lines(text):
             return ((line, None) for line in text.removesuffix(b"\n").split(b"\n"))
-        case Values(values, offsets):
+        case Values(values, offsets, venue):
             partition = batch.end.partition
-            return ((adopted(value, log_id, partition, offset), offset) for value, offset in zip(values, offsets, strict=True) if value)
+            return ((adopted(value, log_id, partition, offset, venue), offset) for value, offset in zip(values, offsets, strict=True) if value)
         case _:
             raise TypeError("a segment file is for stores alone")
 
 
+def spans_of(batch: Batch, log_id: str) -> list[SeqRange]:
+    """The ranges of (run, seq) that a batch lies in: the records of a run in a partition are in the order of seq."""
+    first: dict[bytes, tuple[bytes, int | None]] = {}
+    last: dict[bytes, tuple[bytes, int | None]] = {}
+    for record in raw_records(batch, log_id):
+        run = record[0][8:44] if record[0].startswith(b'{"run":"') else b""
+        first.setdefault(run, record)
+        last[run] = record
+    partition = batch.end.partition
+    ends = [
+        (orphan_record(raw, log_id, partition, at), orphan_record(*last[run][:1], log_id, partition, last[run][1]))
+        for run, (raw, at) in first.items()
+    ]
+    return [SeqRange(begin.run, begin.seq, end.seq) for begin, end in ends if begin.run == end.run]
+
+
 def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None = None) -> tuple[Envelope, Reading]:
     """A record of the log as the SQL reads it: a record with a payload, an event, or what is not a whole record."""
+    envelope = like_others(raw)
+    if envelope is not None:
+        reading = VENUES.get(envelope.venue, UNNAMED).decode(bytes(envelope.data), envelope.venue, envelope.symbol, envelope.channel)
+        if type(reading) is Trade:
+            return envelope, reading
     envelope = read_envelope(raw)
     if envelope is None:
         return orphan_record(raw, log_id, partition, offset), Rejected("malformed_json")
@@ -58,4 +80,9 @@ def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None 
         return envelope, Event(envelope.event)
     if envelope.size is not None:
         return envelope, Rejected("oversize")
-    return envelope, VENUES.get(envelope.venue, UNNAMED).decode(envelope.payload, envelope.venue, envelope.symbol, envelope.channel)
+    reading = VENUES.get(envelope.venue, UNNAMED).decode(envelope.payload, envelope.venue, envelope.symbol, envelope.channel)
+    if envelope.data and type(reading) is Trade:
+        remember(raw, envelope)
+    if envelope.text is not None and envelope.text.startswith("{") and not isinstance(reading, Rejected):
+        return envelope, Rejected("malformed_json")  # a message would stand in `data`: a text is no JSON object, whatever it looks like
+    return envelope, reading

@@ -5,7 +5,7 @@ what it notes about series is handed to `append`. Only the log understands its p
 position of its own; records of one run in one partition are in the order of seq, and nothing else is promised about order.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self
 
@@ -110,6 +110,8 @@ class Log(Protocol):
     url: str
     has_one_writer: bool
     """Whether a run without an end is dead as soon as nobody holds the log. Otherwise nobody can know: it is `silent`."""
+    lag_unit: str
+    """What `behind` counts: `offsets` (of a topic, also those that hold no record) or `bytes`."""
 
     def read(
         self,
@@ -140,7 +142,10 @@ class Log(Protocol):
         """
 
     def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
-        """The whole log for its ids alone: what was noted of a part instead of its records, where all its series were noted."""
+        """The log for its ids alone: what was noted of a part instead of its records, where all its series were noted.
+
+        A log without notes gives its newest records: a series that came to rest long before them looks as if it wasn't in the log.
+        """
 
     def snapshot(self, newest: int | None = None) -> Snapshot:
         """The log as it is now. With newest, a log without files leaves out all but about this many of its newest records."""
@@ -154,5 +159,33 @@ class Log(Protocol):
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
         """The runs now being written: by whoever holds the log, or in a log that nobody holds those with a record younger than within_s."""
 
+    def behind(self, after: Positions) -> dict[int, int]:
+        """By partition, how much of the log stands after a position."""
+
     def free_bytes(self) -> int | None:
         """Free bytes of the disk that the log is on; None for a log without a disk of this machine."""
+
+
+class Group(Protocol):
+    """A consumer group by which a database reads a topic by itself. name: the group's; topic: what it reads."""
+
+    name: str
+    topic: str
+
+    def committed(self) -> dict[int, str]:
+        """By partition, the offset up to which the database has everything; a partition without one is left out."""
+
+    def ends(self) -> dict[int, int]:
+        """By partition, the offset after the last record that can be read now."""
+
+    def begin(self, positions: Positions, on_damage: Callable[[Damage], None]) -> None:
+        """Give each partition an offset to begin at: the furthest of its own, `positions` and the first one kept. Changes nothing where each has it.
+
+        Raises TradecapError for a position that the topic doesn't reach (it was made again), and (exit 3) where the group has members.
+        """
+
+    def is_same(self) -> bool:
+        """Whether the topic is still the one that was opened: False once it was deleted, or made again."""
+
+    def is_read(self, positions: Positions, ends: Mapping[int, int]) -> bool:
+        """Whether no record is between positions and ends. Aborted transactions and markers may be: no group ever commits past them."""

@@ -20,8 +20,8 @@ ANEW: Final = "the log is whole: tradecap init-db --drop --yes, then tradecap lo
 RESTORE: Final = "mend the log first (its own checks say where) and keep this store: it may hold what the log has lost"
 KEEP_LONGER: Final = "keep records longer (retention.ms of the topic), or load more often; --allow-gaps accepts what is gone"
 LEDGER_FIRST: Final = "look at ledger.complete first"
-SHOWN_BY: Final = {"duplicates": "v_duplicates", "conflicts": "v_conflicts", "quarantined": "quarantine", "gaps": "v_gaps", "candles": "v_candles"}
-"""Where a person sees what an expectation counts; the rest is in v_runs."""
+SHOWN_BY: Final = {"duplicates": "duplicates", "conflicts": "conflicts", "quarantined": "quarantine", "gaps": "gaps", "trades": "symbols"}
+"""What `tradecap query` is asked to see what an expectation counts; the rest is in `runs`."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,17 @@ def _by_run(records: Mapping[str, Sequence[Range]]) -> str:
 
 def _size(records: Mapping[str, Sequence[Range]]) -> int:
     return sum(b - a + 1 for ranges in records.values() for a, b in ranges)
+
+
+# ---- the store's definitions -------------------------------------------------------------------------------------------------------------
+
+
+def schema_unchanged(differences: Sequence[tuple[str, str]]) -> Check:
+    """Every table and view of the store is the package's. differences: (what differs, what to run)."""
+    detail = "; ".join(text for text, _ in differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
+    return Check(
+        "schema.unchanged", not differences, number(0), number(len(differences)), detail, "; ".join(dict.fromkeys(fix for _, fix in differences))
+    )
 
 
 # ---- the log's own checks ----------------------------------------------------------------------------------------------------------------
@@ -287,7 +298,7 @@ def ids_contiguous(coverages: Mapping[Series, Coverage], *, allow_gaps: bool, st
 def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:
     """No id stands with two contents, but for those that inject-bad made."""
     shown = "; ".join(places[:SHOWN])
-    fix = "SELECT * FROM v_conflicts shows both sides; the first by (run, seq) is the trade" if natural else ""
+    fix = "'tradecap query conflicts' shows both sides; the first by (run, seq) is the trade" if natural else ""
     return Check("conflicts.none", not natural, "no conflicts", f"{natural} ({injected} more injected)", shown, fix)
 
 
@@ -349,6 +360,6 @@ def expectations(expected: Mapping[str, int], actual: Mapping[str, int]) -> Iter
     """One check for each --expect NAME=N."""
     for name, wanted in expected.items():
         there = actual.get(name, 0)
-        view = SHOWN_BY.get(name.partition(".")[0], "v_runs")
-        fix = "" if there == wanted else f"SELECT * FROM {view} shows what is there; if that is right, expect {name}={there}"
+        question = SHOWN_BY.get(name.partition(".")[0], "runs")
+        fix = "" if there == wanted else f"'tradecap query {question}' shows what is there; if that is right, expect {name}={there}"
         yield Check(f"expect.{name}", there == wanted, number(wanted), number(there), fix=fix)

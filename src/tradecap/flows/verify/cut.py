@@ -27,7 +27,7 @@ IN_FLIGHT_S: Final = 2.0
 NOWHERE: Final = 2**63
 
 
-class Patience:
+class LookingAgain:
     """How long to go on looking at what differs. The time runs from the first look that found something."""
 
     def __init__(self, seconds: float) -> None:
@@ -63,7 +63,7 @@ class Cut:
 
     # ---- the log's side --------------------------------------------------------------------------------------------------------------------
 
-    def complete(self, patience: Patience) -> None:
+    def complete(self, patience: LookingAgain) -> None:
         """Take in the records that are missing below the last one of their run, and lie behind the cut."""
         began_s = time.monotonic()
         while checks.holes(self.tally):

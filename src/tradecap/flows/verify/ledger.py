@@ -8,7 +8,7 @@ records that came later, rows below it records that retention has removed; all o
 from dataclasses import dataclass, field
 from typing import Final
 
-from tradecap.flows.verify.cut import Cut, Patience
+from tradecap.flows.verify.cut import Cut, LookingAgain
 from tradecap.market.trade_ids import TradeIds
 from tradecap.proof import checks
 from tradecap.proof.checks import Check, Differences
@@ -37,7 +37,7 @@ class LedgerSide:
     others: list[RunPart] = field(default_factory=list)
 
 
-def settled_ledger(cut: Cut, store: Store, patience: Patience) -> LedgerSide:
+def settled_ledger(cut: Cut, store: Store, patience: LookingAgain) -> LedgerSide:
     """The ledger once the feed has passed the cut, or once the time is over."""
     side = _look(cut, store)
     while side.is_pending and (side.differing or side.others or not side.fed & cut.tally.runs.keys()) and patience.again():

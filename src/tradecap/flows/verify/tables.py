@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Final, TypeVar
 
-from tradecap.flows.verify.cut import Cut, Patience
+from tradecap.flows.verify.cut import Cut, LookingAgain
 from tradecap.proof import checks
 from tradecap.proof.checks import Check
 from tradecap.proof.klines import time_text
@@ -31,7 +31,7 @@ Found = TypeVar("Found")
 class Settling:
     """Looks at what differs until it is gone, or counts."""
 
-    def __init__(self, cut: Cut, store: Store, patience: Patience) -> None:
+    def __init__(self, cut: Cut, store: Store, patience: LookingAgain) -> None:
         self._cut, self._store, self._patience = cut, store, patience
 
     def settled(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tradecap.errors import TradecapError
-from tradecap.flows.verify.cut import Cut, Patience
+from tradecap.flows.verify.cut import Cut, LookingAgain
 from tradecap.flows.verify.ledger import LedgerSide, ledger_complete, settled_ledger
 from tradecap.flows.verify.tables import ID_BLOCKS, MINUTE_US, Settling, candles_exact, portions, quarantine_accounted, trades_accounted
 from tradecap.flows.verify.tallying import Hire, nobody, tally_log
@@ -88,7 +88,7 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
     tally = tally_log(snapshot, damage.append, progress, hire=hire)
     cut = Cut(log, snapshot, tally, before | log.open_runs(), damage)  # one may have begun or ended meanwhile
     run = _chosen_run(tally, log, wanted.run)
-    patience = Patience(wait_s)
+    patience = LookingAgain(wait_s)
     cut.complete(patience)
     side = settled_ledger(cut, store, patience)
     losers = _losers(cut, store, side)
@@ -139,9 +139,9 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
 def _chosen_run(tally: Tally, log: Log, wanted: str) -> str:
     """The run that expectations are of, '' for all. One that isn't there would meet any expectation of nothing."""
     if wanted == "last":
-        return max(tally.runs, default="")
+        return max((run for run, each in tally.runs.items() if each.started is not None), default=max(tally.runs, default=""))
     if wanted and wanted not in tally.runs:
-        raise TradecapError(f"Run {wanted} isn't in {log.url}.", "SELECT * FROM v_runs lists the runs; --run last is the newest of the log.")
+        raise TradecapError(f"Run {wanted} isn't in {log.url}.", "'tradecap query runs' lists the runs; --run last is the newest of the log.")
     return wanted
 
 

@@ -19,7 +19,7 @@ from tradecap.log.api import Damage, Part
 from tradecap.log.folder.evidence import FolderSnapshot, read_part
 from tradecap.log.folder.lock import Lock, cannot_write, holder
 from tradecap.log.folder.reader import Reader, raise_damage
-from tradecap.log.folder.segment import Head, Segment, write_head
+from tradecap.log.folder.segment import Head, Manifest, Segment, durable_length, last_number, write_head
 from tradecap.log.folder.writer import FileWriter
 from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote
 from tradecap.market.records import new_run
@@ -42,6 +42,7 @@ class FileLog:
     """
 
     has_one_writer = True
+    lag_unit = "bytes"
 
     def __init__(self, path: Path, *, create: bool, segment_bytes: int = SEGMENT_BYTES, segment_age_s: float = SEGMENT_AGE_S) -> None:
         self.path = path
@@ -95,6 +96,16 @@ class FileLog:
         """See `Log.open_runs`."""
         writer = holder(self.path)
         return frozenset({writer.run} if writer and writer.run else ())
+
+    def behind(self, after: Positions) -> dict[int, int]:
+        """See `Log.behind`: bytes before compression."""
+        number, _, byte = after.get(0, "1:0").partition(":")
+        left = -int(byte)
+        for each in range(int(number), last_number(self.path) + 1):
+            segment = Segment(self.path, each)
+            manifest = segment.read_manifest(self.id)
+            left += manifest.size if isinstance(manifest, Manifest) else durable_length(segment)
+        return {0: max(left, 0)}
 
     def free_bytes(self) -> int:
         """See `Log.free_bytes`."""

@@ -15,7 +15,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from tradecap.errors import TradecapError
-from tradecap.log.kafka.client import REACH_S, Address, translated
+from tradecap.log.kafka.client import REACH_S, Address
 from tradecap.log.kafka.cluster import Cluster
 
 PARTITIONS: Final = 4
@@ -71,7 +71,7 @@ def create_topic(cluster: Cluster, partitions: int = PARTITIONS, replication: in
                 return False
             if code == KafkaError.INVALID_CONFIG and len(config) > 1:
                 continue  # a broker that doesn't know one of them: what it has of them is seen as drift
-            raise translated(error, f"Topic {name} can't be made") from error
+            raise cluster.told(error, f"Topic {name} can't be made") from error
         cluster.wait_until_known()
         return True
     return False
@@ -120,7 +120,7 @@ def _config(cluster: Cluster) -> Mapping[str, str]:
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return {}  # the right to write a topic doesn't include the right to see its settings
-        raise translated(error, f"The settings of {cluster.address.topic} can't be read") from error
+        raise cluster.told(error, f"The settings of {cluster.address.topic} can't be read") from error
     return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 
 
@@ -128,7 +128,7 @@ def _brokers(cluster: Cluster) -> list[Any]:
     try:
         return list(cluster.admin.describe_cluster(request_timeout=REACH_S).result().nodes)
     except KafkaException as error:
-        raise translated(error, f"Log {cluster.address.url} can't be opened") from error
+        raise cluster.told(error, f"Log {cluster.address.url} can't be opened") from error
 
 
 def topic_behind(

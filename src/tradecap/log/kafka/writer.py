@@ -2,7 +2,8 @@
 
 Rules: idempotent, acks=all: a record is acknowledged once it is on every replica that counts, once. The key is the symbol (events and records without
 a symbol: the run), so the records of a symbol stay in order in one partition; murmur2_random agrees with the Java and Go clients. `flush` returns
-when everything is acknowledged, or raises and names what isn't. After a failure nothing more is written: a later record would follow a hole.
+when everything is acknowledged, by the topic that was opened, or raises and names what isn't. After a failure nothing more is written: a later
+record would follow a hole.
 """
 
 import os
@@ -13,7 +14,9 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import TornRun
-from tradecap.log.kafka.client import DENIED, Address, translated
+from tradecap.log.kafka.client import DENIED, TopicGoneError, translated
+from tradecap.log.kafka.cluster import Cluster
+from tradecap.log.kafka.presence import Presence
 from tradecap.market.records import Trade, new_run, read_envelope
 
 HEADERS: Final[list[tuple[str, str | bytes | None]]] = [("content-type", b"application/json")]
@@ -22,22 +25,26 @@ DELIVERY_S: Final = 120
 WAITING_KB: Final = 64 * 1024
 """Bytes that wait for acknowledgement at most, in KiB; a writer that is further ahead waits."""
 FLUSH_S: Final = 0.2
+LOOK_RECORDS: Final = 10_000
+"""How often a writer that is never told to flush asks whether the topic is still there."""
 
 
 class KafkaWriter:
     """See `LogWriter`. Raises TradecapError (exit 4) naming how many records are acknowledged, where one can't be delivered."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self.run = new_run(time.time_ns() // 1_000_000, "", os.urandom(10))
         self.torn: list[TornRun] = []
         self.torn_bytes = 0
-        self._address = address
+        self._address = cluster.address
+        self._presence = Presence(cluster)
         self._taken = 0
+        self._confirmed = 0
         self._failed: list[KafkaError] = []
-        self._is_closed = False
+        self._is_closed = self._is_gone = False
         self._keys: dict[str, bytes] = {}
         self._producer = Producer(
-            address.client(
+            cluster.address.client(
                 **{
                     "enable.idempotence": True,
                     "acks": "all",
@@ -66,26 +73,44 @@ class KafkaWriter:
                 break
             except BufferError:
                 self._producer.poll(0.05)
-                if self._failed:
-                    raise self._undelivered() from None
+                self._look()
             except KafkaException as error:
                 self._failed.append(error.args[0])
                 raise self._undelivered() from error
         self._taken += 1
+        if not self._taken % LOOK_RECORDS:
+            self._look()
 
     def flush(self) -> None:
-        """See `LogWriter.flush`."""
-        while self._producer.flush(FLUSH_S) and not self._failed:
-            pass
+        """See `LogWriter.flush`. Raises TopicGoneError (exit 3) where the topic was deleted or made again meanwhile."""
+        while self._producer.flush(FLUSH_S):
+            self._look()
+        self._look(is_due=True)
+        self._confirmed = self._taken
+
+    def _look(self, *, is_due: bool = False) -> None:
+        """Raise for what can't be delivered any more. A producer doesn't notice a topic that was made again."""
         if self._failed:
             raise self._undelivered()
+        try:
+            if is_due:
+                self._presence.confirm()
+            else:
+                self._presence.confirm_if_due(_nobody_waits)
+        except TopicGoneError as gone:
+            self._is_gone = True
+            raise TopicGoneError(
+                f"{gone.message.removesuffix('.')}: {self._confirmed:,} records of run {self.run} were acknowledged by the one that is gone.",
+                gone.hint,
+                gone.exit_code,
+            ) from gone
 
     def close(self) -> None:
         """Flush, once."""
         if self._is_closed:
             return
         self._is_closed = True
-        if self._failed:
+        if self._failed or self._is_gone:
             self._producer.purge()
             self._producer.flush(0)
             return
@@ -128,3 +153,8 @@ def _key(line: bytes, run: str) -> bytes:
     if envelope is None or envelope.event or not envelope.symbol:
         return run.encode()
     return envelope.symbol.encode()
+
+
+def _nobody_waits() -> bool:
+    """A look on the way doesn't wait for a broker that is away: librdkafka does that, and ends it in time."""
+    return False

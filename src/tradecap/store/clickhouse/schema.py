@@ -13,12 +13,19 @@ from importlib import resources
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.store.api import Schema
+from tradecap.store.api import Difference, Schema, SchemaDifference
+from tradecap.store.clickhouse import topics
 from tradecap.store.clickhouse.connection import Connection
 from tradecap.store.clickhouse.reading import schema, statements
 
 VERSION: Final = 3
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
+COUNTS: Final = "mv_arrivals"
+"""Counts what arrives in inbox. It goes first and comes last, so whatever is inserted while other views are missing isn't counted, and its loader
+repeats it."""
+RENEW: Final = "tradecap init-db"
+RENEW_FEED: Final = "tradecap init-db --feed kafka"
+ALTERED: Final = "undo the ALTER TABLE, or load the log into a new store"
 FORMER: Final = frozenset({"plain"})
 """Null tables of the reading of earlier versions."""
 _FOLDER = resources.files("tradecap.store.clickhouse") / "schema"
@@ -93,20 +100,23 @@ def create(connection: Connection) -> Schema:
     before = _tables(connection)
     version = _version(connection, before)
     _refuse_newer(connection, version)
-    if version:
+    if 0 < version < VERSION:
+        topics.detach(connection)
         _migrate(connection, version)
     replaced = _remove_differing(connection, is_made=version > 0) if before else set()
-    for piece in pieces():
+    for piece in sorted(pieces(), key=lambda piece: piece.name == COUNTS):
         connection.run(piece.statement)
     if version < VERSION:
         store_id = connection.ask("store_id")[0]["store"] if version else str(uuid.uuid4())
         connection.run("INSERT INTO schema_version SELECT {version:UInt32}, {store:UUID}, now('UTC')", version=VERSION, store=store_id)
+    topics.attach(connection)
     after = _tables(connection)
     return Schema(VERSION, version, sorted(after - before), sorted(replaced & after), len(pieces()))
 
 
 def drop(connection: Connection) -> None:
     """Remove everything tradecap made: the whole database."""
+    topics.detach(connection)
     for table in sorted(_tables(connection), reverse=True):  # views before what they read
         connection.run("DROP TABLE IF EXISTS {table:Identifier}", table=table)
 
@@ -127,14 +137,58 @@ def _remove_differing(connection: Connection, *, is_made: bool) -> set[str]:
         raise TradecapError(
             f"Store {connection.url} holds a table {strange[0]} that isn't tradecap's.", "name a database of its own: --store clickhouse://…/NAME"
         )
-    reading = {name for name in there if name.startswith("mv_")} | {name for name, piece in wanted.items() if piece.is_reading} | FORMER
+    reading = (
+        {name for name in there if name.startswith("mv_") and not topics.is_engine_object(name)}
+        | {name for name, piece in wanted.items() if piece.is_reading}
+        | FORMER
+    )
     is_broken = any(wanted[name].is_reading for name in differing) or any(name not in wanted for name in reading & there.keys())
     removed = {name for name in differing if not wanted[name].is_table and not wanted[name].is_reading} | (
         reading & there.keys() if is_broken else set()
     )
-    for name in sorted(removed, key=lambda name: (not name.startswith("mv_"), name)):  # views before what they read
+    if is_broken:
+        topics.detach(connection)
+    for name in sorted(removed, key=lambda name: (name != COUNTS, not name.startswith("mv_"), name)):  # views before what they read
         connection.run("DROP TABLE IF EXISTS {name:Identifier}", name=name)
     return removed
+
+
+# ---- what differs ------------------------------------------------------------------------------------------------------------------------
+
+
+_EXPECTED: Final[dict[tuple[str, str], dict[str, str]]] = {}
+"""By server ('' = embedded) and version of ClickHouse, what it writes for the package's statements: asking costs a third of a second."""
+
+
+def differences(connection: Connection) -> list[SchemaDifference]:
+    """See `Store.schema_differences`."""
+    engine = "" if connection.folder else connection.url, str(connection.rows("SELECT version() AS version")[0]["version"])
+    expected = _EXPECTED.get(engine) or _EXPECTED.setdefault(engine, _expected(connection))
+    there, tables = _definitions(connection), {piece.name for piece in pieces() if piece.is_table}
+    changed = [name for name, text in expected.items() if name in there and there[name] != text]
+    return sorted(
+        [
+            *(SchemaDifference(name, Difference.MISSING, RENEW) for name in expected.keys() - there.keys()),
+            *(SchemaDifference(name, Difference.CHANGED, ALTERED if name in tables else RENEW) for name in changed),
+            *(SchemaDifference(name, Difference.EXTRA, f"DROP VIEW {name}, if nobody needs it") for name in _strangers(connection)),
+            *(
+                SchemaDifference(name, Difference.CHANGED if is_there else Difference.MISSING, RENEW_FEED)
+                for name, is_there in topics.differing(connection)
+            ),
+        ]
+    )
+
+
+def _strangers(connection: Connection) -> Iterator[str]:
+    """Views that aren't the package's and take from its reading or write to its tables, in any database."""
+    ours = {piece.name: piece for piece in pieces()}
+    own, engines = connection.database, topics.views(connection)
+    reading = [f"{own}.{name}" for name, piece in ours.items() if piece.is_reading]
+    into = re.compile(rf"^[^(]*? TO `?{re.escape(own)}`?\.`?({'|'.join(ours)})`?[ (]")
+    for row in connection.ask("materialized_views", reading=reading):
+        is_ours = (row["database"] == own and row["name"] in ours) or (row["database"], row["name"]) in engines
+        if not is_ours and (row["reads"] or into.match(row["definition"])):
+            yield row["name"] if row["database"] == own else f"{row['database']}.{row['name']}"
 
 
 def _definitions(connection: Connection, database: str = "") -> dict[str, str]:

@@ -23,7 +23,7 @@ from tradecap.market.records import RunWriter, frame, series_head
 from tradecap.proof.checks import ANEW, LOAD, RESTORE
 from tradecap.store.clickhouse.store import ClickHouseStore
 
-TABLES = ("trades", "quarantine", "ledger", "fed", "candles_1m", "positions")
+TABLES = ("trades", "quarantine", "ledger", "fed", "candles_1m", "positions", "losses")
 NOBODY = "01930000-0000-7000-8000-00000000dead"
 """A run of no log."""
 

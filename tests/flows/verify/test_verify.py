@@ -738,7 +738,7 @@ def test_a_natural_conflict_fails_and_names_the_loser(log: FileLog, emptied: Cli
     failed = failures(log, emptied)
     assert failed.keys() == {"conflicts.none"}
     assert failed["conflicts.none"].detail == f"binance BTCUSDT trade id 101: run {run} seq 3"
-    assert "v_conflicts" in failed["conflicts.none"].fix
+    assert "tradecap query conflicts" in failed["conflicts.none"].fix
     counts = verdict_of(log, emptied).counts
     assert (counts.trades, counts.duplicates, counts.conflicts) == (2, 1, 1)
 

@@ -91,16 +91,13 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
     patience = LookingAgain(wait_s)
     cut.complete(patience)
     altered = store.schema_differences()
-    side = settled_ledger(cut, store, patience)
-    losers = _losers(cut, store, side)
-    accounts = _accounts(cut, store, side, losers, wanted)
-    coverages = _coverages(tally, store, wanted)
-    identity = checks.log_identity(tally)
-    missing = cut.holes()
-    ledger = ledger_complete(cut, store, side, is_whole=identity.ok and not damage and not missing)
-    mend = ledger.fix or checks.ANEW
-    settling = Settling(cut, store, patience)
-    found = [
+    try:
+        of_store, accounts, series = _against_store(cut, store, wanted, run, patience)
+    except TradecapError:
+        if not altered:
+            raise
+        of_store, accounts, series = [], Accounts(records=tally.records), []  # what can't be asked of such a store isn't proven, and needn't be
+    of_log = [
         checks.log_present(tally),
         checks.log_complete(
             tally,
@@ -109,33 +106,49 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
             _lost_segments(damage),
             allow_torn=wanted.allow_torn,
             allow_gaps=wanted.allow_gaps,
-            missing=missing,
+            missing=cut.holes(),
             losses=list(cut.losses.values()),
         ),
-        identity,
+        checks.log_identity(tally),
         checks.log_intact([each.detail for each in damage]),
         checks.schema_unchanged([(each.text, each.fix) for each in altered]),
+    ]
+    return Verdict(
+        of_log + of_store,
+        accounts,
+        _reasons(tally.runs.values()),
+        checks.run_states(tally, cut.open_runs, cut.unended),
+        series,
+        [_run_row(run, checks.run_state(tally, run, cut.open_runs, cut.unended)) for _, run in sorted(tally.runs.items())],
+        damage,
+        snapshot.evidence(damage),
+    )
+
+
+def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: LookingAgain) -> tuple[list[Check], Accounts, list[dict[str, object]]]:
+    """The checks that ask the store, the account, and the series."""
+    tally = cut.tally
+    side = settled_ledger(cut, store, patience)
+    losers = _losers(cut, store, side)
+    accounts = _accounts(cut, store, side, losers, wanted)
+    coverages = _coverages(tally, store, wanted)
+    is_whole = checks.log_identity(tally).ok and not cut.damage and not cut.holes()
+    ledger = ledger_complete(cut, store, side, is_whole=is_whole)
+    mend = ledger.fix or checks.ANEW
+    settling = Settling(cut, store, patience)
+    found = [
         ledger,
         checks.accounting(accounts),
         trades_accounted(store, settling, mend),
         quarantine_accounted(store, settling, mend),
         checks.ids_contiguous(coverages, allow_gaps=wanted.allow_gaps, strict=wanted.strict),
         _conflicts_none(side.fed | tally.runs.keys(), store, losers),
-        checks.injected_found(tally, losers.by_fault, mend, is_shortened=bool(snapshot.shortened)),
+        checks.injected_found(tally, losers.by_fault, mend, is_shortened=bool(cut.snapshot.shortened)),
         candles_exact(store, settling, accounts.candles, _minutes(wanted), mend),
     ]
     of_run = _coverages(tally, store, wanted, run) if run else coverages
     found += checks.expectations(wanted.expect, _expectable(tally, losers, accounts, of_run, run))
-    return Verdict(
-        found,
-        accounts,
-        _reasons(tally.runs.values()),
-        checks.run_states(tally, cut.open_runs, cut.unended),
-        [_series_row(tally, key, coverage, losers) for key, coverage in sorted(coverages.items())],
-        [_run_row(run, checks.run_state(tally, run, cut.open_runs, cut.unended)) for _, run in sorted(tally.runs.items())],
-        damage,
-        snapshot.evidence(damage),
-    )
+    return found, accounts, [_series_row(tally, key, coverage, losers) for key, coverage in sorted(coverages.items())]
 
 
 def _chosen_run(tally: Tally, log: Log, wanted: str) -> str:

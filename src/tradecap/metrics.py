@@ -1,7 +1,8 @@
 """What a monitoring system asks a running capture or load: /metrics (Prometheus text), /health and /ready.
 
-/health answers 503 when no data came for --stale, the log made nothing durable or the loader of --load has failed; /ready also while no connection is
-up, a series wasn't seen yet or a load waits for a store that is away. Both say why. Figures are those of the live line, read when they are asked for.
+/health answers 503 when no data came for --stale, the log made nothing durable, or the loader of --load or the shipper has failed; /ready also while
+no connection is up, a series wasn't seen yet, a load waits for a store that is away or the broker is. Both say why. Figures are those of the live
+line, read when they are asked for.
 """
 
 import socket
@@ -21,6 +22,7 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.status import Status
 from tradecap.flows.load import LoadStatus
 from tradecap.flows.loading import Loading
+from tradecap.flows.shipping import Figures, Shipping
 from tradecap.listening import listen
 from tradecap.log.api import Log
 
@@ -70,13 +72,17 @@ class _Served(Collector):
             server.shutdown()
             server.server_close()
 
+    def figures(self) -> list[str]:
+        """What /health and /ready say besides, whatever the answer is."""
+        return []
+
     def _page(self, path: str) -> tuple[int, bytes, str]:
         if path == "/metrics":
             return 200, generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
         if path not in ("/health", "/ready"):
             return 404, b"there is /metrics, /health and /ready\n", "text/plain; charset=utf-8"
         ills = self.ills() if path == "/health" else self.not_ready()
-        return (503 if ills else 200), ("\n".join(ills or ["ok"]) + "\n").encode(), "text/plain; charset=utf-8"
+        return (503 if ills else 200), ("\n".join([*(ills or ["ok"]), *self.figures()]) + "\n").encode(), "text/plain; charset=utf-8"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         page = self._page
@@ -105,8 +111,8 @@ class _Served(Collector):
 class Metrics(_Served):
     """Those of a capture. Until it has seen a status nothing is ready."""
 
-    def __init__(self, port: int, loading: Loading, note: Callable[..., None]) -> None:
-        self._loading = loading
+    def __init__(self, port: int, loading: Loading, note: Callable[..., None], shipping: Shipping | None = None) -> None:
+        self._loading, self._shipping = loading, shipping
         self._status: Status | None = None
         super().__init__(port, note)
 
@@ -116,12 +122,18 @@ class Metrics(_Served):
 
     def ills(self) -> list[str]:
         """See `_Served.ills`."""
-        return (self._status.ills(time.monotonic()) if self._status else []) + self._loading.ills()
+        shipping = self._shipping.ills() if self._shipping else []
+        return (self._status.ills(time.monotonic()) if self._status else []) + self._loading.ills() + shipping
 
     def not_ready(self) -> list[str]:
         """See `_Served.not_ready`."""
         missing = self._status.not_ready(time.monotonic()) if self._status else ["the capture hasn't begun"]
-        return missing + self._loading.ills() + _waiting(self._loading.status)
+        shipping = [*self._shipping.ills(), *self._shipping.not_ready()] if self._shipping else []
+        return missing + self._loading.ills() + _waiting(self._loading.status) + shipping
+
+    def figures(self) -> list[str]:
+        """See `_Served.figures`."""
+        return [_shipped_line(self._shipping.figures())] if self._shipping else []
 
     def collect(self) -> Iterable[Metric]:
         """The figures, as prometheus_client wants them."""
@@ -136,8 +148,10 @@ class Metrics(_Served):
         yield GaugeMetricFamily("tradecap_trades_per_second", "Trades a second, smoothed.", value=status.rate)
         yield GaugeMetricFamily("tradecap_seconds_since_data", "Since a message arrived.", value=time.monotonic() - status.arrived_s)
         yield GaugeMetricFamily("tradecap_seconds_since_durable", "Since the log was made durable.", value=time.monotonic() - status.flushed_s)
-        if self._loading.is_wanted:
+        if self._loading.log and self._loading.is_wanted:
             yield from _load(self._loading.log, self._loading.status)
+        if self._shipping:
+            yield from _shipped(self._shipping.figures())
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             value = status.latency.quantile_ms(share) / 1e3
             yield GaugeMetricFamily(f"tradecap_durable_seconds_{name}", "From the socket to the durable log.", value=value)
@@ -204,6 +218,22 @@ def _info(run: str) -> Metric:
     family = GaugeMetricFamily("tradecap_info", "This program and its run.", labels=["version", "run"])
     family.add_metric([__version__, run], 1)
     return family
+
+
+def _shipped(spool: Figures) -> Iterable[Metric]:
+    yield GaugeMetricFamily("tradecap_spool_bytes", "Bytes of the spool's files.", value=spool.size)
+    yield GaugeMetricFamily(
+        "tradecap_unacknowledged_bytes", "Uncompressed bytes in the spool that the topic hasn't acknowledged.", value=spool.waiting
+    )
+    yield GaugeMetricFamily("tradecap_unacknowledged_seconds", "Age of the oldest record that the topic hasn't acknowledged.", value=spool.age_s)
+    yield CounterMetricFamily("tradecap_shipped_records", "Records that the topic has acknowledged.", value=spool.shipped)
+    yield CounterMetricFamily("tradecap_ship_retries", "Failures that were followed by another attempt.", value=spool.retries)
+    yield GaugeMetricFamily("tradecap_broker_up", "Whether the topic takes records.", value=int(spool.is_up))
+
+
+def _shipped_line(spool: Figures) -> str:
+    up = "up" if spool.is_up else "away"
+    return f"spool: {spool.waiting} bytes unacknowledged, oldest {spool.age_s:.1f} s; {spool.shipped} shipped, {spool.retries} retries, broker {up}"
 
 
 def _series(status: Status) -> Iterable[Metric]:

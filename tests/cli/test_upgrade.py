@@ -10,6 +10,12 @@ from click.testing import CliRunner
 
 from tests.flows.builders import some_messages
 from tradecap.cli import cli
+from tradecap.flows.capture.resume import known_ids
+from tradecap.flows.run import Run
+from tradecap.flows.ship import Shipped, ship
+from tradecap.log import open_log
+from tradecap.log.folder.log import FileLog
+from tradecap.log.folder.spool import Spool, Target
 from tradecap.store import create_store, open_store
 from tradecap.store.clickhouse.schema import VERSION
 from tradecap.store.clickhouse.store import ClickHouseStore
@@ -87,3 +93,23 @@ def test_an_upgrade_that_was_broken_off_is_gone_on_with(left: dict[str, Any]) ->
     with open_store(STORE) as store:
         assert [store.positions(left["log"]["id"]), store.store_id, store.outcomes()] == kept
         assert kept[0]
+
+
+@pytest.mark.usefixtures("left")
+def test_an_old_log_can_be_the_spool_of_another() -> None:
+    """Whoever captured into a folder until now couldn't go on from it into a topic."""
+    log, other = FileLog(Path("log"), create=False), FileLog(Path("other"), create=True)
+    lines, runs = sum(batch.records for batch in log.read()), _ids(log)
+    spool, done = Spool(log), Shipped(Target(other.id, other.url))
+    spool.belong_to(done.target)
+    with log.writer() as writer:
+        Run(writer, "test").end()
+        assert ship(spool, lambda: open_log(other.url), done, follow=None, is_wanted=lambda: True, progress=lambda _: None, is_trimmed=True)
+    assert done.records == lines + 2
+    assert json.loads(Path("log/log.json").read_bytes())["format"] == 2
+    assert not Path("log/000001.ndjson.zst").exists()
+    assert _ids(log) == runs == _ids(other)
+
+
+def _ids(log: FileLog) -> dict[str, list[tuple[int, int]]]:
+    return {symbol: ids.intervals() for symbol, ids in known_ids(log, "binance", "trade", ["BTCUSDT", "ETHUSDT", "SOLUSDT"]).items()}

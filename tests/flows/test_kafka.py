@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tests.builders import NOON_S
 from tests.cases import TRADE
-from tests.flows.builders import begun, failures, load, never, quietly, replayed, some_messages, spoilt, verdict_of
+from tests.flows.builders import a_message, begun, failures, load, never, quietly, replayed, some_messages, spoilt, verdict_of
 from tests.kafka.broker import Broker
 from tests.kafka.client import Kafka
 from tests.store.conftest import server as server
@@ -304,7 +305,29 @@ def test_a_missing_topic_is_told_and_made_by_a_writer(kafka: Kafka, topic_name: 
 def test_old_trades_survive_a_topic_that_keeps_records_for_an_hour(kafka: Kafka, topic_name: str, store: ClickHouseStore) -> None:
     """A recording of 2019 would be deleted by the broker as soon as it is written."""
     log = open_log(kafka.url(kafka.new_topic(topic_name, config={"retention.ms": "3600000", "segment.ms": "1000"})))
-    replayed(log, some_messages(range(50)))
+    seconds_since_2019 = NOON_S - 1_546_300_800
+    replayed(log, [a_message(number, at_s=number - seconds_since_2019) for number in range(50)])
     time.sleep(3)  # the broker of the tests looks for old records every second
     load(log, store)
     assert failures(log, store, expect={"trades": 50}) == {}
+
+
+@pytest.mark.parametrize(("setting", "value"), [("unclean.leader.election.enable", "true"), ("cleanup.policy", "compact")])
+def test_a_topic_that_is_not_as_wanted_shows_it(kafka: Kafka, topic_name: str, tmp_path: Path, setting: str, value: str) -> None:
+    """A compacted topic keeps one trade a symbol; an unclean election loses what was acknowledged."""
+    url = kafka.url(kafka.new_topic(topic_name, config={setting: value}))
+    shown = subprocess.run([PROGRAM, "topics", "--log", url, "--json"], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert shown.returncode == 1
+    assert [(each["setting"], each["present"]) for each in json.loads(shown.stdout)["topics"][0]["drift"]] == [(setting, value)]
+    written = subprocess.run([PROGRAM, "replay", "sample:", "--limit", "5", "--log", url], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert written.returncode == 2, written.stderr
+    assert f"{setting} is {value}" in written.stderr
+
+
+def test_injecting_a_file_makes_a_missing_topic(kafka: Kafka, topic_name: str, tmp_path: Path) -> None:
+    """The first thing that somebody tries on a new cluster would fail."""
+    (tmp_path / "odd").write_text("hello\n")
+    command = [PROGRAM, "inject-bad", "--from-file", "odd", "--yes", "--json", "--log", kafka.url(topic_name)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["injected"]) == (0, {"file": 1}), done.stderr
+    assert f"topic {topic_name} made" in done.stderr

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def test_a_java_client_reads_what_we_wrote_and_we_load_what_it_wrote(
     assert set(java(kafka_installation, "produce", kafka.bootstrap, topic, "BTCUSDT", lines=messages)) == ours
     load(log, store)
     assert failures(log, store, expect={"trades": 80}) == {}
+
+
+def test_the_consumer_of_the_document_works_as_pasted(kafka: Kafka, topic: str, log: Log) -> None:
+    """The first thing that a reader of docs/kafka.md tries would fail."""
+    replayed(log, some_messages(range(5)))
+    text = (Path(__file__).parents[2] / "docs/kafka.md").read_text()
+    program = text.partition("```python\n")[2].partition("```")[0]
+    program = program.replace("localhost:19092", kafka.bootstrap).replace("trades.raw", topic).replace("poll(10)", "poll(5)")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert [line.split(" ", 1)[0] for line in done.stdout.splitlines()] == ["BTCUSDT"] * 5, done.stderr
 
 
 def test_what_kcat_wrote_is_loaded(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore, outside_part: Callable[[bool, str], None]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
-from tests.exchange import until
+from tests.exchange import until as until_within
 from tests.flows.builders import begun, failures, load, never, quietly, replayed, some_messages
 from tests.kafka.broker import Broker
 from tests.kafka.client import Kafka
@@ -29,6 +29,11 @@ from tradecap.store.clickhouse.store import ClickHouseStore
 
 pytestmark = pytest.mark.kafka
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for something, also on a busy machine."""
+    until_within(is_so, 90)
 
 
 @pytest.fixture
@@ -150,7 +155,7 @@ def test_a_loader_and_a_writer_wait_for_a_broker_that_is_away(
     loader = Aside(lambda follow: loading.load(log, store, follow=follow, stop=never, progress=quietly))
     with log.writer() as writer:
         run = begun(writer, some_messages(range(50)))
-        until(lambda: store.outcomes().get("trade", 0) == 50, 30)
+        until(lambda: store.outcomes().get("trade", 0) == 50)
         if fault == "paused":
             killable_broker.pause()
         else:
@@ -160,7 +165,7 @@ def test_a_loader_and_a_writer_wait_for_a_broker_that_is_away(
         run.flush()
         back.join(60)
         run.end()
-    until(lambda: store.outcomes().get("event", 0) == 3, 60)
+    until(lambda: store.outcomes().get("event", 0) == 3)
     loader.is_going.clear()
     loader.join(60)
     assert loader.problem is None
@@ -221,7 +226,7 @@ def test_an_advertised_address_that_cannot_be_reached_is_told(kafka_installation
     broker = Broker(tmp_path / "broker", kafka_installation, settings={"advertised.listeners": "CLIENTS://127.0.0.1:1"})
 
     def wait(process: subprocess.Popen[bytes]) -> None:  # noqa: ARG001 -- no client can wait for it
-        until(lambda: _is_listening(broker.port), 60)
+        until(lambda: _is_listening(broker.port))
 
     broker.wait_until_ready = wait  # type: ignore[method-assign]  # of this one broker
     broker.start()
@@ -255,7 +260,7 @@ def test_a_load_shows_its_lag(log: Log, tmp_path: Path) -> None:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
                 return str(answer.read().decode())
 
-        until(lambda: "tradecap_loaded_records_total 32.0" in page(), 30)
+        until(lambda: "tradecap_loaded_records_total 32.0" in page())
         assert [f'tradecap_load_lag_offsets{{partition="{n}"}} 0.0' in page() for n in range(4)] == [True] * 4
         loader.send_signal(signal.SIGTERM)
         loader.communicate(timeout=30)

@@ -5,13 +5,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from tests.exchange import until
+from tests.exchange import until as until_within
 from tests.flows.builders import failures, never, quietly, replayed, some_messages
 from tests.store.endpoint import PASSWORD, USER
 from tradecap.errors import Exit
@@ -21,6 +21,11 @@ from tradecap.log.folder.log import FileLog
 from tradecap.store.api import StoreAwayError
 from tradecap.store.clickhouse import connection
 from tradecap.store.clickhouse.store import ClickHouseStore
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for something, also on a busy machine."""
+    until_within(is_so, 90)
 
 
 class Server:
@@ -97,7 +102,7 @@ def test_a_follower_waits_for_a_server_that_is_killed_and_comes_back(log: FileLo
     until(lambda: bool(follower.said))
     assert follower.status.away
     server.start()
-    until(lambda: follower.status.records == 52 + 32, 60)
+    until(lambda: follower.status.records == 52 + 32)
     done = follower.end()
     assert (done.valid, done.redelivered) == (80, 0)
     assert [text for text in follower.said if "is waited for" in text] == follower.said[:1]
@@ -114,9 +119,9 @@ def test_a_follower_waits_for_a_server_that_does_not_answer(
     until(lambda: follower.status.positions is not None)
     os.kill(server.process.pid, signal.SIGSTOP)
     replayed(log, some_messages(range(50)))
-    until(lambda: bool(follower.said), 30)
+    until(lambda: bool(follower.said))
     os.kill(server.process.pid, signal.SIGCONT)
-    until(lambda: follower.status.records == 52, 60)
+    until(lambda: follower.status.records == 52)
     follower.end()
     assert not failures(log, shared, expect={"trades": 50})
 

@@ -6,10 +6,11 @@ it. Who asks for the end doesn't wait for a store that is far behind.
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-from tradecap.errors import TradecapError
+from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.status import Said
 from tradecap.flows.load import Loaded, LoadStatus, load
 from tradecap.flows.stop import Stop
@@ -20,6 +21,7 @@ LAST_S: Final = 9.0
 """From the moment somebody asked for the end: what isn't poured by then is left to `tradecap load`."""
 RECORDS_PER_S: Final = 50_000
 """What a slow machine pours: tells whether another batch like the last one would be done in time."""
+OPEN_AGAIN_S: Final = 1.0
 HINT: Final = "the log is whole: run 'tradecap load' when the capture has ended."
 
 
@@ -29,13 +31,16 @@ class Loading:
     loaded is there after `finish`, problem where it failed; news is what is to be told of it, is_left whether there was no time to pour all.
     """
 
-    def __init__(self, log: Log, store: Store | None) -> None:
+    def __init__(self, log: Log | Callable[[], Log], store: Store | None) -> None:
+        """A log that may be out of reach at the beginning is opened by the loader, as soon as it can be."""
         self.loaded: Loaded | None = None
         self.problem: TradecapError | None = None
         self.news: deque[Said] = deque()
         self.is_left = False
         self.status = LoadStatus()
-        self.log = log
+        self.log: Log | None = None if callable(log) else log
+        """What is loaded; None until it was opened."""
+        self._late = log if callable(log) else None
         self._store = store
         self._stop = Stop()
         self._is_over = threading.Event()
@@ -78,7 +83,7 @@ class Loading:
     def _run(self, store: Store) -> None:
         try:
             self.loaded = load(
-                self.log,
+                self._opened(),
                 store,
                 follow=lambda: not self._is_over.is_set(),
                 stop=self._is_enough,
@@ -92,6 +97,17 @@ class Loading:
         except Exception as error:  # noqa: BLE001 -- of a thread: it would end unseen
             self.problem = TradecapError(f"The loader failed: {type(error).__name__}: {error}.", HINT)
         self.news.append(Said("warning", f"nothing is poured any more: {self.problem.message}", {"hint": self.problem.hint}))
+
+    def _opened(self) -> Log:
+        while True:
+            try:
+                if self.log is None:
+                    assert self._late is not None
+                    self.log = self._late()
+                return self.log
+            except TradecapError as error:
+                if error.exit_code is not Exit.UNREACHABLE or self._is_over.wait(OPEN_AGAIN_S):
+                    raise
 
     def _poured(self, records: int) -> None:
         self._batch = records

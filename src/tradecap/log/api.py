@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol, Self
 
 from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote
-from tradecap.market.records import Trade
+from tradecap.market.records import Envelope, Reading, Trade
 
 
 class DamageKind(StrEnum):
@@ -79,6 +79,40 @@ class LogWriter(Protocol):
 
     def close(self) -> None:
         """Flush, and release the log."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Record(NamedTuple):
+    """A record of one log on its way into another: its line (with its newline) and what that holds."""
+
+    line: bytes
+    envelope: Envelope
+    trade: Trade | None
+
+
+Read = Callable[[bytes, str], tuple[Envelope, Reading]]
+"""What a line of a log (with the log's id) holds."""
+
+
+class Carrier(Protocol):
+    """Writes records of another log into this one, unchanged and with their identities. Leaving the context gives up what isn't acknowledged.
+
+    longest: bytes of a line that the log takes. needs_trades: whether records must come with the trades they hold. retries: how often a
+    request had to be sent again.
+    """
+
+    longest: int
+    needs_trades: bool
+    retries: int
+
+    def carry(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:
+        """Write these records, and return True when all of them are durable; False when is_wanted() turned False before that.
+
+        Raises TradecapError where they can't be written; whether some of them are in the log isn't known then.
+        """
 
     def __enter__(self) -> Self: ...
 
@@ -155,6 +189,9 @@ class Log(Protocol):
 
     def writer(self) -> LogWriter:
         """Begin a new run. Raises TradecapError (exit 3) where another process writes to a log that has one writer at a time."""
+
+    def carrier(self) -> Carrier:
+        """Begin to take over records of another log. Raises TradecapError as `writer` does."""
 
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
         """The runs now being written: by whoever holds the log, or in a log that nobody holds those with a record younger than within_s."""

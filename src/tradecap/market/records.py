@@ -309,6 +309,21 @@ def cut_frame(beginning: bytes, size: int, sha256: str) -> bytes:
     return b'"size":%d,"sha256":"%b","b64":"%b"}\n' % (size, sha256.encode(), base64.b64encode(beginning))
 
 
+def shortened(envelope: Envelope, longest: int) -> bytes:
+    """The line of a record, cut so that it has at most `longest` bytes: see `cut_frame`. b"" where that can't be: an event, or too few bytes."""
+    payload = envelope.payload
+    size = len(payload) if envelope.size is None else envelope.size
+    sha256 = hashlib.sha256(payload).hexdigest() if envelope.size is None else envelope.sha256
+    source = b'"src":%b,' % json_bytes(envelope.src) if envelope.src else b""
+    head = series_head(envelope.venue, envelope.symbol, envelope.channel, envelope.via) + source
+    without = RunWriter(envelope.run, envelope.seq).record(envelope.recv, head, cut_frame(b"", size, sha256))
+    room = (longest - len(without)) // 4 * 3
+    if envelope.event or room <= 0:
+        return b""
+    framed = cut_frame(payload[: min(room, KEPT_OF_OVERSIZE)], size, sha256)
+    return RunWriter(envelope.run, envelope.seq).record(envelope.recv, head, framed)
+
+
 @lru_cache(maxsize=4096)
 def series_head(venue: str, symbol: str, channel: str, via: str) -> bytes:
     """The middle of an envelope: what is known of the series and the way; unknown (empty) members are left out."""

@@ -11,11 +11,12 @@ from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, Part
+from tradecap.log.kafka.carrier import KafkaCarrier
 from tradecap.log.kafka.client import Address
 from tradecap.log.kafka.cluster import Cluster, Extent
 from tradecap.log.kafka.group import KafkaGroup
 from tradecap.log.kafka.reader import read_alone, read_as_group
-from tradecap.log.kafka.topics import PARTITIONS, create_topic, refuse_unsafe
+from tradecap.log.kafka.topics import PARTITIONS, create_topic, longest_message, refuse_unsafe
 from tradecap.log.kafka.writer import KafkaWriter
 from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote, Values
 from tradecap.market.records import read_envelope
@@ -96,6 +97,11 @@ class KafkaLog:
         refuse_unsafe(self._cluster)
         self._cluster.extents()  # a leader that can't be reached is reported now, not when the first record has waited for it
         return KafkaWriter(self._cluster)
+
+    def carrier(self) -> KafkaCarrier:
+        """See `Log.carrier`."""
+        refuse_unsafe(self._cluster)
+        return KafkaCarrier(self._address, longest_message(self._cluster))
 
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
         """See `Log.open_runs`. A run with an end isn't open. Partitions come in any order, so its end may come before the rest."""

@@ -23,8 +23,9 @@ PATIENCE_S: Final = 30.0
 class Presence:
     """Asks about the topic of a cluster, which must have been opened (`Cluster.log_id`)."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, patience_s: float = PATIENCE_S) -> None:
         self._cluster = cluster
+        self._patience_s = patience_s
         self._looked_s = time.monotonic()
         self._away_since_s: float | None = None
 
@@ -32,12 +33,12 @@ class Presence:
         """Return True once the topic is known to be the same.
 
         False where is_wanted, which a follower hands in, says that nobody waits any more. Raises TopicGoneError, and TradecapError (exit 3) where
-        no broker has answered for PATIENCE_S.
+        no broker has answered for patience_s.
         """
         while problem := self._look():
             if is_wanted is not None and not is_wanted():
                 return False
-            if is_wanted is None and self._away_since_s is not None and time.monotonic() - self._away_since_s >= PATIENCE_S:
+            if is_wanted is None and self._away_since_s is not None and time.monotonic() - self._away_since_s >= self._patience_s:
                 raise problem
         return True
 

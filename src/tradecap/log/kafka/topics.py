@@ -102,8 +102,15 @@ def refuse_unsafe(cluster: Cluster) -> None:
         raise _unsafe(topic.name, "min.insync.replicas", "1", "2", "one copy of three counts as safe")
     if present.get("unclean.leader.election.enable") == "true":
         raise _unsafe(topic.name, "unclean.leader.election.enable", "true", "false", "a replica that lags may become the leader")
+    if "compact" in present.get("cleanup.policy", ""):
+        raise _unsafe(topic.name, "cleanup.policy", present["cleanup.policy"], "delete", "only the newest record of each symbol is kept")
     if present.get("write.caching") == "true":
         raise _unsafe(topic.name, "write.caching", "true", "false", "records are acknowledged before they are on a disk")
+
+
+def longest_message(cluster: Cluster) -> int:
+    """The bytes of the longest message that the topic takes; Kafka's default where the broker doesn't say."""
+    return int(_config(cluster).get("max.message.bytes", "1048588"))
 
 
 def _unsafe(topic: str, setting: str, present: str, wanted: str, why: str) -> TradecapError:

@@ -8,7 +8,7 @@ record would follow a hole.
 
 import os
 import time
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -19,7 +19,8 @@ from tradecap.log.kafka.cluster import Cluster
 from tradecap.log.kafka.presence import Presence
 from tradecap.market.records import Trade, new_run, read_envelope
 
-HEADERS: Final[list[tuple[str, str | bytes | None]]] = [("content-type", b"application/json")]
+HEADERS: Final[list[tuple[str, str | bytes | None]]] = [("content-type", "application/json")]
+"""As a list of texts: a dict, or bytes, take longer for each message. produce_batch of confluent-kafka 2.16 takes no headers."""
 DELIVERY_S: Final = 120
 """How long a record may wait for its acknowledgement before it counts as undelivered."""
 WAITING_KB: Final = 64 * 1024
@@ -37,9 +38,10 @@ class KafkaWriter:
         self.torn: list[TornRun] = []
         self.torn_bytes = 0
         self._address = cluster.address
-        self._presence = Presence(cluster)
+        self._presence = Presence(cluster, DELIVERY_S)
         self._taken = 0
         self._confirmed = 0
+        self._look_at = LOOK_RECORDS
         self._failed: list[KafkaError] = []
         self._is_closed = self._is_gone = False
         self._keys: dict[str, bytes] = {}
@@ -61,25 +63,38 @@ class KafkaWriter:
                 }
             )
         )
+        self._produce = self._producer.produce
 
     def append(self, line: bytes, trade: Trade | None = None) -> None:
         """See `LogWriter.append`. Waits where too much is unacknowledged."""
         if self._failed:
             raise self._undelivered()
-        key = self._key_of(trade) if trade is not None else _key(line, self.run)
-        while True:
-            try:
-                self._producer.produce(self._address.topic, line[:-1], key, headers=HEADERS)
-                break
-            except BufferError:
-                self._producer.poll(0.05)
-                self._look()
-            except KafkaException as error:
-                self._failed.append(error.args[0])
-                raise self._undelivered() from error
+        key = self._keys.get(trade.symbol) or self._key_of(trade) if trade is not None else _key(line, self.run)
+        try:
+            self._produce(self._address.topic, line[:-1], key, headers=HEADERS)
+        except BufferError:
+            self._produce_when_there_is_room(line[:-1], key)
+        except KafkaException as error:
+            self._refused(error)
         self._taken += 1
-        if not self._taken % LOOK_RECORDS:
+        if self._taken >= self._look_at:
+            self._look_at += LOOK_RECORDS
             self._look()
+
+    def _produce_when_there_is_room(self, value: bytes, key: bytes) -> None:
+        while True:
+            self._producer.poll(0.05)
+            self._look()
+            try:
+                return self._produce(self._address.topic, value, key, headers=HEADERS)
+            except BufferError:
+                continue
+            except KafkaException as error:
+                self._refused(error)
+
+    def _refused(self, error: KafkaException) -> NoReturn:
+        self._failed.append(error.args[0])
+        raise self._undelivered() from error
 
     def flush(self) -> None:
         """See `LogWriter.flush`. Raises TopicGoneError (exit 3) where the topic was deleted or made again meanwhile."""
@@ -123,10 +138,7 @@ class KafkaWriter:
         self.close()
 
     def _key_of(self, trade: Trade) -> bytes:
-        key = self._keys.get(trade.symbol)
-        if key is None:
-            key = self._keys[trade.symbol] = trade.symbol.encode()
-        return key
+        return self._keys.setdefault(trade.symbol, trade.symbol.encode())
 
     def _report(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

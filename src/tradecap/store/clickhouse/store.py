@@ -53,7 +53,8 @@ class ClickHouseStore(Questions):
     @property
     def store_id(self) -> str:
         """See `Store.store_id`."""
-        return str(self._ask("store_id")[0]["store"])
+        with self._connection.answering_soon():
+            return str(self._ask("store_id")[0]["store"])
 
     def create(self) -> Schema:
         """See `Store.create`."""

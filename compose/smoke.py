@@ -1,8 +1,9 @@
 """`make smoke`: the stack does its whole job once, as a person would try it. The last line is PROVEN.
 
-With a container engine it starts the stack of compose.yaml. Without one it runs tradecap's own services as plain processes: their commands, environment,
-health checks, dependencies and restarts are read from compose.yaml, so a mistake there fails here. What stands in for the rest: Apache Kafka for
-Redpanda, and an HTTP endpoint around the embedded engine for ClickHouse (both from tests/). Redpanda Console is left out, and no image is built.
+With a container engine it starts the stack of compose.yaml. Without one it runs tradecap's own services as plain processes: their commands,
+environment, health checks, dependencies and restarts are read from compose.yaml, so a mistake there fails here. What stands in for the rest: Apache
+Kafka for Redpanda, and an HTTP endpoint around the embedded engine for ClickHouse (both from tests/). Redpanda Console is left out, and no image is
+built.
 """
 
 import argparse
@@ -217,7 +218,9 @@ def stand_ins(folder: Path) -> Iterator[dict[str, str]]:
     secret = folder / "secret"
     secret.write_text(PASSWORD + "\n")
     broker = Broker(folder / "kafka", prepare())
-    endpoint = subprocess.Popen([sys.executable, "-m", "tests.store.endpoint", str(folder / "clickhouse")], stdout=subprocess.PIPE, text=True, cwd=HERE.parent)
+    endpoint = subprocess.Popen(
+        [sys.executable, "-m", "tests.store.endpoint", str(folder / "clickhouse")], stdout=subprocess.PIPE, text=True, cwd=HERE.parent
+    )
     try:
         broker.start()
         assert endpoint.stdout
@@ -230,7 +233,10 @@ def stand_ins(folder: Path) -> Iterator[dict[str, str]]:
 
 def as_processes(file: Path, variables: Mapping[str, str]) -> None:
     """The job, with plain processes."""
-    print("no container engine here: tradecap's services run as processes, with Apache Kafka for Redpanda and a test endpoint for ClickHouse", flush=True)
+    print(
+        "no container engine here: tradecap's services run as processes, with Apache Kafka for Redpanda and a test endpoint for ClickHouse",
+        flush=True,
+    )
     sys.path.insert(0, str(HERE.parent))
     with tempfile.TemporaryDirectory(prefix="tradecap-smoke-") as name:
         folder = Path(name)

@@ -90,4 +90,6 @@ def test_the_makefile_names_services_that_exist() -> None:
     """`make topics` runs in a service: a renamed one would break it unseen."""
     recipes = (ROOT / "Makefile").read_text()
     assert set(re.findall(r"--entrypoint tradecap (\w+)", recipes)) == {"init"}
-    assert set(re.findall(r"(?:\(COMPOSE\)|offline) --profile (\w+)", recipes)) <= {each for service in SERVICES.values() for each in service.get("profiles", [])}
+    assert set(re.findall(r"(?:\(COMPOSE\)|offline) --profile (\w+)", recipes)) <= {
+        each for service in SERVICES.values() for each in service.get("profiles", [])
+    }

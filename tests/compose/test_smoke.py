@@ -8,8 +8,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-
 from compose.smoke import OFFLINE, SmokeError, Stack, Where, interpolated, job, placed
+
 from tests.kafka.client import Kafka
 from tests.store.endpoint import PASSWORD, USER
 

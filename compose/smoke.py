@@ -36,7 +36,7 @@ class SmokeError(Exception):
 
 
 def interpolated(text: str, variables: Mapping[str, str]) -> str:
-    """Compose's ${NAME}, ${NAME:-default} and ${NAME:+instead}."""
+    """Compose's ${NAME}, ${NAME:-default}, ${NAME:+instead} and $$."""
 
     def value(match: re.Match[str]) -> str:
         name, how, other = match[1], match[2], match[3] or ""
@@ -45,7 +45,7 @@ def interpolated(text: str, variables: Mapping[str, str]) -> str:
             return interpolated(other, variables) if there else ""
         return there or interpolated(other, variables)
 
-    return _VARIABLE.sub(value, text)
+    return _VARIABLE.sub(value, text).replace("$$", "$")
 
 
 class Where(NamedTuple):

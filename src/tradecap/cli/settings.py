@@ -3,7 +3,8 @@
 Rules: an option wins over the environment (`TRADECAP_LOG`, ...), that over the profile, that over the top level of tradecap.toml, that over the
 default. The first tradecap.toml found is the only one read: the one named, else ./tradecap.toml, else the user's. What isn't understood in it is
 refused, never passed over. A user's folder that can't be entered holds none. An empty variable counts as unset. `~` at the beginning of a path is
-the home. A password is never shown.
+the home. A password is never shown. That of the store may also come from TRADECAP_STORE_PASSWORD or its file: it becomes a part of the URL in force,
+unless the URL has one, which wins.
 """
 
 import os
@@ -13,10 +14,12 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import quote, unquote
 
 import click
 
 from tradecap.cli.kafka_settings import Property, kafka_properties
+from tradecap.cli.secrets import secret_of
 from tradecap.errors import TradecapError
 from tradecap.urls import learn_url, mask_url
 
@@ -25,6 +28,9 @@ DEFAULTS: Final = {"log": "file:./tradecap-data/log", "store": "chdb:./tradecap-
 CONFIG_NAME: Final = "tradecap.toml"
 INIT_HINT: Final = "'tradecap config --init' writes a commented example."
 
+STORE_PASSWORD: Final = "TRADECAP_STORE_PASSWORD"
+_LOGIN: Final = re.compile(r"(clickhouses?|postgresql)://(?:([^:@]*)@)?([^@]*)")
+"""The URL of a store on a server, without a password."""
 _HOME: Final = re.compile(r"((?:file|chdb):(?://)?)?~(?=/|$)")
 
 
@@ -49,11 +55,13 @@ class Settings(NamedTuple):
     profile: Value
     config: Value
     kafka: tuple[Property, ...] = ()
+    password: Property | None = None
+    """Of the store, where it comes from a variable; it is in the store's URL as well."""
 
     def values(self) -> list[Value | Property]:
         """All of them, those of the Kafka client as `kafka.NAME`."""
         own = [each._replace(name=f"kafka.{each.name}") for each in self.kafka]
-        return [self.log, self.store, self.profile, self.config, *own]
+        return [self.log, self.store, *([self.password] if self.password else []), self.profile, self.config, *own]
 
     def kafka_properties(self) -> dict[str, str]:
         """The properties of the Kafka client."""
@@ -102,13 +110,26 @@ def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Se
     profile = _said("profile", options, environ) or Value("profile", file.default_profile, file.path if file.default_profile else "default")
     chosen = _profile(file, profile)
     values = {name: _said(name, options, environ) or _written(name, file, profile.value, chosen) for name in DEFAULTS}
+    store, password = _with_password(values["store"], environ)
     return Settings(
         log=values["log"],
-        store=values["store"],
+        store=store,
+        password=password,
         profile=profile,
         config=config or Value("config", file.path, "found" if file.path else "default"),
         kafka=tuple(kafka_properties(file.kafka.get(profile.value, {}), f"profile {profile.value} in {file.path}", environ)),
     )
+
+
+def _with_password(store: Value, environ: Mapping[str, str]) -> tuple[Value, Property | None]:
+    """The store with the password of TRADECAP_STORE_PASSWORD in its URL, where that is a server's and has none."""
+    login = _LOGIN.fullmatch(store.value)
+    secret = secret_of(STORE_PASSWORD, environ, unquote(login[2] or "") or "default" if login else "")
+    if not login or not secret:
+        return store, None
+    url = f"{login[1]}://{login[2] or ''}:{quote(secret.value, safe='')}@{login[3]}"
+    learn_url(url)
+    return store._replace(value=url), Property("store.password", secret.value, secret.source)
 
 
 def _said(name: str, options: Mapping[str, str | None], environ: Mapping[str, str]) -> Value | None:

@@ -83,7 +83,8 @@ class KafkaLog:
         return snapshot.evidence(())[0]
 
     def writer(self) -> KafkaWriter:
-        """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged."""
+        """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged, or that may not be written (3)."""
+        self._cluster.refuse_reader_only()
         refuse_unsafe(self._cluster)
         return KafkaWriter(self._address)
 

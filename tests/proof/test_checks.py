@@ -266,5 +266,5 @@ def test_an_expectation_is_met_to_the_last_record() -> None:
     found = list(checks.expectations({"duplicates": 100, "trades": 5, "quarantined.bad_time": 0}, {"duplicates": 99, "trades": 5}))
     assert [check.name for check in found] == ["expect.duplicates", "expect.trades", "expect.quarantined.bad_time"]
     assert [check.ok for check in found] == [False, True, True]
-    assert "v_duplicates" in found[0].fix
+    assert "tradecap query duplicates" in found[0].fix
     assert [check.fix for check in found[1:]] == ["", ""]

@@ -1,7 +1,6 @@
 """The stores that the conformance suite runs over. Each kind gives the URL of a store that isn't there yet."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
@@ -12,8 +11,8 @@ Kind = Callable[[pytest.FixtureRequest], str]
 
 def embedded(request: pytest.FixtureRequest) -> str:
     """ClickHouse in this process."""
-    folder: Path = request.getfixturevalue("tmp_path")
-    return f"chdb:{folder}/db"
+    folders: pytest.TempPathFactory = request.getfixturevalue("tmp_path_factory")
+    return f"chdb:{folders.mktemp('store')}/db"
 
 
 def over_http(request: pytest.FixtureRequest) -> str:

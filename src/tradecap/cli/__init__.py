@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "load": "Pour the log into the store, and make the candles.",
     "verify": "Reconcile log and store, record by record.",
     "candles": "Show candles.",
+    "query": "Ask the store a read-only question, by name or in SQL.",
     "demo": "The whole river on the embedded default, in one go.",
     "simulate": "A local exchange, fed by recordings or a generator.",
     "attest": "Declare runs finished whose writer is known to be dead.",

@@ -19,8 +19,8 @@ LOAD: Final = "tradecap load"
 ANEW: Final = "the log is whole: tradecap init-db --drop --yes, then tradecap load"
 RESTORE: Final = "mend the log first (its own checks say where) and keep this store: it may hold what the log has lost"
 LEDGER_FIRST: Final = "look at ledger.complete first"
-SHOWN_BY: Final = {"duplicates": "v_duplicates", "conflicts": "v_conflicts", "quarantined": "quarantine", "gaps": "v_gaps", "candles": "v_candles"}
-"""Where a person sees what an expectation counts; the rest is in v_runs."""
+SHOWN_BY: Final = {"duplicates": "duplicates", "conflicts": "conflicts", "quarantined": "quarantine", "gaps": "gaps", "trades": "symbols"}
+"""What `tradecap query` is asked to see what an expectation counts; the rest is in `runs`."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +268,7 @@ def ids_contiguous(coverages: Mapping[Series, Coverage], *, allow_gaps: bool, st
 def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:
     """No id stands with two contents, but for those that inject-bad made."""
     shown = "; ".join(places[:SHOWN])
-    fix = "SELECT * FROM v_conflicts shows both sides; the first by (run, seq) is the trade" if natural else ""
+    fix = "'tradecap query conflicts' shows both sides; the first by (run, seq) is the trade" if natural else ""
     return Check("conflicts.none", not natural, "no conflicts", f"{natural} ({injected} more injected)", shown, fix)
 
 
@@ -323,6 +323,6 @@ def expectations(expected: Mapping[str, int], actual: Mapping[str, int]) -> Iter
     """One check for each --expect NAME=N."""
     for name, wanted in expected.items():
         there = actual.get(name, 0)
-        view = SHOWN_BY.get(name.partition(".")[0], "v_runs")
-        fix = "" if there == wanted else f"SELECT * FROM {view} shows what is there; if that is right, expect {name}={there}"
+        question = SHOWN_BY.get(name.partition(".")[0], "runs")
+        fix = "" if there == wanted else f"'tradecap query {question}' shows what is there; if that is right, expect {name}={there}"
         yield Check(f"expect.{name}", there == wanted, number(wanted), number(there), fix=fix)

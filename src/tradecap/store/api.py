@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from tradecap.market.batch import Batch, Position
 from tradecap.market.records import Envelope, Reading
@@ -21,6 +21,8 @@ can't read JSON by itself."""
 
 Series = tuple[str, str, str]
 """Venue, symbol and channel."""
+QUESTIONS: Final = ("runs", "quality", "duplicates", "conflicts", "quarantine", "gaps", "symbols")
+"""What every store can be asked by name."""
 
 
 class Schema(NamedTuple):
@@ -174,6 +176,17 @@ class BarRow:
     taker_buy_quote_volume: Decimal
 
 
+class Answer(NamedTuple):
+    """What a store answers to a question of a person. Cells are what JSON can hold: text (decimals and times too), numbers, booleans, lists, None.
+
+    has_more: whether rows were left out.
+    """
+
+    columns: list[str]
+    rows: list[list[object]]
+    has_more: bool
+
+
 class Store(Protocol):
     """A database that holds trades, quarantine and ledger, and answers for them."""
 
@@ -284,3 +297,11 @@ class Store(Protocol):
 
     def kline_bars(self, series: Series, seconds: int, since_s: int, until_s: int) -> list[BarRow]:
         """Bars of a series in a range of time and the nearest one on either side, also those that hold ids and no trade of the order book."""
+
+    # ---- questions of a person -----------------------------------------------------------------------------------------------------------
+
+    def answer(self, question: str, at_most: int) -> Answer:
+        """The rows of a question: a name in QUESTIONS, or a statement in the store's own language that only reads the store.
+
+        Raises TradecapError (exit 2) for a statement that is wrong, or that could write, read files or reach the network.
+        """

@@ -136,7 +136,7 @@ def _chosen_run(tally: Tally, log: Log, wanted: str) -> str:
     if wanted == "last":
         return max(tally.runs, default="")
     if wanted and wanted not in tally.runs:
-        raise TradecapError(f"Run {wanted} isn't in {log.url}.", "SELECT * FROM v_runs lists the runs; --run last is the newest of the log.")
+        raise TradecapError(f"Run {wanted} isn't in {log.url}.", "'tradecap query runs' lists the runs; --run last is the newest of the log.")
     return wanted
 
 

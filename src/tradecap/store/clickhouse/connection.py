@@ -22,7 +22,7 @@ from tradecap.proxies import proxy_for
 from tradecap.store.clickhouse.engine import require_engine
 from tradecap.store.clickhouse.folder import Folder
 from tradecap.store.clickhouse.pool import no_connection, pool
-from tradecap.urls import learn, mask_url, split
+from tradecap.urls import learn, mask, mask_url, split
 
 DATABASE: Final = "market"
 
@@ -33,6 +33,14 @@ Row = dict[str, Any]
 def query(name: str) -> str:
     """The text of queries/<name>.sql."""
     return (resources.files("tradecap.store.clickhouse") / "queries" / f"{name}.sql").read_text()
+
+
+class StatementError(TradecapError):
+    """ClickHouse was reached and didn't run a statement. reason: its words."""
+
+    def __init__(self, url: str, reason: str, hint: str, exit_code: Exit) -> None:
+        super().__init__(f"Store {url}: {reason}", hint, exit_code)
+        self.reason = mask(reason)
 
 
 class Connection:
@@ -58,6 +66,11 @@ class Connection:
         """The rows of a statement, with its {name:Type} parameters bound."""
         with _translated(self.url):
             return list(self._client.query(statement, parameters=parameters).named_results())
+
+    def raw(self, statement: str) -> bytes:
+        """What a statement gives, in the format that it names itself."""
+        with _translated(self.url):
+            return bytes(self._client.raw_query(statement))
 
     def run(self, statement: str, **parameters: object) -> None:
         """Execute a statement that gives no rows."""
@@ -139,7 +152,7 @@ def _translated(url: str) -> Iterator[None]:
             raise TradecapError(message, "end that program (-vv shows what the database says).", Exit.UNREACHABLE) from error
         full = "NOT_ENOUGH_SPACE" in str(error) or "No space left" in str(error)
         hint = "free some disk and run the command again: it goes on where it stopped." if full else "run again with -vv for the whole story."
-        raise TradecapError(f"Store {url}: {_first_line(error)}", hint, Exit.UNDELIVERED if full else Exit.UNREACHABLE) from error
+        raise StatementError(url, _first_line(error), hint, Exit.UNDELIVERED if full else Exit.UNREACHABLE) from error
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Self
 
 from tradecap.market.batch import Batch, Position
-from tradecap.store.api import Schema
-from tradecap.store.clickhouse import connection, feeding, schema
+from tradecap.store.api import Answer, Schema
+from tradecap.store.clickhouse import asking, connection, feeding, schema
 from tradecap.store.clickhouse.connection import Connection, Row
 from tradecap.store.clickhouse.questions import Questions
 
@@ -72,6 +72,10 @@ class ClickHouseStore(Questions):
     def sweep_candles(self) -> int:
         """See `Store.sweep_candles`."""
         return feeding.sweep_candles(self._connection)
+
+    def answer(self, question: str, at_most: int) -> Answer:
+        """See `Store.answer`."""
+        return asking.answer(self._connection, question, at_most)
 
     # ---- for people and tests who know that it is ClickHouse -----------------------------------------------------------------------------
 

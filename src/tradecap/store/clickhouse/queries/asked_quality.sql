@@ -1,0 +1,1 @@
+SELECT * FROM v_quality ORDER BY venue, symbol, channel, hour

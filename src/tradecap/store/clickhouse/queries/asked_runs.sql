@@ -1,0 +1,1 @@
+SELECT * FROM v_runs ORDER BY toUInt128(run)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from chdb import connect
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tradecap.cli import cli
@@ -59,6 +59,7 @@ def test_clickhouse_parses_every_statement_that_is_printed(parse: Parser) -> Non
 
 @settings(deadline=None, max_examples=40)
 @given(cluster=NAMES, database=NAMES)
+@example(cluster="it's\\", database="a`b\\")
 def test_no_name_breaks_out_of_its_quotes(parse: Parser, cluster: str, database: str) -> None:
     """A quote in the name of a cluster would end the text that it is in."""
     for statement in cluster_schema(database, cluster)[:6]:

@@ -31,3 +31,35 @@ def mutated(rng: random.Random) -> bytes:
                 other = rng.choice(CASES).payload[:2000]
                 message[at:] = other[rng.randint(0, len(other)) :]
     return bytes(message)
+
+
+def mutated_line(rng: random.Random, line: bytes, changes: int) -> bytes:
+    """A line of the log with some changes anywhere in it: other signs, cuts, repeats, swapped values, damaged names of members."""
+    text = bytearray(line)
+    for _ in range(changes):
+        at = rng.randint(0, len(text))
+        match rng.randint(0, 8):
+            case 0:
+                text[at : at + 1] = bytes([rng.choice(SIGNS)])
+            case 1:
+                text.insert(at, rng.choice(SIGNS))
+            case 2:
+                del text[at : at + rng.randint(1, 3)]
+            case 3:
+                text[at : at + 1] = bytes([rng.randrange(256)])
+            case 4 | 5:
+                colon = text.find(b":", rng.randint(0, min(len(text), 250)))
+                end = next((n for n in range(colon + 1, len(text)) if text[n] in b",}]"), len(text))
+                text[colon + 1 : end] = rng.choice(VALUES if rng.random() < 0.6 else (b"0" + text[colon + 1 : end], text[colon + 1 : end] + b".0"))
+            case 6:
+                digits = [n for n in range(len(text)) if text[n] in b"0123456789"]
+                if digits:
+                    text.insert(rng.choice(digits), rng.choice(b"0019"))
+            case 7:
+                quote = text.find(b'"', at)
+                if quote >= 0:
+                    text.insert(quote, rng.choice(b'\\\x00\x1f\x7f"\xc3 '))
+            case _:
+                first, last = sorted((at, rng.randint(0, len(text))))
+                text[at:at] = text[first : min(last, first + 80)]
+    return bytes(text)

@@ -98,12 +98,19 @@ def test_a_position_before_its_rows_would_lose_them(log: FileLog, store: ClickHo
 
 def test_a_store_that_took_another_number_does_not_move_on(log: FileLog, store: ClickHouseStore) -> None:
     """Records that never arrived would be skipped for ever, and the load would say they had been there before."""
-    replayed(log, some_messages(range(5)))
-    store.run("DROP TABLE mv_arrivals")
-    with pytest.raises(TradecapError, match="took 0 records of a batch of 7") as error:
-        poured(log, store)
+    small_segments(log, 0, 200)
+    read: list[int] = []
+
+    def watch(records: int) -> None:
+        read.append(records)
+        store.run("DROP TABLE IF EXISTS mv_arrivals")
+
+    with pytest.raises(TradecapError, match=r"took 0 records of a batch of \d+") as error:
+        poured(log, store, progress=watch)
     assert error.value.exit_code is Exit.UNREACHABLE
-    assert store.positions(log.id) == {}
+    assert (len(read), sum(store.outcomes().values()) > read[0]) == (1, True)
+    store.create()
+    assert poured(log, store).records == 202 - read[0]
 
 
 def test_an_active_segment_is_poured_as_far_as_it_is_durable(log: FileLog, store: ClickHouseStore) -> None:
@@ -290,3 +297,15 @@ def test_sweeps_that_take_long_are_made_seldom_but_are_made(log: FileLog, store:
         until(lambda: swept[0] > before)  # though nothing more comes
         run.end()
     assert not failures(log, store, expect={"trades": 30})
+
+
+def test_a_store_whose_views_differ_is_refused(log: FileLog, store: ClickHouseStore) -> None:
+    """With mv_trades dropped, a load said "20 valid" and stored no trade."""
+    replayed(log, some_messages(range(20)))
+    store.run("DROP VIEW mv_trades")
+    with pytest.raises(TradecapError, match="mv_trades is missing") as refused:
+        poured(log, store)
+    assert (refused.value.exit_code, refused.value.hint) == (Exit.UNREACHABLE, "tradecap init-db")
+    assert (store.positions(log.id), store.outcomes()) == ({}, {})
+    store.create()
+    assert poured(log, store).valid == 20

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import Damage, Log
 from tradecap.market.batch import position_text
 from tradecap.store.api import Store
@@ -47,6 +48,7 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
     Damage in the log is noted, and passed by.
     """
     started = time.monotonic()
+    refuse_altered(store)
     before = _counts(store)
     positions = dict(store.positions(log.id))
     loaded = Loaded(position=position_text(positions))
@@ -84,6 +86,13 @@ def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, st
     _count(loaded, before, _counts(store))
     loaded.seconds = time.monotonic() - started
     return loaded
+
+
+def refuse_altered(store: Store) -> None:
+    """Raises TradecapError (exit 3) where views or tables of the store aren't the package's: what is poured through them could be lost or spoilt."""
+    if found := store.schema_differences():
+        message = f"Store {store.url} isn't as this tradecap makes it: {', '.join(each.text for each in found)}."
+        raise TradecapError(message, "; ".join(dict.fromkeys(each.fix for each in found)), Exit.UNREACHABLE)
 
 
 class _Sweeps:

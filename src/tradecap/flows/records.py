@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tradecap.log.api import Damage, Log, Snapshot
 from tradecap.market.batch import Batch, Lines, Values
-from tradecap.market.records import Envelope, Event, Reading, Rejected, adopted, orphan_record, read_envelope
+from tradecap.market.records import Envelope, Event, Reading, Rejected, Trade, adopted, like_others, orphan_record, read_envelope, remember
 from tradecap.recordings.reading import OwnLog
 from tradecap.venues.api import UNNAMED, VENUES
 
@@ -51,6 +51,11 @@ def raw_records(batch: Batch, log_id: str) -> Iterable[tuple[bytes, int | None]]
 
 def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None = None) -> tuple[Envelope, Reading]:
     """A record of the log as the SQL reads it: a record with a payload, an event, or what is not a whole record."""
+    envelope = like_others(raw)
+    if envelope is not None:
+        reading = VENUES.get(envelope.venue, UNNAMED).decode(bytes(envelope.data), envelope.venue, envelope.symbol, envelope.channel)
+        if type(reading) is Trade:
+            return envelope, reading
     envelope = read_envelope(raw)
     if envelope is None:
         return orphan_record(raw, log_id, partition, offset), Rejected("malformed_json")
@@ -58,4 +63,9 @@ def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None 
         return envelope, Event(envelope.event)
     if envelope.size is not None:
         return envelope, Rejected("oversize")
-    return envelope, VENUES.get(envelope.venue, UNNAMED).decode(envelope.payload, envelope.venue, envelope.symbol, envelope.channel)
+    reading = VENUES.get(envelope.venue, UNNAMED).decode(envelope.payload, envelope.venue, envelope.symbol, envelope.channel)
+    if envelope.data and type(reading) is Trade:
+        remember(raw, envelope)
+    if envelope.text is not None and envelope.text.startswith("{") and not isinstance(reading, Rejected):
+        return envelope, Rejected("malformed_json")  # a message would stand in `data`: a text is no JSON object, whatever it looks like
+    return envelope, reading

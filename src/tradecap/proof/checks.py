@@ -103,6 +103,17 @@ def _size(records: Mapping[str, Sequence[Range]]) -> int:
     return sum(b - a + 1 for ranges in records.values() for a, b in ranges)
 
 
+# ---- the store's definitions -------------------------------------------------------------------------------------------------------------
+
+
+def schema_unchanged(differences: Sequence[tuple[str, str]]) -> Check:
+    """Every table and view of the store is the package's. differences: (what differs, what to run)."""
+    detail = "; ".join(text for text, _ in differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
+    return Check(
+        "schema.unchanged", not differences, number(0), number(len(differences)), detail, "; ".join(dict.fromkeys(fix for _, fix in differences))
+    )
+
+
 # ---- the log's own checks ----------------------------------------------------------------------------------------------------------------
 
 

@@ -43,6 +43,22 @@ class Difference(StrEnum):
     CHANGED = "changed"
 
 
+class SchemaDifference(NamedTuple):
+    """A table or view of the store that isn't as the package makes it. EXTRA: it isn't the package's, and stands between feed and tables.
+
+    fix: what to run.
+    """
+
+    name: str
+    difference: Difference
+    fix: str
+
+    @property
+    def text(self) -> str:
+        """What is wrong, as a part of a sentence."""
+        return f"{self.name} is not tradecap's" if self.difference is Difference.EXTRA else f"{self.name} is {self.difference}"
+
+
 class BlockKey(NamedTuple):
     """A block of 2^16 records of a run: those whose seq >> 16 is block."""
 
@@ -203,6 +219,9 @@ class Store(Protocol):
 
     def drop(self) -> None:
         """Remove everything tradecap made."""
+
+    def schema_differences(self) -> list[SchemaDifference]:
+        """Where the store's own definitions differ from the package's, by name. What a store computes is only as right as its definitions are."""
 
     def close(self) -> None: ...
 

@@ -1,5 +1,6 @@
 """The schema: what init-db makes, what it makes anew, and what it leaves alone."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tests.store.builders import at, one, pour, run_of
 from tradecap.errors import Exit, TradecapError
 from tradecap.store import create_store, open_store, schema_text
+from tradecap.store.api import Difference
 from tradecap.store.clickhouse.schema import VERSION, migrations, pieces
 from tradecap.store.clickhouse.store import ClickHouseStore
 
@@ -137,3 +139,87 @@ def test_only_tables_that_last_are_kept() -> None:
     """A table with data that counted as part of the reading would be dropped at an upgrade."""
     lasting = {piece.name for piece in pieces() if piece.is_table}
     assert lasting == {"trades", "quarantine", "ledger", "fed", "candles_1m", "positions", "schema_version"}
+
+
+# ---- what differs from the package -------------------------------------------------------------------------------------------------------
+
+TAMPERINGS = {
+    "CREATE OR REPLACE VIEW v_trades AS SELECT * FROM trades WHERE 0": ("v_trades", Difference.CHANGED),
+    "DROP VIEW v_gaps": ("v_gaps", Difference.MISSING),
+    "DROP VIEW mv_trades": ("mv_trades", Difference.MISSING),
+    "DROP TABLE inbox": ("inbox", Difference.MISSING),
+    "ALTER TABLE mv_ledger MODIFY QUERY SELECT * FROM parsed WHERE seq != 7": ("mv_ledger", Difference.CHANGED),
+    "ALTER TABLE trades MODIFY TTL toDateTime(trade_time) + INTERVAL 100 YEAR": ("trades", Difference.CHANGED),
+    "ALTER TABLE candles_1m ADD COLUMN note String": ("candles_1m", Difference.CHANGED),
+    "CREATE MATERIALIZED VIEW extra TO trades AS SELECT venue, seq AS trade_id FROM quarantine": ("extra", Difference.EXTRA),
+    "CREATE MATERIALIZED VIEW beside.extra TO market.ledger AS SELECT run, seq FROM market.quarantine": ("beside.extra", Difference.EXTRA),
+    "CREATE MATERIALIZED VIEW beside.tap TO beside.lines AS SELECT raw FROM market.inbox": ("beside.tap", Difference.EXTRA),
+}
+
+
+@pytest.mark.parametrize("statement", TAMPERINGS)
+def test_every_definition_that_isnt_the_packages_is_named(filled_for_good: ClickHouseStore, statement: str) -> None:
+    """verify computes with these: a view that doubles every volume was proven once."""
+    filled_for_good.run("CREATE DATABASE beside")
+    filled_for_good.run("CREATE TABLE beside.lines (raw String) ENGINE = MergeTree ORDER BY raw")
+    assert filled_for_good.schema_differences() == []
+    filled_for_good.run(statement)
+    assert [(each.name, each.difference) for each in filled_for_good.schema_differences()] == [TAMPERINGS[statement]]
+
+
+@pytest.fixture
+def filled_for_good(store: ClickHouseStore) -> ClickHouseStore:
+    """A store with five trades, which a test may spoil."""
+    pour(store, *run_of([at(n, n) for n in range(5)]))
+    return store
+
+
+def test_what_people_make_of_our_tables_is_theirs(filled: ClickHouseStore) -> None:
+    """Views that only read what is stored can't spoil it: they must not stop a load."""
+    filled.run("CREATE TABLE mine (symbol String) ENGINE = MergeTree ORDER BY symbol")
+    filled.run("CREATE MATERIALIZED VIEW my_symbols TO mine AS SELECT symbol FROM trades")
+    filled.run("CREATE VIEW v_mine AS SELECT count() AS n FROM v_trades")
+    assert filled.schema_differences() == []
+
+
+def test_views_that_differ_are_right_after_init_db(filled: ClickHouseStore) -> None:
+    """What the fix says must mend it."""
+    filled.run("CREATE OR REPLACE VIEW v_candles AS SELECT 1 AS one")
+    filled.run("DROP VIEW mv_quarantine")
+    assert {each.fix for each in filled.schema_differences()} == {"tradecap init-db"}
+    filled.create()
+    assert filled.schema_differences() == []
+
+
+def test_views_are_renewed_while_others_insert_and_nothing_is_lost(server: str) -> None:
+    """An upgrade drops and makes the reading: what is inserted in between must be refused and come again, not count as arrived."""
+    url = f"{server}/renewed"
+    create_store(url)
+    is_over = threading.Event()
+    renewals: list[list[str]] = []
+
+    def renew() -> None:
+        with open_store(url) as beside:
+            assert isinstance(beside, ClickHouseStore)
+            while not is_over.is_set():
+                beside.run("CREATE MATERIALIZED VIEW IF NOT EXISTS mv_former TO ledger AS SELECT run, seq FROM parsed WHERE 0")
+                renewals.append(beside.create().replaced)
+
+    renewer = threading.Thread(target=renew)
+    renewer.start()
+    refused, batches = 0, 0
+    try:
+        with open_store(url) as store:
+            assert isinstance(store, ClickHouseStore)
+            while refused < 4 or len(renewals) < 2:
+                lines = run_of([at(batches * 50 + n) for n in range(50)], first_seq=batches * 50)
+                try:
+                    pour(store, *lines)
+                    batches += 1
+                except TradecapError:
+                    refused += 1
+            assert store.outcomes() == {"trade": batches * 50}
+            assert one(store.rows("SELECT count() AS n FROM v_trades"))["n"] == batches * 50
+    finally:
+        is_over.set()
+        renewer.join()

@@ -13,12 +13,17 @@ from importlib import resources
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.store.api import Schema
+from tradecap.store.api import Difference, Schema, SchemaDifference
 from tradecap.store.clickhouse.connection import Connection
 from tradecap.store.clickhouse.reading import schema, statements
 
 VERSION: Final = 2
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
+COUNTS: Final = "mv_arrivals"
+"""Counts what arrives in inbox. It goes first and comes last, so whatever is inserted while other views are missing isn't counted, and its loader
+repeats it."""
+RENEW: Final = "tradecap init-db"
+ALTERED: Final = "undo the ALTER TABLE, or load the log into a new store"
 FORMER: Final = frozenset({"plain"})
 """Null tables of the reading of earlier versions."""
 _FOLDER = resources.files("tradecap.store.clickhouse") / "schema"
@@ -96,7 +101,7 @@ def create(connection: Connection) -> Schema:
     if version:
         _migrate(connection, version)
     replaced = _remove_differing(connection, is_made=version > 0) if before else set()
-    for piece in pieces():
+    for piece in sorted(pieces(), key=lambda piece: piece.name == COUNTS):
         connection.run(piece.statement)
     if version < VERSION:
         store_id = connection.ask("store_id")[0]["store"] if version else str(uuid.uuid4())
@@ -132,9 +137,43 @@ def _remove_differing(connection: Connection, *, is_made: bool) -> set[str]:
     removed = {name for name in differing if not wanted[name].is_table and not wanted[name].is_reading} | (
         reading & there.keys() if is_broken else set()
     )
-    for name in sorted(removed, key=lambda name: (not name.startswith("mv_"), name)):  # views before what they read
+    for name in sorted(removed, key=lambda name: (name != COUNTS, not name.startswith("mv_"), name)):  # views before what they read
         connection.run("DROP TABLE IF EXISTS {name:Identifier}", name=name)
     return removed
+
+
+# ---- what differs ------------------------------------------------------------------------------------------------------------------------
+
+
+_EXPECTED: Final[dict[tuple[str, str], dict[str, str]]] = {}
+"""By server ('' = embedded) and version of ClickHouse, what it writes for the package's statements: asking costs a third of a second."""
+
+
+def differences(connection: Connection) -> list[SchemaDifference]:
+    """See `Store.schema_differences`."""
+    engine = "" if connection.folder else connection.url, str(connection.rows("SELECT version() AS version")[0]["version"])
+    expected = _EXPECTED.get(engine) or _EXPECTED.setdefault(engine, _expected(connection))
+    there, tables = _definitions(connection), {piece.name for piece in pieces() if piece.is_table}
+    changed = [name for name, text in expected.items() if name in there and there[name] != text]
+    return sorted(
+        [
+            *(SchemaDifference(name, Difference.MISSING, RENEW) for name in expected.keys() - there.keys()),
+            *(SchemaDifference(name, Difference.CHANGED, ALTERED if name in tables else RENEW) for name in changed),
+            *(SchemaDifference(name, Difference.EXTRA, f"DROP VIEW {name}, if nobody needs it") for name in _strangers(connection)),
+        ]
+    )
+
+
+def _strangers(connection: Connection) -> Iterator[str]:
+    """Views that aren't the package's and take from its reading or write to its tables, in any database."""
+    ours = {piece.name: piece for piece in pieces()}
+    own = connection.database
+    reading = [f"{own}.{name}" for name, piece in ours.items() if piece.is_reading]
+    into = re.compile(rf"^[^(]*? TO `?{re.escape(own)}`?\.`?({'|'.join(ours)})`?[ (]")
+    for row in connection.ask("materialized_views", reading=reading):
+        is_ours = row["database"] == own and row["name"] in ours
+        if not is_ours and (row["reads"] or into.match(row["definition"])):
+            yield row["name"] if row["database"] == own else f"{row['database']}.{row['name']}"
 
 
 def _definitions(connection: Connection, database: str = "") -> dict[str, str]:

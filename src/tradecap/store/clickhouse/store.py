@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Self
 
 from tradecap.market.batch import Batch, Position
-from tradecap.store.api import Answer, Schema
+from tradecap.store.api import Answer, Schema, SchemaDifference
 from tradecap.store.clickhouse import asking, connection, feeding, schema
 from tradecap.store.clickhouse.connection import Connection, Row
 from tradecap.store.clickhouse.questions import Questions
@@ -56,6 +56,10 @@ class ClickHouseStore(Questions):
     def drop(self) -> None:
         """See `Store.drop`."""
         schema.drop(self._connection)
+
+    def schema_differences(self) -> list[SchemaDifference]:
+        """See `Store.schema_differences`."""
+        return schema.differences(self._connection)
 
     def add(self, log_id: str, batch: Batch) -> None:
         """See `Store.add`."""

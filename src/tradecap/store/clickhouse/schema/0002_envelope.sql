@@ -45,25 +45,39 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS mv_open TO opened AS
 WITH
     isValidJSON(raw) AS is_valid,
     -- By position: the identity of a record is known even when the rest of its line is broken.
-    match(raw, '^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":[0-9]{1,18},"recv":') AS is_record,
-    is_valid AND JSONHas(raw, 'data') AS has_data,
-    position(raw, '"data":') AS at,
-    if(is_record AND has_data, substring(raw, at + 7, length(raw) - at - 7), '') AS body,
+    '^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":(?:0|[1-9][0-9]{0,17}),"recv":' AS identity,
+    match(raw, identity) AS is_record,
+    -- These members, in this order, without blanks (market/records.py has the same expression): what a JSON parser lets pass beyond that, parsers
+    -- read differently.
+    '"(?:[^"\\\\\\x00-\\x1f]|\\\\[^\\x00-\\x1f])*"' AS string,
+    concat(identity, '(?:null|0|-?[1-9][0-9]{0,17}|[1-8][0-9]{18}),(?:"venue":', string, ',)?(?:"symbol":', string, ',)?(?:"channel":', string,
+        ',)?(?:"via":', string, ',)?(?:"src":', string, ',)?"(?:data":\\{|text":', string,
+        '\\}$|(?:size":(?:0|[1-9][0-9]{0,17}),"sha256":"[0-9a-f]{64}",")?b64":"[A-Za-z0-9+/=]*"\\}$|event":', string, ',"detail":\\{)') AS whole,
+    is_valid AND position(raw, '\n') = 0 AND match(raw, whole) AS is_whole,
+    is_whole AND JSONHas(raw, 'data') AS has_data,
+    is_whole AND JSONHas(raw, 'event') AS has_event,
+    position(raw, if(has_event, ',"detail":', '"data":')) + if(has_event, 10, 7) AS at,
+    if(has_data OR has_event, substring(raw, at, length(raw) - at), '') AS body,
+    JSONExtractString(raw, 'b64') AS b64,
+    -- how deep it nests, where it may be too deep
+    extractAll(replaceRegexpAll(if(countSubstrings(body, '[') + countSubstrings(body, '{') > 100, body, ''), '"(?:[^"\\\\]|\\\\.)*"', ''), '[\\[\\]{}]') AS brackets,
+    arrayMax(arrayCumSum(arrayMap(b -> if(b IN ('[', '{'), 1, -1), brackets))) > 100 AS is_deep,
     JSONExtractKeys(body) AS keys,
     arraySort(keys) AS sorted,
     arrayFilter((a, b) -> a = b, arrayPopBack(sorted), arrayPopFront(sorted)) AS repeated,
     multiIf(
-        NOT is_record OR NOT is_valid, ('malformed_json', ''),
-        JSONHas(raw, 'event'), ('event', ''),
+        NOT is_whole OR (b64 != '' AND tryBase64Decode(b64) = ''), ('malformed_json', ''),
+        (has_data OR has_event) AND NOT (endsWith(raw, '}}') AND isValidJSON(body)), ('malformed_json', ''),
+        has_event, ('event', ''),
         JSONHas(raw, 'b64') AND envelope.size > 262144, ('oversize', ''),
         envelope.venue NOT IN ({venues}), ('unknown_message', 'venue'),
-        JSONHas(raw, 'b64'), (if(length(base64Decode(JSONExtractString(raw, 'b64'))) > 262144, 'oversize', 'not_utf8'), ''),
+        JSONHas(raw, 'b64'), (if(length(tryBase64Decode(b64)) > 262144, 'oversize', 'not_utf8'), ''),
         length(envelope.text) > 262144, ('oversize', ''),
         -- Columns begin with a number and a comma, so they are never JSON.
         JSONHas(raw, 'text'), (multiIf(match(envelope.text, '^[0-9]+,'), '',
             isValidJSON(envelope.text) AND JSONType(envelope.text) != 'Object', 'not_an_object', 'malformed_json'), ''),
         length(body) > 262144, ('oversize', ''),
-        JSONType(body) != 'Object', ('malformed_json', ''),
+        JSONType(body) != 'Object' OR is_deep, ('malformed_json', ''),
         notEmpty(repeated), ('duplicate_key', leftUTF8(repeated[1], 64)),
         ('', '')) AS verdict
 SELECT
@@ -73,7 +87,7 @@ SELECT
     if(is_record, toUUIDOrZero(substring(raw, 9, 36)),
         -- A UUIDv8 made of (log, partition) stands for the run of what another producer wrote.
         toUUIDOrZero(concat(substring(toString(log), 1, 14), '8', substring(toString(log), 16, 13), lower(leftPad(hex(part), 8, '0'))))) AS run,
-    multiIf(is_record, toUInt64OrZero(extract(substring(raw, 46, 40), '^,"seq":([0-9]{1,18}),')), pos < 18446744073709551615, pos, toUInt64(CRC32(raw))) AS seq,
+    multiIf(is_record, toUInt64OrZero(extract(substring(raw, 46, 40), '^,"seq":(0|[1-9][0-9]{0,17}),')), pos < 18446744073709551615, pos, toUInt64(CRC32(raw))) AS seq,
     JSONExtract(raw, 'Tuple(recv Int64, venue String, symbol String, channel String, via String, text String, event String, size UInt64)') AS envelope,
     verdict.1 AS found,
     verdict.2 AS found_at,

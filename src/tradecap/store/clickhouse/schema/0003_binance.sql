@@ -6,24 +6,24 @@
 -- 1. One regular expression without captures decides the way: canonical key order, types and digits, no escapes, no repeated key.
 --    price < 10^7 and qty < 10^10 here, so price * qty < 10^17 needs no further look.
 WITH
-    '"E":[0-9]{13,16},' AS event_time,
-    '"T":[0-9]{13,16},' AS trade_time,
+    '"E":[1-9][0-9]{12,15},' AS event_time,
+    '"T":[1-9][0-9]{12,15},' AS trade_time,
+    '(?:0|[1-9][0-9]{0,17}),' AS number,
     '"s":"[A-Z0-9_]{1,18}",' AS symbol,  -- 18: a text of 19 digits may be an integer (mv_binance_strict)
     '"p":"[0-9]{1,7}(?:[.][0-9]{1,8})?","q":"[0-9]{1,10}(?:[.][0-9]{1,8})?",' AS amounts,
     '"m":(?:true|false)' AS maker,
     concat('\\{"e":"(?:',
-        'trade",', event_time, symbol, '"t":[0-9]{1,18},', amounts, '(?:"b":[0-9]{1,18},"a":[0-9]{1,18},)?', trade_time, maker, '(?:,"M":(?:true|false))?',
-        '|trade",', event_time, trade_time, symbol, '"t":[0-9]{1,18},', amounts, '"X":"MARKET",', maker,
-        '|aggTrade",', event_time, symbol, '"a":[0-9]{1,18},', amounts, '"f":[0-9]{1,18},"l":[0-9]{1,18},', trade_time, maker, '(?:,"M":(?:true|false))?',
+        'trade",', event_time, symbol, '"t":', number, amounts, '(?:"b":', number, '"a":', number, ')?', trade_time, maker, '(?:,"M":(?:true|false))?',
+        '|trade",', event_time, trade_time, symbol, '"t":', number, amounts, '"X":"MARKET",', maker,
+        '|aggTrade",', event_time, symbol, '"a":', number, amounts, '"f":', number, '"l":', number, trade_time, maker, '(?:,"M":(?:true|false))?',
         ')\\}') AS message,
-    '(?:0|[1-9][0-9]{0,17}),' AS number,
     concat(number, '[0-9]{1,7}(?:[.][0-9]{1,8})?,[0-9]{1,10}(?:[.][0-9]{1,8})?,') AS row_amounts,
     '[1-9](?:[0-9]{12}|[0-9]{15}),(?:True|False|true|false)(?:,[A-Za-z]*)?"\\}$' AS row_end,
-    '^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":[0-9]{1,18},"recv":(?:[0-9]{1,18}|[1-8][0-9]{18}|null),' AS identity,
-    '"venue":"binance(?:-usdm|-us)?","symbol":"[^"\\\\]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\]*",)?' AS head,
+    '^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":(?:0|[1-9][0-9]{0,17}),"recv":(?:0|[1-9][0-9]{0,17}|[1-8][0-9]{18}|null),' AS identity,
+    '"venue":"binance(?:-usdm|-us)?","symbol":"[^"\\\\\\x00-\\x1f]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\\\x00-\\x1f]*",)?' AS head,
     concat(identity, head) AS envelope,
     -- A message that no tradecap wrote has no head; its venue is told by its shape (mv_binance_plain).
-    concat(identity, '(?:', head, ')?"data":(?:', message, '|\\{"stream":"[^"\\\\]*","data":', message, '\\})\\}$') AS plain
+    concat(identity, '(?:', head, ')?"data":(?:', message, '|\\{"stream":"[^"\\\\\\x00-\\x1f]*","data":', message, '\\})\\}$') AS plain
 SELECT
     raw, log, part, pos,
     multiIf(

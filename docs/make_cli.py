@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tradecap.cli import COMMANDS, LATER, cli, load_command
+from tradecap.cli import COMMANDS, cli, load_command
 from tradecap.cli.options import Door, SharedOption
 
 PAGE = Path(__file__).parent / "cli.md"
@@ -75,8 +75,7 @@ def page() -> str:
     """The whole page."""
     doors = {name: load_command(name) for name in COMMANDS if find_spec(f"tradecap.cli.{name.replace('-', '_')}")}
     contents = "\n".join(f"* [`tradecap {name}`](#tradecap-{name}): {door.summary}" for name, door in doors.items())
-    later = f"Promised, not part of this version: {', '.join(f'`{name}`' for name in LATER)}."
-    parts = [HEAD, f"{contents}\n\n{later}\n", RULES, _shared_options(doors), *(_chapter(name, door) for name, door in doors.items())]
+    parts = [HEAD, f"{contents}\n", RULES, _shared_options(doors), *(_chapter(name, door) for name, door in doors.items())]
     return "\n".join(parts)
 
 

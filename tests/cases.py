@@ -30,6 +30,7 @@ class Case(NamedTuple):
     field: str = ""
     venue: str = "binance"
     channel: str = "trade"
+    symbol: str = "ETHUSDT"
 
 
 def _spoilt(name: str, old: bytes, new: bytes, reason: str, field: str, message: bytes = TRADE, venue: str = "binance") -> Case:
@@ -122,6 +123,38 @@ BAD_TIMES = [_spoilt(f"T: {t.decode()}", b'"T":1723161255611', b'"T":' + t, "bad
     (b"0", b"-5", b"1262303999999", b"4133980800000", b"99999999999999", b"100000000000000", b"9223372036854775807", b"18446744073709551615",
      b"99999999999999999999999", b"-9223372036854775808")]  # fmt: skip
 
+COIN_M = (
+    b'{"e":"aggTrade","E":1616201883458,"a":41045788,"s":"BTCUSD_PERP","p":"58570.1","q":"58","f":91864326,"l":91864327,"T":1616201883304,"m":true}'
+)
+OPTION = b'{"e":"trade","E":1762914568643,"T":1762914568619,"s":"BTC-251230-100000-C","t":405,"p":"100.25","q":"2.5","X":"MARKET","S":"BUY","m":true}'
+COIN_M_ROW = b'{"id":5,"price":"1.5","qty":"2","baseQty":"133.3","time":1723161254000,"isBuyerMaker":true}'
+
+SYMBOLS = [
+    *(_spoilt(f"symbol {symbol}", b'"s":"ETHUSDT"', b'"s":"' + symbol.encode() + b'"', reason, "s" if reason else "", message, "binance-usdm")
+      for message in (USDM, AGG.removesuffix(b',"M":true}') + b"}")
+      for symbol, reason in [
+        ("BTCUSDT_210625", ""), ("ETHUSDC_251226", ""), ("BTCBUSD_210129", ""), ("1000SATSUSDT", ""), ("123456", ""), ("币安人生USDT", ""),
+        ("币安人生USDT_251226", ""), ("A" * 17, ""), ("A" * 60 + "USDT", ""),
+        ("BTCUSD_PERP", "unknown_message"), ("BTCUSD_210625", "unknown_message"), ("BTCUSDT_PERP", "unknown_message"), ("_USDT", "unknown_message"),
+        ("BTCUSDT_21062", "unknown_message"), ("BTCUSDT_2106250", "unknown_message"), ("BTC-251230-100000-C", "unknown_message"),
+        ("BTC_USDT", "unknown_message"), ("XRP/ETH", "unknown_message"), ("BTC/USDT:USDT", "unknown_message"), ("_210625", "unknown_message"),
+        ("btcusdt", "out_of_range"), ("BTCUSDt", "out_of_range"), ("BTC USDT", "out_of_range"), ("BTCUSDT\\u0001", "out_of_range"),
+        ("BTCUSDT\\n", "out_of_range"), ("BTCUSDT\\u0000", "out_of_range"), ("BTCUSDT\\u0085", "out_of_range"), ("\u200bBTCUSDT", "out_of_range"),
+        ("BTCUSDT\\u202e", "out_of_range"), ("ßUSDT", "out_of_range"), ("ａUSDT", "out_of_range"),
+      ]),
+    Case("coin-margined futures", COIN_M, "quarantined", "unknown_message", "s", "binance-usdm", "aggTrade"),
+    Case("coin-margined futures, combined", b'{"stream":"btcusd_perp@aggTrade","data":' + COIN_M + b"}", "quarantined", "unknown_message", "s", ""),
+    Case("an option", OPTION, "quarantined", "unknown_message", "s", ""),
+    Case("a row of coin-margined futures", COIN_M_ROW, "quarantined", "unknown_message", "", "binance-usdm"),
+    *(Case(f"a row of {symbol}: {channel}, {payload[:3].decode()}", payload, "quarantined", reason, "s", "binance-usdm", channel, symbol)
+      for channel, payload in (("trade", ROW), ("aggTrade", AGG_ROW), ("trade", CSV), ("aggTrade", AGG_CSV))
+      for symbol, reason in (("BTCUSD_PERP", "unknown_message"), ("BTC-251230-100000-C", "unknown_message"), ("btcusdt", "out_of_range"),
+                             ("9" * 19, "out_of_range"), ("A" * 65, "out_of_range"))),
+    *(Case(f"a row of {symbol}: {channel}", payload, "trade", "", "", "binance-usdm", channel, symbol)
+      for channel, payload in (("trade", ROW), ("aggTrade", AGG_ROW), ("trade", CSV), ("aggTrade", AGG_CSV))
+      for symbol in ("BTCUSDT_210625", "币安人生USDT", "A" * 17)),
+]  # fmt: skip
+
 ROWS = [Case(f"a row: {row.decode()}", row, "quarantined", reason, field, channel=channel) for row, reason, field, channel in [
     (CSV.replace(b"2683.80000000", b""), "null_field", "p", "trade"), (CSV.replace(b"2683.80000000", b"1e5"), "bad_number", "p", "trade"),
     (CSV.replace(b"2683.80000000", b"0.0"), "out_of_range", "p", "trade"), (CSV.replace(b"9876", b"09876"), "wrong_type", "t", "trade"),
@@ -182,4 +215,4 @@ OTHER_STREAMS = [
     Case("serverShutdown", b'{"e":"serverShutdown","E":1}', "ignored", "serverShutdown"),
 ]
 
-CASES = [*VALID, *ROWS, *NULLS, *MISSING, *WRONG_TYPES, *BAD_NUMBERS, *OUT_OF_RANGE, *BAD_TIMES, *BROKEN, *OTHER_STREAMS]
+CASES = [*VALID, *SYMBOLS, *ROWS, *NULLS, *MISSING, *WRONG_TYPES, *BAD_NUMBERS, *OUT_OF_RANGE, *BAD_TIMES, *BROKEN, *OTHER_STREAMS]

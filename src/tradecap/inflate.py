@@ -1,4 +1,4 @@
-"""Compressed bytes in, plain bytes out: gzip, zstd and zip, one member after another, as they stream in.
+"""Packed bytes in, plain bytes out: gzip, zstd, bzip2, xz, zip and tar, one member after another, as they stream in.
 
 Rules: memory is bounded by `_FED` times the best ratio a format can reach, and by zstd's window; everything that can be decompressed before a
 fault comes out before the fault is raised. A stream that ends inside a member is a fault too (the libraries' own readers take it for the end). Of a
@@ -6,11 +6,16 @@ zip file only the directory is read by the library, whose reader loses what stan
 far as it goes.
 """
 
+import bz2
+import io
+import lzma
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO, Final, NamedTuple, Protocol
+from functools import partial
+from typing import Any, BinaryIO, Final, NamedTuple, Protocol
 
 import zstandard
 
@@ -19,12 +24,18 @@ PIECE: Final = 8 * 1024
 _FED: Final = 1024
 """Bytes a decompressor is handed at once: zstd can blow each of them up to 32 KiB."""
 
+_FED_TO_BZIP2: Final = 64
+"""bzip2 can hold 900 kB of equal bytes in forty."""
+_XZ_MEMORY: Final = 2**29
+"""Bytes that an xz stream may ask for; `xz -9` takes 65 MiB."""
 _LONGEST_WINDOW: Final = 2**31
 """Bytes: what `zstd --long=31` makes. A frame only takes the memory of the window it declares, at most the size of what is in it."""
 
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16)))
 """A frame, and the sixteen kinds of skippable frames: a file may begin with one."""
+BZIP2: Final = b"BZh"
+XZ: Final = b"\xfd7zX"
 ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 
@@ -58,6 +69,17 @@ def unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """The plain bytes of one or more zstd frames, checksums verified. Skippable frames, as pzstd writes them, hold none."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_LONGEST_WINDOW)
     return _members("zstd", decompressor.decompressobj, _hold_back(cut(pieces, _FED), 4), padding=b"")
+
+
+def unbzip2(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The plain bytes of one or more bzip2 streams."""
+    return _members("bzip2", bz2.BZ2Decompressor, _hold_back(cut(pieces, _FED_TO_BZIP2), 4), padding=b"")
+
+
+def unxz(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The plain bytes of one or more xz streams. Zeros after a stream are padding."""
+    begin = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _XZ_MEMORY)
+    return _members("xz", begin, _hold_back(cut(pieces, _FED), 12), padding=b"\0")
 
 
 def pieces_of(file: BinaryIO, size: int = PIECE) -> Iterator[bytes]:
@@ -106,7 +128,7 @@ def _members(name: str, begin: Callable[[], _Member], pieces: Iterable[bytes], p
 def _decompress(name: str, member: _Member, piece: bytes) -> bytes:
     try:
         return member.decompress(piece)
-    except (zlib.error, zstandard.ZstdError) as error:
+    except (zlib.error, zstandard.ZstdError, lzma.LZMAError, OSError, EOFError) as error:
         raise BrokenError(_cause(name, str(error))) from error
 
 
@@ -115,6 +137,78 @@ def _cause(name: str, said: str) -> str:
     if "checksum" in said or "data check" in said or "length check" in said:
         return f"{name} checksum"
     return f"{name}: {said.rpartition(': ')[2].lower()}"
+
+
+# --- tar
+
+
+class _Stream(io.RawIOBase):
+    """Pieces as a file that can only be read on. reached: bytes given so far; filled: where the last of them that isn't zero ends."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._left = memoryview(b"")
+        self.reached = self.filled = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._left and (piece := next(self._pieces, b"")):
+            self._left = memoryview(piece)
+            self.filled = self.reached + len(text) if (text := piece.rstrip(b"\0")) else self.filled
+            self.reached += len(piece)
+        taken = min(len(buffer), len(self._left))
+        buffer[:taken] = self._left[:taken]
+        self._left = self._left[taken:]
+        return taken
+
+
+def is_tar(start: bytes) -> bool:
+    """Whether bytes begin with the header of a tar's member: its checksum says so."""
+    said = start[148:156].strip(b" \0")
+    if len(start) < tarfile.BLOCKSIZE or not said or said.strip(b"01234567"):
+        return False
+    return int(said, 8) == sum(start[:148]) + sum(start[156 : tarfile.BLOCKSIZE]) + 8 * ord(" ")
+
+
+def untar(pieces: Iterable[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Name and bytes of each file in a tar, in order; a Mac's attributes (._NAME) are none. Each one's bytes must be taken before the next."""
+    stream = _Stream(pieces)
+    end = 0
+    try:
+        with tarfile.open(fileobj=io.BufferedReader(stream), mode="r|") as tar:
+            for member in tar:
+                end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE * member.isreg()
+                if member.isreg() and not member.name.rpartition("/")[2].startswith("._"):
+                    yield member.name, _file_in_tar(tar, member)
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise BrokenError(f"tar: {error}", is_cut="unexpected end" in str(error)) from error
+    _check_end(stream, end)
+
+
+def _check_end(stream: _Stream, end: int) -> None:
+    """The library takes a header that can't be read, and bytes that break off, for the end."""
+    buffer = bytearray(PIECE)
+    while stream.readinto(buffer):
+        pass
+    if stream.reached < end + tarfile.BLOCKSIZE:
+        raise BrokenError("its tar data ends too early", is_cut=True)
+    if stream.filled > end:
+        raise BrokenError("tar: its last members can't be read", is_cut=stream.reached % tarfile.BLOCKSIZE != 0)
+
+
+def _file_in_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    file = tar.extractfile(member)
+    assert file is not None, "a regular file has bytes"
+    left = member.size
+    try:
+        # block by block: the library gives nothing of a piece that isn't there whole
+        while left and (piece := file.read(min(tarfile.BLOCKSIZE, left))):
+            left -= len(piece)
+            yield piece
+    except tarfile.ReadError as error:
+        raise BrokenError("its tar data ends too early", is_cut=True) from error
 
 
 # --- zip
@@ -134,16 +228,17 @@ class _Entry(NamedTuple):
 _HEADER: Final = struct.Struct("<4s2xHHxxxxLLLHH")
 
 
-def unzip(file: BinaryIO) -> Iterator[tuple[str, Iterator[bytes]]]:
+def unzip(file: BinaryIO, look: Callable[[list[str]], None] = lambda _: None) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Name and plain bytes of each member, in the directory's order; folders and a Mac's attributes (__MACOSX) are none.
 
-    The bytes of a member must be taken before the next member is.
+    The bytes of a member must be taken before the next member is. look is shown all names in the directory first.
     """
     try:
         directory = zipfile.ZipFile(file).infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError, EOFError, struct.error):
         yield from _without_directory(file)
         return
+    look([info.filename for info in directory])
     for info in directory:
         if not info.is_dir() and not info.filename.startswith("__MACOSX/"):
             entry = _Entry(info.filename, info.header_offset, info.compress_type, bool(info.flag_bits & 1), info.CRC, info.compress_size)

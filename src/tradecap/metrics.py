@@ -1,7 +1,8 @@
-"""What a monitoring system asks a running capture: /metrics (Prometheus text), /health and /ready.
+"""What a monitoring system asks a running capture or load: /metrics (Prometheus text), /health and /ready.
 
-/health answers 503 when no data came for --stale, the log made nothing durable or the loader of --load has failed; /ready also while no connection is
-up or a series wasn't seen yet. Both say why. Figures are those of the live line, read when they are asked for.
+/health answers 503 when no data came for --stale, the log made nothing durable, or the loader of --load or the shipper has failed; /ready also while
+no connection is up, a series wasn't seen yet, a load waits for a store that is away or the broker is. Both say why. Figures are those of the live
+line, read when they are asked for.
 """
 
 import socket
@@ -19,8 +20,11 @@ from prometheus_client.registry import Collector
 from tradecap import __version__
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.status import Status
+from tradecap.flows.load import LoadStatus
 from tradecap.flows.loading import Loading
+from tradecap.flows.shipping import Figures, Shipping
 from tradecap.listening import listen
+from tradecap.log.api import Log
 
 ASK_WITHIN_S: Final = 10.0
 """Who connects and says nothing is hung up on: each takes a thread."""
@@ -37,12 +41,10 @@ COUNTERS: Final = {
 }
 
 
-class Metrics(Collector):
-    """HTTP on a port (0: any free one) of every address, IPv4 and IPv6, as a context. Until it has seen a status nothing is ready."""
+class _Served(Collector):
+    """HTTP on a port (0: any free one) of every address, IPv4 and IPv6, as a context."""
 
-    def __init__(self, port: int, loading: Loading, note: Callable[..., None]) -> None:
-        self._loading = loading
-        self._status: Status | None = None
+    def __init__(self, port: int, note: Callable[..., None]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(self)
         try:
@@ -52,9 +54,13 @@ class Metrics(Collector):
         self.port = self._servers[0].port
         note(f"metrics: http://localhost:{self.port}/metrics", port=self.port)
 
-    def see(self, status: Status) -> None:
-        """Whose figures to serve."""
-        self._status = status
+    def ills(self) -> list[str]:
+        """What is wrong: [] is healthy."""
+        raise NotImplementedError
+
+    def not_ready(self) -> list[str]:
+        """What is missing: [] is ready."""
+        raise NotImplementedError
 
     def __enter__(self) -> Self:
         for server in self._servers:
@@ -66,38 +72,17 @@ class Metrics(Collector):
             server.shutdown()
             server.server_close()
 
-    def collect(self) -> Iterable[Metric]:
-        """The figures, as prometheus_client wants them."""
-        status = self._status
-        if status is None:
-            return
-        yield _info(status)
-        for name, text in COUNTERS.items():
-            yield CounterMetricFamily(f"tradecap_{name}", text, value=status.counts.get(name, 0))
-        yield GaugeMetricFamily("tradecap_connections", "Connections that are up.", value=status.live)
-        yield GaugeMetricFamily("tradecap_gaps_open", "Ranges of ids that are missing now.", value=status.gaps_open)
-        yield GaugeMetricFamily("tradecap_trades_per_second", "Trades a second, smoothed.", value=status.rate)
-        yield GaugeMetricFamily("tradecap_seconds_since_data", "Since a message arrived.", value=time.monotonic() - status.arrived_s)
-        yield GaugeMetricFamily("tradecap_seconds_since_durable", "Since the log was made durable.", value=time.monotonic() - status.flushed_s)
-        if self._loading.is_wanted:
-            yield CounterMetricFamily("tradecap_loaded_records", "Records poured into the store.", value=self._loading.records)
-        for name, share in (("p50", 0.5), ("p99", 0.99)):
-            value = status.latency.quantile_ms(share) / 1e3
-            yield GaugeMetricFamily(f"tradecap_durable_seconds_{name}", "From the socket to the durable log.", value=value)
-        yield from _series(status)
+    def figures(self) -> list[str]:
+        """What /health and /ready say besides, whatever the answer is."""
+        return []
 
     def _page(self, path: str) -> tuple[int, bytes, str]:
-        status = self._status
-        now_s = time.monotonic()
         if path == "/metrics":
             return 200, generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
-        if path == "/health":
-            ills = (status.ills(now_s) if status else []) + self._loading.ills()
-        elif path == "/ready":
-            ills = (status.not_ready(now_s) if status else ["the capture hasn't begun"]) + self._loading.ills()
-        else:
+        if path not in ("/health", "/ready"):
             return 404, b"there is /metrics, /health and /ready\n", "text/plain; charset=utf-8"
-        return (503 if ills else 200), ("\n".join(ills or ["ok"]) + "\n").encode(), "text/plain; charset=utf-8"
+        ills = self.ills() if path == "/health" else self.not_ready()
+        return (503 if ills else 200), ("\n".join([*(ills or ["ok"]), *self.figures()]) + "\n").encode(), "text/plain; charset=utf-8"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         page = self._page
@@ -123,6 +108,97 @@ class Metrics(Collector):
         return Handler
 
 
+class Metrics(_Served):
+    """Those of a capture. Until it has seen a status nothing is ready."""
+
+    def __init__(self, port: int, loading: Loading, note: Callable[..., None], shipping: Shipping | None = None) -> None:
+        self._loading, self._shipping = loading, shipping
+        self._status: Status | None = None
+        super().__init__(port, note)
+
+    def see(self, status: Status) -> None:
+        """Whose figures to serve."""
+        self._status = status
+
+    def ills(self) -> list[str]:
+        """See `_Served.ills`."""
+        shipping = self._shipping.ills() if self._shipping else []
+        return (self._status.ills(time.monotonic()) if self._status else []) + self._loading.ills() + shipping
+
+    def not_ready(self) -> list[str]:
+        """See `_Served.not_ready`."""
+        missing = self._status.not_ready(time.monotonic()) if self._status else ["the capture hasn't begun"]
+        shipping = [*self._shipping.ills(), *self._shipping.not_ready()] if self._shipping else []
+        return missing + self._loading.ills() + _waiting(self._loading.status) + shipping
+
+    def figures(self) -> list[str]:
+        """See `_Served.figures`."""
+        return [_shipped_line(self._shipping.figures())] if self._shipping else []
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures, as prometheus_client wants them."""
+        status = self._status
+        if status is None:
+            return
+        yield _info(status.run)
+        for name, text in COUNTERS.items():
+            yield CounterMetricFamily(f"tradecap_{name}", text, value=status.counts.get(name, 0))
+        yield GaugeMetricFamily("tradecap_connections", "Connections that are up.", value=status.live)
+        yield GaugeMetricFamily("tradecap_gaps_open", "Ranges of ids that are missing now.", value=status.gaps_open)
+        yield GaugeMetricFamily("tradecap_trades_per_second", "Trades a second, smoothed.", value=status.rate)
+        yield GaugeMetricFamily("tradecap_seconds_since_data", "Since a message arrived.", value=time.monotonic() - status.arrived_s)
+        yield GaugeMetricFamily("tradecap_seconds_since_durable", "Since the log was made durable.", value=time.monotonic() - status.flushed_s)
+        if self._loading.log and self._loading.is_wanted:
+            yield from _load(self._loading.log, self._loading.status)
+        if self._shipping:
+            yield from _shipped(self._shipping.figures())
+        for name, share in (("p50", 0.5), ("p99", 0.99)):
+            value = status.latency.quantile_ms(share) / 1e3
+            yield GaugeMetricFamily(f"tradecap_durable_seconds_{name}", "From the socket to the durable log.", value=value)
+        yield from _series(status)
+
+
+class LoadMetrics(_Served):
+    """Those of a load."""
+
+    def __init__(self, port: int, log: Log, status: LoadStatus, note: Callable[..., None]) -> None:
+        self._log, self._status = log, status
+        super().__init__(port, note)
+
+    def ills(self) -> list[str]:
+        """See `_Served.ills`. A load that fails ends."""
+        return []
+
+    def not_ready(self) -> list[str]:
+        """See `_Served.not_ready`."""
+        return ["the load hasn't begun"] if self._status.positions is None else _waiting(self._status)
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures, as prometheus_client wants them."""
+        yield _info("")
+        yield from _load(self._log, self._status)
+
+
+def _waiting(status: LoadStatus) -> list[str]:
+    return [f"the store is waited for: {status.away}"] if status.away else []
+
+
+def _load(log: Log, status: LoadStatus) -> Iterable[Metric]:
+    """What was loaded, and how far the store is behind the log, in each partition, whoever loads it."""
+    yield CounterMetricFamily("tradecap_loaded_records", "Records loaded into the store by this process.", value=status.records)
+    yield GaugeMetricFamily("tradecap_store_away", "1 while a store that doesn't answer is waited for.", value=bool(status.away))
+    if status.positions is None:
+        return
+    try:
+        behind = log.behind(status.positions)
+    except TradecapError:
+        return  # an unknown lag is no lag of 0
+    lag = GaugeMetricFamily(f"tradecap_load_lag_{log.lag_unit}", f"{log.lag_unit.title()} of the log that aren't in the store.", labels=["partition"])
+    for partition, size in sorted(behind.items()):
+        lag.add_metric([str(partition)], size)
+    yield lag
+
+
 class _Server(ThreadingHTTPServer):
     """A server on a socket that listens already."""
 
@@ -138,10 +214,26 @@ class _Server(ThreadingHTTPServer):
         """Somebody hung up before his answer was written: no reason for a traceback among the lines on stderr."""
 
 
-def _info(status: Status) -> Metric:
+def _info(run: str) -> Metric:
     family = GaugeMetricFamily("tradecap_info", "This program and its run.", labels=["version", "run"])
-    family.add_metric([__version__, status.run], 1)
+    family.add_metric([__version__, run], 1)
     return family
+
+
+def _shipped(spool: Figures) -> Iterable[Metric]:
+    yield GaugeMetricFamily("tradecap_spool_bytes", "Bytes of the spool's files.", value=spool.size)
+    yield GaugeMetricFamily(
+        "tradecap_unacknowledged_bytes", "Uncompressed bytes in the spool that the topic hasn't acknowledged.", value=spool.waiting
+    )
+    yield GaugeMetricFamily("tradecap_unacknowledged_seconds", "Age of the oldest record that the topic hasn't acknowledged.", value=spool.age_s)
+    yield CounterMetricFamily("tradecap_shipped_records", "Records that the topic has acknowledged.", value=spool.shipped)
+    yield CounterMetricFamily("tradecap_ship_retries", "Failures that were followed by another attempt.", value=spool.retries)
+    yield GaugeMetricFamily("tradecap_broker_up", "Whether the topic takes records.", value=int(spool.is_up))
+
+
+def _shipped_line(spool: Figures) -> str:
+    up = "up" if spool.is_up else "away"
+    return f"spool: {spool.waiting} bytes unacknowledged, oldest {spool.age_s:.1f} s; {spool.shipped} shipped, {spool.retries} retries, broker {up}"
 
 
 def _series(status: Status) -> Iterable[Metric]:

@@ -6,6 +6,7 @@ with the exit code of the problem, where there is one.
 
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from tradecap.errors import Exit, TradecapError
@@ -13,8 +14,12 @@ from tradecap.flows.capture.capture import capture
 from tradecap.flows.capture.plan import Plan
 from tradecap.flows.capture.repair import Repair
 from tradecap.flows.capture.resume import known_ids
+from tradecap.flows.ship import Shipped
+from tradecap.flows.shipping import Shipping
+from tradecap.flows.stop import Stop
 from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
+from tradecap.log.folder.spool import Spool
 from tradecap.venues.api import SITES
 from tradecap.venues.feed import Feed, Terms
 from tradecap.venues.rest import Rest
@@ -41,14 +46,17 @@ def terms(connections: int, lifetime_s: float, jitter_s: float) -> Terms:
     )
 
 
-def captured(folder: Path, base: str, how: Terms, seconds: float, symbols: tuple[str, ...]) -> Exit:
-    """Capture for so long, or until SIGTERM."""
+def captured(folder: Path, base: str, how: Terms, seconds: float, symbols: tuple[str, ...], topic: str) -> Exit:
+    """Capture for this long, or until SIGTERM. With a topic, folder is its spool."""
     site = SITES["binance"].at(base)._replace(weight_per_minute=1_000_000)
-    asked: list[bool] = []
-    signal.signal(signal.SIGTERM, lambda *_: asked.append(True))
+    stop = Stop()
+    signal.signal(signal.SIGTERM, lambda *_: stop.ask())
     log = FileLog(folder, create=True)
     plan = Plan("binance", "trade", symbols, duration_s=seconds, stale_s=STALE_S)
-    with open_log(log.url, segment_bytes=200_000, segment_age_s=2.0).writer() as writer:
+    shipping = _shipping(log, topic) if topic else None
+    with open_log(log.url, segment_bytes=200_000, segment_age_s=2.0).writer() as writer, shipping or nullcontext():
+        if shipping:
+            shipping.start(stop)
         known = known_ids(log, "binance", "trade", symbols)
         repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
         with Feed(site.stream_url, [site.control.stream_name(symbol, "trade") for symbol in symbols], site.control, how) as feed:
@@ -59,18 +67,30 @@ def captured(folder: Path, base: str, how: Terms, seconds: float, symbols: tuple
                 repair=repair,
                 known=known,
                 free=lambda: sys.maxsize,
-                stop=lambda: bool(asked),
+                stop=stop,
                 see=lambda status: status.news.clear(),
             )
+        undelivered = shipping.finish() if shipping else 0
     if done.problem:
         raise done.problem
+    if shipping and undelivered:
+        raise shipping.undelivered(undelivered)
     return Exit.OK
 
 
-def main(folder: str, base: str, connections: str, seconds: str, *symbols: str, lifetime_s: float = LIFETIME_S, jitter_s: float = JITTER_S) -> int:
+def _shipping(log: FileLog, topic: str) -> Shipping:
+    """What `stream` sets up for a spool that knows its topic."""
+    spool = Spool(log)
+    assert spool.target is not None
+    return Shipping(spool, lambda: open_log(topic), Shipped(spool.target), sys.maxsize, "tradecap ship")
+
+
+def main(
+    folder: str, base: str, connections: str, seconds: str, *symbols: str, lifetime_s: float = LIFETIME_S, jitter_s: float = JITTER_S, topic: str = ""
+) -> int:
     """The exit code."""
     try:
-        return captured(Path(folder), base, terms(int(connections), lifetime_s, jitter_s), float(seconds), symbols)
+        return captured(Path(folder), base, terms(int(connections), lifetime_s, jitter_s), float(seconds), symbols, topic)
     except TradecapError as error:
         print(error.message, file=sys.stderr)
         return error.exit_code

@@ -18,7 +18,7 @@ LONG_S = 20.0
 SHORT_S = 7.0
 
 
-def _cases() -> Iterator[tuple[int, int, float]]:
+def cases() -> Iterator[tuple[int, int, float]]:
     """(seed, connections, seconds)."""
     first, dash, last = os.environ.get("TRADECAP_CHAOS", "").partition("-")
     if not first:
@@ -28,7 +28,7 @@ def _cases() -> Iterator[tuple[int, int, float]]:
         yield seed, 1 + seed % 2, LONG_S
 
 
-@pytest.mark.parametrize(("seed", "connections", "seconds"), [*_cases()])
+@pytest.mark.parametrize(("seed", "connections", "seconds"), [*cases()])
 def test_whatever_goes_wrong_every_trade_is_stored_once(tmp_path: Path, seed: int, connections: int, seconds: float) -> None:
     """A fault that costs a trade, or stores it twice, would go unseen until somebody computes with it."""
     happened = ordeal.run(tmp_path / "log", seed, seconds, connections)

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tradecap.cli import LATER
-
 from .conftest import PROGRAM, Program
 
 pytestmark = pytest.mark.core
@@ -52,7 +50,7 @@ def test_options_are_completed_in_bash() -> None:
     assert completed("tradecap config --in", 3) == ["--init"]
 
 
-def test_commands_of_a_later_version_are_not_offered() -> None:
+def test_commands_that_do_not_exist_are_not_offered() -> None:
     """What can't be run must not be offered, and asking for its options must not end in a traceback."""
-    assert not set(completed("tradecap ''", 2)) & set(LATER)
-    assert set(completed("tradecap serve --", 3)) <= {"--help", "--version"}
+    assert not set(completed("tradecap ''", 2)) & {"backfill", "doctor"}
+    assert set(completed("tradecap backfill --", 3)) <= {"--help", "--version"}

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tradecap.cli import COMMANDS, LATER, cli, load_command
+from tradecap.cli import COMMANDS, cli, load_command
 from tradecap.cli.explain import explain
 from tradecap.errors import Exit, TradecapError
 
@@ -84,11 +84,20 @@ def test_wrong_usage_is_one_sentence_and_a_hint(args: list[str], sentence: str, 
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-@pytest.mark.parametrize("name", LATER)
-def test_a_command_of_a_later_version_says_so(name: str) -> None:
-    """A command of the contract that is called unknown looks like a broken installation."""
-    result = ending(name, "--help")
-    assert result.stderr.startswith(f"'tradecap {name}' isn't part of this version yet.\nhint: ")
+@pytest.mark.parametrize(("typed", "meant"), [("verfy", "verify"), ("Stream", "stream"), ("inject_bad", "inject-bad"), ("candels", "candles")])
+def test_a_command_that_was_misspelt_is_suggested(typed: str, meant: str) -> None:
+    """A typing error would send a person to the list of all commands."""
+    result = ending(typed, "--whatever")
+    said, advice = result.stderr.splitlines()
+    assert said == f"No such command {typed!r}."
+    assert advice.startswith(f"hint: did you mean 'tradecap {meant}'?")
+    assert result.exit_code == 2
+
+
+def test_a_command_that_does_not_exist_is_unknown() -> None:
+    """A promise is no command: a script couldn't tell a version that has it from one that hasn't."""
+    result = ending("backfill", "--help")
+    assert result.stderr.startswith("No such command 'backfill'.\nhint: ")
     assert result.exit_code == 2
 
 

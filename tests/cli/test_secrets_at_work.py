@@ -3,8 +3,8 @@
 import contextlib
 import json
 import re
+import subprocess
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,10 +15,11 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.cli.conftest import PROGRAM
 from tests.cli.test_kafka_security import variables
 from tests.cli.test_secrets import ENDS, contents
-from tests.cli.test_stream import started
-from tests.exchange import running
+from tests.cli.test_stream import ended, started
+from tests.exchange import running, until
 from tests.kafka.secured import Secured
 from tests.store.conftest import server as server
 from tests.test_urls import HALVES, is_told
@@ -109,7 +110,19 @@ def page(port: int, name: str) -> str:
         return f"{error.headers}{error.read().decode()}"
 
 
-def test_a_capture_shows_its_passwords_on_no_page_and_in_no_process_list(
+def pages(process: "subprocess.Popen[str]", figure: str) -> str:
+    """All pages of a process that was started with --metrics-port, once it serves a figure, and the lines that it writes until it names the port."""
+    assert process.stderr
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if port := re.search(r"localhost:(\d+)/metrics", line):
+            until(lambda: figure in page(int(port[1]), "metrics"), 20.0)
+            return "".join([*lines, *(page(int(port[1]), name) for name in ("metrics", "health", "ready", "nothing"))])
+    raise AssertionError("".join(lines))
+
+
+def test_what_runs_shows_its_passwords_on_no_page_and_in_no_process_list(
     secured: Secured, its_topic: str, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everyone on the machine sees the process list, and everyone in the network the page of the metrics."""
@@ -118,15 +131,14 @@ def test_a_capture_shows_its_passwords_on_no_page_and_in_no_process_list(
     assert CliRunner().invoke(cli, ["init-db"]).exit_code == 0
     with running() as exchange, process_list() as processes:
         capture = started(exchange, "--load", "--metrics-port", "0", "-vv")
-        assert capture.stderr
-        noted = next(match for line in capture.stderr if (match := re.search(r'"port":(\d+)', line)))
         exchange.play(20)
-        time.sleep(0.5)
-        pages = [page(int(noted[1]), name) for name in ("metrics", "health", "ready", "nothing")]
-        capture.terminate()
-        out, err = capture.communicate(timeout=30)
-        verified = CliRunner().invoke(cli, ["verify", "--wait", "5s"])
-    assert (capture.returncode, verified.exit_code) == (0, 0), (err, verified.stderr)
-    assert "tradecap_records_total" in pages[0]
-    assert any("--metrics-port" in each for each in processes) or not Path("/proc").is_dir()
-    assert not is_told("\n".join([noted.string, out, err, *pages, *processes]))
+        told = [pages(capture, "tradecap_records_total"), *ended(capture)[1:]]
+        load = subprocess.Popen(
+            [PROGRAM, "load", "--follow", "--metrics-port", "0", "-vv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        told += [pages(load, "tradecap_load_lag_offsets"), *ended(load)[1:]]
+        told.append(CliRunner().invoke(cli, ["load"]).output)
+        verified = CliRunner().invoke(cli, ["verify"])
+    assert (capture.returncode, load.returncode, verified.exit_code) == (0, 0, 0), (told, verified.output)
+    assert len([each for each in processes if "--metrics-port" in each]) >= 2 or not Path("/proc").is_dir()
+    assert not is_told("\n".join([*told, *processes]))

@@ -10,11 +10,17 @@ from click.testing import CliRunner
 
 from tests.flows.builders import some_messages
 from tradecap.cli import cli
+from tradecap.flows.capture.resume import known_ids
+from tradecap.flows.run import Run
+from tradecap.flows.ship import Shipped, ship
+from tradecap.log import open_log
+from tradecap.log.folder.log import FileLog
+from tradecap.log.folder.spool import Spool, Target
 from tradecap.store import create_store, open_store
 from tradecap.store.clickhouse.schema import VERSION
 from tradecap.store.clickhouse.store import ClickHouseStore
 
-VERSIONS: Final = ["v1"]
+VERSIONS: Final = ["v1", "v2"]
 """Names in tests/data. Whoever changes the schema, the log or the certificate adds the version before the change."""
 DATA: Final = Path(__file__).parents[1] / "data"
 STORE: Final = "chdb:db"
@@ -76,15 +82,34 @@ def test_an_old_schema_is_refused_until_it_is_upgraded(command: str) -> None:
     assert "tradecap init-db" in said
 
 
-@pytest.mark.usefixtures("left")
-def test_an_upgrade_that_was_broken_off_is_gone_on_with() -> None:
+def test_an_upgrade_that_was_broken_off_is_gone_on_with(left: dict[str, Any]) -> None:
     """kill -9 after the tables were changed and before the version was noted."""
     create_store(STORE)
     with open_store(STORE) as store:
         assert isinstance(store, ClickHouseStore)
-        kept = [store.positions("01a22180-b0dd-77f3-86ce-c57a65cc5652"), store.store_id, store.outcomes()]
+        kept = [store.positions(left["log"]["id"]), store.store_id, store.outcomes()]
         store.run("ALTER TABLE schema_version DELETE WHERE version = {version:UInt32} SETTINGS mutations_sync = 2", version=VERSION)
-    assert create_store(STORE).before == VERSION - 1
+    assert 0 < create_store(STORE).before < VERSION
     with open_store(STORE) as store:
-        assert [store.positions("01a22180-b0dd-77f3-86ce-c57a65cc5652"), store.store_id, store.outcomes()] == kept
+        assert [store.positions(left["log"]["id"]), store.store_id, store.outcomes()] == kept
         assert kept[0]
+
+
+@pytest.mark.usefixtures("left")
+def test_an_old_log_can_be_the_spool_of_another() -> None:
+    """Whoever captured into a folder until now couldn't go on from it into a topic."""
+    log, other = FileLog(Path("log"), create=False), FileLog(Path("other"), create=True)
+    lines, runs = sum(batch.records for batch in log.read()), _ids(log)
+    spool, done = Spool(log), Shipped(Target(other.id, other.url))
+    spool.belong_to(done.target)
+    with log.writer() as writer:
+        Run(writer, "test").end()
+        assert ship(spool, lambda: open_log(other.url), done, follow=None, is_wanted=lambda: True, progress=lambda _: None, is_trimmed=True)
+    assert done.records == lines + 2
+    assert json.loads(Path("log/log.json").read_bytes())["format"] == 2
+    assert not Path("log/000001.ndjson.zst").exists()
+    assert _ids(log) == runs == _ids(other)
+
+
+def _ids(log: FileLog) -> dict[str, list[tuple[int, int]]]:
+    return {symbol: ids.intervals() for symbol, ids in known_ids(log, "binance", "trade", ["BTCUSDT", "ETHUSDT", "SOLUSDT"]).items()}

@@ -217,7 +217,6 @@ def test_a_run_that_is_not_there() -> None:
 
 def options_of_later_versions() -> Iterator[tuple[str, str]]:
     """The options that are hidden because they only refuse, with a value."""
-    yield "load", "--feed=kafka"
     for name in COMMANDS:
         hidden = [param for param in load_command(name).params if isinstance(param, click.Option) and param.hidden]
         yield from ((name, param.opts[0] if param.is_flag else f"{param.opts[0]}=1") for param in hidden)

@@ -12,16 +12,19 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tests.builders import NOON_S
 from tests.cases import TRADE
-from tests.flows.builders import begun, failures, load, never, quietly, replayed, some_messages, spoilt, verdict_of
+from tests.flows.builders import a_message, begun, failures, load, never, quietly, replayed, some_messages, spoilt, verdict_of
 from tests.kafka.broker import Broker
 from tests.kafka.client import Kafka
 from tests.store.conftest import server as server
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows import load as loading
 from tradecap.flows.attest import attest
+from tradecap.flows.capture.resume import known_ids
 from tradecap.log import open_log
 from tradecap.log.api import Damage, Log
+from tradecap.log.kafka import log as kafka_log
 from tradecap.market.faults import FAULTS
 from tradecap.store.clickhouse.store import ClickHouseStore
 
@@ -95,6 +98,23 @@ def test_what_others_wrote_is_loaded_and_proven(kafka: Kafka, topic: str, log: L
     assert (verdict.counts.trades, verdict.counts.quarantined, verdict.counts.records) == (6, 3, 11)
 
 
+def test_a_profile_names_the_venue_of_what_others_wrote(kafka: Kafka, topic: str, tmp_path: Path) -> None:
+    """Nobody could load a topic of Binance.US: its trades would be Binance's."""
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    producer.produce(topic, TRADE)
+    producer.flush()
+    (tmp_path / "tradecap.toml").write_text(f'[profile.us]\nlog = "{kafka.url(topic)}"\nas = "binance-us"\n')
+    subprocess.run([PROGRAM, "init-db", "-q"], check=True, cwd=tmp_path)
+    subprocess.run([PROGRAM, "load", "-q", "--profile", "us"], check=True, cwd=tmp_path)
+    done = subprocess.run([PROGRAM, "verify", "-q", "--json", "--profile", "us"], capture_output=True, text=True, cwd=tmp_path)
+    verdict = json.loads(done.stdout)
+    assert verdict["ok"], verdict
+    assert [each["venue"] for each in verdict["series"]] == ["binance-us"]
+    (tmp_path / "tradecap.toml").write_text(f'[profile.us]\nlog = "{kafka.url(topic)}"\nas = "binance-moon"\n')
+    refused = subprocess.run([PROGRAM, "load", "--profile", "us"], capture_output=True, text=True, cwd=tmp_path)
+    assert (refused.returncode, "'binance-moon' (profile us in" in refused.stderr) == (2, True)
+
+
 def test_a_topic_made_again_is_another_log(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
     """A store would go on at a position of records that are gone, and miss the new ones before it."""
     replayed(log, some_messages(range(20)))
@@ -144,6 +164,36 @@ def test_a_silent_run_is_proven_once_it_is_attested(log: Log, store: ClickHouseS
     assert (verdict.runs["recovered"], verdict.runs["silent"]) == (1, 0)
     with pytest.raises(TradecapError, match="has an end"):
         attest(log, [writer.run], None, progress=quietly)
+
+
+def test_a_run_that_has_ended_is_not_open(log: Log) -> None:
+    """Its end is in the partition of its run, its trades in those of their symbols: read in another order it would look alive for a minute."""
+    for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"):
+        for _ in range(3):
+            replayed(log, some_messages(range(300), symbol=symbol))
+    assert log.open_runs() == frozenset()
+
+
+def test_messages_of_others_are_nobodys_run(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+    """attest would declare the records of another program finished, and `--run last` would be about them."""
+    replayed(log, some_messages(range(5)))
+    producer = Producer({"bootstrap.servers": kafka.bootstrap})
+    producer.produce(topic, TRADE)
+    producer.flush()
+    time.sleep(1.1)
+    assert attest(log, [], 1.0, progress=quietly).runs == []
+    load(log, store)
+    assert failures(log, store, run="last", expect={"trades": 5}) == {}
+
+
+def test_a_capture_goes_on_after_the_newest_records_alone(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start of a capture would take as long as reading all that a month has left in the topic."""
+    monkeypatch.setattr(kafka_log, "SKIMMED", 50)
+    replayed(log, some_messages(range(400)))
+    known = known_ids(log, "binance", "trade", ["BTCUSDT", "ETHUSDT"])
+    assert 399 in known["BTCUSDT"]
+    assert 40 <= len(known["BTCUSDT"]) <= 50
+    assert not known["ETHUSDT"]
 
 
 def test_a_record_after_the_attested_end_fails(log: Log, store: ClickHouseStore) -> None:
@@ -255,7 +305,29 @@ def test_a_missing_topic_is_told_and_made_by_a_writer(kafka: Kafka, topic_name: 
 def test_old_trades_survive_a_topic_that_keeps_records_for_an_hour(kafka: Kafka, topic_name: str, store: ClickHouseStore) -> None:
     """A recording of 2019 would be deleted by the broker as soon as it is written."""
     log = open_log(kafka.url(kafka.new_topic(topic_name, config={"retention.ms": "3600000", "segment.ms": "1000"})))
-    replayed(log, some_messages(range(50)))
+    seconds_since_2019 = NOON_S - 1_546_300_800
+    replayed(log, [a_message(number, at_s=number - seconds_since_2019) for number in range(50)])
     time.sleep(3)  # the broker of the tests looks for old records every second
     load(log, store)
     assert failures(log, store, expect={"trades": 50}) == {}
+
+
+@pytest.mark.parametrize(("setting", "value"), [("unclean.leader.election.enable", "true"), ("cleanup.policy", "compact")])
+def test_a_topic_that_is_not_as_wanted_shows_it(kafka: Kafka, topic_name: str, tmp_path: Path, setting: str, value: str) -> None:
+    """A compacted topic keeps one trade a symbol; an unclean election loses what was acknowledged."""
+    url = kafka.url(kafka.new_topic(topic_name, config={setting: value}))
+    shown = subprocess.run([PROGRAM, "topics", "--log", url, "--json"], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert shown.returncode == 1
+    assert [(each["setting"], each["present"]) for each in json.loads(shown.stdout)["topics"][0]["drift"]] == [(setting, value)]
+    written = subprocess.run([PROGRAM, "replay", "sample:", "--limit", "5", "--log", url], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert written.returncode == 2, written.stderr
+    assert f"{setting} is {value}" in written.stderr
+
+
+def test_injecting_a_file_makes_a_missing_topic(kafka: Kafka, topic_name: str, tmp_path: Path) -> None:
+    """The first thing that somebody tries on a new cluster would fail."""
+    (tmp_path / "odd").write_text("hello\n")
+    command = [PROGRAM, "inject-bad", "--from-file", "odd", "--yes", "--json", "--log", kafka.url(topic_name)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["injected"]) == (0, {"file": 1}), done.stderr
+    assert f"topic {topic_name} made" in done.stderr

@@ -75,6 +75,7 @@ class Broker:
         settings: Mapping[str, str] | None = None,
         users: Path | None = None,
         is_temporary: bool = True,
+        cluster_id: str = "",
     ) -> None:
         """`settings` override those of the server. `users` is the file whose lock holders keep the broker alive, if that isn't this process alone.
         The folder of a temporary broker is removed when its users were killed."""
@@ -82,6 +83,7 @@ class Broker:
         self.folder = folder
         self.installation = installation
         self.is_temporary = is_temporary
+        self.cluster_id = cluster_id or new_cluster_id()
         self.port = port or free_port()
         self.kafka = Kafka(f"{HOST}:{self.port}")
         self.users = users or folder / "users"
@@ -123,7 +125,7 @@ class Broker:
 
     def format(self) -> None:
         """Make the storage of a new cluster."""
-        format_it = ["kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(self.properties)]
+        format_it = ["kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self.properties)]
         done = subprocess.run(self.installation.command(*format_it, heap_mb=128), capture_output=True, text=True, timeout=START_TIMEOUT_S)
         if done.returncode != 0:
             raise RuntimeError(f"Kafka's storage couldn't be formatted: {done.stdout}{done.stderr}")

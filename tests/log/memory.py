@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, Self
 
-from tradecap.log.api import Damage, Part, TornRun
+from tradecap.log.api import Damage, Part, Record, TornRun
 from tradecap.market.batch import BEGINNING, Batch, Position, Positions, SeriesNote, Values
 from tradecap.market.records import Trade, new_run, read_envelope
 
@@ -31,6 +31,7 @@ class MemoryLog:
     """See `Log`."""
 
     has_one_writer = False
+    lag_unit = "offsets"
 
     def __init__(self, kept: Kept) -> None:
         self.id = kept.id
@@ -97,9 +98,18 @@ class MemoryLog:
         """See `Log.writer`."""
         return MemoryWriter(self._kept)
 
+    def carrier(self) -> "MemoryCarrier":
+        """See `Log.carrier`."""
+        return MemoryCarrier(MemoryWriter(self._kept))
+
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:  # noqa: ARG002 -- the writers tell
         """See `Log.open_runs`."""
         return frozenset(self._kept.open_runs)
+
+    def behind(self, after: Positions) -> dict[int, int]:
+        """See `Log.behind`."""
+        ends = [partition[-1][0] + 1 if partition else 0 for partition in self._kept.partitions]
+        return {partition: end - int(after.get(partition, "0")) for partition, end in enumerate(ends)}
 
     def free_bytes(self) -> None:
         """See `Log.free_bytes`."""
@@ -118,6 +128,30 @@ class MemorySnapshot:
 
     def evidence(self, damage: Collection[Damage]) -> None:
         """None: nothing of it could be read again later."""
+
+
+class MemoryCarrier:
+    """See `Carrier`."""
+
+    longest = 1_000_000
+    needs_trades = False
+    retries = 0
+
+    def __init__(self, writer: "MemoryWriter") -> None:
+        self._writer = writer
+
+    def carry(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:  # noqa: ARG002 -- memory answers at once
+        """See `Carrier.carry`."""
+        for record in records:
+            self._writer.append(record.line)
+        self._writer.flush()
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._writer.close()
 
 
 class MemoryWriter:

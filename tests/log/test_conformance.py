@@ -15,9 +15,9 @@ from tests.log.builders import MB, an_event, lines_of, records_of, texts_of, wri
 from tests.log.memory import Kept, MemoryLog
 from tradecap.flows.records import unwatched
 from tradecap.log import open_log
-from tradecap.log.api import Log
+from tradecap.log.api import Log, Record
 from tradecap.market.batch import Batch, Positions
-from tradecap.market.records import read_envelope
+from tradecap.market.records import new_run, read_envelope
 
 pytestmark = pytest.mark.core
 
@@ -312,3 +312,19 @@ def test_skimming_finds_every_id(log: Log) -> None:
         else:
             ids |= {number for note in part for first, last in note.ids or () for number in range(first, last + 1)}
     assert ids == set(range(20))
+
+
+def test_records_of_another_log_are_taken_over_unchanged(log: Log) -> None:
+    """A copy with other identities or another order would be another log to whoever loads it."""
+    runs = [new_run(1000 + n, "", bytes(10)) for n in range(3)]
+    lines = [[*records_of(run, 20), an_event(run, 20, "ended")] for run in runs]
+    for _ in range(2):  # a carrier that was ended is gone on with by another
+        with log.carrier() as carrier:
+            for part in (lines[0], [*lines[1], *lines[2]]):
+                assert carrier.carry([Record(line, envelope, None) for line in part if (envelope := read_envelope(line[:-1]))], lambda: True)
+        found = lines_of(log.read())
+        for run, wanted in zip(runs, lines, strict=True):
+            mine = [line for line in found if run.encode() in line]
+            assert list(dict.fromkeys(line for line in mine if b'"event"' not in line)) == wanted[:-1]
+            assert wanted[-1] in mine
+    assert log.writer().torn == []

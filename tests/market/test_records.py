@@ -26,6 +26,7 @@ from tradecap.market.records import (
     orphan_run,
     read_envelope,
     series_head,
+    shortened,
     source_head,
 )
 
@@ -280,3 +281,40 @@ def test_how_a_trade_was_told_makes_no_conflict(other: dict[str, int]) -> None:
 def test_binary_payloads_are_plain_base64() -> None:
     """Whoever reads the log with other tools has to get at the bytes."""
     assert json.loads(a_line(b"\xff\xfe"))["b64"] == base64.b64encode(b"\xff\xfe").decode()
+
+
+@pytest.mark.parametrize("payload", [b'{"a":%b}' % (b"1" * 60_000), b"x" * 200_000, b"\xff" * 90_000, b"x" * 2_000_000])
+@pytest.mark.parametrize("longest", [1_000, 20_000, 100_000])
+def test_a_shortened_record_fits_and_says_what_it_was(payload: bytes, longest: int) -> None:
+    """A record too long for a broker would be lost, or stand there without a sign that it was cut."""
+    run = "01912345-6789-7abc-8def-0123456789ab"
+    head = series_head("binance", "BTCUSDT", "trade", "ws") + source_head(b"file", 9)
+    whole = read_envelope(RunWriter(run, 7).record(5, head, frame(payload))[:-1])
+    assert whole is not None
+    line = shortened(whole, longest)
+    cut = read_envelope(line[:-1])
+    assert cut is not None
+    assert longest * 0.9 < len(line) <= longest or len(cut.payload) in (KEPT_OF_OVERSIZE, len(payload))
+    assert (cut.run, cut.seq, cut.recv, cut.venue, cut.symbol, cut.channel, cut.via, cut.src) == (
+        run,
+        7,
+        5,
+        "binance",
+        "BTCUSDT",
+        "trade",
+        "ws",
+        "file:9",
+    )
+    assert (cut.size, cut.sha256) == (len(payload), hashlib.sha256(payload).hexdigest())
+    assert payload.startswith(cut.payload)
+
+
+def test_what_cannot_be_shortened_gives_nothing() -> None:
+    """An event has no payload to cut, and a limit below the envelope has no room for one."""
+    run = "01912345-6789-7abc-8def-0123456789ab"
+    event = read_envelope(RunWriter(run).event(1, "ended", {"why": "x" * 5000})[:-1])
+    record = read_envelope(RunWriter(run).record(1, b"", frame(b"x" * 5000))[:-1])
+    assert event is not None
+    assert record is not None
+    assert shortened(event, 1000) == b""
+    assert shortened(record, 100) == b""

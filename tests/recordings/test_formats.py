@@ -100,7 +100,8 @@ def test_the_host_holds_until_another_url_and_only_for_lines_of_that_kind() -> N
 def test_an_array_of_rows_is_its_rows(tmp_path: Path, row: bytes, channel: str, form: bytes) -> None:
     """An answer of the venue, bare or as ccxt keeps it, could not be read; or its text would not be the venue's any more."""
     source = file_of(tmp_path / "XRPETH-whatever-2019.json", b"[" + b",".join([form % row] * 3) + b"]\n")
-    assert list(frames(source)) == [Frame(row, None, 1, symbol="XRPETH", channel=channel, via="rest")] * 3
+    expected = Frame(row, None, 1, symbol="XRPETH", channel=channel, via="rest", is_named=b'"symbol"' in form)
+    assert list(frames(source)) == [expected] * 3
 
 
 def test_a_pretty_printed_array_has_rows_of_one_line() -> None:

@@ -2,16 +2,22 @@
 
 import json
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
+from tests.simulate.talking import HANDSHAKE
 from tests.test_listening import has_ipv6
+from tradecap.cli.simulate import with_wait
 
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
 PATIENCE_S = 30
@@ -97,6 +103,10 @@ def test_a_byte_order_mark_is_no_part_of_the_faults(tmp_path: Path) -> None:
         (["sample:", "--rate", "5"], 2, "--rate is of the generator"),
         (["-", "--loop"], 2, "--loop can't read stdin twice"),
         (["--host", "203.0.113.7"], 3, "can't listen on 203.0.113.7"),
+        (["--port", "99999"], 2, "'99999' is not a port"),
+        (["--port", "-1"], 2, "'-1' is not a port"),
+        (["--wait", "0"], 2, "0 is too small"),
+        (["--wait=some"], 2, "'some' is no whole number"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(args: list[str], code: int, told: str) -> None:
@@ -115,6 +125,73 @@ def test_it_is_there_on_both_families_by_default() -> None:
         for host in ("127.0.0.1", "[::1]") if has_ipv6() else ("127.0.0.1",):
             with urllib.request.urlopen(f"http://{host}:{port}/api/v3/ping", timeout=10) as answer:
                 assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    ("args", "read"),
+    [
+        (["--wait", "3", "sample:"], ["--wait=3", "sample:"]),
+        (["--wait", "sample:", "--now"], ["--wait=1", "sample:", "--now"]),
+        (["sample:", "--wait"], ["sample:", "--wait=1"]),
+        (["--wait", "--loop"], ["--wait=1", "--loop"]),
+        (["--wait=2", "--", "--wait"], ["--wait=2", "--", "--wait"]),
+    ],
+)
+def test_wait_takes_a_whole_number_and_nothing_else(args: list[str], read: list[str]) -> None:
+    """A recording after --wait would be taken for its value."""
+    assert list(with_wait(args)) == read
+
+
+def test_waiting_for_two_streams_and_then_playing() -> None:
+    """The number would be read and not used."""
+    with simulating("--wait", "2", "sample:") as program:
+        url = str(line(program)["url"])
+        with connect(f"{url}/ws/btcusdt@trade", close_timeout=0.1) as client:
+            with pytest.raises(TimeoutError):
+                client.recv(timeout=0.5)
+            client.send('{"method":"SUBSCRIBE","params":["ethusdt@trade"],"id":1}')
+            assert '"id":1' in str(client.recv(timeout=PATIENCE_S))
+            assert '"e":"trade"' in str(client.recv(timeout=PATIENCE_S))
+
+
+def test_without_file_descriptors_it_says_so_once_and_serves_on() -> None:
+    """asyncio wrote 95 000 lines, and connections hung."""
+    limit = f"ulimit -n 128; exec {PROGRAM} simulate --json --port 0 --symbol BTCUSDT"
+    with subprocess.Popen(["sh", "-c", limit], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program, ExitStack() as open_ones:
+        try:
+            port = int(str(line(program)["rest_url"]).rpartition(":")[2])
+            first, *_ = [open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(200)]
+            first.sendall(b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert first.recv(100).startswith(b"HTTP/1.1 200 ")
+        finally:
+            program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=PATIENCE_S)
+        assert errors.count("no file descriptors left (the limit is 128)") == 1
+        assert len(errors.splitlines()) == 3
+
+
+def test_nothing_of_asyncio_is_written() -> None:
+    """Reports about clients that break off would hide what matters."""
+    with simulating("--tls", "--symbol", "BTCUSDT", "--rate", "2000") as program:
+        port = int(str(line(program)["rest_url"]).rpartition(":")[2])
+        for sent in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05hello"):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+                plain.sendall(sent)
+        untrusting = ssl.create_default_context()
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw, pytest.raises(ssl.SSLError):
+            untrusting.wrap_socket(raw, server_hostname="localhost")
+        for _ in range(3):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+                client = context.wrap_socket(raw)
+                client.sendall(HANDSHAKE.replace(b"/ws", b"/ws/btcusdt@trade"))
+                client.recv(100)
+                raw.close()  # with messages on the way
+        time.sleep(0.5)
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=PATIENCE_S)
+        assert [each for each in errors.splitlines() if not each.startswith(("serving ", "stopping"))] == []
 
 
 def test_other_machines_are_a_warning() -> None:

@@ -7,6 +7,7 @@ import pytest
 from tradecap.market.records import Trade
 from tradecap.simulate.generator import Generated
 from tradecap.venues.binance import decode
+from tradecap.venues.binance.synthetic import SPOT
 
 BEGIN_MS = 1_723_204_800_000
 
@@ -53,3 +54,12 @@ def test_several_symbols_come_in_the_order_of_their_times() -> None:
     entries = [*islice(Generated(["BTCUSDT", "ETHUSDT", "NEWUSDT"], begin_ms=BEGIN_MS, rate=50).entries(), 3_000)]
     assert all(before.time_ns <= after.time_ns for before, after in pairwise(entries))
     assert {entry.stream for entry in entries} >= {"newusdt@trade", "btcusdt@aggTrade"}
+
+
+def test_ids_never_meet_those_of_the_sample_or_of_another_generator() -> None:
+    """A log with captures of both would hold conflicts, and the tour without a network would not end proven."""
+    runs = [fills(Generated(["ETHUSDT"], begin_ms=BEGIN_MS + later, rate=1_000_000, seed=later), 5_000) for later in (0, 1_000, 2_000)]
+    extents = [(trades[0].id, trades[-1].id) for trades in runs]
+    assert extents == sorted(extents)
+    assert all(last < first for (_, last), (first, _) in pairwise(extents))
+    assert extents[0][0] > max(instrument.first_id for instrument in SPOT.values()) + 10**6

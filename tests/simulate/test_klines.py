@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOON_S, a_trade
+from tests.simulate.builders import an_entry, some_entries
 from tradecap.market.candles import candles
 from tradecap.market.records import Trade
 from tradecap.simulate.klines import INTERVALS, Minutes, following, klines, opening, zone_offset_s
+from tradecap.simulate.market_data import Market
 
 DAY_S = 86_400
 BY_DAY = {"1m": 60, "3m": 180, "15m": 900, "1h": 3600, "4h": 14_400, "1d": DAY_S}
@@ -74,6 +76,38 @@ def test_how_trades_are_folded_changes_nothing(trades: list[Trade], cut: int) ->
         asked.add(trade)
     # volatility is a float sum: the order of folding may show in its last digit, and klines don't tell it
     assert [k.row(True) for k in klines(asked, "1m", 0)] == [k.row(True) for k in klines(minutes_of(trades), "1m", 0)]
+
+
+@given(some_trades(), st.integers(-3, 200), st.integers(0, 200))
+def test_seconds_are_of_the_trades_that_are_remembered(trades: list[Trade], since: int, length: int) -> None:
+    """A kline of one second would differ from its trades, or depend on where the request begins."""
+    market = Market(["BTCUSDT"])
+    for trade in trades:
+        market.add(an_entry(trade))
+    since_s, until_s = NOON_S + since, NOON_S + since + length
+    parts = market.parts("BTCUSDT", "1s", since_s, until_s, 1_000)
+    found = [kline for kline in klines(parts, "1s", until_s, since_s=since_s) if kline.open_s <= until_s]
+    first_s = max(since_s, trades[0].trade_time_us // 10**6)
+    assert [kline.open_s for kline in found] == [*range(first_s, until_s + 1)]
+    for kline in found:
+        within = [trade for trade in trades if trade.trade_time_us // 10**6 == kline.open_s]
+        before = [trade.price for trade in trades if trade.trade_time_us // 10**6 < kline.open_s]
+        prices = [trade.price for trade in within] or before[-1:]
+        assert (kline.open, kline.high, kline.low, kline.close) == (prices[0], max(prices), min(prices), prices[-1])
+        assert sum(part.volume for part in kline.parts) == sum(trade.qty for trade in within)
+
+
+def test_a_second_of_which_trades_are_forgotten_is_left_out() -> None:
+    """A kline would be told that lacks the first of its trades."""
+    market = Market(["BTCUSDT"], keep=10)
+    for entry in some_entries(2_000, every_ms=300):
+        market.add(entry)
+    history = market.history("BTCUSDT", "trade")
+    assert history is not None
+    (oldest,) = history.from_id(0, 1)
+    parts = market.parts("BTCUSDT", "1s", 0, NOON_S + 600, 10**6)
+    first = next(iter(klines(parts, "1s", NOON_S + 600, since_s=oldest.trade_time_us // 10**6 + 1)))
+    assert sum(part.trades for part in first.parts) == 3
 
 
 def utc(*day: int) -> int:

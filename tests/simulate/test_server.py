@@ -5,95 +5,17 @@ import json
 import socket
 import ssl
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.simulate.builders import NOON_US, Scripted, some_entries
+from tests.simulate.talking import an_exchange, ask, closing, get, hears, ids, raw_socket, running, until
 from tradecap.errors import Exit, TradecapError
 from tradecap.simulate import Exchange, Fault, Generated, Rules
-from tradecap.simulate.tape import Entry
 from tradecap.simulate.tls import throw_away
-
-PATIENCE_S = 20
-
-
-def running(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """A test that is a coroutine, and ends in time."""
-
-    def run() -> None:
-        async def bounded() -> None:
-            async with asyncio.timeout(PATIENCE_S):
-                await test()
-
-        asyncio.run(bounded())
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
-
-
-def an_exchange(entries: list[Entry] | None = None, **how: Any) -> Exchange:
-    """An exchange that says only what a test lets it say (`play`)."""
-    return Exchange(Scripted(entries or some_entries(1_000)), **({"start": "manual"} | how))
-
-
-async def hears(exchange: Exchange, path: str, **how: Any) -> ClientConnection:
-    """A connection that the exchange knows of."""
-    before = exchange.counts["connections"]
-    client = await connect(f"{exchange.url}{path}", **({"ping_interval": None} | how))
-    while exchange.counts["connections"] == before:
-        await asyncio.sleep(0.001)
-    return client
-
-
-async def ask(client: ClientConnection, request: dict[str, object]) -> Any:
-    await client.send(json.dumps(request))
-    while "id" not in (said := json.loads(await client.recv())):
-        pass
-    return said
-
-
-async def ids(client: ClientConnection, count: int) -> list[int]:
-    """The ids of the next messages."""
-    said = [json.loads(await client.recv()) for _ in range(count)]
-    return [message.get("data", message)["t"] for message in said]
-
-
-async def until(happened: Callable[[], object]) -> None:
-    while not happened():
-        await asyncio.sleep(0.005)
-
-
-async def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body, whatever the status."""
-
-    def fetch() -> tuple[int, dict[str, str], bytes]:
-        request = urllib.request.Request(url, headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return answer.status, dict(answer.headers), answer.read()
-        except urllib.error.HTTPError as error:
-            return error.code, dict(error.headers), error.read()
-
-    return await asyncio.to_thread(fetch)
-
-
-async def closing(client: ClientConnection) -> tuple[int | None, int]:
-    """The close code (None: without a close frame) and how many messages came before it."""
-    count = 0
-    try:
-        while True:
-            await client.recv()
-            count += 1
-    except ConnectionClosed as closed:
-        return (closed.rcvd.code if closed.rcvd else None), count
-
 
 # ---- streams ----
 
@@ -108,11 +30,11 @@ async def test_a_stream_says_what_the_tape_says() -> None:
 
 
 @running
-async def test_the_wrapper_echoes_the_name_that_was_asked_for() -> None:
+async def test_the_wrapper_names_the_stream() -> None:
     """A client that files messages by their stream would file them nowhere."""
-    async with an_exchange() as exchange, await hears(exchange, "/stream?streams=BTCUSDT@trade") as client:
+    async with an_exchange() as exchange, await hears(exchange, "/stream?streams=btcusdt@trade") as client:
         await exchange.play(1)
-        assert json.loads(await client.recv())["stream"] == "BTCUSDT@trade"
+        assert json.loads(await client.recv())["stream"] == "btcusdt@trade"
         await ask(client, {"method": "SET_PROPERTY", "params": ["combined", False], "id": 1})
         await exchange.play(1)
         assert json.loads(await client.recv())["e"] == "trade"
@@ -141,10 +63,14 @@ async def test_microseconds_for_who_asks() -> None:
 
 
 @running
-async def test_an_unknown_symbol_is_acknowledged_and_silent() -> None:
-    """A client that waits for an error would learn the truth only at the venue."""
+async def test_an_unknown_symbol_and_capitals_are_acknowledged_and_silent() -> None:
+    """A client that waits for an error, or writes the symbol in capitals, would learn the truth only at the venue."""
     async with an_exchange() as exchange, await hears(exchange, "/ws") as client:
-        assert (await ask(client, {"method": "SUBSCRIBE", "params": ["nope@trade", "btcusdt@depth"], "id": 1}))["result"] is None
+        names = ["nope@trade", "btcusdt@depth", "BTCUSDT@trade", "BTCUSDT@aggTrade", "Btcusdt@kline_1s"]
+        assert (await ask(client, {"method": "SUBSCRIBE", "params": names, "id": 1}))["result"] is None
+        await exchange.play(100)
+        assert (await ask(client, {"method": "LIST_SUBSCRIPTIONS", "id": 2})) == {"result": names, "id": 2}
+        assert exchange.counts["messages"] == 0
 
 
 @running
@@ -159,6 +85,19 @@ async def test_a_kline_is_told_when_its_minute_ends() -> None:
         assert [(kline["t"], kline["n"], kline["f"], kline["L"]) for kline in closed] == [
             (NOON_US // 1000 + n * 60_000, 60, n * 60 + 1, n * 60 + 60) for n in range(3)
         ]
+
+
+@running
+async def test_a_kline_of_one_second_comes_every_second() -> None:
+    """The shortest interval of the venue would be missing, on the stream and in REST."""
+    async with an_exchange(some_entries(50, every_ms=100)) as exchange, await hears(exchange, "/ws/btcusdt@kline_1s") as client:
+        for _ in range(10):
+            await exchange.play(5)
+        said = [json.loads(await client.recv())["k"] for _ in range(9)]
+        closed = [(kline["t"] - NOON_US // 1000, kline["n"]) for kline in said if kline["x"]]
+        assert closed == [(0, 10), (1_000, 10), (2_000, 10), (3_000, 10)]
+        status, _, body = await get(f"{exchange.rest_url}/api/v3/klines?symbol=BTCUSDT&interval=1s")
+        assert (status, [row[8] for row in json.loads(body)]) == (200, [10, 10, 10, 10, 10])
 
 
 @running
@@ -466,10 +405,49 @@ async def test_the_end_says_goodbye() -> None:
     assert await closing(client) == (1001, 0)
 
 
-async def raw_socket(exchange: Exchange) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A WebSocket whose client does nothing by itself."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", exchange.port)
-    key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-    writer.write(b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + key + b"\r\n")
-    await reader.readuntil(b"\r\n\r\n")
-    return reader, writer
+# ---- faults without a time, and waiting for streams ----
+
+
+@running
+async def test_a_fault_without_a_time_is_at_work_before_anybody_comes() -> None:
+    """The first request could be too early for the fault that was meant for it, and with a start that waits it always was."""
+    async with an_exchange(start="subscriber", faults=[Fault("http", status=503, on="ws"), Fault("drop", count=2)]) as exchange:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{exchange.url}/ws")
+        assert refused.value.response.status_code == 503
+        async with await hears(exchange, "/ws/btcusdt@trade") as client:
+            assert await ids(client, 2) == [3, 4]
+
+
+@running
+async def test_a_port_that_is_refused_from_the_beginning() -> None:
+    """The first connection would succeed, which the fault is there to prevent."""
+    async with an_exchange(faults=[Fault("refuse", for_s=0.3)]) as exchange:
+        await asyncio.sleep(0)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", exchange.port)
+        await asyncio.sleep(0.4)
+        assert (await get(f"{exchange.rest_url}/api/v3/ping"))[0] == 200
+
+
+@running
+async def test_a_close_without_a_time_waits_for_a_subscriber() -> None:
+    """It would close nobody, and report that it did."""
+    async with an_exchange(faults=[Fault("close", code=1012)]) as exchange:
+        async with await hears(exchange, "/ws") as client:
+            await client.send(json.dumps({"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1}))
+            assert await closing(client) == (1012, 1)
+        async with await hears(exchange, "/ws/btcusdt@trade") as client:
+            await exchange.play(1)
+            assert await ids(client, 1) == [1]
+
+
+@running
+async def test_the_tape_waits_for_all_streams_of_a_client() -> None:
+    """A library that subscribes one stream after the other would miss the beginning of the first trades."""
+    async with an_exchange(start="subscriber", streams=2) as exchange, await hears(exchange, "/ws/btcusdt@trade") as first:
+        async with await hears(exchange, "/ws/btcusdt@trade"):
+            await asyncio.sleep(0.1)
+        assert exchange.played() == 0
+        await ask(first, {"method": "SUBSCRIBE", "params": ["btcusdt@aggTrade"], "id": 1})
+        assert await ids(first, 1) == [1]

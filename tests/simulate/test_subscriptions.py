@@ -43,17 +43,37 @@ def test_an_id_of_another_kind_is_refused(request_id: object) -> None:
 def test_subscribing_twice_is_subscribing_once() -> None:
     """Every message would come twice."""
     session = at("/ws/btcusdt@trade")
-    said({"method": "SUBSCRIBE", "params": ["btcusdt@trade", "BTCUSDT@trade", "ethusdt@aggTrade"], "id": 1}, session)
+    said({"method": "SUBSCRIBE", "params": ["btcusdt@trade", "ethusdt@aggTrade", "ethusdt@aggTrade"], "id": 1}, session)
     assert said({"method": "LIST_SUBSCRIPTIONS", "id": 2}, session) == {"result": ["btcusdt@trade", "ethusdt@aggTrade"], "id": 2}
-    said({"method": "UNSUBSCRIBE", "params": ["Btcusdt@trade", "never@trade"], "id": 3}, session)
+    said({"method": "UNSUBSCRIBE", "params": ["btcusdt@trade", "never@trade"], "id": 3}, session)
     assert said({"method": "LIST_SUBSCRIPTIONS", "id": 4}, session)["result"] == ["ethusdt@aggTrade"]
 
 
-def test_the_channel_is_case_sensitive() -> None:
-    """kline_1M (a month) would be taken for kline_1m (a minute)."""
+def test_names_are_case_sensitive() -> None:
+    """kline_1M (a month) would be taken for kline_1m (a minute), and a symbol in capitals would work here only."""
     session = at("/ws")
-    said({"method": "SUBSCRIBE", "params": ["btcusdt@kline_1M", "btcusdt@kline_1m"], "id": 1}, session)
-    assert list(session.streams) == ["btcusdt@kline_1M", "btcusdt@kline_1m"]
+    names = ["btcusdt@kline_1M", "btcusdt@kline_1m", "BTCUSDT@kline_1m"]
+    assert said({"method": "SUBSCRIBE", "params": names, "id": 1}, session)["result"] is None
+    assert list(session.streams) == names
+
+
+@pytest.mark.parametrize(("escaped", "column"), [(r"\ud800", 17), (r"\udc00", 17), (r"\ud83d x", 17), (r"\\\ud800", 19), (r"\ud83d\ud83d\ude00", 17)])
+def test_half_a_character_is_an_error(escaped: str, column: int) -> None:
+    """The answer could not be written as UTF-8, and the connection would die of it."""
+    message = f"Invalid JSON: lone leading surrogate in hex escape at line 1 column {column}"
+    assert said(f'{{"method":"{escaped}","id":1}}') == an_error(3, message)
+
+
+@pytest.mark.parametrize("escaped", [r"\ud83d\ude00", r"\\ud800", r"\u0041"])
+def test_a_whole_character_is_no_error(escaped: str) -> None:
+    """A client that escapes everything beyond ASCII would be refused."""
+    assert said(f'{{"method":"{escaped}","id":1}}')["error"]["code"] == 2
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_does_not_have_are_an_error(number: str) -> None:
+    """The venue refuses them; Python's own json reads them."""
+    assert said(f'{{"method":"LIST_SUBSCRIPTIONS","params":[{number}],"id":1}}')["error"]["code"] == 3
 
 
 @pytest.mark.parametrize(
@@ -107,12 +127,14 @@ def test_combined_is_a_property() -> None:
     ("target", "streams", "is_combined", "is_micro"),
     [
         ("/ws/btcusdt@trade", ["btcusdt@trade"], False, False),
-        ("/ws/BTCUSDT@aggTrade/ethusdt@kline_1m", ["btcusdt@aggTrade", "ethusdt@kline_1m"], False, False),
+        ("/ws/BTCUSDT@aggTrade/ethusdt@kline_1m", ["BTCUSDT@aggTrade", "ethusdt@kline_1m"], False, False),
         ("/ws", [], False, False),
         ("/ws/0", [], False, False),
         ("/stream?streams=a@trade/b@trade&timeUnit=MICROSECOND", ["a@trade", "b@trade"], True, True),
         ("/stream?timeUnit=microsecond", [], True, True),
         ("/stream?streams=btcusdt%40trade", ["btcusdt@trade"], True, False),
+        ("/stream?streams=btcusdt@kline_1d@+08:00/a@trade", ["btcusdt@kline_1d@+08:00", "a@trade"], True, False),
+        ("http://localhost:9443/ws/btcusdt@trade", ["btcusdt@trade"], False, False),
         ("/ws/btcusdt@kline_1d@+08:00?timeUnit=millisecond", ["btcusdt@kline_1d@+08:00"], False, False),
     ],
 )
@@ -125,6 +147,7 @@ def test_what_a_path_asks_for(target: str, streams: list[str], is_combined: bool
 def test_other_paths_are_none() -> None:
     """A client of another product would wait for ever."""
     assert session_at("/ws-api/v3") is None
+    assert session_at("//[/ws") is None
     with pytest.raises(Refused):
         session_at("/ws/btcusdt@trade?timeUnit=HOUR")
 

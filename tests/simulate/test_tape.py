@@ -10,6 +10,7 @@ from tests.builders import a_trade
 from tests.simulate.builders import NOON_US, an_entry, some_entries
 from tradecap.market.records import Trade
 from tradecap.simulate.aggregates import with_aggregates
+from tradecap.simulate.player import shifted
 from tradecap.simulate.tape import Entry, Shift, endless, in_order, moved, rising
 from tradecap.venues.binance import decode
 
@@ -93,3 +94,14 @@ def test_a_moved_time_keeps_its_unit() -> None:
     plain = an_entry()
     micro = Entry(plain.stream, plain.payload.replace(b"000,", b"000123,"), plain.trade, plain.time_ns)
     assert b'"T":%d,' % (NOON_US + 1_000_123) in moved(micro, Shift(1_000_000)).payload
+
+
+def test_trades_at_another_time_are_other_trades() -> None:
+    """A capture of a recording that is played now would contradict the recording itself, id by id."""
+    entries = [an_entry(id=7), an_entry(id=3, channel="aggTrade", first_id=7, last_id=7)]
+    fill, agg = [entry.trade for entry in shifted(iter(entries), 5_000_000)]
+    assert fill is not None
+    assert agg is not None
+    assert (fill.id, agg.id, agg.first_id, agg.last_id) == (5_000_007, 5_000_003, 5_000_007, 5_000_007)
+    (earlier,) = shifted(iter(entries[:1]), -5_000_000)
+    assert b'"t":5000007' in earlier.text

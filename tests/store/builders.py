@@ -38,10 +38,10 @@ def batch_of(lines: Iterable[bytes]) -> Batch:
     return Batch(Lines(text), text.count(b"\n"), Position(0, "000001:7", 7))
 
 
-def values_of(partition: int, values: Sequence[bytes], offsets: Sequence[int]) -> Batch:
+def values_of(partition: int, values: Sequence[bytes], offsets: Sequence[int], venue: str = "") -> Batch:
     """Values with their offsets, as a topic hands them out. An empty value is no record."""
     end = offsets[-1] + 1
-    return Batch(Values(values, offsets), sum(map(bool, values)), Position(partition, str(end), end))
+    return Batch(Values(values, offsets, venue), sum(map(bool, values)), Position(partition, str(end), end))
 
 
 def pour(store: Store, *lines: bytes, log: str = LOG) -> None:

@@ -47,8 +47,8 @@ def read_by_python(lines: list[bytes]) -> list[RecordRow]:
 
 def test_both_read_every_case_alike(store: ClickHouseStore) -> None:
     """Verify holds one side against the other: where they read differently, sound records look lost."""
-    heads = {(case.venue, case.channel): series_head(case.venue, "ETHUSDT", case.channel, "ws") for case in CASES}
-    lines = [line for case in CASES for line in lines_of([case.payload], [heads[(case.venue, case.channel)]])]
+    heads = {case[-3:]: series_head(case.venue, case.symbol, case.channel, "ws") for case in CASES}
+    lines = [line for case in CASES for line in lines_of([case.payload], [heads[case[-3:]]])]
     lines = [line.replace(b'"seq":0,', b'"seq":%d,' % seq, 1) for seq, line in enumerate(lines)]
     by_sql = read_by_sql(store, lines)
     for case, of_sql, of_python in zip(CASES, by_sql, read_by_python(lines), strict=True):
@@ -100,14 +100,14 @@ def test_reading_leaves_no_file_behind(store: ClickHouseStore, tmp_path: Path) -
 # ---- values that no tradecap wrote -------------------------------------------------------------------------------------------------------
 
 
-def read_values(store: ClickHouseStore, values: list[bytes]) -> tuple[list[RecordRow], list[RecordRow]]:
+def read_values(store: ClickHouseStore, values: list[bytes], venue: str = "") -> tuple[list[RecordRow], list[RecordRow]]:
     """The ledger's rows for values of a topic, and what they should be, in the order of offsets (with a hole after each)."""
     offsets = [2 * number for number in range(len(values))]
-    store.add(LOG, values_of(3, values, offsets))
+    store.add(LOG, values_of(3, values, offsets, venue))
     rows = store.rows(
         "SELECT outcome, reason, field, kind, fault, venue, channel, symbol, trade_id, content FROM ledger FINAL ORDER BY toUInt128(run), seq"
     )
-    lines = [adopted(value, LOG, 3, offset) for value, offset in zip(values, offsets, strict=True)]
+    lines = [adopted(value, LOG, 3, offset, venue) for value, offset in zip(values, offsets, strict=True)]
     expected = [ledger_row(*read_record(line, LOG, 3, offset), line) for line, offset in zip(lines, offsets, strict=True)]
     return [msgspec.convert(row, RecordRow) for row in rows], expected
 
@@ -122,12 +122,22 @@ def test_a_message_that_no_tradecap_wrote_is_read_as_a_payload(store: ClickHouse
     assert {trade, usdm} <= set(of_sql)
 
 
-def test_plain_messages_of_others_need_no_strict_reading(store: ClickHouseStore) -> None:
+@pytest.mark.parametrize("venue", ["", "binance-us"])
+def test_plain_messages_of_others_need_no_strict_reading(store: ClickHouseStore, venue: str) -> None:
     """A topic that others fill would be loaded many times more slowly."""
     store.run("DROP TABLE mv_binance_strict")
-    of_sql, of_python = read_values(store, [TRADE, USDM, AGG, b'{"stream":"ethusdt@trade","data":' + TRADE + b"}"])
+    of_sql, of_python = read_values(store, [TRADE, USDM, AGG, b'{"stream":"ethusdt@trade","data":' + TRADE + b"}"], venue)
     assert of_sql == of_python
     assert {row.outcome for row in of_sql} == {"trade"}
+    assert {row.venue for row in of_sql} == {venue} if venue else {"binance", "binance-usdm"}
+
+
+def test_messages_of_others_are_of_the_venue_that_is_named(store: ClickHouseStore) -> None:
+    """Binance.US sends what Binance sends, so its trades would be counted as Binance's."""
+    values = [case.payload for case in CASES if case.payload and b"\n" not in case.payload]
+    of_sql, of_python = read_values(store, values, "binance-us")
+    assert of_sql == of_python
+    assert {row.venue for row in of_sql if row.outcome == "trade"} == {"binance-us"}
 
 
 @pytest.mark.parametrize(

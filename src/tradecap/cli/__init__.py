@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, Final, NoReturn
 
 import click
@@ -17,9 +18,10 @@ from click.shell_completion import CompletionItem, shell_complete
 
 from tradecap import __version__
 from tradecap.cli.explain import explain
-from tradecap.cli.options import Door, not_yet, quiet_help
+from tradecap.cli.options import Door, quiet_help
 from tradecap.cli.output import Output
 from tradecap.cli.signals import die_softly, end_in_peace
+from tradecap.errors import TradecapError
 from tradecap.urls import learn_all, mask
 
 COMMANDS: Final = {
@@ -33,14 +35,13 @@ COMMANDS: Final = {
     "query": "Ask the store a read-only question, by name or in SQL.",
     "demo": "The whole river on the embedded default, in one go.",
     "simulate": "A local exchange, fed by recordings or a generator.",
+    "ship": "Copy a log into another unchanged, identities kept.",
     "attest": "Declare runs finished whose writer is known to be dead.",
     "topics": "Show the log's topic, and how it differs from what is wanted.",
     "config": "Show what is in force and where each value comes from.",
     "completion": "Print the completion script for a shell.",
 }
 """The commands in the order of the river, with the first line of their help (a test holds the two together)."""
-LATER: Final = ("ship", "process", "serve", "backfill", "export", "top", "doctor")
-"""Promised in the contract, not part of this version."""
 COMPLETE_VARIABLE: Final = "_TRADECAP_COMPLETE"
 """Set by a shell's completion script, which click wrote."""
 
@@ -52,9 +53,12 @@ class River(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in LATER and not ctx.resilient_parsing:
-            raise not_yet(f"tradecap {cmd_name}", f"this version has: {', '.join(COMMANDS)}.")
-        return load_command(cmd_name) if cmd_name in COMMANDS else None
+        if cmd_name in COMMANDS:
+            return load_command(cmd_name)
+        similar = get_close_matches(cmd_name.lower().replace("_", "-"), COMMANDS, n=1)
+        if similar and not ctx.resilient_parsing and not cmd_name.startswith("-"):
+            raise TradecapError(f"No such command {cmd_name!r}.", f"did you mean 'tradecap {similar[0]}'? 'tradecap --help' lists all.")
+        return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
         """From the table above: help must not import every command."""

@@ -26,7 +26,10 @@ EXAMPLE: Final = f"""\
 # The profile that holds when neither --profile nor TRADECAP_PROFILE names one.
 # default_profile = "server"
 
-# A profile sets any of log and store: tradecap load --profile server
+# The venue of messages in a topic that no tradecap wrote, where their shape doesn't tell. Set it before the first load.
+# as = "binance-us"
+
+# A profile sets any of these: tradecap load --profile server
 # [profile.server]
 # log = "file:/var/lib/tradecap/log"
 # store = "clickhouse://default@localhost:8123/market"

@@ -1,25 +1,46 @@
-"""tradecap init-db: the store's schema."""
+"""tradecap init-db: the store's schema, and how records get into it."""
 
 import shlex
 
 import click
 
-from tradecap.cli.options import command, later, shared
+from tradecap.cli.logs import log_in_force, topic_access
+from tradecap.cli.options import command, shared
 from tradecap.cli.output import Output, number
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
-from tradecap.store import cluster_text, create_store, schema_text
-from tradecap.store.api import Schema
+from tradecap.flows.load_topic import reader_of, use_loader, use_topic
+from tradecap.log import topic_of
+from tradecap.store import cluster_text, create_store, feed_text, open_store, schema_text
+from tradecap.store.api import Schema, TopicFeed
 
 
 @command
 @click.option("--print", "only_print", is_flag=True, help="Print the SQL for this store and run nothing.")
 @click.option("--drop", is_flag=True, help="Start anew: remove everything first (needs --yes).")
 @click.option("--yes", is_flag=True, help="Yes, remove it.")
+@click.option(
+    "--feed",
+    type=click.Choice(["loader", "kafka"]),
+    help="How the records of --log get in: `kafka` makes ClickHouse read the topic by itself, `loader` gives it back to `tradecap load`.",
+)
+@click.option("--feed-brokers", metavar="HOST:PORT", help="The brokers as the store sees them, where that is another name (with --feed kafka).")
+@click.option(
+    "--feed-collection", metavar="NAME", default="", help="A named collection of the server that holds brokers and credentials (with --feed kafka)."
+)
 @click.option("--cluster", metavar="NAME", help="With --print: Replicated and Distributed tables for this cluster; parsed, not run.")
-@later("--feed")
 @shared
-def init_db(only_print: bool, drop: bool, yes: bool, cluster: str | None, settings: Settings, out: Output) -> Exit:
+def init_db(
+    only_print: bool,
+    drop: bool,
+    yes: bool,
+    feed: str | None,
+    feed_brokers: str | None,
+    feed_collection: str,
+    cluster: str | None,
+    settings: Settings,
+    out: Output,
+) -> Exit:
     """Create or upgrade the store's schema; safe to run again.
 
     \b
@@ -27,17 +48,48 @@ def init_db(only_print: bool, drop: bool, yes: bool, cluster: str | None, settin
       tradecap init-db
       tradecap init-db --print
       tradecap init-db --drop --yes
+      tradecap init-db --feed kafka --log kafka://localhost:19092/trades.raw
       tradecap init-db --cluster NAME --print
     """
     if cluster is not None:
-        return _printed_for(cluster, settings, out, only_print=only_print)
+        return _printed_for(cluster, settings, out, only_print=only_print, feed=feed)
+    if (feed_brokers or feed_collection) and feed != "kafka":
+        raise TradecapError("--feed-brokers and --feed-collection belong to --feed kafka.", "add --feed kafka, or leave them out.")
     if drop and not yes:
         raise TradecapError(f"--drop removes all of {settings.store.shown}.", "add --yes if that is what you want; the log stays as it is.")
     if only_print:
-        return _printed(list(schema_text(settings.store.value)), settings, out)
+        return _printed(_statements(settings, feed, feed_brokers, feed_collection), settings, out)
     made = create_store(settings.store.value, anew=drop)
-    out.show({"store": settings.store.shown, **made._asdict()}, lambda: f"{settings.store.shown} has schema version {made.version}: {_news(made)}")
+    told = [_use(feed, feed_brokers, feed_collection, settings, out)] if feed else []
+    out.show(
+        {"store": settings.store.shown, **made._asdict(), **({"feed": feed} if feed else {})},
+        lambda: f"{settings.store.shown} has schema version {made.version}: {', '.join([_news(made), *told])}",
+    )
     return Exit.OK
+
+
+def _use(feed: str, brokers: str | None, collection: str, settings: Settings, out: Output) -> str:
+    """Let records come in this way from now on; a sentence about it."""
+    log = log_in_force(settings)
+    topic = topic_of(log)
+    with open_store(settings.store.value, topic=topic_access(log, settings)) as store:
+        group = topic.group(reader_of(store).group(log.id))
+        if feed == "loader":
+            use_loader(log, group, store)
+            return f"tradecap load loads {topic.topic}"
+        wanted = TopicFeed(log.id, topic.topic, brokers or topic.servers, collection, topic.venue)
+        use_topic(log, group, store, wanted, settings.kafka_properties(), lambda damage: out.warn(f"{damage.detail}."))
+        return f"ClickHouse reads {topic.topic}" + (" while 'tradecap load' runs" if not store.is_shared else "")
+
+
+def _statements(settings: Settings, feed: str | None, brokers: str | None, collection: str) -> list[str]:
+    """The schema, and what makes the server read the topic: for that the broker is asked for the topic's id."""
+    texts = list(schema_text(settings.store.value))
+    if feed == "kafka":
+        topic = topic_of(log_in_force(settings))
+        wanted = TopicFeed(topic.id, topic.topic, brokers or topic.servers, collection, topic.venue)
+        texts += feed_text(settings.store.value, wanted, settings.kafka_properties())
+    return texts
 
 
 def _news(made: Schema) -> str:
@@ -57,8 +109,10 @@ def _printed(statements: list[str], settings: Settings, out: Output) -> Exit:
     return Exit.OK
 
 
-def _printed_for(cluster: str, settings: Settings, out: Output, *, only_print: bool) -> Exit:
+def _printed_for(cluster: str, settings: Settings, out: Output, *, only_print: bool, feed: str | None) -> Exit:
     """The schema for a cluster, which is printed and never run."""
+    if feed:
+        raise TradecapError("--cluster and --feed don't go together.", "print the cluster's schema first, without --feed.")
     if not cluster.strip() or not cluster.isprintable():
         raise TradecapError("--cluster needs the name of a cluster.", "the server lists them: SELECT DISTINCT cluster FROM system.clusters")
     if not only_print:

@@ -62,7 +62,8 @@ def inject_bad(
     wanted = {fault: n if n is not None else each for fault, n in faults.items()}
     if not any(wanted.values()) and not from_file:
         raise TradecapError("Nothing to inject.", "say what and how many: --dupes 100, --all 50, or --from-file PATH.")
-    log = log_to_write(settings, out, segment_bytes, segment_age_s, create=False)
+    is_new_allowed = not dry_run and settings.log.value.startswith("kafka:")
+    log = log_to_write(settings, out, segment_bytes, segment_age_s, create=is_new_allowed)
     if not (dry_run or yes) and captured_live(log):
         holds = "holds live captures" if log.has_one_writer else "is a topic, which may hold live captures"
         raise TradecapError(f"{settings.log.shown} {holds}.", "add --yes to spoil it all the same, or replay it into another log first.")

@@ -1,59 +1,86 @@
 """tradecap load: the log into the store."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 
 import click
 
-from tradecap.cli.logs import log_in_force
-from tradecap.cli.options import command, later, not_yet, shared
+from tradecap.cli.logs import log_in_force, topic_access
+from tradecap.cli.options import command, shared
 from tradecap.cli.output import Output, counted, number, span
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit
-from tradecap.flows.load import Loaded
+from tradecap.flows.load import Loaded, LoadStatus
 from tradecap.flows.load import load as flow
+from tradecap.flows.load_topic import load_topic, reader_of
 from tradecap.flows.records import read_record
+from tradecap.log import topic_of
 from tradecap.log.api import Damage, Log
 from tradecap.store import open_store
 from tradecap.store.api import Store
 
 
-def _feed(ctx: click.Context, param: click.Parameter, value: str) -> str:  # noqa: ARG001 -- the signature of a callback
-    if value == "kafka":
-        raise not_yet(f"{ctx.command_path} --feed kafka", "leave it out: the loader is this process.")
-    if value != "loader":
-        raise click.BadParameter(f"{value!r} is no feed; there is loader.")
-    return value
-
-
 @command
 @click.option("--follow", is_flag=True, help="Go on: pour what comes in until Ctrl-C.")
-@click.option("--feed", default="loader", metavar="loader", callback=_feed, help="Who pours: this process.")
-@later("--metrics-port")
+@click.option(
+    "--feed",
+    type=click.Choice(["loader", "kafka"]),
+    help="How records get in: `loader` is this command; `kafka` waits for ClickHouse, which reads the topic by itself (default: as init-db set it).",
+)
+@click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics, /health and /ready here (0: any free port).")
 @shared
-def load(follow: bool, feed: str, settings: Settings, out: Output) -> Exit:  # noqa: ARG001 -- there is one feed so far
+def load(follow: bool, feed: str | None, metrics_port: int | None, settings: Settings, out: Output) -> Exit:
     """Pour the log into the store, and make the candles.
 
-    It goes on where the store stands, so it is safe to run again at any time, also after a crash.
+    It goes on where the store stands, so it is safe to run again at any time, also after a crash. With a topic and a server several may run at
+    once. A store that doesn't answer is waited for: with --follow until it does, else for half a minute.
 
     \b
     Examples:
       tradecap load
-      tradecap load --follow
+      tradecap load --follow --metrics-port 9101
       tradecap load --log file:/data/log --store clickhouse://default@localhost:8123/market
+      tradecap load --feed kafka --follow --log kafka://localhost:19092/trades.raw
     """
-    log = log_in_force(settings)
-    with open_store(settings.store.value, read=read_record) as store:
-        done = pour(log, store, out, follow=follow)
+    log = log_in_force(settings, out.warn)
+    if feed == "kafka":
+        topic_of(log)
+    status = LoadStatus()
+    access = topic_access(log, settings, reads=feed != "loader")
+    with open_store(settings.store.value, read=read_record, topic=access) as store, _metrics(metrics_port, log, status, out):
+        by_itself = feed == "kafka" or (feed is None and store.topics is not None and store.topics.feed(log.id) is not None)
+        if by_itself:
+            done = wait_for_reader(log, store, settings, out, follow=follow, status=status)
+        else:
+            done = pour(log, store, out, follow=follow, status=status)
     out.show(result_of(done), lambda: sentence(done))
     return Exit.OK
 
 
-def pour(log: Log, store: Store, out: Output, *, follow: bool = False) -> Loaded:
+def wait_for_reader(log: Log, store: Store, settings: Settings, out: Output, *, follow: bool, status: LoadStatus) -> Loaded:
+    """Wait with progress until the store has read the topic by itself."""
+    group, properties = topic_of(log).group(reader_of(store).group(log.id)), settings.kafka_properties()
+    with interruptible(out) as stop, out.progress("load") as advance:
+        followed = (lambda: not stop()) if follow else None
+        done = load_topic(log, group, store, properties, follow=followed, stop=stop, progress=advance, say=out.warn, status=status)
+    _warn(done.damage, out)
+    return done
+
+
+def _metrics(port: int | None, log: Log, status: LoadStatus, out: Output) -> AbstractContextManager[object]:
+    if port is None:
+        return nullcontext()
+    from tradecap.metrics import LoadMetrics  # not before it is wanted: it takes its time
+
+    return LoadMetrics(port, log, status, out.note)
+
+
+def pour(log: Log, store: Store, out: Output, *, follow: bool = False, status: LoadStatus | None = None) -> Loaded:
     """Load with progress; damage in the log is warned of, not hidden."""
     with interruptible(out) as stop, out.progress("load") as advance:
-        done = flow(log, store, follow=(lambda: not stop()) if follow else None, stop=stop, progress=advance)
+        done = flow(log, store, follow=(lambda: not stop()) if follow else None, stop=stop, progress=advance, say=out.warn, status=status)
     _warn(done.damage, out)
     return done
 

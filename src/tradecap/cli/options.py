@@ -138,6 +138,12 @@ def _whole(text: str, least: int) -> int:
     return int(text)
 
 
+def _port(text: str) -> int:
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or int(text) > 65_535:
+        raise ValueError(f"{text!r} is not a port; write 1 to 65535, or 0 for any free one.")
+    return int(text)
+
+
 def _speed(text: str) -> float | None:
     if text == "max":
         return None
@@ -166,6 +172,8 @@ COUNT: Final = typed("count", lambda text: _whole(text, 0))
 """A whole number, 0 as well."""
 POSITIVE: Final = typed("count", lambda text: _whole(text, 1))
 """A whole number, at least 1."""
+PORT: Final = typed("port", _port)
+"""0 to 65535."""
 SPEED: Final = typed("speed", _speed)
 """A factor; None for `max`."""
 

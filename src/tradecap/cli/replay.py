@@ -24,7 +24,9 @@ from tradecap.log.api import Log
 from tradecap.recordings.reading import Source, expand
 from tradecap.store import open_store
 
-RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing")
+RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing", "named_by_file")
+
+_WITHOUT_TRADES = "the counts above say what they are; docs/recordings.md lists what can be read."
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Only this symbol (may be repeated).")
 @click.option("--limit", type=POSITIVE, metavar="N", help="Stop after N trades.")
 @click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
-@click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For lines that don't name theirs.")
+@click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For lines that don't name their venue or symbol.")
 @click.option("--dry-run", is_flag=True, help="Only report; write nothing.")
 @click.option("--load", "also_load", is_flag=True, help="Pour into the store afterwards.")
 @segments
@@ -60,8 +62,9 @@ def replay(
 ) -> Exit:
     """Write recordings into the log as a new run.
 
-    PATH is a file (plain, .gz or .zst, told by its content), one of our logs, - for stdin, or sample: for the recording that comes with the package.
-    What can't be read is logged whole and ends in quarantine; other streams are counted and left out.
+    PATH is a file (plain, .gz, .bz2, .xz, .zst, .zip or .tar, told by its content), one of our logs, - for stdin, or sample: for the recording that
+    comes with the package. What can't be read is logged whole and ends in quarantine; other streams are counted and left out. A file in which nothing
+    is recognised, or of a market that isn't read, is refused (exit 2); lines without a single trade end with exit 1.
 
     \b
     Examples:
@@ -127,10 +130,15 @@ def _told(done: Replayed, loaded: Loaded | None, out: Output) -> Exit:
         out.show(result, lambda: _drawn(done))
     for host in done.unknown_hosts:
         out.warn(f"{host} is no venue that tradecap knows: its other streams are counted, a trade would end its file")
+    if done.named_by_file:
+        names = ", ".join(done.named_by_file)
+        out.warn(f"only the name of the file says that its rows are of {names}; --as VENUE:SYMBOL files them under another symbol")
     for problem in done.problems[1:]:
         out.warn(problem.message)
     if done.problems:
         raise done.problems[0]
+    if done.lines and not done.valid and not done.filtered:
+        raise TradecapError(f"{done.lines:,} lines were read, and not one of them is a trade.", _WITHOUT_TRADES, Exit.CHECK_FAILED)
     return Exit.OK
 
 

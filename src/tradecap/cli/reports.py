@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tradecap.durable import write_whole
+from tradecap.durable import write_through
 from tradecap.errors import TradecapError
 from tradecap.flows.verify.audit import Audit
 from tradecap.proof.certificate import Certificate, read, written
@@ -36,7 +36,7 @@ def refuse_unwritable(path: Path) -> None:
 
 def write_certificate(path: Path, done: Audit) -> None:
     """Whole or not at all, durable on return."""
-    write_whole(path, written(done.certificate))
+    write_through(path, written(done.certificate))
 
 
 def write_junit(path: Path, done: Audit) -> None:
@@ -44,4 +44,4 @@ def write_junit(path: Path, done: Audit) -> None:
     c = done.certificate
     properties = {"log": c.log.url, "log.id": c.log.id, "store": c.store.url, "store.id": c.store.id, "tradecap": c.tradecap}
     properties |= {"sentence": c.sentence} | {f"counts.{name}": str(n) for name, n in c.counts.items()}
-    write_whole(path, junit(done.verdict.checks, seconds=done.seconds, at=f"{done.began:%Y-%m-%dT%H:%M:%S}", properties=properties))
+    write_through(path, junit(done.verdict.checks, seconds=done.seconds, at=f"{done.began:%Y-%m-%dT%H:%M:%S}", properties=properties))

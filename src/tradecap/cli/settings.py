@@ -24,7 +24,9 @@ from tradecap.errors import TradecapError
 from tradecap.urls import learn_url, mask_url
 
 DEFAULTS: Final = {"log": "file:./tradecap-data/log", "store": "chdb:./tradecap-data/db"}
-"""What a profile may set, and what holds where nobody says anything."""
+"""What holds where nobody says anything."""
+NAMES: Final = (*DEFAULTS, "as")
+"""What a profile may set."""
 CONFIG_NAME: Final = "tradecap.toml"
 INIT_HINT: Final = "'tradecap config --init' writes a commented example."
 
@@ -55,13 +57,16 @@ class Settings(NamedTuple):
     profile: Value
     config: Value
     kafka: tuple[Property, ...] = ()
+    foreign_venue: Value = Value("as", "", "default")
+    """The venue of messages in a topic that no tradecap wrote; '' where their shape decides."""
     password: Property | None = None
     """Of the store, where it comes from a variable; it is in the store's URL as well."""
 
     def values(self) -> list[Value | Property]:
         """All of them, those of the Kafka client as `kafka.NAME`."""
         own = [each._replace(name=f"kafka.{each.name}") for each in self.kafka]
-        return [self.log, self.store, *([self.password] if self.password else []), self.profile, self.config, *own]
+        venue = [self.foreign_venue] if self.foreign_venue.value else []
+        return [self.log, self.store, *([self.password] if self.password else []), self.profile, self.config, *venue, *own]
 
     def kafka_properties(self) -> dict[str, str]:
         """The properties of the Kafka client."""
@@ -109,7 +114,7 @@ def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Se
     file = _find_config(config)
     profile = _said("profile", options, environ) or Value("profile", file.default_profile, file.path if file.default_profile else "default")
     chosen = _profile(file, profile)
-    values = {name: _said(name, options, environ) or _written(name, file, profile.value, chosen) for name in DEFAULTS}
+    values = {name: _said(name, options, environ) or _written(name, file, profile.value, chosen) for name in NAMES}
     store, password = _with_password(values["store"], environ)
     return Settings(
         log=values["log"],
@@ -117,6 +122,7 @@ def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Se
         password=password,
         profile=profile,
         config=config or Value("config", file.path, "found" if file.path else "default"),
+        foreign_venue=values["as"],
         kafka=tuple(kafka_properties(file.kafka.get(profile.value, {}), f"profile {profile.value} in {file.path}", environ)),
     )
 
@@ -148,7 +154,7 @@ def _written(name: str, file: ConfigFile, profile: str, chosen: Mapping[str, str
         return Value(name, at_home(chosen[name]), f"profile {profile} in {file.path}")
     if name in file.defaults:
         return Value(name, at_home(file.defaults[name]), file.path)
-    return Value(name, DEFAULTS[name], "default")
+    return Value(name, DEFAULTS.get(name, ""), "default")
 
 
 def _profile(file: ConfigFile, profile: Value) -> Mapping[str, str]:
@@ -198,11 +204,11 @@ def _broken(shown: str, problem: str) -> TradecapError:
 
 def _strings(table: Mapping[str, object], shown: str, inside: str) -> dict[str, str]:
     """The settings at one level of the file; any other key is refused."""
-    known = (*DEFAULTS, *(() if inside else ("default_profile", "profile")))
+    known = (*NAMES, *(() if inside else ("default_profile", "profile")))
     unknown = sorted(set(table) - set(known))
     if unknown:
         raise TradecapError(f"{shown}: unknown key '{inside}{unknown[0]}'.", f"the keys there are: {', '.join(known)}.")
-    return {name: _text(table, name, shown, inside) for name in DEFAULTS if name in table}
+    return {name: _text(table, name, shown, inside) for name in NAMES if name in table}
 
 
 def _profiles(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]]:

@@ -2,11 +2,12 @@
 
 import asyncio
 import ipaddress
+import re
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,7 @@ import msgspec
 
 from tradecap import sample
 from tradecap.cli.logs import own_log
-from tradecap.cli.options import COUNT, DURATION, FILE_NAME, POSITIVE, SPEED, SYMBOL, TIME, command, spoken, typed
+from tradecap.cli.options import COUNT, DURATION, FILE_NAME, PORT, POSITIVE, SPEED, SYMBOL, TIME, Door, spoken, typed
 from tradecap.cli.output import Output, number, span, stacked, table
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit, TradecapError
@@ -31,7 +32,7 @@ from tradecap.simulate.tls import throw_away
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-PORT: Final = 9443
+DEFAULT_PORT: Final = 9443
 LOOK_S: Final = 0.05
 
 
@@ -56,9 +57,34 @@ FACTOR: Final = typed("factor", _factor)
 SERIES: Final = typed("series", _series)
 
 
-@command
+class _Simulate(Door):
+    """The value of --wait may be left out; click would take whatever word comes next."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(with_wait(args)))
+
+
+def with_wait(args: list[str]) -> Iterator[str]:
+    """The arguments with a value for each `--wait`: the next word where that is a whole number, else 1."""
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            yield word
+            yield from words
+        elif word != "--wait":
+            yield word
+        else:
+            following = next(words, None)
+            if following is not None and re.fullmatch(r"\d+", following, re.ASCII):
+                yield f"--wait={following}"
+            else:
+                yield "--wait=1"
+                yield from () if following is None else with_wait([following, *words])
+
+
+@click.command("simulate", cls=_Simulate)
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
-@click.option("--port", type=COUNT, default=str(PORT), metavar="N", help=f"Listen here; 0 takes any free one (default {PORT}).")
+@click.option("--port", type=PORT, default=str(DEFAULT_PORT), metavar="N", help=f"Listen here; 0 takes any free one (default {DEFAULT_PORT}).")
 @click.option("--host", default="localhost", metavar="ADDRESS", help="Listen here (default localhost: 127.0.0.1 and ::1; '::': everywhere).")
 @click.option("--tls", is_flag=True, help="wss and https, with a throw-away certificate; prints the file of its authority.")
 @click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Only this symbol; of the generator, this one (may be repeated).")
@@ -68,7 +94,7 @@ SERIES: Final = typed("series", _series)
 @click.option("--speed", type=SPEED, default="1", metavar="max|N", help="1 = as recorded, max = as fast as clients read (default 1).")
 @click.option("--loop", is_flag=True, help="Again from the beginning after the end; ids and times move on.")
 @click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
-@click.option("--wait", is_flag=True, help="Begin with the first subscriber instead of at once.")
+@click.option("--wait", type=POSITIVE, default=None, metavar="[N]", help="Begin when N streams are subscribed (without N: one), not at once.")
 @click.option("--history", "history_s", type=DURATION, default=None, metavar="DURATION", help="So much has been traded already at the beginning.")
 @click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For rows that don't name theirs.")
 @click.option("--faults", "faults_file", type=FILE_NAME, default=None, metavar="FILE", help="What goes wrong, in TOML.")
@@ -100,7 +126,11 @@ def simulate(paths: tuple[str, ...], out: Output, **options: Any) -> Exit:
         exchange = {
             **{"host": options["host"], "port": options["port"], "tls": context, "ca": str(ca) if ca else None, "speed": options["speed"]},
             **{"loop": options["loop"] and bool(paths), "now": options["now"], "history_s": options["history_s"] or 0.0},
-            **{"start": "subscriber" if options["wait"] else "now", "rules": rules if options["no_limits"] else Rules()},
+            **{
+                "start": "subscriber" if options["wait"] else "now",
+                "streams": options["wait"] or 1,
+                "rules": rules if options["no_limits"] else Rules(),
+            },
             **{"time_scale": options["time_scale"], "keep": options["keep"], "faults": faults, "seed": seed},
         }
         _warn_of(options["host"], out)
@@ -161,6 +191,7 @@ async def _serve(make: Callable[[Callable[[dict[str, object]], None]], Exchange]
 
     began = time.monotonic()
     exchange = make(told)
+    asyncio.get_running_loop().set_exception_handler(exchange.entrance.handle)
     async with exchange:
         place = {"url": exchange.url, "rest_url": exchange.rest_url, "ca": exchange.ca}
         out.lines([msgspec.json.encode(place).decode()] if out.json else [f"{name:9}{value}" for name, value in place.items() if value])

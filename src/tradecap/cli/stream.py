@@ -1,18 +1,18 @@
 """tradecap stream: live trades into the log."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from tradecap.cli.load import result_of as load_result
 from tradecap.cli.load import sentence as load_sentence
-from tradecap.cli.logs import log_to_write
-from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, later, segments, service, shared
+from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, segments, service, shared
 from tradecap.cli.output import Output, amount, counted, lost, number, proven, span, spoilt, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
+from tradecap.cli.spooling import SpoolOptions, Written, opened, spool_options
 from tradecap.cli.stream_view import View
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.capture import capture
@@ -22,6 +22,7 @@ from tradecap.flows.capture.resume import known_ids
 from tradecap.flows.capture.start import check_symbols
 from tradecap.flows.loading import Loading
 from tradecap.flows.records import read_record
+from tradecap.flows.shipping import Shipping
 from tradecap.log.api import Log
 from tradecap.market.records import CHANNELS
 from tradecap.store import open_store
@@ -60,8 +61,7 @@ RESULT: Final = (
 )
 @click.option("--min-free", type=SIZE, default="1GB", metavar="SIZE", help="End when the disk has less left (default 1GB).")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics, /health and /ready here (0: any free port).")
-@later("--spool", "--spool-max")
-@later("--no-spool", takes_value=False)
+@spool_options
 @segments
 @shared
 def stream(
@@ -82,57 +82,77 @@ def stream(
     metrics_port: int | None,
     segment_bytes: int,
     segment_age_s: float,
+    spool: SpoolOptions,
     settings: Settings,
     out: Output,
 ) -> Exit:
     """Capture live trades from the venue into the log.
 
-    It connects again by itself, fetches what it missed by REST, and goes on after the last id of the log. Ctrl-C ends it properly.
+    It connects again by itself, fetches what it missed by REST, and goes on after the last id of the log. Ctrl-C ends it properly. If the log is a
+    topic, records go into a folder first, the spool, and from there to the topic: the broker may be away for hours.
 
     \b
     Examples:
       tradecap stream BTCUSDT --duration 1m
       tradecap stream BTCUSDT ETHUSDT --connections 2 --load
       tradecap stream BTCUSDT --ws-url ws://localhost:8080
+      tradecap stream BTCUSDT --log kafka://localhost:19092/trades.raw --spool /data/spool
     """
     site = SITES[venue].at(ws_url, rest_url)
     names = tuple(dict.fromkeys(symbols))
     _refuse_too_many(names, site)
-    detail = {"site": site.name, "url": site.ws_url, "connections": connections}
-    plan = Plan(site.venue, channel, names, duration_s, max_trades, not no_repair, repair_max, stale_s, min_free, detail)
     with Rest(site) as rest:
         if problem := check_symbols(rest, names):
             out.warn(problem)
-    log = log_to_write(settings, out, segment_bytes, segment_age_s)
+    written = opened(settings, out, spool, segment_bytes, segment_age_s)
+    log, shipping = written.log, written.shipping
     _refuse_full(log, min_free)
+    detail = {"site": site.name, "url": site.ws_url, "connections": connections, **({"spool": log.id} if shipping else {})}
+    plan = Plan(site.venue, channel, names, duration_s, max_trades, not no_repair, repair_max, stale_s, min_free, detail)
     terms = Terms(connections=connections)
     with ExitStack() as stack:
-        loading = stack.enter_context(_opened(log, settings, also_load))
-        metrics = stack.enter_context(_metrics(metrics_port, loading, out)) if metrics_port is not None else None
+        loading = stack.enter_context(_loading(written, settings, also_load))
+        metrics = stack.enter_context(_metrics(metrics_port, loading, shipping, out)) if metrics_port is not None else None
         stop = stack.enter_context(interruptible(out))
-        with log.writer() as writer:
+        with written.writer() as writer, shipping or nullcontext():
             known = {} if no_resume else known_ids(log, site.venue, channel, names)
             loading.start(stop)
+            if shipping:
+                shipping.start(stop)
+            full = shipping.full if shipping else lambda: None
             streams = [site.control.stream_name(name, channel) for name in names]
             repair = Repair(lambda wait: Rest(site, wait=wait, budget=rest.budget), channel)
             with Feed(site.stream_url, streams, site.control, terms) as feed, View(out, stop) as view:
 
                 def see(status: "Status") -> None:
-                    while loading.news:
-                        view.tell(*loading.news.popleft())
-                    view.see(status)
+                    for news in (loading.news, *([shipping.done.news] if shipping else ())):
+                        while news:
+                            view.tell(*news.popleft())
+                    view.see(status, shipping.figures() if shipping else None)
                     if metrics:
                         metrics.see(status)
 
-                done = capture(feed, writer, plan, repair=repair, known=known, free=log.free_bytes, stop=stop, see=see)
+                done = capture(feed, writer, plan, repair=repair, known=known, free=log.free_bytes, stop=stop, see=see, full=full)
+            done.undelivered = _drained(shipping, out) if shipping else 0
         loading.finish()
-    return _told(done, loading, out)
+    return _told(done, loading, shipping, out)
 
 
-def _metrics(port: int, loading: Loading, out: Output) -> "Metrics":
+def _drained(shipping: Shipping, out: Output) -> int:
+    """What is left in the spool is shipped, for a bounded time; how many records stay there."""
+    if waiting := shipping.figures().waiting:
+        out.note(f"shipping what is left in the spool: {amount(waiting)}")
+    undelivered = shipping.finish()
+    while shipping.done.news:
+        level, text, fields = shipping.done.news.popleft()
+        (out.warn if level == "warning" else out.note)(text, **fields)
+    return undelivered
+
+
+def _metrics(port: int, loading: Loading, shipping: Shipping | None, out: Output) -> "Metrics":
     from tradecap.metrics import Metrics  # not before it is wanted: it takes its time
 
-    return Metrics(port, loading, out.note)
+    return Metrics(port, loading, out.note, shipping)
 
 
 def _refuse_too_many(symbols: tuple[str, ...], site: Site) -> None:
@@ -148,17 +168,19 @@ def _refuse_full(log: Log, min_free: int) -> None:
 
 
 @contextmanager
-def _opened(log: Log, settings: Settings, also_load: bool) -> Iterator[Loading]:
+def _loading(written: Written, settings: Settings, also_load: bool) -> Iterator[Loading]:
     """What pours into the store, opened first: what is wrong with it is told before anything is captured."""
     if not also_load:
-        yield Loading(log, None)
+        yield Loading(written.loaded, None)
         return
-    with open_store(settings.store.value, read=read_record) as store, Loading(log, store) as loading:
+    with open_store(settings.store.value, read=read_record) as store, Loading(written.loaded, store) as loading:
         yield loading
 
 
-def _told(done: Captured, loading: Loading, out: Output) -> Exit:
+def _told(done: Captured, loading: Loading, shipping: Shipping | None, out: Output) -> Exit:
     result = {name: getattr(done, name) for name in RESULT}
+    if shipping:
+        result["acknowledged"] = shipping.done.latency.summary()
     loaded = loading.loaded
     if loaded:
         out.show(result | {"load": load_result(loaded)}, lambda: stacked(load_sentence(loaded), "", _drawn(done)))
@@ -166,7 +188,8 @@ def _told(done: Captured, loading: Loading, out: Output) -> Exit:
         out.show(result, lambda: _drawn(done))
     if loading.is_left:
         out.warn("The store is behind the log: there was no time to pour the rest. 'tradecap load' does.")
-    for problem in (done.problem, loading.problem):
+    undelivered = shipping.undelivered(done.undelivered) if shipping and done.undelivered else None
+    for problem in (done.problem, undelivered, loading.problem):
         if problem:
             raise problem
     return Exit.OK

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from tradecap.cli.output import Output, counted, lasting, number, table
+from tradecap.cli.output import Output, amount, counted, lasting, number, table
 from tradecap.cli.signals import STOPPING
 from tradecap.flows.capture.status import Status
+from tradecap.flows.shipping import Figures
 from tradecap.market.id_book import IdBook
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 EVERY_S: Final = 10.0
+SHOWN_AGE_S: Final = 2.0
 SHOWN: Final = 12
 """Series on the terminal; the rest is counted."""
 NARROW: Final = 60
@@ -48,7 +50,7 @@ class View:
             self._live.stop()
             self._out.is_drawing = False
 
-    def see(self, status: Status) -> None:
+    def see(self, status: Status, spool: Figures | None = None) -> None:
         """Show how it stands."""
         while status.news:
             self.tell(*status.news.popleft())
@@ -56,10 +58,11 @@ class View:
             if self._stop() and not self._is_stopping:
                 self._is_stopping = True
                 self._live.console.print(STOPPING)
-            self._live.update(drawn(status, self._live.console.width, self._live.console.height), refresh=True)
+            self._live.update(drawn(status, self._live.console.width, self._live.console.height, spool), refresh=True)
         elif time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + EVERY_S
-            self._out.note("; ".join(_sentences(status)), **_fields(status))
+            fields = _fields(status) | ({"spool": spool._asdict()} if spool else {})
+            self._out.note("; ".join(_sentences(status, spool)), **fields)
 
     def tell(self, level: str, text: str, fields: Mapping[str, object]) -> None:
         """Something happened."""
@@ -72,12 +75,20 @@ class View:
             self._out.note(text, **said)
 
 
-def _sentences(status: Status) -> tuple[str, str]:
+def _sentences(status: Status, spool: Figures | None = None) -> tuple[str, ...]:
     counts, latency = status.counts, status.latency
     rate = f"{counted(counts['valid'], 'trade')}, {number(round(status.rate))}/s, {counted(status.live, 'connection')} up"
     durable = f"durable after p50 {latency.quantile_ms(0.5):.0f} ms, p99 {latency.quantile_ms(0.99):.0f} ms"
     gaps = f"{counted(counts['gaps_found'], 'gap')} found, {number(counts['gaps_repaired'])} repaired, {number(status.gaps_open)} open"
-    return f"{rate}, {durable}", gaps
+    return f"{rate}, {durable}", gaps, *_growing(spool)
+
+
+def _growing(spool: Figures | None) -> tuple[str, ...]:
+    """What waits in the spool, where it isn't shipped as it comes."""
+    if spool is None or (spool.is_up and spool.age_s < SHOWN_AGE_S):
+        return ()
+    state = "catching up" if spool.is_up else "the broker doesn't answer"
+    return (f"spool: {amount(spool.waiting)} not shipped yet, the oldest {spool.age_s:.0f} s old; {state}",)
 
 
 def _fields(status: Status) -> dict[str, object]:
@@ -88,11 +99,11 @@ def _fields(status: Status) -> dict[str, object]:
     return {**status.counts, "rate": round(status.rate, 1), "connections": status.live, **status.latency.summary(), "series": series}
 
 
-def drawn(status: Status, width: int, height: int) -> "RenderableType":
+def drawn(status: Status, width: int, height: int, spool: Figures | None = None) -> "RenderableType":
     """A picture that fits: rate and gaps first, then as many series as there is room for."""
     from rich.console import Group
 
-    sentences = _sentences(status)
+    sentences = _sentences(status, spool)
     lines = sum(-(-len(each) // width) for each in sentences)
     shown = max(1, min(SHOWN, height - lines - 4))
     books = list(status.books.items())

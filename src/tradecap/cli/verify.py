@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tradecap.cli.candles import interval_text
-from tradecap.cli.logs import log_in_force
+from tradecap.cli.logs import log_in_force, topic_access
 from tradecap.cli.options import FILE, FILE_NAME, SERIES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
 from tradecap.cli.reports import read_certificate, refuse_unwritable, write_certificate, write_junit
@@ -145,7 +145,7 @@ def _audited(settings: Settings, wanted: Wanted, extras: Extras, out: Output, de
     """None where the store can't be had and there is time left: an embedded one is held by the process that loads."""
     log = log_in_force(settings)
     try:
-        with open_store(settings.store.value, read=read_record) as store, out.progress("verify") as advance:
+        with open_store(settings.store.value, read=read_record, topic=topic_access(log, settings)) as store, out.progress("verify") as advance:
             return audit(log, store, wanted, extras, progress=advance, hire=Workers())
     except TradecapError as error:
         if error.exit_code is not Exit.UNREACHABLE or time.monotonic() >= deadline:

@@ -1,31 +1,34 @@
-"""Pour the log into the store.
+"""Load the log into the store.
 
 The order of the lines is the guarantee: rows first, then the position, so a crash repeats records and never loses one; what is repeated is the
-same row again. The position only moves when the store took as many records as were read. Who follows a log pours what
-comes in about once a second, and makes candles anew as often as a tenth of his time allows.
+same row again. The position only moves when the store took as many records as were read. A load that follows a log inserts what
+comes in about once a second, and makes candles anew as often as a tenth of its time allows. A store that is away is waited for.
 """
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
+from tradecap.flows.patience import LOOK_S, Patience
+from tradecap.flows.records import spans_of, unwatched
 from tradecap.log.api import Damage, Log
-from tradecap.market.batch import position_text
+from tradecap.market.batch import Batch, Positions, position_text
 from tradecap.store.api import Store
 
 FOLLOW_S: Final = 0.7
 """From one look at the log's end to the next: with the pouring itself a record is in the store about a second after it was durable."""
 SWEEP_REST: Final = 9.0
 """A sweep looks at every trade of the store: a rest so many times as long follows each while a log is followed."""
-LOOK_S: Final = 0.05
-"""How often a rest looks whether somebody asked for the end."""
+FRESH_S: Final = 5.0
+"""How old the positions that a monitoring system sees may be: other processes may load the same log."""
 
 
 @dataclass
 class Loaded:
-    """What a load did.
+    """What a load did, this process alone.
 
     records counts lines poured; valid, quarantined, ignored and events those that the store had not seen; the rest were redelivered.
     """
@@ -42,50 +45,118 @@ class Loaded:
     damage: list[Damage] = field(default_factory=list)
 
 
-def load(log: Log, store: Store, *, follow: Callable[[], bool] | None = None, stop: Callable[[], bool], progress: Callable[[int], None]) -> Loaded:
+class LoadStatus:
+    """What others may see of a load while it runs. positions: where the store stands in the log, whoever loads; None before the store was asked."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        self.positions: Positions | None = None
+        self.patience: Patience | None = None
+
+    @property
+    def away(self) -> str:
+        """What is wrong with a store that is waited for; '' where nothing is."""
+        return self.patience.away if self.patience else ""
+
+
+def load(
+    log: Log,
+    store: Store,
+    *,
+    follow: Callable[[], bool] | None = None,
+    stop: Callable[[], bool],
+    progress: Callable[[int], None],
+    say: Callable[[str], None] = unwatched,
+    status: LoadStatus | None = None,
+) -> Loaded:
     """Load the log into the store from the store's position until the log's end, or until stop(); with follow, go on until it says False.
 
-    Damage in the log is noted, and passed by.
+    Damage in the log is noted, and passed by. Raises StoreAwayError where the store is away for longer than a load with an end waits.
     """
-    started = time.monotonic()
-    refuse_altered(store)
-    before = _counts(store)
-    positions = dict(store.positions(log.id))
-    loaded = Loaded(position=position_text(positions))
+    return _Load(log, store, follow, stop, say, status or LoadStatus()).run(progress)
 
-    def note(damage: Damage) -> None:
-        if damage not in loaded.damage:
-            loaded.damage.append(damage)
 
-    sweeps = _Sweeps(store, loaded)
+class _Load:
+    """One load."""
 
-    def is_followed() -> bool:
-        sweeps.if_due()
-        return follow is not None and follow()
+    def __init__(
+        self, log: Log, store: Store, follow: Callable[[], bool] | None, stop: Callable[[], bool], say: Callable[[str], None], status: LoadStatus
+    ) -> None:
+        self._log, self._store, self._follow, self._stop = log, store, follow, stop
+        self._status = status
+        self._ask = status.patience = Patience(lambda: follow is not None and follow(), stop, say)
+        self._loaded = Loaded()
+        self._sweeps = Sweeps(self._sweep)
+        self._asked_s = 0.0
+        self._positions: dict[int, str] = {}
 
-    batches = log.feed(
-        store.store_id,
-        lambda: store.positions(log.id),
-        follow=is_followed if follow else None,
-        on_damage=note,
-        segment_files=store.reads_segment_files,
-    )
-    for batch in batches:
-        store.add(log.id, batch)
-        store.commit(log.id, batch.end)
-        positions[batch.end.partition] = batch.end.at
-        loaded.records += batch.records
-        sweeps.is_wanted = True
-        progress(batch.records)
-        if stop():
-            break
-        if follow and batch.is_newest:
-            _rest(lambda: is_followed() and not stop())
-    loaded.position = position_text(positions)
-    loaded.candles += store.sweep_candles()
-    _count(loaded, before, _counts(store))
-    loaded.seconds = time.monotonic() - started
-    return loaded
+    def run(self, progress: Callable[[int], None]) -> Loaded:
+        """Do it."""
+        started_s = time.monotonic()
+        loaded, store, log = self._loaded, self._store, self._log
+        counts = _CountsOfBatches(store, log.id) if store.is_shared else _CountsOfStore(store)
+        self._ask(lambda: _refuse_topic_reader(log, store))
+        self._ask(lambda: refuse_altered(store))
+        self._ask(counts.begin)
+        self._positions = dict(self._where_the_store_stands())
+        batches = log.feed(
+            self._ask(lambda: store.store_id),
+            self._where_the_store_stands,
+            follow=self._is_followed if self._follow else None,
+            on_damage=self._note,
+            segment_files=store.reads_segment_files,
+        )
+        for batch in batches:
+            self._take(batch, counts)
+            progress(batch.records)
+            if self._stop():
+                break
+            if self._follow and batch.is_newest:
+                _rest(lambda: self._is_followed() and not self._stop())
+        loaded.position = position_text(self._positions)
+        self._sweep()
+        self._ask(lambda: counts.end(loaded))
+        loaded.seconds = time.monotonic() - started_s
+        return loaded
+
+    def _take(self, batch: Batch, counts: "_CountsOfBatches | _CountsOfStore") -> None:
+        """Rows first, then the position."""
+        self._ask(lambda: counts.before(batch))
+        counts.after(self._ask(lambda: self._store.add(self._log.id, batch)))
+        self._ask(lambda: self._store.commit(self._log.id, batch.end))
+        self._positions[batch.end.partition] = batch.end.at
+        self._loaded.records += batch.records
+        self._status.records += batch.records
+        self._status.positions = {**(self._status.positions or {}), batch.end.partition: batch.end.at}
+        self._sweeps.is_wanted = True
+
+    def _is_followed(self) -> bool:
+        self._sweeps.if_due()
+        if time.monotonic() - self._asked_s > FRESH_S:
+            self._where_the_store_stands()
+        return self._follow is not None and self._follow()
+
+    def _where_the_store_stands(self) -> Positions:
+        found: Positions = self._ask(lambda: self._store.positions(self._log.id))
+        self._status.positions = found
+        self._asked_s = time.monotonic()
+        return found
+
+    def _sweep(self) -> None:
+        self._loaded.candles += self._ask(self._store.sweep_candles)
+
+    def _note(self, damage: Damage) -> None:
+        if damage not in self._loaded.damage:
+            self._loaded.damage.append(damage)
+
+
+def _refuse_topic_reader(log: Log, store: Store) -> None:
+    """Two feeds at once would do everything twice."""
+    if store.topics and (feed := store.topics.feed(log.id)):
+        raise TradecapError(
+            f"Store {store.url} reads topic {feed.topic} by itself.",
+            "wait for it: tradecap load --feed kafka; or load it from here: tradecap init-db --feed loader",
+        )
 
 
 def refuse_altered(store: Store) -> None:
@@ -95,19 +166,19 @@ def refuse_altered(store: Store) -> None:
         raise TradecapError(message, "; ".join(dict.fromkeys(each.fix for each in found)), Exit.UNREACHABLE)
 
 
-class _Sweeps:
+class Sweeps:
     """Makes candles while a log is followed: soon, but seldom where it takes long."""
 
-    def __init__(self, store: Store, loaded: Loaded) -> None:
+    def __init__(self, sweep: Callable[[], None]) -> None:
         self.is_wanted = False
-        self._store, self._loaded = store, loaded
+        self._sweep = sweep
         self._due_s = 0.0
 
     def if_due(self) -> None:
         """Make them, when rows came since, and the last sweep is long enough ago."""
         began_s = time.monotonic()
         if self.is_wanted and began_s >= self._due_s:
-            self._loaded.candles += self._store.sweep_candles()
+            self._sweep()
             self.is_wanted = False
             ended_s = time.monotonic()
             self._due_s = ended_s + SWEEP_REST * (ended_s - began_s)
@@ -120,12 +191,54 @@ def _rest(is_wanted: Callable[[], bool]) -> None:
         time.sleep(min(left_s, LOOK_S))
 
 
-def _counts(store: Store) -> dict[str, int]:
-    return store.outcomes()
+# ---- counts: what this process has loaded ------------------------------------------------------------------------------------------------
 
 
-def _count(loaded: Loaded, before: dict[str, int], after: dict[str, int]) -> None:
-    new = {outcome: after[outcome] - before.get(outcome, 0) for outcome in after}
+class _CountsOfStore:
+    """Of a store that this process alone fills: what it has afterwards, less what it had."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._before: dict[str, int] = {}
+
+    def begin(self) -> None:
+        self._before = self._store.outcomes()
+
+    def before(self, batch: Batch) -> None:
+        """Nothing to look at."""
+
+    def after(self, outcomes: Mapping[str, int]) -> None:
+        """Nothing to note."""
+
+    def end(self, loaded: Loaded) -> None:
+        fill(loaded, Counter(self._store.outcomes()) - Counter(self._before))
+
+
+class _CountsOfBatches:
+    """Of a store that others fill too: batch by batch, less what the store held of its records already."""
+
+    def __init__(self, store: Store, log_id: str) -> None:
+        self._store, self._log_id = store, log_id
+        self._new: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
+
+    def begin(self) -> None:
+        """Nothing to look at."""
+
+    def before(self, batch: Batch) -> None:
+        self._held = Counter()
+        for span in spans_of(batch, self._log_id):
+            self._held.update(self._store.held(batch.end.partition, span))
+
+    def after(self, outcomes: Mapping[str, int]) -> None:
+        self._new += Counter(outcomes) - self._held
+
+    def end(self, loaded: Loaded) -> None:
+        fill(loaded, self._new)
+
+
+def fill(loaded: Loaded, new: Mapping[str, int]) -> None:
+    """Note what became of the records that are new in the store."""
     loaded.valid, loaded.quarantined = new.get("trade", 0), new.get("quarantined", 0)
     loaded.ignored, loaded.events = new.get("ignored", 0), new.get("event", 0)
     loaded.redelivered = loaded.records - sum(new.values())

@@ -6,12 +6,13 @@ it. Who asks for the end doesn't wait for a store that is far behind.
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-from tradecap.errors import TradecapError
+from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.status import Said
-from tradecap.flows.load import Loaded, load
+from tradecap.flows.load import Loaded, LoadStatus, load
 from tradecap.flows.stop import Stop
 from tradecap.log.api import Log
 from tradecap.store.api import Store
@@ -20,6 +21,7 @@ LAST_S: Final = 9.0
 """From the moment somebody asked for the end: what isn't poured by then is left to `tradecap load`."""
 RECORDS_PER_S: Final = 50_000
 """What a slow machine pours: tells whether another batch like the last one would be done in time."""
+OPEN_AGAIN_S: Final = 1.0
 HINT: Final = "the log is whole: run 'tradecap load' when the capture has ended."
 
 
@@ -29,14 +31,17 @@ class Loading:
     loaded is there after `finish`, problem where it failed; news is what is to be told of it, is_left whether there was no time to pour all.
     """
 
-    def __init__(self, log: Log, store: Store | None) -> None:
+    def __init__(self, log: Log | Callable[[], Log], store: Store | None) -> None:
+        """A log that may be out of reach at the beginning is opened by the loader, as soon as it can be."""
         self.loaded: Loaded | None = None
         self.problem: TradecapError | None = None
         self.news: deque[Said] = deque()
         self.is_left = False
-        self.records = 0
-        """Poured so far."""
-        self._log, self._store = log, store
+        self.status = LoadStatus()
+        self.log: Log | None = None if callable(log) else log
+        """What is loaded; None until it was opened."""
+        self._late = log if callable(log) else None
+        self._store = store
         self._stop = Stop()
         self._is_over = threading.Event()
         self._batch = 0
@@ -77,7 +82,15 @@ class Loading:
 
     def _run(self, store: Store) -> None:
         try:
-            self.loaded = load(self._log, store, follow=lambda: not self._is_over.is_set(), stop=self._is_enough, progress=self._poured)
+            self.loaded = load(
+                self._opened(),
+                store,
+                follow=lambda: not self._is_over.is_set(),
+                stop=self._is_enough,
+                progress=self._poured,
+                say=lambda text: self.news.append(Said("warning", text, {})),
+                status=self.status,
+            )
             return
         except TradecapError as error:
             self.problem = TradecapError(error.message, HINT, error.exit_code)
@@ -85,9 +98,19 @@ class Loading:
             self.problem = TradecapError(f"The loader failed: {type(error).__name__}: {error}.", HINT)
         self.news.append(Said("warning", f"nothing is poured any more: {self.problem.message}", {"hint": self.problem.hint}))
 
+    def _opened(self) -> Log:
+        while True:
+            try:
+                if self.log is None:
+                    assert self._late is not None
+                    self.log = self._late()
+                return self.log
+            except TradecapError as error:
+                if error.exit_code is not Exit.UNREACHABLE or self._is_over.wait(OPEN_AGAIN_S):
+                    raise
+
     def _poured(self, records: int) -> None:
         self._batch = records
-        self.records += records
 
     def _is_enough(self) -> bool:
         """Whether somebody asked for the end, and another batch wouldn't be done in time."""

@@ -6,6 +6,7 @@ from tradecap.log.api import Damage, Log, Snapshot
 from tradecap.market.batch import Batch, Lines, Values
 from tradecap.market.records import Envelope, Event, Reading, Rejected, Trade, adopted, like_others, orphan_record, read_envelope, remember
 from tradecap.recordings.reading import OwnLog
+from tradecap.store.api import SeqRange
 from tradecap.venues.api import UNNAMED, VENUES
 
 Line = tuple[Envelope, Reading, bytes]
@@ -42,11 +43,27 @@ def raw_records(batch: Batch, log_id: str) -> Iterable[tuple[bytes, int | None]]
     match batch.content:
         case Lines(text):
             return ((line, None) for line in text.removesuffix(b"\n").split(b"\n"))
-        case Values(values, offsets):
+        case Values(values, offsets, venue):
             partition = batch.end.partition
-            return ((adopted(value, log_id, partition, offset), offset) for value, offset in zip(values, offsets, strict=True) if value)
+            return ((adopted(value, log_id, partition, offset, venue), offset) for value, offset in zip(values, offsets, strict=True) if value)
         case _:
             raise TypeError("a segment file is for stores alone")
+
+
+def spans_of(batch: Batch, log_id: str) -> list[SeqRange]:
+    """The ranges of (run, seq) that a batch lies in: the records of a run in a partition are in the order of seq."""
+    first: dict[bytes, tuple[bytes, int | None]] = {}
+    last: dict[bytes, tuple[bytes, int | None]] = {}
+    for record in raw_records(batch, log_id):
+        run = record[0][8:44] if record[0].startswith(b'{"run":"') else b""
+        first.setdefault(run, record)
+        last[run] = record
+    partition = batch.end.partition
+    ends = [
+        (orphan_record(raw, log_id, partition, at), orphan_record(*last[run][:1], log_id, partition, last[run][1]))
+        for run, (raw, at) in first.items()
+    ]
+    return [SeqRange(begin.run, begin.seq, end.seq) for begin, end in ends if begin.run == end.run]
 
 
 def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None = None) -> tuple[Envelope, Reading]:

@@ -5,12 +5,12 @@ what it notes about series is handed to `append`. Only the log understands its p
 position of its own; records of one run in one partition are in the order of seq, and nothing else is promised about order.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self
 
 from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote
-from tradecap.market.records import Trade
+from tradecap.market.records import Envelope, Reading, Trade
 
 
 class DamageKind(StrEnum):
@@ -82,6 +82,40 @@ class LogWriter(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+class Record(NamedTuple):
+    """A record of one log on its way into another: its line (with its newline) and what that holds."""
+
+    line: bytes
+    envelope: Envelope
+    trade: Trade | None
+
+
+Read = Callable[[bytes, str], tuple[Envelope, Reading]]
+"""What a line of a log (with the log's id) holds."""
+
+
+class Carrier(Protocol):
+    """Writes records of another log into this one, unchanged and with their identities. Leaving the context gives up what isn't acknowledged.
+
+    longest: bytes of a line that the log takes. needs_trades: whether records must come with the trades they hold. retries: how often a
+    request had to be sent again.
+    """
+
+    longest: int
+    needs_trades: bool
+    retries: int
+
+    def carry(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:
+        """Write these records, and return True when all of them are durable; False when is_wanted() turned False before that.
+
+        Raises TradecapError where they can't be written; whether some of them are in the log isn't known then.
+        """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
 class Snapshot(Protocol):
     """The log as it was at one moment: what became durable later is not in it. id: the log's."""
 
@@ -101,6 +135,8 @@ class Log(Protocol):
     url: str
     has_one_writer: bool
     """Whether a run without an end is dead as soon as nobody holds the log. Otherwise nobody can know: it is `silent`."""
+    lag_unit: str
+    """What `behind` counts: `offsets` (of a topic, also those that hold no record) or `bytes`."""
 
     def read(
         self,
@@ -131,7 +167,10 @@ class Log(Protocol):
         """
 
     def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
-        """The whole log for its ids alone: what was noted of a part instead of its records, where all its series were noted."""
+        """The log for its ids alone: what was noted of a part instead of its records, where all its series were noted.
+
+        A log without notes gives its newest records: a series that came to rest long before them looks as if it wasn't in the log.
+        """
 
     def snapshot(self, newest: int | None = None) -> Snapshot:
         """The log as it is now. With newest, a log without files leaves out all but about this many of its newest records."""
@@ -142,8 +181,39 @@ class Log(Protocol):
     def writer(self) -> LogWriter:
         """Begin a new run. Raises TradecapError (exit 3) where another process writes to a log that has one writer at a time."""
 
+    def carrier(self) -> Carrier:
+        """Begin to take over records of another log. Raises TradecapError as `writer` does."""
+
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
         """The runs now being written: by whoever holds the log, or in a log that nobody holds those with a record younger than within_s."""
 
+    def behind(self, after: Positions) -> dict[int, int]:
+        """By partition, how much of the log stands after a position."""
+
     def free_bytes(self) -> int | None:
         """Free bytes of the disk that the log is on; None for a log without a disk of this machine."""
+
+
+class Group(Protocol):
+    """A consumer group by which a database reads a topic by itself. name: the group's; topic: what it reads."""
+
+    name: str
+    topic: str
+
+    def committed(self) -> dict[int, str]:
+        """By partition, the offset up to which the database has everything; a partition without one is left out."""
+
+    def ends(self) -> dict[int, int]:
+        """By partition, the offset after the last record that can be read now."""
+
+    def begin(self, positions: Positions, on_damage: Callable[[Damage], None]) -> None:
+        """Give each partition an offset to begin at: the furthest of its own, `positions` and the first one kept. Changes nothing where each has it.
+
+        Raises TradecapError for a position that the topic doesn't reach (it was made again), and (exit 3) where the group has members.
+        """
+
+    def is_same(self) -> bool:
+        """Whether the topic is still the one that was opened: False once it was deleted, or made again."""
+
+    def is_read(self, positions: Positions, ends: Mapping[int, int]) -> bool:
+        """Whether no record is between positions and ends. Aborted transactions and markers may be: no group ever commits past them."""

@@ -47,10 +47,14 @@ class Lines(NamedTuple):
 
 
 class Values(NamedTuple):
-    """Values of one partition, each with its offset. Offsets rise, with holes; a value needn't be a record, and may contain newlines."""
+    """Values of one partition, each with its offset. Offsets rise, with holes; a value needn't be a record, and may contain newlines.
+
+    venue: of messages that no tradecap wrote; '' where their shape decides.
+    """
 
     values: Sequence[bytes]
     offsets: Sequence[int]
+    venue: str = ""
 
 
 class SegmentFile(NamedTuple):

@@ -87,6 +87,14 @@ def every_interval(trades: Iterable[Trade], interval_s: int = MINUTE_S) -> list[
     return _with_neighbours([_candle(number * interval_s, interval_s, buckets[number]) for number in sorted(buckets)])
 
 
+def every_second(trades: Iterable[Trade]) -> list[Candle]:
+    """The seconds of one series that hold a trade, ascending. `complete` isn't known of them."""
+    buckets: dict[int, list[Trade]] = {}
+    for trade in _in_order(trades):
+        buckets.setdefault(trade.trade_time_us // 1_000_000, []).append(trade)
+    return [_candle(second, 1, buckets[second]) for second in sorted(buckets)]
+
+
 def roll_up(intervals: Sequence[Candle], interval_s: int) -> list[Candle]:
     """Longer intervals from shorter ones, ascending: every_interval(trades, interval_s) == roll_up(every_interval(trades), interval_s).
 

@@ -213,17 +213,19 @@ def orphan_record(line: bytes, log_id: str, partition: int = 0, offset: int | No
     return Envelope(orphan_run(log_id, partition), line_hash(line) if offset is None else offset)
 
 
-def adopted(value: bytes, log_id: str, partition: int, offset: int) -> bytes:
+def adopted(value: bytes, log_id: str, partition: int, offset: int, venue: str = "") -> bytes:
     """A value of a log with offsets as a line of the log, without its newline.
 
     A JSON object on one line that no tradecap wrote is wrapped as the payload of a record: its run stands for (log, partition), its seq is the
-    offset. The SQL does the same (store/clickhouse/schema/0002_envelope.sql). Whatever else is in a value comes back as it is.
+    offset, its venue the given one, if any. The SQL does the same (store/clickhouse/schema/0002_envelope.sql). Whatever else is in a value comes back
+    as it is.
     """
     if value.startswith(b'{"run":"') or not (value.startswith(b"{") and value.endswith(b"}")) or b"\n" in value:
         return value
     if _EXTREME.search(value) or not _is_json(value):
         return value
-    return b'{"run":"%b","seq":%d,"recv":null,"data":%b}' % (orphan_run(log_id, partition).encode(), offset, value)
+    head = b'"venue":"%b",' % venue.encode() if venue else b""
+    return b'{"run":"%b","seq":%d,"recv":null,%b"data":%b}' % (orphan_run(log_id, partition).encode(), offset, head, value)
 
 
 _EXTREME: Final = re.compile(rb"(?:[\[{][^\[{\]}]*+){100}|[0-9]{200}|[0-9][eE][+]?[0-9]{3}")
@@ -305,6 +307,21 @@ def _framed_whole(payload: bytes) -> bytes:
 def cut_frame(beginning: bytes, size: int, sha256: str) -> bytes:
     """As `frame`, for a payload of which only the beginning is kept."""
     return b'"size":%d,"sha256":"%b","b64":"%b"}\n' % (size, sha256.encode(), base64.b64encode(beginning))
+
+
+def shortened(envelope: Envelope, longest: int) -> bytes:
+    """The line of a record, cut so that it has at most `longest` bytes: see `cut_frame`. b"" where that can't be: an event, or too few bytes."""
+    payload = envelope.payload
+    size = len(payload) if envelope.size is None else envelope.size
+    sha256 = hashlib.sha256(payload).hexdigest() if envelope.size is None else envelope.sha256
+    source = b'"src":%b,' % json_bytes(envelope.src) if envelope.src else b""
+    head = series_head(envelope.venue, envelope.symbol, envelope.channel, envelope.via) + source
+    without = RunWriter(envelope.run, envelope.seq).record(envelope.recv, head, cut_frame(b"", size, sha256))
+    room = (longest - len(without)) // 4 * 3
+    if envelope.event or room <= 0:
+        return b""
+    framed = cut_frame(payload[: min(room, KEPT_OF_OVERSIZE)], size, sha256)
+    return RunWriter(envelope.run, envelope.seq).record(envelope.recv, head, framed)
 
 
 @lru_cache(maxsize=4096)

@@ -18,6 +18,8 @@ from typing import Final
 import msgspec
 
 from tradecap.errors import TradecapError
+from tradecap.recordings.refusals import refuse_header
+from tradecap.recordings.wrappings import symbol_of, without_envelope, without_front
 
 NO_EXCHANGES: Final[Mapping[str, str]] = MappingProxyType({})
 BLANKS: Final = b" \t\r"
@@ -30,7 +32,8 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     recv_ns is the recorder's clock (ns since 1970), None where the recording doesn't say; line counts from 1, blank lines included; own: the
     payload is an envelope of ours. For a line longer than MAX_LINE the payload is its first 64 KiB, with size (bytes) and sha256 (hex) of the whole.
     The rest is what the recording says beside the message, '' where it doesn't: host the venue's host it came from; symbol and channel (trade,
-    aggTrade) of rows that don't name theirs; via how it came from the venue (ws as far as anyone can tell, rest, archive: a CSV row).
+    aggTrade) of rows, is_named: the symbol stands beside the row, and isn't only that of the file's name; via how it came from the venue (ws as far
+    as anyone can tell, rest, archive: a CSV row).
     """
 
     payload: bytes
@@ -43,6 +46,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     symbol: str = ""
     channel: str = ""
     via: str = "ws"
+    is_named: bool = False
 
 
 class Known:
@@ -50,7 +54,8 @@ class Known:
 
     exchanges: what captures call the exchanges that can be read (upper case), and the host to go by where a capture lost the line that tells it.
     line is the number of lines behind us; symbol is that of the file's name; host (and hosts, by connection), channel and via are of the last line
-    that told them. A member of a zip begins anew.
+    that told them; first is the line this file or member begins with; is_linear: a row of the archive has shown that quantities are no contracts.
+    A member of a zip or tar begins anew.
     """
 
     def __init__(self, name: str, exchanges: Mapping[str, str] = NO_EXCHANGES) -> None:
@@ -73,10 +78,12 @@ class Known:
     def _begin(self, name: str) -> None:
         symbol = _SYMBOL_IN_NAME.match(name.replace("\\", "/").rpartition("/")[2])
         self.symbol = symbol[1] if symbol else ""
+        self.first = self.line + 1
         self.host = ""
         self.hosts: dict[str, str] = {}
         self.channel = ""
         self.via = ""
+        self.is_linear = False
 
 
 Layout = Callable[[bytes, int, Known], Frame | None]
@@ -91,9 +98,32 @@ def framed(line: bytes, number: int, known: Known) -> Frame:
     for layout in LAYOUTS.get(line[:5] if line[:1] == b"{" else line[:1], ()):
         if frame := layout(line, number, known):
             return frame
+    if line[:5] not in _BARE and (found := _wrapped(line, number, known)):
+        return found
     if known.via and line[:1] != b"{":
         return Frame(line, None, number, symbol=known.symbol, channel=known.channel, via=known.via)
     return Frame(line, None, number)
+
+
+_BARE: Final = frozenset((b'{"e":', b'{"str', b'{"u":', b'{"las', b'{"res'))
+"""Messages of the venue as they nearly always begin: nothing is around them."""
+
+
+def _wrapped(line: bytes, number: int, known: Known) -> Frame | None:
+    """What a time stands in front of, or an envelope around; there may be one more inside, whose own time goes before."""
+    if line[:1] == b"{" and (found := _row_on_a_line(line, number, known)):
+        return found
+    wrapped = without_envelope(line) if line[:1] == b"{" else without_front(line)
+    if wrapped is None:
+        return None
+    inner = framed(wrapped.message, number, known)
+    if inner.own:
+        return inner
+    if wrapped.symbol and inner.via == "rest" and not inner.is_named:
+        inner = msgspec.structs.replace(inner, symbol=wrapped.symbol, is_named=True)
+    if wrapped.exchange and not inner.host:
+        inner = msgspec.structs.replace(inner, host=known.exchanges.get(wrapped.exchange, wrapped.exchange.lower()))
+    return inner if inner.recv_ns is not None else msgspec.structs.replace(inner, recv_ns=wrapped.recv_ns)
 
 
 def _own_envelope(line: bytes, number: int, _: Known) -> Frame | None:
@@ -111,12 +141,16 @@ def _without_mark(line: bytes, number: int, known: Known) -> Frame | None:
 # --- receive times in front
 
 
-def _receive_ns_in_front(line: bytes, number: int, _: Known) -> Frame | None:
+def _receive_ns_in_front(line: bytes, number: int, known: Known) -> Frame | None:
     """F1. Nineteen digits of nanoseconds are the years 2001 to 2262."""
     if line[19:20] != b" " or not line[:19].isdigit():
         return None
     recv_ns = int(line[:19])
-    return Frame(line[20:].lstrip(BLANKS), recv_ns, number) if recv_ns < 2**63 else None
+    if line[20:25] in _BARE and recv_ns < 2**63:
+        return Frame(line[20:], recv_ns, number)
+    if recv_ns >= 2**63 or (line[20:21] != b"{" and without_front(line)):
+        return None
+    return _behind(line[20:].lstrip(BLANKS), recv_ns, number, known, "")
 
 
 _SECONDS: Final = re.compile(rb"([0-9]{10})(?:\.([0-9]+))?")
@@ -128,7 +162,15 @@ def _receive_seconds_in_front(line: bytes, number: int, known: Known) -> Frame |
     time = _SECONDS_IN_FRONT.match(line)
     if time is None or (recv_ns := _ns(time[1], time[2])) is None:
         return None
-    return Frame(line[time.end() :], recv_ns, number, host=known.host)
+    return _behind(line[time.end() :], recv_ns, number, known, known.host)
+
+
+def _behind(text: bytes, recv_ns: int, number: int, known: Known, host: str) -> Frame:
+    """What stands behind a receive time: a message, or something that has a layout of its own."""
+    if text[:1] != b"{" or text[:5] in _BARE:
+        return Frame(text, recv_ns, number, host=host)
+    inner = framed(text, number, known)
+    return inner if inner.own else msgspec.structs.replace(inner, recv_ns=recv_ns, host=inner.host or host)
 
 
 def _ns(seconds: bytes, fraction: bytes | None) -> int | None:
@@ -207,6 +249,7 @@ class _Row(msgspec.Struct, gc=False):
     f: msgspec.Raw = msgspec.Raw(b"")
     l: msgspec.Raw = msgspec.Raw(b"")  # noqa: E741 -- the venue's name for the last trade id
     price: msgspec.Raw = msgspec.Raw(b"")
+    symbol: msgspec.Raw = msgspec.Raw(b"")
     item: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="Item")
     reconnecting: msgspec.Raw = msgspec.field(default=msgspec.Raw(b""), name="Reconnecting")
 
@@ -217,9 +260,11 @@ _row = msgspec.json.Decoder(_Row)
 def row(text: bytes, number: int, known: Known) -> Frame:
     """A row of a REST answer: the venue's own, also where another library keeps it in `info`. A message of the stream stays one."""
     shape = _shape(text)
+    said = bytes(shape.symbol) if shape else b""
     if shape and (info := bytes(shape.info)).startswith(b"{"):
         text = info
         shape = _shape(text)
+        said = said or (bytes(shape.symbol) if shape else b"")
     if shape is None:
         return Frame(text, None, number, symbol=known.symbol, channel=known.channel, via="rest")
     if shape.item or shape.reconnecting:
@@ -229,8 +274,11 @@ def row(text: bytes, number: int, known: Known) -> Frame:
         )
     if shape.e or shape.stream:
         return Frame(text, None, number, symbol=known.symbol)
+    if not (shape.price or shape.f) and (found := _wrapped(text, number, known)):
+        return found
     known.channel, known.via = "aggTrade" if shape.f and shape.l else "trade", "rest"
-    return Frame(text, None, number, symbol=known.symbol, channel=known.channel, via="rest")
+    symbol = symbol_of(said) if said else known.symbol
+    return Frame(text, None, number, symbol=symbol, channel=known.channel, via="rest", is_named=bool(said))
 
 
 def _shape(text: bytes) -> _Row | None:
@@ -256,7 +304,7 @@ _ARCHIVE_ROW: Final = re.compile(rb"[0-9]++,%b,%b,(?:(%b,[0-9]++,%b)|[0-9]++,[0-
 """The first group is what a trade has after price and quantity, and an aggregate has not."""
 _KLINE_ROW: Final = re.compile(rb"[0-9]{12,17},(?:%b,){5}[0-9]{12,17},(?:[^,]*,){4}[^,]*" % _NUMBER)
 _KLINE_HEADER: Final = re.compile(rb"(?:[a-z]+,)?open,high,low,close,.*")
-_END_OF_HEADER = rb"(?:is|wasthe)buyer(?:the)?maker(?:,[a-z]+)?"
+_END_OF_HEADER = rb"(?:is|wasthe)buyer(?:the)?maker(?:,(?:isbestmatch|wasthetradethebestpricematch))?"
 _TRADES_HEADER: Final = re.compile(rb"(?:trade)?id,price,(?:qty|quantity),(?:quoteqty|quotequantity),(?:time|timestamp)," + _END_OF_HEADER)
 _AGG_TRADES_HEADER: Final = re.compile(
     rb"(?:agg|aggregate)?(?:trade)?id,price,(?:qty|quantity),first(?:trade)?id,last(?:trade)?id,(?:transacttime|timestamp|time)," + _END_OF_HEADER
@@ -270,18 +318,41 @@ def _archive_row(line: bytes, number: int, known: Known) -> Frame | None:
         if _KLINE_ROW.fullmatch(line):
             raise _klines(known, number)
         return None
+    if columns[1] and not known.is_linear:
+        _refuse_contracts(line, number, known)
     known.channel, known.via = "trade" if columns[1] else "aggTrade", "archive"
     return Frame(line, None, number, False, None, "", "", known.symbol, known.channel, "archive")
+
+
+def _refuse_contracts(line: bytes, number: int, known: Known) -> None:
+    """Raises TradecapError where a trade has the worth of contracts of 10 or 100 USD in its fourth column, not price times quantity."""
+    try:
+        price, quantity, fourth = (float(column) for column in line.split(b",")[1:4])
+    except ValueError:
+        return
+    known.is_linear = abs(price * quantity - fourth) <= 0.01 * fourth
+    if not known.is_linear and quantity and any(abs(fourth * price / quantity - size) < 0.01 * size for size in (10, 100)):
+        raise _contracts(known, number)
+
+
+def _contracts(known: Known, number: int) -> TradecapError:
+    return TradecapError(
+        f"{known.where} holds trades of coin-margined futures (line {number:,}), which are not supported: quantities are contracts.",
+        "replay files of spot or of USD-margined futures.",
+    )
 
 
 def _archive_header(line: bytes, number: int, known: Known) -> Frame | None:
     names = line[:400].lower().translate(None, b'_" ')
     if _KLINE_HEADER.fullmatch(names):
         raise _klines(known, number)
+    if b"baseqty" in names.split(b","):
+        raise _contracts(known, number)
     for channel, header in (("trade", _TRADES_HEADER), ("aggTrade", _AGG_TRADES_HEADER)):
         if header.fullmatch(names):
             known.channel, known.via = channel, "archive"
             return _NOTHING
+    refuse_header(line, number, known.where, is_first=number == known.first)
     return None
 
 
@@ -301,7 +372,7 @@ def refuse_kline_answer(start: bytes, known: Known) -> None:
 _KLINE_ANSWER: Final = re.compile(rb'\[\s*\[\s*[0-9]{12,17}\s*,\s*"?[0-9.]+"?\s*,\s*"?[0-9]')
 
 _NUMBERED: Final = (_receive_ns_in_front, _archive_row, _receive_seconds_in_front)
-_WORDS: Final = (_archive_header, _url_in_front, _configuration)
+_WORDS: Final = (_url_in_front, _configuration, _archive_header)
 
 LAYOUTS: Final[dict[bytes, tuple[Layout, ...]]] = {
     b'{"run': (_own_envelope,),
@@ -310,7 +381,7 @@ LAYOUTS: Final[dict[bytes, tuple[Layout, ...]]] = {
     b'{"a":': (_row_on_a_line,),
     b'{"inf': (_row_on_a_line,),
     **{b"%d" % digit: _NUMBERED for digit in range(10)},
-    **{bytes([letter]): _WORDS for letter in b'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"'},
+    **{bytes([letter]): _WORDS for letter in b'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",;#'},
     BOM[:1]: (_without_mark,),
 }
 """By the first five bytes of an object, by the first byte of anything else. What is in none is its own payload."""

@@ -3,8 +3,8 @@
 Rules: it frames, it never decodes: what a payload means is for a venue. How a file is packed, whether it is one JSON array, and how a line is laid
 out is recognised by content, never by name; only the symbol of rows that don't name theirs is taken from the file's name. Memory is constant: a line
 longer than MAX_LINE comes as its beginning, with size and sha256 of the whole. Surrounding blanks, CR and a byte-order mark are no part of a payload;
-blank lines are counted, not yielded. In a zip, lines are counted through all members, as `unzip -p` prints them. The line formats are in
-`foreign_layouts`, arrays in `foreign_arrays`; docs/recordings.md shows an example of each.
+blank lines are counted, not yielded. In a zip or tar, lines are counted through all members, as `unzip -p` prints them. The line formats are in
+`layouts` and `wrappings`, arrays in `arrays`, what isn't read in `refusals`; docs/recordings.md shows an example of each.
 
 To add a packing, add its first bytes to PACKINGS; to add a line format, add a function to LAYOUTS.
 """
@@ -17,15 +17,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from tarfile import BLOCKSIZE
 from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
 from tradecap.errors import TradecapError
-from tradecap.inflate import GZIP, ZIP, ZSTD, BrokenError, LockedError, cut, gunzip, unzip, unzstd
+from tradecap.inflate import BZIP2, GZIP, XZ, ZIP, ZSTD, BrokenError, LockedError, cut, gunzip, is_tar, unbzip2, untar, unxz, unzip, unzstd
 from tradecap.market.records import KEPT_OF_OVERSIZE
 from tradecap.recordings.arrays import Pieces, rows
 from tradecap.recordings.layouts import BLANKS, BOM, NO_EXCHANGES, Frame, Known, framed, refuse_kline_answer
+from tradecap.recordings.refusals import refuse_binary, refuse_workbook
 
 __all__ = ["MAX_LINE", "PACKINGS", "Frame", "OwnLog", "Source", "expand", "frames", "raw_lines", "sha256_of"]
 
@@ -159,15 +161,15 @@ def _contents(source: Source, known: Known) -> Iterator[Iterator[bytes]]:
     if source.log is not None:
         yield source.log.texts()
     elif source.stream is not None:
-        yield _plain(_read(source.stream))
+        yield from _unpacked(_read(source.stream), known)
     elif source.path is not None:
         with source.path.open("rb") as file:
             if file.seekable() and file.peek(4)[:4] in ZIP:
-                for member, pieces in unzip(file):
+                for member, pieces in unzip(file, lambda names: refuse_workbook(names, known.name)):
                     known.enter(member)
-                    yield _plain(pieces)
+                    yield from _unpacked(pieces, known)
             else:
-                yield _plain(_read(file))
+                yield from _unpacked(_read(file), known)
 
 
 def _read(file: BinaryIO) -> Iterator[bytes]:
@@ -177,11 +179,27 @@ def _read(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _plain(packed: Iterator[bytes]) -> Iterator[bytes]:
-    """What is packed, unpacked."""
+def _unpacked(packed: Iterator[bytes], known: Known) -> Iterator[Iterator[bytes]]:
+    """What is packed, unpacked: of a tar, the bytes of each member."""
+    pieces = _plain(packed, known)
+    start = b""
+    # a line ends before that, or it is no text
+    while len(start) < BLOCKSIZE and b"\n" not in start and (piece := next(pieces, b"")):
+        start += piece
+    refuse_binary(start, known.where)
+    if not is_tar(start):
+        yield chain([start], pieces)
+        return
+    for member, content in untar(chain([start], pieces)):
+        known.enter(member)
+        yield _plain(content, known)
+
+
+def _plain(packed: Iterator[bytes], known: Known) -> Iterator[bytes]:
     start = b""
     while len(start) < 4 and (piece := next(packed, b"")):
         start += piece
+    refuse_binary(start, known.where)
     pieces: Iterable[bytes] = chain([start], packed)
     for magic, unpack in PACKINGS.items():
         if start.startswith(magic):
@@ -199,6 +217,8 @@ def _zip(_: Iterable[bytes]) -> Iterator[bytes]:
 PACKINGS: Final[dict[bytes, Callable[[Iterable[bytes]], Iterator[bytes]]]] = {
     GZIP: gunzip,
     **dict.fromkeys(ZSTD, unzstd),
+    BZIP2: unbzip2,
+    XZ: unxz,
     **dict.fromkeys(ZIP, _zip),
 }
 

@@ -28,6 +28,7 @@ class Beside:
         self._thread.start()
         try:
             self.exchange = self.call(self._make)
+            self._loop.set_exception_handler(self.exchange.entrance.handle)
             self.do(self.exchange.__aenter__())
         except BaseException:
             self._end()

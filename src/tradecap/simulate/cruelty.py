@@ -12,7 +12,7 @@ from random import Random
 from typing import Final, Protocol
 
 from tradecap.market.trade_ids import TradeIds
-from tradecap.simulate.faults import MESSAGE_KINDS, Fault
+from tradecap.simulate.faults import MESSAGE_KINDS, SOCKET_KINDS, Fault
 from tradecap.simulate.hub import Hub
 from tradecap.simulate.market_data import Market
 from tradecap.simulate.messages import server_shutdown, text_frame, wrapped
@@ -20,7 +20,7 @@ from tradecap.simulate.player import Clock
 from tradecap.simulate.rest import Answer, limited
 from tradecap.simulate.spoiler import Said, Spoiler, Spoiling
 from tradecap.simulate.tape import Entry
-from tradecap.simulate.wire import Socket
+from tradecap.simulate.websocket import Socket
 
 Report = dict[str, object]
 
@@ -65,6 +65,7 @@ class Cruelty:
         self._rng = Random(f"{seed}/cruelty")
         self.spoiler = Spoiler(seed, self._later)
         self._doors: list[_Door] = []
+        self._armed: list[Fault] = []
         self._silent: dict[Socket, dict[str, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.reports: deque[Report] = deque(maxlen=MAX_REPORTS)
@@ -84,6 +85,20 @@ class Cruelty:
             "slow": self._stand_in_door,
             "clock": self._clock,
         }[fault.kind](fault)
+
+    def arm(self, faults: Iterable[Fault]) -> None:
+        """Let faults without a time work from now on; those that touch connections wait until there is a subscriber to touch."""
+        for fault in faults:
+            if fault.kind in SOCKET_KINDS:
+                self._armed.append(fault)
+            else:
+                self.fire(fault)
+
+    def subscribed(self) -> None:
+        """Somebody has subscribed: what waited for it happens in the next turn of the loop, after the answer."""
+        armed, self._armed = self._armed, []
+        for fault in armed:
+            asyncio.get_running_loop().call_soon(self.fire, fault)
 
     def fire_due(self, fault: Fault) -> None:
         """As `fire`, for the schedule: while it still waits for messages or requests to touch (nobody is there), it isn't fired once more."""

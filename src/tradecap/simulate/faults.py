@@ -14,7 +14,7 @@ one sentence that says what would be. Pure: time and trades are told from outsid
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from random import Random
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ SOCKET_KINDS: Final = {
     "silent": "say nothing any more, not even pongs, `for` so long (without it: for ever)",
     "shutdown": "say serverShutdown, and close `by` later",
 }
+"""Kinds that touch connections: one without a trigger waits for the first subscriber."""
 DOOR_KINDS: Final = {
     "refuse": "refuse new connections `for` so long",
     "http": "answer `count` requests (or all `for` so long) with `status`; `on` rest, ws or both",
@@ -220,6 +221,12 @@ class Schedule:
     def __bool__(self) -> bool:
         return bool(self._due)
 
+    def untimed(self) -> list[Fault]:
+        """Those without a trigger, which are at work from the first moment; they are handed out once."""
+        found = [each for each in self._due if not each.fault.trigger]
+        self._due = [each for each in self._due if each.fault.trigger]
+        return [each.fault for each in found]
+
     def at_time(self, elapsed_s: float) -> Iterator[Fault]:
         """Those that are due so long after the beginning."""
         for each in [*self._due]:
@@ -246,9 +253,7 @@ class Schedule:
 
 
 def _due(fault: Fault, rng: Random) -> _Due:
-    if not fault.trigger:
-        fault = replace(fault, at_s=0.0)
-    once = fault.trigger in ("at", "trades")
+    once = fault.trigger in ("at", "trades", "")
     left = fault.times if fault.times is not None else 1 if once else None
     if once and left != 1:
         raise TradecapError(

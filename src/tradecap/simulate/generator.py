@@ -1,8 +1,9 @@
 """Trades without a recording: `venues.binance.synthetic` at any rate, for ever.
 
-Rules: the same symbols, rate, seed and beginning give the same bytes. What makes real streams hard stays at every rate (docs/binance.md §9):
-orders of up to a hundred and more fills in one millisecond, both sides in one millisecond, event times that lag behind in bursts, dust, and once
-in five minutes a silence of 3.8 s. Only the pauses between orders are made shorter or longer.
+Rules: the same symbols, rate, seed and beginning give the same bytes. The first id is the beginning in microseconds, beyond any id of a recording: a
+generator that is started later never gives an id again, up to a million trades a second. What makes real streams hard stays at every rate
+(docs/binance.md §9): orders of up to a hundred and more fills in one millisecond, both sides in one millisecond, event times that lag behind in
+bursts, dust, and once in five minutes a silence of 3.8 s. Only the pauses between orders are made shorter or longer.
 """
 
 import heapq
@@ -22,6 +23,8 @@ from tradecap.simulate.tape import Entry, stream_name
 from tradecap.venues.binance.synthetic import LONGEST_SILENCE_MS, PERIOD_MS, SPOT, Instrument, message, trades
 
 NEVER_MS: Final = 4_000_000_000_000
+BEYOND_RECORDINGS: Final = 10**10
+"""No id of the sample or of the venue's spot symbols has come near it (3.7 * 10^9 in 2024)."""
 SILENT_SHARE: Final = LONGEST_SILENCE_MS / PERIOD_MS
 SILENCE_AT_MS: Final = PERIOD_MS * 7 // 10
 
@@ -45,18 +48,23 @@ class Generated:
         return with_aggregates(merged, lambda _: True)
 
     def _trades(self, traded: Instrument) -> Iterator[Trade]:
-        plain = trades(traded, self._seed, self._begin_ms, NEVER_MS)
+        plain = trades(replace(traded, first_id=first_id(self._begin_ms)), self._seed, self._begin_ms, NEVER_MS)
         return plain if self._rate is None else at_rate(plain, self._rate / natural_rate(traded), self._begin_ms)
 
 
+def first_id(begin_ms: int) -> int:
+    """The id that a generator beginning at this time begins with."""
+    return BEYOND_RECORDINGS + begin_ms * 1000
+
+
 def instrument(symbol: str) -> Instrument:
-    """The instrument of a symbol; one that isn't in the table trades like another, at a price and from an id of its own."""
+    """The instrument of a symbol; one that isn't in the table trades like another, at a price of its own."""
     if symbol in SPOT:
         return SPOT[symbol]
     number = zlib.crc32(symbol.encode())
     model = SPOT["ETHUSDT"]
     price = (number % 90_000 + 1_000) * model.tick
-    return replace(model, symbol=symbol, price=price, first_id=number % 1_000_000_000 + 1_000_000, burst=(60, 20, 900_000))
+    return replace(model, symbol=symbol, price=price, burst=(60, 20, 900_000))
 
 
 def natural_rate(traded: Instrument) -> float:

@@ -1,7 +1,7 @@
 """Who hears what: streams, and the sockets that subscribed to them.
 
-Rules: a message is framed once for each form it is wanted in (bare or wrapped under the name it was asked for by, milliseconds or microseconds),
-however many hear it. Nothing is queued for a stream nobody hears.
+Rules: a message is framed once for each form it is wanted in (bare or wrapped, milliseconds or microseconds), however many hear it. Nothing is queued
+for a stream nobody hears.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from tradecap.simulate.messages import in_unit, is_in_micro, text_frame, wrapped
 from tradecap.simulate.subscriptions import Session
 
 Form = tuple[bytes | None, bool]
-"""The name to wrap a message under (None: bare), and whether its times are microseconds."""
+"""The name to wrap a message under (None: bare), and whether its times are in microseconds."""
 
 
 class Listener(Protocol):
@@ -35,7 +35,7 @@ class Hub:
         """Take over what the listener's session now says."""
         session = listener.session
         held = self._forms.setdefault(listener, {})
-        wanted = {stream: (name.encode() if session.is_combined else None, session.is_micro) for stream, name in session.streams.items()}
+        wanted = {stream: (stream.encode() if session.is_combined else None, session.is_micro) for stream in session.streams}
         for stream, form in [*held.items()]:
             if wanted.get(stream) != form:
                 self._drop(listener, stream, form)
@@ -61,6 +61,10 @@ class Hub:
     def streams(self) -> Iterable[str]:
         """The streams that somebody hears."""
         return self._streams.keys()
+
+    def count(self) -> int:
+        """How many streams somebody hears."""
+        return len(self._streams)
 
     def hears(self, stream: str) -> bool:
         return stream in self._streams

@@ -1,7 +1,7 @@
 """The kline streams that somebody hears, told at the venue's pace.
 
-Rules (docs/binance.md §4): an update every two seconds of the exchange's time, also without a trade; a message that closes the interval soon
-after its end, always, also when the exchange runs so fast that no update fell into it.
+Rules (docs/binance.md §4): an update every two seconds of the exchange's time (of 1s: every second), also without a trade; a message that closes the
+interval soon after its end, always, also when the exchange runs so fast that no update fell into it.
 """
 
 from collections.abc import Callable
@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 
 from tradecap.simulate.hub import Hub
-from tradecap.simulate.klines import INTERVALS, Kline, klines, opening
+from tradecap.simulate.klines import INTERVALS, SECOND, Kline, klines, opening
 from tradecap.simulate.market_data import Market
 
 UTC_8: Final = "@+08:00"
+EVERY_SECOND: Final = f"@kline_{SECOND}"
 
 
 class KlineStream:
@@ -22,7 +23,7 @@ class KlineStream:
     def __init__(self, market: Market, hub: Hub, now_us: Callable[[], int], every_s: float) -> None:
         self._market, self._hub, self._now_us = market, hub, now_us
         self._every_us = int(every_s * 1_000_000)
-        self._next_us = 0
+        self._next_us = self._turn = 0
         self._opened: dict[str, int] = {}
         """The open time of the interval each stream is in."""
 
@@ -31,25 +32,29 @@ class KlineStream:
         now_us = self._now_us()
         if now_us < self._next_us:
             return
-        self._next_us = now_us - now_us % self._every_us + self._every_us
+        half_us = self._every_us // 2
+        self._next_us = now_us - now_us % half_us + half_us
+        before, self._turn = self._turn, now_us // self._every_us
         heard = [stream for stream in self._hub.streams() if "@kline_" in stream]
         for stream in self._opened.keys() - heard:
             del self._opened[stream]
         for stream in heard:
-            self._say(stream, now_us)
+            if self._turn != before or EVERY_SECOND in stream:
+                self._say(stream, now_us)
 
     def _say(self, stream: str, now_us: int) -> None:
         name, _, rest = stream.partition("@kline_")
         interval, at, zone = rest.partition("@")
         offset_s = 8 * 3600 if at + zone == UTC_8 else 0
-        minutes = self._market.minutes(name.upper())
-        if interval not in INTERVALS or (at and not offset_s) or not minutes:
+        symbol = name.upper()
+        if interval not in INTERVALS or (at and not offset_s) or name != name.lower() or not self._market.minutes(symbol):
             return
         now_s = now_us // 1_000_000
         since_s = self._opened.get(stream, opening(interval, now_s, offset_s))
         current = opening(interval, now_s, offset_s)
-        for kline in klines(minutes, interval, now_s, since_s=since_s, offset_s=offset_s):
-            self._tell(stream, name.upper(), kline, now_us, kline.open_s < current)
+        parts = self._market.parts(symbol, interval, since_s, now_s, now_s - since_s + 1)
+        for kline in klines(parts, interval, now_s, since_s=since_s, offset_s=offset_s):
+            self._tell(stream, symbol, kline, now_us, kline.open_s < current)
         self._opened[stream] = current
 
     def _tell(self, stream: str, symbol: str, kline: Kline, now_us: int, is_closed: bool) -> None:

@@ -1,6 +1,7 @@
-"""Klines: of any interval the venue has, from exact minutes, as REST rows and as messages of the stream.
+"""Klines: of any interval the venue has, as REST rows and as messages of the stream.
 
-Rules (docs/binance.md §4, §5 and §10): a minute is made by `market.candles` from the trades by T; longer intervals are sums of minutes. An
+Rules (docs/binance.md §4, §5 and §10): a minute is made by `market.candles` from the trades by T; longer intervals are sums of minutes, a second is
+made from the trades that the exchange remembers. An
 interval without a trade has n = 0, the close before it as all four prices, and on the stream f = L = -1. Weeks begin on Monday, months on their
 first day, three days are counted from 1970; a time zone moves the boundaries. Memory is bounded: MAX_MINUTES of each symbol. Pure.
 """
@@ -9,14 +10,16 @@ import calendar
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 from tradecap.market.candles import MINUTE_S, Candle, every_interval, roll_up
 from tradecap.market.records import Trade
 from tradecap.simulate.messages import decimal, unit_time
 
 _M, _H, _D = 60, 3600, 86_400
+SECOND: Final = "1s"
 INTERVALS: Final = {
+    SECOND: 1,
     **{"1m": _M, "3m": 3 * _M, "5m": 5 * _M, "15m": 15 * _M, "30m": 30 * _M},
     **{"1h": _H, "2h": 2 * _H, "4h": 4 * _H, "6h": 6 * _H, "8h": 8 * _H, "12h": 12 * _H},
     **{"1d": _D, "3d": 3 * _D, "1w": 7 * _D, "1M": 0},
@@ -27,6 +30,13 @@ MONDAY_S: Final = 4 * _D
 MAX_MINUTES: Final = 50_000
 FOLDED: Final = 100
 """Trades that wait until they are put into their minutes."""
+
+
+class Parts(Protocol):
+    """What klines are made of."""
+
+    def candles(self) -> dict[int, Candle]:
+        """By their open time in seconds, ascending; not to be changed."""
 
 
 class Minutes:
@@ -117,9 +127,9 @@ class Kline:
         return {"e": "kline", "E": unit_time(event_us, micro), "s": symbol, "k": inner}
 
 
-def klines(minutes: Minutes, interval: str, now_s: int, *, since_s: int = 0, offset_s: int = 0) -> Iterator[Kline]:
+def klines(source: Parts, interval: str, now_s: int, *, since_s: int = 0, offset_s: int = 0) -> Iterator[Kline]:
     """All klines that opened at since_s or later, ascending, to the one that now_s falls in, none left out between the first trade and it."""
-    candles = list(minutes.candles().values())
+    candles = list(source.candles().values())
     if not candles:
         return
     open_s = opening(interval, candles[0].open_time_s, offset_s)

@@ -1,7 +1,7 @@
 """What has been traded so far: the exchange's memory, which REST answers from.
 
 Rules: nothing is known here before it was traded. Ids of a series rise. Memory is bounded: the newest `keep` trades of each series and the minutes
-of `klines.MAX_MINUTES`; what is older is forgotten. Numbers stay exact. Pure.
+of `klines.MAX_MINUTES`; what is older is forgotten. Seconds are made when they are asked for, from the trades. Numbers stay exact. Pure.
 """
 
 from array import array
@@ -9,8 +9,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import Final
 
+from tradecap.market.candles import Candle, every_second
 from tradecap.market.records import Trade
-from tradecap.simulate.klines import Minutes
+from tradecap.simulate.klines import SECOND, Minutes, Parts
 from tradecap.simulate.tape import Entry
 
 KEEP: Final = 500_000
@@ -27,6 +28,7 @@ class History:
         self._are_fills = first.channel == "trade"
         self._qtys: list[int] = []  # a quantity may be beyond 64 bits (10^11 PEPE in units of 10^-8)
         self._makers = bytearray()
+        self._has_forgotten = False
 
     def add(self, trade: Trade) -> None:
         self._ids.append(trade.id)
@@ -61,6 +63,18 @@ class History:
         high = len(self._ids) if end_us is None else bisect_right(self._times, end_us)
         return self._slice(max(low, high - limit), high) if start_us is None else self._slice(low, min(low + limit, high))
 
+    def seconds(self, since_s: int, until_s: int) -> list[Candle]:
+        """The seconds with trades that begin in the closed range [since_s, until_s], and the last one before it (for its close)."""
+        low = bisect_left(self._times, since_s * 1_000_000)
+        if low:
+            low = bisect_left(self._times, self._times[low - 1] // 1_000_000 * 1_000_000)
+        return every_second(self._slice(low, bisect_left(self._times, (until_s + 1) * 1_000_000)))
+
+    @property
+    def first_s(self) -> int:
+        """The oldest second that is remembered whole."""
+        return self._times[0] // 1_000_000 + self._has_forgotten
+
     def _slice(self, low: int, high: int) -> list[Trade]:
         return [self._trade(at) for at in range(max(0, low), min(high, len(self._ids)))]
 
@@ -84,6 +98,17 @@ class History:
     def _forget(self, count: int) -> None:
         for column in (self._ids, self._prices, self._times, self._firsts, self._lasts, self._qtys, self._makers):
             del column[:count]
+        self._has_forgotten = True
+
+
+class Seconds:
+    """Some seconds of one symbol."""
+
+    def __init__(self, candles: Iterable[Candle]) -> None:
+        self._candles = {candle.open_time_s: candle for candle in candles}
+
+    def candles(self) -> dict[int, Candle]:
+        return self._candles
 
 
 class Market:
@@ -127,6 +152,14 @@ class Market:
         """The newest id of a stream, None before the first."""
         history = self._histories.get(stream)
         return history.last_id if history else None
+
+    def parts(self, symbol: str, interval: str, since_s: int, until_s: int, count: int) -> Parts:
+        """What the first `count` klines of this interval from since_s to until_s are made of."""
+        if interval != SECOND or symbol not in self._minutes:
+            return self.minutes(symbol)
+        history = self._histories[f"{symbol.lower()}@{self._minutes[symbol][0]}"]
+        since_s = max(since_s, history.first_s)
+        return Seconds(history.seconds(since_s, min(until_s, since_s + count)))
 
     def minutes(self, symbol: str) -> Minutes:
         """The minutes of a symbol; empty before its first trade."""

@@ -167,6 +167,9 @@ class Player:
 
 
 def shifted(entries: Iterator[Entry], time_us: int) -> Iterator[Entry]:
-    """All entries at another time."""
-    shift = Shift(time_us)
+    """All entries at another time, with ids that the recording doesn't have: another time is another trade.
+
+    Ids move by the microseconds that times move by, so two runs with `now` don't meet either, up to a million trades a second.
+    """
+    shift = Shift(time_us, all_ids=abs(time_us))
     return (moved(entry, shift) for entry in entries)

@@ -23,7 +23,7 @@ from tradecap.market.records import Ignored, Reading, Trade, read_envelope
 from tradecap.recordings.reading import Frame, Source, expand, frames
 from tradecap.simulate.aggregates import with_aggregates
 from tradecap.simulate.tape import Entry, in_order, rising, stream_name
-from tradecap.venues.api import recorders
+from tradecap.venues.api import from_name, recorders
 from tradecap.venues.binance import decode
 from tradecap.venues.binance.synthetic import message
 
@@ -149,7 +149,7 @@ class Recording:
     def _read(self, each: Frame) -> tuple[bytes, int | None, Reading]:
         if not each.own:
             venue, symbol = self._series
-            symbol = symbol or each.symbol
+            symbol = each.symbol if each.is_named else symbol or from_name(each.symbol)
             return each.payload, each.recv_ns, decode(each.payload, venue, symbol, each.channel or ("trade" if symbol else ""))
         envelope = read_envelope(each.payload)
         if envelope is None or envelope.event or envelope.fault:

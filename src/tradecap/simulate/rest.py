@@ -167,7 +167,8 @@ class Rest:
             since_s = -(-start_us // 1_000_000)
         else:  # some more than the newest `limit`, to begin with
             since_s = opening(interval, until_s - (limit + 1) * (INTERVALS[interval] or 31 * 86_400), offset_s)
-        every = klines(self._market.minutes(symbol), interval, until_s, since_s=since_s, offset_s=offset_s)
+        parts = self._market.parts(symbol, interval, since_s, until_s, limit + 1)
+        every = klines(parts, interval, until_s, since_s=since_s, offset_s=offset_s)
         found = (each for each in every if each.open_s <= until_s)
         return [each.row(ask.micro) for each in (deque(found, limit) if start_us is None else islice(found, limit))]
 

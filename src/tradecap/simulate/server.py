@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, Literal, Protocol, Self
 
-from tradecap.errors import Exit, TradecapError
-from tradecap.listening import listen
+from tradecap.errors import TradecapError
 from tradecap.market.records import Trade
 from tradecap.simulate.cruelty import Cruelty, Report
+from tradecap.simulate.entrance import Entrance
 from tradecap.simulate.exchange_info import Listing, listing
 from tradecap.simulate.faults import Fault, Schedule
 from tradecap.simulate.hub import Hub
@@ -30,11 +30,13 @@ from tradecap.simulate.player import Clock, Player, shifted
 from tradecap.simulate.rest import Answer, Rest, limited
 from tradecap.simulate.subscriptions import Refused, Session, session_at
 from tradecap.simulate.tape import Entry, endless
-from tradecap.simulate.wire import Socket, Wire
+from tradecap.simulate.websocket import Connection, Socket
+from tradecap.simulate.wire import Wire
 
 MAX_BEHIND: Final = 16 * 1024 * 1024
 PATIENCE_S: Final = 5.0
-BACKLOG: Final = 512
+REQUEST_S: Final = 10.0
+IDLE_S: Final = 60.0
 
 Start = Literal["now", "subscriber", "manual"]
 
@@ -56,8 +58,9 @@ class Source(Protocol):
 class Exchange:
     """A local exchange. Serves from `async with` on; see `url` and `rest_url`.
 
-    speed None is as fast as clients read. start: play at once, with the first subscriber, or only by `play(n)`. now: shift times so that the first
-    trade is now. history_s: so much of the tape has been traded already when it starts. Raises TradecapError (exit 3) when the port is taken.
+    speed None is as fast as clients read. start: play at once, as soon as `streams` streams are subscribed, or only by `play(n)`. now: shift times so
+    that the first trade is now. history_s: this much of the tape has been traded already when it starts. A request must be sent within `request_s`; a
+    connection without one is ended after `idle_s`. Raises TradecapError (exit 3) when the port is taken.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Exchange:
         now: bool = False,
         history_s: float = 0.0,
         start: Start = "now",
+        streams: int = 1,
         rules: Rules | None = None,
         time_scale: float = 1.0,
         faults: Iterable[Fault] = (),
@@ -81,13 +85,17 @@ class Exchange:
         keep: int = KEEP,
         max_behind: int = MAX_BEHIND,
         patience_s: float = PATIENCE_S,
+        request_s: float = REQUEST_S,
+        idle_s: float = IDLE_S,
     ) -> None:
         self.rules, self.max_behind, self.ca = rules or Rules(), max_behind, ca
         self.dirty: list[Socket] = []
         self.counts: Counter[str] = Counter()
         self.sockets: dict[Socket, None] = {}
-        self._host, self._port, self._tls = host, port, tls
-        self._source, self._start, self._patience_s, self._scale = source, start, patience_s, time_scale
+        self.patience_s, self.request_s, self.idle_s = patience_s, request_s, idle_s
+        self.entrance = Entrance(host, port, tls, lambda: Wire(self), request_s)
+        self._is_tls = tls is not None
+        self._source, self._start, self._streams, self._scale = source, start, streams, time_scale
         self.market = Market(source.symbols, keep)
         self._history_s = history_s
         shift_us = (time.time_ns() // 1000 - source.first_time_us - int(history_s * 1e6)) // 1000 * 1000 if now else 0
@@ -108,11 +116,9 @@ class Exchange:
         self._listings: dict[str, Listing] = {}
         self._limits = Limits(self.rules)
         self._rest = Rest(self.market, self.clock.now_us, self.listings, self.rules, self._limits)
-        self._wires: set[Wire] = set()
         self._late: dict[Socket, None] = {}
         self._caught_up = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._servers: list[asyncio.Server] = []
         self._numbers = 0
         self._began_s, self._recalled = 0.0, 0
         self._schedule = Schedule(faults, seed)
@@ -124,7 +130,10 @@ class Exchange:
         if self._history_s:
             self.player.recall(self._history_s)
             self._recalled = self.market.trades
-        await self._listen()
+        untimed = self._schedule.untimed()
+        self.cruelty.arm(fault for fault in untimed if fault.kind != "refuse")
+        await self.entrance.open()
+        self.cruelty.arm(fault for fault in untimed if fault.kind == "refuse")
         self._tasks.append(asyncio.create_task(self._keep_house()))
         if self._start == "now":
             self.begin()
@@ -137,58 +146,33 @@ class Exchange:
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
-        await self._part()
+        self.entrance.close()
+        for socket in [*self.sockets]:
+            socket.close(1001)
+        await self.entrance.end(1.0, lambda: bool(self.sockets))
         if kind is None:
             self.check()
 
-    async def _part(self) -> None:
-        """Close the door, say goodbye, and wait a second for answers."""
-        for server in self._servers:
-            server.close()
-        for socket in [*self.sockets]:
-            socket.close(1001)
-        deadline = time.monotonic() + 1.0
-        while self._wires and time.monotonic() < deadline:
-            if not self.sockets:
-                for wire in [*self._wires]:
-                    if wire.socket is None:
-                        wire.transport.close()
-            await asyncio.sleep(0.01)
-        for wire in [*self._wires]:
-            wire.transport.abort()
-        await asyncio.sleep(0)
-
-    async def _listen(self) -> None:
-        running = asyncio.get_running_loop()
-        try:
-            for listener in listen(self._host, self._port, BACKLOG):
-                self._port = listener.getsockname()[1]
-                self._servers.append(await running.create_server(lambda: Wire(self), sock=listener, ssl=self._tls, backlog=BACKLOG))
-        except OSError as error:
-            where = f"{self._host}:{self._port}"
-            raise TradecapError(
-                f"The exchange can't listen on {where}: {error.strerror or error}.", "choose another --port (0 takes any free one).", Exit.UNREACHABLE
-            ) from error
-
     @property
     def port(self) -> int:
-        return self._port
+        return self.entrance.port
 
     @property
     def url(self) -> str:
         """The base of WebSocket addresses, without a path."""
-        return f"{'wss' if self._tls else 'ws'}://{self._name}:{self._port}"
+        return f"{'wss' if self._is_tls else 'ws'}://{self._name}:{self.port}"
 
     @property
     def rest_url(self) -> str:
         """The base of REST addresses, without a path."""
-        return f"{'https' if self._tls else 'http'}://{self._name}:{self._port}"
+        return f"{'https' if self._is_tls else 'http'}://{self._name}:{self.port}"
 
     @property
     def _name(self) -> str:
-        if self._host in ("0.0.0.0", "::", "", "localhost"):
+        host = self.entrance.host
+        if host in ("0.0.0.0", "::", "", "localhost"):
             return "127.0.0.1"
-        return f"[{self._host}]" if ":" in self._host else self._host
+        return f"[{host}]" if ":" in host else host
 
     # ---- the tape ----
 
@@ -199,7 +183,7 @@ class Exchange:
             self._tasks.append(asyncio.create_task(self._play()))
 
     async def _play(self) -> None:
-        await self.player.play(self.rules.kline_every_s / 2)
+        await self.player.play(self.rules.kline_every_s / 4)
 
     async def play(self, count: int) -> int:
         """Say the next `count` entries at once (with start="manual"); how many there were."""
@@ -237,12 +221,9 @@ class Exchange:
         return time.monotonic() - self._began_s if self._began_s else 0.0
 
     async def refuse(self, for_s: float) -> None:
-        """Close the door for so long: who knocks is refused."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        await asyncio.sleep(for_s)
-        await self._listen()
+        """Refuse new connections for `for_s` seconds."""
+        self.entrance.close()
+        await self.entrance.reopen_after(for_s)
 
     def flush(self) -> None:
         """Send what was said."""
@@ -251,7 +232,7 @@ class Exchange:
             socket.flush()
 
     async def _drained(self) -> None:
-        deadline = time.monotonic() + self._patience_s
+        deadline = time.monotonic() + self.patience_s
         while self._late:
             self._caught_up.clear()
             left = deadline - time.monotonic()
@@ -331,11 +312,10 @@ class Exchange:
     # ---- connections ----
 
     def admits(self, wire: Wire) -> bool:
-        self._wires.add(wire)
-        return True
+        return self.entrance.admits(wire)
 
     def left(self, wire: Wire) -> None:
-        self._wires.discard(wire)
+        self.entrance.left(wire)
 
     def upgrade(self, wire: Wire, target: str) -> Session | Answer:
         denied, _ = self.cruelty.at_door("ws", target)
@@ -366,7 +346,9 @@ class Exchange:
         if socket not in self.sockets:
             return
         self.hub.sync(socket)
-        if socket.session.streams and self._start == "subscriber":
+        if socket.session.streams:
+            self.cruelty.subscribed()
+        if self._start == "subscriber" and self.hub.count() >= self._streams:
             self.begin()
 
     def parted(self, socket: Socket) -> None:
@@ -383,9 +365,9 @@ class Exchange:
             if not self._late:
                 self._caught_up.set()
 
-    def cut(self, socket: Socket) -> None:
+    def cut(self, connection: Connection) -> None:
         self.counts["ended: didn't read"] += 1
-        socket.abort()
+        connection.abort()
 
     def too_many(self, socket: Socket) -> None:
         self._end(socket, "too many messages", 1008, "Too many requests")

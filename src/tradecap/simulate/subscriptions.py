@@ -1,8 +1,9 @@
 """What a client says on a connection, and what it is answered: subscriptions, properties, errors.
 
 Rules (docs/binance.md §2 and §3): a request is one JSON text; the answer echoes its id as it was written, and is never wrapped. Subscribing
-twice is subscribing once. The symbol's part of a name is not case sensitive, the rest is. A well-formed name of an unknown symbol is acknowledged
-and stays silent. Error texts are the venue's, which is written in Rust (serde): `line L column C` points behind what was read. Pure.
+twice is subscribing once. Names are case sensitive, and a symbol in a name is written in small letters: a well-formed name in capitals, or of an
+unknown symbol, is acknowledged and stays silent. Error texts are the venue's, which is written in Rust (serde): `line L column C` points behind what
+was read. Pure.
 """
 
 import json
@@ -10,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
@@ -20,19 +21,19 @@ METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERT
 
 _STREAM: Final = re.compile(r"[^\s@/?&#!]+@[A-Za-z0-9_]+(?:@[+-]?[0-9:]+(?:ms)?)?|![A-Za-z0-9_]+(?:@[A-Za-z0-9_]+)*")
 _ID_TEXT: Final = re.compile(r"[A-Za-z0-9_-]{0,36}", re.ASCII)
+_ORIGIN: Final = re.compile(r"^[A-Za-z]+://[^/?]*")
+"""In front of a path where a proxy asks."""
+_ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})|\\.", re.DOTALL)
 _UNITS: Final = {"MICROSECOND": True, "microsecond": True, "MILLISECOND": False, "millisecond": False}
 
 
 @dataclass
 class Session:
-    """What a connection has asked for. streams: the venue's name of each, with the name it was asked for by."""
+    """What a connection has asked for. streams: the names, in the order of asking."""
 
     is_combined: bool = False
     is_micro: bool = False
-    streams: dict[str, str] = field(default_factory=dict)
-    added: set[str] = field(default_factory=set)
-    removed: set[str] = field(default_factory=set)
-    """What the last request changed."""
+    streams: dict[str, None] = field(default_factory=dict)
 
 
 class Refused(Exception):  # noqa: N818 -- an answer, not a mistake of ours
@@ -43,20 +44,15 @@ class Refused(Exception):  # noqa: N818 -- an answer, not a mistake of ours
         self.code, self.message = code, message
 
 
-def canonical(name: str) -> str:
-    """The venue's name of a stream: its symbol in small letters."""
-    symbol, at, rest = name.partition("@")
-    return f"{symbol.lower()}{at}{rest}"
-
-
 def session_at(target: str) -> Session | None:
     """The session of a connection to this path and query; None for a path that isn't there. Raises Refused for a unit of time that isn't.
 
     A name in the path that is no stream's is passed over: ccxt connects to /ws/0, /ws/1 ... and subscribes afterwards.
     """
-    parts = urlsplit(target)
-    query = dict(parse_qsl(parts.query, keep_blank_values=True))
-    path = unquote(parts.path).rstrip("/")
+    path, _, query_text = _ORIGIN.sub("", target).partition("?")
+    path = unquote(path).rstrip("/")
+    # not parse_qsl: the + of @kline_1d@+08:00 is a plus sign, no blank
+    query = {unquote(name): unquote(value) for name, _, value in (pair.partition("=") for pair in query_text.split("&"))}
     if path == "/stream":
         names = query.get("streams", "")
     elif path == "/ws" or path.startswith("/ws/"):
@@ -73,7 +69,6 @@ def session_at(target: str) -> Session | None:
 
 def reply(session: Session, text: str) -> bytes:
     """The answer to a request, which has been carried out on the session."""
-    session.added, session.removed = set(), set()
     request_id: object = None
     try:
         members = _members(text)
@@ -86,17 +81,36 @@ def reply(session: Session, text: str) -> bytes:
 
 def _members(text: str) -> dict[str, object]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_constant)
     except RecursionError:
         raise Refused(3, "Invalid JSON: recursion limit exceeded at line 1 column 128") from None
     except ValueError as error:
         line, column = getattr(error, "lineno", 1), getattr(error, "colno", 1)
         raise Refused(3, f"Invalid JSON: expected value at line {line} column {column}") from None
+    if (column := _lone_surrogate(text)) is not None:
+        raise Refused(3, f"Invalid JSON: lone leading surrogate in hex escape at line 1 column {column}")
     if not isinstance(value, dict):
         raise Refused(2, f"Invalid request: invalid type, expected struct Request at line 1 column {len(text)}")
     if "method" not in value:
         raise Refused(2, f"Invalid request: missing field `method` at line 1 column {len(text)}")
     return value
+
+
+def _no_constant(name: str) -> object:
+    """Python's json reads NaN and Infinity, which JSON doesn't have."""
+    raise ValueError(name)
+
+
+def _lone_surrogate(text: str) -> int | None:
+    """The place behind an escape of half a character (`\\ud800`), which no UTF-8 can hold; None where there is no such escape."""
+    high_until = -1
+    for escape in _ESCAPE.finditer(text):
+        code = int(escape[1], 16) if escape[1] else 0
+        is_second_half = 0xDC00 <= code < 0xE000
+        if (high_until >= 0 and not (is_second_half and escape.start() == high_until)) or (is_second_half and high_until < 0):
+            return high_until if high_until >= 0 else escape.end()
+        high_until = escape.end() if 0xD800 <= code < 0xDC00 else -1
+    return high_until if high_until >= 0 else None
 
 
 def _request_id(members: dict[str, object]) -> object:
@@ -119,7 +133,7 @@ def _carried_out(session: Session, members: dict[str, object]) -> object:
     if method == "LIST_SUBSCRIPTIONS":
         if params:
             raise Refused(2, "Invalid request: too many parameters")
-        return list(session.streams.values())
+        return list(session.streams)
     if not isinstance(params, list):
         raise Refused(2, "Invalid request: params must be an array")
     if method == "SET_PROPERTY":
@@ -158,13 +172,12 @@ def _names(params: list[object]) -> list[str]:
 
 
 def _subscribe(session: Session, names: Iterable[str]) -> None:
-    added = {canonical(name): name for name in names}
-    new = {stream: name for stream, name in added.items() if stream not in session.streams}
+    new = dict.fromkeys(name for name in names if name not in session.streams)
     if len(session.streams) + len(new) > MAX_STREAMS:
         raise Refused(4, "Too many subscriptions")
     session.streams |= new
-    session.added = set(new)
 
 
 def _unsubscribe(session: Session, names: Iterable[str]) -> None:
-    session.removed = {stream for stream in map(canonical, names) if session.streams.pop(stream, None) is not None}
+    for name in names:
+        session.streams.pop(name, None)

@@ -106,14 +106,16 @@ def endless(rounds: Round) -> Iterator[Entry]:
 
 
 class Shift(NamedTuple):
-    """How far a message is moved: times in whole milliseconds (given in µs), ids by the name of their stream."""
+    """How far a message is moved: times in whole milliseconds (given in µs), ids by the name of their stream, and all ids alike by `all_ids`."""
 
     time_us: int
     ids: dict[str, int] = {}  # noqa: RUF012 -- never written to
+    all_ids: int = 0
 
     def again(self, step: "Shift") -> "Shift":
         """Both one after the other."""
-        return Shift(self.time_us + step.time_us, {stream: by + step.ids.get(stream, 0) for stream, by in self.ids.items()})
+        ids = {stream: by + step.ids.get(stream, 0) for stream, by in self.ids.items()}
+        return Shift(self.time_us + step.time_us, ids, self.all_ids + step.all_ids)
 
 
 _MEMBERS: Final = re.compile(rb'"(E|T|t|a|f|l|u)":(\d{1,19})(?=[,}])')
@@ -123,10 +125,10 @@ _ID_MEMBERS: Final = {b"trade": (b"t",), b"aggTrade": (b"a",), b"bookTicker": (b
 def moved(entry: Entry, shift: Shift) -> Entry:
     """The entry at another time and with other ids."""
     trade, stream = entry.trade, entry.stream
-    ids_by = shift.ids.get(stream, 0)
+    ids_by = shift.ids.get(stream, 0) + shift.all_ids
     symbol, _, channel = stream.partition("@")
     own = _ID_MEMBERS.get(channel.encode(), ())
-    fills_by = shift.ids.get(f"{symbol}@trade", 0)
+    fills_by = shift.ids.get(f"{symbol}@trade", 0) + shift.all_ids
 
     def member(match: re.Match[bytes]) -> bytes:
         name, value = match[1], int(match[2])

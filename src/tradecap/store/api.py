@@ -5,19 +5,28 @@ every question is a method with a typed answer, so that nobody above a store see
 1970, days are UTC days; ranges of time include their beginning and not their end.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol, Self
 
+from tradecap.errors import TradecapError
 from tradecap.market.batch import Batch, Position
 from tradecap.market.records import Envelope, Reading
 
 Read = Callable[[bytes, str, int, int | None], tuple[Envelope, Reading]]
 """Reads a record (a line without its newline, or a value) of a log, a partition and an offset (None where the log has none): what a store needs that
 can't read JSON by itself."""
+
+Offsets = Callable[[str], dict[int, str]]
+"""By partition, the offset that a consumer group has committed in the log's topic: the position of a store that reads the topic by itself."""
+
+
+class StoreAwayError(TradecapError):
+    """The store doesn't answer, or refuses for now: the same call may succeed later. Whether it took what it was sent isn't known."""
+
 
 Series = tuple[str, str, str]
 """Venue, symbol and channel."""
@@ -192,6 +201,55 @@ class BarRow:
     taker_buy_quote_volume: Decimal
 
 
+@dataclass(frozen=True)
+class TopicAccess:
+    """What a store that reads topics by itself needs to know of the log in force; handed in, because stores don't know Kafka.
+
+    properties: librdkafka's, secrets among them, for an embedded store that is going to read; None: it won't.
+    """
+
+    offsets: Offsets
+    properties: Mapping[str, str] | None = field(default=None, repr=False)
+
+
+class TopicFeed(NamedTuple):
+    """A topic that a store reads by itself. brokers: as the store sees them; collection: where its credentials are, '' where it needs none.
+
+    venue: of messages that no tradecap wrote, '' where their shape decides.
+    """
+
+    log_id: str
+    topic: str
+    brokers: str
+    collection: str = ""
+    venue: str = ""
+
+
+class TopicReader(Protocol):
+    """A store's own reader of topics. What it has read is in the tables before its group commits the offset."""
+
+    def feed(self, log_id: str) -> TopicFeed | None:
+        """The feed recorded for a log; None where `tradecap load` loads it."""
+
+    def feeds(self) -> list[TopicFeed]:
+        """All that are recorded."""
+
+    def group(self, log_id: str) -> str:
+        """The consumer group by which this store reads a log."""
+
+    def record(self, feed: TopicFeed, *, is_read: bool) -> None:
+        """Record that the store reads a topic by itself, or (is_read False) that it doesn't any more."""
+
+    def start(self, feed: TopicFeed, properties: Mapping[str, str]) -> None:
+        """Begin to read. On a server it goes on after this process; an embedded store reads until it is closed. properties: librdkafka's."""
+
+    def stop(self, log_id: str) -> None:
+        """End reading; nothing where it isn't read."""
+
+    def problem(self, log_id: str) -> tuple[int, str]:
+        """The newest error of the reader: when (s since 1970), and a sentence; (0, '') for none."""
+
+
 class Answer(NamedTuple):
     """What a store answers to a question of a person. Cells are what JSON can hold: text (decimals and times too), numbers, booleans, lists, None.
 
@@ -209,6 +267,12 @@ class Store(Protocol):
     url: str
     reads_segment_files: bool
     """Whether `add` takes a `SegmentFile`, and is faster with one."""
+    is_shared: bool
+    """Whether other processes may fill it at the same time. A store that isn't shared runs in this process, only while this process has it open."""
+
+    @property
+    def topics(self) -> TopicReader | None:
+        """How this store reads topics by itself; None where it can't."""
 
     @property
     def store_id(self) -> str:
@@ -231,11 +295,20 @@ class Store(Protocol):
 
     # ---- the way in ----------------------------------------------------------------------------------------------------------------------
 
-    def add(self, log_id: str, batch: Batch) -> None:
-        """Insert the records of a batch; what is there already stays one row. TradecapError (exit 3) where not all of them arrived."""
+    def add(self, log_id: str, batch: Batch) -> dict[str, int]:
+        """Insert the records of a batch; what is there already stays one row. Returns the records by what became of them.
+
+        Raises TradecapError (exit 3) where not all of them arrived.
+        """
+
+    def held(self, partition: int, span: SeqRange) -> dict[str, int]:
+        """Distinct records of a range, of one partition, that are in the store, by what became of them."""
 
     def positions(self, log_id: str) -> dict[int, str]:
-        """How far the log is in this store, by partition; a partition of which nothing is there is left out."""
+        """How far the log is in this store, by partition; a partition of which nothing is there is left out.
+
+        Of a topic that the store reads by itself these are the offsets its group has committed.
+        """
 
     def commit(self, log_id: str, position: Position) -> None:
         """Everything before position is in this store. A position that goes less far than the one there (another loader's) changes nothing."""

@@ -13,7 +13,7 @@ from tradecap.venues import binance
 from tradecap.venues.sites import Site
 from tradecap.venues.venue import Decode, Venue
 
-__all__ = ["SITES", "UNNAMED", "VENUES", "Decode", "Venue", "by_shape", "recorders", "venue_of"]
+__all__ = ["SITES", "UNNAMED", "VENUES", "Decode", "Venue", "by_shape", "from_name", "recorders", "unsupported", "venue_of"]
 
 VENUES: Final[dict[str, Venue]] = {venue.name: venue for venue in binance.VENUES}
 
@@ -42,6 +42,20 @@ def by_shape(payload: bytes, _: str, symbol: str, channel: str) -> Reading:
 def venue_of(host: str) -> str:
     """The venue that a host (lower case, without its port) belongs to; '' for one that isn't known."""
     return next((venue.name for venue in VENUES.values() if venue.hosts.fullmatch(host)), "")
+
+
+@lru_cache(maxsize=1024)
+def unsupported(host: str, symbol: str) -> str:
+    """Why messages of this host or symbol are of no market that is read, as a sentence; '' where neither says so."""
+    markets = (market for venue in VENUES.values() for market in venue.unsupported)
+    return next((market.why for market in markets if market.hosts.fullmatch(host) or market.symbols.fullmatch(symbol)), "")
+
+
+@lru_cache(maxsize=1024)
+def from_name(symbol: str) -> str:
+    """The symbol that a file's name begins with, where a venue has such symbols or a market that isn't read; else ''."""
+    is_known = any(venue.in_names.fullmatch(symbol) for venue in VENUES.values()) or unsupported("", symbol)
+    return symbol if is_known else ""
 
 
 def recorders() -> dict[str, str]:

@@ -26,12 +26,25 @@ NO_HOST: Final = re.compile(r"(?!)")
 
 
 @dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A market that writes messages like a venue's and isn't read. why: the sentence it is refused with.
+
+    hosts and symbols match the whole of its hosts (lower case, without port, or what a recorder calls it) and symbols.
+    """
+
+    why: str
+    hosts: re.Pattern[str] = NO_HOST
+    symbols: re.Pattern[str] = NO_HOST
+
+
+@dataclass(frozen=True, slots=True)
 class Venue:
     """An exchange and market: how its messages are read, and where and how it is asked for them.
 
     required: by channel, the members of a message that must be there and not null. hosts: matches each of its hosts (lower case, without port).
     recorded_as: what recorders call it (upper case), and the host they then mean. sites: where `stream` can capture it. read_klines: None where its
-    files of klines can't be read.
+    files of klines can't be read. unsupported: markets whose messages could be taken for its own. in_names:
+    matches a symbol that may be taken from a file's name.
     """
 
     name: str
@@ -43,3 +56,5 @@ class Venue:
     recorded_as: Mapping[str, str] = field(default_factory=dict)
     sites: tuple[Site, ...] = ()
     read_klines: ReadKlines | None = None
+    unsupported: tuple[Unsupported, ...] = ()
+    in_names: re.Pattern[str] = NO_HOST

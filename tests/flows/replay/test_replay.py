@@ -263,7 +263,8 @@ def test_something_must_be_recognised_in_the_first_thousand_lines(noise: bytes) 
     assert dry(stream(*[noise] * 999, a_message(1))).valid == 1
     with pytest.raises(TradecapError, match="nothing in its first 1000 lines is a message of a known venue"):
         dry(stream(*[noise] * 1000, a_message(1)))
-    assert dry(stream(*[noise] * 1000, a_message(1)), venue="binance").valid == 1
+    with pytest.raises(TradecapError, match="nothing in its first 1000 lines"):
+        dry(stream(*[noise] * 1000, a_message(1)), venue="binance", symbol="BTCUSDT")
 
 
 def test_a_recording_of_other_streams_only_is_one() -> None:

@@ -100,7 +100,7 @@ def seqs_of(log: FileLog) -> dict[str, int]:
     counts: dict[str, int] = {}
     damages: list[Damage] = []
     for line in lines_of(log.read(on_damage=damages.append)):
-        envelope = read_envelope(line)
+        envelope = read_envelope(line[:-1])
         assert envelope
         assert envelope.seq == counts.get(envelope.run, 0)
         counts[envelope.run] = envelope.seq + 1

@@ -585,7 +585,7 @@ def test_a_log_that_lost_its_identity_gets_no_new_one(folder: Path, log: FileLog
 
 def test_a_log_of_a_newer_tradecap_is_left_alone(folder: Path, log: FileLog) -> None:
     """An old version would misread what a new one wrote."""
-    (folder / "log.json").write_text(json.dumps({"id": log.id, "format": 2}))
+    (folder / "log.json").write_text(json.dumps({"id": log.id, "format": 3}))
     error = refusal(folder, create=True)
     assert "newer tradecap" in error.message
     assert "upgrade" in error.hint

@@ -17,7 +17,7 @@ from tradecap.venues.binance.strict import IGNORED, read_strictly
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_each_case_is_what_the_table_says(case: Case) -> None:
     """A wrong class loses a trade or stores a false one; a wrong reason sends somebody looking in the wrong place."""
-    reading = decode(case.payload, case.venue, "ETHUSDT", case.channel)
+    reading = decode(case.payload, case.venue, case.symbol, case.channel)
     match reading:
         case Trade():
             assert (case.outcome, case.reason, case.field) == ("trade", "", "")
@@ -107,7 +107,7 @@ def test_no_mutation_makes_it_raise(case: Case, data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(message)))
         message[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
-    reading = decode(bytes(message), case.venue, "ETHUSDT", case.channel)
+    reading = decode(bytes(message), case.venue, case.symbol, case.channel)
     assert isinstance(reading, Trade | Ignored | Rejected)
     if isinstance(reading, Trade) and message[:1] == b"{":
         assert is_plain_object(bytes(message)), "what is a trade must be framed as data"

@@ -54,13 +54,15 @@ def capture(
     free: Callable[[], int | None],
     stop: Callable[[], bool],
     see: Callable[[Status], None],
+    full: Callable[[], TradecapError | None] = lambda: None,
 ) -> Captured:
     """Write what the feed brings until the plan is fulfilled or stop().
 
     repair: who asks REST, for gaps where the plan wants them repaired; None where nobody does. known: ids of the series that the log holds, to go on
-    from. free: bytes left on the disk of the log, None for a log without a disk here. see is shown the state four times a second.
+    from. free: bytes left on the disk of the log, None for a log without a disk here. see is shown the state four times a second. full gives
+    the reason once the log may not grow any more.
     """
-    return _Capture(feed, writer, plan, repair, known, free, stop, see).run()
+    return _Capture(feed, writer, plan, repair, known, free, stop, see, full).run()
 
 
 class _Capture:
@@ -74,9 +76,10 @@ class _Capture:
         free: Callable[[], int | None],
         stop: Callable[[], bool],
         see: Callable[[Status], None],
+        full: Callable[[], TradecapError | None],
     ) -> None:
         self._venue = VENUES[plan.venue]
-        self._feed, self._plan, self._free, self._stop, self._see = feed, plan, free, stop, see
+        self._feed, self._plan, self._free, self._stop, self._see, self._full = feed, plan, free, stop, see, full
         self._began = self._looked = time.monotonic()
         remembered = max(1024, REMEMBERED // len(plan.symbols))
         self._books = {symbol: IdBook(remembered, self._began, plan.repair_max) for symbol in plan.symbols}
@@ -216,6 +219,7 @@ class _Capture:
             self._feed.replace(f"{', '.join(stale)} went by unseen")
         if (left := self._free()) is not None and left < self._plan.min_free:
             self._problem = _disk_low(left, self._plan.min_free, self._run.run.records)
+        self._problem = self._problem or self._full()
         self._show()
 
     def _show(self) -> None:

@@ -1,6 +1,7 @@
 """Where a capture goes on: the ids of its series that the log holds already.
 
-What the log has noted of a batch needn't be read; only the rest is. What was injected counts for nothing: it is no trade of the venue.
+What the log has noted of a batch needn't be read; only the rest is. Of a topic only the newest records of each partition are read: a series that has
+none among them begins anew, and the hole before it is `uncovered`. What was injected counts for nothing: it is no trade of the venue.
 """
 
 from collections.abc import Collection, Iterable

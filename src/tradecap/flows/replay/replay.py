@@ -7,19 +7,20 @@ counted by kind. Where a file breaks off, what came before is kept and the break
 import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 import msgspec
 
 from tradecap.errors import TradecapError
 from tradecap.flows.candles import which_symbol
+from tradecap.flows.replay.recognition import NOTHING, TRADE, Names, Sight, not_a_venue, refusal, sight
 from tradecap.flows.run import Run
 from tradecap.log.api import Log, LogWriter, TornRun
 from tradecap.market.pacing import Lateness, Pacer
 from tradecap.market.records import Ignored, Reading, Rejected, Trade, cut_frame, frame, json_text, read_envelope, series_head, source_head
 from tradecap.recordings.reading import Frame, Source, frames
-from tradecap.venues.api import UNNAMED, VENUES, by_shape, recorders, venue_of
+from tradecap.venues.api import UNNAMED, VENUES, by_shape, from_name, recorders, unsupported, venue_of
 
 LOOKED_AT: Final = 1000
 """Lines of an input in which something must be recognised."""
@@ -33,8 +34,6 @@ IDLE_NS: Final = 1_000_000_000
 """How often a long wait looks whether it is time to say that the run is alive."""
 NAP_NS: Final = 50_000_000
 """A wait looks this often whether somebody asked for the end."""
-UNREADABLE: Final = ("malformed_json", "not_an_object", "not_utf8", "unknown_message", "oversize")
-"""Reasons that say nothing of what the line was meant to be."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,10 @@ class Choice:
 
 @dataclass
 class Replayed:
-    """lines = valid + quarantined + ignored + filtered; records = valid + quarantined + events."""
+    """lines = valid + quarantined + ignored + filtered; records = valid + quarantined + events.
+
+    named_by_file: the symbols that only the name of a file gave to its rows; None where there are none.
+    """
 
     run: str = ""
     lines: int = 0
@@ -65,6 +67,7 @@ class Replayed:
     quarantined: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     pacing: dict[str, float] | None = None
+    named_by_file: list[str] | None = None
     unknown_hosts: list[str] = field(default_factory=list)
     problems: list[TradecapError] = field(default_factory=list)
 
@@ -125,12 +128,14 @@ def _looked_at(source: Source, choice: Choice) -> Input:
     entry = Input(source, iter(()))
     whole = _until_it_breaks(source, entry)
     seen: list[Frame] = []
+    sights: set[Sight] = set()
     for each in itertools.islice(whole, LOOKED_AT):
         seen.append(each)
-        if choice.venue or _is_recognised(each, choice):
+        sights.add(sight := _seen(each, choice))
+        if sight == TRADE:
             break
-    else:
-        raise _nothing_recognised(source, len(seen), entry.problem)
+    if problem := refusal(source.name, [each.payload for each in seen], sights, entry.problem):
+        raise problem
     if source.path is not None and source.path.is_file():
         # begun again when its turn comes: a thousand files are not kept open (a pipe has to be)
         whole.close()
@@ -141,14 +146,6 @@ def _looked_at(source: Source, choice: Choice) -> Input:
     return entry
 
 
-def _nothing_recognised(source: Source, lines: int, problem: TradecapError | None) -> TradecapError:
-    if problem and not lines:
-        return problem
-    what = f"nothing in its first {lines} lines is a message of a known venue" if lines else "it is empty"
-    hint = "docs/recordings.md lists what can be read; --as VENUE:SYMBOL logs it anyway."
-    return TradecapError(f"{source.name} is no recording: {what}.", hint)
-
-
 def _until_it_breaks(source: Source, entry: Input) -> Generator[Frame, None, None]:
     """The frames; a break (a file cut short) ends them and is kept for the end of the run."""
     try:
@@ -157,12 +154,12 @@ def _until_it_breaks(source: Source, entry: Input) -> Generator[Frame, None, Non
         entry.problem = problem
 
 
-def _is_recognised(each: Frame, choice: Choice) -> bool:
+def _seen(each: Frame, choice: Choice) -> Sight:
+    """What a line says of its file."""
     if each.own:
-        return read_envelope(each.payload) is not None
-    venue, symbol, channel = _series(each, choice)
-    reading = (VENUES[venue].decode if venue else by_shape)(each.payload, venue, symbol, channel)
-    return not (isinstance(reading, Rejected) and reading.reason in UNREADABLE)
+        return NOTHING if read_envelope(each.payload) is None else TRADE
+    item = _foreign(each, b"", choice)
+    return sight(each, item.reading, item.symbol, lambda: _foreign(each, b"", replace(choice, symbol="BTCUSDT")).reading)
 
 
 def refuse_own_log(inputs: list[Input], log: Log) -> None:
@@ -236,6 +233,7 @@ def _end(run: Run, replayed: Replayed) -> None:
 
 def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols: set[str], stop: Callable[[], bool]) -> Iterator[_Item]:
     """What is to be logged, counted on the way; symbols: those that were met, where some were asked for."""
+    named = Names()
     for entry in inputs:
         name = json_text(entry.source.name.rpartition("/")[2])
         for each in entry.frames:
@@ -243,12 +241,15 @@ def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols:
                 return
             item = _read(each, name, choice)
             reading = item.reading
-            if each.host and not choice.venue and not venue_of(each.host):
-                if each.host not in replayed.unknown_hosts:
+            if each.host and not venue_of(each.host) and (why := not_a_venue(entry.source.name, each, choice.venue)):
+                if not unsupported(each.host, "") and each.host not in replayed.unknown_hosts:
                     replayed.unknown_hosts.append(each.host)
                 if type(reading) is Trade:
-                    entry.problem = _nobodys_trade(entry.source.name, each)
+                    entry.problem = why
                     break
+            if choice.symbol and each.symbol and not each.is_named and type(reading) is Trade and (why := named.differs(entry.source.name, each)):
+                entry.problem = why
+                break
             replayed.lines += 1
             if type(reading) is Ignored:
                 _count(replayed.ignored, reading.kind)
@@ -260,9 +261,17 @@ def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols:
                 continue
             if type(reading) is Trade:
                 replayed.valid += 1
+                if each.channel and not each.is_named and not choice.symbol:
+                    _note_name(replayed, reading.symbol)
             elif type(reading) is Rejected:
                 _count(replayed.quarantined, reading.reason)
             yield item
+
+
+def _note_name(replayed: Replayed, symbol: str) -> None:
+    replayed.named_by_file = replayed.named_by_file or []
+    if symbol not in replayed.named_by_file:
+        replayed.named_by_file.append(symbol)
 
 
 def _count(counts: dict[str, int], key: str) -> None:
@@ -279,15 +288,9 @@ def _is_left_out(item: _Item, choice: Choice) -> bool:
     return (choice.from_ns is not None and time_ns < choice.from_ns) or (choice.to_ns is not None and time_ns >= choice.to_ns)
 
 
-def _nobodys_trade(name: str, each: Frame) -> TradecapError:
-    """Filed under a venue by its shape alone, a trade of another exchange would share ids with other trades."""
-    message = f"{name}:{each.line} is a trade from {each.host}, which is no venue that tradecap knows."
-    return TradecapError(message, "--as VENUE:SYMBOL files it under a venue that you name.")
-
-
 def _series(each: Frame, choice: Choice) -> tuple[str, str, str]:
-    """Venue, symbol and channel as far as they are known beside the message: --as goes before what the file says."""
-    symbol = choice.symbol or each.symbol
+    """Venue, symbol and channel as far as they are known beside the message: what names a row, else --as, else the file's name."""
+    symbol = each.symbol if each.is_named else choice.symbol or from_name(each.symbol)
     return choice.venue or venue_of(each.host), symbol, each.channel or ("trade" if symbol else "")
 
 

@@ -134,7 +134,7 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
 def _chosen_run(tally: Tally, log: Log, wanted: str) -> str:
     """The run that expectations are of, '' for all. One that isn't there would meet any expectation of nothing."""
     if wanted == "last":
-        return max(tally.runs, default="")
+        return max((run for run, each in tally.runs.items() if each.started is not None), default=max(tally.runs, default=""))
     if wanted and wanted not in tally.runs:
         raise TradecapError(f"Run {wanted} isn't in {log.url}.", "'tradecap query runs' lists the runs; --run last is the newest of the log.")
     return wanted

@@ -32,7 +32,9 @@ class FolderSnapshot:
     def __init__(self, folder: Path, log_id: str) -> None:
         self.id = log_id
         self._folder = folder
-        self._marks = [_mark(Segment(folder, number)) for number in segment_numbers(folder)]
+        segments = [Segment(folder, number) for number in segment_numbers(folder)]
+        # nothing can be witnessed of trimmed ones: their bytes are gone
+        self._marks = [_mark(segment) for segment in segments if not segment.is_trimmed()]
 
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
         """See `Snapshot.read`. A batch that reaches beyond the moment is cut there."""

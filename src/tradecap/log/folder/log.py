@@ -16,15 +16,18 @@ import msgspec
 from tradecap.durable import write_whole
 from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, Part
+from tradecap.log.folder.carrier import FileCarrier
 from tradecap.log.folder.evidence import FolderSnapshot, read_part
 from tradecap.log.folder.lock import Lock, cannot_write, holder
 from tradecap.log.folder.reader import Reader, raise_damage
-from tradecap.log.folder.segment import Head, Segment, write_head
+from tradecap.log.folder.segment import Head, Manifest, Segment, durable_length, last_number, write_head
 from tradecap.log.folder.writer import FileWriter
 from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote
 from tradecap.market.records import new_run
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+"""2: segments may be trimmed. A log is of format 1 until then, so that older versions read it."""
+UNTRIMMED: Final = 1
 SEGMENT_BYTES: Final = 64_000_000
 SEGMENT_AGE_S: Final = 600.0
 
@@ -42,6 +45,7 @@ class FileLog:
     """
 
     has_one_writer = True
+    lag_unit = "bytes"
 
     def __init__(self, path: Path, *, create: bool, segment_bytes: int = SEGMENT_BYTES, segment_age_s: float = SEGMENT_AGE_S) -> None:
         self.path = path
@@ -91,10 +95,24 @@ class FileLog:
         """See `Log.writer`."""
         return FileWriter(self.path, self.id, segment_bytes=self._segment_bytes, segment_age_s=self._segment_age_s)
 
+    def carrier(self) -> FileCarrier:
+        """See `Log.carrier`."""
+        return FileCarrier(self.writer())
+
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:  # noqa: ARG002 -- the lock tells
         """See `Log.open_runs`."""
         writer = holder(self.path)
         return frozenset({writer.run} if writer and writer.run else ())
+
+    def behind(self, after: Positions) -> dict[int, int]:
+        """See `Log.behind`: bytes before compression."""
+        number, _, byte = after.get(0, "1:0").partition(":")
+        left = -int(byte)
+        for each in range(int(number), last_number(self.path) + 1):
+            segment = Segment(self.path, each)
+            manifest = segment.read_manifest(self.id)
+            left += manifest.size if isinstance(manifest, Manifest) else durable_length(segment)
+        return {0: max(left, 0)}
 
     def free_bytes(self) -> int:
         """See `Log.free_bytes`."""
@@ -127,8 +145,13 @@ def _create(path: Path) -> None:
 def _found(path: Path) -> None:
     """log.json comes last: a folder is a log from then on, and a whole one."""
     write_head(path, Head(0, ""))
-    identity = _Identity(new_run(time.time_ns() // 1_000_000, "", os.urandom(10)), FORMAT)
+    identity = _Identity(new_run(time.time_ns() // 1_000_000, "", os.urandom(10)), UNTRIMMED)
     write_whole(path / "log.json", msgspec.json.encode(identity) + b"\n")
+
+
+def allow_trimming(path: Path, log_id: str) -> None:
+    """Before the first segment is trimmed: a version that doesn't know trimmed segments refuses the log from now on, instead of naming damage."""
+    write_whole(path / "log.json", msgspec.json.encode(_Identity(log_id, FORMAT)) + b"\n")
 
 
 def _identify(path: Path) -> str:

@@ -3,7 +3,7 @@
 Rules: reading needs no lock and changes nothing; a writer may append, close a segment or begin the next one under its feet. A position is
 `segment:byte`, byte counted in uncompressed bytes, so that it outlives the closing of its segment. An active segment is read up to the length its
 writer published after fsync; of a closed one all is verified in the pass that reads it. Damage is reported where it stands and passed by: what can
-still be read is read.
+still be read is read. Trimmed segments (another log has acknowledged their records) are passed by, and aren't damage.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 from tradecap.errors import TradecapError
 from tradecap.inflate import BrokenError, pieces_of, unzstd
 from tradecap.log.api import Damage, DamageKind
-from tradecap.log.folder.segment import CHUNK, Manifest, Segment, durable_length, first_bytes, last_number, read_head
+from tradecap.log.folder.segment import CHUNK, Manifest, Segment, durable_length, first_bytes, last_number, read_folded, read_head
 from tradecap.market.batch import Batch, Lines, Position, Positions, SegmentFile, SeriesNote
 
 BATCH: Final = 8 * 1024 * 1024
@@ -91,6 +91,7 @@ class Reader:
         """As `batches`; when skimming, the notes of a closed segment instead of its records."""
         try:
             segment = self._start(after.get(0, ""))
+            yield from self._folded_notes(segment)
             while not self._is_at_end and self._is_begun(segment):
                 yield from self._segment(segment)
                 segment, self._byte = segment.next, 0
@@ -102,8 +103,10 @@ class Reader:
             self._on_damage(
                 Damage(DamageKind.LOST_NOTE, "head.json", "head.json is missing or unreadable, so a deleted end of the log can't be noticed")
             )
+        folded = read_folded(self._folder)
         if not after:
-            return Segment(self._folder, 1)
+            self._previous = folded.sha256 if folded else ""
+            return Segment(self._folder, folded.segment + 1 if folded else 1)
         match = _POSITION.fullmatch(after)
         if match is None:
             raise TradecapError(f"{after!r} is no position in the log {self._folder}.", "only a position that this log gave can be gone on from.")
@@ -111,6 +114,12 @@ class Reader:
         if segment.number > last_number(self._folder):
             raise self._beyond(segment)
         return segment
+
+    def _folded_notes(self, start: Segment) -> Iterator[Sequence[SeriesNote]]:
+        """When skimming, what is known of the segments before the first one that is left."""
+        folded = read_folded(self._folder)
+        if self._is_skimming and folded and start.number == folded.segment + 1:
+            yield folded.series
 
     def _beyond(self, segment: Segment) -> TradecapError:
         return TradecapError(
@@ -199,6 +208,9 @@ class Reader:
     # --- a closed segment
 
     def _closed(self, segment: Segment) -> Iterator[Batch | Sequence[SeriesNote]]:
+        if segment.is_trimmed():
+            yield from self._trimmed(segment)
+            return
         manifest = self._checked_manifest(segment)
         if not segment.packed.exists():
             # without either file the segment as a whole is missing, which is one damage, not two
@@ -215,6 +227,11 @@ class Reader:
             yield Batch(SegmentFile(str(segment.packed)), manifest.records, position(segment, manifest.size))
             return
         yield from self._packed_lines(segment, manifest)
+
+    def _trimmed(self, segment: Segment) -> Iterator[Sequence[SeriesNote]]:
+        manifest = self._checked_manifest(segment) if segment.manifest.exists() else None
+        if self._is_skimming and manifest:
+            yield manifest.series
 
     def _checked_manifest(self, segment: Segment) -> Manifest | None:
         manifest = segment.read_manifest(self._log_id)

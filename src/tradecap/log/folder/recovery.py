@@ -5,12 +5,24 @@ in NNNNNN.torn and counted, never deleted. Every step may itself be cut off by a
 had been closed is left alone: that is for readers to report.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from tradecap.durable import sync, sync_folder, write_all
 from tradecap.log.api import TornRun
-from tradecap.log.folder.segment import CHUNK, Manifest, Place, Segment, close_segment, durable_length, read_head, remove_plain, segment_numbers
+from tradecap.log.folder.segment import (
+    CHUNK,
+    Manifest,
+    Place,
+    Segment,
+    close_segment,
+    durable_length,
+    read_folded,
+    read_head,
+    remove_plain,
+    segment_numbers,
+)
 from tradecap.market.batch import SeriesNote
 from tradecap.market.records import Envelope, attested_run, read_envelope
 
@@ -30,7 +42,8 @@ class Found(NamedTuple):
 def recover(folder: Path, log_id: str) -> Found:
     """Close what a crashed writer left open; say where the log ends. Raises OSError (full disk, no permission)."""
     manifests: list[Manifest] = []
-    previous, number, torn_bytes = "", 0, 0
+    folded = read_folded(folder)
+    previous, number, torn_bytes = (folded.sha256, folded.segment, 0) if folded else ("", 0, 0)
     for number in segment_numbers(folder):
         segment = Segment(folder, number)
         if segment.plain.exists():
@@ -44,13 +57,14 @@ def recover(folder: Path, log_id: str) -> Found:
     if head is not None and head.segment > number:
         number, previous = head.segment, ""
     runs = [place.run for m in manifests for place in (m.first, m.last) if place]
-    return Found(number, previous, max([*runs, head.run if head else ""]), torn_runs(manifests), torn_bytes)
+    last_run = max([*runs, head.run if head else "", folded.last_run if folded else ""])
+    return Found(number, previous, last_run, torn_runs(manifests, folded.unended if folded else {}), torn_bytes)
 
 
-def torn_runs(manifests: list[Manifest]) -> list[TornRun]:
-    """The runs that neither ended nor were attested by a `recovered` event, in order."""
+def torn_runs(manifests: list[Manifest], before: Mapping[str, int]) -> list[TornRun]:
+    """The runs that neither ended nor were attested by a `recovered` event, in order; before: those of segments that are gone."""
     attested = {run for manifest in manifests for run in manifest.recovered}
-    last: dict[str, int] = {}
+    last = dict(before)
     ended: set[str] = set()
     for manifest in manifests:
         if manifest.last is None:
@@ -103,7 +117,7 @@ class _Rebuilt:
 
     def _take(self, line: bytes, *, is_acknowledged: bool) -> bool:
         """Count one line; False where the whole records end. After a power cut the bytes that nobody was told are durable can be anything."""
-        envelope = read_envelope(line) if line.endswith(b"\n") else None
+        envelope = read_envelope(line[:-1]) if line.endswith(b"\n") else None
         if envelope is None and not is_acknowledged:
             return False
         self.records += 1

@@ -7,9 +7,11 @@
     000007.ndjson.zst    a closed segment: one zstd frame with a content checksum
     000007.json          its manifest; a segment is closed from the moment this stands
     000007.torn          what a crash left after the last whole record
+    trimmed.json         what is still known of the first segments, whose files are gone: another log has acknowledged their records
 
 Rules: nothing that others may read is ever half written (temporary name, fsync, rename, fsync of the folder); the plain segment goes only after
-its compressed twin and the manifest are durable, so whatever a crash leaves, one whole copy of every record is there.
+its compressed twin and the manifest are durable, so whatever a crash leaves, one whole copy of every record is there. Of a spool the packed file
+goes when its manifest says `trimmed`, and the manifest when trimmed.json holds what it said.
 """
 
 import hashlib
@@ -60,6 +62,23 @@ class Manifest(msgspec.Struct, frozen=True):
     series: list[SeriesNote]
     rebuilt: bool = False
     torn: int = 0
+    trimmed: bool = False
+
+
+class Folded(msgspec.Struct, frozen=True):
+    """What is still known of the segments up to `segment`, whose files are gone.
+
+    sha256 is that of the last of them; last_run the greatest run in them; unended the runs that had neither an end nor an attestation, with
+    their last seq.
+    """
+
+    log: str
+    segment: int
+    sha256: str
+    records: int
+    last_run: str
+    unended: dict[str, int]
+    series: list[SeriesNote]
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -71,6 +90,7 @@ class Head(msgspec.Struct, frozen=True):
 
 _manifests = msgspec.json.Decoder(Manifest)
 _heads = msgspec.json.Decoder(Head)
+_foldeds = msgspec.json.Decoder(Folded)
 
 
 class Segment(NamedTuple):
@@ -112,8 +132,18 @@ class Segment(NamedTuple):
         return (head is not None and head.segment >= self.number) or self.plain.exists() or self.manifest.exists()
 
     def is_closed(self) -> bool:
-        """Whether the closed pair stands (once it does, it stays)."""
-        return self.packed.exists() and self.manifest.exists()
+        """Whether the closed pair is there, or was (a closed segment never opens again)."""
+        return (self.packed.exists() and self.manifest.exists()) or self.is_trimmed()
+
+    def is_trimmed(self) -> bool:
+        """Whether its records were acknowledged by another log and removed here."""
+        try:
+            return _manifests.decode(self.manifest.read_bytes()).trimmed
+        except msgspec.MsgspecError:
+            return False
+        except FileNotFoundError:
+            folded = read_folded(self.folder)
+            return folded is not None and self.number <= folded.segment
 
     def position(self, byte: int) -> str:
         """The position after `byte` uncompressed bytes of this segment."""
@@ -135,9 +165,18 @@ class Segment(NamedTuple):
 
 
 def segment_numbers(folder: Path) -> list[int]:
-    """The numbers of the segments of which anything is there, in order."""
+    """The numbers of the segments of which anything is there, in order; those that trimmed.json stands for are left out."""
+    folded = read_folded(folder)
     names = (_NAME.fullmatch(file.name) for file in folder.iterdir())
-    return sorted({int(name[1]) for name in names if name})
+    return sorted({number for name in names if name and (number := int(name[1])) > (folded.segment if folded else 0)})
+
+
+def read_folded(folder: Path) -> Folded | None:
+    """What trimmed.json says; None where nothing was folded."""
+    try:
+        return _foldeds.decode((folder / "trimmed.json").read_bytes())
+    except FileNotFoundError:
+        return None
 
 
 def read_head(folder: Path) -> Head | None:
@@ -151,7 +190,8 @@ def read_head(folder: Path) -> Head | None:
 def last_number(folder: Path) -> int:
     """The number of the last segment there is, or ought to be by head.json."""
     head = read_head(folder)
-    return max([head.segment if head else 0, *segment_numbers(folder)[-1:]])
+    folded = read_folded(folder)
+    return max([head.segment if head else 0, folded.segment if folded else 0, *segment_numbers(folder)[-1:]])
 
 
 def write_head(folder: Path, head: Head) -> None:

@@ -81,6 +81,12 @@ class FileWriter:
             with self._all_or_stranded():
                 self._write()
 
+    def cut(self) -> None:
+        """Close the segment here: the next record begins another. For records of several runs, since no segment holds two."""
+        with self._all_or_stranded():
+            self._write()
+            self._close_segment()
+
     def flush(self) -> None:
         """Make everything appended durable, then show it to readers."""
         with self._all_or_stranded():
@@ -152,7 +158,7 @@ class FileWriter:
         self._series, self._recovered = {}, []
 
     def _manifest(self, active: "_Active") -> Manifest:
-        first, last = read_envelope(active.first_line), read_envelope(active.last_line)
+        first, last = read_envelope(active.first_line[:-1]), read_envelope(active.last_line[:-1])
         return Manifest(
             log=self._log_id,
             segment=active.segment.number,
@@ -172,7 +178,7 @@ class FileWriter:
         return ids
 
     def _note_recovered(self, line: bytes) -> None:
-        envelope = read_envelope(line)
+        envelope = read_envelope(line[:-1])
         if envelope is not None and (run := attested_run(envelope)):
             self._recovered.append(run)
 

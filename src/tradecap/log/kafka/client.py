@@ -46,10 +46,15 @@ REACH_S: Final = 10.0
 """How long the first answer of a broker may take before it counts as unreachable."""
 
 
+class TopicGoneError(TradecapError):
+    """The topic that a process reads or writes was deleted, or deleted and made again: what it knows of positions and records isn't true any more."""
+
+
 class Address:
     """A `kafka://host:port[,host:port]/topic`, taken apart. Raises TradecapError (exit 2) for a URL that isn't one."""
 
-    def __init__(self, url: str, properties: Mapping[str, str]) -> None:
+    def __init__(self, url: str, properties: Mapping[str, str], venue: str = "") -> None:
+        """venue: that of messages without an envelope."""
         rest = url.partition("://")[2]
         hosts, _, topic = rest.partition("/")
         if not hosts or not topic or "/" in topic or "@" in hosts:
@@ -60,6 +65,7 @@ class Address:
         _refuse_topic_name(topic)
         self.url = url
         self.topic = topic
+        self.venue = venue
         self.servers = ",".join(_with_port(host, url) for host in hosts.split(","))
         refused = sorted(set(properties) & set(OURS))
         if refused:
@@ -140,5 +146,6 @@ PASSING: Final = (
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
+    KafkaError._MAX_POLL_EXCEEDED,
 )
 """Errors that librdkafka retries by itself: a reader waits."""

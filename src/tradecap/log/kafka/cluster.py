@@ -17,12 +17,13 @@ from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.log.kafka.client import REACH_S, Address, translated
-from tradecap.log.kafka.refusals import OPENING_S, Heard, lacking
+from tradecap.log.kafka.client import REACH_S, Address, TopicGoneError, translated
+from tradecap.log.kafka.refusals import OPENING_S, RUNNING_S, Heard, lacking
 
 NAMESPACE: Final = uuid.UUID("6f6b2f5e-4d0c-5f5b-9c6e-7472616465a0")
 NO_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
-
+GONE_S: Final = 3.0
+"""How long a topic must be unknown before it counts as deleted: a broker that has just started may not know all topics yet."""
 
 CHOOSING: Final = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -43,9 +44,13 @@ class Extent(NamedTuple):
 class Cluster:
     """Asks the cluster about one topic. Raises TradecapError where it doesn't answer (exit 3) or has no such topic (exit 2)."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, say: Callable[[str], None] = lambda _: None) -> None:
+        """say is told what a person may want to know meanwhile: a broker that is waited for."""
         self.address = address
+        self.say = say
         self._heard = Heard()
+        self._topic_id = ""
+        self._has_answered = False
         _refuse_missing_files(address)
         try:
             self.admin = AdminClient(address.client(error_cb=self._heard))
@@ -55,8 +60,35 @@ class Cluster:
 
     def log_id(self) -> str:
         """The log's id. Asks for the topic, so it must exist."""
-        described = self._ask(f"Log {self.address.url} can't be opened", self._described)
-        return str(uuid.uuid5(NAMESPACE, "/".join(described)))
+        cluster, self._topic_id = self._ask(f"Log {self.address.url} can't be opened", self._described)
+        return str(uuid.uuid5(NAMESPACE, f"{cluster}/{self._topic_id}"))
+
+    def refuse_another_topic(self) -> None:
+        """Raise TopicGoneError (exit 3) where the topic isn't the one that `log_id` saw. Raises TradecapError (exit 3) where nobody answers.
+
+        No client library notices: producers and consumers go on in a topic that was made again under the same name (measured, librdkafka 2.16). So
+        what was read or acknowledged before this returns was of the topic that was opened.
+        """
+        until_s = time.monotonic() + GONE_S
+        while True:
+            try:
+                now = _topic_id(self._topic())
+                break
+            except TradecapError as error:
+                if not _says_unknown(error):
+                    raise
+                if time.monotonic() >= until_s:
+                    raise self._gone("was deleted") from error
+            time.sleep(0.1)
+        if now and self._topic_id and now != self._topic_id:
+            raise self._gone("was deleted and made again")
+
+    def _gone(self, what: str) -> TopicGoneError:
+        return TopicGoneError(
+            f"Topic {self.address.topic} {what} while {self.address.url} was in use.",
+            "what the old topic held is gone with it; run the command again to use the topic that is there now.",
+            Exit.UNREACHABLE,
+        )
 
     def describe(self) -> Any:
         """The topic's description. Raises TradecapError where there is none."""
@@ -110,17 +142,17 @@ class Cluster:
         """What a question gives. A broker that refuses this client ends it before its time is up: the question itself would only time out."""
         while not wait([future], 0.05).done:
             self.admin.poll(0)
-            if refusal := self._heard.refusal(OPENING_S):
+            if refusal := self._heard.refusal(RUNNING_S if self._has_answered else OPENING_S):
                 raise KafkaException(refusal)
         result = future.result()
+        self._has_answered = True
         self._heard.forget()
         return result
 
     def _described(self) -> tuple[str, str]:
         topic = self._topic()
-        known = str(topic.topic_id) if topic.topic_id is not None else NO_TOPIC_ID
         cluster = self.answer(self.admin.describe_cluster(request_timeout=REACH_S)).cluster_id or ""
-        return cluster, self.address.topic if known == NO_TOPIC_ID else known
+        return cluster, _topic_id(topic) or self.address.topic
 
     def _topic(self) -> Any:
         """The description of the topic: confluent_kafka names no type for it."""
@@ -151,16 +183,27 @@ class Cluster:
                 return question()
             except KafkaException as error:
                 if error.args[0].code() not in CHOOSING or time.monotonic() >= until_s:
-                    raise self._told(error, what) from error
+                    raise self.told(error, what) from error
                 time.sleep(0.1)
             except (TimeoutError, OSError) as error:
                 raise TradecapError(f"{what}: no broker answers.", "is the broker up, and the URL right?", Exit.UNREACHABLE) from error
 
-    def _told(self, error: KafkaException, what: str) -> TradecapError:
+    def told(self, error: KafkaException, what: str, operation: str = "Describe") -> TradecapError:
         """A time-out says nothing; what the client heard meanwhile does: refused, not resolved, a wrong password."""
         self.admin.poll(0)
         is_late = error.args[0].code() == KafkaError._TIMED_OUT
-        return translated(self._heard.newest if is_late and self._heard.newest else error, what, self.address)
+        return translated(self._heard.newest if is_late and self._heard.newest else error, what, self.address, operation)
+
+
+def _topic_id(described: Any) -> str:
+    """The id of a topic, '' from a broker that reports none."""
+    known = str(described.topic_id) if described.topic_id is not None else NO_TOPIC_ID
+    return "" if known == NO_TOPIC_ID else known
+
+
+def _says_unknown(error: TradecapError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
 def _refuse_missing_files(address: Address) -> None:

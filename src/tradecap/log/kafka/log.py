@@ -7,16 +7,22 @@ on one broker. A record is a value; its identity (run, seq) is inside it, and of
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, Part
+from tradecap.log.kafka.carrier import KafkaCarrier
 from tradecap.log.kafka.client import Address
 from tradecap.log.kafka.cluster import Cluster, Extent
+from tradecap.log.kafka.group import KafkaGroup
 from tradecap.log.kafka.reader import read_alone, read_as_group
-from tradecap.log.kafka.topics import PARTITIONS, create_topic, refuse_unsafe
+from tradecap.log.kafka.topics import PARTITIONS, create_topic, longest_message, refuse_unsafe
 from tradecap.log.kafka.writer import KafkaWriter
 from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote, Values
 from tradecap.market.records import read_envelope
+
+SKIMMED: Final = 100_000
+"""The newest offsets of each partition from which a capture learns where its series stand."""
 
 
 def raise_damage(damage: Damage) -> None:
@@ -28,11 +34,12 @@ class KafkaLog:
     """See `Log`. Raises TradecapError where the broker can't be reached (exit 3) or has no such topic."""
 
     has_one_writer = False
+    lag_unit = "offsets"
 
-    def __init__(self, url: str, properties: Mapping[str, str], *, create: bool, say: Callable[[str], None]) -> None:
+    def __init__(self, url: str, properties: Mapping[str, str], *, create: bool, say: Callable[[str], None], venue: str = "") -> None:
         self.url = url
-        self._address = Address(url, properties)
-        self._cluster = Cluster(self._address)
+        self._address = Address(url, properties, venue)
+        self._cluster = Cluster(self._address, say)
         if create and create_topic(self._cluster):
             say(f"topic {self._address.topic} made with {PARTITIONS} partitions")
         self.id = self._cluster.log_id()
@@ -60,15 +67,16 @@ class KafkaLog:
         return read_as_group(self._cluster, reader, positions, follow, on_damage)
 
     def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
-        """See `Log.skim`. A topic holds no notes."""
-        return self.read(on_damage=on_damage)
+        """See `Log.skim`. A topic holds no notes: its newest records are read."""
+        return self._newest(SKIMMED).read(on_damage=on_damage)
 
     def snapshot(self, newest: int | None = None) -> "KafkaSnapshot":
         """See `Log.snapshot`."""
-        extents = self._cluster.extents()
-        if newest is not None:
-            share = -(-newest // max(1, len(extents)))
-            extents = {partition: Extent(max(extent.first, extent.end - share), extent.end) for partition, extent in extents.items()}
+        return KafkaSnapshot(self._cluster, self.id) if newest is None else self._newest(-(-newest // max(1, len(self._cluster.partitions()))))
+
+    def _newest(self, offsets: int) -> "KafkaSnapshot":
+        """The newest so many offsets of each partition."""
+        extents = {partition: Extent(max(extent.first, extent.end - offsets), extent.end) for partition, extent in self._cluster.extents().items()}
         return KafkaSnapshot(self._cluster, self.id, extents)
 
     def again(self, part: Part) -> Part | None:
@@ -86,21 +94,52 @@ class KafkaLog:
         """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged, or that may not be written (3)."""
         self._cluster.refuse_reader_only()
         refuse_unsafe(self._cluster)
-        return KafkaWriter(self._address)
+        self._cluster.extents()  # a leader that can't be reached is reported now, not when the first record has waited for it
+        return KafkaWriter(self._cluster)
+
+    def carrier(self) -> KafkaCarrier:
+        """See `Log.carrier`."""
+        self._cluster.refuse_reader_only()
+        refuse_unsafe(self._cluster)
+        return KafkaCarrier(self._address, longest_message(self._cluster))
 
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
-        """See `Log.open_runs`. A run whose newest record is its end isn't open, however young it is."""
+        """See `Log.open_runs`. A run with an end isn't open. Partitions come in any order, so its end may come before the rest."""
         since = self._cluster.since(time.time_ns() // 1_000_000 - round(within_s * 1000))
-        open_runs: set[str] = set()
+        seen: set[str] = set()
+        ended: set[str] = set()
         for batch in self.read({partition: str(offset) for partition, offset in since.items()}, on_damage=lambda _: None):
             assert isinstance(batch.content, Values)
             for value in batch.content.values:
                 run, is_end = _run_of(value)
+                seen.add(run)
                 if is_end:
-                    open_runs.discard(run)
-                elif run:
-                    open_runs.add(run)
-        return frozenset(open_runs)
+                    ended.add(run)
+        return frozenset(seen - ended - {""})
+
+    def behind(self, after: Positions) -> dict[int, int]:
+        """See `Log.behind`."""
+        extents = self._cluster.extents()
+        return {partition: extent.end - max(extent.first, int(after.get(partition, "0"))) for partition, extent in extents.items()}
+
+    def group(self, name: str) -> KafkaGroup:
+        """The group by which a database reads this topic by itself."""
+        return KafkaGroup(self._cluster, name)
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self._address.topic
+
+    @property
+    def venue(self) -> str:
+        """The venue of messages that no tradecap wrote, '' where their shape decides."""
+        return self._address.venue
+
+    @property
+    def servers(self) -> str:
+        """The brokers, as this process sees them: host:port, separated by commas."""
+        return self._address.servers
 
     def free_bytes(self) -> None:
         """See `Log.free_bytes`."""

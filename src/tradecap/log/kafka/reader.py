@@ -2,7 +2,7 @@
 
 Rules: partitions are read as they come, each batch is of one partition. Only committed records are read; transaction markers and holes between
 offsets mean nothing. A position is the offset to read next. What retention removed before it was read is damage, named by its offsets; a position
-beyond the end of its partition means that the topic was made again.
+beyond the end of its partition means that the topic was made again. Nothing is handed out before the topic was seen to be the one that was opened.
 """
 
 import time
@@ -13,13 +13,18 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, DamageKind
-from tradecap.log.kafka.client import PASSING, Address, translated
+from tradecap.log.kafka.client import PASSING, Address, TopicGoneError, translated
 from tradecap.log.kafka.cluster import Cluster, Extent
+from tradecap.log.kafka.presence import Presence
 from tradecap.log.kafka.refusals import RUNNING_S, Heard
 from tradecap.market.batch import Batch, Position, Positions, Values
 
 BATCH_BYTES: Final = 8 * 1024 * 1024
 """Bytes of values in a batch, about."""
+BATCH_S: Final = 5.0
+"""How long a value waits at most for others to make up a batch."""
+HELD_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of values that wait for their batch at most, in all partitions together."""
 CONSUMED: Final = 5_000
 """Messages taken from librdkafka at a time."""
 POLL_S: Final = 0.05
@@ -60,10 +65,12 @@ def _refuse_lasting(heard: Heard, address: Address) -> None:
 class Collected:
     """Values of each partition that make up its next batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, venue: str) -> None:
+        self._venue = venue
         self._values: dict[int, list[bytes]] = {}
         self._offsets: dict[int, list[int]] = {}
         self._bytes: dict[int, int] = {}
+        self._since_s: dict[int, float] = {}
 
     def add(self, message: Message) -> None:
         """Take in a message."""
@@ -74,13 +81,18 @@ class Collected:
         value = message.value() or b""
         if partition not in self._values:
             self._values[partition], self._offsets[partition], self._bytes[partition] = [], [], 0
+            self._since_s[partition] = time.monotonic()
         self._values[partition].append(value)
         self._offsets[partition].append(offset)
         self._bytes[partition] += len(value)
 
     def due(self, finished: Collection[int]) -> list[int]:
-        """The partitions whose batch is big enough, or that have nothing more to come for now."""
-        return [partition for partition, size in self._bytes.items() if size >= BATCH_BYTES or partition in finished]
+        """The partitions whose batch is big or old enough, or that have nothing more to come for now; the biggest where too much is held."""
+        old_s = time.monotonic() - BATCH_S
+        due = [
+            partition for partition, size in self._bytes.items() if size >= BATCH_BYTES or partition in finished or self._since_s[partition] <= old_s
+        ]
+        return due or ([max(self._bytes, key=self._bytes.__getitem__)] if sum(self._bytes.values()) >= HELD_BYTES else [])
 
     def partitions(self) -> list[int]:
         """The partitions that have anything."""
@@ -89,7 +101,7 @@ class Collected:
     def drop(self, partitions: list[int]) -> None:
         """Forget what came of partitions that are another process's now."""
         for partition in partitions:
-            for kept in (self._values, self._offsets, self._bytes):
+            for kept in (self._values, self._offsets, self._bytes, self._since_s):
                 kept.pop(partition, None)
 
     def take(self, partition: int, *, is_newest: bool) -> Batch:
@@ -97,7 +109,7 @@ class Collected:
         values, offsets = self._values[partition], self._offsets[partition]
         self.drop([partition])
         end = offsets[-1] + 1
-        return Batch(Values(values, offsets), sum(map(bool, values)), Position(partition, str(end), end), is_newest)
+        return Batch(Values(values, offsets, self._venue), sum(map(bool, values)), Position(partition, str(end), end), is_newest)
 
 
 def starts(address: Address, after: Positions, extents: Mapping[int, Extent], on_damage: Callable[[Damage], None]) -> dict[int, int]:
@@ -162,25 +174,28 @@ class _Pass:
     ) -> None:
         self._cluster, self._consumer, self._heard, self._follow = cluster, consumer, heard, follow
         self._at, self._ends = at, ends
-        self._collected = Collected()
+        self._collected = Collected(cluster.address.venue)
+        self._presence = Presence(cluster)
         self._is_at_end: set[int] = set()
         self._heard_s = time.monotonic()
 
     def batches(self) -> Iterator[Batch]:
-        is_followed = self._follow is not None
         while True:
-            if is_followed and self._follow is not None and not self._follow():
-                is_followed = False
+            if self._follow is not None and not self._follow():
+                self._follow = None
                 self._ends = {partition: extent.end for partition, extent in self._cluster.extents().items() if partition in self._at}
             finished = {partition for partition, end in self._ends.items() if self._at[partition] >= end}
-            if not is_followed and len(finished) == len(self._ends):
-                yield from (self._collected.take(partition, is_newest=True) for partition in self._collected.partitions())
+            is_over = self._follow is None and len(finished) == len(self._ends)
+            due = self._collected.partitions() if is_over else self._collected.due(self._is_at_end if self._follow else self._is_at_end | finished)
+            if not (self._presence.confirm(self._follow) if due else self._presence.confirm_if_due(self._follow)):
+                continue
+            for partition in due:
+                yield self._collected.take(partition, is_newest=is_over or partition in self._is_at_end)
+            if is_over:
                 return
-            self._consume(is_followed)
-            for partition in self._collected.due(self._is_at_end if is_followed else self._is_at_end | finished):
-                yield self._collected.take(partition, is_newest=partition in self._is_at_end)
+            self._consume(is_followed=self._follow is not None)
 
-    def _consume(self, is_followed: bool) -> None:
+    def _consume(self, *, is_followed: bool) -> None:
         messages = self._consumer.consume(CONSUMED, POLL_S)
         address = self._cluster.address
         if messages:
@@ -193,6 +208,7 @@ class _Pass:
             error, partition, offset = message.error(), message.partition(), message.offset()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 if error.code() not in (*PASSING, KafkaError.GROUP_AUTHORIZATION_FAILED):  # a pass alone needs no right to its group
+                    self._presence.confirm()  # a topic that was made again is often noticed by an offset that it doesn't have
                     raise translated(error, f"Log {address.url} can't be read any further", address, "Read")
                 continue
             assert partition is not None
@@ -234,8 +250,11 @@ class _Member:
 
     def __init__(self, cluster: Cluster, reader: str, positions: Callable[[], Positions], on_damage: Callable[[Damage], None]) -> None:
         self._cluster, self._positions, self._on_damage = cluster, positions, on_damage
-        self._collected = Collected()
+        self._collected = Collected(cluster.address.venue)
+        self._presence = Presence(cluster)
         self._at: dict[int, int] = {}
+        self._kept: dict[int, int] = {}
+        """By partition, the position that the store has."""
         self._is_at_end: set[int] = set()
         self._problem: TradecapError | None = None
         self._heard = Heard()
@@ -246,26 +265,45 @@ class _Member:
         self._consumer.close()
 
     def batches(self, follow: Callable[[], bool] | None, ends: Mapping[int, int]) -> Iterator[Batch]:
-        is_followed, looked_s = follow is not None, 0.0
+        looked_s = 0.0
         while True:
-            if is_followed and follow is not None and not follow():
-                is_followed = False
-                ends = {partition: extent.end for partition, extent in self._cluster.extents().items()}
-            if not is_followed and not self._collected.partitions() and time.monotonic() - looked_s > LOOK_S:
+            if follow is not None and not follow():
+                follow = None
+                ends = self._ends_of_own()
+            if follow is None and not self._collected.partitions() and time.monotonic() - looked_s > LOOK_S:
                 # another process may have loaded what this one waits for
                 positions = self._positions()
-                if all(int(positions.get(partition, "0")) >= end or self._is_past(partition, end) for partition, end in ends.items()):
+                if all(int(positions.get(partition, "0")) >= end for partition, end in ends.items()):
                     return
                 looked_s = time.monotonic()
             self._consume()
-            for partition in self._collected.due(self._is_at_end):
-                batch = self._collected.take(partition, is_newest=partition in self._is_at_end)
-                yield batch
-                self._acknowledge(batch.end)
+            due = self._collected.due(self._is_at_end)
+            passed = [] if due else self._passed()
+            if not (self._presence.confirm(follow) if due or passed else self._presence.confirm_if_due(follow)):
+                continue
+            for partition in due:
+                yield from self._handed(self._collected.take(partition, is_newest=partition in self._is_at_end))
+            for partition in passed:
+                yield from self._handed(Batch(Values([], []), 0, Position(partition, str(self._at[partition]), self._at[partition])))
 
-    def _is_past(self, partition: int, end: int) -> bool:
-        """Whether nothing is left before `end`: markers and holes may be the last of a partition."""
-        return self._at.get(partition, -1) >= end
+    def _handed(self, batch: Batch) -> Iterator[Batch]:
+        self._kept[batch.end.partition] = batch.end.order
+        yield batch
+        self._acknowledge(batch.end)
+
+    def _passed(self) -> list[int]:
+        """The partitions whose last offsets hold no record (markers of transactions): other loaders wait for a position beyond them."""
+        waiting = self._collected.partitions()
+        return [partition for partition in self._is_at_end if partition not in waiting and self._at[partition] > self._kept.get(partition, 0)]
+
+    def _ends_of_own(self) -> dict[int, int]:
+        """Where this process's partitions end: whoever asks a follower for the end doesn't wait for the others."""
+        try:
+            return {partition: extent.end for partition, extent in self._cluster.extents().items() if partition in self._at}
+        except TopicGoneError:
+            raise
+        except TradecapError:  # nothing more will come of a broker that is away
+            return {}
 
     def _consume(self) -> None:
         messages = self._consumer.consume(CONSUMED, POLL_S)
@@ -285,6 +323,7 @@ class _Member:
                 self._at[partition] = max(self._at.get(partition, 0), message.offset() or 0)
                 self._is_at_end.add(partition)
             elif error.code() not in PASSING:
+                self._presence.confirm()  # as in _Pass
                 raise translated(error, f"Log {self._cluster.address.url} can't be read any further", self._cluster.address, "Read")
 
     def _acknowledge(self, end: Position) -> None:
@@ -303,6 +342,7 @@ class _Member:
             self._problem = problem
             return
         self._at |= begin
+        self._kept |= {partition: int(positions.get(partition, "0")) for partition in begin}
         consumer.incremental_assign([TopicPartition(self._cluster.address.topic, partition, offset) for partition, offset in begin.items()])
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -310,5 +350,6 @@ class _Member:
         self._collected.drop(numbers)
         for number in numbers:
             self._at.pop(number, None)
+            self._kept.pop(number, None)
             self._is_at_end.discard(number)
         consumer.incremental_unassign(partitions)

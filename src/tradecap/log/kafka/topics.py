@@ -15,7 +15,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from tradecap.errors import TradecapError
-from tradecap.log.kafka.client import REACH_S, Address, translated
+from tradecap.log.kafka.client import REACH_S, Address
 from tradecap.log.kafka.cluster import Cluster
 
 PARTITIONS: Final = 4
@@ -73,7 +73,7 @@ def create_topic(cluster: Cluster, partitions: int = PARTITIONS, replication: in
                 return False
             if code == KafkaError.INVALID_CONFIG and len(config) > 1:
                 continue  # a broker that doesn't know one of them: what it has of them is seen as drift
-            raise translated(error, f"Topic {name} can't be made", cluster.address, "Create") from error
+            raise cluster.told(error, f"Topic {name} can't be made", "Create") from error
         cluster.wait_until_known()
         return True
     return False
@@ -119,8 +119,15 @@ def refuse_unsafe(cluster: Cluster) -> None:
         raise _unsafe(topic.name, "min.insync.replicas", "1", "2", "one copy of three counts as safe")
     if present.get("unclean.leader.election.enable") == "true":
         raise _unsafe(topic.name, "unclean.leader.election.enable", "true", "false", "a replica that lags may become the leader")
+    if "compact" in present.get("cleanup.policy", ""):
+        raise _unsafe(topic.name, "cleanup.policy", present["cleanup.policy"], "delete", "only the newest record of each symbol is kept")
     if present.get("write.caching") == "true":
         raise _unsafe(topic.name, "write.caching", "true", "false", "records are acknowledged before they are on a disk")
+
+
+def longest_message(cluster: Cluster) -> int:
+    """The bytes of the longest message that the topic takes; Kafka's default where the broker doesn't say."""
+    return int(_config(cluster).get("max.message.bytes", "1048588"))
 
 
 def _unsafe(topic: str, setting: str, present: str, wanted: str, why: str) -> TradecapError:
@@ -137,7 +144,7 @@ def _config(cluster: Cluster) -> Mapping[str, str]:
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return {}  # the right to write a topic doesn't include the right to see its settings
-        raise translated(error, f"The settings of {cluster.address.topic} can't be read", cluster.address, "DescribeConfigs") from error
+        raise cluster.told(error, f"The settings of {cluster.address.topic} can't be read", "DescribeConfigs") from error
     return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 
 
@@ -145,7 +152,7 @@ def _brokers(cluster: Cluster) -> list[Any]:
     try:
         return list(cluster.answer(cluster.admin.describe_cluster(request_timeout=REACH_S)).nodes)
     except KafkaException as error:
-        raise translated(error, f"Log {cluster.address.url} can't be opened", cluster.address) from error
+        raise cluster.told(error, f"Log {cluster.address.url} can't be opened") from error
 
 
 def topic_behind(

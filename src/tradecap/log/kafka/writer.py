@@ -2,22 +2,26 @@
 
 Rules: idempotent, acks=all: a record is acknowledged once it is on every replica that counts, once. The key is the symbol (events and records without
 a symbol: the run), so the records of a symbol stay in order in one partition; murmur2_random agrees with the Java and Go clients. `flush` returns
-when everything is acknowledged, or raises and names what isn't. After a failure nothing more is written: a later record would follow a hole.
+when everything is acknowledged, by the topic that was opened, or raises and names what isn't. After a failure nothing more is written: a later
+record would follow a hole.
 """
 
 import os
 import time
-from typing import Final, Self
+from typing import Final, NoReturn, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import TornRun
-from tradecap.log.kafka.client import Address, translated
+from tradecap.log.kafka.client import TopicGoneError, translated
+from tradecap.log.kafka.cluster import Cluster
+from tradecap.log.kafka.presence import Presence
 from tradecap.log.kafka.refusals import RIGHTS, RUNNING_S, Heard
 from tradecap.market.records import Trade, new_run, read_envelope
 
-HEADERS: Final[list[tuple[str, str | bytes | None]]] = [("content-type", b"application/json")]
+HEADERS: Final[list[tuple[str, str | bytes | None]]] = [("content-type", "application/json")]
+"""As a list of texts: a dict, or bytes, take longer for each message. produce_batch of confluent-kafka 2.16 takes no headers."""
 DELIVERY_S: Final = 120
 """How long a record may wait for its acknowledgement before it counts as undelivered."""
 WAITING_KB: Final = 64 * 1024
@@ -25,24 +29,29 @@ WAITING_KB: Final = 64 * 1024
 FLUSH_S: Final = 0.2
 UNTOLD: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
 """Reports of a record that don't say why."""
+LOOK_RECORDS: Final = 10_000
+"""How often a writer that is never told to flush asks whether the topic is still there."""
 
 
 class KafkaWriter:
     """See `LogWriter`. Raises TradecapError (exit 4) naming how many records are acknowledged, where one can't be delivered."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self.run = new_run(time.time_ns() // 1_000_000, "", os.urandom(10))
         self.torn: list[TornRun] = []
         self.torn_bytes = 0
-        self._address = address
+        self._address = cluster.address
+        self._presence = Presence(cluster, DELIVERY_S)
         self._taken = 0
+        self._confirmed = 0
+        self._look_at = LOOK_RECORDS
         self._failed: list[KafkaError] = []
         self._fatal: KafkaError | None = None
         self._heard = Heard()
-        self._is_closed = False
+        self._is_closed = self._is_gone = False
         self._keys: dict[str, bytes] = {}
         self._producer = Producer(
-            address.client(
+            cluster.address.client(
                 **{
                     "enable.idempotence": True,
                     "acks": "all",
@@ -59,38 +68,69 @@ class KafkaWriter:
                 }
             )
         )
+        self._produce = self._producer.produce
 
     def append(self, line: bytes, trade: Trade | None = None) -> None:
         """See `LogWriter.append`. Waits where too much is unacknowledged."""
         if self._failed or self._fatal:
             raise self._undelivered()
-        key = self._key_of(trade) if trade is not None else _key(line, self.run)
-        while True:
-            try:
-                self._producer.produce(self._address.topic, line[:-1], key, headers=HEADERS)
-                break
-            except BufferError:
-                self._producer.poll(0.05)
-                if self._has_failed():
-                    raise self._undelivered() from None
-            except KafkaException as error:
-                self._failed.append(error.args[0])
-                raise self._undelivered() from error
+        key = self._keys.get(trade.symbol) or self._key_of(trade) if trade is not None else _key(line, self.run)
+        try:
+            self._produce(self._address.topic, line[:-1], key, headers=HEADERS)
+        except BufferError:
+            self._produce_when_there_is_room(line[:-1], key)
+        except KafkaException as error:
+            self._refused(error)
         self._taken += 1
+        if self._taken >= self._look_at:
+            self._look_at += LOOK_RECORDS
+            self._look()
+
+    def _produce_when_there_is_room(self, value: bytes, key: bytes) -> None:
+        while True:
+            self._producer.poll(0.05)
+            self._look()
+            try:
+                return self._produce(self._address.topic, value, key, headers=HEADERS)
+            except BufferError:
+                continue
+            except KafkaException as error:
+                self._refused(error)
+
+    def _refused(self, error: KafkaException) -> NoReturn:
+        self._failed.append(error.args[0])
+        raise self._undelivered() from error
 
     def flush(self) -> None:
-        """See `LogWriter.flush`."""
-        while self._producer.flush(FLUSH_S) and not self._has_failed():
-            pass
+        """See `LogWriter.flush`. Raises TopicGoneError (exit 3) where the topic was deleted or made again meanwhile."""
+        while self._producer.flush(FLUSH_S):
+            self._look()
+        self._look(is_due=True)
+        self._confirmed = self._taken
+
+    def _look(self, *, is_due: bool = False) -> None:
+        """Raise for what can't be delivered any more. A producer doesn't notice a topic that was made again."""
         if self._has_failed():
             raise self._undelivered()
+        try:
+            if is_due:
+                self._presence.confirm()
+            else:
+                self._presence.confirm_if_due(_nobody_waits)
+        except TopicGoneError as gone:
+            self._is_gone = True
+            raise TopicGoneError(
+                f"{gone.message.removesuffix('.')}: {self._confirmed:,} records of run {self.run} were acknowledged by the one that is gone.",
+                gone.hint,
+                gone.exit_code,
+            ) from gone
 
     def close(self) -> None:
         """Flush, once."""
         if self._is_closed:
             return
         self._is_closed = True
-        if self._has_failed():
+        if self._has_failed() or self._is_gone:
             self._producer.purge()
             self._producer.flush(0)
             return
@@ -103,10 +143,7 @@ class KafkaWriter:
         self.close()
 
     def _key_of(self, trade: Trade) -> bytes:
-        key = self._keys.get(trade.symbol)
-        if key is None:
-            key = self._keys[trade.symbol] = trade.symbol.encode()
-        return key
+        return self._keys.setdefault(trade.symbol, trade.symbol.encode())
 
     def _report(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:
@@ -147,3 +184,8 @@ def _key(line: bytes, run: str) -> bytes:
     if envelope is None or envelope.event or not envelope.symbol:
         return run.encode()
     return envelope.symbol.encode()
+
+
+def _nobody_waits() -> bool:
+    """A look on the way doesn't wait for a broker that is away: librdkafka does that, and ends it in time."""
+    return False

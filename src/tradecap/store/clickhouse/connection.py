@@ -5,6 +5,7 @@ every DateTime column and function names UTC: the client converts a DateTime by 
 """
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -16,15 +17,23 @@ from urllib.parse import unquote
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
+from urllib3.util import Timeout
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.proxies import proxy_for
+from tradecap.store.api import StoreAwayError
+from tradecap.store.clickhouse.configuration import configuration
 from tradecap.store.clickhouse.engine import require_engine
 from tradecap.store.clickhouse.folder import Folder
 from tradecap.store.clickhouse.pool import no_connection, pool
 from tradecap.urls import Url, learn, mask, mask_url, split
 
 DATABASE: Final = "market"
+ANSWER_S: Final = 60
+"""How long a server may take over one batch, or over a question about positions, before it counts as away."""
+REFUSALS: Final = frozenset({159, 202, 203, 209, 210, 236, 241, 242, 252, 279, 319, 394, 999})
+"""Codes of a server that can't do it now: time-outs, too many queries or parts, no memory, a table that is read-only, a shutdown, Keeper. Source:
+ClickHouse, src/Common/ErrorCodes.cpp."""
 
 Row = dict[str, Any]
 
@@ -82,6 +91,19 @@ class Connection:
             self._client.command(statement, parameters=dict(parameters), data=data, settings=dict(settings))
 
     @contextmanager
+    def answering_soon(self) -> Iterator[None]:
+        """A server that takes longer than ANSWER_S counts as away meanwhile: a feed must notice, a question of `verify` may take its time."""
+        if self.folder is not None:
+            yield
+            return
+        usual = self._client.timeout  # type: ignore[attr-defined]  # that of the client over HTTP
+        self._client.timeout = Timeout(connect=usual.connect_timeout, read=ANSWER_S)  # type: ignore[attr-defined]  # the same
+        try:
+            yield
+        finally:
+            self._client.timeout = usual  # type: ignore[attr-defined]  # the same
+
+    @contextmanager
     def elsewhere(self, database: str) -> Iterator[None]:
         """Names without a database are those of another one meanwhile."""
         self._client.database = database
@@ -91,23 +113,36 @@ class Connection:
             self._client.database = self.database
 
 
-def embedded(path: Path, url: str, *, create: bool) -> Connection:
-    """The database in a folder. Raises TradecapError when another process holds it or chdb can't be used."""
+def embedded(path: Path, url: str, kafka: Mapping[str, str] | None = None, *, create: bool) -> Connection:
+    """The database in a folder. kafka: librdkafka's properties, where it will read a topic.
+
+    Raises TradecapError when another process holds it or chdb can't be used.
+    """
     if not create and not path.exists():
         raise TradecapError(f"There is no store at {path}.", "make one: tradecap init-db")
     with _zone_of_engine():
         require_engine()
     folder = Folder(path)
     try:
-        with _translated(url):
+        with _translated(url), _options(path, kafka) as options:
             # `file:` keeps the client from resolving the link that a path with odd signs is passed as
-            client = clickhouse_connect.get_client(interface="chdb", path=f"file:{folder.names.of(path)}")
+            client = clickhouse_connect.get_client(interface="chdb", path=f"file:{folder.names.of(path)}", chdb_options=options)
             client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
             client.database = DATABASE
         return Connection(client, url, DATABASE, folder)
     except BaseException:
         folder.release()
         raise
+
+
+@contextmanager
+def _options(path: Path, kafka: Mapping[str, str] | None) -> Iterator[dict[str, str] | None]:
+    """What the engine is started with."""
+    if kafka is None:
+        yield None
+    else:
+        with configuration(kafka, f"tradecap-{uuid.uuid5(uuid.NAMESPACE_URL, os.path.realpath(path))}") as file:
+            yield {"config-file": file}
 
 
 def database_of(url: str) -> str:
@@ -152,11 +187,13 @@ def _translated(url: str) -> Iterator[None]:
     except OperationalError as error:
         reason = no_connection(error)
         text, hint = (f"{reason.why}.", reason.hint) if reason else (_first_line(error), "")
-        raise TradecapError(f"Store {url} can't be reached: {text}", hint or "is the server up, and the URL right?", Exit.UNREACHABLE) from error
+        raise StoreAwayError(f"Store {url} can't be reached: {text}", hint or "is the server up, and the URL right?", Exit.UNREACHABLE) from error
     except ClickHouseError as error:
         if "Cannot lock file" in str(error) or "Unable to open the chdb engine" in str(error):
             message = f"Store {url} can't be opened: another program than tradecap holds it, or it is damaged."
             raise TradecapError(message, "end that program (-vv shows what the database says).", Exit.UNREACHABLE) from error
+        if not url.startswith("chdb:") and getattr(error, "code", None) in REFUSALS:
+            raise StoreAwayError(f"Store {url} refuses: {_first_line(error)}", "look at the server's own log.", Exit.UNREACHABLE) from error
         full = "NOT_ENOUGH_SPACE" in str(error) or "No space left" in str(error)
         hint = "free some disk and run the command again: it goes on where it stopped." if full else "run again with -vv for the whole story."
         raise StatementError(url, _first_line(error), hint, Exit.UNDELIVERED if full else Exit.UNREACHABLE) from error

@@ -15,6 +15,7 @@ from typing import Final
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.market.batch import Batch, Lines, Position, SegmentFile, Values
+from tradecap.store.api import SeqRange
 from tradecap.store.clickhouse.connection import Connection, Row, query
 from tradecap.store.clickhouse.folder import Folder
 
@@ -35,8 +36,10 @@ TRADES_A_SWEEP: Final = 4_000_000
 """Candles are made of about so many trades at a time, to bound memory."""
 
 
-def add(connection: Connection, log_id: str, batch: Batch) -> None:
-    """Insert a batch. Raises TradecapError (exit 3) where another number of records arrived than it holds."""
+def add(connection: Connection, log_id: str, batch: Batch) -> dict[str, int]:
+    """See `Store.add`."""
+    if not batch.records:
+        return {}  # nothing but empty values, which aren't records
     insert = uuid.uuid4().hex
     settings = INSERT | {"log_comment": insert}
     where: dict[str, object] = {"log": log_id, "part": batch.end.partition}
@@ -46,17 +49,23 @@ def add(connection: Connection, log_id: str, batch: Batch) -> None:
             connection.insert(query("add_file"), where | {"no_offset": NO_OFFSET, "file": connection.folder.names.of(Path(path))}, settings)
         case Lines(text):
             _send(connection, "add_lines", where | {"no_offset": NO_OFFSET}, settings, text)
-        case Values(values, offsets) if batch.records:
-            _send(connection, "add_values", where, settings, native(_whole(values, offsets)))
-        case Values():
-            return  # nothing but empty values, which aren't records
-    arrived = int(connection.ask("arrived", insert=insert)[0]["records"])
+        case Values(values, offsets, venue):
+            _send(connection, "add_values", where | {"venue": venue}, settings, native(_whole(values, offsets)))
+    outcomes = {row["outcome"]: row["records"] for row in connection.ask("arrived", insert=insert)}
+    arrived = outcomes.pop("", 0)
     if arrived != batch.records:
         raise TradecapError(
             f"Store {connection.url} took {arrived} records of a batch of {batch.records}.",
             "nothing is lost, the position wasn't moved: run 'tradecap load' again; if it happens again, tradecap init-db renews the views.",
             Exit.UNREACHABLE,
         )
+    return outcomes
+
+
+def held(connection: Connection, partition: int, span: SeqRange) -> dict[str, int]:
+    """See `Store.held`."""
+    rows = connection.ask("held", part=partition, run=span.run, first=span.first_seq, last=span.last_seq)
+    return {row["outcome"]: row["records"] for row in rows}
 
 
 def _whole(values: Sequence[bytes], offsets: Sequence[int]) -> Values:

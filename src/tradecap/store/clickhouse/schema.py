@@ -14,15 +14,17 @@ from typing import Final
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.store.api import Difference, Schema, SchemaDifference
+from tradecap.store.clickhouse import topics
 from tradecap.store.clickhouse.connection import Connection
 from tradecap.store.clickhouse.reading import schema, statements
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
 COUNTS: Final = "mv_arrivals"
 """Counts what arrives in inbox. It goes first and comes last, so whatever is inserted while other views are missing isn't counted, and its loader
 repeats it."""
 RENEW: Final = "tradecap init-db"
+RENEW_FEED: Final = "tradecap init-db --feed kafka"
 ALTERED: Final = "undo the ALTER TABLE, or load the log into a new store"
 FORMER: Final = frozenset({"plain"})
 """Null tables of the reading of earlier versions."""
@@ -98,7 +100,8 @@ def create(connection: Connection) -> Schema:
     before = _tables(connection)
     version = _version(connection, before)
     _refuse_newer(connection, version)
-    if version:
+    if 0 < version < VERSION:
+        topics.detach(connection)
         _migrate(connection, version)
     replaced = _remove_differing(connection, is_made=version > 0) if before else set()
     for piece in sorted(pieces(), key=lambda piece: piece.name == COUNTS):
@@ -106,12 +109,14 @@ def create(connection: Connection) -> Schema:
     if version < VERSION:
         store_id = connection.ask("store_id")[0]["store"] if version else str(uuid.uuid4())
         connection.run("INSERT INTO schema_version SELECT {version:UInt32}, {store:UUID}, now('UTC')", version=VERSION, store=store_id)
+    topics.attach(connection)
     after = _tables(connection)
     return Schema(VERSION, version, sorted(after - before), sorted(replaced & after), len(pieces()))
 
 
 def drop(connection: Connection) -> None:
     """Remove everything tradecap made: the whole database."""
+    topics.detach(connection)
     for table in sorted(_tables(connection), reverse=True):  # views before what they read
         connection.run("DROP TABLE IF EXISTS {table:Identifier}", table=table)
 
@@ -132,11 +137,17 @@ def _remove_differing(connection: Connection, *, is_made: bool) -> set[str]:
         raise TradecapError(
             f"Store {connection.url} holds a table {strange[0]} that isn't tradecap's.", "name a database of its own: --store clickhouse://…/NAME"
         )
-    reading = {name for name in there if name.startswith("mv_")} | {name for name, piece in wanted.items() if piece.is_reading} | FORMER
+    reading = (
+        {name for name in there if name.startswith("mv_") and not topics.is_engine_object(name)}
+        | {name for name, piece in wanted.items() if piece.is_reading}
+        | FORMER
+    )
     is_broken = any(wanted[name].is_reading for name in differing) or any(name not in wanted for name in reading & there.keys())
     removed = {name for name in differing if not wanted[name].is_table and not wanted[name].is_reading} | (
         reading & there.keys() if is_broken else set()
     )
+    if is_broken:
+        topics.detach(connection)
     for name in sorted(removed, key=lambda name: (name != COUNTS, not name.startswith("mv_"), name)):  # views before what they read
         connection.run("DROP TABLE IF EXISTS {name:Identifier}", name=name)
     return removed
@@ -160,6 +171,10 @@ def differences(connection: Connection) -> list[SchemaDifference]:
             *(SchemaDifference(name, Difference.MISSING, RENEW) for name in expected.keys() - there.keys()),
             *(SchemaDifference(name, Difference.CHANGED, ALTERED if name in tables else RENEW) for name in changed),
             *(SchemaDifference(name, Difference.EXTRA, f"DROP VIEW {name}, if nobody needs it") for name in _strangers(connection)),
+            *(
+                SchemaDifference(name, Difference.CHANGED if is_there else Difference.MISSING, RENEW_FEED)
+                for name, is_there in topics.differing(connection)
+            ),
         ]
     )
 
@@ -167,11 +182,11 @@ def differences(connection: Connection) -> list[SchemaDifference]:
 def _strangers(connection: Connection) -> Iterator[str]:
     """Views that aren't the package's and take from its reading or write to its tables, in any database."""
     ours = {piece.name: piece for piece in pieces()}
-    own = connection.database
+    own, engines = connection.database, topics.views(connection)
     reading = [f"{own}.{name}" for name, piece in ours.items() if piece.is_reading]
     into = re.compile(rf"^[^(]*? TO `?{re.escape(own)}`?\.`?({'|'.join(ours)})`?[ (]")
     for row in connection.ask("materialized_views", reading=reading):
-        is_ours = row["database"] == own and row["name"] in ours
+        is_ours = (row["database"] == own and row["name"] in ours) or (row["database"], row["name"]) in engines
         if not is_ours and (row["reads"] or into.match(row["definition"])):
             yield row["name"] if row["database"] == own else f"{row['database']}.{row['name']}"
 

@@ -3,20 +3,25 @@
 from pathlib import Path
 from typing import Self
 
+from tradecap.errors import TradecapError
 from tradecap.market.batch import Batch, Position
-from tradecap.store.api import Answer, Schema, SchemaDifference
+from tradecap.store.api import Answer, Schema, SchemaDifference, SeqRange, TopicAccess
 from tradecap.store.clickhouse import asking, connection, feeding, schema
 from tradecap.store.clickhouse.connection import Connection, Row
 from tradecap.store.clickhouse.questions import Questions
+from tradecap.store.clickhouse.topics import TopicReader
 
 
 class ClickHouseStore(Questions):
     """A `Store` in ClickHouse. Made by `embedded` or `server`."""
 
-    def __init__(self, connection: Connection, *, create: bool) -> None:
+    def __init__(self, connection: Connection, access: TopicAccess | None = None, *, create: bool) -> None:
         super().__init__(connection)
         self.url = connection.url
         self.reads_segment_files = connection.folder is not None
+        self.is_shared = connection.folder is None
+        self.topics = TopicReader(connection)
+        self._access = access
         try:
             if not create:
                 schema.refuse_other(connection)
@@ -25,14 +30,15 @@ class ClickHouseStore(Questions):
             raise
 
     @classmethod
-    def embedded(cls, path: Path, url: str, *, create: bool) -> "ClickHouseStore":
+    def embedded(cls, path: Path, url: str, access: TopicAccess | None = None, *, create: bool) -> "ClickHouseStore":
         """The store in a folder. Raises TradecapError when another process holds it or chdb isn't installed."""
-        return cls(connection.embedded(path, url, create=create), create=create)
+        properties = access.properties if access else None
+        return cls(connection.embedded(path, url, properties, create=create), access, create=create)
 
     @classmethod
-    def server(cls, url: str, *, create: bool) -> "ClickHouseStore":
+    def server(cls, url: str, access: TopicAccess | None = None, *, create: bool) -> "ClickHouseStore":
         """The store on a server, over HTTP."""
-        return cls(connection.server(url, create=create), create=create)
+        return cls(connection.server(url, create=create), access, create=create)
 
     def __enter__(self) -> Self:
         return self
@@ -47,7 +53,8 @@ class ClickHouseStore(Questions):
     @property
     def store_id(self) -> str:
         """See `Store.store_id`."""
-        return str(self._ask("store_id")[0]["store"])
+        with self._connection.answering_soon():
+            return str(self._ask("store_id")[0]["store"])
 
     def create(self) -> Schema:
         """See `Store.create`."""
@@ -61,17 +68,32 @@ class ClickHouseStore(Questions):
         """See `Store.schema_differences`."""
         return schema.differences(self._connection)
 
-    def add(self, log_id: str, batch: Batch) -> None:
+    def add(self, log_id: str, batch: Batch) -> dict[str, int]:
         """See `Store.add`."""
-        feeding.add(self._connection, log_id, batch)
+        with self._connection.answering_soon():
+            return feeding.add(self._connection, log_id, batch)
+
+    def held(self, partition: int, span: SeqRange) -> dict[str, int]:
+        """See `Store.held`."""
+        with self._connection.answering_soon():
+            return feeding.held(self._connection, partition, span)
 
     def positions(self, log_id: str) -> dict[int, str]:
         """See `Store.positions`."""
-        return feeding.positions(self._connection, log_id)
+        with self._connection.answering_soon():
+            if self.topics.feed(log_id) is None:
+                return feeding.positions(self._connection, log_id)
+            group = self.topics.group(log_id)
+        if self._access is None:
+            raise TradecapError(
+                f"Store {self.url} reads this log by itself, so its position is in Kafka.", "name the topic: --log kafka://host:port/topic"
+            )
+        return self._access.offsets(group)
 
     def commit(self, log_id: str, position: Position) -> None:
         """See `Store.commit`."""
-        feeding.commit(self._connection, log_id, position)
+        with self._connection.answering_soon():
+            feeding.commit(self._connection, log_id, position)
 
     def sweep_candles(self) -> int:
         """See `Store.sweep_candles`."""

@@ -16,6 +16,7 @@ import msgspec
 from tradecap.market.records import MAX_PAYLOAD, Ignored, Reading, Trade
 from tradecap.venues.binance.limits import MAX_ID, MAX_MS, MAX_TIME_US, MIN_MS, MIN_TIME_US, PLAIN_PRICE, PLAIN_QTY, scaled
 from tradecap.venues.binance.strict import read_strictly
+from tradecap.venues.binance.symbols import is_plain_symbol
 
 
 class _Trade(msgspec.Struct, tag_field="e", tag="trade", forbid_unknown_fields=True, gc=False):
@@ -109,7 +110,7 @@ _ROWS: Final = {
 
 def _fast_row(payload: bytes, venue: str, symbol: str, channel: str) -> Trade | None:
     """A row of the venue's archive as it is really written; None for everything that has to be looked at closely."""
-    if not symbol or len(symbol) > 16 or channel not in _ROWS or (row := _ROWS[channel].fullmatch(payload)) is None:
+    if channel not in _ROWS or not is_plain_symbol(symbol) or (row := _ROWS[channel].fullmatch(payload)) is None:
         return None
     number, p, p_rest, q, q_rest, first, last, moment, maker, best = row.groups(b"")
     price, qty, time_us = int(p + p_rest.ljust(8, b"0")), int(q + q_rest.ljust(8, b"0")), int(moment) * (1000 if len(moment) == 13 else 1)
@@ -120,7 +121,7 @@ def _fast_row(payload: bytes, venue: str, symbol: str, channel: str) -> Trade | 
     return None
 
 
-_SYMBOL_TEXT: Final = re.compile(rb'"s":"([A-Z0-9_]{1,32})"')
+_SYMBOL_TEXT: Final = re.compile(rb'"s":"([A-Z0-9_-]{1,32})"')
 _CHANNEL_TEXT: Final = re.compile(rb'"e":"(trade|aggTrade)"')
 
 
@@ -177,7 +178,7 @@ def _fast_trade(d: _Trade, venue: str, keys: int) -> Trade | None:
         and MIN_MS <= time < MAX_MS
         and MIN_MS <= event_time < MAX_MS
         and 0 <= trade_id < MAX_ID
-        and 0 < len(symbol) <= 16
+        and is_plain_symbol(symbol)
     ):
         return Trade(venue, symbol, "trade", trade_id, trade_id, trade_id, price, qty, time * 1000, event_time * 1000, d.m, True)
     return None
@@ -195,7 +196,7 @@ def _fast_agg_trade(d: _AggTrade, venue: str, keys: int) -> Trade | None:
         and MIN_MS <= event_time < MAX_MS
         and 0 <= d.a < MAX_ID
         and 0 <= d.f <= d.l < MAX_ID
-        and 0 < len(symbol) <= 16
+        and is_plain_symbol(symbol)
     ):
         return Trade(venue, symbol, "aggTrade", d.a, d.f, d.l, price, qty, time * 1000, event_time * 1000, d.m, True)
     return None

@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from tradecap.market.records import CHANNELS, MAX_PAYLOAD, Ignored, Reading, Rejected, Trade, is_plain_object
-from tradecap.venues.binance.limits import MAX_ID, MAX_PRICE, MAX_QTY, MAX_QUOTE, MAX_SYMBOL, MAX_TIME_US, MICROSECONDS_FROM, MIN_TIME_US, scaled
+from tradecap.venues.binance.limits import MAX_ID, MAX_PRICE, MAX_QTY, MAX_QUOTE, MAX_TIME_US, MICROSECONDS_FROM, MIN_TIME_US, scaled
+from tradecap.venues.binance.symbols import symbol_fault
 
 IGNORED: Final = (
     "depthUpdate",
@@ -125,7 +126,7 @@ def _without_name(message: dict[str, object], venue: str, symbol: str, channel: 
         return Ignored("snapshot")
     if "result" in message or "error" in message:
         return Ignored("reply")
-    if symbol and channel == "trade" and "price" in message and "s" not in message:
+    if symbol and channel == "trade" and "price" in message and "s" not in message and "baseQty" not in message:  # COIN-M has baseQty
         return _trade(message, channel, venue, symbol)
     if symbol and channel == "aggTrade" and "f" in message and "s" not in message:
         return _trade(message, channel, venue, symbol)
@@ -163,6 +164,8 @@ def _trade(message: dict[str, object], channel: str, venue: str, row_symbol: str
     """A trade or the first thing wrong with it, in the order of the checks. row_symbol: of a REST row, which has neither symbol nor event time."""
     names = _ROW_NAMES if row_symbol and channel == "trade" else {}
     checks = _AGG_TRADE_CHECKS if channel == "aggTrade" else _TRADE_CHECKS
+    if row_symbol and (fault := symbol_fault(row_symbol)):
+        return Rejected(fault, "s")
     values: dict[str, object] = {"s": row_symbol, "E": 0} if row_symbol else {}
     for field, check in checks:
         if field in values:
@@ -212,7 +215,8 @@ def _in_range(values: dict[str, object], venue: str, channel: str, in_book: bool
 def _symbol(value: object) -> object:
     if not isinstance(value, str) or isinstance(value, _Number):
         return Rejected("wrong_type")
-    return value if 0 < len(value.encode()) <= MAX_SYMBOL and not _is_long_integer(value) else Rejected("out_of_range")
+    fault = symbol_fault(value)
+    return Rejected(fault) if fault else value
 
 
 def _is_long_integer(text: str) -> bool:

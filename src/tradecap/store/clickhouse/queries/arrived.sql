@@ -1,4 +1,5 @@
--- How many records of an insert came into inbox.
-SELECT sum(records) AS records
+-- How many records of an insert came into inbox (outcome ''), and what became of how many.
+SELECT outcome, sum(records) AS records
 FROM arrivals
 WHERE insert = {insert:String}
+GROUP BY outcome

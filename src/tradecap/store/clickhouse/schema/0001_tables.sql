@@ -6,7 +6,8 @@ CREATE TABLE IF NOT EXISTS inbox
     raw String COMMENT 'one line of a log, without its newline',
     log UUID COMMENT 'id of the log the line was read from',
     part UInt32 COMMENT 'partition of the log; 0 for a folder',
-    pos UInt64 COMMENT 'offset in the partition where the log has offsets, else 2^64-1: identity of a line without an envelope'
+    pos UInt64 COMMENT 'offset in the partition where the log has offsets, else 2^64-1: identity of a line without an envelope',
+    venue LowCardinality(String) COMMENT 'of messages that no tradecap wrote; empty where their shape decides'
 )
 ENGINE = Null
 COMMENT 'Every feed inserts raw lines here; materialized views sort them out';
@@ -14,14 +15,15 @@ COMMENT 'Every feed inserts raw lines here; materialized views sort them out';
 CREATE TABLE IF NOT EXISTS arrivals
 (
     insert String COMMENT 'the setting log_comment of an INSERT into inbox, by which a loader knows its own',
+    outcome LowCardinality(String) COMMENT 'what became of the records; empty: they came into inbox',
     records UInt64 COMMENT 'records of a block of it'
 )
 ENGINE = Memory
 SETTINGS min_rows_to_keep = 1000, max_rows_to_keep = 10000
-COMMENT 'How much of the newest inserts arrived in inbox: a loader compares before it writes its position';
+COMMENT 'How much of the newest inserts arrived in inbox, and what became of it: a loader compares before it writes its position';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_arrivals TO arrivals AS
-SELECT getSetting('log_comment') AS insert, count() AS records
+SELECT getSetting('log_comment') AS insert, '' AS outcome, count() AS records
 FROM inbox
 GROUP BY insert;
 
@@ -85,7 +87,9 @@ CREATE TABLE IF NOT EXISTS trades
     INDEX by_trade_time trade_time TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(ver)
-PARTITION BY toYYYYMM(trade_time)
+-- A block of more than 100 partitions is refused, and one that ClickHouse's Kafka engine reads would then stop the feed for ever: no setting lifts the
+-- limit there (measured). So months are counted modulo 96. In eight years each partition is a month; a wild trade time makes no further one.
+PARTITION BY toRelativeMonthNum(trade_time) % 96
 ORDER BY (venue, channel, symbol, trade_id)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Valid trades; several records of an id until they merge: read v_trades';
@@ -179,6 +183,21 @@ CREATE TABLE IF NOT EXISTS positions
 ENGINE = ReplacingMergeTree(reached)
 ORDER BY (log, partition)
 COMMENT 'How far each partition of each log was loaded; written after the rows';
+
+CREATE TABLE IF NOT EXISTS feeds
+(
+    log UUID COMMENT 'id of a log',
+    feed LowCardinality(String) COMMENT 'kafka: ClickHouse reads the topic by itself; loader: tradecap load',
+    topic String COMMENT 'of the log',
+    brokers String COMMENT 'host:port as ClickHouse sees them, separated by commas',
+    collection String COMMENT 'named collection that holds brokers and credentials; empty: tradecap makes one',
+    venue String COMMENT 'of messages that no tradecap wrote; empty where their shape decides',
+    changed DateTime64(6, 'UTC') COMMENT 'the newest row of a log holds'
+)
+ENGINE = ReplacingMergeTree(changed)
+ORDER BY log
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'How the records of a log come into this store; a log that isn''t in it is loaded by tradecap load';
 
 CREATE TABLE IF NOT EXISTS schema_version
 (

@@ -10,14 +10,14 @@
 -- that hangs on it (measured: 0.6 s of CPU).
 
 -- 1. Which lines are plain? The innermost SELECT of {scan} is this. In a log with offsets, a JSON object that no tradecap wrote is read as if it were
---    the payload of a record: its run is a UUIDv8 made of (log, partition), its seq the offset. Python wraps it in the same bytes (market/records.py,
---    `adopted`). Whatever else is in a value is left as it is.
+--    the payload of a record: its run is a UUIDv8 made of (log, partition), its seq the offset, its venue that of the feed. Python wraps it in the same
+--    bytes (market/records.py, `adopted`). Whatever else is in a value is left as it is.
 WITH
     pos < 18446744073709551615 AND NOT startsWith(inbox.raw, '{"run":"') AND startsWith(inbox.raw, '{') AND endsWith(inbox.raw, '}')
         AND position(inbox.raw, '\n') = 0 AND isValidJSON(inbox.raw) AND NOT match(inbox.raw, '(?:[\\[{][^\\[{\\]}]*){100}|[0-9]{200}|[0-9][eE][+]?[0-9]{3}') AS is_adopted
 SELECT
     if(is_adopted, concat('{"run":"', substring(toString(log), 1, 14), '8', substring(toString(log), 16, 13), lower(leftPad(hex(part), 8, '0')),
-        '","seq":', toString(pos), ',"recv":null,"data":', inbox.raw, '}'), inbox.raw) AS raw,
+        '","seq":', toString(pos), ',"recv":null,', if(inbox.venue = '', '', concat('"venue":"', inbox.venue, '",')), '"data":', inbox.raw, '}'), inbox.raw) AS raw,
     log, part, pos, '' AS shape
 FROM inbox;
 
@@ -142,3 +142,9 @@ FROM parsed;
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_fed TO fed AS
 SELECT DISTINCT log, run
 FROM parsed;
+
+-- How many records of an insert became what: a loader counts what it has loaded, whoever else loads.
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_outcomes TO arrivals AS
+SELECT getSetting('log_comment') AS insert, outcome, count() AS records
+FROM parsed
+GROUP BY insert, outcome;

@@ -9,7 +9,9 @@ WITH
     '"E":[1-9][0-9]{12,15},' AS event_time,
     '"T":[1-9][0-9]{12,15},' AS trade_time,
     '(?:0|[1-9][0-9]{0,17}),' AS number,
-    '"s":"[A-Z0-9_]{1,18}",' AS symbol,  -- 18: a text of 19 digits may be an integer (mv_binance_strict)
+    -- 18: a text of 19 digits may be an integer (mv_binance_strict). With a date only quarterly USD-M futures, which are margined in these coins.
+    '(?:[A-Z0-9]{1,18}|[A-Z0-9]{0,14}(?:USD[TC]|BUSD)_[0-9]{6})' AS name,
+    concat('"s":"', name, '",') AS symbol,
     '"p":"[0-9]{1,7}(?:[.][0-9]{1,8})?","q":"[0-9]{1,10}(?:[.][0-9]{1,8})?",' AS amounts,
     '"m":(?:true|false)' AS maker,
     concat('\\{"e":"(?:',
@@ -21,9 +23,9 @@ WITH
     '[1-9](?:[0-9]{12}|[0-9]{15}),(?:True|False|true|false)(?:,[A-Za-z]*)?"\\}$' AS row_end,
     '^\\{"run":"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}","seq":(?:0|[1-9][0-9]{0,17}),"recv":(?:0|[1-9][0-9]{0,17}|[1-8][0-9]{18}|null),' AS identity,
     '"venue":"binance(?:-usdm|-us)?","symbol":"[^"\\\\\\x00-\\x1f]*","channel":"[A-Za-z]+","via":"[a-z0-9:_-]+",(?:"src":"[^"\\\\\\x00-\\x1f]*",)?' AS head,
-    concat(identity, head) AS envelope,
-    -- A message that no tradecap wrote has no head; its venue is told by its shape (mv_binance_plain).
-    concat(identity, '(?:', head, ')?"data":(?:', message, '|\\{"stream":"[^"\\\\\\x00-\\x1f]*","data":', message, '\\})\\}$') AS plain
+    concat(identity, replaceOne(head, '"symbol":"[^"\\\\\\x00-\\x1f]*"', concat('"symbol":"', name, '"'))) AS envelope,
+    -- A message that no tradecap wrote has no head but its venue, or not even that: then its shape decides (mv_binance_plain).
+    concat(identity, '(?:', head, '|"venue":"binance(?:-usdm|-us)?",)?"data":(?:', message, '|\\{"stream":"[^"\\\\\\x00-\\x1f]*","data":', message, '\\})\\}$') AS plain
 SELECT
     raw, log, part, pos,
     multiIf(
@@ -163,7 +165,7 @@ FROM
         multiIf(
             problem.1 != '', problem,
             ignored != '', ('', ''),
-            is_trade, arrayFirst(v -> v.1 != '', arrayConcat(verdicts, [
+            is_trade, arrayFirst(v -> v.1 != '', arrayConcat([(if(is_row, symbol_fault, ''), 's')], verdicts, [
                 (multiIf(NOT says_execution, '', execution_type = 'Null', 'null_field', execution_type != 'String', 'wrong_type', ''), 'X'),
                 (if(p_digits > 10 OR (said_price = 0 AND in_book), 'out_of_range', ''), 'p'),
                 (if(q_digits > 15 OR (said_qty = 0 AND in_book) OR toDecimal256(said_price, 8) * said_qty >= 100000000000000000, 'out_of_range', ''), 'q'),
@@ -182,10 +184,17 @@ FROM
             position(concat(q_text, '.'), '.') - 1 AS q_digits,
             if(p_digits <= 10, toDecimal64OrZero(p_text, 8), toDecimal64(0, 8)) AS said_price,
             if(q_digits <= 15, toDecimal128OrZero(q_text, 8), toDecimal128(0, 8)) AS said_qty,
+            -- the shapes of venues/binance/symbols.py
+            if(is_row, envelope.symbol, texts[1]) AS said_symbol,
+            multiIf(
+                length(said_symbol) NOT BETWEEN 1 AND 64 OR match(said_symbol, concat('^-?[0-9]{19,}$|[\\x00-\\x20a-z\\x7f\\x{80}-\\x{a0}\\x{df}-\\x{ff}',
+                    '\\x{3ac}-\\x{3ce}\\x{430}-\\x{45f}\\x{2000}-\\x{206f}\\x{feff}\\x{ff41}-\\x{ff5a}]')), 'out_of_range',
+                match(said_symbol, '^(?:[A-Z0-9]|[^\\x00-\\x7f])+$|^(?:[A-Z0-9]|[^\\x00-\\x7f])*(?:USDT|USDC|BUSD)_[0-9]{6}$'), '',
+                'unknown_message') AS symbol_fault,
             arrayMap((m, t, text, n, us) -> (multiIf(
                 t = 'missing', 'missing_field',
                 t = 'Null', 'null_field',
-                m = 's', multiIf(t != 'String', 'wrong_type', length(text) BETWEEN 1 AND 64 AND NOT match(text, '^-?[0-9]{19,}$'), '', 'out_of_range'),
+                m = 's', if(t != 'String', 'wrong_type', symbol_fault),
                 m IN ('t', 'a', 'f', 'l'), multiIf(t NOT IN ('Int64', 'UInt64', 'BigInteger'), 'wrong_type', t != 'Int64' OR n < 0, 'out_of_range', ''),
                 m IN ('p', 'q'), multiIf(t != 'String', 'wrong_type', match(text, '^[0-9]+([.][0-9]{1,8})?$'), '', 'bad_number'),
                 m IN ('T', 'E'), multiIf(t NOT IN ('Int64', 'UInt64', 'BigInteger'), 'wrong_type',
@@ -262,7 +271,7 @@ FROM
                                     hasAll(keys, ['u', 's', 'b', 'B', 'a', 'A']), 'bookTicker',
                                     hasAll(keys, ['lastUpdateId', 'bids', 'asks']), 'snapshot',
                                     has(keys, 'result') OR has(keys, 'error'), 'reply',
-                                    envelope.symbol != '' AND envelope.channel = 'trade' AND has(keys, 'price') AND NOT has(keys, 's'), 'row',
+                                    envelope.symbol != '' AND envelope.channel = 'trade' AND has(keys, 'price') AND NOT has(keys, 's') AND NOT has(keys, 'baseQty'), 'row',
                                     envelope.symbol != '' AND envelope.channel = 'aggTrade' AND has(keys, 'f') AND NOT has(keys, 's'), 'row',
                                     '') AS shape,
                                 shape = 'row' AS is_row

@@ -1,0 +1,172 @@
+"""The exchange at its edges, from raw sockets: clients that send nonsense, that don't read, that don't end."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.simulate.talking import HANDSHAKE, PING, an_exchange, dial, frame, raw_socket, running, until
+from tradecap.simulate import Rules
+
+TEXT, BINARY = 1, 2
+UNLIMITED = Rules(weight_per_minute=None, requests_per_5_minutes=None, incoming_per_second=None)
+
+
+async def answered(sent: bytes) -> bytes:
+    """What a WebSocket answers to these bytes first."""
+    async with an_exchange() as exchange:
+        reader, writer = await raw_socket(exchange)
+        writer.write(sent)
+        said = await reader.read(1_000)
+        writer.close()
+        return said
+
+
+async def refused(sent: bytes) -> bytes:
+    """What a new connection is answered to these bytes."""
+    async with an_exchange() as exchange:
+        reader, writer = await dial(exchange)
+        writer.write(sent)
+        said = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        return said
+
+
+# ---- protocol ----
+
+
+@running
+async def test_half_a_character_gets_an_error_answer() -> None:
+    """The connection died without a close frame, and the client learned nothing."""
+    assert b'"error":{"code":3,' in await answered(frame(TEXT, b'{"method":"\\ud800","id":1}'))
+
+
+@running
+async def test_bytes_that_are_not_utf_8_close_with_1007() -> None:
+    """A client that sends another encoding would get answers here, and a close at the venue (RFC 6455 §8.1)."""
+    assert (await answered(frame(TEXT, b'{"method":"\xff","id":1}')))[2:4] == (1007).to_bytes(2, "big")
+
+
+@running
+async def test_binary_frames_are_refused() -> None:
+    """A client that sends its requests as bytes would work here only."""
+    assert (await answered(frame(BINARY, b'{"method":"LIST_SUBSCRIPTIONS","id":1}')))[2:4] == (1003).to_bytes(2, "big")
+
+
+@running
+async def test_another_version_of_the_protocol_is_told_which_one_is_spoken() -> None:
+    """A client can only fall back to version 13 if it is named (RFC 6455 §4.4)."""
+    said = await refused(HANDSHAKE.replace(b"Version: 13", b"Version: 8"))
+    assert said.startswith(b"HTTP/1.1 426 ")
+    assert b"\r\nSec-WebSocket-Version: 13\r\n" in said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [
+        (HANDSHAKE.replace(b"GET", b"POST"), 405),
+        (HANDSHAKE.replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
+        (HANDSHAKE.replace(b"Sec-WebSocket-Version: 13\r\n", b""), 400),
+        (HANDSHAKE.replace(b"GET /ws", b"GET //[/ws"), 404),
+    ],
+)
+def test_an_upgrade_that_is_none_is_refused(wrong: bytes, status: int) -> None:
+    """A broken client would get a WebSocket here, or a connection that ends without an answer."""
+
+    async def knock() -> None:
+        assert (await refused(wrong)).startswith(b"HTTP/1.1 %d " % status)
+
+    running(knock)()
+
+
+# ---- bounds ----
+
+
+async def send_until_cut(writer: asyncio.StreamWriter, request: bytes) -> None:
+    """Send and never read, until the other side ends it."""
+    try:
+        while True:
+            writer.write(request * 100)
+            await writer.drain()
+    except ConnectionError:
+        writer.transport.abort()
+
+
+@running
+async def test_a_websocket_that_reads_no_answers_is_cut() -> None:
+    """Its answers filled the memory: 738 MB were seen."""
+    async with an_exchange(rules=UNLIMITED, max_behind=2**20) as exchange:
+        _, writer = await raw_socket(exchange)
+        names = [f"{'s' * 40}{n}@trade" for n in range(1_000)]
+        writer.write(frame(TEXT, json.dumps({"method": "SUBSCRIBE", "params": names, "id": 1}).encode()))
+        await send_until_cut(writer, frame(TEXT, b'{"method":"LIST_SUBSCRIPTIONS","id":1}'))
+        await until(lambda: exchange.summary()["cut_because"] == {"didn't read": 1})
+
+
+@running
+async def test_a_client_of_rest_that_reads_no_answers_is_cut() -> None:
+    """Its answers filled the memory: 692 MB were seen."""
+    async with an_exchange(rules=UNLIMITED, patience_s=0.2) as exchange:
+        await exchange.play(1_000)
+        _, writer = await dial(exchange)
+        await send_until_cut(writer, PING.replace(b"ping", b"trades?symbol=BTCUSDT&limit=1000"))
+        await until(lambda: exchange.summary()["cut_because"] == {"didn't read": 1})
+        assert exchange.counts["requests"] < 200  # each answer has 130 KB; the system's own buffers take some MB
+
+
+@running
+async def test_pipelined_requests_are_all_answered_to_a_client_that_reads() -> None:
+    """A client with many open requests would be taken for one that doesn't read."""
+    async with an_exchange(rules=UNLIMITED) as exchange:
+        await exchange.play(1_000)
+        reader, writer = await dial(exchange)
+        writer.write(PING.replace(b"ping", b"trades?symbol=BTCUSDT&limit=1000") * 60 + PING)
+        said = b""
+        while not said.endswith(b"\r\n\r\n{}"):
+            said = said[-10:] + await reader.read(2**16)
+        assert exchange.counts["requests"] == 61
+        writer.close()
+
+
+HALF_A_BODY = PING.replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\nab")
+
+
+@pytest.mark.parametrize(("sent", "said"), [(b"", b""), (PING[:20], b"HTTP/1.1 408 "), (HALF_A_BODY, b"HTTP/1.1 408 ")])
+def test_a_connection_without_a_whole_request_ends(sent: bytes, said: bytes) -> None:
+    """Forgotten and half-sent connections would stay until no file descriptor is left."""
+
+    async def knock() -> None:
+        async with an_exchange(idle_s=0.2, request_s=0.2) as exchange:
+            reader, writer = await dial(exchange)
+            writer.write(sent)
+            assert (await reader.read()).startswith(said)
+            await until(lambda: not exchange.entrance.wires)
+
+    running(knock)()
+
+
+@running
+async def test_a_request_that_drips_in_ends() -> None:
+    """A byte every now and then would hold a connection for ever."""
+    async with an_exchange(request_s=0.3) as exchange:
+        reader, writer = await dial(exchange)
+        said = asyncio.create_task(reader.read())
+        for byte in PING:
+            if not said.done():
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.05)
+        assert b"408" in await said
+        assert exchange.counts["requests"] == 0
+        writer.close()
+
+
+@running
+async def test_a_connection_that_was_used_may_rest_and_be_used_again() -> None:
+    """Pools of connections would be cut between two requests."""
+    async with an_exchange(request_s=0.05, idle_s=5) as exchange:
+        reader, writer = await dial(exchange)
+        for _ in range(2):
+            writer.write(PING)
+            await reader.readuntil(b"{}")
+            await asyncio.sleep(0.2)
+        writer.close()

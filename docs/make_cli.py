@@ -64,6 +64,9 @@ second; under `nohup` it is ignored and the command goes on.
 | `TRADECAP_STORE` | `--store` |
 | `TRADECAP_PROFILE` | `--profile` |
 | `TRADECAP_CONFIG` | `--config` |
+| `TRADECAP_STORE_PASSWORD` | the password of a store on a server; one in its URL wins |
+| `TRADECAP_STORE_PASSWORD_FILE` | the file that holds it |
+| `TRADECAP_KAFKA_…` | a property of the Kafka client: `TRADECAP_KAFKA_SASL_PASSWORD` is `sasl.password`; with `_FILE` the file that holds it |
 | `NO_COLOR` | no colours |
 """
 

@@ -62,9 +62,14 @@ second; under `nohup` it is ignored and the command goes on.
 |---|---|
 | `TRADECAP_LOG` | `--log` |
 | `TRADECAP_STORE` | `--store` |
+| `TRADECAP_SYMBOLS` | the symbols of `stream`, separated by commas or blanks |
 | `TRADECAP_PROFILE` | `--profile` |
 | `TRADECAP_CONFIG` | `--config` |
 | `NO_COLOR` | no colours |
+
+Variables of similar projects aren't read: `REDPANDA_BROKERS`, `KAFKA_BOOTSTRAP_SERVERS`, `CLICKHOUSE_HOST`, `CLICKHOUSE_PORT`, `CLICKHOUSE_DB`,
+`CLICKHOUSE_PASSWORD`, `LOG_LEVEL`, `HEALTH_PORT`, `METRICS_PORT`. If one is set and tradecap's own setting isn't, commands that use the log or the
+store name what to use instead, in one line on stderr (not with `-q`). Values are never printed.
 """
 
 

@@ -11,7 +11,7 @@ import os
 import pwd
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
@@ -35,9 +35,9 @@ FOREIGN: Final = {
     "CLICKHOUSE_PORT": ("store", "TRADECAP_STORE=clickhouse://USER@HOST:PORT/DATABASE"),
     "CLICKHOUSE_DB": ("store", "TRADECAP_STORE=clickhouse://USER@HOST:PORT/DATABASE"),
     "CLICKHOUSE_PASSWORD": ("store_password", "TRADECAP_STORE_PASSWORD"),
-    "LOG_LEVEL": ("", "-v or -q"),
-    "HEALTH_PORT": ("", "--metrics-port"),
-    "METRICS_PORT": ("", "--metrics-port"),
+    "LOG_LEVEL": ("verbosity", "-v or -q"),
+    "HEALTH_PORT": ("metrics_port", "--metrics-port"),
+    "METRICS_PORT": ("metrics_port", "--metrics-port"),
 }
 """Variables that other projects read, the setting that they are about, and what tradecap reads instead."""
 INIT_HINT: Final = "'tradecap config --init' writes a commented example."
@@ -87,17 +87,24 @@ class Settings(NamedTuple):
         return {each.name: each.value for each in self.kafka}
 
 
-def unread(settings: Settings, environ: Mapping[str, str]) -> str:
-    """A sentence about variables that somebody set for another program, and what tradecap reads; '' where there are none. Never their values."""
-    said = {
-        "log": settings.log.source,
-        "store": settings.store.source,
-        "store_password": settings.password.source if settings.password else "default",
-    }
-    answers = {name: ours for name, (about, ours) in FOREIGN.items() if environ.get(name) and said.get(about, "default") == "default"}
+def unread(settings: Settings, environ: Mapping[str, str], given: Collection[str] = ()) -> str:
+    """A sentence about variables that somebody set for another program, and what tradecap reads; '' where there are none. Never their values.
+
+    given: which of `verbosity` and `metrics_port` need no answer, because the command line sets them or the command has no such option.
+    """
+    chosen = {each.name for each in (settings.log, settings.store) if each.source != "default"}
+    settled = {*given, *chosen, *(["store_password"] if _needs_no_password(settings.store, environ) else [])}
+    answers = {name: ours for name, (about, ours) in FOREIGN.items() if environ.get(name) and about not in settled}
     by_answer = {ours: [name for name, theirs in answers.items() if theirs == ours] for ours in dict.fromkeys(answers.values())}
-    said_so = "; ".join(f"{', '.join(names)}: write {ours}" for ours, names in by_answer.items())
-    return f"tradecap doesn't read {said_so}" if said_so else ""
+    parts = "; ".join(f"{', '.join(names)}: write {ours}" for ours, names in by_answer.items())
+    return f"tradecap doesn't read {parts}" if parts else ""
+
+
+def _needs_no_password(store: Value, environ: Mapping[str, str]) -> bool:
+    """Whether the password is set where tradecap reads it, or the chosen store takes none."""
+    if environ.get("TRADECAP_STORE_PASSWORD") or environ.get("TRADECAP_STORE_PASSWORD_FILE"):
+        return True
+    return store.source != "default" and (not store.value.startswith("clickhouse") or mask_url(store.value) != store.value)
 
 
 class ConfigFile(NamedTuple):
@@ -242,7 +249,7 @@ def _strings(table: Mapping[str, object], shown: str, inside: str) -> dict[str, 
 
 def _list(table: Mapping[str, object], name: str, shown: str, inside: str) -> str:
     value = table[name]
-    if not isinstance(value, list) or not value or not all(isinstance(each, str) and each for each in value):
+    if not isinstance(value, list) or not value or not all(isinstance(each, str) and re.fullmatch(r"[^\s,]+", each) for each in value):
         raise TradecapError(f"{shown}: '{inside}{name}' must be a list of texts, not {value!r}.", f'write {name} = ["BTCUSDT", "ETHUSDT"].')
     return ",".join(value)
 

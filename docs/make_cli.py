@@ -62,9 +62,17 @@ second; under `nohup` it is ignored and the command goes on.
 |---|---|
 | `TRADECAP_LOG` | `--log` |
 | `TRADECAP_STORE` | `--store` |
+| `TRADECAP_SYMBOLS` | the symbols of `stream`, separated by commas or blanks |
 | `TRADECAP_PROFILE` | `--profile` |
 | `TRADECAP_CONFIG` | `--config` |
+| `TRADECAP_STORE_PASSWORD` | the password of a store on a server; one in its URL wins |
+| `TRADECAP_STORE_PASSWORD_FILE` | the file that holds it |
+| `TRADECAP_KAFKA_…` | a property of the Kafka client: `TRADECAP_KAFKA_SASL_PASSWORD` is `sasl.password`; with `_FILE` the file that holds it |
 | `NO_COLOR` | no colours |
+
+Variables of similar projects aren't read: `REDPANDA_BROKERS`, `KAFKA_BOOTSTRAP_SERVERS`, `CLICKHOUSE_HOST`, `CLICKHOUSE_PORT`, `CLICKHOUSE_DB`,
+`CLICKHOUSE_PASSWORD`, `LOG_LEVEL`, `HEALTH_PORT`, `METRICS_PORT`. If one is set and tradecap's own setting isn't, commands that use the log or the
+store name what to use instead, in one line on stderr (not with `-q`). Values are never printed.
 """
 
 

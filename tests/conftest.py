@@ -15,6 +15,7 @@ import pytest
 from tests.kafka.fixtures import kafka as kafka
 from tests.kafka.fixtures import kafka_installation as kafka_installation
 from tests.kafka.fixtures import killable_broker as killable_broker
+from tests.kafka.fixtures import secured as secured
 from tests.kafka.fixtures import session_folder as session_folder
 from tests.kafka.fixtures import spare_broker as spare_broker
 from tests.kafka.fixtures import topic as topic

@@ -100,7 +100,7 @@ def learn_all(environ: Mapping[str, str], arguments: Iterable[str] = ()) -> None
     """Hide what the environment and the command line of this process keep secret. What an earlier command knew is forgotten."""
     _known.clear()
     for name, value in environ.items():
-        if name.upper().startswith("TRADECAP_") and _SECRET_NAME.search(name.upper()):
+        if name.upper().startswith("TRADECAP_") and _SECRET_NAME.search(name.upper()) and not name.upper().endswith("_FILE"):
             learn(value)
         if _URL_NAME.fullmatch(name):
             learn_url(value)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tradecap.cli.settings import FOREIGN
+
 Finished = subprocess.CompletedProcess[str]
 Program = Callable[..., Finished]
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
@@ -35,7 +37,7 @@ main()
 @pytest.fixture(autouse=True)
 def lonely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, and nobody's settings but the test's."""
-    for name in [name for name in os.environ if name.startswith(("TRADECAP_", "_TRADECAP"))]:
+    for name in [name for name in os.environ if name.startswith(("TRADECAP_", "_TRADECAP")) or name in FOREIGN]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home/config"))

@@ -69,7 +69,7 @@ def test_init_writes_an_example_that_changes_nothing() -> None:
 def test_every_line_of_the_example_may_be_uncommented() -> None:
     """A first tradecap.toml that is refused when its comment signs are taken away teaches the wrong keys."""
     bare = re.sub(r"^# (?=\[|\w+ = )", "", EXAMPLE, flags=re.MULTILINE)
-    assert set(tomllib.loads(bare)) == {"log", "store", "as", "default_profile", "profile"}
+    assert set(tomllib.loads(bare)) == {"log", "store", "as", "symbols", "default_profile", "profile"}
     Path(CONFIG_NAME).write_text(bare)
     assert resolve({}, {}).profile.value == "server"
 

@@ -40,10 +40,10 @@ def contents(path: Path) -> str:
     return (zstandard.ZstdDecompressor().decompressobj().decompress(data) if path.suffix == ".zst" else data).decode(errors="replace")
 
 
-def said(args: list[str], environ: dict[str, str]) -> str:
-    """All that a command prints, and all that it leaves in files."""
+def said(args: list[str], environ: dict[str, str], kept: str = "tradecap.toml") -> str:
+    """All that a command prints, and all that it leaves in files, but for the one that the test itself wrote."""
     result = CliRunner().invoke(cli, args, env=environ)
-    files = [path for path in Path().rglob("*") if path.is_file() and path.name != "tradecap.toml"]
+    files = [path for path in Path().rglob("*") if path.is_file() and path.name != kept]
     text = "\n".join([result.stdout, result.stderr, *(f"{path}\n{contents(path)}" for path in files)])
     for path in Path().iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -80,6 +80,35 @@ def test_a_secret_variable_is_never_told(password: str) -> None:
     environ = {"TRADECAP_STORE_PASSWORD": password, "TRADECAP_TOKEN": password, "TRADECAP_KAFKA_SASL_PASSWORD": password}
     assert not is_told(said(["config", "-vv"], environ))
     assert not is_told(said(["replay", password, "-vv"], environ))
+
+
+ENDS = st.sampled_from(["", "\n", "\r\n", "\n\n"])
+COMMANDS = (
+    ["config", "--json"],
+    ["init-db", "--store", "clickhouse://me@127.0.0.1:1/market", "-vv"],
+    ["verify", "--store", "clickhouse://127.0.0.1:1/market", "-vv", "--log-format", "json"],
+    ["load", "--log", "kafka://127.0.0.1:1/t", "-vv"],
+    ["topics", "--log", "kafka://127.0.0.1:1/t", "-vv"],
+)
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+@settings(SETTINGS, max_examples=10)
+@given(password=passwords(), end=ENDS)
+def test_a_secret_in_use_is_never_told(from_file: bool, password: str, end: str) -> None:
+    """It is used by libraries that quote what they were given, and by people who paste what they see into a ticket."""
+    variables = ("TRADECAP_STORE_PASSWORD", "TRADECAP_KAFKA_SASL_PASSWORD", "TRADECAP_KAFKA_SSL_KEY_PASSWORD", "TRADECAP_KAFKA_SSL_KEY_PEM")
+    for args in COMMANDS:
+        Path("secret").write_bytes(f"{password}{end}".encode())
+        known = {f"{name}_FILE": "secret" for name in variables} if from_file else dict.fromkeys(variables, password)
+        environ = known | {
+            "TRADECAP_KAFKA_SASL_USERNAME": "me",
+            "TRADECAP_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+            "TRADECAP_KAFKA_SASL_MECHANISM": "PLAIN",
+        }
+        text = said(args, environ, kept="secret")
+        assert not is_told(text)
+        assert "secret (" not in text
 
 
 def test_a_capture_through_a_proxy_that_is_away_records_which_and_not_its_password(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tradecap.cli.settings import CONFIG_NAME, DEFAULTS, Value, resolve, user_config
 from tradecap.errors import Exit, TradecapError
-from tradecap.urls import mask
+from tradecap.urls import learn_all, mask, split
 
 FULL = """
 log = "file:top"
@@ -164,3 +164,67 @@ def test_passwords_are_masked_and_nothing_else(url: str, shown: str) -> None:
 def test_no_password_is_shown_whatever_is_in_it(rest: str) -> None:
     """Signs that mean something in a URL would let half of a password through."""
     assert "s3cr3t" not in mask(f"clickhouse://user:s3cr3t{rest}s3cr3t@host:8123/market")
+
+
+SERVER = "clickhouse://me@host:8123/market"
+
+
+@pytest.mark.parametrize("password", ["sesame", "p/w@%41 'ü\n\"", ":", "***"])
+@pytest.mark.parametrize("url", [SERVER, "clickhouse://host:8123/market", "clickhouses://m%40e@[::1]/x?a=b", "postgresql://host"])
+def test_the_store_gets_the_password_of_its_variable_exactly(url: str, password: str) -> None:
+    """A container is given its password apart from the URL; a sign that means something in a URL would make it another one."""
+    found = resolve({"store": url}, {"TRADECAP_STORE_PASSWORD": password}).store
+    without, with_it = split(url), split(found.value)
+    assert with_it == without._replace(user=without.user or "", password=password)
+    assert password not in found.shown.replace("***", "") or password == ":"
+    assert found.source == "--store"
+
+
+def test_a_password_in_the_url_wins_over_the_variable() -> None:
+    """One store of several would be opened with the password of another."""
+    settings = resolve({"store": "clickhouse://me:own@host/market"}, {"TRADECAP_STORE_PASSWORD": "other"})
+    assert split(settings.store.value).password == "own"
+    assert settings.password is None
+
+
+def test_an_embedded_store_has_no_use_for_a_password() -> None:
+    """Its folder would have another name."""
+    assert resolve({}, {"TRADECAP_STORE_PASSWORD": "sesame"}).store.value == DEFAULTS["store"]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_a_secret_may_come_from_a_file_without_its_line_end(end: str) -> None:
+    """Editors and `echo` end a file with a line end, and the server would refuse the password."""
+    Path("secret").write_bytes(f" se\nsame {end}".encode())
+    environ = {"TRADECAP_STORE_PASSWORD_FILE": "secret", "TRADECAP_KAFKA_SASL_PASSWORD_FILE": "secret"}
+    settings = resolve({"store": SERVER}, environ)
+    assert split(settings.store.value).password == " se\nsame "
+    assert settings.kafka_properties() == {"sasl.password": " se\nsame "}
+    assert settings.password
+    assert (settings.password.shown, settings.password.source) == ("***", "TRADECAP_STORE_PASSWORD_FILE")
+
+
+@pytest.mark.parametrize("name", ["TRADECAP_STORE_PASSWORD", "TRADECAP_KAFKA_SASL_PASSWORD"])
+def test_a_secret_and_its_file_at_once_are_refused(name: str) -> None:
+    """The one that was forgotten would win."""
+    Path("secret").write_text("sesame")
+    with pytest.raises(TradecapError, match=f"{name} and {name}_FILE are both set") as caught:
+        resolve({"store": SERVER}, {name: "other", f"{name}_FILE": "secret"})
+    assert caught.value.exit_code is Exit.USAGE
+
+
+@pytest.mark.parametrize(("content", "says"), [(b"", "is empty"), (b"\n", "is empty"), (b"\xff", "isn't UTF-8"), (None, "No such file")])
+@pytest.mark.parametrize("name", ["TRADECAP_STORE_PASSWORD_FILE", "TRADECAP_KAFKA_SASL_PASSWORD_FILE"])
+def test_a_file_without_a_secret_is_named(name: str, content: bytes | None, says: str) -> None:
+    """An empty password would be sent, and the server blamed."""
+    if content is not None:
+        Path("secret").write_bytes(content)
+    with pytest.raises(TradecapError, match=says) as caught:
+        resolve({"store": SERVER}, {name: "secret"})
+    assert caught.value.message.startswith(f"'secret' ({name}) ")
+
+
+def test_the_path_of_a_secret_is_no_secret() -> None:
+    """An error would hide the file that it is about."""
+    learn_all({"TRADECAP_STORE_PASSWORD_FILE": "/run/secrets/store"})
+    assert mask("/run/secrets/store can't be read") == "/run/secrets/store can't be read"

@@ -357,6 +357,8 @@ def test_a_terminal_that_closes_ends_a_capture_properly(exchange: Running) -> No
 def read_for(terminal: int, seconds: float) -> None:
     """Take what a program draws, as a terminal does."""
     until_s = time.monotonic() + seconds
+    drawn_on = select.poll()  # select() takes no descriptor above 1023, and each embedded store of the session keeps some fifty open
+    drawn_on.register(terminal, select.POLLIN)
     while (left_s := until_s - time.monotonic()) > 0:
-        if select.select([terminal], [], [], left_s)[0]:
+        if drawn_on.poll(left_s * 1000):
             os.read(terminal, 65536)

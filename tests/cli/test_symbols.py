@@ -43,9 +43,9 @@ def test_symbols_that_cant_be_captured_are_told_with_where_they_stand(
     assert "hint" in done.stderr
 
 
-@pytest.mark.parametrize("symbols", ['"BTCUSDT"', "[]", "[1]", '[""]'])
+@pytest.mark.parametrize("symbols", ['"BTCUSDT"', "[]", "[1]", '[""]', '["BTC USDT"]', '["BTCUSDT,ETHUSDT"]'])
 def test_symbols_in_the_file_are_a_list_of_texts(tradecap: Program, lonely: Path, symbols: str) -> None:
-    """A wrong type must be named, not captured."""
+    """A wrong type must be named, not captured; a name with a separator would become two symbols."""
     (lonely / "tradecap.toml").write_text(f"symbols = {symbols}\n")
     done = tradecap("config")
     assert done.returncode == 2
@@ -81,3 +81,35 @@ def test_a_variable_of_another_program_is_no_news_where_ours_is_set(tradecap: Pr
     monkeypatch.setenv("TRADECAP_LOG", "file:./elsewhere")
     monkeypatch.setenv("TRADECAP_STORE_PASSWORD", "x")
     assert "doesn't read" not in tradecap("init-db").stderr
+
+
+def test_an_option_that_is_given_is_not_asked_for(tradecap: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that asks for an option that is there already, or that the command doesn't have, sends people the wrong way."""
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    monkeypatch.setenv("METRICS_PORT", "8080")
+    assert "LOG_LEVEL: write -v or -q; METRICS_PORT: write --metrics-port" in tradecap("load").stderr
+    assert "doesn't read" not in tradecap("load", "-v", "--metrics-port", "0").stderr
+    assert "METRICS_PORT" not in tradecap("attest").stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_answered"),
+    [
+        ({}, True),
+        ({"TRADECAP_STORE": "clickhouse://default@h/d"}, True),
+        ({"TRADECAP_STORE": "clickhouse://default:pw@h/d"}, False),
+        ({"TRADECAP_STORE": "chdb:./db"}, False),
+        ({"TRADECAP_STORE_PASSWORD_FILE": "/run/secrets/pw"}, False),
+    ],
+)
+def test_a_password_is_asked_for_only_where_one_is_missing(environ: dict[str, str], is_answered: bool) -> None:
+    """Who keeps the password in a file, or in a store that takes none, would be told at every command to set a variable."""
+    assert bool(unread(resolve(NOTHING, environ), environ | {"CLICKHOUSE_PASSWORD": "s3cret"})) == is_answered
+
+
+def test_a_symbol_on_the_command_line_wins(tradecap: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable of the session that beat the argument would capture something else."""
+    monkeypatch.setenv("TRADECAP_SYMBOLS", "not/valid")
+    done = tradecap("stream", "btcusdt", *NOWHERE, "--duration", "1s")
+    assert done.returncode == 3
+    assert "not/valid" not in done.stderr.lower()

@@ -29,7 +29,7 @@ def lines(service: dict[str, Any]) -> Iterator[list[str]]:
     bare = re.sub(r"\$\{\w+:\+((?:[^{}]|\{\w+\})*)\}", r"\1", text)
     bare = re.sub(r"\$\{\w+(?::-[^}]*)?\}", "value", bare)
     for line in bare.splitlines() if "entrypoint" in service else [" ".join(bare.split("\n"))]:
-        words = shlex.split(line)
+        words = shlex.split(line.removeprefix("exec ").partition(" $$(")[0])
         if words:
             yield words[1:] if "entrypoint" in service else words
 

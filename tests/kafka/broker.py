@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -184,16 +184,28 @@ class Broker:
 @contextmanager
 def shared_broker(root: Path, installation: Installation) -> Iterator[Kafka]:
     """One broker for all processes that come with the same `root`: the first starts it, and it ends when the last is gone."""
-    folder, users = root / "kafka", root / "kafka.users"
+
+    def start(folder: Path, users: Path) -> str:
+        broker = Broker(folder, installation, users=users)
+        broker.start()
+        return broker.bootstrap
+
+    with shared(root, "kafka", start) as address:
+        yield Kafka(address)
+
+
+@contextmanager
+def shared(root: Path, name: str, start: Callable[[Path, Path], str]) -> Iterator[str]:
+    """The address of what `start` starts, for all processes that come with the same `root` and name. `start` gets a folder and the users' file."""
+    folder, users = root / name, root / f"{name}.users"
     address = folder / "address"
-    with one_at_a_time(root / "kafka.lock"):
+    with one_at_a_time(root / f"{name}.lock"):
         lock = hold_shared(users)
         if not address.exists():
-            broker = Broker(folder, installation, users=users)
-            broker.start()
-            address.write_text(broker.bootstrap)
+            told = start(folder, users)
+            address.write_text(told)
     with lock:
-        yield Kafka(address.read_text())
+        yield address.read_text()
 
 
 def prepare() -> Installation:

@@ -19,6 +19,7 @@ from tests.kafka.installation import Installation, MissingPartError
 if TYPE_CHECKING:
     from tests.kafka.broker import Broker
     from tests.kafka.client import Kafka
+    from tests.kafka.secured import Secured
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +48,15 @@ def kafka(kafka_installation: Installation, session_folder: Path) -> Iterator["K
     from tests.kafka.broker import shared_broker
 
     with shared_broker(session_folder, kafka_installation) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def secured(kafka_installation: Installation, session_folder: Path) -> Iterator["Secured"]:
+    """A broker that asks who its clients are: another one, shared the same way. It starts for the first test that asks for it."""
+    from tests.kafka.secured import shared_secured_broker
+
+    with shared_secured_broker(session_folder, kafka_installation) as running:
         yield running
 
 

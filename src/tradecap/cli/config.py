@@ -53,8 +53,8 @@ store = "clickhouse://default@localhost:8123/market"
 def config(out: Output, init: bool, force: bool, **options: str | None) -> None:
     """Show what is in force and where each value comes from.
 
-    Passwords are masked. The order is: option, environment (TRADECAP_LOG, TRADECAP_STORE, TRADECAP_PROFILE, TRADECAP_CONFIG), profile, top level of
-    tradecap.toml, default.
+    Passwords are masked. The order is: option, environment (TRADECAP_LOG, TRADECAP_STORE, TRADECAP_SYMBOLS, TRADECAP_PROFILE, TRADECAP_CONFIG),
+    profile, top level of tradecap.toml, default.
 
     \b
     Examples:

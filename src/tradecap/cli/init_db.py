@@ -1,5 +1,7 @@
 """tradecap init-db: the store's schema, and how records get into it."""
 
+import shlex
+
 import click
 
 from tradecap.cli.logs import log_in_force, topic_access
@@ -9,7 +11,7 @@ from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.load_topic import reader_of, use_loader, use_topic
 from tradecap.log import topic_of
-from tradecap.store import create_store, feed_text, open_store, schema_text
+from tradecap.store import cluster_text, create_store, feed_text, open_store, schema_text
 from tradecap.store.api import Schema, TopicFeed
 
 
@@ -26,9 +28,18 @@ from tradecap.store.api import Schema, TopicFeed
 @click.option(
     "--feed-collection", metavar="NAME", default="", help="A named collection of the server that holds brokers and credentials (with --feed kafka)."
 )
+@click.option("--cluster", metavar="NAME", help="With --print: Replicated and Distributed tables for this cluster; parsed, not run.")
 @shared
 def init_db(
-    only_print: bool, drop: bool, yes: bool, feed: str | None, feed_brokers: str | None, feed_collection: str, settings: Settings, out: Output
+    only_print: bool,
+    drop: bool,
+    yes: bool,
+    feed: str | None,
+    feed_brokers: str | None,
+    feed_collection: str,
+    cluster: str | None,
+    settings: Settings,
+    out: Output,
 ) -> Exit:
     """Create or upgrade the store's schema; safe to run again.
 
@@ -38,7 +49,10 @@ def init_db(
       tradecap init-db --print
       tradecap init-db --drop --yes
       tradecap init-db --feed kafka --log kafka://localhost:19092/trades.raw
+      tradecap init-db --cluster NAME --print
     """
+    if cluster is not None:
+        return _printed_for(cluster, settings, out, only_print=only_print, feed=feed)
     if (feed_brokers or feed_collection) and feed != "kafka":
         raise TradecapError("--feed-brokers and --feed-collection belong to --feed kafka.", "add --feed kafka, or leave them out.")
     if drop and not yes:
@@ -92,4 +106,23 @@ def _printed(statements: list[str], settings: Settings, out: Output) -> Exit:
         out.show({"store": settings.store.shown, "statements": len(statements), "sql": statements}, str)
     else:
         out.lines(statements)
+    return Exit.OK
+
+
+def _printed_for(cluster: str, settings: Settings, out: Output, *, only_print: bool, feed: str | None) -> Exit:
+    """The schema for a cluster, which is printed and never run."""
+    if feed:
+        raise TradecapError("--cluster and --feed don't go together.", "print the cluster's schema first, without --feed.")
+    if not cluster.strip() or not cluster.isprintable():
+        raise TradecapError("--cluster needs the name of a cluster.", "the server lists them: SELECT DISTINCT cluster FROM system.clusters")
+    if not only_print:
+        hint = f"print it, read it, and run it yourself: tradecap init-db --cluster {shlex.quote(cluster)} --print"
+        raise TradecapError("The schema of a cluster is printed, and never run by tradecap.", hint)
+    comment, statements = cluster_text(settings.store.value, cluster)
+    if out.json:
+        out.show(
+            {"store": settings.store.shown, "cluster": cluster, "statements": len(statements), "checked": "parsed, not run", "sql": statements}, str
+        )
+    else:
+        out.lines([comment, *statements])
     return Exit.OK

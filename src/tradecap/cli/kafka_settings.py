@@ -1,14 +1,15 @@
 """Properties of the Kafka client: from `[profile.NAME.kafka]` of tradecap.toml, and from TRADECAP_KAFKA_*.
 
 Rules: names are librdkafka's; in a variable its dots are underscores (TRADECAP_KAFKA_SECURITY_PROTOCOL is security.protocol). A variable wins over
-the profile. A secret comes from a variable, or from the file that the variable with `_FILE` names, and never from tradecap.toml; it is never shown.
+the profile. A value may also come from the file that the variable with `_FILE` names (secrets.py). A secret never comes from tradecap.toml, and is
+never shown.
 """
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final, NamedTuple
 
+from tradecap.cli.secrets import secret_of
 from tradecap.errors import TradecapError
 
 PREFIX: Final = "TRADECAP_KAFKA_"
@@ -44,20 +45,16 @@ def kafka_properties(of_profile: Mapping[str, str], where: str, environ: Mapping
         variable = PREFIX + secret.upper().replace(".", "_")
         raise TradecapError(f"{where} holds a secret: kafka.{secret}.", f"take it out of the file and set {variable}, or {variable}_FILE.")
     found = {name: Property(name, value, where) for name, value in of_profile.items()}
-    for variable, value in sorted(environ.items()):
-        if variable.startswith(PREFIX) and value:
-            each = _of_variable(variable, value)
-            found[each.name] = each
+    for variable in sorted({name.removesuffix("_FILE") for name, value in environ.items() if name.startswith(PREFIX) and value}):
+        each = _of_variable(variable, environ)
+        found[each.name] = each
     return [each for _, each in sorted(found.items())]
 
 
-def _of_variable(variable: str, value: str) -> Property:
-    name = variable.removeprefix(PREFIX)
-    if not name.endswith("_FILE"):
-        return Property(name.lower().replace("_", "."), value, variable)
-    try:
-        secret = Path(value).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
-        raise TradecapError(f"{value} ({variable}) can't be read: {reason}.", "name a file that holds the secret alone.") from error
-    return Property(name.removesuffix("_FILE").lower().replace("_", "."), secret, variable)
+def _of_variable(variable: str, environ: Mapping[str, str]) -> Property:
+    name = variable.removeprefix(PREFIX).lower().replace("_", ".")
+    if not is_secret(name) and not environ.get(f"{variable}_FILE"):
+        return Property(name, environ[variable], variable)
+    secret = secret_of(variable, environ)
+    assert secret
+    return Property(name, secret.value, secret.source)

@@ -279,7 +279,8 @@ def shared(body: Body) -> Body:
     def opened(*, log: str | None, store: str | None, profile: str | None, config: str | None, out: Output, **rest: object) -> Exit | None:
         settings = resolve({"log": log, "store": store, "profile": profile, "config": config}, os.environ)
         out.announce(settings)
-        if unheard := unread(settings, os.environ):
+        given = [*(["verbosity"] if out.verbosity else []), *(["metrics_port"] if rest.get("metrics_port", "no such option") is not None else [])]
+        if unheard := unread(settings, os.environ, given):
             out.note(unheard)
         return body(settings=settings, out=out, **rest)
 

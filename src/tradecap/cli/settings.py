@@ -3,20 +3,23 @@
 Rules: an option wins over the environment (`TRADECAP_LOG`, ...), that over the profile, that over the top level of tradecap.toml, that over the
 default. The first tradecap.toml found is the only one read: the one named, else ./tradecap.toml, else the user's. What isn't understood in it is
 refused, never passed over. A user's folder that can't be entered holds none. An empty variable counts as unset. `~` at the beginning of a path is
-the home. A password is never shown.
+the home. A password is never shown. That of the store may also come from TRADECAP_STORE_PASSWORD or its file: it becomes a part of the URL in force,
+unless the URL has one, which wins.
 """
 
 import os
 import pwd
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import quote, unquote
 
 import click
 
 from tradecap.cli.kafka_settings import Property, kafka_properties
+from tradecap.cli.secrets import secret_of
 from tradecap.errors import TradecapError
 from tradecap.urls import learn_url, mask_url
 
@@ -32,13 +35,16 @@ FOREIGN: Final = {
     "CLICKHOUSE_PORT": ("store", "TRADECAP_STORE=clickhouse://USER@HOST:PORT/DATABASE"),
     "CLICKHOUSE_DB": ("store", "TRADECAP_STORE=clickhouse://USER@HOST:PORT/DATABASE"),
     "CLICKHOUSE_PASSWORD": ("store_password", "TRADECAP_STORE_PASSWORD"),
-    "LOG_LEVEL": ("", "-v or -q"),
-    "HEALTH_PORT": ("", "--metrics-port"),
-    "METRICS_PORT": ("", "--metrics-port"),
+    "LOG_LEVEL": ("verbosity", "-v or -q"),
+    "HEALTH_PORT": ("metrics_port", "--metrics-port"),
+    "METRICS_PORT": ("metrics_port", "--metrics-port"),
 }
 """Variables that other projects read, the setting that they are about, and what tradecap reads instead."""
 INIT_HINT: Final = "'tradecap config --init' writes a commented example."
 
+STORE_PASSWORD: Final = "TRADECAP_STORE_PASSWORD"
+_LOGIN: Final = re.compile(r"(clickhouses?|postgresql)://(?:([^:@]*)@)?([^@]*)")
+"""The URL of a store on a server, without a password."""
 _HOME: Final = re.compile(r"((?:file|chdb):(?://)?)?~(?=/|$)")
 
 
@@ -67,11 +73,13 @@ class Settings(NamedTuple):
     """The venue of messages in a topic that no tradecap wrote; '' where their shape decides."""
     symbols: Value = Value("symbols", "", "default")
     """What `stream` captures where none are named: symbols separated by commas or blanks."""
+    password: Property | None = None
+    """Of the store, where it comes from a variable; it is in the store's URL as well."""
 
     def values(self) -> list[Value | Property]:
         """All of them, those of the Kafka client as `kafka.NAME`."""
         own = [each._replace(name=f"kafka.{each.name}") for each in self.kafka]
-        chosen = [each for each in (self.foreign_venue, self.symbols) if each.value]
+        chosen = [each for each in (self.password, self.foreign_venue, self.symbols) if each and each.value]
         return [self.log, self.store, self.profile, self.config, *chosen, *own]
 
     def kafka_properties(self) -> dict[str, str]:
@@ -79,17 +87,24 @@ class Settings(NamedTuple):
         return {each.name: each.value for each in self.kafka}
 
 
-def unread(settings: Settings, environ: Mapping[str, str]) -> str:
-    """A sentence about variables that somebody set for another program, and what tradecap reads; '' where there are none. Never their values."""
-    said = {"log": settings.log.source, "store": settings.store.source}
-    answers = {
-        name: ours
-        for name, (about, ours) in FOREIGN.items()
-        if environ.get(name) and said.get(about, "default") == "default" and not environ.get(f"TRADECAP_{about.upper()}")
-    }
+def unread(settings: Settings, environ: Mapping[str, str], given: Collection[str] = ()) -> str:
+    """A sentence about variables that somebody set for another program, and what tradecap reads; '' where there are none. Never their values.
+
+    given: which of `verbosity` and `metrics_port` need no answer, because the command line sets them or the command has no such option.
+    """
+    chosen = {each.name for each in (settings.log, settings.store) if each.source != "default"}
+    settled = {*given, *chosen, *(["store_password"] if _needs_no_password(settings.store, environ) else [])}
+    answers = {name: ours for name, (about, ours) in FOREIGN.items() if environ.get(name) and about not in settled}
     by_answer = {ours: [name for name, theirs in answers.items() if theirs == ours] for ours in dict.fromkeys(answers.values())}
-    said_so = "; ".join(f"{', '.join(names)}: write {ours}" for ours, names in by_answer.items())
-    return f"tradecap doesn't read {said_so}" if said_so else ""
+    parts = "; ".join(f"{', '.join(names)}: write {ours}" for ours, names in by_answer.items())
+    return f"tradecap doesn't read {parts}" if parts else ""
+
+
+def _needs_no_password(store: Value, environ: Mapping[str, str]) -> bool:
+    """Whether the password is set where tradecap reads it, or the chosen store takes none."""
+    if environ.get("TRADECAP_STORE_PASSWORD") or environ.get("TRADECAP_STORE_PASSWORD_FILE"):
+        return True
+    return store.source != "default" and (not store.value.startswith("clickhouse") or mask_url(store.value) != store.value)
 
 
 class ConfigFile(NamedTuple):
@@ -134,15 +149,28 @@ def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Se
     profile = _said("profile", options, environ) or Value("profile", file.default_profile, file.path if file.default_profile else "default")
     chosen = _profile(file, profile)
     values = {name: _said(name, options, environ) or _written(name, file, profile.value, chosen) for name in NAMES}
+    store, password = _with_password(values["store"], environ)
     return Settings(
         log=values["log"],
-        store=values["store"],
+        store=store,
+        password=password,
         profile=profile,
         config=config or Value("config", file.path, "found" if file.path else "default"),
         foreign_venue=values["as"],
         symbols=values["symbols"],
         kafka=tuple(kafka_properties(file.kafka.get(profile.value, {}), f"profile {profile.value} in {file.path}", environ)),
     )
+
+
+def _with_password(store: Value, environ: Mapping[str, str]) -> tuple[Value, Property | None]:
+    """The store with the password of TRADECAP_STORE_PASSWORD in its URL, where that is a server's and has none."""
+    login = _LOGIN.fullmatch(store.value)
+    secret = secret_of(STORE_PASSWORD, environ, unquote(login[2] or "") or "default" if login else "")
+    if not login or not secret:
+        return store, None
+    url = f"{login[1]}://{login[2] or ''}:{quote(secret.value, safe='')}@{login[3]}"
+    learn_url(url)
+    return store._replace(value=url), Property("store.password", secret.value, secret.source)
 
 
 def _said(name: str, options: Mapping[str, str | None], environ: Mapping[str, str]) -> Value | None:
@@ -221,7 +249,7 @@ def _strings(table: Mapping[str, object], shown: str, inside: str) -> dict[str, 
 
 def _list(table: Mapping[str, object], name: str, shown: str, inside: str) -> str:
     value = table[name]
-    if not isinstance(value, list) or not value or not all(isinstance(each, str) and each for each in value):
+    if not isinstance(value, list) or not value or not all(isinstance(each, str) and re.fullmatch(r"[^\s,]+", each) for each in value):
         raise TradecapError(f"{shown}: '{inside}{name}' must be a list of texts, not {value!r}.", f'write {name} = ["BTCUSDT", "ETHUSDT"].')
     return ",".join(value)
 

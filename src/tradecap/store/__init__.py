@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from tradecap import __version__
 from tradecap.errors import TradecapError
 from tradecap.store.api import Read, Schema, Store, TopicAccess, TopicFeed
 from tradecap.urls import mask_url
@@ -47,6 +48,18 @@ def schema_text(url: str) -> Iterator[str]:
     if url.partition(":")[0] not in ("chdb", "clickhouse", "clickhouses"):
         raise TradecapError(f"{mask_url(url)!r} is no store URL whose schema is known.", "write chdb:PATH or clickhouse://user@host:8123/database")
     yield from (f"{statement};\n" for statement in schema())
+
+
+def cluster_text(url: str, cluster: str) -> tuple[str, list[str]]:
+    """The SQL that makes the schema on a cluster of servers, with the comment that belongs in front of it. Nothing runs it."""
+    from tradecap.store.clickhouse.connection import DATABASE, database_of
+    from tradecap.store.clickhouse.replicated import cluster_schema, head
+
+    scheme = url.partition(":")[0]
+    if scheme not in ("chdb", "clickhouse", "clickhouses"):
+        raise TradecapError(f"{mask_url(url)!r} is not the URL of a ClickHouse store.", "write clickhouse://user@host:8123/database")
+    database = DATABASE if scheme == "chdb" else database_of(url)
+    return head(__version__, cluster), [f"{statement};\n" for statement in cluster_schema(database, cluster)]
 
 
 def feed_text(url: str, feed: TopicFeed, properties: Mapping[str, str]) -> Iterator[str]:

@@ -43,6 +43,15 @@ def test_a_login_in_the_url_is_refused_and_not_repeated() -> None:
     assert "TRADECAP_KAFKA_SASL_PASSWORD" in error.value.hint
 
 
+@pytest.mark.parametrize("password", [" s3same", "\ts3same", "\ns3same"])
+def test_a_password_that_librdkafka_would_cut_is_refused(password: str) -> None:
+    """The broker would refuse a password that is right."""
+    with pytest.raises(TradecapError, match=r"sasl\.password begins with white space") as error:
+        Address("kafka://host:9092/trades.raw", {"sasl.password": password})
+    assert error.value.exit_code is Exit.USAGE
+    assert "s3same" not in error.value.message
+
+
 def test_several_hosts_and_the_usual_port() -> None:
     """A cluster would be reached by its first broker alone."""
     assert Address("kafka://a:1,b,[::1]:3/t", {}).servers == "a:1,b:9092,[::1]:3"

@@ -127,6 +127,7 @@ def test_the_printed_schema_is_what_is_run() -> None:
     text = "\n".join(schema_text("clickhouse://localhost/market"))
     assert "CREATE TABLE IF NOT EXISTS trades" in text
     assert "CREATE TABLE IF NOT EXISTS schema_version" in text
+    assert ";;" not in text
 
 
 def test_versions_are_numbered_without_a_hole() -> None:

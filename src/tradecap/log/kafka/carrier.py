@@ -11,7 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import Record
-from tradecap.log.kafka.client import DENIED, Address, translated
+from tradecap.log.kafka.client import Address, translated
+from tradecap.log.kafka.refusals import RIGHTS, RUNNING_S, Heard
 from tradecap.log.kafka.writer import HEADERS, WAITING_KB
 
 OVERHEAD: Final = 2_000
@@ -32,6 +33,8 @@ class KafkaCarrier:
         self.retries = 0
         self._address = address
         self._failed: list[KafkaError] = []
+        self._fatal: KafkaError | None = None
+        self._heard = Heard()
         self._producer = Producer(
             address.client(
                 **{
@@ -77,7 +80,7 @@ class KafkaCarrier:
                 if not is_wanted():
                     return False
             except KafkaException as error:
-                raise translated(error, f"{self._address.topic} can't be written") from error
+                raise translated(error, f"{self._address.topic} can't be written", self._address, "Write") from error
 
     def __enter__(self) -> Self:
         return self
@@ -87,8 +90,10 @@ class KafkaCarrier:
         self._producer.flush(0)
 
     def _raise_if_failed(self) -> None:
-        if self._failed:
-            why = translated(self._failed[0], f"{self._address.topic} can't be written")
+        refusal = self._heard.refusal(RUNNING_S)
+        if self._failed or refusal:
+            cause = self._fatal or refusal or self._failed[0]  # a record's own report may only say that it was purged
+            why = translated(cause, f"{self._address.topic} can't be written", self._address, "Write")
             raise TradecapError(why.message, why.hint, Exit.UNDELIVERED)
 
     def _report(self, error: KafkaError | None, _: Message) -> None:
@@ -98,5 +103,7 @@ class KafkaCarrier:
     def _hear(self, error: KafkaError) -> None:
         """Errors of the client as a whole: what librdkafka doesn't get over by itself ends this carrier; the others count as retries."""
         self.retries += 1
-        if error.fatal() or error.code() in DENIED:
+        self._heard(error)
+        if error.fatal() or error.code() in RIGHTS:
+            self._fatal = self._fatal or error
             self._failed.append(error)

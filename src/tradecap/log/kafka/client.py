@@ -6,6 +6,7 @@ never part of a message. A broker's final refusal is an error at once; what may 
 Source: librdkafka CONFIGURATION.md; error codes as in rdkafka.h.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from confluent_kafka import KafkaError, KafkaException
 
 from tradecap.errors import Exit, TradecapError
+from tradecap.log.kafka.refusals import RIGHTS, is_refusal, lacking, plain, refused
 
 OURS: Final = (
     "acks",
@@ -33,7 +35,13 @@ OURS: Final = (
     "allow.auto.create.topics",
 )
 """Properties that a user can't set: the guarantees, or the URL, decide them."""
+SECRETS: Final = ("sasl.password", "ssl.key.password", "ssl.keystore.password")
+"""Properties whose every sign counts."""
 EXAMPLE: Final = "write kafka://host:port/topic, for example kafka://localhost:19092/trades.raw"
+_SILENT: Final = logging.getLogger(f"{__name__}.librdkafka")
+"""librdkafka writes fatal errors to stderr whatever its log_level is; they come to error_cb as well."""
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
 REACH_S: Final = 10.0
 """How long the first answer of a broker may take before it counts as unreachable."""
 
@@ -65,12 +73,14 @@ class Address:
                 f"The Kafka property {refused[0]} can't be set: the guarantees of the log depend on it.",
                 "leave it out of the profile and of TRADECAP_KAFKA_*.",
             )
-        self._properties = dict(properties)
+        if trimmed := sorted(name for name in SECRETS if properties.get(name, "")[:1].isspace()):
+            raise TradecapError(f"The Kafka property {trimmed[0]} begins with white space, which librdkafka drops.", "choose another password.")
+        self.properties = dict(properties)
 
     def client(self, **ours: Any) -> dict[str, Any]:
         """The configuration of a client: the user's properties and ours."""
-        quiet = {"log_level": 0, "client.id": "tradecap", "socket.connection.setup.timeout.ms": 5000}
-        return {**quiet, **self._properties, "bootstrap.servers": self.servers, **ours}
+        quiet = {"log_level": 0, "logger": _SILENT, "client.id": "tradecap", "socket.connection.setup.timeout.ms": 5000}
+        return {**quiet, **self.properties, "bootstrap.servers": self.servers, **ours}
 
     def place(self, partition: int, offset: int) -> str:
         """Where a record is: topic/partition@offset."""
@@ -99,33 +109,28 @@ def _refuse_topic_name(topic: str) -> None:
         raise TradecapError(f"{topic[:60]!r} isn't a topic name.", "a topic's name has at most 249 letters, digits, dots, underscores and hyphens.")
 
 
-def translated(error: KafkaException | KafkaError, what: str) -> TradecapError:
-    """The error as a sentence: what was tried, why it failed, what to do."""
+def translated(error: KafkaException | KafkaError, what: str, address: Address, operation: str = "Describe") -> TradecapError:
+    """The error as a sentence: what was tried, why it failed, what to do. operation: what was to be done with the topic, as Kafka names it."""
     kafka = error.args[0] if isinstance(error, KafkaException) else error
     code = kafka.code() if isinstance(kafka, KafkaError) else 0
-    reason = kafka.str() if isinstance(kafka, KafkaError) else str(kafka)
+    reason = plain(kafka) if isinstance(kafka, KafkaError) else str(kafka)
     if code == KafkaError.UNKNOWN_TOPIC_OR_PART or code == KafkaError._UNKNOWN_TOPIC:
         return TradecapError(
             f"{what}: there is no such topic.", "'tradecap topics --create' makes it, and so do 'tradecap stream' and 'tradecap replay'."
         )
-    if code in DENIED:
-        return TradecapError(f"{what}: the broker doesn't allow it ({reason.removeprefix('Broker: ')}).", DENIED[code], Exit.UNREACHABLE)
+    if code in RIGHTS:
+        return lacking(code, what, operation, address.topic, address.servers, address.properties)
+    if isinstance(kafka, KafkaError) and is_refusal(kafka):
+        return refused(kafka, what, address.servers, address.properties)
     if code in UNREACHED:
         return TradecapError(
             f"{what}: no broker answers ({reason}).",
-            "is the broker up, and does it advertise an address that this machine reaches?",
+            "is the broker up, does it advertise an address that this machine reaches, and does it want TLS or a login (security.protocol)?",
             Exit.UNREACHABLE,
         )
-    return TradecapError(f"{what}: {reason.removeprefix('Broker: ')}.", "run again with -vv for the whole story.", Exit.UNREACHABLE)
+    return TradecapError(f"{what}: {reason}.", "run again with -vv for the whole story.", Exit.UNREACHABLE)
 
 
-DENIED: Final = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED: "the user needs the right to read (load, verify) or write (stream, replay) this topic.",
-    KafkaError.GROUP_AUTHORIZATION_FAILED: "the user needs the right to read the group tradecap-….",
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the user needs the right to write this topic (a producer without it is refused by the cluster).",
-    KafkaError.SASL_AUTHENTICATION_FAILED: "check TRADECAP_KAFKA_SASL_USERNAME and TRADECAP_KAFKA_SASL_PASSWORD.",
-    KafkaError._AUTHENTICATION: "check TRADECAP_KAFKA_SASL_USERNAME and TRADECAP_KAFKA_SASL_PASSWORD.",
-}
 UNREACHED: Final = (
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TRANSPORT,

@@ -6,16 +6,19 @@ Rules: a log's id is a UUID made of the cluster's id and the topic's id, so that
 
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, wait
+from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.kafka.client import REACH_S, Address, TopicGoneError, translated
+from tradecap.log.kafka.refusals import OPENING_S, RUNNING_S, Heard, lacking
 
 NAMESPACE: Final = uuid.UUID("6f6b2f5e-4d0c-5f5b-9c6e-7472616465a0")
 NO_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
@@ -45,12 +48,14 @@ class Cluster:
         """say is told what a person may want to know meanwhile: a broker that is waited for."""
         self.address = address
         self.say = say
-        self._heard: deque[KafkaError] = deque(maxlen=100)
+        self._heard = Heard()
         self._topic_id = ""
+        self._has_answered = False
+        _refuse_missing_files(address)
         try:
-            self.admin = AdminClient(address.client(error_cb=self._heard.append))
+            self.admin = AdminClient(address.client(error_cb=self._heard))
         except KafkaException as error:
-            reason = error.args[0].str()
+            reason = error.args[0].str().removeprefix("Failed to create admin client: ").rstrip(".")
             raise TradecapError(f"Log {address.url} can't be opened: {reason}.", "look at the profile's kafka table and TRADECAP_KAFKA_*.") from error
 
     def log_id(self) -> str:
@@ -119,9 +124,34 @@ class Cluster:
         found = self._offsets(list(extents), OffsetSpec.for_timestamp(time_ms))
         return {partition: extents[partition].end if offset < 0 else offset for partition, offset in found.items()}
 
+    def refuse_reader_only(self) -> None:
+        """Raise TradecapError (exit 3) where the cluster says that this client may not write the topic: before a record is taken."""
+        name, what = self.address.topic, f"Log {self.address.url} can't be written"
+        collection = TopicCollection([name])
+        described = self._ask(
+            what,
+            lambda: self.answer(
+                self.admin.describe_topics(collection, include_authorized_operations=True, request_timeout=REACH_S)[name],
+            ),
+        )
+        rights = described.authorized_operations or []  # none: a broker that doesn't tell
+        if rights and AclOperation.WRITE not in rights and AclOperation.ALL not in rights:
+            raise lacking(KafkaError.TOPIC_AUTHORIZATION_FAILED, what, "Write", name, self.address.servers, self.address.properties)
+
+    def answer(self, future: "Future[Answer]") -> Answer:
+        """What a question gives. A broker that refuses this client ends it before its time is up: the question itself would only time out."""
+        while not wait([future], 0.05).done:
+            self.admin.poll(0)
+            if refusal := self._heard.refusal(RUNNING_S if self._has_answered else OPENING_S):
+                raise KafkaException(refusal)
+        result = future.result()
+        self._has_answered = True
+        self._heard.forget()
+        return result
+
     def _described(self) -> tuple[str, str]:
         topic = self._topic()
-        cluster = self.admin.describe_cluster(request_timeout=REACH_S).result().cluster_id or ""
+        cluster = self.answer(self.admin.describe_cluster(request_timeout=REACH_S)).cluster_id or ""
         return cluster, _topic_id(topic) or self.address.topic
 
     def _topic(self) -> Any:
@@ -129,7 +159,7 @@ class Cluster:
         name = self.address.topic
         return self._ask(
             f"Log {self.address.url} can't be opened",
-            lambda: self.admin.describe_topics(TopicCollection([name]), request_timeout=REACH_S)[name].result(),
+            lambda: self.answer(self.admin.describe_topics(TopicCollection([name]), request_timeout=REACH_S)[name]),
         )
 
     def _offsets(self, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
@@ -140,7 +170,7 @@ class Cluster:
 
         def offsets() -> dict[int, int]:
             answers = self.admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REACH_S)
-            found: dict[int, Any] = {where.partition: answer.result() for where, answer in answers.items()}
+            found: dict[int, Any] = {where.partition: self.answer(answer) for where, answer in answers.items()}
             return {partition: int(result.offset) for partition, result in found.items()}
 
         return self._ask(what, offsets)
@@ -158,12 +188,11 @@ class Cluster:
             except (TimeoutError, OSError) as error:
                 raise TradecapError(f"{what}: no broker answers.", "is the broker up, and the URL right?", Exit.UNREACHABLE) from error
 
-    def told(self, error: KafkaException, what: str) -> TradecapError:
+    def told(self, error: KafkaException, what: str, operation: str = "Describe") -> TradecapError:
         """A time-out says nothing; what the client heard meanwhile does: refused, not resolved, a wrong password."""
         self.admin.poll(0)
         is_late = error.args[0].code() == KafkaError._TIMED_OUT
-        causes = [heard for heard in self._heard if heard.code() != KafkaError._ALL_BROKERS_DOWN]
-        return translated(causes[-1] if is_late and causes else error, what)
+        return translated(self._heard.newest if is_late and self._heard.newest else error, what, self.address, operation)
 
 
 def _topic_id(described: Any) -> str:
@@ -175,3 +204,14 @@ def _topic_id(described: Any) -> str:
 def _says_unknown(error: TradecapError) -> bool:
     cause = error.__cause__
     return isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+
+
+def _refuse_missing_files(address: Address) -> None:
+    """librdkafka names the property and an error of OpenSSL; a file that isn't there is named here."""
+    for name, value in address.properties.items():
+        if name.startswith("ssl.") and name.endswith(".location") and value != "probe":
+            try:
+                Path(value).stat()
+            except OSError as error:
+                what = f"Log {address.url} can't be opened: {value} ({name}): {error.strerror}."
+                raise TradecapError(what, "look at the profile's kafka table and TRADECAP_KAFKA_SSL_*.") from error

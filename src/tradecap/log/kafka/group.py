@@ -35,9 +35,9 @@ class KafkaGroup:
         topic = self._cluster.address.topic
         asked = ConsumerGroupTopicPartitions(self.name, [TopicPartition(topic, partition) for partition in self._cluster.partitions()])
         try:
-            answer: Any = self._cluster.admin.list_consumer_group_offsets([asked], request_timeout=REACH_S)[self.name].result()
+            answer: Any = self._cluster.answer(self._cluster.admin.list_consumer_group_offsets([asked], request_timeout=REACH_S)[self.name])
         except KafkaException as error:
-            raise translated(error, f"The offsets of group {self.name} can't be read") from error
+            raise self._cluster.told(error, f"The offsets of group {self.name} can't be read") from error
         return {each.partition: str(each.offset) for each in answer.topic_partitions if each.offset >= 0}
 
     def ends(self) -> dict[int, int]:
@@ -78,14 +78,14 @@ class KafkaGroup:
         until_s = time.monotonic() + LEAVE_S
         while True:
             try:
-                answer: Any = self._cluster.admin.alter_consumer_group_offsets([wanted], request_timeout=REACH_S)[self.name].result()
+                answer: Any = self._cluster.answer(self._cluster.admin.alter_consumer_group_offsets([wanted], request_timeout=REACH_S)[self.name])
                 if not (refused := [each.error for each in answer.topic_partitions if each.error]):
                     return
                 error = refused[0]
             except KafkaException as raised:
                 error = raised.args[0]
             if error.code() not in OCCUPIED:
-                raise translated(error, f"The offsets of group {self.name} can't be set")
+                raise translated(error, f"The offsets of group {self.name} can't be set", self._cluster.address, "Read")
             if time.monotonic() >= until_s:
                 raise TradecapError(
                     f"Group {self.name} has members: another process reads the topic for this store.",

@@ -93,13 +93,15 @@ class KafkaLog:
         return snapshot.evidence(())[0]
 
     def writer(self) -> KafkaWriter:
-        """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged."""
+        """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged, or that may not be written (3)."""
+        self._cluster.refuse_reader_only()
         refuse_unsafe(self._cluster)
         self._cluster.extents()  # a leader that can't be reached is reported now, not when the first record has waited for it
         return KafkaWriter(self._cluster)
 
     def carrier(self) -> KafkaCarrier:
         """See `Log.carrier`."""
+        self._cluster.refuse_reader_only()
         refuse_unsafe(self._cluster)
         return KafkaCarrier(self._address, longest_message(self._cluster))
 

@@ -13,6 +13,7 @@ from confluent_kafka import KafkaException
 from tradecap.errors import TradecapError
 from tradecap.log.kafka.client import PASSING, UNREACHED
 from tradecap.log.kafka.cluster import Cluster
+from tradecap.log.kafka.refusals import is_refusal
 
 LOOK_S: Final = 2.0
 """How often a process that reads or acknowledges nothing asks."""
@@ -69,4 +70,6 @@ class Presence:
 def _is_passing(problem: TradecapError) -> bool:
     """Whether it may be over by itself: nobody answers, or leaders are being chosen."""
     cause = problem.__cause__
-    return isinstance(cause, OSError) or (isinstance(cause, KafkaException) and cause.args[0].code() in {*UNREACHED, *PASSING})
+    if not isinstance(cause, KafkaException):
+        return isinstance(cause, OSError)
+    return cause.args[0].code() in {*UNREACHED, *PASSING} and not is_refusal(cause.args[0])

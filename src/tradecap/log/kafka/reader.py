@@ -16,6 +16,7 @@ from tradecap.log.api import Damage, DamageKind
 from tradecap.log.kafka.client import PASSING, Address, TopicGoneError, translated
 from tradecap.log.kafka.cluster import Cluster, Extent
 from tradecap.log.kafka.presence import Presence
+from tradecap.log.kafka.refusals import RUNNING_S, Heard
 from tradecap.market.batch import Batch, Position, Positions, Values
 
 BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -33,8 +34,8 @@ SILENCE_S: Final = 30.0
 """How long a reader that knows of more records waits for a broker before it gives up."""
 
 
-def consumer_of(address: Address, group: str) -> Consumer:
-    """A consumer that reads committed records, never moves its position by itself, and holds at most 32 MB."""
+def consumer_of(address: Address, group: str, heard: Heard) -> Consumer:
+    """A consumer that reads committed records, never moves its position by itself, and holds at most 32 MB. heard: hears of its errors."""
     return Consumer(
         address.client(
             **{
@@ -49,14 +50,16 @@ def consumer_of(address: Address, group: str) -> Consumer:
                 "fetch.wait.max.ms": 50,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": 10_000,
-                "error_cb": _unheard,
+                "error_cb": heard,
             }
         )
     )
 
 
-def _unheard(_: KafkaError) -> None:
-    """Errors that matter come with `consume`; this keeps librdkafka from printing the others."""
+def _refuse_lasting(heard: Heard, address: Address) -> None:
+    """Raise TradecapError once brokers have refused this client for a while: it would wait for them for ever."""
+    if refusal := heard.refusal(RUNNING_S):
+        raise translated(refusal, f"Log {address.url} can't be read any further", address, "Read")
 
 
 class Collected:
@@ -143,10 +146,11 @@ def read_alone(
     address = cluster.address
     extents = until if until is not None else cluster.extents()
     at = starts(address, _within(after, extents, cluster) if until else after, extents, on_damage)
-    consumer = consumer_of(address, "tradecap-reader")
+    heard = Heard()
+    consumer = consumer_of(address, "tradecap-reader", heard)
     try:
         consumer.assign([TopicPartition(address.topic, partition, offset) for partition, offset in at.items()])
-        yield from _Pass(cluster, consumer, at, {partition: extent.end for partition, extent in extents.items()}, follow).batches()
+        yield from _Pass(cluster, consumer, heard, at, {partition: extent.end for partition, extent in extents.items()}, follow).batches()
     finally:
         consumer.close()
 
@@ -165,8 +169,10 @@ def _within(after: Positions, until: Mapping[int, Extent], cluster: Cluster) -> 
 class _Pass:
     """Reads assigned partitions to their ends; while followed, to the ends they have when that stops."""
 
-    def __init__(self, cluster: Cluster, consumer: Consumer, at: dict[int, int], ends: dict[int, int], follow: Callable[[], bool] | None) -> None:
-        self._cluster, self._consumer, self._follow = cluster, consumer, follow
+    def __init__(
+        self, cluster: Cluster, consumer: Consumer, heard: Heard, at: dict[int, int], ends: dict[int, int], follow: Callable[[], bool] | None
+    ) -> None:
+        self._cluster, self._consumer, self._heard, self._follow = cluster, consumer, heard, follow
         self._at, self._ends = at, ends
         self._collected = Collected(cluster.address.venue)
         self._presence = Presence(cluster)
@@ -191,18 +197,21 @@ class _Pass:
 
     def _consume(self, *, is_followed: bool) -> None:
         messages = self._consumer.consume(CONSUMED, POLL_S)
+        address = self._cluster.address
         if messages:
             self._heard_s = time.monotonic()
         elif not is_followed and time.monotonic() - self._heard_s > SILENCE_S:
-            raise translated(KafkaError(KafkaError._TIMED_OUT), f"Log {self._cluster.address.url} can't be read on")
+            raise translated(self._heard.newest or KafkaError(KafkaError._TIMED_OUT), f"Log {address.url} can't be read any further", address, "Read")
+        else:
+            _refuse_lasting(self._heard, address)
         for message in messages:
             error, partition, offset = message.error(), message.partition(), message.offset()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) and partition is not None:
-                    raise self._cluster.address.receded(partition)
-                if error.code() not in PASSING:
+                    raise address.receded(partition)
+                if error.code() not in (*PASSING, KafkaError.GROUP_AUTHORIZATION_FAILED):  # a pass alone needs no right to its group
                     self._presence.confirm()  # a topic that was made again is often noticed by an offset that it doesn't have
-                    raise translated(error, f"Log {self._cluster.address.url} can't be read on")
+                    raise translated(error, f"Log {address.url} can't be read any further", address, "Read")
                 continue
             assert partition is not None
             assert offset is not None
@@ -250,7 +259,8 @@ class _Member:
         """By partition, the position that the store has."""
         self._is_at_end: set[int] = set()
         self._problem: TradecapError | None = None
-        self._consumer = consumer_of(cluster.address, f"tradecap-{reader}")
+        self._heard = Heard()
+        self._consumer = consumer_of(cluster.address, f"tradecap-{reader}", self._heard)
         self._consumer.subscribe([cluster.address.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
 
     def close(self) -> None:
@@ -301,6 +311,8 @@ class _Member:
         messages = self._consumer.consume(CONSUMED, POLL_S)
         if self._problem:
             raise self._problem
+        if not messages:
+            _refuse_lasting(self._heard, self._cluster.address)
         for message in messages:
             error, partition = message.error(), message.partition()
             if error is None:
@@ -314,7 +326,7 @@ class _Member:
                 self._is_at_end.add(partition)
             elif error.code() not in PASSING:
                 self._presence.confirm()  # as in _Pass
-                raise translated(error, f"Log {self._cluster.address.url} can't be read on")
+                raise translated(error, f"Log {self._cluster.address.url} can't be read any further", self._cluster.address, "Read")
 
     def _acknowledge(self, end: Position) -> None:
         """Let lag tools see the position. It decides nothing, so a failure is none."""

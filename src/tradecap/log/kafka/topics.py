@@ -60,21 +60,38 @@ def wanted_config(replication: int) -> dict[str, str]:
 
 def create_topic(cluster: Cluster, partitions: int = PARTITIONS, replication: int | None = None) -> bool:
     """Make the topic; False where it exists. replication: copies, the cluster's default where None. Raises TradecapError."""
+    if _exists(cluster):
+        return False  # asked first: a client that may write it, but not make topics, would be refused
     copies = replication if replication is not None else min(3, len(_brokers(cluster)))
     name = cluster.address.topic
     for config in (wanted_config(copies), {"cleanup.policy": "delete"}):
         try:
-            cluster.admin.create_topics([NewTopic(name, partitions, copies, config=config)], request_timeout=REACH_S)[name].result()
+            cluster.answer(cluster.admin.create_topics([NewTopic(name, partitions, copies, config=config)], request_timeout=REACH_S)[name])
         except KafkaException as error:
             code = error.args[0].code()
             if code == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False
             if code == KafkaError.INVALID_CONFIG and len(config) > 1:
                 continue  # a broker that doesn't know one of them: what it has of them is seen as drift
-            raise cluster.told(error, f"Topic {name} can't be made") from error
+            raise cluster.told(error, f"Topic {name} can't be made", "Create") from error
         cluster.wait_until_known()
         return True
     return False
+
+
+def _exists(cluster: Cluster) -> bool:
+    """Whether the topic is there. A broker hides one that the client has no right to, so False also means: it isn't to be seen."""
+    try:
+        cluster.describe()
+    except TradecapError as error:
+        if _code(error) in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED):
+            return False
+        raise
+    return True
+
+
+def _code(error: TradecapError) -> int | None:
+    return error.__cause__.args[0].code() if isinstance(error.__cause__, KafkaException) else None
 
 
 def describe_topic(cluster: Cluster) -> Topic | None:
@@ -82,7 +99,7 @@ def describe_topic(cluster: Cluster) -> Topic | None:
     try:
         described = cluster.describe()
     except TradecapError as error:
-        if isinstance(error.__cause__, KafkaException) and error.__cause__.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return None
         raise
     replication = min((len(partition.replicas) for partition in described.partitions), default=0)
@@ -123,17 +140,17 @@ def _unsafe(topic: str, setting: str, present: str, wanted: str, why: str) -> Tr
 def _config(cluster: Cluster) -> Mapping[str, str]:
     resource = ConfigResource(ResourceType.TOPIC, cluster.address.topic)
     try:
-        entries: Any = cluster.admin.describe_configs([resource], request_timeout=REACH_S)[resource].result()
+        entries: Any = cluster.answer(cluster.admin.describe_configs([resource], request_timeout=REACH_S)[resource])
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return {}  # the right to write a topic doesn't include the right to see its settings
-        raise cluster.told(error, f"The settings of {cluster.address.topic} can't be read") from error
+        raise cluster.told(error, f"The settings of {cluster.address.topic} can't be read", "DescribeConfigs") from error
     return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 
 
 def _brokers(cluster: Cluster) -> list[Any]:
     try:
-        return list(cluster.admin.describe_cluster(request_timeout=REACH_S).result().nodes)
+        return list(cluster.answer(cluster.admin.describe_cluster(request_timeout=REACH_S)).nodes)
     except KafkaException as error:
         raise cluster.told(error, f"Log {cluster.address.url} can't be opened") from error
 

@@ -14,9 +14,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import TornRun
-from tradecap.log.kafka.client import DENIED, TopicGoneError, translated
+from tradecap.log.kafka.client import TopicGoneError, translated
 from tradecap.log.kafka.cluster import Cluster
 from tradecap.log.kafka.presence import Presence
+from tradecap.log.kafka.refusals import RIGHTS, RUNNING_S, Heard
 from tradecap.market.records import Trade, new_run, read_envelope
 
 HEADERS: Final[list[tuple[str, str | bytes | None]]] = [("content-type", "application/json")]
@@ -26,6 +27,8 @@ DELIVERY_S: Final = 120
 WAITING_KB: Final = 64 * 1024
 """Bytes that wait for acknowledgement at most, in KiB; a writer that is further ahead waits."""
 FLUSH_S: Final = 0.2
+UNTOLD: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
+"""Reports of a record that don't say why."""
 LOOK_RECORDS: Final = 10_000
 """How often a writer that is never told to flush asks whether the topic is still there."""
 
@@ -43,6 +46,8 @@ class KafkaWriter:
         self._confirmed = 0
         self._look_at = LOOK_RECORDS
         self._failed: list[KafkaError] = []
+        self._fatal: KafkaError | None = None
+        self._heard = Heard()
         self._is_closed = self._is_gone = False
         self._keys: dict[str, bytes] = {}
         self._producer = Producer(
@@ -67,7 +72,7 @@ class KafkaWriter:
 
     def append(self, line: bytes, trade: Trade | None = None) -> None:
         """See `LogWriter.append`. Waits where too much is unacknowledged."""
-        if self._failed:
+        if self._failed or self._fatal:
             raise self._undelivered()
         key = self._keys.get(trade.symbol) or self._key_of(trade) if trade is not None else _key(line, self.run)
         try:
@@ -105,7 +110,7 @@ class KafkaWriter:
 
     def _look(self, *, is_due: bool = False) -> None:
         """Raise for what can't be delivered any more. A producer doesn't notice a topic that was made again."""
-        if self._failed:
+        if self._has_failed():
             raise self._undelivered()
         try:
             if is_due:
@@ -125,7 +130,7 @@ class KafkaWriter:
         if self._is_closed:
             return
         self._is_closed = True
-        if self._failed or self._is_gone:
+        if self._has_failed() or self._is_gone:
             self._producer.purge()
             self._producer.flush(0)
             return
@@ -146,13 +151,27 @@ class KafkaWriter:
 
     def _hear(self, error: KafkaError) -> None:
         """Errors of the client as a whole: what can't pass ends the run instead of being retried until the time-out."""
-        if error.fatal() or error.code() in DENIED:
-            self._failed.append(error)
+        self._heard(error)
+        if error.fatal() or error.code() in RIGHTS:
+            self._fatal = self._fatal or error
+
+    def _has_failed(self) -> bool:
+        if not self._fatal:
+            self._fatal = self._heard.refusal(RUNNING_S)
+        return bool(self._failed or self._fatal)
+
+    def _cause(self) -> KafkaError:
+        """A record's own report may only say that it was purged or timed out; what the client heard says why."""
+        self._producer.poll(0)
+        own = self._failed[0] if self._failed else None
+        if own is None or own.code() in UNTOLD:
+            return self._fatal or self._heard.newest or own or KafkaError(KafkaError._FAIL)
+        return own
 
     def _undelivered(self) -> TradecapError:
         waiting = len(self._producer)
         lost = waiting + len(self._failed)
-        why = translated(self._failed[0], f"{self._address.topic} can't be written")
+        why = translated(self._cause(), f"{self._address.topic} can't be written", self._address, "Write")
         return TradecapError(
             f"{why.message.removesuffix('.')}. About {max(self._taken - lost, 0):,} of {self._taken:,} records of run {self.run} are acknowledged.",
             why.hint,

@@ -26,7 +26,7 @@ from tradecap.store.clickhouse.configuration import configuration
 from tradecap.store.clickhouse.engine import require_engine
 from tradecap.store.clickhouse.folder import Folder
 from tradecap.store.clickhouse.pool import no_connection, pool
-from tradecap.urls import learn, mask, mask_url, split
+from tradecap.urls import Url, learn, mask, mask_url, split
 
 DATABASE: Final = "market"
 ANSWER_S: Final = 60
@@ -145,15 +145,22 @@ def _options(path: Path, kafka: Mapping[str, str] | None) -> Iterator[dict[str, 
             yield {"config-file": file}
 
 
+def database_of(url: str) -> str:
+    """The name of the database on a server. Raises TradecapError for a URL that can't be read."""
+    return unquote(_parts(url).rest.partition("?")[0].strip("/")) or DATABASE
+
+
+def _parts(url: str) -> Url:
+    try:
+        return split(url)
+    except ValueError as error:
+        raise TradecapError(f"Store {mask_url(url)!r}: {error}.", "write clickhouse://user@host:8123/database") from None
+
+
 def server(url: str, *, create: bool) -> Connection:
     """The database on a server, over HTTP."""
-    shown = mask_url(url)
-    try:
-        parts = split(url)
-    except ValueError as error:
-        raise TradecapError(f"Store {shown!r}: {error}.", "write clickhouse://user@host:8123/database") from None
+    shown, parts, database = mask_url(url), _parts(url), database_of(url)
     learn(parts.password, parts.user or "")
-    database = unquote(parts.rest.partition("?")[0].strip("/")) or DATABASE
     is_secure = parts.scheme == "clickhouses"
     host, port = parts.host or "localhost", parts.port or (8443 if is_secure else 8123)
     where: dict[str, Any] = {

@@ -28,7 +28,7 @@ VENUE_TEXTS: Final[dict[str, str]] = {
 
 def statements(text: str) -> list[str]:
     """The statements of a text, comments between them left out."""
-    bare = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    bare = "".join(f"{line}\n" for line in text.splitlines() if not line.startswith("--"))
     return [statement.strip() for statement in bare.split(";\n") if statement.strip()]
 
 

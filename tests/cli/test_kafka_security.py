@@ -1,0 +1,69 @@
+"""Whole commands against a broker that asks who its clients are, by every way to say so."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.cli.test_stream import ended, started
+from tests.exchange import running
+from tests.kafka.secured import PLAIN_USERS, Secured
+from tradecap.cli import cli
+
+pytestmark = pytest.mark.kafka
+SCRAM_PASSWORD = "a'b\"c %41 d\\e ü€ $(x)"
+
+
+def variables(properties: dict[str, str]) -> dict[str, str]:
+    """Properties of the Kafka client as a container is given them."""
+    return {f"TRADECAP_KAFKA_{name.upper().replace('.', '_')}": value for name, value in properties.items()}
+
+
+def way_in(secured: Secured, way: str, topic: str) -> tuple[str, dict[str, str]]:
+    """The URL of a topic and the environment for one of the ways to say who one is, with all the rights a pipeline needs."""
+    if way == "mutual TLS":
+        user, listener, properties = "client", "MUTUAL", secured.certificate()
+    elif way == "PLAIN":
+        user, listener, properties = "odd", "LOGIN", secured.login("odd", "PLAIN")
+        Path("secret").write_text(f"{PLAIN_USERS['odd']}\n", encoding="utf-8")
+    else:
+        user, listener, properties = way.lower(), "LOGIN", secured.login(way.lower(), way)
+        secured.add_user(user, SCRAM_PASSWORD)
+        Path("secret").write_text(f"{SCRAM_PASSWORD}\r\n", encoding="utf-8")
+    secured.allow(user, topic, "READ", "WRITE", "DESCRIBE_CONFIGS", group=True)
+    own = {"TRADECAP_KAFKA_SASL_PASSWORD_FILE": "secret"} if listener == "LOGIN" else {}
+    return secured.url(topic, listener), variables(properties) | own
+
+
+@pytest.mark.parametrize("way", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "mutual TLS"])
+def test_the_pipeline_runs_through_a_broker_that_asks_for_a_name(
+    secured: Secured, topic_name: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could use tradecap with a broker that isn't open to everyone."""
+    url, environ = way_in(secured, way, secured.kafka.new_topic(topic_name, partitions=2))
+    for name, value in (environ | {"TRADECAP_LOG": url}).items():
+        monkeypatch.setenv(name, value)
+    replayed = CliRunner().invoke(cli, ["replay", "sample:", "--limit", "200", "-vv"])
+    with running() as exchange:
+        capture = started(exchange, "-vv")
+        exchange.play(20)
+        time.sleep(0.3)
+        streamed = ended(capture)
+    told = [replayed, *(CliRunner().invoke(cli, command.split()) for command in ("topics", "init-db", "load -vv", "verify --json"))]
+    assert [each.output for each in told if each.exit_code != 0] + [streamed for code in streamed[:1] if code != 0] == []
+    assert json.loads(told[-1].stdout)["counts"]["trades"] == 220
+    everything = "".join([*streamed[1:], *(each.output for each in told)])
+    assert PLAIN_USERS["odd"] not in everything
+    assert SCRAM_PASSWORD not in everything
+
+
+def test_settings_that_may_not_be_seen_are_not_called_right(secured: Secured, topic_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic that may lose records would pass for one without drift."""
+    secured.allow("plain", secured.kafka.new_topic(topic_name), "READ")
+    for name, value in variables(secured.login("plain", "PLAIN") | {"sasl.password": PLAIN_USERS["plain"]}).items():
+        monkeypatch.setenv(name, value)
+    told = CliRunner().invoke(cli, ["topics", "--log", secured.url(topic_name)])
+    assert told.exit_code == 0
+    assert "can't be seen: this client has no right to DESCRIBE_CONFIGS" in told.stderr

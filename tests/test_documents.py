@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -188,6 +189,16 @@ def test_no_text_names_a_place_on_somebody_s_machine() -> None:
         if file.is_file() and file.suffix in TEXTS and "__pycache__" not in file.parts:
             found = OF_A_MACHINE.search(file.read_text(encoding="utf-8", errors="replace"))
             assert not found, f"{file.relative_to(ROOT)}: {found and found[0]}"
+
+
+def test_the_picture_of_the_architecture_is_drawn_from_its_source() -> None:
+    """A picture that somebody edited would be lost, and one that is behind shows what isn't there: `python docs/make_architecture.py` draws it."""
+    source = runpy.run_path(str(ROOT / "docs/make_architecture.py"))
+    assert (ROOT / "docs/pictures/architecture.svg").read_text(encoding="utf-8") == source["svg"]()
+    commands = {box.name for box in source["BOXES"] if box.kind == "ours"}
+    assert commands <= set(COMMANDS)
+    letters = [row[0].split("**")[1] for row in table(ROOT / "docs/architecture.md", "The river")]
+    assert [check.letter for check in source["CHECKS"]] == letters
 
 
 def test_the_pictures_are_of_this_version() -> None:

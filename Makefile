@@ -3,7 +3,7 @@
 #   make test ARGS='-k verify -x'            hand something to pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kafka chaos soak crash fuzz lint versions bench fixtures docs lock clean
+.PHONY: help demo test kafka up down ps logs topics create-topics smoke pin chaos soak crash fuzz lint versions bench fixtures docs lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,11 +14,12 @@ ARGS ?=
 SEEDS ?= 1-20
 MINUTES ?= 10
 UPGRADE ?= --upgrade
+COMPOSE := docker compose --file compose/compose.yaml
 # Two at once where there are two cores: more would wait for the embedded store's memory.
 JOBS := $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 0)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: $(READY) ## the whole river on your machine: capture, spoil, load, prove
 	@$(BIN)/tradecap demo
@@ -29,14 +30,49 @@ test: $(READY) ## all tests; those that need something that isn't here are skipp
 kafka: $(READY) ## Apache Kafka on localhost:19092 until Ctrl-C, as the tests run it; needs Java and Maven (ARGS='--port 19093')
 	@$(BIN)/python -m tests.kafka $(ARGS)
 
+up: compose/.env compose/secrets/clickhouse_password ## the whole stack in containers: Redpanda, ClickHouse, capture, load (docs/operations.md)
+	@$(COMPOSE) up --detach --build --wait
+	@echo "Console: http://localhost:8080   prove it: $(COMPOSE) run --rm verify   from here: tradecap verify --profile compose"
+
+down: ## stop the stack; topics, tables and spool stay in their volumes (ARGS=--volumes removes them)
+	@$(COMPOSE) --profile offline --profile proof down $(ARGS)
+
+ps: ## what runs of the stack, and how healthy it is
+	@$(COMPOSE) ps --all $(ARGS)
+
+logs: ## what the stack says (ARGS=stream: one service)
+	@$(COMPOSE) logs --follow --tail 100 $(ARGS)
+
+topics: ## the stack's topic, and how it differs from what is wanted
+	@$(COMPOSE) run --rm --no-deps --entrypoint tradecap init topics $(ARGS)
+
+create-topics: ## make the stack's topic if it is missing
+	@$(COMPOSE) run --rm --no-deps --entrypoint tradecap init topics --create $(ARGS)
+
+smoke: $(READY) ## the stack does its whole job once: in containers, or without an engine as plain processes (ARGS=--processes)
+	@$(BIN)/python compose/smoke.py $(ARGS)
+
+pin: ## write the digests of the images into compose/.env (needs a container engine and a network)
+	@for name in REDPANDA CONSOLE CLICKHOUSE; do \
+	  image=$$(sed -n "s/^$${name}_IMAGE=\([^@]*\).*/\1/p" compose/.env.example) && docker pull --quiet "$$image" >/dev/null && \
+	  sed -i "/^$${name}_IMAGE=/d" compose/.env && \
+	  echo "$${name}_IMAGE=$$image@$$(docker image inspect --format '{{index .RepoDigests 0}}' "$$image" | sed 's/.*@//')" >> compose/.env || exit 1; \
+	done
+
+compose/.env:
+	@cp compose/.env.example $@
+
+compose/secrets/clickhouse_password:
+	@mkdir -p compose/secrets && umask 077 && LC_ALL=C tr -dc 'a-zA-Z0-9' < /dev/urandom | head -c 32 > $@ && chmod 644 $@
+
 chaos: $(READY) ## capture while everything fails, into a folder and into a topic, 20 seeds of 20 s (SEEDS=7 or SEEDS=1-100)
 	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos/test_chaos.py tests/chaos/test_broker_chaos.py tests/chaos/test_cluster.py $(ARGS)
 
 soak: $(READY) ## days of capture in ten minutes: 24 h limits, clocks that are set, midnight, the end of a month (MINUTES=60)
 	@TRADECAP_SOAK=$(MINUTES) $(BIN)/python -m pytest tests/chaos/test_soak.py $(ARGS)
 
-lint: $(READY) ## ruff, mypy --strict and the rules of who imports whom
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict && $(BIN)/lint-imports
+lint: $(READY) ## ruff, mypy --strict, the rules of who imports whom, hadolint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict && $(BIN)/lint-imports && $(BIN)/hadolint Dockerfile
 
 versions: $(READY) ## the core of the tests and the demo with the lowest and the newest versions that pyproject.toml allows
 	@.ci/versions $(PYTHON)

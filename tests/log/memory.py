@@ -118,6 +118,8 @@ class MemoryLog:
 class MemorySnapshot:
     """See `Snapshot`."""
 
+    shortened: frozenset[int] = frozenset()
+
     def __init__(self, log: MemoryLog, ends: list[int]) -> None:
         self.id = log.id
         self._log, self._ends = log, ends

@@ -186,7 +186,7 @@ def test_what_runs_say_of_themselves_is_kept() -> None:
     """Whether a run ended, and which torn ones it attests, stands in its events alone; events of any shape must be survived."""
     tally = Tally()
     writer = RunWriter(RUNS[1])
-    odd: list[object] = [{"run": 5, "last_seq": 1}, {"run": RUNS[0], "last_seq": "x"}, [1], "text", {}]
+    odd: list[object] = [{"run": 5, "last_seq": 1}, {"run": RUNS[0], "last_seq": "x"}, {"run": [1]}, {}]
     lines = [writer.event(1, "started", {"command": "replay"}), writer.event(1, "recovered", {"run": RUNS[0], "last_seq": 8})]
     lines += [writer.event(1, "recovered", detail) for detail in odd] + [writer.event(1, "ended", {"records": 7})]
     for line in lines:

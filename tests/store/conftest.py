@@ -11,7 +11,7 @@ import pytest
 from tests.store.endpoint import PASSWORD, USER
 from tradecap.store.clickhouse.store import ClickHouseStore
 
-FILLED = ("trades", "quarantine", "ledger", "fed", "candles_1m", "positions")
+FILLED = ("trades", "quarantine", "ledger", "fed", "candles_1m", "positions", "losses")
 
 
 @pytest.fixture(scope="module")

@@ -29,10 +29,19 @@ EXAMPLE: Final = f"""\
 # The venue of messages in a topic that no tradecap wrote, where their shape doesn't tell. Set it before the first load.
 # as = "binance-us"
 
+# What `tradecap stream` captures when no symbol is named.
+# symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+
 # A profile sets any of these: tradecap load --profile server
 # [profile.server]
 # log = "file:/var/lib/tradecap/log"
 # store = "clickhouse://default@localhost:8123/market"
+
+# The stack of compose/compose.yaml, as this machine sees it: tradecap verify --profile compose
+# The store's password comes from TRADECAP_STORE_PASSWORD, or from the file that TRADECAP_STORE_PASSWORD_FILE names.
+[profile.compose]
+log = "kafka://localhost:19092/trades.raw"
+store = "clickhouse://default@localhost:8123/market"
 """
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 import click
 
 from tradecap.cli.output import Output, hush
-from tradecap.cli.settings import DEFAULTS, at_home, resolve
+from tradecap.cli.settings import DEFAULTS, at_home, resolve, unread
 from tradecap.errors import Exit, TradecapError
 from tradecap.venues.api import VENUES
 
@@ -117,7 +117,7 @@ def _positive_duration(text: str) -> float:
     return seconds
 
 
-def _symbol(text: str) -> str:
+def parse_symbol(text: str) -> str:
     if not text or re.search(r"[\s\x00-\x1f/\\?&#]", text):
         raise ValueError(f"{text!r} is no symbol; write it like BTCUSDT.")
     return text.upper()
@@ -164,7 +164,7 @@ SIZE: Final = typed("size", parse_size)
 """Bytes, at least one."""
 TIME: Final = typed("time", lambda text: parse_time(text, time.time_ns()))
 """Nanoseconds since 1970 UTC."""
-SYMBOL: Final = typed("symbol", _symbol)
+SYMBOL: Final = typed("symbol", parse_symbol)
 """In capitals. Whether it exists only the data knows."""
 SERIES: Final = typed("series", _series)
 """(venue, symbol); symbol '' where only the venue is named."""
@@ -279,6 +279,8 @@ def shared(body: Body) -> Body:
     def opened(*, log: str | None, store: str | None, profile: str | None, config: str | None, out: Output, **rest: object) -> Exit | None:
         settings = resolve({"log": log, "store": store, "profile": profile, "config": config}, os.environ)
         out.announce(settings)
+        if unheard := unread(settings, os.environ):
+            out.note(unheard)
         return body(settings=settings, out=out, **rest)
 
     return places(spoken(opened))

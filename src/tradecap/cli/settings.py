@@ -25,9 +25,21 @@ from tradecap.urls import learn_url, mask_url
 
 DEFAULTS: Final = {"log": "file:./tradecap-data/log", "store": "chdb:./tradecap-data/db"}
 """What holds where nobody says anything."""
-NAMES: Final = (*DEFAULTS, "as")
+NAMES: Final = (*DEFAULTS, "as", "symbols")
 """What a profile may set."""
 CONFIG_NAME: Final = "tradecap.toml"
+FOREIGN: Final = {
+    "REDPANDA_BROKERS": ("log", "TRADECAP_LOG=kafka://HOST:PORT/TOPIC"),
+    "KAFKA_BOOTSTRAP_SERVERS": ("log", "TRADECAP_LOG=kafka://HOST:PORT/TOPIC"),
+    "CLICKHOUSE_HOST": ("store", "TRADECAP_STORE=clickhouse://USER@HOST:PORT/DATABASE"),
+    "CLICKHOUSE_PORT": ("store", "TRADECAP_STORE=clickhouse://USER@HOST:PORT/DATABASE"),
+    "CLICKHOUSE_DB": ("store", "TRADECAP_STORE=clickhouse://USER@HOST:PORT/DATABASE"),
+    "CLICKHOUSE_PASSWORD": ("store_password", "TRADECAP_STORE_PASSWORD"),
+    "LOG_LEVEL": ("", "-v or -q"),
+    "HEALTH_PORT": ("", "--metrics-port"),
+    "METRICS_PORT": ("", "--metrics-port"),
+}
+"""Variables that other projects read, the setting that they are about, and what tradecap reads instead."""
 INIT_HINT: Final = "'tradecap config --init' writes a commented example."
 
 STORE_PASSWORD: Final = "TRADECAP_STORE_PASSWORD"
@@ -61,16 +73,31 @@ class Settings(NamedTuple):
     """The venue of messages in a topic that no tradecap wrote; '' where their shape decides."""
     password: Property | None = None
     """Of the store, where it comes from a variable; it is in the store's URL as well."""
+    symbols: Value = Value("symbols", "", "default")
+    """What `stream` captures where none are named: symbols separated by commas or blanks."""
 
     def values(self) -> list[Value | Property]:
         """All of them, those of the Kafka client as `kafka.NAME`."""
         own = [each._replace(name=f"kafka.{each.name}") for each in self.kafka]
-        venue = [self.foreign_venue] if self.foreign_venue.value else []
-        return [self.log, self.store, *([self.password] if self.password else []), self.profile, self.config, *venue, *own]
+        chosen = [each for each in (self.foreign_venue, self.symbols) if each.value]
+        return [self.log, self.store, *([self.password] if self.password else []), self.profile, self.config, *chosen, *own]
 
     def kafka_properties(self) -> dict[str, str]:
         """The properties of the Kafka client."""
         return {each.name: each.value for each in self.kafka}
+
+
+def unread(settings: Settings, environ: Mapping[str, str]) -> str:
+    """A sentence about variables that somebody set for another program, and what tradecap reads; '' where there are none. Never their values."""
+    said = {"log": settings.log.source, "store": settings.store.source}
+    answers = {
+        name: ours
+        for name, (about, ours) in FOREIGN.items()
+        if environ.get(name) and said.get(about, "default") == "default" and not environ.get(f"TRADECAP_{about.upper()}")
+    }
+    by_answer = {ours: [name for name, theirs in answers.items() if theirs == ours] for ours in dict.fromkeys(answers.values())}
+    said_so = "; ".join(f"{', '.join(names)}: write {ours}" for ours, names in by_answer.items())
+    return f"tradecap doesn't read {said_so}" if said_so else ""
 
 
 class ConfigFile(NamedTuple):
@@ -123,6 +150,7 @@ def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Se
         profile=profile,
         config=config or Value("config", file.path, "found" if file.path else "default"),
         foreign_venue=values["as"],
+        symbols=values["symbols"],
         kafka=tuple(kafka_properties(file.kafka.get(profile.value, {}), f"profile {profile.value} in {file.path}", environ)),
     )
 
@@ -208,7 +236,15 @@ def _strings(table: Mapping[str, object], shown: str, inside: str) -> dict[str, 
     unknown = sorted(set(table) - set(known))
     if unknown:
         raise TradecapError(f"{shown}: unknown key '{inside}{unknown[0]}'.", f"the keys there are: {', '.join(known)}.")
-    return {name: _text(table, name, shown, inside) for name in NAMES if name in table}
+    listed = {"symbols": _list(table, "symbols", shown, inside)} if "symbols" in table else {}
+    return {name: _text(table, name, shown, inside) for name in NAMES if name in table and name not in listed} | listed
+
+
+def _list(table: Mapping[str, object], name: str, shown: str, inside: str) -> str:
+    value = table[name]
+    if not isinstance(value, list) or not value or not all(isinstance(each, str) and each for each in value):
+        raise TradecapError(f"{shown}: '{inside}{name}' must be a list of texts, not {value!r}.", f'write {name} = ["BTCUSDT", "ETHUSDT"].')
+    return ",".join(value)
 
 
 def _profiles(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]]:

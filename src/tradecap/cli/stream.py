@@ -1,5 +1,6 @@
 """tradecap stream: live trades into the log."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
@@ -8,7 +9,7 @@ import click
 
 from tradecap.cli.load import result_of as load_result
 from tradecap.cli.load import sentence as load_sentence
-from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, segments, service, shared
+from tradecap.cli.options import DURATION, POSITIVE, SIZE, SYMBOL, parse_symbol, segments, service, shared
 from tradecap.cli.output import Output, amount, counted, lost, number, proven, span, spoilt, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
@@ -44,7 +45,7 @@ RESULT: Final = (
 
 
 @service
-@click.argument("symbols", nargs=-1, required=True, type=SYMBOL, metavar="SYMBOL...")
+@click.argument("symbols", nargs=-1, type=SYMBOL, metavar="[SYMBOL...]")
 @click.option("--venue", type=click.Choice([*SITES]), default="binance", help="Where to capture (default binance; binance-data: its open hosts).")
 @click.option("--channel", type=click.Choice(CHANNELS), default="trade", help="Single trades or aggregates (default trade).")
 @click.option("--connections", type=click.IntRange(1, 4), default=1, help="Connections side by side; an id is logged once (default 1).")
@@ -88,6 +89,8 @@ def stream(
 ) -> Exit:
     """Capture live trades from the venue into the log.
 
+    Without SYMBOL it captures those of TRADECAP_SYMBOLS, or `symbols = [...]` of tradecap.toml.
+
     It connects again by itself, fetches what it missed by REST, and goes on after the last id of the log. Ctrl-C ends it properly. If the log is a
     topic, records go into a folder first, the spool, and from there to the topic: the broker may be away for hours.
 
@@ -99,7 +102,7 @@ def stream(
       tradecap stream BTCUSDT --log kafka://localhost:19092/trades.raw --spool /data/spool
     """
     site = SITES[venue].at(ws_url, rest_url)
-    names = tuple(dict.fromkeys(symbols))
+    names = tuple(dict.fromkeys(symbols or _configured(settings)))
     _refuse_too_many(names, site)
     with Rest(site) as rest:
         if problem := check_symbols(rest, names):
@@ -153,6 +156,18 @@ def _metrics(port: int, loading: Loading, shipping: Shipping | None, out: Output
     from tradecap.metrics import Metrics  # not before it is wanted: it takes its time
 
     return Metrics(port, loading, out.note, shipping)
+
+
+def _configured(settings: Settings) -> list[str]:
+    """The symbols of variable, profile or file. Raises TradecapError where there are none."""
+    named = [each for each in re.split(r"[,\s]+", settings.symbols.value) if each]
+    if not named:
+        message = 'name some: tradecap stream BTCUSDT; or set TRADECAP_SYMBOLS=BTCUSDT,ETHUSDT, or symbols = ["BTCUSDT"] in tradecap.toml.'
+        raise TradecapError("No symbol to capture.", message)
+    try:
+        return [parse_symbol(each) for each in named]
+    except ValueError as error:
+        raise TradecapError(f"{settings.symbols.source}: {error}", "write symbols like BTCUSDT, separated by commas.") from error
 
 
 def _refuse_too_many(symbols: tuple[str, ...], site: Site) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ from tradecap.store import open_store
 from tradecap.workers import Workers
 
 EXPECTABLE = ("records", "trades", "duplicates", "conflicts", "quarantined", "ignored", "events", "gaps", "candles")
+WAIT_S = 30.0
+"""How long to look again where others may write and load."""
 LOOK_AGAIN_S = 0.2
 """How long --wait waits between two looks."""
 
@@ -57,9 +59,17 @@ def _offset(text: str) -> int:
 @click.option("--symbol", type=SYMBOL, help="Narrow ids and candles to a symbol.")
 @time_range
 @click.option("--strict", is_flag=True, help="Ids between two coverages fail too.")
-@click.option("--allow-gaps", is_flag=True, help="Ids missing inside a coverage don't fail.")
+@click.option(
+    "--allow-gaps", is_flag=True, help="Ids missing inside a coverage don't fail, nor records that retention removed before they were loaded."
+)
 @click.option("--allow-torn", is_flag=True, help="Runs without an end don't fail.")
-@click.option("--wait", "wait_s", type=WAIT, default="0s", metavar="DURATION", help="Wait so long for another process to load what isn't loaded yet.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=WAIT,
+    metavar="DURATION",
+    help="Look again at what differs for up to this long, while others load (default 30s with a topic or a server store, else 0s).",
+)
 @click.option(
     "--klines",
     type=FILE_NAME,
@@ -83,7 +93,7 @@ def verify(
     strict: bool,
     allow_gaps: bool,
     allow_torn: bool,
-    wait_s: float,
+    wait_s: float | None,
     klines: tuple[str, ...],
     offset_s: int | None,
     series: tuple[str, str] | None,
@@ -115,8 +125,14 @@ def verify(
         refuse_unwritable(path)
     if rebuild_manifests:
         _rebuild(settings, out)
-    deadline = time.monotonic() + wait_s
-    while (done := _audited(settings, wanted, extras, out, deadline)) is None or (done.verdict.only_pending and time.monotonic() < deadline):
+    is_embedded = settings.store.value.startswith("chdb:")
+    patience_s = _patience_s(settings) if wait_s is None else wait_s
+    # nobody else can load an embedded store while this process holds it: it is opened again for each look
+    extras = replace(extras, wait_s=0.0 if is_embedded else patience_s)
+    deadline = time.monotonic() + (0.0 if wait_s is None and not is_embedded else patience_s)
+    while (done := _audited(settings, wanted, extras, out, deadline)) is None or (
+        is_embedded and done.verdict.only_pending and time.monotonic() < deadline
+    ):
         time.sleep(LOOK_AGAIN_S)
     verdict = done.verdict
     if verdict.ok and not verdict.series and (symbol or from_ns is not None or to_ns is not None):
@@ -130,6 +146,12 @@ def verify(
         write_junit(junit, done)
     out.show(result_of(verdict) | ({"klines": [_klines_row(each) for each in done.klines]} if klines else {}), lambda: drawn(verdict))
     return Exit.OK if verdict.ok else Exit.CHECK_FAILED
+
+
+def _patience_s(settings: Settings) -> float:
+    """The default of --wait."""
+    may_be_shared = settings.log.value.startswith("kafka:") or not settings.store.value.startswith("chdb:")
+    return WAIT_S if may_be_shared else 0.0
 
 
 def _rebuild(settings: Settings, out: Output) -> None:

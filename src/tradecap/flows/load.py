@@ -14,7 +14,7 @@ from typing import Final
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.patience import LOOK_S, Patience
 from tradecap.flows.records import spans_of, unwatched
-from tradecap.log.api import Damage, Log
+from tradecap.log.api import Damage, DamageKind, Log
 from tradecap.market.batch import Batch, Positions, position_text
 from tradecap.store.api import Store
 
@@ -71,7 +71,8 @@ def load(
 ) -> Loaded:
     """Load the log into the store from the store's position until the log's end, or until stop(); with follow, go on until it says False.
 
-    Damage in the log is noted, and passed by. Raises StoreAwayError where the store is away for longer than a load with an end waits.
+    Damage in the log is noted, and passed by; what retention removed before it was loaded is noted in the store, before anything behind it.
+    Raises StoreAwayError where the store is away for longer than a load with an end waits.
     """
     return _Load(log, store, follow, stop, say, status or LoadStatus()).run(progress)
 
@@ -148,6 +149,8 @@ class _Load:
     def _note(self, damage: Damage) -> None:
         if damage not in self._loaded.damage:
             self._loaded.damage.append(damage)
+        if damage.kind is DamageKind.EXPIRED:
+            self._ask(lambda: self._store.record_loss(self._log.id, damage.place, damage.detail))
 
 
 def _refuse_topic_reader(log: Log, store: Store) -> None:

@@ -22,6 +22,8 @@ class DamageKind(StrEnum):
     """A part can be read up to a place, or differs from what its writer noted of it."""
     LOST_NOTE = "lost_note"
     """What the writer noted of a part is gone, unreadable or about something else; the records may all be there."""
+    EXPIRED = "expired"
+    """Records that retention removed before their reader came to them."""
     LOST_POSITION = "lost_position"
     """The log ends before a position that it gave: an older copy was put in its place, or it was made again."""
 
@@ -44,8 +46,8 @@ class TornRun(NamedTuple):
 class Part(NamedTuple):
     """A part of a log as a certificate records it, to be held against the log later.
 
-    part names it (a segment's number, a partition); size is in bytes. is_closed: nothing can be added to it. problem: why it couldn't be read to
-    its end, '' when it is whole; is_lost when it is gone.
+    part names it (a segment's number; a partition and its offsets, `0@0-100`); size is in bytes. is_closed: nothing can be added to it. problem: why
+    it couldn't be read to its end, '' when it is whole; is_lost when it is gone; is_expired when retention has removed some of it.
     """
 
     part: str
@@ -55,6 +57,7 @@ class Part(NamedTuple):
     is_closed: bool
     problem: str = ""
     is_lost: bool = False
+    is_expired: bool = False
 
 
 class LogWriter(Protocol):
@@ -117,9 +120,15 @@ class Carrier(Protocol):
 
 
 class Snapshot(Protocol):
-    """The log as it was at one moment: what became durable later is not in it. id: the log's."""
+    """The log as it was at one moment: what became durable later is not in it. id: the log's.
+
+    shortened: the partitions whose beginning retention has removed.
+    """
 
     id: str
+
+    @property
+    def shortened(self) -> frozenset[int]: ...
 
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
         """The records after a position, as `Log.read` gives them. May be called again."""

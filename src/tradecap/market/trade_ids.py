@@ -65,6 +65,11 @@ class TradeIds:
         return f"TradeIds({self.intervals()})"
 
     @property
+    def pieces(self) -> int:
+        """How many intervals."""
+        return len(self._firsts)
+
+    @property
     def first(self) -> int | None:
         """The smallest number, None when empty."""
         return self._firsts[0] if self._firsts else None

@@ -2,11 +2,12 @@
 
 Rules: pure; it stands by itself: nothing in it needs the log or the store to be understood. One fact a line, the sentence first. Its form has a
 version of its own; a later one adds keys and is refused by an older tradecap only when its number is greater. A log is unchanged when every segment
-holds the bytes that were certified; what came after them is an extension, and named.
+holds the bytes that were certified; what came after them is an extension, and named. Of a topic a segment is a range of offsets of a partition; one
+that retention has shortened can't be compared any more, nor can counts of runs and series then.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -40,7 +41,7 @@ class RunRow(msgspec.Struct, frozen=True):
 
 
 class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The uncompressed bytes of one segment; those durable then where it was still written.
+    """The uncompressed bytes of one segment; those durable then where it was still written. Of a topic, of a range of offsets (`0@0-100`).
 
     problem: why it couldn't be read on; lost: it was gone.
     """
@@ -169,12 +170,16 @@ def read(text: bytes) -> Certificate | str:
 # ---- against a log -----------------------------------------------------------------------------------------------------------------------
 
 
-def unchanged(then: Certificate, now: Certificate, prefixes: Mapping[str, str]) -> Check:
-    """The log is what was certified, or that and more. prefixes: of segments that were being written then, the sha256 of as many bytes now."""
-    changes = list(_changes(then, now, prefixes))
+def unchanged(then: Certificate, now: Certificate, prefixes: Mapping[str, str], expired: Collection[str] = ()) -> Check:
+    """The log is what was certified, or that and more. prefixes: of segments that were being written then, the sha256 of as many bytes now.
+
+    expired: segments of which retention has removed something.
+    """
+    changes = list(_changes(then, now, prefixes, expired))
     since = _since(then, now) if then.log.id == now.log.id else []
     details = changes[:NAMED] + ([f"and {number(len(changes) - NAMED)} more"] if len(changes) > NAMED else [])
     details += [f"since then: {', '.join(since)}"] if since else []
+    details += [f"retention has shortened {', '.join(sorted(expired))}: not compared, nor runs and series"] if expired else []
     details += [] if then.ok else ["the certificate itself says NOT PROVEN"]
     details += [] if then.evidence and now.evidence else ["this kind of log gives no sums of its bytes: only runs, series and counts were compared"]
     expected = f"{number(len(then.segments))} segments and {number(len(then.runs))} runs as of {then.made_at}"
@@ -186,26 +191,35 @@ def unchanged(then: Certificate, now: Certificate, prefixes: Mapping[str, str]) 
     return Check("certificate.unchanged", not changes, expected, actual, "; ".join(details), fix)
 
 
-def _changes(then: Certificate, now: Certificate, prefixes: Mapping[str, str]) -> Iterator[str]:
+def _changes(then: Certificate, now: Certificate, prefixes: Mapping[str, str], expired: Collection[str]) -> Iterator[str]:
     if then.log.id != now.log.id:
         yield f"the certificate is of log {then.log.id}, this is log {now.log.id}"
         return
-    yield from _segment_changes(then, now, prefixes)
+    yield from _segment_changes(then, now, prefixes, expired)
+    if expired:
+        return
     yield from _run_changes(then, now)
     if not then.is_narrowed and not now.is_narrowed:
         yield from _series_changes(then, now)
 
 
-def _segment_changes(then: Certificate, now: Certificate, prefixes: Mapping[str, str]) -> Iterator[str]:
-    held = {row.segment: row for row in now.segments}
+def _segment_changes(then: Certificate, now: Certificate, prefixes: Mapping[str, str], expired: Collection[str]) -> Iterator[str]:
+    held = {_place(row.segment): row for row in now.segments}
     for row in then.segments:
-        same = held.get(row.segment)
+        if row.segment in expired:
+            continue
+        same = held.get(_place(row.segment))
         sha256 = same.sha256 if same and row.closed else prefixes.get(row.segment, "")
         if same is None or same.lost:
             yield f"segment {row.segment} is missing ({number(row.records)} records)"
         elif sha256 != row.sha256:
             held_now = f"it held {number(row.records)} records of sha256 {row.sha256[:12]}, now {number(same.records)} of {same.sha256[:12]}"
             yield f"segment {row.segment} changed: {held_now}" + (f" and then {same.problem}" if same.problem else "")
+
+
+def _place(segment: str) -> str:
+    """What stays the same of a segment's name when it grows: of a range of offsets the partition."""
+    return segment.partition("@")[0]
 
 
 def _run_changes(then: Certificate, now: Certificate) -> Iterator[str]:
@@ -215,7 +229,7 @@ def _run_changes(then: Certificate, now: Certificate) -> Iterator[str]:
         if same is None:
             yield f"run {row.run} is missing ({number(row.records)} records)"
             continue
-        may_grow = row.state == "open"
+        may_grow = row.state in ("open", "silent")
         if row.state != same.state and row.state in ("ended", "recovered"):
             yield f"run {row.run} was {row.state}, is {same.state}"
         for name in ("records", "valid", "quarantined", "ignored", "events"):
@@ -245,10 +259,10 @@ def _series_changes(then: Certificate, now: Certificate) -> Iterator[str]:
 
 def _since(then: Certificate, now: Certificate) -> list[str]:
     """What came after the certificate."""
-    segments = sorted({row.segment for row in now.segments} - {row.segment for row in then.segments})
+    segments = sorted({_place(row.segment) for row in now.segments} - {_place(row.segment) for row in then.segments})
     runs = {row.run for row in now.runs} - {row.run for row in then.runs}
-    grown = {row.segment: row.bytes for row in then.segments if not row.closed}
-    grown_now = [row.segment for row in now.segments if row.bytes > grown.get(row.segment, row.bytes)]
+    grown = {_place(row.segment): row.bytes for row in then.segments if not row.closed}
+    grown_now = [_place(row.segment) for row in now.segments if row.bytes > grown.get(_place(row.segment), row.bytes)]
     told = [f"{_names(segments, 'segment')} added"] if segments else []
     told += [f"{_names(grown_now, 'segment')} written on"] if grown_now else []
     return told + ([f"{counted(len(runs), 'run')} added"] if runs else [])

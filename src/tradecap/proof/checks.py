@@ -18,6 +18,7 @@ SHOWN: Final = 5
 LOAD: Final = "tradecap load"
 ANEW: Final = "the log is whole: tradecap init-db --drop --yes, then tradecap load"
 RESTORE: Final = "mend the log first (its own checks say where) and keep this store: it may hold what the log has lost"
+KEEP_LONGER: Final = "keep records longer (retention.ms of the topic), or load more often; --allow-gaps accepts what is gone"
 LEDGER_FIRST: Final = "look at ledger.complete first"
 SHOWN_BY: Final = {"duplicates": "duplicates", "conflicts": "conflicts", "quarantined": "quarantine", "gaps": "gaps", "trades": "symbols"}
 """What `tradecap query` is asked to see what an expectation counts; the rest is in `runs`."""
@@ -63,7 +64,10 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Accounts:
-    """Distinct records of the log, split; duplicates and conflicts as the ledger splits what the log holds twice."""
+    """Distinct records of the log, split; duplicates and conflicts as the ledger splits what the log holds twice.
+
+    expired: records of the ledger that retention has removed from the log. empty: values without content, which are no records.
+    """
 
     records: int = 0
     trades: int = 0
@@ -74,6 +78,8 @@ class Accounts:
     events: int = 0
     redelivered: int = 0
     candles: int = 0
+    expired: int = 0
+    empty: int = 0
 
 
 def number(value: int) -> str:
@@ -81,9 +87,9 @@ def number(value: int) -> str:
     return f"{value:,}".replace(",", " ")
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str = "") -> str:
     """1 run, 2 runs."""
-    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
+    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {plural or noun + 's'}"
 
 
 def ranges_text(ranges: Sequence[Range]) -> str:
@@ -136,42 +142,55 @@ def run_state(tally: Tally, run: RunTally, open_runs: Collection[str], unended: 
 
 def run_states(tally: Tally, open_runs: Collection[str], unended: str) -> dict[str, int]:
     """How many runs are in each state."""
-    states = [run_state(tally, run, open_runs, unended) for run in tally.runs.values() if _is_numbered(run)]
+    states = [run_state(tally, run, open_runs, unended) for run in tally.runs.values() if is_numbered(run.run)]
     return {state: states.count(state) for state in ("ended", "open", "recovered", "torn", "silent")}
 
 
 def holes(tally: Tally) -> dict[str, list[Range]]:
     """Per run the ranges of seq that are missing, up to its last record or the one that was attested when it was recovered."""
     missing = {
-        run.run: run.seqs.gaps_within(0, max(run.last_seq, tally.recovered.get(run.run, -1))) for run in tally.runs.values() if _is_numbered(run)
+        run.run: run.seqs.gaps_within(0, max(run.last_seq, tally.recovered.get(run.run, -1))) for run in tally.runs.values() if is_numbered(run.run)
     }
     return {run: ranges for run, ranges in missing.items() if ranges}
 
 
-def _is_numbered(run: RunTally) -> bool:
-    """Whether a run numbers its records. The one that stands for lines without an envelope (UUIDv8) goes by their hashes."""
-    return run.run[14] != "8"
+def is_numbered(run: str) -> bool:
+    """Whether a run numbers its records. The one that stands for lines without an envelope (UUIDv8) goes by their hashes or offsets."""
+    return run[14] != "8"
 
 
-def log_complete(tally: Tally, open_runs: Collection[str], unended: str, lost_segments: Sequence[str], *, allow_torn: bool) -> Check:
+def log_complete(
+    tally: Tally,
+    open_runs: Collection[str],
+    unended: str,
+    lost_segments: Sequence[str],
+    *,
+    allow_torn: bool,
+    allow_gaps: bool = False,
+    missing: Mapping[str, list[Range]] | None = None,
+    losses: Sequence[str] = (),
+) -> Check:
     """Every run holds seq 0..n without a hole, its end is known (or may be torn), and no segment is gone: it may have held whole runs.
 
-    A run that was attested holds no record above the attested one: its writer would have been alive after all.
+    A run that was attested holds no record above the attested one: its writer would have been alive after all. missing: the
+    holes that nothing explains, where retention explains some.
     """
-    missing = holes(tally)
-    torn = [run for run in tally.runs.values() if _is_numbered(run) and run_state(tally, run, open_runs, unended) == unended]
+    missing = holes(tally) if missing is None else missing
+    torn = [run for run in tally.runs.values() if is_numbered(run.run) and run_state(tally, run, open_runs, unended) == unended]
     beyond = [run for run in tally.runs.values() if run.last_seq > tally.recovered.get(run.run, run.last_seq)]
     details = [f"missing: {_by_run(missing)}"] if missing else []
+    details += losses[:SHOWN]
     details += [f"whatever was in {segment} is missing" for segment in lost_segments[:SHOWN]]
     details += [f"run {run.run} has no end: its last record is seq {run.last_seq}" for run in torn[:SHOWN]]
     details += [f"run {run.run} was attested up to seq {tally.recovered[run.run]}, and goes on to {run.last_seq}" for run in beyond[:SHOWN]]
-    ok = not missing and not lost_segments and not beyond and (allow_torn or not torn)
+    ok = not missing and not lost_segments and not beyond and (allow_torn or not torn) and (allow_gaps or not losses)
     attest = f"tradecap attest {torn[0].run}" if torn else ""
-    fix = "" if ok else "look at log.intact: a segment was lost or changed" if missing or lost_segments else attest
+    fix = "" if ok else "look at log.intact: a segment was lost or changed" if missing or lost_segments else attest or KEEP_LONGER
     found = [
         f"{counted(_size(missing), 'record')} missing",
         *([f"{counted(len(lost_segments), 'segment')} missing"] if lost_segments else []),
         f"{counted(len(torn), 'run')} {unended}",
+        *([f"{counted(len(losses), 'stretch', 'stretches')} never loaded"] if losses else []),
         *([f"{counted(len(beyond), 'run')} beyond the attested end"] if beyond else []),
     ]
     return Check("log.complete", ok, f"{counted(len(tally.runs), 'run')}, each 0..n and ended", ", ".join(found), "; ".join(details), fix)
@@ -283,33 +302,40 @@ def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:
     return Check("conflicts.none", not natural, "no conflicts", f"{natural} ({injected} more injected)", shown, fix)
 
 
-def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int]], mend: str) -> Check:
-    """What inject-bad says it wrote is what was found, fault by fault. losers: (run, fault) -> (duplicates, conflicts) as the ledger splits them."""
+def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int]], mend: str, *, is_shortened: bool = False) -> Check:
+    """What inject-bad says it wrote is what was found, fault by fault. losers: (run, fault) -> (duplicates, conflicts) as the ledger splits them.
+
+    is_shortened: retention has removed records. What a duplicate repeats may be gone, and so may some of the faults.
+    """
     problems: list[str] = []
     total = 0
     for run in tally.runs.values():
-        found = _found_faults(run, losers)
+        found = _found_faults(run, losers, is_shortened=is_shortened)
         said = _said_faults(run)
         total += sum(n for (_, ok), n in found.items() if ok)
         problems += [f"run {run.run}: {n} {fault} came out as something else" for (fault, ok), n in found.items() if not ok]
         if said is not None:
             actual = {fault: sum(n for (name, _), n in found.items() if name == fault) for fault in {*said, *(name for name, _ in found)}}
+            may_lack = is_shortened and len(run.seqs) <= run.last_seq
             problems += [
-                f"run {run.run}: {said.get(fault, 0)} {fault} written, {n} found" for fault, n in sorted(actual.items()) if said.get(fault, 0) != n
+                f"run {run.run}: {said.get(fault, 0)} {fault} written, {n} found"
+                for fault, n in sorted(actual.items())
+                if n > said.get(fault, 0) or (n < said.get(fault, 0) and not may_lack)
             ]
     return Check(
         "injected.found", not problems, "every fault by its check", f"{number(total)} found", "; ".join(problems[:SHOWN]), mend if problems else ""
     )
 
 
-def _found_faults(run: RunTally, losers: Mapping[tuple[str, str], tuple[int, int]]) -> dict[tuple[str, bool], int]:
+def _found_faults(run: RunTally, losers: Mapping[tuple[str, str], tuple[int, int]], *, is_shortened: bool) -> dict[tuple[str, bool], int]:
     """(fault, whether it came out as the table of faults says) -> records."""
     found: dict[tuple[str, bool], int] = {}
     for (fault, outcome, reason), n in run.faults.items():
         due = FAULTS[fault].outcome if fault in FAULTS else ""
         if outcome == "trade" and due in ("duplicate", "conflict"):
             duplicates, conflicts = losers.get((run.run, fault), (0, 0))
-            right = duplicates if due == "duplicate" else conflicts
+            wrong = conflicts if due == "duplicate" else duplicates
+            right = n - wrong if is_shortened else duplicates if due == "duplicate" else conflicts
             _add(found, (fault, True), right)
             _add(found, (fault, False), n - right)
         else:

@@ -1,17 +1,18 @@
 """What a log says, counted record by record: the log's side of `verify`.
 
-Rules: counted from the log alone, streaming. Memory grows with runs, series and holes, never with records. All counts are over distinct
-(run, seq); what came twice is a repeat. A fingerprint over (run, block of seq) lets the store be compared without its rows; the SQL of
-queries/ledger_blocks.sql computes the same number.
+Rules: counted from the log alone, streaming, in whatever order its partitions come. Memory grows with runs, series and holes, never with records. All
+counts are over distinct (run, seq); what came twice is a repeat. A fingerprint over (run, block of seq) lets the store be compared without its rows;
+the SQL of queries/ledger_blocks.sql computes the same number.
 """
 
 import zlib
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from tradecap.market.records import Envelope, Event, Ignored, Reading, Rejected, Trade, content_hash, line_hash
+from tradecap.market.seqs import Seqs
 from tradecap.market.trade_ids import TradeIds
 
 BLOCK_BITS: Final = 16
@@ -21,6 +22,7 @@ ID_BLOCK_BITS: Final = 20
 
 Series = tuple[str, str, str]
 """(venue, symbol, channel)."""
+Key = TypeVar("Key")
 
 
 class RecordRow(msgspec.Struct, frozen=True, gc=False):
@@ -77,11 +79,11 @@ def fingerprint(tag: int, seq: int, trade_id: int, content: int) -> int:
 class RunTally:
     """One run of the log. `counts` by outcome; `faults` by (fault, outcome, reason); `blocks`: block number -> [records, fingerprint].
 
-    `pending`: what stands behind the position of the feed.
+    `pending`: what stands behind the position of the feed. `parts`: by partition of the log, the lowest and the highest seq.
     """
 
     run: str
-    seqs: TradeIds = field(default_factory=TradeIds)
+    seqs: Seqs = field(default_factory=Seqs)
     counts: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     faults: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -90,7 +92,8 @@ class RunTally:
     started: dict[str, object] | None = None
     ended: dict[str, object] | None = None
     ended_seq: int = -1
-    pending: TradeIds = field(default_factory=TradeIds)
+    pending: Seqs = field(default_factory=Seqs)
+    parts: dict[int, list[int]] = field(default_factory=dict)
 
     @property
     def last_seq(self) -> int:
@@ -100,8 +103,7 @@ class RunTally:
 
     def merge(self, later: "RunTally") -> None:
         """Take in what was counted of later records of the run, none of which is known here."""
-        for first, last in later.seqs:
-            self.seqs.add_range(first, last)
+        self.seqs.update(later.seqs)
         for ours, theirs in ((self.counts, later.counts), (self.reasons, later.reasons)):
             for name, n in theirs.items():
                 ours[name] = ours.get(name, 0) + n
@@ -114,6 +116,9 @@ class RunTally:
         for key, span in later.spans.items():
             for trade_id in span:
                 _widen(self.spans, key, trade_id)
+        for part, span in later.parts.items():
+            for seq in span:
+                _widen(self.parts, part, seq)
         self.started = self.started if later.started is None else later.started
         if later.ended_seq >= 0:
             self.ended, self.ended_seq = later.ended, later.ended_seq
@@ -139,25 +144,32 @@ class SeriesTally:
 
 @dataclass(slots=True)
 class _Way:
-    """What the trades of one run, way and series have in common."""
+    """What the trades of one run, way and series have in common. of_part: the run's lowest and highest seq in the partition."""
 
     run: RunTally
     series: SeriesTally
     key: Series
     tag: int
     fault: tuple[str, str, str] | None
+    of_part: list[int]
 
 
 class Tally:
-    """The log's side of the account. `add` every record in the order of the log."""
+    """The log's side of the account. `add` every record in the order of the log, after `begin` has said of which partition it is.
+
+    ends: by partition, the position after what was counted. empty: values that hold nothing, which are no records.
+    """
 
     def __init__(self) -> None:
+        self.ends: dict[int, str] = {}
+        self.empty = 0
         self.runs: dict[str, RunTally] = {}
         self.series: dict[Series, SeriesTally] = {}
         self.recovered: dict[str, int] = {}
         self.repeats = 0
         self.repeated: dict[tuple[str, int], set[int]] = {}
         self._ways: dict[tuple[str, str, str, str, str], _Way] = {}
+        self._part = 0
 
     @property
     def records(self) -> int:
@@ -168,6 +180,12 @@ class Tally:
         """Distinct records with an outcome."""
         return sum(run.counts.get(outcome, 0) for run in self.runs.values())
 
+    def begin(self, part: int) -> None:
+        """The records that come next are of this partition."""
+        if part != self._part:
+            self._part = part
+            self._ways.clear()
+
     def add(self, envelope: Envelope, reading: Reading, line: bytes) -> None:
         """Count one record; line is without its newline."""
         if type(reading) is Trade:
@@ -175,6 +193,7 @@ class Tally:
             return
         run = self._run(envelope)
         if run.seqs.add(envelope.seq):
+            _widen(run.parts, self._part, envelope.seq)
             self._add_other(run, envelope, reading, line)
         else:
             self._repeat(envelope)
@@ -182,13 +201,14 @@ class Tally:
     def merge(self, later: "Tally") -> bool:
         """Take in what was counted of the records that come next. False, and nothing is changed, where one of them stands here already."""
         for name, run in later.runs.items():
-            if name in self.runs and any(self.runs[name].seqs.within(first, last) for first, last in run.seqs):
+            if name in self.runs and self.runs[name].seqs.meets(run.seqs):
                 return False
         for name, run in later.runs.items():
             self.runs.setdefault(name, RunTally(name)).merge(run)
         for key, series in later.series.items():
             self.series.setdefault(key, SeriesTally()).merge(series)
         self.recovered |= later.recovered
+        self.empty += later.empty
         self.repeats += later.repeats
         self.repeated |= later.repeated
         return True
@@ -214,6 +234,10 @@ class Tally:
         if not run.seqs.add(seq):
             self._repeat(envelope)
             return
+        if seq > way.of_part[1]:
+            way.of_part[1] = seq
+        elif seq < way.of_part[0]:
+            way.of_part[0] = seq
         series = way.series
         series.valid += 1
         if not series.ids.add(number):
@@ -236,7 +260,8 @@ class Tally:
         series = self.series.setdefault(key, SeriesTally())
         tag = RecordRow("trade", "", "", "", envelope.fault, trade.venue, trade.channel, trade.symbol, 0, 0).tag()
         fault = (envelope.fault, "trade", "") if envelope.fault else None
-        way = self._ways[(envelope.run, envelope.via, *key)] = _Way(run, series, key, tag, fault)
+        of_part = run.parts.setdefault(self._part, [envelope.seq, envelope.seq])
+        way = self._ways[(envelope.run, envelope.via, *key)] = _Way(run, series, key, tag, fault, of_part)
         return way
 
     def _add_other(self, run: RunTally, envelope: Envelope, reading: Reading, line: bytes) -> None:
@@ -267,14 +292,14 @@ class Tally:
         block[1] += fingerprint(row.tag(), seq, 0, row.content)
 
 
-def _widen(spans: dict[Series, list[int]], key: Series, trade_id: int) -> None:
+def _widen(spans: dict[Key, list[int]], key: Key, number: int) -> None:
     span = spans.get(key)
     if span is None:
-        spans[key] = [trade_id, trade_id]
-    elif trade_id > span[1]:
-        span[1] = trade_id
-    elif trade_id < span[0]:
-        span[0] = trade_id
+        spans[key] = [number, number]
+    elif number > span[1]:
+        span[1] = number
+    elif number < span[0]:
+        span[0] = number
 
 
 def _detail(envelope: Envelope) -> dict[str, object]:

@@ -30,6 +30,8 @@ class StoreAwayError(TradecapError):
 
 Series = tuple[str, str, str]
 """Venue, symbol and channel."""
+AT_MOST: Final = 10_000
+"""Differences that one answer names: as many may be on their way into the tables of a store that is being loaded."""
 QUESTIONS: Final = ("runs", "quality", "duplicates", "conflicts", "quarantine", "gaps", "symbols")
 """What every store can be asked by name."""
 
@@ -80,6 +82,41 @@ class BlockSum(NamedTuple):
 
     records: int
     fingerprint: int
+
+
+class CutRange(NamedTuple):
+    """The records of a run in one partition that a log holds: from low to high, both included."""
+
+    run: str
+    part: int
+    low: int
+    high: int
+
+
+class CutBlock(NamedTuple):
+    """Of a block: number and fingerprints of the records within their ranges, and how many are below and above them."""
+
+    records: int
+    fingerprint: int
+    below: int
+    above: int
+
+
+class LedgerRow(NamedTuple):
+    """A row of the ledger: the partition it came from, and its fingerprint."""
+
+    part: int
+    fingerprint: int
+
+
+class RunPart(NamedTuple):
+    """The ledger's rows of a run that came from one partition."""
+
+    run: str
+    part: int
+    records: int
+    first_seq: int
+    last_seq: int
 
 
 class SeqRange(NamedTuple):
@@ -155,11 +192,16 @@ class CandleDay(NamedTuple):
 
 
 class CandleDifference(NamedTuple):
-    """A stored minute that isn't what its trades say; differing: 'missing', 'made of no trade', or the fields that differ."""
+    """A stored minute that isn't what its trades say; differing: 'missing', 'made of no trade', or the fields that differ.
+
+    made_of, trades: fingerprints of the trades that the stored minute was made from (0 for none), and of those that are there.
+    """
 
     series: Series
     open_time_s: int
     differing: str
+    made_of: int = 0
+    trades: int = 0
 
 
 @dataclass(frozen=True)
@@ -313,6 +355,9 @@ class Store(Protocol):
     def commit(self, log_id: str, position: Position) -> None:
         """Everything before position is in this store. A position that goes less far than the one there (another loader's) changes nothing."""
 
+    def record_loss(self, log_id: str, place: str, detail: str) -> None:
+        """Note that records were removed from the log, at a place, before they were loaded. Recorded once, however often it is called."""
+
     def sweep_candles(self) -> int:
         """Make anew the minutes whose trades have changed; their number."""
 
@@ -330,11 +375,20 @@ class Store(Protocol):
     def other_runs(self, log_id: str) -> frozenset[str]:
         """Runs in this store that came from other logs only."""
 
+    def losses(self, log_id: str) -> dict[str, str]:
+        """By place, what `record_loss` noted of a log."""
+
     def ledger_blocks(self, runs: Sequence[str]) -> dict[BlockKey, BlockSum]:
         """The ledger of some runs, block by block; `proof.tally` computes the same sums from a log."""
 
-    def ledger_rows(self, key: BlockKey) -> dict[int, int]:
-        """The fingerprint of each record of a block, by seq."""
+    def ledger_cut(self, ranges: Sequence[CutRange]) -> dict[BlockKey, CutBlock]:
+        """As `ledger_blocks`, for the runs of some ranges. A row of a partition without a range is above."""
+
+    def ledger_rows(self, key: BlockKey) -> dict[int, LedgerRow]:
+        """Each record of a block, by seq."""
+
+    def ledger_parts(self, runs: Sequence[str]) -> list[RunPart]:
+        """What the ledger holds of some runs, by partition."""
 
     def unknown_records(self, runs: Sequence[str]) -> list[SeqRange]:
         """Ledger rows of runs that are not among `runs` and that no log brought; at most 1000 ranges."""
@@ -344,19 +398,22 @@ class Store(Protocol):
     def trade_blocks(self) -> list[TradeBlock]:
         """All blocks of ids: those without a repeated id must agree at once."""
 
-    def trade_differences(self, series: Series, blocks: Sequence[int]) -> list[TradeDifference]:
-        """Within some blocks of ids, trades that aren't the winners by the ledger; at most 1000."""
+    def trade_differences(self, series: Series, blocks: Sequence[int], ids: Sequence[int] = ()) -> list[TradeDifference]:
+        """Within some blocks of ids (or some ids of theirs), trades that aren't the winners by the ledger; at most AT_MOST."""
 
     def quarantine_counts(self) -> QuarantineCounts:
         """How many records are in quarantine, by either table."""
 
-    def quarantine_differences(self) -> list[RecordDifference]:
-        """Where quarantine and ledger differ; at most 1000."""
+    def quarantine_differences(self, runs: Sequence[str] = ()) -> list[RecordDifference]:
+        """Where quarantine and ledger differ, of some runs or of all; at most AT_MOST."""
 
     # ---- ids -----------------------------------------------------------------------------------------------------------------------------
 
-    def repeats(self, runs: Sequence[str], series: Series, blocks: Sequence[int]) -> list[Repeats]:
-        """Of the ids in some blocks: records of some runs that lost against the first by (run, seq), per run and fault."""
+    def repeats(self, runs: Sequence[str], series: Series, blocks: Sequence[int], ranges: Sequence[CutRange] = ()) -> list[Repeats]:
+        """Of the ids in some blocks: records of some runs that lost against the first by (run, seq), per run and fault.
+
+        Of a run that has ranges only what lies in them counts.
+        """
 
     def shared_blocks(self, runs: Sequence[str]) -> dict[Series, list[int]]:
         """Blocks of ids of which some runs, and others as well, hold some."""
@@ -376,7 +433,7 @@ class Store(Protocol):
         """Days that hold trades or candles, in order."""
 
     def candle_differences(self, first: date, last: date, span: CandleSpan) -> list[CandleDifference]:
-        """Stored minutes of some days against a fresh computation; at most 1000."""
+        """Stored minutes of some days against a fresh computation; at most AT_MOST."""
 
     def candle_series(self) -> list[Series]:
         """Series that have candles, in order."""

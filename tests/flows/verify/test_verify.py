@@ -23,7 +23,7 @@ from tradecap.market.records import RunWriter, frame, series_head
 from tradecap.proof.checks import ANEW, LOAD, RESTORE
 from tradecap.store.clickhouse.store import ClickHouseStore
 
-TABLES = ("trades", "quarantine", "ledger", "fed", "candles_1m", "positions")
+TABLES = ("trades", "quarantine", "ledger", "fed", "candles_1m", "positions", "losses")
 NOBODY = "01930000-0000-7000-8000-00000000dead"
 """A run of no log."""
 
@@ -738,7 +738,7 @@ def test_a_natural_conflict_fails_and_names_the_loser(log: FileLog, emptied: Cli
     failed = failures(log, emptied)
     assert failed.keys() == {"conflicts.none"}
     assert failed["conflicts.none"].detail == f"binance BTCUSDT trade id 101: run {run} seq 3"
-    assert "v_conflicts" in failed["conflicts.none"].fix
+    assert "tradecap query conflicts" in failed["conflicts.none"].fix
     counts = verdict_of(log, emptied).counts
     assert (counts.trades, counts.duplicates, counts.conflicts) == (2, 1, 1)
 

@@ -138,7 +138,7 @@ def test_versions_are_numbered_without_a_hole() -> None:
 def test_only_tables_that_last_are_kept() -> None:
     """A table with data that counted as part of the reading would be dropped at an upgrade."""
     lasting = {piece.name for piece in pieces() if piece.is_table}
-    assert lasting == {"trades", "quarantine", "ledger", "fed", "candles_1m", "positions", "feeds", "schema_version"}
+    assert lasting == {"trades", "quarantine", "ledger", "fed", "candles_1m", "positions", "losses", "feeds", "schema_version"}
 
 
 # ---- what differs from the package -------------------------------------------------------------------------------------------------------

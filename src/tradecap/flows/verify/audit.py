@@ -36,12 +36,16 @@ SOFTENED: Final = ("strict", "allow_gaps", "allow_torn")
 
 @dataclass(frozen=True)
 class Extras:
-    """What is asked for beside. against: a certificate of an earlier time; log_url and store_url: as they may be shown."""
+    """What is asked for beside. against: a certificate of an earlier time; log_url and store_url: as they may be shown.
+
+    wait_s: how long to look again at what a feed may not have brought yet.
+    """
 
     klines: Klines = field(default_factory=Klines)
     against: Certificate | None = None
     log_url: str = ""
     store_url: str = ""
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: C
     """Verify, then the checks that were asked for, then the certificate of it all."""
     began, started = datetime.now(UTC), time.monotonic()
     published = compare_klines(store, extras.klines, Window(wanted.symbol, wanted.from_us, wanted.to_us))
-    verdict = verify(log, store, wanted, progress=progress, hire=hire)
+    verdict = verify(log, store, wanted, progress=progress, hire=hire, wait_s=extras.wait_s)
     if extras.klines.files:
         verdict = replace(verdict, checks=[*verdict.checks, klines_equal(published)])
     places = Place(log.id, extras.log_url or log.url), Place(store.store_id, extras.store_url or store.url)
@@ -73,7 +77,8 @@ def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: C
 def _still(log: Log, then: Certificate, now: Certificate) -> Check:
     grown = [row for row in then.segments if not row.closed and then.log.id == log.id]
     held = {row.segment: log.again(Part(row.segment, row.records, row.bytes, row.sha256, is_closed=False)) for row in grown}
-    return unchanged(then, now, {segment: part.sha256 if part else "" for segment, part in held.items()})
+    expired = {segment for segment, part in held.items() if part and part.is_expired}
+    return unchanged(then, now, {segment: part.sha256 if part else "" for segment, part in held.items()}, expired)
 
 
 def _certificate(verdict: Verdict, wanted: Wanted, places: tuple[Place, Place], published: Sequence[Published], at: datetime) -> Certificate:

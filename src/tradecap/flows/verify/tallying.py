@@ -12,7 +12,7 @@ from typing import Final, Protocol, Self
 
 from tradecap.flows.records import read_lines, records_of
 from tradecap.log.api import Damage, Snapshot
-from tradecap.market.batch import Batch
+from tradecap.market.batch import Batch, Values
 from tradecap.proof.tally import Tally
 
 ALONE: Final = 4
@@ -53,6 +53,7 @@ def tally_log(
                 count(tally, batch, log.id)
             else:
                 team.count(batch)
+            tally.ends[batch.end.partition] = batch.end.at
             progress(batch.records)
     if tally.repeated:
         for envelope, _, line in read_lines(log):
@@ -63,6 +64,9 @@ def tally_log(
 
 def count(tally: Tally, batch: Batch, log_id: str) -> None:
     """Count the records of a batch."""
+    tally.begin(batch.end.partition)
+    if isinstance(batch.content, Values):
+        tally.empty += len(batch.content.values) - batch.records
     for envelope, reading, raw in records_of(batch, log_id):
         tally.add(envelope, reading, raw)
 

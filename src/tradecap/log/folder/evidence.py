@@ -29,6 +29,8 @@ class _Mark(NamedTuple):
 class FolderSnapshot:
     """See `Snapshot`."""
 
+    shortened: frozenset[int] = frozenset()  # a folder has no retention
+
     def __init__(self, folder: Path, log_id: str) -> None:
         self.id = log_id
         self._folder = folder

@@ -86,6 +86,11 @@ class Address:
         """Where a record is: topic/partition@offset."""
         return f"{self.topic}/{partition}@{offset}"
 
+    def receded(self, partition: int) -> TradecapError:
+        """The error for records that retention removed while they were read."""
+        message = f"Log {self.url} can't be read on: retention removed records of partition {partition} while they were read."
+        return TradecapError(message, "run the command again; it begins at what is left.", Exit.UNREACHABLE)
+
 
 def _with_port(host: str, url: str) -> str:
     parts = urlsplit(f"//{host}")

@@ -83,8 +83,10 @@ class KafkaLog:
         """See `Log.again`."""
         partition, extent = _extent_of(part)
         now = self._cluster.extents().get(partition)
-        if now is None or now.first > extent.first or now.end < extent.end:
+        if now is None or now.end < extent.end:
             return None
+        if now.first > extent.first:
+            return part._replace(sha256="", is_expired=True)
         snapshot = KafkaSnapshot(self._cluster, self.id, {partition: extent})
         for _ in snapshot.read():
             pass
@@ -164,10 +166,26 @@ class KafkaSnapshot:
         self._extents = extents if extents is not None else cluster.extents()
         self._parts: dict[int, Part] = {}
 
+    @property
+    def shortened(self) -> frozenset[int]:
+        """See `Snapshot`."""
+        return frozenset(partition for partition, extent in self._extents.items() if extent.first > 0)
+
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
-        """See `Snapshot.read`. A pass from the beginning also makes the evidence."""
-        batches = read_alone(self._cluster, after, None, on_damage or raise_damage, self._extents)
-        return batches if after else self._witnessed(batches)
+        """See `Snapshot.read`. A pass from the beginning also makes the evidence; what retention removed before the first one isn't in it."""
+        receded = self._receded()
+        if after:
+            return read_alone(self._cluster, after, None, on_damage or raise_damage, {**self._extents, **receded})
+        if receded and self._parts:
+            raise self._cluster.address.receded(min(receded))  # a second pass would give something else than the first
+        self._extents = {**self._extents, **receded}
+        return self._witnessed(read_alone(self._cluster, after, None, on_damage or raise_damage, self._extents))
+
+    def _receded(self) -> dict[int, Extent]:
+        """The partitions of which retention has removed something since."""
+        now = self._cluster.extents()
+        gone = {number: now[number].first for number in self._extents if number in now and now[number].first > self._extents[number].first}
+        return {number: Extent(min(first, self._extents[number].end), self._extents[number].end) for number, first in gone.items()}
 
     def _witnessed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         sums = {partition: hashlib.sha256() for partition in self._extents}
@@ -181,7 +199,7 @@ class KafkaSnapshot:
             records[partition] += batch.records
             yield batch
         self._parts = {
-            partition: Part(f"{partition}@{extent.first}-{extent.end}", records[partition], sizes[partition], sums[partition].hexdigest(), True)
+            partition: Part(f"{partition}@{extent.first}-{extent.end}", records[partition], sizes[partition], sums[partition].hexdigest(), False)
             for partition, extent in self._extents.items()
         }
 

@@ -127,7 +127,7 @@ def starts(address: Address, after: Positions, extents: Mapping[int, Extent], on
             )
         if at < extent.first:
             detail = f"Offsets {at} to {extent.first - 1} of {address.topic}/{partition} were removed by retention before they were read"
-            on_damage(Damage(DamageKind.LOST_PART, address.place(partition, at), detail))
+            on_damage(Damage(DamageKind.EXPIRED, address.place(partition, at), detail))
         found[partition] = max(at, extent.first)
     gone = sorted(set(after) - set(extents))
     if gone:
@@ -207,6 +207,8 @@ class _Pass:
         for message in messages:
             error, partition, offset = message.error(), message.partition(), message.offset()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) and partition is not None:
+                    raise self._cluster.address.receded(partition)
                 if error.code() not in (*PASSING, KafkaError.GROUP_AUTHORIZATION_FAILED):  # a pass alone needs no right to its group
                     self._presence.confirm()  # a topic that was made again is often noticed by an offset that it doesn't have
                     raise translated(error, f"Log {address.url} can't be read any further", address, "Read")

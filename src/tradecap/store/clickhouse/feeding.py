@@ -145,6 +145,11 @@ def commit(connection: Connection, log_id: str, position: Position) -> None:
     connection.run(query("commit"), log=log_id, part=position.partition, position=position.at, reached=position.order)
 
 
+def record_loss(connection: Connection, log_id: str, place: str, detail: str) -> None:
+    """Some records of the log were gone before they were loaded."""
+    connection.run(query("record_loss"), log=log_id, place=place, detail=detail)
+
+
 def sweep_candles(connection: Connection) -> int:
     """Make anew the minutes whose trades differ from what their candle was made of, some days at a time; their number."""
     minutes = 0

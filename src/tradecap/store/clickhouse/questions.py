@@ -8,6 +8,7 @@ from datetime import date
 from typing import Final
 
 from tradecap.store.api import (
+    AT_MOST,
     BarRow,
     BlockKey,
     BlockSum,
@@ -15,11 +16,15 @@ from tradecap.store.api import (
     CandleDifference,
     CandleRow,
     CandleSpan,
+    CutBlock,
+    CutRange,
     Difference,
     IdSpan,
+    LedgerRow,
     QuarantineCounts,
     RecordDifference,
     Repeats,
+    RunPart,
     SeqRange,
     Series,
     TradeBlock,
@@ -55,14 +60,27 @@ class Questions:
         """See `Store.other_runs`."""
         return frozenset(row["run"] for row in self._ask("other_runs", log=log_id))
 
+    def losses(self, log_id: str) -> dict[str, str]:
+        """See `Store.losses`."""
+        return {row["place"]: row["detail"] for row in self._ask("losses", log=log_id)}
+
     def ledger_blocks(self, runs: Sequence[str]) -> dict[BlockKey, BlockSum]:
         """See `Store.ledger_blocks`."""
         rows = self._ask("ledger_blocks", runs=runs)
         return {BlockKey(row["run"], row["block"]): BlockSum(row["records"], row["fingerprint"]) for row in rows}
 
-    def ledger_rows(self, key: BlockKey) -> dict[int, int]:
+    def ledger_cut(self, ranges: Sequence[CutRange]) -> dict[BlockKey, CutBlock]:
+        """See `Store.ledger_cut`."""
+        rows = self._ask("ledger_cut", **_ranges(ranges)) if ranges else []
+        return {BlockKey(row["run"], row["block"]): CutBlock(row["records"], row["fingerprint"], row["below"], row["above"]) for row in rows}
+
+    def ledger_rows(self, key: BlockKey) -> dict[int, LedgerRow]:
         """See `Store.ledger_rows`."""
-        return {row["seq"]: row["fingerprint"] for row in self._ask("ledger_rows", run=key.run, block=key.block)}
+        return {row["seq"]: LedgerRow(row["part"], row["fingerprint"]) for row in self._ask("ledger_rows", run=key.run, block=key.block)}
+
+    def ledger_parts(self, runs: Sequence[str]) -> list[RunPart]:
+        """See `Store.ledger_parts`."""
+        return [RunPart(**row) for row in self._ask("ledger_parts", runs=runs)] if runs else []
 
     def unknown_records(self, runs: Sequence[str]) -> list[SeqRange]:
         """See `Store.unknown_records`."""
@@ -74,23 +92,25 @@ class Questions:
         """See `Store.trade_blocks`."""
         return [TradeBlock(_series(row), row["block"], row["trades"], row["records"], bool(row["agree"])) for row in self._ask("trade_blocks")]
 
-    def trade_differences(self, series: Series, blocks: Sequence[int]) -> list[TradeDifference]:
+    def trade_differences(self, series: Series, blocks: Sequence[int], ids: Sequence[int] = ()) -> list[TradeDifference]:
         """See `Store.trade_differences`."""
-        return [TradeDifference(row["trade_id"], Difference(row["difference"])) for row in self._ask_blocks("trade_differences", series, blocks)]
+        rows = self._ask_blocks("trade_differences", series, blocks, ids=list(ids), at_most=AT_MOST)
+        return [TradeDifference(row["trade_id"], Difference(row["difference"])) for row in rows]
 
     def quarantine_counts(self) -> QuarantineCounts:
         """See `Store.quarantine_counts`."""
         return QuarantineCounts(**self._ask("quarantine_counts")[0])
 
-    def quarantine_differences(self) -> list[RecordDifference]:
+    def quarantine_differences(self, runs: Sequence[str] = ()) -> list[RecordDifference]:
         """See `Store.quarantine_differences`."""
-        return [RecordDifference(row["run"], row["seq"], Difference(row["difference"])) for row in self._ask("quarantine_differences")]
+        rows = self._ask("quarantine_differences", runs=list(runs), at_most=AT_MOST)
+        return [RecordDifference(row["run"], row["seq"], Difference(row["difference"])) for row in rows]
 
     # ---- ids -----------------------------------------------------------------------------------------------------------------------------
 
-    def repeats(self, runs: Sequence[str], series: Series, blocks: Sequence[int]) -> list[Repeats]:
+    def repeats(self, runs: Sequence[str], series: Series, blocks: Sequence[int], ranges: Sequence[CutRange] = ()) -> list[Repeats]:
         """See `Store.repeats`."""
-        return [Repeats(**row) for row in self._ask_blocks("repeats", series, blocks, runs=runs)]
+        return [Repeats(**row) for row in self._ask_blocks("repeats", series, blocks, every=runs, **_ranges(ranges))]
 
     def shared_blocks(self, runs: Sequence[str]) -> dict[Series, list[int]]:
         """See `Store.shared_blocks`."""
@@ -120,8 +140,8 @@ class Questions:
 
     def candle_differences(self, first: date, last: date, span: CandleSpan) -> list[CandleDifference]:
         """See `Store.candle_differences`."""
-        rows = self._ask("candle_differences", first=first, last=last, **_span(span))
-        return [CandleDifference(_series(row), row["open_time_s"], row["difference"]) for row in rows]
+        rows = self._ask("candle_differences", first=first, last=last, at_most=AT_MOST, **_span(span))
+        return [CandleDifference(_series(row), row["open_time_s"], row["difference"], row["made_of"], row["fresh_of"]) for row in rows]
 
     def candle_series(self) -> list[Series]:
         """See `Store.candle_series`."""
@@ -157,6 +177,16 @@ class Questions:
 
 def _series(row: Row) -> Series:
     return row["venue"], row["symbol"], row["channel"]
+
+
+def _ranges(ranges: Sequence[CutRange]) -> dict[str, object]:
+    """Ranges as columns."""
+    return {
+        "runs": [each.run for each in ranges],
+        "parts": [each.part for each in ranges],
+        "lows": [each.low for each in ranges],
+        "highs": [each.high for each in ranges],
+    }
 
 
 def _span(span: CandleSpan) -> dict[str, object]:

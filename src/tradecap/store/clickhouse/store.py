@@ -95,6 +95,10 @@ class ClickHouseStore(Questions):
         with self._connection.answering_soon():
             feeding.commit(self._connection, log_id, position)
 
+    def record_loss(self, log_id: str, place: str, detail: str) -> None:
+        """See `Store.record_loss`."""
+        feeding.record_loss(self._connection, log_id, place, detail)
+
     def sweep_candles(self) -> int:
         """See `Store.sweep_candles`."""
         return feeding.sweep_candles(self._connection)

@@ -6,6 +6,7 @@ WITH
         SELECT *
         FROM candles_1m FINAL
         WHERE ids > 0 AND minute >= toDateTime({first:Date}, 'UTC') AND minute < toDateTime({last:Date} + 1, 'UTC')
+            AND toUnixTimestamp(minute) * 1000000 >= {since:Int64} AND toUnixTimestamp(minute) * 1000000 < {until:Int64}
     ),
     fresh AS
     (
@@ -22,7 +23,8 @@ WITH
             minIf(trade_id, order_book) AS open_id, maxIf(trade_id, order_book) AS close_id,
             min(trade_id) AS first_id, max(trade_id) AS last_id, count() AS ids, sum(xxh3(ver, trade_id)) AS fingerprint
         FROM trades AS t FINAL
-        WHERE trade_time >= toDateTime({first:Date}, 'UTC') AND trade_time < toDateTime({last:Date} + 1, 'UTC')
+        WHERE trade_time >= greatest(toDateTime64({first:Date}, 6, 'UTC'), fromUnixTimestamp64Micro({since:Int64}, 'UTC'))
+            AND trade_time < least(toDateTime64({last:Date} + 1, 6, 'UTC'), fromUnixTimestamp64Micro(least({until:Int64}, 9000000000000000), 'UTC'))
         GROUP BY venue, channel, symbol, minute
     )
 SELECT venue, symbol, channel, toUnixTimestamp(minute) AS open_time_s,
@@ -34,10 +36,10 @@ SELECT venue, symbol, channel, toUnixTimestamp(minute) AS open_time_s,
         if(stored.taker_buy_quote_volume != fresh.taker_buy_quote_volume, 'taker_buy_quote_volume', ''),
         if(abs(stored.variance - fresh.variance) > 1e-9 * greatest(abs(fresh.variance), 1e-12), 'volatility', ''),
         if((stored.open_id, stored.close_id, stored.first_id, stored.last_id, stored.ids) != (fresh.open_id, fresh.close_id, fresh.first_id, fresh.last_id, fresh.ids), 'ids', ''),
-        if(stored.fingerprint != fresh.fingerprint, 'stale', '')]), ', ')) AS difference
+        if(stored.fingerprint != fresh.fingerprint, 'stale', '')]), ', ')) AS difference,
+    stored.fingerprint AS made_of, fresh.fingerprint AS fresh_of
 FROM stored
 FULL OUTER JOIN fresh USING (venue, channel, symbol, minute)
 WHERE difference != '' AND ({symbol:String} = '' OR symbol = {symbol:String})
-    AND toUnixTimestamp(minute) * 1000000 >= {since:Int64} AND toUnixTimestamp(minute) * 1000000 < {until:Int64}
 ORDER BY venue, symbol, channel, minute
-LIMIT 1000
+LIMIT {at_most:UInt64}

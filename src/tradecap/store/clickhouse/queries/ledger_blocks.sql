@@ -1,4 +1,4 @@
--- Records and fingerprint per block of 2^16 seq; market/tally.py computes the same number from the log.
+-- Records and fingerprint per block of 2^16 seq; proof/tally.py computes the same number from the log.
 SELECT toString(run) AS run, bitShiftRight(seq, 16) AS block, count() AS records,
     sum((CRC32(concat(outcome, '|', reason, '|', field, '|', kind, '|', fault, '|', venue, '|', channel, '|', symbol)) * toUInt64(11400714819323198485)
             + trade_id * toUInt64(7640891576956012809) + content * toUInt64(13503953896175478587))

@@ -1,5 +1,5 @@
 -- The rows of one block, each with its part of the fingerprint.
-SELECT seq,
+SELECT seq, part,
     (CRC32(concat(outcome, '|', reason, '|', field, '|', kind, '|', fault, '|', venue, '|', channel, '|', symbol)) * toUInt64(11400714819323198485)
             + trade_id * toUInt64(7640891576956012809) + content * toUInt64(13503953896175478587))
         * (2 * bitAnd(seq, 65535) + 1) AS fingerprint

@@ -6,14 +6,15 @@ FROM
     FROM
     (
         SELECT run, seq, 1 AS of_table, 0 AS of_ledger, xxh3(reason, field, fault, venue, symbol, channel, CRC32(raw)) AS table_sum, 0 AS ledger_sum
-        FROM quarantine FINAL
+        FROM quarantine AS q FINAL
+        WHERE empty({runs:Array(UUID)}) OR q.run IN {runs:Array(UUID)}
         UNION ALL
         SELECT run, seq, 0 AS of_table, 1 AS of_ledger, 0 AS table_sum, xxh3(reason, field, fault, venue, symbol, channel, content) AS ledger_sum
-        FROM ledger FINAL
-        WHERE outcome = 'quarantined'
+        FROM ledger AS l FINAL
+        WHERE outcome = 'quarantined' AND (empty({runs:Array(UUID)}) OR l.run IN {runs:Array(UUID)})
     )
     GROUP BY run, seq
 ) AS d
 WHERE of_table != of_ledger OR table_sum != ledger_sum
 ORDER BY toUInt128(d.run), seq
-LIMIT 1000
+LIMIT {at_most:UInt64}

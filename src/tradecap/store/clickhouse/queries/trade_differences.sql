@@ -11,6 +11,7 @@ FROM
         FROM trades FINAL
         WHERE venue = {venue:String} AND symbol = {symbol:String} AND channel = {channel:String}
             AND trade_id >= {first:UInt64} AND trade_id < {until:UInt64} AND bitShiftRight(trade_id, 20) IN {blocks:Array(UInt64)}
+            AND (empty({ids:Array(UInt64)}) OR trade_id IN {ids:Array(UInt64)})
         UNION ALL
         SELECT trade_id, 0 AS of_trades, 1 AS of_ledger,
             xxh3(min((bitShiftLeft(toUInt256(toUInt128(run)), 64) + toUInt256(seq), content)).1 AS winner, trade_id,
@@ -18,10 +19,11 @@ FROM
         FROM ledger FINAL
         WHERE outcome = 'trade' AND venue = {venue:String} AND symbol = {symbol:String} AND channel = {channel:String}
             AND trade_id >= {first:UInt64} AND trade_id < {until:UInt64} AND bitShiftRight(trade_id, 20) IN {blocks:Array(UInt64)}
+            AND (empty({ids:Array(UInt64)}) OR trade_id IN {ids:Array(UInt64)})
         GROUP BY trade_id
     )
     GROUP BY trade_id
 )
 WHERE of_trades != of_ledger OR trade_sum != ledger_sum
 ORDER BY trade_id
-LIMIT 1000
+LIMIT {at_most:UInt64}

@@ -145,6 +145,17 @@ ORDER BY (log, run)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
 COMMENT 'Which runs of which logs this store was fed';
 
+CREATE TABLE IF NOT EXISTS losses
+(
+    log UUID COMMENT 'id of a log',
+    place String COMMENT 'where in it',
+    detail String COMMENT 'what was lost, as a sentence without its stop'
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (log, place)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+COMMENT 'Records that retention removed from a topic before they were loaded';
+
 CREATE TABLE IF NOT EXISTS candles_1m
 (
     venue LowCardinality(String) COMMENT 'where it is traded',

@@ -1,0 +1,321 @@
+"""`make smoke`: the stack does its whole job once, as a person would try it. The last line is PROVEN.
+
+With a container engine it starts the stack of compose.yaml. Without one it runs tradecap's own services as plain processes: their commands,
+environment, health checks, dependencies and restarts are read from compose.yaml, so a mistake there fails here. What stands in for the rest: Apache
+Kafka for Redpanda, and an HTTP endpoint around the embedded engine for ClickHouse (both from tests/). Redpanda Console is left out, and no image is
+built.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import yaml
+
+HERE: Final = Path(__file__).resolve().parent
+OFFLINE: Final = {"TRADECAP_WS_URL": "ws://simulate:9443", "TRADECAP_REST_URL": "http://simulate:9443"}
+STARTED_S: Final = 60.0
+"""So long a service may take to become healthy; the file's own times are for slower machines."""
+_VARIABLE: Final = re.compile(r"\$\{(\w+)(?:(:[-+])((?:[^{}$]|\$\{\w+\})*))?\}")
+
+
+class SmokeError(Exception):
+    """The stack didn't do its job."""
+
+
+def interpolated(text: str, variables: Mapping[str, str]) -> str:
+    """Compose's ${NAME}, ${NAME:-default} and ${NAME:+instead}."""
+
+    def value(match: re.Match[str]) -> str:
+        name, how, other = match[1], match[2], match[3] or ""
+        there = variables.get(name, "")
+        if how == ":+":
+            return interpolated(other, variables) if there else ""
+        return there or interpolated(other, variables)
+
+    return _VARIABLE.sub(value, text)
+
+
+class Where(NamedTuple):
+    """Where services run: the file's variables, what its names are on this machine, a folder, and how long one may take to become healthy."""
+
+    variables: Mapping[str, str]
+    places: Mapping[str, str]
+    folder: Path
+    within_s: float = STARTED_S
+
+
+class Service:
+    """One of tradecap's services as a process. Restarted as its policy says, until it is stopped."""
+
+    def __init__(self, name: str, declared: Mapping[str, Any], where: "Where") -> None:
+        self.name, self.declared, self._within_s = name, declared, where.within_s
+        variables, places, folder = where.variables, where.places, where.folder
+        self._variables, self._places = variables, {**places, "/data/": f"{folder}/{name}/", ":8080": f":{free_port()}"}
+        self._places["--metrics-port=8080"] = f"--metrics-port={self._places[':8080'][1:]}"
+        (folder / name).mkdir()
+        self._log = (folder / f"{name}.log").open("ab")
+        self.log_path = folder / f"{name}.log"
+        self._is_wanted = True
+        self.process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+
+    def placed(self, text: str) -> str:
+        """A text of the file as it holds on this machine."""
+        text = interpolated(text, self._variables)
+        for there, here in self._places.items():
+            text = text.replace(there, here)
+        return text
+
+    def command(self) -> list[str]:
+        """What the container would run."""
+        given = self.declared["command"]
+        words = shlex.split(self.placed(given)) if isinstance(given, str) else [self.placed(word) for word in given]
+        return [*self.declared.get("entrypoint", ["tradecap"]), *words]
+
+    def environment(self) -> dict[str, str]:
+        """What the container would see, and where this Python's programs are."""
+        own = {name: self.placed(str(value)) for name, value in (self.declared.get("environment") or {}).items()}
+        return {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(self.log_path.parent), **own}
+
+    def run(self, *words: str) -> int:
+        """Another command in this service's environment (`docker compose run`)."""
+        return subprocess.run(list(words) or self.command(), env=self.environment(), cwd=self.log_path.parent / self.name, check=False).returncode
+
+    def start(self) -> None:
+        """Begin, in the background."""
+        self.starts += 1
+        self.process = subprocess.Popen(
+            self.command(), env=self.environment(), cwd=self.log_path.parent / self.name, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+        )
+
+    def look_after(self) -> None:
+        """Start it again if it ended by itself and its policy says so."""
+        if self._is_wanted and self.process and self.process.poll() is not None and self.declared.get("restart") == "unless-stopped":
+            self.start()
+
+    def is_healthy(self) -> bool:
+        """What its health check says."""
+        kind, *words = self.declared["healthcheck"]["test"]
+        if kind != "CMD":
+            raise SmokeError(f"{self.name}: this runner knows health checks of the form CMD only")
+        return subprocess.run([self.placed(word) for word in words], env=self.environment(), capture_output=True, check=False).returncode == 0
+
+    def wait_until(self, condition: str) -> None:
+        """As depends_on has it. Raises SmokeError where that doesn't come."""
+        assert self.process
+        deadline = time.monotonic() + self._within_s
+        while time.monotonic() < deadline:
+            self.look_after()
+            if condition == "service_completed_successfully":
+                if self.process.poll() == 0:
+                    return
+                if self.process.poll() is not None:
+                    break
+            elif self.is_healthy():
+                return
+            time.sleep(0.2)
+        raise SmokeError(f"{self.name} isn't {condition}; the end of what it said:\n{self.log_path.read_text(errors='replace')[-2_000:]}")
+
+    def stop(self) -> int:
+        """SIGTERM, and its exit code."""
+        self._is_wanted = False
+        if self.process is None or self.process.poll() is not None:
+            return self.process.poll() or 0 if self.process else 0
+        self.process.terminate()
+        try:
+            return self.process.wait(timeout=seconds(self.declared.get("stop_grace_period", "10s")))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise SmokeError(f"{self.name} didn't end within its stop_grace_period") from None
+
+
+def seconds(duration: str) -> float:
+    """30s, 2m."""
+    return float(duration[:-1]) * {"s": 1, "m": 60}[duration[-1]]
+
+
+def free_port() -> int:
+    """A port below those of outgoing connections."""
+    from tests.kafka.broker import free_port as free
+
+    return free()
+
+
+class Stack:
+    """tradecap's services of a compose file, started in the order of their dependencies."""
+
+    def __init__(self, file: Path, where: Where) -> None:
+        declared = yaml.safe_load(file.read_text())["services"]
+        self.services = {name: Service(name, service, where) for name, service in declared.items() if "build" in service}
+        self._is_over = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, daemon=True)
+
+    def up(self) -> None:
+        """Start everything that captures and loads. Raises SmokeError for what doesn't become healthy."""
+        for service in ("simulate", "stream", "load"):
+            self.start(service)
+        for service in ("stream", "load"):
+            self.services[service].wait_until("service_healthy")
+        self._keeper.start()
+
+    def start(self, name: str) -> None:
+        """Start a service, and first what it depends on."""
+        service = self.services[name]
+        if service.process:
+            return
+        for other, how in service.declared.get("depends_on", {}).items():
+            if other in self.services:
+                self.start(other)
+                self.services[other].wait_until(how["condition"])
+        service.start()
+
+    def _keep(self) -> None:
+        while not self._is_over.wait(0.5):
+            for service in self.services.values():
+                service.look_after()
+
+    def stop(self) -> None:
+        """End everything."""
+        self._is_over.set()
+        for service in self.services.values():
+            if service.process and service.process.poll() is None:
+                service.process.kill()
+
+
+def placed(bootstrap: str, store: str, secret: Path) -> dict[str, str]:
+    """What the names of the compose file are on this machine."""
+    exchange = free_port()
+    return {
+        "redpanda:9092": bootstrap,
+        "default@clickhouse:8123/market": store,
+        "/run/secrets/clickhouse_password": str(secret),
+        "simulate:9443": f"127.0.0.1:{exchange}",
+        "localhost:9443": f"127.0.0.1:{exchange}",
+        "9443": str(exchange),
+        "0.0.0.0": "127.0.0.1",
+    }
+
+
+@contextmanager
+def stand_ins(folder: Path) -> Iterator[dict[str, str]]:
+    """A broker and a store, and where on this machine the names of the compose file are."""
+    from tests.kafka.broker import Broker, prepare
+    from tests.store.endpoint import PASSWORD, USER
+
+    secret = folder / "secret"
+    secret.write_text(PASSWORD + "\n")
+    broker = Broker(folder / "kafka", prepare())
+    endpoint = subprocess.Popen(
+        [sys.executable, "-m", "tests.store.endpoint", str(folder / "clickhouse")], stdout=subprocess.PIPE, text=True, cwd=HERE.parent
+    )
+    try:
+        broker.start()
+        assert endpoint.stdout
+        address = f"{USER}@127.0.0.1:{int(endpoint.stdout.readline())}"
+        yield placed(broker.bootstrap, f"{address}/market", secret)
+    finally:
+        endpoint.kill()
+        broker.kill()
+
+
+def as_processes(file: Path, variables: Mapping[str, str]) -> None:
+    """The job, with plain processes."""
+    print(
+        "no container engine here: tradecap's services run as processes, with Apache Kafka for Redpanda and a test endpoint for ClickHouse",
+        flush=True,
+    )
+    sys.path.insert(0, str(HERE.parent))
+    with tempfile.TemporaryDirectory(prefix="tradecap-smoke-") as name:
+        folder = Path(name)
+        with stand_ins(folder) as places:
+            stack = Stack(file, Where({**OFFLINE, **variables}, places, folder))
+            try:
+                stack.up()
+                job(stack)
+            finally:
+                stack.stop()
+
+
+def job(stack: Stack) -> None:
+    """Produce, inject, kill, prove beside the live capture, end the capture, prove again, show."""
+    tool, load, stream = stack.services["init"], stack.services["load"], stack.services["stream"]
+    step("produce: a recording beside the live capture", tool.run("tradecap", "replay", "sample:", "--limit", "2000", "-q"))
+    step("inject: 100 duplicates, 20 nulls", tool.run("tradecap", "inject-bad", "--dupes", "100", "--nulls", "20", "--seed", "7", "--yes", "-q"))
+    assert load.process
+    load.process.send_signal(signal.SIGKILL)
+    print("killed `load` (SIGKILL)", flush=True)
+    load.wait_until("service_healthy")
+    if load.starts < 2:
+        raise SmokeError("`load` wasn't started again")
+    step("verify, while `stream` captures and `load` loads", stack.services["verify"].run())
+    step("stream ends (SIGTERM)", stream.stop())
+    step("verify expects what was injected", tool.run("tradecap", "verify", "--wait", "60s", "--run", "last", "-q", "--expect", "quarantined=0"))
+    step("candles", tool.run("tradecap", "candles", "BTCUSDT", "--limit", "5", "-q"))
+    step("query", tool.run("tradecap", "query", "symbols", "-q"))
+    step("verify", stack.services["verify"].run())
+
+
+def step(what: str, code: int) -> None:
+    """Say what was done. Raises SmokeError where it didn't end well."""
+    if code:
+        raise SmokeError(f"{what}: exit {code}")
+    print(f"ok  {what}", flush=True)
+
+
+def in_containers(file: Path) -> None:
+    """The same job in the stack itself."""
+    compose = ["docker", "compose", "--file", str(file), "--profile", "offline"]
+    tool = [*compose, "run", "--rm", "--no-deps", "--entrypoint", "tradecap", "init"]
+    environment = {**os.environ, **OFFLINE}
+    for words in (
+        [*compose, "up", "--detach", "--build", "--wait"],
+        [*tool, "replay", "sample:", "--limit", "2000", "-q"],
+        [*tool, "inject-bad", "--dupes", "100", "--nulls", "20", "--seed", "7", "--yes", "-q"],
+        [*compose, "kill", "--signal", "SIGKILL", "load"],
+        [*compose, "up", "--detach", "--wait", "load"],
+        [*compose, "run", "--rm", "verify"],
+        [*compose, "stop", "stream"],
+        [*tool, "candles", "BTCUSDT", "--limit", "5", "-q"],
+        [*tool, "query", "symbols", "-q"],
+        [*compose, "run", "--rm", "verify"],
+    ):
+        step(" ".join(words[len(compose) :]), subprocess.run(words, env=environment, check=False).returncode)
+
+
+def has_engine() -> bool:
+    """Whether containers can be started here."""
+    return shutil.which("docker") is not None and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+
+
+def main() -> None:
+    """Run it; exit 1 with one sentence where it fails."""
+    parser = argparse.ArgumentParser(prog="make smoke", description=__doc__)
+    parser.add_argument("--file", type=Path, default=HERE / "compose.yaml", help="another compose file")
+    parser.add_argument("--processes", action="store_true", help="plain processes, also where there is a container engine")
+    options = parser.parse_args()
+    started = time.monotonic()
+    try:
+        if options.processes or not has_engine():
+            as_processes(options.file, {})
+        else:
+            in_containers(options.file)
+    except SmokeError as error:
+        sys.exit(f"smoke: {error}")
+    print(f"PROVEN, {time.monotonic() - started:.0f} s after the first process", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""The ledger against the cut of the log, block by block, and where blocks differ record by record.
+
+Rules: a difference counts once the feed has passed the cut: rows are there before the position says so. Until then the blocks that differed are
+looked at again, for as long as the caller has patience; what is still behind the position then is pending, not lost. Rows above the cut have to be
+records that came later, rows below it records that retention has removed; all others were made by no record.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from tradecap.flows.verify.cut import Cut, LookingAgain
+from tradecap.market.trade_ids import TradeIds
+from tradecap.proof import checks
+from tradecap.proof.checks import Check, Differences
+from tradecap.proof.tally import BLOCK_BITS, RunTally, fingerprint, ledger_row
+from tradecap.store.api import BlockKey, BlockSum, CutBlock, CutRange, RunPart, Store
+
+LOOKED_INTO: Final = 16
+"""Blocks (of 65 536 records) that are looked into record by record at a time."""
+
+
+@dataclass
+class LedgerSide:
+    """What the ledger holds of a log, at one look. ranges: of the runs of which it may hold more than the cut.
+
+    expired: by (run, block), rows below the cut. differing: blocks whose sums aren't the log's. others: rows that belong to no block of the log and
+    aren't above or below it either. is_pending: whether the feed hadn't passed the cut.
+    """
+
+    fed: frozenset[str]
+    is_pending: bool
+    ranges: list[CutRange]
+    differing: list[BlockKey] = field(default_factory=list)
+    held: set[BlockKey] = field(default_factory=set)
+    expired: dict[BlockKey, int] = field(default_factory=dict)
+    wholly_expired: int = 0
+    others: list[RunPart] = field(default_factory=list)
+
+
+def settled_ledger(cut: Cut, store: Store, patience: LookingAgain) -> LedgerSide:
+    """The ledger once the feed has passed the cut, or once the time is over."""
+    side = _look(cut, store)
+    while side.is_pending and (side.differing or side.others or not side.fed & cut.tally.runs.keys()) and patience.again():
+        side = _look(cut, store)
+    return side
+
+
+def _look(cut: Cut, store: Store) -> LedgerSide:
+    """The position comes first: the rows before it are there from then on."""
+    is_pending = cut.mark_pending(store)
+    side = LedgerSide(store.fed_runs(cut.log.id), is_pending, cut.ranges())
+    cut_runs = {each.run for each in side.ranges}
+    within = store.ledger_cut(side.ranges)
+    sums = store.ledger_blocks(sorted(cut.tally.runs.keys() - cut_runs)) | {
+        key: BlockSum(block.records, block.fingerprint) for key, block in within.items() if block.records
+    }
+    ours = {BlockKey(run.run, block): counted for run in cut.tally.runs.values() for block, counted in run.blocks.items()}
+    side.differing = [key for key in sorted(ours.keys() | sums.keys()) if not _agree(ours.get(key), sums.get(key))]
+    side.held = set(sums)
+    side.expired = {key: block.below for key, block in within.items() if block.below}
+    _place_others(cut, store, side, within)
+    return side
+
+
+def _agree(ours: list[int] | None, theirs: BlockSum | None) -> bool:
+    return bool(ours and theirs and ours[0] == theirs.records and ours[1] % 2**64 == theirs.fingerprint)
+
+
+def _place_others(cut: Cut, store: Store, side: LedgerSide, within: dict[BlockKey, CutBlock]) -> None:
+    """Rows of runs that the cut doesn't know, and rows above it: what is behind the cut tells which of them are records."""
+    above = {key.run for key, block in within.items() if block.above}
+    strangers = side.fed - cut.tally.runs.keys()
+    if not above and not strangers:
+        return
+    parts = store.ledger_parts(sorted(above | strangers))
+    cut.look_behind()
+    for each in parts:
+        known = cut.tally.runs.get(each.run)
+        later = cut.later.get((each.run, each.part))
+        if known and each.part in known.parts:
+            side.others += _outside(each._replace(first_seq=known.parts[each.part][1] + 1), later)
+        elif each.part not in cut.snapshot.shortened:
+            side.others += _outside(each, later)
+        elif not known and not later:
+            side.wholly_expired += each.records
+
+
+def _outside(rows: RunPart, later: list[int] | None) -> list[RunPart]:
+    """Of rows that the cut doesn't have, those that aren't records behind the cut either."""
+    if rows.first_seq > rows.last_seq:
+        return []
+    if later is None:
+        return [rows]
+    return [rows._replace(first_seq=max(rows.first_seq, later[1] + 1))] if rows.last_seq > later[1] else []
+
+
+# ---- record by record --------------------------------------------------------------------------------------------------------------------
+
+Found = dict[str, dict[str, TradeIds]]
+"""By kind of difference and run, the records."""
+
+
+def ledger_complete(cut: Cut, store: Store, side: LedgerSide, *, is_whole: bool) -> Check:
+    """Each record of the cut has its ledger row, none more."""
+    tally = cut.tally
+    differences = _differences(cut, store, side)
+    is_fed = bool(side.fed & tally.runs.keys()) or not tally.runs
+    return checks.ledger_complete(tally, differences, is_fed=is_fed, is_whole=is_whole, others=len(store.other_runs(cut.log.id)))
+
+
+def _differences(cut: Cut, store: Store, side: LedgerSide) -> Differences:
+    """What differs, by seq: whole blocks by their intervals, blocks that both sides hold record by record."""
+    kinds: Found = {"missing": {}, "pending": {}, "extra": {}, "changed": {}}
+    both = []
+    for key in side.differing:
+        run = cut.tally.runs.get(key.run)
+        if run is None or key.block not in run.blocks:
+            _note_extra(cut, store, kinds, key)
+        elif key in side.held:
+            both.append(key)
+        else:
+            for a, b in run.seqs.within(key.block << BLOCK_BITS, (key.block + 1 << BLOCK_BITS) - 1):
+                _note_missing(kinds, run, a, b)
+    for at in range(0, len(both), LOOKED_INTO):
+        _look_into(cut, store, both[at : at + LOOKED_INTO], kinds)
+    for rows in side.others:
+        for block in range(rows.first_seq >> BLOCK_BITS, (rows.last_seq >> BLOCK_BITS) + 1):
+            for seq, row in store.ledger_rows(BlockKey(rows.run, block)).items():
+                if row.part == rows.part and rows.first_seq <= seq <= rows.last_seq:
+                    _note(kinds, "extra", rows.run, seq, seq)
+    for run_id, first, last in store.unknown_records(sorted(cut.tally.runs)):
+        if not any(run == run_id for run, _ in cut.later):
+            _note(kinds, "extra", run_id, first, last)
+    return Differences(**{kind: {run: ids.intervals() for run, ids in sorted(runs.items())} for kind, runs in kinds.items()})
+
+
+def _note(kinds: Found, kind: str, run: str, first: int, last: int) -> None:
+    kinds[kind].setdefault(run, TradeIds()).add_range(first, last)
+
+
+def _note_missing(kinds: Found, run: RunTally, first: int, last: int) -> None:
+    """What stands behind the position of the feed isn't lost: it was never poured."""
+    for a, b in run.pending.within(first, last):
+        _note(kinds, "pending", run.run, a, b)
+    for a, b in run.pending.gaps_within(first, last):
+        _note(kinds, "missing", run.run, a, b)
+
+
+def _note_extra(cut: Cut, store: Store, kinds: Found, key: BlockKey) -> None:
+    for seq, row in store.ledger_rows(key).items():
+        if cut.is_within(key.run, row.part, seq):
+            _note(kinds, "extra", key.run, seq, seq)
+
+
+def _look_into(cut: Cut, store: Store, keys: list[BlockKey], kinds: Found) -> None:
+    """Compare some blocks record by record: a further pass over the log for these only."""
+    ours: dict[tuple[str, int], dict[int, int]] = {key: {} for key in keys}
+    for _, (envelope, reading, line) in cut.lines():
+        of_block = ours.get((envelope.run, envelope.seq >> BLOCK_BITS))
+        if of_block is not None and envelope.seq not in of_block:
+            row = ledger_row(envelope, reading, line)
+            of_block[envelope.seq] = fingerprint(row.tag(), envelope.seq, row.trade_id, row.content)
+    for key in keys:
+        run, recorded, stored = key.run, ours[key], store.ledger_rows(key)
+        for seq in sorted(recorded.keys() - stored.keys()):
+            _note_missing(kinds, cut.tally.runs[run], seq, seq)
+        for seq in sorted(seq for seq in stored.keys() - recorded.keys() if cut.is_within(run, stored[seq].part, seq)):
+            _note(kinds, "extra", run, seq, seq)
+        for seq in sorted(seq for seq in recorded.keys() & stored.keys() if recorded[seq] != stored[seq].fingerprint):
+            _note(kinds, "changed", run, seq, seq)

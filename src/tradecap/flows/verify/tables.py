@@ -1,0 +1,169 @@
+"""Trades and quarantine against the ledger, candles against trades: what the tables of a store say of each other.
+
+Rules: one insert isn't one step for several tables, and candles follow later. So what differs is looked at again, and just that, until the feed has
+passed everything that was in the log when it was found. A minute has to wait for a sweep besides. One that receives trades meanwhile, or whose candle
+is made again, is swept once more: it is left to the next proof.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Final, TypeVar
+
+from tradecap.flows.verify.cut import Cut, LookingAgain
+from tradecap.proof import checks
+from tradecap.proof.checks import Check
+from tradecap.proof.klines import time_text
+from tradecap.proof.tally import ID_BLOCK_BITS, Series
+from tradecap.store.api import AT_MOST, CandleDay, CandleDifference, CandleSpan, Difference, RecordDifference, Store, TradeDifference
+
+ID_BLOCKS: Final = 4
+"""Blocks (of 1 048 576 ids) that one query groups by id."""
+ASKED_AT_ONCE: Final = 500
+"""Ids that one question names."""
+TRADES_A_PORTION: Final = 4_000_000
+"""Candles are computed afresh for about so many trades at a time."""
+MINUTE_US: Final = 60_000_000
+MINUTE_S: Final = 60
+OfTrade = tuple[Series, TradeDifference]
+Found = TypeVar("Found")
+
+
+class Settling:
+    """Looks at what differs until it is gone, or counts."""
+
+    def __init__(self, cut: Cut, store: Store, patience: LookingAgain) -> None:
+        self._cut, self._store, self._patience = cut, store, patience
+
+    def settled(
+        self, whole: Callable[[], list[Found]], again: Callable[[list[Found]], list[Found]], is_final: Callable[[list[Found]], bool] | None = None
+    ) -> list[Found]:
+        """What still differs once the feed has passed it, or with is_final once that says so, or when the time is over.
+
+        An answer that is full may name only a part of what differs: then all is looked at again.
+        """
+        found = whole()
+        while len(found) >= AT_MOST and self._patience.again():
+            found = whole()
+        if not self._patience.seconds or not found:
+            return found
+        mark = self._cut.log.snapshot()
+        while found:
+            has_passed = is_final is None and self._cut.has_passed(mark, self._store)
+            found = again(found)
+            if has_passed or (is_final and is_final(found)) or not self._patience.again():
+                break
+        return found
+
+
+def portions(blocks: list[int], size: int) -> Iterator[list[int]]:
+    """Some at a time."""
+    for at in range(0, len(blocks), size):
+        yield blocks[at : at + size]
+
+
+# ---- trades and quarantine ---------------------------------------------------------------------------------------------------------------
+
+
+def trades_accounted(store: Store, settling: Settling, mend: str) -> Check:
+    """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows."""
+    trades = 0
+
+    def whole() -> list[OfTrade]:
+        nonlocal trades
+        held = store.trade_blocks()
+        trades = sum(block.trades for block in held)
+        doubtful: dict[Series, list[int]] = {}
+        for block in held:
+            if not block.is_equal:
+                doubtful.setdefault(block.series, []).append(block.block)
+        return [
+            (key, each)
+            for key, blocks in doubtful.items()
+            for portion in portions(blocks, ID_BLOCKS)
+            for each in store.trade_differences(key, portion)
+        ]
+
+    def again(found: list[OfTrade]) -> list[OfTrade]:
+        ids: dict[Series, list[int]] = {}
+        for key, each in found:
+            ids.setdefault(key, []).append(each.trade_id)
+        return [
+            (key, each)
+            for key, numbers in ids.items()
+            for some in portions(numbers, ASKED_AT_ONCE)
+            for each in store.trade_differences(key, sorted({number >> ID_BLOCK_BITS for number in some}), some)
+        ]
+
+    different = settling.settled(whole, again)
+    balance = sum({Difference.MISSING: 1, Difference.EXTRA: -1}.get(each.difference, 0) for _, each in different)
+    places = [f"{' '.join(key)} id {each.trade_id}: {each.difference}" for key, each in different]
+    return checks.rows_accounted("trades.accounted", trades + balance, trades, places, mend)
+
+
+def quarantine_accounted(store: Store, settling: Settling, mend: str) -> Check:
+    """Counts taken while records come in differ; where no record does, the tables are equal."""
+
+    def again(found: list[RecordDifference]) -> list[RecordDifference]:
+        before = {(each.run, each.seq) for each in found}
+        now = store.quarantine_differences(sorted({run for run, _ in before}))
+        return found if len(now) >= AT_MOST else [each for each in now if (each.run, each.seq) in before]
+
+    different = settling.settled(store.quarantine_differences, again)
+    counts = store.quarantine_counts()
+    places = [f"run {each.run} seq {each.seq}: {each.difference}" for each in different]
+    return checks.rows_accounted(
+        "quarantine.accounted", counts.of_ledger if different else counts.of_table, counts.of_table, places, mend
+    )  # fmt: skip
+
+
+# ---- candles -----------------------------------------------------------------------------------------------------------------------------
+
+
+def candles_exact(store: Store, settling: Settling, candles: int, span: CandleSpan, mend: str) -> Check:
+    """Stored minutes against a fresh computation, once a sweep has had the time to make them."""
+
+    def whole() -> list[CandleDifference]:
+        days = _days(store.candle_days(span))
+        return [each for first, last in days for each in store.candle_differences(first, last, span)]
+
+    def again(found: list[CandleDifference]) -> list[CandleDifference]:
+        """Those that differ still, though neither the candle was made again nor a trade came: a live minute is left to the next proof."""
+        before = {(each.series, each.open_time_s): each for each in found}
+        now = [each for first, last, narrow in _minutes_of(found, span) for each in store.candle_differences(first, last, narrow)]
+        if len(now) >= AT_MOST:
+            return found
+        return [
+            each
+            for each in now
+            if (known := before.get((each.series, each.open_time_s))) and (known.made_of, known.trades) == (each.made_of, each.trades)
+        ]
+
+    def is_final(found: list[CandleDifference]) -> bool:
+        """No sweep makes a minute again whose trades are those it was made from."""
+        return all(each.made_of == each.trades for each in found)
+
+    different = settling.settled(whole, again, is_final)
+    places = [f"{' '.join(each.series)} {time_text(each.open_time_s)}: {each.differing}" for each in different]
+    return checks.candles_exact(candles, places, mend)
+
+
+def _minutes_of(found: list[CandleDifference], span: CandleSpan) -> Iterator[tuple[date, date, CandleSpan]]:
+    """By day, the days and minutes that hold what was found."""
+    days: dict[date, list[int]] = {}
+    for each in found:
+        days.setdefault(datetime.fromtimestamp(each.open_time_s, UTC).date(), []).append(each.open_time_s)
+    for day, minutes in days.items():
+        yield day, day, CandleSpan(span.symbol, min(minutes) * 10**6, (max(minutes) + MINUTE_S) * 10**6)
+
+
+def _days(days: list[CandleDay]) -> Iterator[tuple[date, date]]:
+    first: date | None = None
+    trades = 0
+    for day in days:
+        first = first or day.day
+        trades += day.trades
+        if trades >= TRADES_A_PORTION:
+            yield first, day.day
+            first, trades = None, 0
+    if first is not None:
+        yield first, days[-1].day

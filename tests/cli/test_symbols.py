@@ -1,0 +1,83 @@
+"""What to capture, and where log and store are, without a word on the command line; and variables of other programs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Program
+from tradecap.cli.settings import FOREIGN, resolve, unread
+
+NOWHERE = ("--ws-url", "ws://127.0.0.1:9", "--rest-url", "http://127.0.0.1:9")
+NOTHING: dict[str, str | None] = {"log": None, "store": None, "profile": None, "config": None}
+
+
+def test_symbols_come_from_the_argument_else_the_environment_else_the_profile_else_the_file(lonely: Path) -> None:
+    """One more symbol must be no change of code, and the nearest place must win."""
+    (lonely / "tradecap.toml").write_text('symbols = ["SOLUSDT"]\n[profile.two]\nsymbols = ["BTCUSDT", "ethusdt"]\n')
+    assert resolve(NOTHING, {}).symbols.value == "SOLUSDT"
+    assert resolve({**NOTHING, "profile": "two"}, {}).symbols.value == "BTCUSDT,ethusdt"
+    assert resolve({**NOTHING, "profile": "two"}, {"TRADECAP_SYMBOLS": "PEPEUSDT"}).symbols.value == "PEPEUSDT"
+
+
+def test_stream_captures_the_symbols_that_were_configured(tradecap: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets as far as asking the venue, which isn't there."""
+    monkeypatch.setenv("TRADECAP_SYMBOLS", "btcusdt, ETHUSDT")
+    done = tradecap("stream", *NOWHERE, "--duration", "1s")
+    assert done.returncode == 3
+    assert "127.0.0.1:9" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("symbols", "said"),
+    [("", "No symbol to capture"), ("BTC/USDT", "TRADECAP_SYMBOLS"), (",,", "No symbol to capture"), ("A,B C/D", "TRADECAP_SYMBOLS")],
+)
+def test_symbols_that_cant_be_captured_are_told_with_where_they_stand(
+    tradecap: Program, monkeypatch: pytest.MonkeyPatch, symbols: str, said: str
+) -> None:
+    """A slip in a variable is found in that variable."""
+    monkeypatch.setenv("TRADECAP_SYMBOLS", symbols)
+    done = tradecap("stream", *NOWHERE)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "hint" in done.stderr
+
+
+@pytest.mark.parametrize("symbols", ['"BTCUSDT"', "[]", "[1]", '[""]'])
+def test_symbols_in_the_file_are_a_list_of_texts(tradecap: Program, lonely: Path, symbols: str) -> None:
+    """A wrong type must be named, not captured."""
+    (lonely / "tradecap.toml").write_text(f"symbols = {symbols}\n")
+    done = tradecap("config")
+    assert done.returncode == 2
+    assert "'symbols' must be a list of texts" in done.stderr
+
+
+def test_the_profile_compose_is_there_after_config_init(tradecap: Program) -> None:
+    """`tradecap verify --profile compose` must work from the host."""
+    assert tradecap("config", "--init").returncode == 0
+    values = {row["name"]: row["value"] for row in json.loads(tradecap("config", "--profile", "compose", "--json").stdout)["values"]}
+    assert (values["log"], values["store"]) == ("kafka://localhost:19092/trades.raw", "clickhouse://default@localhost:8123/market")
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_variable_of_another_program_is_answered_and_never_shown(name: str) -> None:
+    """Who comes with REDPANDA_BROKERS must learn that nobody reads it, before he wonders where his records are."""
+    settings = resolve(NOTHING, {})
+    said = unread(settings, {name: "s3cret"})
+    assert name in said
+    assert FOREIGN[name][1] in said
+    assert "s3cret" not in said
+    assert unread(settings, {}) == ""
+
+
+def test_a_variable_of_another_program_is_no_news_where_ours_is_set(tradecap: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container both may be there for two programs."""
+    monkeypatch.setenv("REDPANDA_BROKERS", "redpanda:9092")
+    monkeypatch.setenv("CLICKHOUSE_PASSWORD", "s3cret")
+    heard = tradecap("init-db").stderr
+    assert "doesn't read REDPANDA_BROKERS: write TRADECAP_LOG" in heard
+    assert "s3cret" not in heard
+    assert "REDPANDA" not in tradecap("init-db", "-q").stderr
+    monkeypatch.setenv("TRADECAP_LOG", "file:./elsewhere")
+    monkeypatch.setenv("TRADECAP_STORE_PASSWORD", "x")
+    assert "doesn't read" not in tradecap("init-db").stderr

@@ -119,6 +119,7 @@ class MemorySnapshot:
     """See `Snapshot`."""
 
     shortened: frozenset[int] = frozenset()
+    newest_run = ""
 
     def __init__(self, log: MemoryLog, ends: list[int]) -> None:
         self.id = log.id

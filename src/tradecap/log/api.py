@@ -130,6 +130,10 @@ class Snapshot(Protocol):
     @property
     def shortened(self) -> frozenset[int]: ...
 
+    @property
+    def newest_run(self) -> str:
+        """The run whose `started` was published last, once `read` has passed over the log. '' where runs are in the order of their ids."""
+
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
         """The records after a position, as `Log.read` gives them. May be called again."""
 

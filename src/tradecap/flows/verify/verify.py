@@ -87,7 +87,7 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
     snapshot = log.snapshot()
     tally = tally_log(snapshot, damage.append, progress, hire=hire)
     cut = Cut(log, snapshot, tally, before | log.open_runs(), damage)  # one may have begun or ended meanwhile
-    run = _chosen_run(tally, log, wanted.run)
+    run = _chosen_run(tally, log, wanted.run, snapshot.newest_run)
     patience = LookingAgain(wait_s)
     cut.complete(patience)
     altered = store.schema_differences()
@@ -151,10 +151,10 @@ def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: L
     return found, accounts, [_series_row(tally, key, coverage, losers) for key, coverage in sorted(coverages.items())]
 
 
-def _chosen_run(tally: Tally, log: Log, wanted: str) -> str:
+def _chosen_run(tally: Tally, log: Log, wanted: str, newest: str) -> str:
     """The run that expectations are of, '' for all. One that isn't there would meet any expectation of nothing."""
     if wanted == "last":
-        return max((run for run, each in tally.runs.items() if each.started is not None), default=max(tally.runs, default=""))
+        return newest or max((run for run, each in tally.runs.items() if each.started is not None), default=max(tally.runs, default=""))
     if wanted and wanted not in tally.runs:
         raise TradecapError(f"Run {wanted} isn't in {log.url}.", "'tradecap query runs' lists the runs; --run last is the newest of the log.")
     return wanted

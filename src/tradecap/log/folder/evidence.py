@@ -30,6 +30,7 @@ class FolderSnapshot:
     """See `Snapshot`."""
 
     shortened: frozenset[int] = frozenset()  # a folder has no retention
+    newest_run = ""
 
     def __init__(self, folder: Path, log_id: str) -> None:
         self.id = log_id

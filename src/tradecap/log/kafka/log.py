@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
+from confluent_kafka import Message
+
 from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, Part
 from tradecap.log.kafka.carrier import KafkaCarrier
@@ -165,6 +167,18 @@ class KafkaSnapshot:
         self._cluster = cluster
         self._extents = extents if extents is not None else cluster.extents()
         self._parts: dict[int, Part] = {}
+        self._started_ms: dict[str, int] = {}
+
+    @property
+    def newest_run(self) -> str:
+        """See `Snapshot.newest_run`."""
+        return max(self._started_ms, key=lambda run: (self._started_ms[run], run), default="")
+
+    def _see(self, message: Message) -> None:
+        """Note when the beginning of a run was published: a run that was shipped later is older by its id."""
+        value = message.value() or b""
+        if b'"event":"started"' in value[:200] and (envelope := read_envelope(value)) and envelope.event == "started":
+            self._started_ms[envelope.run] = message.timestamp()[1]
 
     @property
     def shortened(self) -> frozenset[int]:
@@ -179,7 +193,7 @@ class KafkaSnapshot:
         if receded and self._parts:
             raise self._cluster.address.receded(min(receded))  # a second pass would give something else than the first
         self._extents = {**self._extents, **receded}
-        return self._witnessed(read_alone(self._cluster, after, None, on_damage or raise_damage, self._extents))
+        return self._witnessed(read_alone(self._cluster, after, None, on_damage or raise_damage, self._extents, self._see))
 
     def _receded(self) -> dict[int, Extent]:
         """The partitions of which retention has removed something since."""

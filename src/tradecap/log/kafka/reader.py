@@ -65,8 +65,9 @@ def _refuse_lasting(heard: Heard, address: Address) -> None:
 class Collected:
     """Values of each partition that make up its next batch."""
 
-    def __init__(self, venue: str) -> None:
-        self._venue = venue
+    def __init__(self, venue: str, see: Callable[[Message], None] | None = None) -> None:
+        """see: told of each message."""
+        self._venue, self._see = venue, see
         self._values: dict[int, list[bytes]] = {}
         self._offsets: dict[int, list[int]] = {}
         self._bytes: dict[int, int] = {}
@@ -79,6 +80,8 @@ class Collected:
         assert partition is not None
         assert offset is not None
         value = message.value() or b""
+        if self._see:
+            self._see(message)
         if partition not in self._values:
             self._values[partition], self._offsets[partition], self._bytes[partition] = [], [], 0
             self._since_s[partition] = time.monotonic()
@@ -141,8 +144,9 @@ def read_alone(
     follow: Callable[[], bool] | None,
     on_damage: Callable[[Damage], None],
     until: Mapping[int, Extent] | None = None,
+    see: Callable[[Message], None] | None = None,
 ) -> Iterator[Batch]:
-    """All partitions from a position to the end they have now, or to `until`; with follow, on and on."""
+    """All partitions from a position to the end they have now, or to `until`; with follow, on and on. see: told of each message."""
     address = cluster.address
     extents = until if until is not None else cluster.extents()
     at = starts(address, _within(after, extents, cluster) if until else after, extents, on_damage)
@@ -150,7 +154,8 @@ def read_alone(
     consumer = consumer_of(address, "tradecap-reader", heard)
     try:
         consumer.assign([TopicPartition(address.topic, partition, offset) for partition, offset in at.items()])
-        yield from _Pass(cluster, consumer, heard, at, {partition: extent.end for partition, extent in extents.items()}, follow).batches()
+        ends = {partition: extent.end for partition, extent in extents.items()}
+        yield from _Pass(cluster, consumer, heard, at, ends, follow, Collected(address.venue, see)).batches()
     finally:
         consumer.close()
 
@@ -170,11 +175,18 @@ class _Pass:
     """Reads assigned partitions to their ends; while followed, to the ends they have when that stops."""
 
     def __init__(
-        self, cluster: Cluster, consumer: Consumer, heard: Heard, at: dict[int, int], ends: dict[int, int], follow: Callable[[], bool] | None
+        self,
+        cluster: Cluster,
+        consumer: Consumer,
+        heard: Heard,
+        at: dict[int, int],
+        ends: dict[int, int],
+        follow: Callable[[], bool] | None,
+        collected: Collected,
     ) -> None:
         self._cluster, self._consumer, self._heard, self._follow = cluster, consumer, heard, follow
         self._at, self._ends = at, ends
-        self._collected = Collected(cluster.address.venue)
+        self._collected = collected
         self._presence = Presence(cluster)
         self._is_at_end: set[int] = set()
         self._heard_s = time.monotonic()

@@ -7,13 +7,14 @@ WORKDIR /src
 # The versions that the tests ran with. Hashes are dropped: pip would ask for one of tradecap itself.
 COPY requirements.lock ./
 RUN grep -Eo '^[A-Za-z0-9._-]+==[^ ;]+' requirements.lock > /constraints.txt \
-  && python -m venv /opt/tradecap
+  && python -m venv --without-pip /opt/tradecap
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
-RUN /opt/tradecap/bin/pip install --no-cache-dir --constraint /constraints.txt '.[simulate,socks]'
+# The pip of the base installs, so that the environment that is copied holds none (25 MB less).
+RUN pip --python /opt/tradecap/bin/python install --no-cache-dir --constraint /constraints.txt '.[simulate,socks]'
 
 FROM build AS build-embedded
-RUN /opt/tradecap/bin/pip install --no-cache-dir --constraint /constraints.txt '.[embedded,simulate,socks]'
+RUN pip --python /opt/tradecap/bin/python install --no-cache-dir --constraint /constraints.txt '.[embedded,simulate,socks]'
 
 FROM ${PYTHON} AS base
 RUN useradd --uid 10001 --home-dir /data --no-log-init --shell /usr/sbin/nologin tradecap \

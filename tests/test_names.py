@@ -40,8 +40,8 @@ def options(command: str) -> frozenset[str]:
 @cache
 def sources() -> str:
     """What the package, its tests and operations files say, but no document."""
-    there = [path for folder in ("src", "tests", "bench", ".ci", "compose", "docs") for path in (ROOT / folder).rglob("*")]
-    files = [path for path in there if path.suffix in SOURCES and path.is_file()]
+    folders = ("src", "tests", "bench", ".ci", "compose", "docs")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in SOURCES and path.is_file()]
     return "\n".join(path.read_text(encoding="utf-8") for path in [*files, ROOT / "Makefile", ROOT / ".ci/run"])
 
 

@@ -14,7 +14,7 @@ from tradecap.store.clickhouse.schema import VERSION, Piece, pieces
 
 BY_SYMBOL: Final = ("trades", "quarantine", "ledger", "candles_1m")
 """Tables that are spread over the shards."""
-EVERYWHERE: Final = ("fed", "feeds", "positions", "schema_version")
+EVERYWHERE: Final = ("fed", "feeds", "losses", "positions", "schema_version")
 """Tables of which each server holds a copy."""
 SHARDING: Final = "cityHash64(symbol)"
 _NAME: Final = re.compile(r"^(CREATE (?:TABLE|MATERIALIZED VIEW|VIEW) IF NOT EXISTS )(\w+)")

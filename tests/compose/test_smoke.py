@@ -11,6 +11,7 @@ import pytest
 from compose.smoke import OFFLINE, SmokeError, Stack, Where, interpolated, job, placed
 
 from tests.kafka.client import Kafka
+from tests.store.conftest import server as server
 from tests.store.endpoint import PASSWORD, USER
 
 FILE = Path(__file__).parents[2] / "compose/compose.yaml"
@@ -48,19 +49,19 @@ def test_the_stack_does_its_whole_job(begin: Begin) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.parametrize(
-    ("right", "wrong"),
+    ("right", "wrong", "who"),
     [
-        ("      stream --venue", "      strem --venue"),
-        ("TRADECAP_STORE_PASSWORD_FILE", "TRADECAP_STORE_PASSWORT_FILE"),
-        ("urlopen('http://localhost:8080/health'", "urlopen('http://localhost:8081/health'"),
+        ("      stream --venue", "      strem --venue", "stream"),
+        ("TRADECAP_STORE_PASSWORD_FILE", "TRADECAP_STORE_PASSWORT_FILE", "init"),
+        ("urlopen('http://localhost:8080/health'", "urlopen('http://localhost:8081/health'", "stream"),
     ],
     ids=["command", "variable", "health check"],
 )
-def test_a_mistake_in_the_file_is_found(begin: Callable[[str, float], Stack], right: str, wrong: str) -> None:
+def test_a_mistake_in_the_file_is_found(begin: Callable[[str, float], Stack], right: str, wrong: str, who: str) -> None:
     """A smoke test that passes whatever the file says proves nothing about the file."""
     text = FILE.read_text()
     assert right in text
-    with pytest.raises(SmokeError):
+    with pytest.raises(SmokeError, match=rf"^{who} isn't"):
         begin(text.replace(right, wrong), 12.0).up()
 
 

@@ -41,7 +41,7 @@ def test_the_tour_without_a_network_ends_proven(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    background, stream = lines("bash")
+    background, stream = lines("bash")[:2]
     simulate = background.removesuffix(" > exchange.log &")
     assert simulate != background
     for exchange in (simulate, f"{simulate} sample: --now"):

@@ -56,10 +56,8 @@ def test_days_of_capture_cost_no_trade_and_no_memory(tmp_path: Path, midnight: s
         for published in compare_klines(store, Klines(tuple(str(file) for file in soaked.klines.values())), Window()):
             assert published.result.differences == []
             assert published.result.compared >= seconds * SPEED / 60 - 2
-        months = store.rows(
-            "SELECT DISTINCT partition FROM system.parts WHERE database = currentDatabase() AND table = 'trades' AND active ORDER BY 1"
-        )
-        assert [str(row["partition"]) for row in months] == [f"{datetime.fromtimestamp(midnight_s + s, UTC):%Y%m}" for s in (-1, 0)]
+        months = store.rows("SELECT DISTINCT toYYYYMM(trade_time) AS month FROM v_trades ORDER BY 1")
+        assert [str(row["month"]) for row in months] == [f"{datetime.fromtimestamp(midnight_s + s, UTC):%Y%m}" for s in (-1, 0)]
 
 
 @dataclass

@@ -12,15 +12,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.flows.builders import a_message, begun, some_messages
-from tradecap.cli import COMMANDS, cli, load_command
+from tradecap.cli import cli
 from tradecap.log import open_log
 from tradecap.store.clickhouse.store import ClickHouseStore
 
@@ -213,21 +212,6 @@ def test_a_symbol_that_is_not_there() -> None:
 def test_a_run_that_is_not_there() -> None:
     """Expectations of a run that doesn't exist are met by nothing."""
     assert told("verify", "--run", "last-week").startswith("Run last-week isn't in file:")
-
-
-def options_of_later_versions() -> Iterator[tuple[str, str]]:
-    """The options that are hidden because they only refuse, with a value."""
-    for name in COMMANDS:
-        hidden = [param for param in load_command(name).params if isinstance(param, click.Option) and param.hidden]
-        yield from ((name, param.opts[0] if param.is_flag else f"{param.opts[0]}=1") for param in hidden)
-
-
-@pytest.mark.parametrize(("command", "option"), list(options_of_later_versions()))
-def test_what_a_later_version_will_have(command: str, option: str) -> None:
-    """A promise of the documents that is called a typo looks like a broken installation."""
-    needed = {"replay": ["sample:"], "candles": ["BTCUSDT"], "stream": ["BTCUSDT"]}.get(command, [])
-    assert " isn't part of this version yet.\nhint: " in told(command, *needed, option)
-    assert not Path("tradecap-data").exists()
 
 
 @pytest.mark.parametrize(

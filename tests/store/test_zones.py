@@ -60,14 +60,24 @@ def parameters(name: str, log: FileLog, runs: list[str]) -> dict[str, object]:
     unit = 1 if "toDateTime({since" in text else 10**6
     values: dict[str, object] = {**SERIES, "log": log.id, "run": runs[0], "runs": runs}
     values |= {"since": (EVENING_S + 60) * unit, "until": (MIDNIGHT_S + 21_600) * unit}
-    values |= {"first": "2024-11-02", "last": "2024-11-03"} if "{first:Date}" in text else {"first": 0}
+    values |= {"first": "2024-11-02", "last": "2024-11-03"} if "{first:Date}" in text else {"first": 0, "last": 100}
+    values |= {"part": 0, "parts": [0], "lows": [0], "highs": [10**9], "ids": [1], "every": runs, "reading": ["market.inbox"]}
+    values |= dict.fromkeys(("brokers", "collection", "database", "detail", "feed", "place", "table", "topic"), "")
     return {each: values[each] for each in re.findall(r"\{(\w+):", text)}
 
 
 def answers(store: ClickHouseStore, log: FileLog) -> dict[str, list[Row]]:
     """What every query of the package says of the night."""
     runs = sorted(store.fed_runs(log.id))
-    asked = [name for name in QUERIES if "INSERT" not in query(name) and "{insert:" not in query(name) and name != "store_id"]
+    # those of `tradecap query` are written by ClickHouse itself, as RFC 3339 with Z
+    asked = [
+        name
+        for name in QUERIES
+        if not name.startswith("asked_")
+        and "INSERT" not in query(name)
+        and "{insert:" not in query(name)
+        and name not in ("store_id", "materialized_views")
+    ]
     return {name: store.rows(query(name), **parameters(name, log, runs)) for name in asked}
 
 
@@ -106,7 +116,8 @@ def test_no_query_hands_out_a_time_that_has_a_zone(log: FileLog, store: ClickHou
     replayed(log, [message(trade) for trade in a_night()])
     load(log, store)
     runs = sorted(store.fed_runs(log.id))
-    asked = [name for name in QUERIES if "INSERT" not in query(name) and "{insert:" not in query(name)]
+    # those of `tradecap query` are written by ClickHouse itself, as RFC 3339 with Z
+    asked = [name for name in QUERIES if not name.startswith("asked_") and "INSERT" not in query(name) and "{insert:" not in query(name)]
     for name in asked:
         columns = store.rows(f"DESCRIBE TABLE ({query(name)})", **parameters(name, log, runs))
         assert not [row for row in columns if "DateTime" in str(row["type"])], name

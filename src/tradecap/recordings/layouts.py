@@ -338,7 +338,7 @@ def _refuse_contracts(line: bytes, number: int, known: Known) -> None:
 def _contracts(known: Known, number: int) -> TradecapError:
     return TradecapError(
         f"{known.where} holds trades of coin-margined futures (line {number:,}), which are not supported: quantities are contracts.",
-        "replay files of spot or of USD-margined futures.",
+        "replay files of spot, or of futures that are margined in dollars.",
     )
 
 

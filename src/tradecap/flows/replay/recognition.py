@@ -51,7 +51,7 @@ def refusal(name: str, payloads: list[bytes], sights: Iterable[Sight], problem: 
     if TRADE in found:
         return None
     if others := sorted(each.why for each in found if each.why):
-        return TradecapError(f"{name} can't be replayed: {others[0]}.", "replay recordings of spot or of USD-margined futures.")
+        return TradecapError(f"{name} can't be replayed: {others[0]}.", "replay recordings of spot, or of futures that are margined in dollars.")
     if venues := sorted(each.venue for each in found if each.venue):
         return TradecapError(f"{name} holds trades that don't name their symbol.", f"add --as {venues[0]}:BTCUSDT, with the symbol they are of.")
     if STREAM in found:
@@ -69,7 +69,9 @@ def not_a_venue(name: str, each: Frame, venue: str) -> TradecapError | None:
     Filed under a venue by its shape alone, a trade of another exchange would share ids with other trades.
     """
     if why := unsupported(each.host, ""):
-        return TradecapError(f"{name}:{each.line} is from {each.host}: {why}.", "replay recordings of spot or of USD-margined futures.")
+        return TradecapError(
+            f"{name}:{each.line} is from {each.host}: {why}.", "replay recordings of spot, or of futures that are margined in dollars."
+        )
     if venue:
         return None
     message = f"{name}:{each.line} is a trade from {each.host}, which is no venue that tradecap knows."

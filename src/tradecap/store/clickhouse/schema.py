@@ -156,13 +156,14 @@ def _remove_differing(connection: Connection, *, is_made: bool) -> set[str]:
 # ---- what differs ------------------------------------------------------------------------------------------------------------------------
 
 
-_EXPECTED: Final[dict[tuple[str, str], dict[str, str]]] = {}
-"""By server ('' = embedded) and version of ClickHouse, what it writes for the package's statements: asking costs a third of a second."""
+_EXPECTED: Final[dict[tuple[str, str, int], dict[str, str]]] = {}
+"""By server ('' = embedded), version of ClickHouse and the package's statements, what it writes for these: asking costs a third of a second."""
 
 
 def differences(connection: Connection) -> list[SchemaDifference]:
     """See `Store.schema_differences`."""
-    engine = "" if connection.folder else connection.url, str(connection.rows("SELECT version() AS version")[0]["version"])
+    version = str(connection.rows("SELECT version() AS version")[0]["version"])
+    engine = "" if connection.folder else connection.url, version, hash(tuple(piece.statement for piece in pieces()))
     expected = _EXPECTED.get(engine) or _EXPECTED.setdefault(engine, _expected(connection))
     there, tables = _definitions(connection), {piece.name for piece in pieces() if piece.is_table}
     changed = [name for name, text in expected.items() if name in there and there[name] != text]

@@ -33,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Last, because these run ClickHouse's Kafka engine in the tests' own process: in one whole run the embedded engine died at some time after them,
+    # and every later test with a store failed. The cause isn't known.
+    items.sort(key=lambda item: "test_load_topic.py" in item.nodeid)
     if os.environ.get("TRADECAP_RECORDINGS"):
         return
     without = [item for item in items if item.get_closest_marker("recordings")]

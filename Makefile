@@ -67,6 +67,7 @@ compose/secrets/clickhouse_password:
 
 chaos: $(READY) ## capture while everything fails, into a folder and into a topic, 20 seeds of 20 s (SEEDS=7 or SEEDS=1-100)
 	@TRADECAP_LIVE=60 $(BIN)/python -m pytest tests/flows/verify/test_live.py
+	@TRADECAP_OUTAGE=600 $(BIN)/python -m pytest -rP tests/flows/test_spool.py -k outage
 	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos/test_chaos.py tests/chaos/test_broker_chaos.py tests/chaos/test_cluster.py $(ARGS)
 
 soak: $(READY) ## days of capture in ten minutes: 24 h limits, clocks that are set, midnight, the end of a month (MINUTES=60)

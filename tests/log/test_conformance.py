@@ -321,7 +321,9 @@ def test_records_of_another_log_are_taken_over_unchanged(log: Log) -> None:
     for _ in range(2):  # a carrier that was ended is gone on with by another
         with log.carrier() as carrier:
             for part in (lines[0], [*lines[1], *lines[2]]):
-                assert carrier.carry([Record(line, envelope, None) for line in part if (envelope := read_envelope(line[:-1]))], lambda: True)
+                records = [Record(line, envelope, None) for line in part if (envelope := read_envelope(line[:-1]))]
+                assert carrier.send(records, lambda: True)
+                assert carrier.settle(lambda: True)
         found = lines_of(log.read())
         for run, wanted in zip(runs, lines, strict=True):
             mine = [line for line in found if run.encode() in line]

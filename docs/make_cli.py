@@ -30,11 +30,17 @@ default. The first line on stderr names both; `tradecap config` says where each 
 
 **Output.** The result goes to stdout, everything else to stderr. With `--json` stdout holds one JSON object and nothing else; exact numbers are
 strings in it, times are RFC 3339 in UTC with `Z`. Without it the output is for people: plain when it isn't a terminal or `NO_COLOR` is set. A
-reader that stops reading (`| head`) ends the output, not the work, and isn't an error.
+reader that stops reading (`| head`) ends the output, not the work, and isn't an error. Standard output that takes no more (a full disk) ends with 4.
+
+**On a terminal** nothing is broken inside a number or a word. Where a table is too wide, long texts in it are broken between words, then columns are
+left out in a fixed order, and the line below the table names them: `verify` leaves out `expected`, `ids` and `duplicates`; `candles` leaves out
+`vwap`, `trades`, `volume`, `complete`, `low`, `high` and `open`; `query` its columns from the last one on. `--json` always has all of them. Control
+characters in text from data, paths or other programs are written as escapes like `\\x1b`, in JSON as `\\u001b`. Hints are not broken, to be
+pasted. Long work shows the share done, the rate and the time left.
 
 **Paths** mean themselves, whatever signs are in them; nothing in a URL of a folder is decoded. `~` at the beginning of one, also in `file:~/log`, is
 the home (write `./~` for a folder of that name). The embedded engine must write, also to read: a store without the right to write is copied first
-(`cp -r DB copy && chmod -R u+rwX copy`). Files may begin with a byte-order mark.
+(`cp -a DB copy && chmod -R u+rwX copy`). Files may begin with a byte-order mark.
 
 **What is typed.** Times are UTC: `2024-08-09`, `2024-08-09T12:30:00Z`, or `-10m` for ten minutes ago; `--to` is exclusive. Durations: `500ms`,
 `30s`, `10m`, `1h30m`. Sizes: `64MB` (10^6), `1GiB` (2^30), or bytes. Symbols in any case.
@@ -42,6 +48,11 @@ the home (write `./~` for a folder of that name). The embedded engine must write
 **Ctrl-C, SIGTERM and SIGHUP.** The first lets a command finish what it took in, and end by its result. The second stops at once; what was
 acknowledged is safe. Commands that don't loop stop at the first. A terminal that closes sends SIGHUP, which is never the
 second; under `nohup` it is ignored and the command goes on.
+
+**Contradictions.** Options that can't be meant together (`--csv --json`, `--dry-run --load`, `-q -v`), or that mean something with another one
+alone, are refused with exit code 2.
+
+**Windows** isn't supported: use WSL2 or the container.
 
 **Errors.** One sentence that says what and where, then a line `hint: ...` that says what to do. A traceback only with `-vv`.
 

@@ -53,7 +53,7 @@ def tradecap() -> Program:
     """The installed program, run to its end."""
 
     def run(*args: str, **how: object) -> Finished:
-        how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "timeout": 30, **how}
+        how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "timeout": 120, **how}
         return subprocess.run([PROGRAM, *args], **how)  # type: ignore[call-overload, no-any-return]  # the keywords of subprocess.run
 
     return run

@@ -190,7 +190,7 @@ def test_a_result_that_cannot_be_written_is_an_error(tradecap: Program) -> None:
     """A result cut short on a full disk with exit 0 is taken for the whole."""
     with Path("/dev/full").open("w") as full:
         done = tradecap("config", "--json", "-q", stdout=full)
-    assert done.stderr.splitlines()[0] == "the disk is full."
+    assert done.stderr.splitlines()[0] == "The result couldn't be written to standard output: No space left on device."
     assert "Exception" not in done.stderr
     assert done.returncode == 4
 

@@ -20,7 +20,6 @@ from tradecap.cli.options import (
     TIME,
     WAIT,
     command,
-    later,
     parse_duration,
     parse_size,
     parse_time,
@@ -172,7 +171,6 @@ def test_what_is_refused(convert: Any, text: str) -> None:
 @shared
 @time_range
 @click.option("--count", type=COUNT, default="3", help="How many.")
-@later("--klines", "--junit")
 def a_command(from_ns: int | None, to_ns: int | None, count: int, **_: object) -> None:
     """Do nothing at all.
 
@@ -206,20 +204,11 @@ def test_a_range_that_holds_nothing_is_refused(to: str) -> None:
     assert "is not before --to" in error.message
 
 
-def test_an_option_of_a_later_version_says_so() -> None:
-    """An option of the contract that is called unknown makes its reader doubt the contract."""
-    _, error = typed("--klines", "x.csv")
-    assert isinstance(error, TradecapError)
-    assert error.message == "'a-command --klines' isn't part of this version yet."
-    assert typed() == ("None None 3", None)
-
-
 def test_help_starts_with_what_it_does_and_ends_with_examples() -> None:
     """Who reads only the first and the last lines of a help must know what to type."""
     lines = CliRunner().invoke(a_command, ["--help"]).stdout.splitlines()
     assert lines[0] == "Do nothing at all."
     assert lines[-3:] == ["Examples:", "  tradecap a-command --from 2024-08-09", "  tradecap a-command --json"]
-    assert "--klines" not in "".join(lines)
 
 
 def test_options_of_all_commands_stand_apart() -> None:

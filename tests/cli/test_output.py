@@ -3,6 +3,7 @@
 import json
 import logging
 import pty
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -109,10 +110,11 @@ def test_progress_in_a_pipe_is_a_line_now_and_then(
     """A CI log without any sign of life for ten minutes is killed; one with a bar in it is unreadable."""
     monkeypatch.setattr(output, "PLAIN_PROGRESS_S", 0.0)
     with speaking(**how).progress("loading", total=5_000_000) as advance:
+        time.sleep(0.01)
         advance(1_204_000)
     said = capsys.readouterr().err.splitlines()
     assert len(said) == lines
-    assert all(line.startswith("loading: 1\u202f204\u202f000 of 5\u202f000\u202f000 records, ") and line.endswith(" left") for line in said)
+    assert all(line.startswith("loading: 24 %, 1\u202f204\u202f000 of 5\u202f000\u202f000 records, ") and line.endswith(" left") for line in said)
 
 
 def test_progress_is_silent_before_its_time(capsys: pytest.CaptureFixture[str]) -> None:

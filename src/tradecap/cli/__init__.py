@@ -105,6 +105,8 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The entry point of the program."""
+    if problem := unsupported(sys.platform):
+        sys.exit(_complain(problem, Output()))
     die_softly()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -113,6 +115,13 @@ def main() -> NoReturn:
         cli.main()
     finally:
         end_in_peace()
+
+
+def unsupported(platform: str) -> TradecapError | None:
+    """Why this system won't do; None where it does."""
+    if platform != "win32":
+        return None
+    return TradecapError("tradecap doesn't run on Windows itself.", "run it in WSL2, or in its container (docs/operations.md).")
 
 
 def run(args: Sequence[str]) -> int:

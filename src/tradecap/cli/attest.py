@@ -2,7 +2,7 @@
 
 import click
 
-from tradecap.cli.logs import log_in_force
+from tradecap.cli.logs import log_in_force, records_after
 from tradecap.cli.options import DURATION, command, shared
 from tradecap.cli.output import Output, counted
 from tradecap.cli.settings import Settings
@@ -28,7 +28,7 @@ def attest(runs: tuple[str, ...], all_silent_s: float | None, settings: Settings
     if bool(runs) == (all_silent_s is not None):
         raise TradecapError("Which runs?", "name runs, or use --all-silent 10m; 'tradecap verify' names the runs without an end.")
     log = log_in_force(settings)
-    with out.progress("attest") as advance:
+    with out.progress("attest", total=records_after(log)) as advance:
         done = flow(log, tuple(dict.fromkeys(run.lower() for run in runs)), all_silent_s, progress=advance)
     rows = [each._asdict() for each in done.runs]
     out.show({"attested": rows, "run": done.run}, lambda: f"{counted(len(rows), 'run')} attested")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tradecap.cli.options import POSITIVE, SYMBOL, command, parse_duration, shared, time_range, time_text, typed
-from tradecap.cli.output import Output, number, stacked, table
+from tradecap.cli.output import Output, counted, number, stacked, table
 from tradecap.cli.plot import plot as drawn
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit
@@ -73,7 +73,7 @@ def candles(
     bars = Bars(symbol, interval, venue or "", channel or "", _seconds(from_ns), _seconds(to_ns), limit)
     with open_store(settings.store.value, read=read_record) as store:
         found = flow(store, bars)
-    if csv and not out.json:
+    if csv:
         out.lines(_csv(found))
     else:
         out.show(_result(found, interval), lambda: stacked(title(found, interval), drawn(found.candles) if plot else _table(found)))
@@ -110,7 +110,7 @@ def _csv(found: Candles) -> Iterator[str]:
 
 def title(found: Candles, interval: int) -> str:
     whole = sum(candle.complete for candle in found.candles)
-    count = f"{number(len(found.candles))} candles of {interval_text(interval)}, {number(whole)} complete"
+    count = f"{counted(len(found.candles), 'candle')} of {interval_text(interval)}, {number(whole)} complete"
     return f"{found.symbol} · {found.venue} · {found.channel} · {count}"
 
 
@@ -125,10 +125,11 @@ def _table(found: Candles) -> "RenderableType":
         )
         for c in found.candles
     ]
-    return table(("open time (UTC)", "open", "high", "low", "close", "volume", "trades", "vwap", "complete"), rows)
+    names = ("open time (UTC)", "open", "high", "low", "close", "volume", "trades", "vwap", "complete")
+    return table(names, rows, drop=("vwap", "trades", "volume", "complete", "low", "high", "open"))
 
 
 def _right(value: str) -> "RenderableType":
-    from rich.text import Text
+    from tradecap.cli.lines import Line
 
-    return Text(value, justify="right")
+    return Line(value, justify="right")

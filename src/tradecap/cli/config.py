@@ -68,7 +68,10 @@ def config(out: Output, init: bool, force: bool, **options: str | None) -> None:
         out.note(f"wrote {write_example(Path(options['config'] or CONFIG_NAME), overwrite=force)}")
     settings = resolve(options, os.environ)
     out.announce(settings)
-    out.show({"values": [_row(value) for value in settings.values()]}, lambda: table(("name", "value", "from"), _cells(settings)))
+    out.show(
+        {"values": [_row(value) for value in settings.values()]},
+        lambda: table(("name", "value", "from"), _cells(settings), wrap=("from",), drop=("from",)),
+    )
 
 
 def write_example(path: Path, *, overwrite: bool) -> Path:

@@ -134,7 +134,7 @@ def _pour(log: Log, store: Store, out: Output, stop: "Callable[[], bool]") -> No
     out.note("3. The log is poured into ClickHouse, embedded: its views sort every line out (tradecap load).")
     store.create()
     done = load(log, store, stop=stop, progress=_quietly)
-    out.note(f"   {number(done.records)} records in {span(done.seconds)}: {number(done.valid)} valid, {number(done.quarantined)} quarantined.\n")
+    out.note(f"   {counted(done.records, 'record')} in {span(done.seconds)}: {number(done.valid)} valid, {number(done.quarantined)} quarantined.\n")
 
 
 def _quietly(_: int) -> None:

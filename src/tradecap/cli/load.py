@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import click
 
-from tradecap.cli.logs import log_in_force, topic_access
+from tradecap.cli.logs import log_in_force, records_after, topic_access
 from tradecap.cli.options import command, shared
-from tradecap.cli.output import Output, counted, number, span
+from tradecap.cli.output import Advance, Output, counted, number, span
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit
@@ -18,6 +18,7 @@ from tradecap.flows.load_topic import load_topic, reader_of
 from tradecap.flows.records import read_record
 from tradecap.log import topic_of
 from tradecap.log.api import Damage, Log
+from tradecap.market.batch import BEGINNING
 from tradecap.store import open_store
 from tradecap.store.api import Store
 
@@ -64,7 +65,8 @@ def wait_for_reader(log: Log, store: Store, settings: Settings, out: Output, *, 
     group, properties = topic_of(log).group(reader_of(store).group(log.id)), settings.kafka_properties()
     with interruptible(out) as stop, out.progress("load") as advance:
         followed = (lambda: not stop()) if follow else None
-        done = load_topic(log, group, store, properties, follow=followed, stop=stop, progress=advance, say=out.warn, status=status)
+        progress = _towards_the_end(log, status, advance)
+        done = load_topic(log, group, store, properties, follow=followed, stop=stop, progress=progress, say=out.warn, status=status)
     _warn(done.damage, out)
     return done
 
@@ -79,10 +81,25 @@ def _metrics(port: int | None, log: Log, status: LoadStatus, out: Output) -> Abs
 
 def pour(log: Log, store: Store, out: Output, *, follow: bool = False, status: LoadStatus | None = None) -> Loaded:
     """Load with progress; damage in the log is warned of, not hidden."""
+    status = status or LoadStatus()
     with interruptible(out) as stop, out.progress("load") as advance:
-        done = flow(log, store, follow=(lambda: not stop()) if follow else None, stop=stop, progress=advance, say=out.warn, status=status)
+        progress = _towards_the_end(log, status, advance)
+        done = flow(log, store, follow=(lambda: not stop()) if follow else None, stop=stop, progress=progress, say=out.warn, status=status)
     _warn(done.damage, out)
     return done
+
+
+def _towards_the_end(log: Log, status: LoadStatus, advance: Advance) -> Advance:
+    """Progress up to the end of the log as it is when the store has said where it stands."""
+    known: list[int | None] = []
+
+    def advanced(amount: int, *, total: int | None = None) -> None:  # noqa: ARG001 -- the flow doesn't know it
+        if not known:
+            known.append(records_after(log, status.positions or BEGINNING))
+        end = known[0]
+        advance(amount, total=end if end is None else max(end, status.records))
+
+    return advanced
 
 
 def _warn(damages: Iterable[Damage], out: Output) -> None:

@@ -8,6 +8,9 @@ from tradecap.errors import TradecapError
 from tradecap.flows.records import as_recording
 from tradecap.log import open_log, topic_of
 from tradecap.log.api import Log
+from tradecap.log.folder.log import FileLog
+from tradecap.log.folder.spool import Spool
+from tradecap.market.batch import BEGINNING, Positions
 from tradecap.recordings.reading import OwnLog
 from tradecap.store.api import TopicAccess
 from tradecap.venues.api import VENUES
@@ -34,6 +37,14 @@ def log_to_write(settings: Settings, out: Output, segment_bytes: int, segment_ag
 def own_log(path: str) -> OwnLog:
     """The log in a folder, as a recording."""
     return as_recording(open_log(f"file:{path}"))
+
+
+def records_after(log: Log, positions: Positions = BEGINNING) -> int | None:
+    """About how many records stand after a position, for those who wait; None where that can't be had, which whoever reads will be told."""
+    try:
+        return Spool(log).waiting(positions) if isinstance(log, FileLog) else sum(log.behind(positions).values())
+    except (TradecapError, OSError):
+        return None
 
 
 def topic_access(log: Log, settings: Settings, *, reads: bool = False) -> TopicAccess | None:

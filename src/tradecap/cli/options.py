@@ -20,7 +20,8 @@ from typing import Any, Final
 
 import click
 
-from tradecap.cli.output import Output, hush
+from tradecap.cli.contradictions import refuse_contradictions
+from tradecap.cli.output import Output, hush, unwritten
 from tradecap.cli.settings import DEFAULTS, at_home, resolve, unread
 from tradecap.errors import Exit, TradecapError
 from tradecap.venues.api import VENUES
@@ -228,7 +229,10 @@ class Door(click.Command):
         if self.is_service and not (sys.stderr and sys.stderr.isatty()):
             ctx.ensure_object(Output).json_messages = True
         with quiet_help(ctx):
-            return super().parse_args(ctx, args)
+            rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            refuse_contradictions(ctx)
+        return rest
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(f"{self.summary}\n\n")
@@ -258,6 +262,9 @@ def quiet_help(ctx: click.Context) -> Iterator[None]:
     except BrokenPipeError:
         hush(sys.stdout)
         ctx.exit()
+    except OSError as error:
+        hush(sys.stdout)
+        raise unwritten(error) from error
 
 
 def command(body: Body) -> Door:
@@ -365,23 +372,3 @@ def segments(body: Body) -> Body:
         ),
         click.option("--segment-age", "segment_age_s", type=DURATION, default="10m", metavar="DURATION", help="... or at this age (default 10m)."),
     )
-
-
-def later(*names: str, takes_value: bool = True) -> Callable[[Body], Body]:
-    """Options of docs/cli.md that this version doesn't have yet: used, they end in one sentence; the help doesn't show them."""
-
-    def refuse(ctx: click.Context, param: click.Parameter, value: object) -> None:
-        if value and not ctx.resilient_parsing:
-            raise not_yet(f"{ctx.command_path} {param.opts[0]}", f"leave it out; '{ctx.command_path} --help' shows what there is.")
-
-    def add(body: Body) -> Body:
-        for name in names:
-            body = click.option(name, hidden=True, expose_value=False, is_flag=not takes_value, callback=refuse)(body)
-        return body
-
-    return add
-
-
-def not_yet(what: str, hint: str) -> TradecapError:
-    """The sentence for what the contract names and this version doesn't have."""
-    return TradecapError(f"'{what}' isn't part of this version yet.", hint)

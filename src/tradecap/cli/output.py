@@ -6,8 +6,10 @@ sign. A reader that goes away (`| head`) ends the output, never the work; stderr
 only where something is drawn, so that commands start fast.
 """
 
+import io
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,18 +20,19 @@ from typing import IO, TYPE_CHECKING, Any, Final, Protocol, cast
 import click
 import msgspec
 
+from tradecap.cli.escaping import GROUP_SIGN, folded, visible, visible_json
 from tradecap.cli.settings import Settings
+from tradecap.errors import Exit, TradecapError
 from tradecap.market.records import json_bytes, valid_text
 from tradecap.urls import mask
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.table import Table
     from rich.text import Text
 
-GROUP_SIGN: Final = "\u202f"
-"""A narrow no-break space: groups digits without looking like two numbers."""
-PLAIN_WIDTH: Final = 1000
+    from tradecap.cli.lines import Fitted
+
+PLAIN_WIDTH: Final = 1_000_000
 """Columns where no terminal says otherwise: nothing is wrapped or cut in a pipe."""
 PLAIN_PROGRESS_S: Final = 10.0
 TALKATIVE: Final = ("urllib3", "clickhouse_connect")
@@ -75,32 +78,43 @@ class Output:
 
     def say(self, level: str, message: str, **fields: object) -> None:
         """Write one message to stderr, whatever -q says."""
+        text = self.message(level, message, **fields)
+        if level != "hint" and not self.json_messages:  # what a hint says to paste is one line
+            text = "\n".join(folded(text, _columns(sys.stderr)))
         try:
-            click.secho(self.message(level, message, **fields), err=True, fg=MESSAGE_COLOURS.get(level), color=_colour(sys.stderr))
+            click.secho(text, err=True, fg=MESSAGE_COLOURS.get(level), color=_colour(sys.stderr))
         except OSError:
             hush(sys.stderr)
 
     def message(self, level: str, message: str, **fields: object) -> str:
         """The message as the line that --log-format asks for. Passwords are masked."""
         if not self.json_messages:
-            return mask(message)
+            return visible(mask(message))
         line = {"time": datetime.now(UTC), "level": level, "message": message, **fields}
         return msgspec.json.encode(_masked(line), enc_hook=str).decode()
 
     def show(self, result: Mapping[str, object], human: "Callable[[], RenderableType]") -> None:
         """The result: as one JSON object with --json, else as what `human` makes of it."""
-        self.lines([json_bytes(result).decode()] if self.json else _drawn(human()))
+        if self.json:
+            self._write([json_bytes(result).decode()], visible_json)
+        else:
+            self._write(_drawn(human()), str)
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write lines of the result as they come, until they end or the reader has gone. For output that isn't a `show` (--csv, --print)."""
+        self._write(lines, visible_json if self.json else visible)
+
+    def _write(self, lines: Iterable[str], escaped: Callable[[str], str]) -> None:
+        """A terminal gets lines escaped; a file or another program what they are."""
+        is_seen = sys.stdout is not None and sys.stdout.isatty()
         try:
             for line in lines:
-                click.echo(line, color=_colour(sys.stdout))
+                click.echo(escaped(line) if is_seen else line, color=_colour(sys.stdout))
         except BrokenPipeError:
             hush(sys.stdout)
-        except OSError:
+        except OSError as error:
             hush(sys.stdout)
-            raise
+            raise unwritten(error) from error
 
     @contextmanager
     def progress(self, what: str, *, total: int | None = None, unit: str = "records") -> Iterator[Advance]:
@@ -145,10 +159,9 @@ class _Ticker:
         if now < self._next:
             return
         self._next = now + PLAIN_PROGRESS_S
+        so_far = _so_far(self._done, self._total or 0, now - self._start, self._unit)
         rate = self._done / (now - self._start)
-        of = f" of {number(self._total)}" if self._total else ""
-        left = f", {span((self._total - self._done) / rate)} left" if self._total and rate and self._total > self._done else ""
-        message = f"{self._what}: {number(self._done)}{of} {self._unit}, {number(int(rate))}/s{left}"
+        message = f"{self._what}: {so_far}"
         self._output.note(message, done=self._done, total=self._total, per_second=int(rate))
 
 
@@ -170,18 +183,18 @@ def _nothing(amount: int, *, total: int | None = None) -> None:
 
 @contextmanager
 def _bar(what: str, total: int | None, unit: str) -> Iterator[Advance]:
-    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
     from rich.progress import Task as Work
+    from rich.table import Column
     from rich.text import Text
 
     class Done(ProgressColumn):
         def render(self, task: Work) -> Text:
-            of = f" of {number(int(task.total))}" if task.total else ""
-            rate = f", {number(int(task.speed))}/s" if task.speed else ""
-            return Text(f"{number(int(task.completed))}{of} {unit}{rate}")
+            return Text(_so_far(int(task.completed), int(task.total or 0), task.elapsed or 0.0, unit))
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), Done(), TimeRemainingColumn())
-    with Progress(*columns, console=_console(sys.stderr), transient=True) as progress:
+    # the bar takes what is left of the line
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(None), Done(Column(no_wrap=True)))
+    with Progress(*columns, console=_console(sys.stderr), transient=True, expand=True) as progress:
         task = progress.add_task(what, total=total)
 
         def advance(amount: int, *, total: int | None = None) -> None:
@@ -192,12 +205,23 @@ def _bar(what: str, total: int | None, unit: str) -> Iterator[Advance]:
         yield advance
 
 
+def _so_far(done: int, total: int, seconds: float, unit: str) -> str:
+    """47 %, 282 332 of 600 002 records, 65 365/s, 5 s left. By the mean rate: an estimated total changes all the time."""
+    share = f"{min(100, 100 * done // total)} %, " if total else ""
+    of = f" of {number(total)}" if total else ""
+    rate = f", {number(round(done / seconds))}/s" if done and seconds else ""
+    left = f", {span((total - done) * seconds / done)} left" if done and total > done else ""
+    return f"{share}{number(done)}{of} {unit}{rate}{left}"
+
+
 def _drawn(picture: "RenderableType") -> list[str]:
     """The lines of a picture, as wide as the terminal; in a pipe as wide as they are, without blanks at the end."""
-    console = _console(sys.stdout)
-    with console.capture() as capture:
-        console.print(picture)
-    lines = capture.get().splitlines()
+    from tradecap.cli.lines import line
+
+    drawn = io.StringIO()  # rich writes to its file also where it only captures: into a full disk, that would be swallowed
+    console = _console(sys.stdout, drawn)
+    console.print(line(picture) if isinstance(picture, str) else picture, crop=False)
+    lines = drawn.getvalue().splitlines()
     return lines if console.is_terminal else [line.rstrip() for line in lines]
 
 
@@ -229,18 +253,39 @@ def lasting(stream: IO[str]) -> IO[str]:
     return cast("IO[str]", _Lasting(stream)) if stream is not None else stream  # Python has None for a stream that is closed
 
 
-def _console(stream: IO[str]) -> "Console":
-    """rich on one of our streams. Markup is off: what is in the data must not be taken for it."""
+def _console(stream: IO[str], into: IO[str] | None = None) -> "Console":
+    """rich on one of our streams, or as if on it. Markup is off: what is in the data must not be taken for it."""
     from rich.console import Console
 
-    terminal = _colour(stream)
-    width = None if stream is not None and stream.isatty() else PLAIN_WIDTH
-    return Console(file=lasting(stream), width=width, markup=False, highlight=False, emoji=False, no_color=not terminal)
+    terminal = stream is not None and stream.isatty()
+    width = None if terminal else PLAIN_WIDTH
+    file = lasting(stream) if into is None else into
+    return Console(
+        file=file, width=width, markup=False, highlight=False, emoji=False, no_color=not _colour(stream), force_terminal=terminal and not is_dumb()
+    )
+
+
+def is_dumb() -> bool:
+    """Whether the terminal takes lines alone."""
+    return os.environ.get("TERM") == "dumb"
+
+
+def _columns(stream: IO[str] | None) -> int:
+    """How wide the terminal is; where none is, nothing is broken."""
+    if stream is None or not stream.isatty():
+        return PLAIN_WIDTH
+    return shutil.get_terminal_size().columns
 
 
 def _colour(stream: IO[str] | None) -> bool:
     """Whether colours may be written: to terminals that have them, and not against NO_COLOR (no-color.org: set and not empty)."""
-    return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
+
+
+def unwritten(error: OSError) -> TradecapError:
+    """What is told where standard output takes no more: what it was sent to is full, most of the time."""
+    hint = "make room where it goes, or send it elsewhere, and run it again; what was acknowledged is safe on disk."
+    return TradecapError(f"The result couldn't be written to standard output: {error.strerror}.", hint, Exit.UNDELIVERED)
 
 
 def hush(stream: IO[str]) -> None:
@@ -248,20 +293,19 @@ def hush(stream: IO[str]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = "") -> "Table":
-    """Rows under their names; whole numbers are grouped, and stand to the right like all that isn't text."""
-    from rich import box
-    from rich.table import Table
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, wrap: Sequence[str] = (), drop: Sequence[str | int] = ()) -> "Fitted":
+    """Rows under their names; whole numbers are grouped, and stand to the right like all that isn't text.
+
+    Where a terminal is too narrow the texts of the columns in `wrap` are broken, then those in `drop` left out, the first one first.
+    """
     from rich.text import Text
 
+    from tradecap.cli.lines import Fitted, line
+
     body = [list(row) for row in rows]
-    drawn = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD if _colour(sys.stdout) else None, pad_edge=False)
-    for index, name in enumerate(columns):
-        texts = not body or isinstance(body[0][index], str | Text)
-        drawn.add_column(name, justify="left" if texts else "right", overflow="fold")
-    for row in body:
-        drawn.add_row(*(cell if isinstance(cell, Text) else _cell(cell) for cell in row))
-    return drawn
+    is_right = [bool(body) and not isinstance(body[0][index], str | Text) for index in range(len(columns))]
+    drawn = [[cell if isinstance(cell, Text) else line(_cell(cell)) for cell in row] for row in body]
+    return Fitted(columns, drawn, is_right=is_right, has_lines=_colour(sys.stdout), wrap=wrap, drop=drop)
 
 
 def _cell(value: object) -> str:
@@ -284,10 +328,15 @@ def counted(count: int, noun: str) -> str:
 
 def amount(size: int) -> str:
     """An amount of bytes, the way --min-free takes it: 1.5 MB."""
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
         if size >= factor:
-            return f"{size / factor:.4g} {unit}"
+            return f"{_short(size / factor)} {unit}"
     return f"{size} B"
+
+
+def _short(value: float) -> str:
+    """Four digits at least, never an exponent: 1.5, 64, 18 446 744."""
+    return number(round(value)) if value >= 1000 else f"{value:.4g}"
 
 
 def span(seconds: float) -> str:
@@ -316,20 +365,22 @@ def lost(text: str) -> "Text":
 
 
 def _styled(text: str, style: str) -> "Text":
-    from rich.text import Text
+    from tradecap.cli.lines import Line
 
-    return Text(text, style=style)
+    return Line(visible(text), style=style, overflow="ignore")
 
 
 def joined(*parts: "str | Text") -> "Text":
     """One line of plain and coloured parts."""
-    from rich.text import Text
+    from tradecap.cli.lines import Line, line
 
-    return Text.assemble(*parts)
+    return Line.assemble(*(line(part) for part in parts), overflow="ignore")
 
 
 def stacked(*pictures: "RenderableType") -> "RenderableType":
     """Pictures one below the other."""
     from rich.console import Group
 
-    return Group(*pictures)
+    from tradecap.cli.lines import line
+
+    return Group(*(line(each) if isinstance(each, str) else each for each in pictures))

@@ -3,17 +3,21 @@
 import csv as csv_format
 import io
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from tradecap.cli.options import POSITIVE, command, shared
-from tradecap.cli.output import Output, number, table
+from tradecap.cli.output import Output, counted, table
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit
 from tradecap.flows.records import read_record
 from tradecap.store import open_store
 from tradecap.store.api import QUESTIONS, Answer
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @command
@@ -35,12 +39,17 @@ def query(question: str, limit: int, csv: bool, settings: Settings, out: Output)
     with open_store(settings.store.value, read=read_record) as store:
         answer = store.answer(question, limit)
     if answer.has_more:
-        out.note(f"only the first {number(limit)} rows: --limit takes more", limit=limit)
-    if csv and not out.json:
+        out.note(f"only the first {counted(limit, 'row')}: --limit takes more", limit=limit)
+    if csv:
         out.lines(_csv(answer))
     else:
-        out.show(answer._asdict(), lambda: table(answer.columns, [[_cell(cell) for cell in row] for row in answer.rows]))
+        out.show(answer._asdict(), lambda: _drawn(answer))
     return Exit.OK
+
+
+def _drawn(answer: Answer) -> "RenderableType":
+    """As many columns as there is room for, from the first one on."""
+    return table(answer.columns, [[_text(cell) for cell in row] for row in answer.rows], drop=range(len(answer.columns) - 1, 0, -1))
 
 
 def _csv(answer: Answer) -> Iterator[str]:
@@ -52,12 +61,7 @@ def _csv(answer: Answer) -> Iterator[str]:
 
 
 def _text(cell: object) -> str:
-    """A cell outside JSON: what isn't text as JSON writes it, nothing for null."""
+    """A cell outside JSON: what isn't text as JSON writes it, nothing for null. Ids are numbers that nobody groups."""
     if cell is None:
         return ""
     return cell if isinstance(cell, str) else msgspec.json.encode(cell).decode()
-
-
-def _cell(cell: object) -> object:
-    """A cell in a terminal. Ids are numbers that nobody groups; signs that would move the cursor are written out."""
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in _text(cell))

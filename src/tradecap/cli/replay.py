@@ -9,9 +9,9 @@ import click
 
 from tradecap import sample
 from tradecap.cli.load import pour, result_of, sentence
-from tradecap.cli.logs import log_to_write, own_log
-from tradecap.cli.options import POSITIVE, SERIES, SPEED, SYMBOL, command, segments, shared, time_range
-from tradecap.cli.output import Advance, Output, number, span, stacked, table
+from tradecap.cli.logs import log_to_write, own_log, records_after
+from tradecap.cli.options import POSITIVE, SERIES, SPEED, SYMBOL, command, segments, shared, time_range, time_text
+from tradecap.cli.output import Advance, Output, counted, number, span, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import Intake, interruptible, standard_input
 from tradecap.errors import Exit, TradecapError
@@ -20,11 +20,12 @@ from tradecap.flows.records import read_record
 from tradecap.flows.replay.replay import Choice, Nowhere, Replayed, look_at, refuse_own_log
 from tradecap.flows.replay.replay import replay as flow
 from tradecap.flows.stop import Stop
+from tradecap.log import open_log
 from tradecap.log.api import Log
-from tradecap.recordings.reading import Source, expand
+from tradecap.recordings.reading import Meter, Source, expand
 from tradecap.store import open_store
 
-RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing", "named_by_file")
+RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing", "named_by_file", "stopped")
 
 _WITHOUT_TRADES = "the counts above say what they are; docs/recordings.md lists what can be read."
 
@@ -79,14 +80,14 @@ def replay(
     if dry_run:
         with _working(sources, out) as (stop, advance):
             done = flow(inputs, Nowhere(), choice, stop=stop, progress=advance)
-        return _told(done, None, out)
+        return _told(done, None, out, choice)
     log = log_to_write(settings, out, segment_bytes, segment_age_s)
     refuse_own_log(inputs, log)
     with _opened(settings, also_load) as load_too:
         with _working(sources, out) as (stop, advance), log.writer() as writer:
             done = flow(inputs, writer, choice, stop=stop, progress=advance)
         loaded = load_too(log, out)
-    return _told(done, loaded, out)
+    return _told(done, loaded, out, choice)
 
 
 @contextmanager
@@ -96,7 +97,22 @@ def _working(sources: list[Source], out: Output) -> Iterator[tuple[Stop, Advance
         for source in sources:
             if isinstance(source.stream, Intake):
                 source.stream.stop = stop
-        yield stop, advance
+        yield stop, _estimating(sources, advance)
+
+
+def _estimating(sources: list[Source], advance: Advance) -> Advance:
+    """Progress whose total follows from how much of the files has been read; none where a size isn't known (a pipe)."""
+    meters = [source.meter for source in sources if source.meter]
+    size = sum(meter.size for meter in meters) if len(meters) == len(sources) else 0
+    records = 0
+
+    def advanced(amount: int, *, total: int | None = None) -> None:
+        nonlocal records
+        records += amount
+        read = sum(meter.done for meter in meters)
+        advance(amount, total=round(records * size / read) if size and read else total)
+
+    return advanced
 
 
 @contextmanager
@@ -119,10 +135,15 @@ def _source(path: str) -> Source:
     if path == "sample:":
         return Source("sample:", stream=sample.open_sample())
     stdin: BinaryIO = standard_input() if path == "-" else BytesIO()
-    return expand([path], stdin, own_log)[0]
+    source = expand([path], stdin, own_log)[0]
+    if source.log is not None:
+        size = records_after(open_log(f"file:{path}"))
+    else:
+        size = source.path.stat().st_size if source.path is not None and source.path.is_file() else None
+    return source._replace(meter=Meter(size)) if size else source
 
 
-def _told(done: Replayed, loaded: Loaded | None, out: Output) -> Exit:
+def _told(done: Replayed, loaded: Loaded | None, out: Output, choice: Choice) -> Exit:
     result = {name: getattr(done, name) for name in RESULT if getattr(done, name) is not None}
     if loaded:
         out.show(result | {"load": result_of(loaded)}, lambda: stacked(_drawn(done), "", sentence(loaded)))
@@ -133,12 +154,18 @@ def _told(done: Replayed, loaded: Loaded | None, out: Output) -> Exit:
     if done.named_by_file:
         names = ", ".join(done.named_by_file)
         out.warn(f"only the name of the file says that its rows are of {names}; --as VENUE:SYMBOL files them under another symbol")
+    if not done.valid and done.left_out_ns and (choice.from_ns, choice.to_ns) != (None, None):
+        first, last = map(time_text, done.left_out_ns)
+        out.warn(f"no trade is in the time that --from and --to leave: those that were left out are of {first} to {last}")
+    if done.stopped:
+        out.warn("stopped before the end of what was to be replayed")
     for problem in done.problems[1:]:
         out.warn(problem.message)
     if done.problems:
         raise done.problems[0]
     if done.lines and not done.valid and not done.filtered:
-        raise TradecapError(f"{done.lines:,} lines were read, and not one of them is a trade.", _WITHOUT_TRADES, Exit.CHECK_FAILED)
+        read = "1 line was read, and it isn't a trade" if done.lines == 1 else f"{number(done.lines)} lines were read, and not one of them is a trade"
+        raise TradecapError(f"{read}.", _WITHOUT_TRADES, Exit.CHECK_FAILED)
     return Exit.OK
 
 
@@ -149,6 +176,7 @@ def _drawn(done: Replayed) -> "RenderableType":
     rows += [(kind, "left out", n) for kind, n in sorted(done.ignored.items())]
     rows += [("filtered by options", "left out", done.filtered)] if done.filtered else []
     rate = done.lines / done.seconds if done.seconds else 0
-    summary = f"{number(done.lines)} lines, {number(done.records)} records in {span(done.seconds)} ({number(round(rate))} lines/s)"
+    summary = f"{counted(done.lines, 'line')}, {counted(done.records, 'record')} in {span(done.seconds)} ({number(round(rate))} lines/s)"
+    summary += "; stopped before the end" if done.stopped else ""
     paced = [f"lateness p50 {done.pacing['p50_ms']} ms, p99 {done.pacing['p99_ms']} ms, max {done.pacing['max_ms']} ms"] if done.pacing else []
     return stacked(table(("what", "", "lines"), rows), summary, *paced, f"run {done.run}" if done.run else "dry run: nothing was written")

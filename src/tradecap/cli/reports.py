@@ -27,6 +27,14 @@ def read_certificate(path: Path) -> Certificate:
     return found
 
 
+def refuse_unreadable(path: str) -> None:
+    """Say of a file of klines that it isn't there, before its name is taken for a symbol."""
+    try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise TradecapError(f"{path} can't be read: {error.strerror}.", "name a file of klines that is there: CSV, zip or REST answers.") from error
+
+
 def refuse_unwritable(path: Path) -> None:
     """Say now what would only be noticed after the whole pass."""
     if path.is_dir() or not path.parent.is_dir():

@@ -45,7 +45,7 @@ def ship(source: str, follow: bool, settings: Settings, out: Output) -> Exit:
     with interruptible(out) as stop, out.progress("ship") as advance:
 
         def progress(records: int) -> None:
-            advance(records)
+            advance(records, total=done.records + spool.waiting(done.at))
             _tell(done, out)
 
         def is_wanted() -> bool:

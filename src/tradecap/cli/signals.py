@@ -19,7 +19,8 @@ from tradecap.cli.output import Output
 from tradecap.errors import TradecapError
 from tradecap.flows.stop import Stop
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Windows has no SIGHUP; there this module is only imported."""
 STOPPING: Final = "stopping: finishing what was taken in (once more to stop at once)"
 STOPPED: Final = 130
 """Exit code of a command that was stopped at once, as shells know it."""

@@ -18,7 +18,7 @@ import msgspec
 from tradecap import sample
 from tradecap.cli.logs import own_log
 from tradecap.cli.options import COUNT, DURATION, FILE_NAME, PORT, POSITIVE, SPEED, SYMBOL, TIME, Door, spoken, typed
-from tradecap.cli.output import Output, number, span, stacked, table
+from tradecap.cli.output import Output, counted, span, stacked, table
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.stop import Stop
@@ -220,4 +220,4 @@ def _drawn(counts: dict[str, Any]) -> "RenderableType":
     rows += [(f"fault: {kind}", n) for kind, n in sorted(counts["faults"].items())]
     pacing = counts["pacing"]
     paced = [f"lateness p50 {pacing['p50_ms']:.2f} ms, p99 {pacing['p99_ms']:.2f} ms, max {pacing['max_ms']:.2f} ms"] if pacing else []
-    return stacked(table(("what", "count"), rows), f"{number(counts['trades'])} trades in {span(counts['seconds'])}", *paced)
+    return stacked(table(("what", "count"), rows), f"{counted(counts['trades'], 'trade')} in {span(counts['seconds'])}", *paced)

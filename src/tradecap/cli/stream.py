@@ -94,6 +94,8 @@ def stream(
     It connects again by itself, fetches what it missed by REST, and goes on after the last id of the log. Ctrl-C ends it properly. If the log is a
     topic, records go into a folder first, the spool, and from there to the topic: the broker may be away for hours.
 
+    Where stderr isn't a terminal, each line on it is a JSON object, with the hint of an error as its member `hint`; --log-format text changes that.
+
     \b
     Examples:
       tradecap stream BTCUSDT --duration 1m
@@ -219,7 +221,7 @@ def _drawn(done: Captured) -> "RenderableType":
     others = f"{copies} left out, {number(done.quarantined)} unreadable, {counted(done.reconnects, 'reconnect')}"
     gaps = f"{counted(done.gaps_found, 'gap')} found, {number(done.gaps_repaired)} repaired"
     still = [lost(f"{gap['symbol']} {gap['first']} to {gap['last']} stay open: {gap['why']}") for gap in done.gaps_open]
-    ids_of_series = table(("symbol", "trades", "first id", "last id"), rows)
+    ids_of_series = table(("symbol", "trades", "first id", "last id"), rows, drop=("first id", "last id"))
     return stacked(ids_of_series, summary, others, gaps, *still, f"run {done.run}", *_last_line(done))
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from tradecap.cli.output import Output, amount, counted, lasting, number, table
+from tradecap.cli.escaping import folded
+from tradecap.cli.output import Output, amount, counted, lasting, number, spoilt, stacked, table
 from tradecap.cli.signals import STOPPING
 from tradecap.flows.capture.status import Status
 from tradecap.flows.shipping import Figures
@@ -68,7 +69,7 @@ class View:
         """Something happened."""
         said = dict(fields)
         if self._live:
-            self._live.console.print(text, style="yellow" if level == "warning" else None)
+            self._live.console.print(spoilt(text) if level == "warning" else stacked(text))
         elif level == "warning":
             self._out.warn(text, **said)
         else:
@@ -101,16 +102,14 @@ def _fields(status: Status) -> dict[str, object]:
 
 def drawn(status: Status, width: int, height: int, spool: Figures | None = None) -> "RenderableType":
     """A picture that fits: rate and gaps first, then as many series as there is room for."""
-    from rich.console import Group
-
     sentences = _sentences(status, spool)
-    lines = sum(-(-len(each) // width) for each in sentences)
+    lines = sum(len(folded(each, width)) for each in sentences)
     shown = max(1, min(SHOWN, height - lines - 4))
     books = list(status.books.items())
     rows = [_row(symbol, book, is_narrow=width < NARROW) for symbol, book in books[:shown]]
     names = ("symbol", "price", "proven to id") if width < NARROW else ("symbol", "price", "id", "proven to id")
     more = [f"and {number(len(books) - shown)} more"] if len(books) > shown else []
-    return Group(*sentences, table(names, rows), *more)
+    return stacked(*sentences, table(names, rows, drop=("price",)), *more)
 
 
 def _row(symbol: str, book: IdBook, *, is_narrow: bool) -> tuple[str, ...]:

@@ -51,4 +51,4 @@ def _drawn(topic: "Topic") -> "RenderableType":
     settings = ", ".join(f"{name}={value}" for name, value in topic.config.items())
     row = (topic.name, number(topic.partitions), number(topic.replication), settings)
     drift = [lost(f"{each.setting} is {each.present}, wanted {each.wanted}") for each in topic.drift]
-    return stacked(table(("topic", "partitions", "replication", "settings"), [row]), *drift)
+    return stacked(table(("topic", "partitions", "replication", "settings"), [row], wrap=("settings",), drop=("settings",)), *drift)

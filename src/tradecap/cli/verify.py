@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from tradecap.cli.candles import interval_text
-from tradecap.cli.logs import log_in_force, topic_access
+from tradecap.cli.logs import log_in_force, records_after, topic_access
 from tradecap.cli.options import FILE, FILE_NAME, SERIES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
-from tradecap.cli.reports import read_certificate, refuse_unwritable, write_certificate, write_junit
+from tradecap.cli.reports import read_certificate, refuse_unreadable, refuse_unwritable, write_certificate, write_junit
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.rebuild import rebuild
@@ -121,6 +121,11 @@ def verify(
     venue, its_symbol = series or ("", "")
     then = read_certificate(against) if against else None
     extras = Extras(Klines(klines, venue, its_symbol, offset_s), then, settings.log.shown, settings.store.shown)
+    if certificate and certificate == junit:
+        raise TradecapError(f"--certificate and --junit name the same file, {certificate}.", "give each a file of its own.")
+    for name in klines:
+        if name != "-":
+            refuse_unreadable(name)
     for path in filter(None, (junit, certificate)):
         refuse_unwritable(path)
     if rebuild_manifests:
@@ -155,8 +160,9 @@ def _patience_s(settings: Settings) -> float:
 
 
 def _rebuild(settings: Settings, out: Output) -> None:
-    with out.progress("rebuild manifests") as advance:
-        found = rebuild(log_in_force(settings), progress=advance)
+    log = log_in_force(settings)
+    with out.progress("rebuild manifests", total=records_after(log)) as advance:
+        found = rebuild(log, progress=advance)
     for each in found:
         out.note(f"{each.segment}: {each.done} ({each.why})")
     if not found:
@@ -167,7 +173,10 @@ def _audited(settings: Settings, wanted: Wanted, extras: Extras, out: Output, de
     """None where the store can't be had and there is time left: an embedded one is held by the process that loads."""
     log = log_in_force(settings)
     try:
-        with open_store(settings.store.value, read=read_record, topic=topic_access(log, settings)) as store, out.progress("verify") as advance:
+        with (
+            open_store(settings.store.value, read=read_record, topic=topic_access(log, settings)) as store,
+            out.progress("verify", total=records_after(log)) as advance,
+        ):
             return audit(log, store, wanted, extras, progress=advance, hire=Workers())
     except TradecapError as error:
         if error.exit_code is not Exit.UNREACHABLE or time.monotonic() >= deadline:
@@ -209,9 +218,9 @@ def drawn(verdict: Verdict) -> "RenderableType":
         for s in verdict.series
     ]
     return stacked(
-        table(("", "check", "expected", "found"), rows),
+        table(("", "check", "expected", "found"), rows, wrap=("expected", "found"), drop=("expected",)),
         *[line for check in verdict.checks for line in _story(check)],
-        table(("series", "trades", "duplicates", "conflicts", "gaps", "ids"), series),
+        table(("series", "trades", "duplicates", "conflicts", "gaps", "ids"), series, wrap=("series", "ids"), drop=("ids", "duplicates")),
         *([spoilt(_quarantined(verdict))] if verdict.quarantined else []),
         conclusion(verdict),
     )

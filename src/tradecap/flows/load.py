@@ -110,6 +110,7 @@ class _Load:
         self._ask(lambda: refuse_altered(store))
         self._ask(counts.begin)
         self._positions = dict(self._where_the_store_stands())
+        progress(0)  # where it begins is known
         batches = log.feed(
             self._ask(lambda: store.store_id),
             self._where_the_store_stands,

@@ -95,7 +95,7 @@ def load_topic(
 
     waiting = _Waiting(log, group, store, loaded, status)
     try:
-        waiting.begin(properties)
+        waiting.begin(properties, progress)
         while not stop() and not waiting.is_caught_up(progress):
             time.sleep(LOOK_S)
         sweeps = Sweeps(sweep)
@@ -128,7 +128,7 @@ class _Waiting:
         self._at: dict[int, str] = {}
         self._moved_s = self._looked_s = self._probed_s = time.monotonic()
 
-    def begin(self, properties: Mapping[str, str]) -> None:
+    def begin(self, properties: Mapping[str, str], progress: Callable[[int], None]) -> None:
         """Start an embedded reader; look whether a server's is as it should be."""
         feed = self._reader.feed(self._log.id)
         if feed is None:
@@ -141,6 +141,7 @@ class _Waiting:
         self._ends, self._at = self._group.ends(), self._group.committed()
         self._refuse_unplaced(self._ends)
         self._status.positions = self._at
+        progress(0)  # where it begins is known
         if not self._store.is_shared:
             self._reader.start(feed, properties)
 

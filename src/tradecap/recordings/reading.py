@@ -14,7 +14,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from tarfile import BLOCKSIZE
@@ -29,7 +29,7 @@ from tradecap.recordings.arrays import Pieces, rows
 from tradecap.recordings.layouts import BLANKS, BOM, NO_EXCHANGES, Frame, Known, framed, refuse_kline_answer
 from tradecap.recordings.refusals import refuse_binary, refuse_workbook
 
-__all__ = ["MAX_LINE", "PACKINGS", "Frame", "OwnLog", "Source", "expand", "frames", "raw_lines", "sha256_of"]
+__all__ = ["MAX_LINE", "PACKINGS", "Frame", "Meter", "OwnLog", "Source", "expand", "frames", "raw_lines", "sha256_of"]
 
 MAX_LINE: Final = 64 * 1024 * 1024
 """Bytes; a longer line is never held whole."""
@@ -46,6 +46,36 @@ class OwnLog(NamedTuple):
     texts: Callable[[], Iterator[bytes]]
 
 
+class Meter:
+    """How far a source has been read, in what its size is given in: bytes of a file, records of a log."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._done = 0
+        self._tell: Callable[[], int] | None = None
+
+    @property
+    def done(self) -> int:
+        """How much of size."""
+        return min(self.size, self._tell() if self._tell else self._done)
+
+    @contextmanager
+    def reading(self, tell: Callable[[], int]) -> Iterator[None]:
+        """While a file is read, tell says how far."""
+        self._tell = tell
+        try:
+            yield
+        finally:
+            self._tell, self._done = None, tell()
+
+    def counted(self, texts: Iterator[bytes]) -> Iterator[bytes]:
+        """The lines of a log, counted as they are taken."""
+        self._done = 0
+        for text in texts:
+            yield text
+            self._done += text.count(b"\n")
+
+
 class Source(NamedTuple):
     """Something to read: a file, one of our logs, or an open stream. `name` is how messages and records call it."""
 
@@ -53,6 +83,7 @@ class Source(NamedTuple):
     path: Path | None = None
     log: OwnLog | None = None
     stream: BinaryIO | None = None
+    meter: Meter | None = None
 
 
 def expand(paths: Iterable[str], stdin: BinaryIO, open_own: Callable[[str], OwnLog]) -> list[Source]:
@@ -123,17 +154,18 @@ def _told(known: Known) -> Iterator[None]:
     try:
         yield
     except BrokenError as error:
-        where = (f" in {known.member}" if known.member else "") + f" after line {known.line:,}"
+        where = (f" in {known.member}" if known.member else "") + _after(known)
         if isinstance(error, LockedError):
             raise TradecapError(f"{known.name} can't be read{where} ({error.problem}).", "unpack it first, and name what was in it.") from error
         state = "cut short" if error.is_cut else "damaged"
-        raise TradecapError(
-            f"{known.name} is {state}{where} ({error.problem}).", "what stands before that was read; get the file once more for the rest."
-        ) from error
+        hint = "what stands before that was read; get the file once more for the rest." if known.line else "get the file once more."
+        raise TradecapError(f"{known.name} is {state}{where} ({error.problem}).", hint) from error
     except OSError as error:
-        raise TradecapError(
-            f"{known.name} can't be read after line {known.line:,}: {error.strerror}.", "look at its rights and at the disk."
-        ) from error
+        raise TradecapError(f"{known.name} can't be read{_after(known)}: {error.strerror}.", "look at its rights and at the disk.") from error
+
+
+def _after(known: Known) -> str:
+    return f" after line {known.line:,}" if known.line else " at its beginning"
 
 
 def _source(name: str, stdin: BinaryIO, open_own: Callable[[str], OwnLog] | None) -> Source:
@@ -159,11 +191,11 @@ def _source(name: str, stdin: BinaryIO, open_own: Callable[[str], OwnLog] | None
 def _contents(source: Source, known: Known) -> Iterator[Iterator[bytes]]:
     """The plain bytes of a source, as they come: of a zip, those of each member."""
     if source.log is not None:
-        yield source.log.texts()
+        yield source.meter.counted(source.log.texts()) if source.meter else source.log.texts()
     elif source.stream is not None:
         yield from _unpacked(_read(source.stream), known)
     elif source.path is not None:
-        with source.path.open("rb") as file:
+        with source.path.open("rb") as file, source.meter.reading(file.raw.tell) if source.meter else nullcontext():
             if file.seekable() and file.peek(4)[:4] in ZIP:
                 for member, pieces in unzip(file, lambda names: refuse_workbook(names, known.name)):
                     known.enter(member)

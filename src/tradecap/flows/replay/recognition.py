@@ -59,7 +59,7 @@ def refusal(name: str, payloads: list[bytes], sights: Iterable[Sight], problem: 
     if problem:
         return problem
     what, run = unread(payloads, name)
-    what = what or (f"nothing in its first {len(payloads)} lines is a message of a known venue" if payloads else "it is empty")
+    what = what or (_nothing(len(payloads)) if payloads else "it is empty")
     return TradecapError(f"{name} is no recording: {what}.", run or "docs/recordings.md lists what can be read.")
 
 
@@ -92,3 +92,8 @@ class Names:
             return None
         message = f"{name}:{each.line} is of {symbol} by the name of its file, and rows before it are of {self._symbol}."
         return TradecapError(message, "--as is for rows of one symbol: leave it out, or replay the files one by one.")
+
+
+def _nothing(lines: int) -> str:
+    where = "its only line" if lines == 1 else f"its first {lines} lines"
+    return f"nothing in {where} is a message of a known venue"

@@ -55,6 +55,7 @@ class Replayed:
     """lines = valid + quarantined + ignored + filtered; records = valid + quarantined + events.
 
     named_by_file: the symbols that only the name of a file gave to its rows; None where there are none.
+    stopped: whether a signal ended it before the end of its inputs. left_out_ns: the first and last time of trades that options left out.
     """
 
     run: str = ""
@@ -68,6 +69,8 @@ class Replayed:
     seconds: float = 0.0
     pacing: dict[str, float] | None = None
     named_by_file: list[str] | None = None
+    stopped: bool = False
+    left_out_ns: tuple[int, int] | None = None
     unknown_hosts: list[str] = field(default_factory=list)
     problems: list[TradecapError] = field(default_factory=list)
 
@@ -238,6 +241,7 @@ def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols:
         name = json_text(entry.source.name.rpartition("/")[2])
         for each in entry.frames:
             if stop():
+                replayed.stopped = True
                 return
             item = _read(each, name, choice)
             reading = item.reading
@@ -258,6 +262,7 @@ def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols:
                 symbols.add(item.symbol)
             if _is_left_out(item, choice):
                 replayed.filtered += 1
+                _note_time(replayed, reading)
                 continue
             if type(reading) is Trade:
                 replayed.valid += 1
@@ -266,6 +271,14 @@ def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols:
             elif type(reading) is Rejected:
                 _count(replayed.quarantined, reading.reason)
             yield item
+        replayed.stopped = entry.source.stream is not None and stop()  # a pipe ends when it is asked to
+
+
+def _note_time(replayed: Replayed, reading: Reading) -> None:
+    if type(reading) is Trade:
+        ns = reading.trade_time_us * 1000
+        first, last = replayed.left_out_ns or (ns, ns)
+        replayed.left_out_ns = (min(first, ns), max(last, ns))
 
 
 def _note_name(replayed: Replayed, symbol: str) -> None:

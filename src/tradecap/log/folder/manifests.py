@@ -123,7 +123,8 @@ def _wrong(manifest: Manifest | str, held: _Held) -> str:
 def _against(log: FileLog, segment: Segment, manifest: Manifest | str, held: _Held) -> str:
     """What speaks against making a manifest of these bytes; '' for nothing."""
     if held.problem:
-        return f"the segment itself is damaged after line {held.records:,} ({held.problem}): bring it back from a copy"
+        where = f"after line {held.records:,}" if held.records else "at its beginning"
+        return f"the segment itself is damaged {where} ({held.problem}): bring it back from a copy"
     following = segment.next.read_manifest(log.id)
     expected = "" if isinstance(following, str) else following.previous
     if expected:

@@ -286,8 +286,8 @@ def position(segment: Segment, byte: int) -> Position:
 
 def _broken(name: str, line: int, problem: str) -> Damage:
     """The damage of a file that reads well up to a line."""
-    lines = f"{line:,}".replace(",", " ")
-    return Damage(DamageKind.BROKEN_PART, f"{name}:{line}", f"Segment {name} is damaged after line {lines} ({problem})")
+    where = f"after line {line:,}".replace(",", " ") if line else "at its beginning"
+    return Damage(DamageKind.BROKEN_PART, f"{name}:{line}", f"Segment {name} is damaged {where} ({problem})")
 
 
 def _unconnected(name: str) -> Damage:

@@ -15,7 +15,7 @@ import msgspec
 from tradecap.errors import TradecapError
 from tradecap.market.records import valid_text
 from tradecap.store.api import QUESTIONS, Answer
-from tradecap.store.clickhouse.connection import Connection, StatementError, query
+from tradecap.store.clickhouse.connection import INIT, Connection, StatementError, query
 
 HARMLESS: Final = {
     *("numbers", "numbers_mt", "zeros", "zeros_mt", "generate_series", "generateseries", "generaterandom", "primes"),
@@ -46,7 +46,8 @@ def answer(connection: Connection, question: str, at_most: int) -> Answer:
         statement = query(f"asked_{question}") if question in QUESTIONS else _checked(connection, question)
         answered = connection.raw(f"{statement}\nFORMAT JSONCompact SETTINGS limit = {at_most + 1}, {SETTINGS}")
     except StatementError as error:
-        raise TradecapError(f"The statement isn't run: {error.reason}", "docs/clickhouse.md names the tables and views.") from error
+        hint = INIT if error.hint == INIT else "docs/clickhouse.md names the tables and views."
+        raise TradecapError(f"The statement isn't run: {error.reason}", hint) from error
     found = msgspec.json.decode(valid_text(answered.decode(errors="replace")), type=_Rows)
     return Answer([column.name for column in found.meta], found.data[:at_most], len(found.data) > at_most)
 

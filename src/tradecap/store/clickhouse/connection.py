@@ -5,6 +5,7 @@ every DateTime column and function names UTC: the client converts a DateTime by 
 """
 
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,10 +40,23 @@ ClickHouse, src/Common/ErrorCodes.cpp."""
 Row = dict[str, Any]
 
 
+INIT: Final = "tradecap init-db makes what is missing."
+_MADE: Final = re.compile(r"CREATE (?:TABLE|MATERIALIZED VIEW|VIEW) IF NOT EXISTS (\w+)")
+_MISSING: Final = re.compile(r"Unknown table (?:function |expression identifier ')([\w.]*\w)")
+"""What ClickHouse says of a table or view that isn't there; a view with parameters is a function to it."""
+
+
 @cache
 def query(name: str) -> str:
     """The text of queries/<name>.sql."""
     return (resources.files("tradecap.store.clickhouse") / "queries" / f"{name}.sql").read_text()
+
+
+@cache
+def own_names() -> frozenset[str]:
+    """The tables and views of the package's schema."""
+    folder = resources.files("tradecap.store.clickhouse") / "schema"
+    return frozenset(name for file in folder.iterdir() if file.name.endswith(".sql") for name in _MADE.findall(file.read_text()))
 
 
 class StatementError(TradecapError):
@@ -195,6 +209,8 @@ def _translated(url: str) -> Iterator[None]:
             raise TradecapError(message, "end that program (-vv shows what the database says).", Exit.UNREACHABLE) from error
         if not url.startswith("chdb:") and getattr(error, "code", None) in REFUSALS:
             raise StoreAwayError(f"Store {url} refuses: {_first_line(error)}", "look at the server's own log.", Exit.UNREACHABLE) from error
+        if (missing := _MISSING.search(str(error))) and missing[1].removeprefix(f"{DATABASE}.") in own_names():
+            raise StatementError(url, f"its {missing[1]} is missing.", INIT, Exit.UNREACHABLE) from error
         full = "NOT_ENOUGH_SPACE" in str(error) or "No space left" in str(error)
         hint = "free some disk and run the command again: it goes on where it stopped." if full else "run again with -vv for the whole story."
         raise StatementError(url, _first_line(error), hint, Exit.UNDELIVERED if full else Exit.UNREACHABLE) from error

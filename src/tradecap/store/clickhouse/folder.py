@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -12,6 +13,9 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.store.clickhouse.plain_names import PlainNames
 
 UNWRITABLE: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+_UUID: Final = re.compile(r"UUID '([0-9a-f-]{36})'")
 
 
 class Folder:
@@ -32,6 +36,7 @@ class Folder:
             if error.errno in UNWRITABLE and path.is_dir() and os.access(path, os.R_OK | os.X_OK):
                 raise _read_only(path, error.strerror) from error
             raise TradecapError(f"Store {path} can't be opened: {error.strerror}.", "check the path and its permissions.") from error
+        _refuse_followed_links(path)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -53,10 +58,22 @@ class Folder:
             self._lock = -1
 
 
+def _refuse_followed_links(path: Path) -> None:
+    """A copy that followed links has a folder where ClickHouse keeps a link to the tables' definitions, and ClickHouse doesn't start on it."""
+    for made in sorted((path / "metadata").glob("*.sql")):
+        folder, uuid = made.with_suffix(""), _UUID.search(made.read_text(encoding="utf-8", errors="replace"))
+        if uuid and folder.is_dir() and not folder.is_symlink():
+            there = shlex.quote(str(folder))
+            raise TradecapError(
+                f"Store {path} was copied with its links followed: {folder} is a folder, and has to be a link.",
+                f"copy it again with cp -a; or make it a link: rm -r {there} && ln -s ../store/{uuid[1][:3]}/{uuid[1]} {there}",
+            )
+
+
 def _read_only(path: Path, why: str | None) -> TradecapError:
     return TradecapError(
         f"Store {path} can't be written ({why}), and the embedded engine must write, also to read.",
-        f"copy it while no process uses it: cp -r {shlex.quote(str(path))} copy && chmod -R u+rwX copy; then name the copy: --store chdb:copy",
+        f"copy it while no process uses it: cp -a {shlex.quote(str(path))} copy && chmod -R u+rwX copy; then name the copy: --store chdb:copy",
     )
 
 

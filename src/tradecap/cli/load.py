@@ -51,8 +51,7 @@ def load(follow: bool, feed: str | None, metrics_port: int | None, settings: Set
     status = LoadStatus()
     access = topic_access(log, settings, reads=feed != "loader")
     with open_store(settings.store.value, read=read_record, topic=access) as store, _metrics(metrics_port, log, status, out):
-        by_itself = feed == "kafka" or (feed is None and store.topics is not None and store.topics.feed(log.id) is not None)
-        if by_itself:
+        if feed == "kafka" or (feed is None and _reads_by_itself(store, log)):
             done = wait_for_reader(log, store, settings, out, follow=follow, status=status)
         else:
             done = pour(log, store, out, follow=follow, status=status)
@@ -60,8 +59,18 @@ def load(follow: bool, feed: str | None, metrics_port: int | None, settings: Set
     return Exit.OK
 
 
-def wait_for_reader(log: Log, store: Store, settings: Settings, out: Output, *, follow: bool, status: LoadStatus) -> Loaded:
+def _reads_by_itself(store: Store, log: Log) -> bool:
+    return store.topics is not None and store.topics.feed(log.id) is not None
+
+
+def load_afterwards(log: Log, store: Store, settings: Settings, out: Output) -> Loaded:
+    """What a command with --load does at its end: the same as `tradecap load`."""
+    return wait_for_reader(log, store, settings, out) if _reads_by_itself(store, log) else pour(log, store, out)
+
+
+def wait_for_reader(log: Log, store: Store, settings: Settings, out: Output, *, follow: bool = False, status: LoadStatus | None = None) -> Loaded:
     """Wait with progress until the store has read the topic by itself."""
+    status = status or LoadStatus()
     group, properties = topic_of(log).group(reader_of(store).group(log.id)), settings.kafka_properties()
     with interruptible(out) as stop, out.progress("load") as advance:
         followed = (lambda: not stop()) if follow else None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from tradecap import sample
-from tradecap.cli.load import pour, result_of, sentence
-from tradecap.cli.logs import log_to_write, own_log, records_after
+from tradecap.cli.load import load_afterwards, result_of, sentence
+from tradecap.cli.logs import log_to_write, own_log, records_after, topic_access
 from tradecap.cli.options import POSITIVE, SERIES, SPEED, SYMBOL, command, segments, shared, time_range, time_text
 from tradecap.cli.output import Advance, Output, counted, number, span, stacked, table
 from tradecap.cli.settings import Settings
@@ -83,10 +83,10 @@ def replay(
         return _told(done, None, out, choice)
     log = log_to_write(settings, out, segment_bytes, segment_age_s)
     refuse_own_log(inputs, log)
-    with _opened(settings, also_load) as load_too:
+    with _opened(log, settings, also_load) as load_too:
         with _working(sources, out) as (stop, advance), log.writer() as writer:
             done = flow(inputs, writer, choice, stop=stop, progress=advance)
-        loaded = load_too(log, out)
+        loaded = load_too(out)
     return _told(done, loaded, out, choice)
 
 
@@ -116,13 +116,13 @@ def _estimating(sources: list[Source], advance: Advance) -> Advance:
 
 
 @contextmanager
-def _opened(settings: Settings, also_load: bool) -> Iterator[Callable[[Log, Output], Loaded | None]]:
+def _opened(log: Log, settings: Settings, also_load: bool) -> Iterator[Callable[[Output], Loaded | None]]:
     """What pours into the store, which is opened first: what is wrong with it is told before anything is written."""
     if not also_load:
-        yield lambda log, out: None  # noqa: ARG005 -- nothing is poured
+        yield lambda out: None  # noqa: ARG005 -- nothing is poured
         return
-    with open_store(settings.store.value, read=read_record) as store:
-        yield lambda log, out: pour(log, store, out)
+    with open_store(settings.store.value, read=read_record, topic=topic_access(log, settings, reads=True)) as store:
+        yield lambda out: load_afterwards(log, store, settings, out)
 
 
 def _sources(paths: tuple[str, ...]) -> list[Source]:

@@ -60,6 +60,11 @@ class Written(NamedTuple):
     loaded: Log | Callable[[], Log]
     shipping: Shipping | None
 
+    @property
+    def loaded_id(self) -> str:
+        """The id of the log that --load reads, which is known while the topic is out of reach."""
+        return self.shipping.done.target.id if self.shipping else self.log.id
+
     def writer(self) -> LogWriter:
         """Begin a run. Raises TradecapError (exit 3) where another capture does."""
         try:

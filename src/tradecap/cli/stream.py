@@ -21,6 +21,7 @@ from tradecap.flows.capture.plan import Captured, Plan
 from tradecap.flows.capture.repair import Repair
 from tradecap.flows.capture.resume import known_ids
 from tradecap.flows.capture.start import check_symbols
+from tradecap.flows.load import refuse_topic_reader
 from tradecap.flows.loading import Loading
 from tradecap.flows.records import read_record
 from tradecap.flows.shipping import Shipping
@@ -191,6 +192,7 @@ def _loading(written: Written, settings: Settings, also_load: bool) -> Iterator[
         yield Loading(written.loaded, None)
         return
     with open_store(settings.store.value, read=read_record) as store, Loading(written.loaded, store) as loading:
+        refuse_topic_reader(written.loaded_id, store, "leave out --load, and run in another terminal: tradecap load --follow")
         yield loading
 
 

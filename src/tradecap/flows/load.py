@@ -25,6 +25,7 @@ from tradecap.store.api import SeqRange, Store
 
 FOLLOW_S: Final = 0.7
 """From one look at the log's end to the next: with the pouring itself a record is in the store about a second after it was durable."""
+READ_BY_ITSELF: Final = "wait for it: tradecap load --feed kafka; or load it from here: tradecap init-db --feed loader"
 SWEEP_REST: Final = 9.0
 """While a log is followed, each sweep is followed by a rest this many times as long as it took."""
 ALL_DAYS_S: Final = 3600.0
@@ -106,7 +107,7 @@ class _Load:
         started_s = time.monotonic()
         loaded, store, log = self._loaded, self._store, self._log
         counts = _CountsOfBatches(store) if store.is_shared else _CountsOfStore(store)
-        self._ask(lambda: _refuse_topic_reader(log, store))
+        self._ask(lambda: refuse_topic_reader(log.id, store, READ_BY_ITSELF))
         self._ask(lambda: refuse_altered(store))
         self._ask(counts.begin)
         self._positions = dict(self._where_the_store_stands())
@@ -179,13 +180,10 @@ class _Load:
             self._ask(lambda: self._store.record_loss(self._log.id, damage.place, damage.detail))
 
 
-def _refuse_topic_reader(log: Log, store: Store) -> None:
-    """Two feeds at once would do everything twice."""
-    if store.topics and (feed := store.topics.feed(log.id)):
-        raise TradecapError(
-            f"Store {store.url} reads topic {feed.topic} by itself.",
-            "wait for it: tradecap load --feed kafka; or load it from here: tradecap init-db --feed loader",
-        )
+def refuse_topic_reader(log_id: str, store: Store, hint: str) -> None:
+    """Raises TradecapError where the store reads the log by itself: two feeds at once would do everything twice."""
+    if store.topics and (feed := store.topics.feed(log_id)):
+        raise TradecapError(f"Store {store.url} reads topic {feed.topic} by itself.", hint)
 
 
 def refuse_altered(store: Store) -> None:

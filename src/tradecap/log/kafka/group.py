@@ -21,6 +21,10 @@ LEAVE_S: Final = 60.0
 """How long a group may keep members that are gone: longer than any usual session time-out."""
 OCCUPIED: Final = (KafkaError.UNKNOWN_MEMBER_ID, KafkaError.NON_EMPTY_GROUP, KafkaError.ILLEGAL_GENERATION, KafkaError.REBALANCE_IN_PROGRESS)
 
+STARTING: Final = (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR)
+"""A broker that has just started, or makes its topic of offsets for the first group, has them in a moment."""
+AGAIN_S: Final = 0.2
+
 
 class KafkaGroup:
     """See `Group`."""
@@ -34,10 +38,15 @@ class KafkaGroup:
         """See `Group.committed`."""
         topic = self._cluster.address.topic
         asked = ConsumerGroupTopicPartitions(self.name, [TopicPartition(topic, partition) for partition in self._cluster.partitions()])
-        try:
-            answer: Any = self._cluster.answer(self._cluster.admin.list_consumer_group_offsets([asked], request_timeout=REACH_S)[self.name])
-        except KafkaException as error:
-            raise self._cluster.told(error, f"The offsets of group {self.name} can't be read") from error
+        until_s = time.monotonic() + REACH_S
+        while True:
+            try:
+                answer: Any = self._cluster.answer(self._cluster.admin.list_consumer_group_offsets([asked], request_timeout=REACH_S)[self.name])
+                break
+            except KafkaException as error:
+                if error.args[0].code() not in STARTING or time.monotonic() >= until_s:
+                    raise self._cluster.told(error, f"The offsets of group {self.name} can't be read") from error
+            time.sleep(AGAIN_S)
         return {each.partition: str(each.offset) for each in answer.topic_partitions if each.offset >= 0}
 
     def ends(self) -> dict[int, int]:
@@ -84,12 +93,13 @@ class KafkaGroup:
                 error = refused[0]
             except KafkaException as raised:
                 error = raised.args[0]
-            if error.code() not in OCCUPIED:
+            is_over = time.monotonic() >= until_s
+            if error.code() not in OCCUPIED + STARTING or (is_over and error.code() in STARTING):
                 raise translated(error, f"The offsets of group {self.name} can't be set", self._cluster.address, "Read")
-            if time.monotonic() >= until_s:
+            if is_over:
                 raise TradecapError(
                     f"Group {self.name} has members: another process reads the topic for this store.",
                     "end it, or wait until the broker has given it up, and run this again.",
                     Exit.UNREACHABLE,
                 )
-            time.sleep(0.2)
+            time.sleep(AGAIN_S)

@@ -130,12 +130,12 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
     began_s = time.monotonic()
     live.begin()
     stop = stack.enter_context(interruptible(out))
-    loading.start(stop)
-    live.start()
-    stack.callback(live.finish)
     stored = Stored(store) if store else None
     if stored:
         stack.callback(stored.close)
+    loading.start(stop)  # from here on the store itself is the loader's: all others ask readers
+    live.start()
+    stack.callback(live.finish)
     limits = Limits(place.connections, max(CONNECTIONS, place.connections))
     app, measures = application(Joined(live, stored), _rules(place), limits, loading.ills)
 

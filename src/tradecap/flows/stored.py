@@ -25,10 +25,9 @@ Rows = TypeVar("Rows", bound=Sequence[object])
 
 
 class Stored:
-    """Asks a store from any thread. Closed before the store is."""
+    """Asks a store from any thread. Made before another thread uses the store, and closed before the store is."""
 
     def __init__(self, store: Store, readers: int = READERS) -> None:
-        self.sweep = store.newest_sweep()
         self.problem: TradecapError | None = None
         """Why the store doesn't answer now."""
         self.hits = self.misses = self.cut = 0
@@ -40,6 +39,8 @@ class Stored:
         self._rows = 0
         self._lock = threading.Lock()
         self._is_over = threading.Event()
+        self.sweep = self.ask(lambda reader: reader.newest_sweep())
+        """Number of the newest sweep, LOOK_S ago at most."""
         self._thread = threading.Thread(target=self._watch, name="store", daemon=True)
         self._thread.start()
 

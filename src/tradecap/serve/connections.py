@@ -16,10 +16,11 @@ WRITE_S: Final = 15
 
 
 class Limits:
-    """How many connections there may be, and how many there are."""
+    """How many connections there may be and how long they may take, and how many there are."""
 
-    def __init__(self, per_client: int, in_all: int) -> None:
+    def __init__(self, per_client: int, in_all: int, request_s: float = REQUEST_S, write_s: float = WRITE_S) -> None:
         self.per_client, self.in_all = per_client, in_all
+        self.request_s, self.write_s = request_s, write_s
         self.by_client: Counter[str] = Counter()
         self.refused = self.cut = 0
 
@@ -43,7 +44,7 @@ class Limits:
             del self.by_client[client]
 
 
-def protocol(limits: Limits, request_s: float = REQUEST_S, write_s: float = WRITE_S) -> type[H11Protocol]:
+def protocol(limits: Limits) -> type[H11Protocol]:
     """The protocol of a server with these limits."""
 
     class Bounded(H11Protocol):
@@ -80,7 +81,7 @@ def protocol(limits: Limits, request_s: float = REQUEST_S, write_s: float = WRIT
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self.write_timer = self.loop.call_later(write_s, self.cut)
+            self.write_timer = self.loop.call_later(limits.write_s, self.cut)
 
         def resume_writing(self) -> None:
             super().resume_writing()
@@ -90,7 +91,7 @@ def protocol(limits: Limits, request_s: float = REQUEST_S, write_s: float = WRIT
         def arm(self) -> None:
             if self.timer:
                 self.timer.cancel()
-            self.timer = self.loop.call_later(request_s, self.cut)
+            self.timer = self.loop.call_later(limits.request_s, self.cut)
 
         def cut(self) -> None:
             limits.cut += 1

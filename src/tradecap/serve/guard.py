@@ -101,6 +101,8 @@ class Guard:
         if scope["method"] == "OPTIONS" and cors and b"access-control-request-method" in headers:
             await send_whole(send, 204, PREFLIGHT, b"", cors)
             return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # uvicorn leaves the body out
         kept = self._kept.get(scope["path"], scope["query_string"]) if scope["method"] == "GET" else None
         if kept:
             await send_whole(send, 200, kept.headers, kept.body, cors)

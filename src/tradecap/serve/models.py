@@ -161,8 +161,8 @@ class Coverage:
     venue: str
     symbol: str
     channel: str
-    proven: list[tuple[int, int]]
-    gaps: list[tuple[int, int]]
+    proven: list[list[int]]
+    gaps: list[list[int]]
     more: bool
     as_of: datetime
 

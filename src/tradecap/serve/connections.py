@@ -6,6 +6,7 @@ byte by byte, says nothing or never reads holds nothing for long. One connection
 """
 
 import asyncio
+import socket
 from collections import Counter
 from typing import Any, Final
 
@@ -54,6 +55,8 @@ def protocol(limits: Limits) -> type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
             super().connection_made(transport)
+            # asyncio does this only for sockets made with a protocol number: head and body of an answer would be 40 ms apart (delayed ACK)
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.entered = limits.enter(client_of(transport))
             if self.entered:
                 self.arm()

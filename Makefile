@@ -15,6 +15,11 @@ SEEDS ?= 1-20
 MINUTES ?= 10
 UPGRADE ?= --upgrade
 COMPOSE := docker compose --file compose/compose.yaml
+comma := ,
+empty :=
+PROFILES = $(subst $(comma), ,$(or $(COMPOSE_PROFILES),$(shell sed -n 's/^COMPOSE_PROFILES=//p' compose/.env 2>/dev/null)))
+# What fills the store: the profile loader unless the profiles name engine.
+FEED = $(or $(filter loader engine,$(PROFILES)),loader)
 # Two at once where there are two cores: more would wait for the embedded store's memory.
 JOBS := $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -ge 2 ] && echo 2 || echo 0)
 
@@ -31,17 +36,19 @@ kafka: $(READY) ## Apache Kafka on localhost:19092 until Ctrl-C, as the tests ru
 	@$(BIN)/python -m tests.kafka $(ARGS)
 
 up: compose/.env compose/secrets/clickhouse_password ## the whole stack in containers: Redpanda, ClickHouse, capture, load (docs/operations.md)
-	@$(COMPOSE) up --detach --build --wait
+	$(if $(word 2,$(FEED)),$(error COMPOSE_PROFILES names loader and engine: keep one of them (compose/.env)))
+	@$(COMPOSE) --profile '*' rm --force --stop $(if $(filter engine,$(FEED)),load,engine)
+	@COMPOSE_PROFILES=$(subst $(empty) $(empty),$(comma),$(sort $(PROFILES) $(FEED))) $(COMPOSE) up --detach --build --wait
 	@echo "Console: http://localhost:8080   prove it: $(COMPOSE) run --rm verify   from here: tradecap verify --profile compose"
 
 down: ## stop the stack; topics, tables and spool stay in their volumes (ARGS=--volumes removes them)
-	@$(COMPOSE) --profile offline --profile proof down $(ARGS)
+	@$(COMPOSE) --profile '*' down $(ARGS)
 
 ps: ## what runs of the stack, and how healthy it is
-	@$(COMPOSE) ps --all $(ARGS)
+	@$(COMPOSE) --profile '*' ps --all $(ARGS)
 
 logs: ## what the stack says (ARGS=stream: one service)
-	@$(COMPOSE) logs --follow --tail 100 $(ARGS)
+	@$(COMPOSE) --profile '*' logs --follow --tail 100 $(ARGS)
 
 topics: ## the stack's topic, and how it differs from what is wanted
 	@$(COMPOSE) run --rm --no-deps --entrypoint tradecap init topics $(ARGS)
@@ -49,7 +56,7 @@ topics: ## the stack's topic, and how it differs from what is wanted
 create-topics: ## make the stack's topic if it is missing
 	@$(COMPOSE) run --rm --no-deps --entrypoint tradecap init topics --create $(ARGS)
 
-smoke: $(READY) ## the stack does its whole job once: in containers, or without an engine as plain processes (ARGS=--processes)
+smoke: $(READY) ## the stack does its whole job once: in containers, or without an engine as plain processes (ARGS='--processes --profile engine')
 	@$(BIN)/python compose/smoke.py $(ARGS)
 
 pin: ## write the digests of the images into compose/.env (needs a container engine and a network)
@@ -67,6 +74,7 @@ compose/secrets/clickhouse_password:
 
 chaos: $(READY) ## capture while everything fails, into a folder and into a topic, 20 seeds of 20 s (SEEDS=7 or SEEDS=1-100)
 	@TRADECAP_LIVE=60 $(BIN)/python -m pytest tests/flows/verify/test_live.py
+	@TRADECAP_OUTAGE=600 $(BIN)/python -m pytest -rP tests/flows/test_spool.py -k outage
 	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos/test_chaos.py tests/chaos/test_broker_chaos.py tests/chaos/test_cluster.py $(ARGS)
 
 soak: $(READY) ## days of capture in ten minutes: 24 h limits, clocks that are set, midnight, the end of a month (MINUTES=60)

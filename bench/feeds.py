@@ -224,4 +224,5 @@ def main() -> None:
         (rate if asked.what == "rate" else kill)(asked.servers, asked.records)
 
 
-main()
+if __name__ == "__main__":
+    main()

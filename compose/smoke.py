@@ -1,9 +1,9 @@
 """`make smoke`: the stack does its whole job once, as a person would try it. The last line is PROVEN.
 
-With a container engine it starts the stack of compose.yaml. Without one it runs tradecap's own services as plain processes: their commands,
-environment, health checks, dependencies and restarts are read from compose.yaml, so a mistake there fails here. What stands in for the rest: Apache
-Kafka for Redpanda, and an HTTP endpoint around the embedded engine for ClickHouse (both from tests/). Redpanda Console is left out, and no image is
-built.
+With a container engine it starts the stack of compose.yaml. Without one it runs tradecap's own services as plain processes: their profiles,
+commands, environment, health checks, dependencies and restarts are read from compose.yaml, so a mistake there fails here. What stands in for the
+rest: Apache Kafka for Redpanda, and an HTTP endpoint around the embedded engine for ClickHouse (both from tests/). Redpanda Console is left out, and
+no image is built.
 """
 
 import argparse
@@ -26,8 +26,14 @@ import yaml
 
 HERE: Final = Path(__file__).resolve().parent
 OFFLINE: Final = {"TRADECAP_WS_URL": "ws://simulate:9443", "TRADECAP_REST_URL": "http://simulate:9443"}
+FEEDS: Final = {"loader": "load", "engine": "engine"}
+"""What fills the store: the profile, and its service."""
 STARTED_S: Final = 60.0
-"""So long a service may take to become healthy; the file's own times are for slower machines."""
+"""How long a service may take to become healthy; the file's own times are for slower machines."""
+LOOK_S: Final = 0.3
+AGAIN_S: Final = 0.5
+"""How long an ended service rests before it is started again."""
+BEGAN: Final = time.monotonic()
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?:(:[-+])((?:[^{}$]|\$\{\w+\})*))?\}")
 
 
@@ -61,7 +67,7 @@ class Service:
     """One of tradecap's services as a process. Restarted as its policy says, until it is stopped."""
 
     def __init__(self, name: str, declared: Mapping[str, Any], where: "Where") -> None:
-        self.name, self.declared, self._within_s = name, declared, where.within_s
+        self.name, self.declared, self.within_s = name, declared, where.within_s
         variables, places, folder = where.variables, where.places, where.folder
         self._variables, self._places = variables, {**places, "/data/": f"{folder}/{name}/", ":8080": f":{free_port()}"}
         self._places["--metrics-port=8080"] = f"--metrics-port={self._places[':8080'][1:]}"
@@ -103,31 +109,48 @@ class Service:
 
     def look_after(self) -> None:
         """Start it again if it ended by itself and its policy says so."""
-        if self._is_wanted and self.process and self.process.poll() is not None and self.declared.get("restart") == "unless-stopped":
+        if self._is_wanted and self.process and (code := self.process.poll()) is not None and self._is_started_again(code):
+            time.sleep(AGAIN_S)
             self.start()
+
+    def _is_started_again(self, code: int) -> bool:
+        policy, _, at_most = str(self.declared.get("restart", "no")).partition(":")
+        if policy == "on-failure":
+            return code != 0 and (not at_most or self.starts <= int(at_most))
+        if policy not in ("no", "always", "unless-stopped"):
+            raise SmokeError(f"{self.name}: {policy!r} isn't a restart policy")
+        return policy != "no"
 
     def is_healthy(self) -> bool:
         """What its health check says."""
         kind, *words = self.declared["healthcheck"]["test"]
-        if kind != "CMD":
-            raise SmokeError(f"{self.name}: this runner knows health checks of the form CMD only")
+        if kind == "CMD-SHELL":
+            words = ["/bin/sh", "-c", *words]
+        elif kind != "CMD":
+            raise SmokeError(f"{self.name}: a health check begins with CMD or CMD-SHELL, not {kind}")
         return subprocess.run([self.placed(word) for word in words], env=self.environment(), capture_output=True, check=False).returncode == 0
 
     def wait_until(self, condition: str) -> None:
         """As depends_on has it. Raises SmokeError where that doesn't come."""
-        assert self.process
-        deadline = time.monotonic() + self._within_s
-        while time.monotonic() < deadline:
-            self.look_after()
-            if condition == "service_completed_successfully":
-                if self.process.poll() == 0:
-                    return
-                if self.process.poll() is not None:
-                    break
-            elif self.is_healthy():
+        deadline = time.monotonic() + self.within_s
+        while time.monotonic() < deadline and not self._has_failed(condition):
+            if self._is(condition):
                 return
-            time.sleep(0.2)
+            time.sleep(LOOK_S)
+            self.look_after()
         raise SmokeError(f"{self.name} isn't {condition}; the end of what it said:\n{self.log_path.read_text(errors='replace')[-2_000:]}")
+
+    def _is(self, condition: str) -> bool:
+        assert self.process
+        if condition == "service_completed_successfully":
+            return self.process.poll() == 0
+        return self.process.poll() is None and (condition == "service_started" or self.is_healthy())
+
+    def _has_failed(self, condition: str) -> bool:
+        """Whether it ended, and isn't started again."""
+        assert self.process
+        code = self.process.poll()
+        return code is not None and not self._is_started_again(code) and not (condition == "service_completed_successfully" and code == 0)
 
     def stop(self) -> int:
         """SIGTERM, and its exit code."""
@@ -155,20 +178,25 @@ def free_port() -> int:
 
 
 class Stack:
-    """tradecap's services of a compose file, started in the order of their dependencies."""
+    """tradecap's services of a compose file, as its profiles have it, started in the order of their dependencies."""
 
-    def __init__(self, file: Path, where: Where) -> None:
+    def __init__(self, file: Path, where: Where, feed: str = "loader") -> None:
         declared = yaml.safe_load(file.read_text())["services"]
         self.services = {name: Service(name, service, where) for name, service in declared.items() if "build" in service}
+        self.feed = self.services[FEEDS[feed]]
+        self._active = [
+            each.name for each in self.services.values() if not (wanted := each.declared.get("profiles")) or {feed, "offline"} & {*wanted}
+        ]
         self._is_over = threading.Event()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
 
     def up(self) -> None:
-        """Start everything that captures and loads. Raises SmokeError for what doesn't become healthy."""
-        for service in ("simulate", "stream", "load"):
-            self.start(service)
-        for service in ("stream", "load"):
-            self.services[service].wait_until("service_healthy")
+        """Start what the profiles have. Raises SmokeError for what doesn't become healthy."""
+        for name in self._active:
+            self.start(name)
+        for name in self._active:
+            if not self.services[name].declared["healthcheck"].get("disable"):
+                self.services[name].wait_until("service_healthy")
         self._keeper.start()
 
     def start(self, name: str) -> None:
@@ -176,10 +204,11 @@ class Stack:
         service = self.services[name]
         if service.process:
             return
-        for other, how in service.declared.get("depends_on", {}).items():
-            if other in self.services:
-                self.start(other)
-                self.services[other].wait_until(how["condition"])
+        needed = {other: how["condition"] for other, how in service.declared.get("depends_on", {}).items() if other in self._active}
+        for other in needed:
+            self.start(other)
+        for other, condition in needed.items():
+            self.services[other].wait_until(condition)
         service.start()
 
     def _keep(self) -> None:
@@ -217,10 +246,10 @@ def stand_ins(folder: Path) -> Iterator[dict[str, str]]:
 
     secret = folder / "secret"
     secret.write_text(PASSWORD + "\n")
-    broker = Broker(folder / "kafka", prepare())
     endpoint = subprocess.Popen(
         [sys.executable, "-m", "tests.store.endpoint", str(folder / "clickhouse")], stdout=subprocess.PIPE, text=True, cwd=HERE.parent
     )
+    broker = Broker(folder / "kafka", prepare())
     try:
         broker.start()
         assert endpoint.stdout
@@ -231,7 +260,7 @@ def stand_ins(folder: Path) -> Iterator[dict[str, str]]:
         broker.kill()
 
 
-def as_processes(file: Path, variables: Mapping[str, str]) -> None:
+def as_processes(file: Path, variables: Mapping[str, str], feed: str) -> None:
     """The job, with plain processes."""
     print(
         "no container engine here: tradecap's services run as processes, with Apache Kafka for Redpanda and a test endpoint for ClickHouse",
@@ -241,29 +270,32 @@ def as_processes(file: Path, variables: Mapping[str, str]) -> None:
     with tempfile.TemporaryDirectory(prefix="tradecap-smoke-") as name:
         folder = Path(name)
         with stand_ins(folder) as places:
-            stack = Stack(file, Where({**OFFLINE, **variables}, places, folder))
+            step("broker and store run", 0)
+            stack = Stack(file, Where({**OFFLINE, **variables}, places, folder), feed)
             try:
                 stack.up()
+                step("everything is healthy", 0)
                 job(stack)
             finally:
                 stack.stop()
 
 
 def job(stack: Stack) -> None:
-    """Produce, inject, kill, prove beside the live capture, end the capture, prove again, show."""
-    tool, load, stream = stack.services["init"], stack.services["load"], stack.services["stream"]
+    """Produce, inject, kill, prove beside the live capture, end the capture, show, prove again."""
+    tool, feed, stream = stack.services["init"], stack.feed, stack.services["stream"]
     step("produce: a recording beside the live capture", tool.run("tradecap", "replay", "sample:", "--limit", "2000", "-q"))
     step("inject: 100 duplicates, 20 nulls", tool.run("tradecap", "inject-bad", "--dupes", "100", "--nulls", "20", "--seed", "7", "--yes", "-q"))
-    assert load.process
-    load.process.send_signal(signal.SIGKILL)
-    print("killed `load` (SIGKILL)", flush=True)
-    load.wait_until("service_healthy")
-    if load.starts < 2:
-        raise SmokeError("`load` wasn't started again")
-    step("verify, while `stream` captures and `load` loads", stack.services["verify"].run())
-    step("stream ends (SIGTERM)", stream.stop())
+    assert feed.process
+    feed.process.send_signal(signal.SIGKILL)
+    step(f"killed `{feed.name}` (SIGKILL)", 0)
+    feed.wait_until("service_healthy")
+    if feed.starts < 2:
+        raise SmokeError(f"`{feed.name}` wasn't started again")
+    step(f"`{feed.name}` is healthy again", 0)
     expected = ("--run", "last", "--expect", "duplicates=100", "--expect", "quarantined.null_field=20")
-    step("verify finds what was injected", tool.run("tradecap", "verify", "--wait", "60s", "-q", *expected))
+    proof = tool.run("tradecap", "verify", "--wait", "60s", "-q", *expected)
+    step(f"verify finds what was injected, while `stream` captures and `{feed.name}` loads", proof)
+    step("stream ends (SIGTERM)", stream.stop())
     step("candles", tool.run("tradecap", "candles", "BTCUSDT", "--limit", "5", "-q"))
     step("query", tool.run("tradecap", "query", "symbols", "-q"))
     step("verify", stack.services["verify"].run())
@@ -273,21 +305,23 @@ def step(what: str, code: int) -> None:
     """Say what was done. Raises SmokeError where it didn't end well."""
     if code:
         raise SmokeError(f"{what}: exit {code}")
-    print(f"ok  {what}", flush=True)
+    print(f"ok  {time.monotonic() - BEGAN:5.1f} s  {what}", flush=True)
 
 
-def in_containers(file: Path) -> None:
+def in_containers(file: Path, feed: str) -> None:
     """The same job in the stack itself."""
-    compose = ["docker", "compose", "--file", str(file), "--profile", "offline"]
+    compose = ["docker", "compose", "--file", str(file)]
     tool = [*compose, "run", "--rm", "--no-deps", "--entrypoint", "tradecap", "init"]
-    environment = {**os.environ, **OFFLINE}
+    environment = {**os.environ, **OFFLINE, "COMPOSE_PROFILES": f"{feed},offline"}
+    others = [service for profile, service in FEEDS.items() if profile != feed]
     for words in (
+        [*compose, "--profile", "*", "rm", "--force", "--stop", *others],
         [*compose, "up", "--detach", "--build", "--wait"],
         [*tool, "replay", "sample:", "--limit", "2000", "-q"],
         [*tool, "inject-bad", "--dupes", "100", "--nulls", "20", "--seed", "7", "--yes", "-q"],
-        [*compose, "kill", "--signal", "SIGKILL", "load"],
-        [*compose, "up", "--detach", "--wait", "load"],
-        [*compose, "run", "--rm", "verify"],
+        [*compose, "kill", "--signal", "SIGKILL", FEEDS[feed]],
+        [*compose, "up", "--detach", "--wait", FEEDS[feed]],
+        [*tool, "verify", "--wait", "60s", "-q", "--run", "last", "--expect", "duplicates=100", "--expect", "quarantined.null_field=20"],
         [*compose, "stop", "stream"],
         [*tool, "candles", "BTCUSDT", "--limit", "5", "-q"],
         [*tool, "query", "symbols", "-q"],
@@ -306,16 +340,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make smoke", description=__doc__)
     parser.add_argument("--file", type=Path, default=HERE / "compose.yaml", help="another compose file")
     parser.add_argument("--processes", action="store_true", help="plain processes, also where there is a container engine")
+    parser.add_argument("--profile", choices=FEEDS, default="loader", help="what fills the store: the service load, or ClickHouse's Kafka engine")
     options = parser.parse_args()
-    started = time.monotonic()
     try:
         if options.processes or not has_engine():
-            as_processes(options.file, {})
+            as_processes(options.file, {}, options.profile)
         else:
-            in_containers(options.file)
+            in_containers(options.file, options.profile)
     except SmokeError as error:
         sys.exit(f"smoke: {error}")
-    print(f"PROVEN, {time.monotonic() - started:.0f} s after the first process", flush=True)
+    print(f"PROVEN, {time.monotonic() - BEGAN:.0f} s after the first process", flush=True)
 
 
 if __name__ == "__main__":

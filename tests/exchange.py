@@ -47,7 +47,7 @@ class Running(Beside):
         until(lambda: sum(1 for socket in [*self.exchange.sockets] if socket.session.streams) == connections)
 
 
-def until(is_so: Callable[[], bool], within_s: float = 10.0) -> None:
+def until(is_so: Callable[[], bool], within_s: float = 60.0) -> None:
     """Wait for something, for a bounded time."""
     deadline = time.monotonic() + within_s
     while not is_so():

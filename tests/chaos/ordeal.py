@@ -15,6 +15,7 @@ from random import Random
 
 from tradecap.errors import Exit
 from tradecap.flows.records import read_lines
+from tradecap.log.folder.lock import read_holder
 from tradecap.log.folder.log import FileLog
 from tradecap.market.records import Trade
 from tradecap.simulate.faults import Fault
@@ -118,6 +119,7 @@ async def live(program: list[str], folder: Path, url: str, connections: int, las
     process = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
     try:
         if not is_left_alone:
+            await _begun(folder, process)
             await asyncio.sleep(lasts)
             process.send_signal(signal.SIGKILL if how == "kill" else signal.SIGTERM)
         asked = time.monotonic()
@@ -129,9 +131,19 @@ async def live(program: list[str], folder: Path, url: str, connections: int, las
     wanted = -signal.SIGKILL if how == "kill" else Exit.OK
     if how == "term" and process.returncode == Exit.UNREACHABLE and _never_connected(folder):
         wanted = Exit.UNREACHABLE
-    if process.returncode not in (wanted, *allowed) or (how == "term" and took_s > 10.0):
+    if process.returncode not in (wanted, *allowed) or (how == "term" and took_s > 60.0):
         raise AssertionError(f"the capture was ended by {how} and gave {process.returncode} after {took_s:.1f} s:\n{said.decode()}")
     return said.decode()
+
+
+async def _begun(folder: Path, process: asyncio.subprocess.Process) -> None:
+    """Wait until it holds the log, which is after it has set its handler of signals: a slow machine takes seconds to start Python."""
+    deadline = time.monotonic() + 60.0
+    while process.returncode is None and time.monotonic() < deadline:
+        holder = read_holder(folder / "lock") if (folder / "lock").exists() else None
+        if holder and holder.pid == process.pid:
+            return
+        await asyncio.sleep(0.01)
 
 
 def _never_connected(folder: Path) -> bool:

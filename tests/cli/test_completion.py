@@ -20,7 +20,7 @@ def completed(words: str, count: int) -> list[str]:
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     path = f"{Path(PROGRAM).parent}:{os.environ['PATH']}"
-    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=30)
+    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=60)
     assert "Traceback" not in done.stderr
     return done.stdout.split()
 
@@ -29,7 +29,7 @@ def test_bash_accepts_the_script(tradecap: Program) -> None:
     """A script with an error in it breaks the start of every shell that loads it."""
     script = tradecap("completion", "bash")
     assert (script.returncode, script.stderr) == (0, "")
-    assert subprocess.run(["bash", "-n"], input=script.stdout, text=True, timeout=30).returncode == 0
+    assert subprocess.run(["bash", "-n"], input=script.stdout, text=True, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize(("shell", "line"), [("zsh", "#compdef tradecap"), ("fish", "complete --no-files --command tradecap")])

@@ -121,19 +121,19 @@ def test_starting_loads_no_database_and_draws_nothing() -> None:
     """--help that imports chdb takes a second and a gigabyte of address space."""
     ask = "import sys; from tradecap.cli import run; run(sys.argv[1:]); print({'chdb', 'clickhouse_connect', 'pandas'} & set(sys.modules))"
     for args in (["--help"], ["config", "-q"], ["completion", "bash"]):
-        done = subprocess.run([sys.executable, "-c", ask, *args], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([sys.executable, "-c", ask, *args], capture_output=True, text=True, timeout=60)
         assert done.stdout.splitlines()[-1] == "set()"
 
 
 def test_our_own_mistakes_say_so_and_show_the_traceback_only_when_asked() -> None:
     """A traceback tells most people nothing, and the one who reports the mistake needs it."""
     command = scripted("raise KeyError('pw in clickhouse://u:pw@host/db')")
-    short = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    short = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert short.stderr.startswith("Internal error: KeyError: ")
     assert "hint: this is a mistake of tradecap; run it again with -vv" in short.stderr
     assert len(short.stderr.splitlines()) == 2
     assert short.returncode == 2
-    long = subprocess.run([*command, "-vv"], capture_output=True, text=True, timeout=30)
+    long = subprocess.run([*command, "-vv"], capture_output=True, text=True, timeout=60)
     assert "Traceback (most recent call last)" in long.stderr
     assert "u:***@host" in long.stderr.splitlines()[-2]
     assert ":pw@" not in short.stderr + long.stderr.replace("raise KeyError('pw in clickhouse://u:pw@host/db')", "")
@@ -174,7 +174,7 @@ def test_a_failed_check_stays_failed_when_nobody_reads() -> None:
     """`set -o pipefail; tradecap verify | head -1` would call a broken store sound."""
     with nobody_reads() as gone:
         body = 'out.show({"ok": False}, lambda: "no")\nout.show({"ok": False}, lambda: "no")\nreturn Exit.CHECK_FAILED'
-        done = subprocess.run(scripted(body), stdout=gone, stderr=subprocess.PIPE, text=True, timeout=30)
+        done = subprocess.run(scripted(body), stdout=gone, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (1, "")
 
 
@@ -197,7 +197,7 @@ def test_a_result_that_cannot_be_written_is_an_error(tradecap: Program) -> None:
 
 def test_closed_streams_are_no_error() -> None:
     """Services are started without a terminal, and some without streams."""
-    done = subprocess.run(["/bin/sh", "-c", f"exec '{PROGRAM}' config >&- 2>&-"], timeout=30)
+    done = subprocess.run(["/bin/sh", "-c", f"exec '{PROGRAM}' config >&- 2>&-"], timeout=60)
     assert done.returncode == 0
 
 
@@ -206,7 +206,7 @@ def test_the_first_signal_lets_a_command_drain(number: int) -> None:
     """A capture that is stopped must write what it took in, and end by its result."""
     with running(LOOPS.format(then="pass")) as process:
         process.send_signal(number)
-        said, told = process.communicate(timeout=10)
+        said, told = process.communicate(timeout=60)
     assert said == "draining\ndrained\n"
     assert told == "stopping: finishing what was taken in (once more to stop at once)\n"
     assert process.returncode == 1
@@ -220,7 +220,7 @@ def test_the_second_signal_stops_at_once(number: int) -> None:
         process.send_signal(number)
         assert process.stdout.readline() == "draining\n"
         process.send_signal(number)
-        said, told = process.communicate(timeout=10)
+        said, told = process.communicate(timeout=60)
     assert said == ""
     assert told.splitlines()[-2:] == ["Stopped at once.", "hint: what was acknowledged is safe; the same command may be run again."]
     assert process.returncode == 130
@@ -231,7 +231,7 @@ def test_a_command_that_does_not_loop_is_stopped_and_cleans_up(number: int) -> N
     """A SIGTERM that skips `finally` leaves locks and temporary files behind."""
     with running('try:\n    out.lines(["ready"])\n    threading.Event().wait(30)\nfinally:\n    out.lines(["closed"])') as process:
         process.send_signal(number)
-        said, told = process.communicate(timeout=10)
+        said, told = process.communicate(timeout=60)
     assert said == "closed\n"
     assert told.startswith("Stopped at once.\nhint: ")
     assert process.returncode == 130
@@ -239,7 +239,7 @@ def test_a_command_that_does_not_loop_is_stopped_and_cleans_up(number: int) -> N
 
 def test_with_json_messages_errors_are_json_as_well() -> None:
     """A collector of logs that parses every line would lose the one that matters."""
-    done = subprocess.run([*scripted("raise TimeoutError"), "--log-format", "json"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([*scripted("raise TimeoutError"), "--log-format", "json"], capture_output=True, text=True, timeout=60)
     line = json.loads(done.stderr)
     assert (line["level"], line["exit_code"]) == ("error", 3)
     assert set(line) == {"time", "level", "message", "hint", "exit_code"}
@@ -251,7 +251,7 @@ def test_with_json_messages_errors_are_json_as_well() -> None:
 def test_colours_only_where_they_are_wanted(setting: dict[str, str], coloured: bool) -> None:
     """Escape signs on a terminal that doesn't want them make the message unreadable."""
     ours, theirs = pty.openpty()
-    subprocess.run([PROGRAM, "nope"], stderr=theirs, env={**os.environ, "TERM": "xterm", **setting}, timeout=30)
+    subprocess.run([PROGRAM, "nope"], stderr=theirs, env={**os.environ, "TERM": "xterm", **setting}, timeout=60)
     os.close(theirs)
     said = os.read(ours, 4096)
     os.close(ours)

@@ -1,13 +1,12 @@
 """Whole commands against a broker that asks who its clients are, by every way to say so."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from tests.cli.test_stream import ended, started
+from tests.cli.test_stream import started
 from tests.exchange import running
 from tests.kafka.secured import PLAIN_USERS, Secured
 from tradecap.cli import cli
@@ -47,10 +46,10 @@ def test_the_pipeline_runs_through_a_broker_that_asks_for_a_name(
         monkeypatch.setenv(name, value)
     replayed = CliRunner().invoke(cli, ["replay", "sample:", "--limit", "200", "-vv"])
     with running() as exchange:
-        capture = started(exchange, "-vv")
+        capture = started(exchange, "-vv", "--max-trades", "20")
         exchange.play(20)
-        time.sleep(0.3)
-        streamed = ended(capture)
+        out, err = capture.communicate(timeout=90)
+        streamed = (capture.returncode, out, err)
     told = [replayed, *(CliRunner().invoke(cli, command.split()) for command in ("topics", "init-db", "load -vv", "verify --json"))]
     assert [each.output for each in told if each.exit_code != 0] + [streamed for code in streamed[:1] if code != 0] == []
     assert json.loads(told[-1].stdout)["counts"]["trades"] == 220

@@ -43,7 +43,7 @@ class Terminal:
     def seen(self) -> str:
         """All that was written, after which the terminal is closed."""
         self.stream.close()
-        self._reader.join(timeout=10)
+        self._reader.join(timeout=60)
         assert not self._reader.is_alive()
         return b"".join(self._seen).decode()
 

@@ -104,7 +104,7 @@ def process_list() -> Iterator[set[str]]:
 def page(port: int, name: str) -> str:
     """A page of --metrics-port, whatever its status is, with its headers."""
     try:
-        with urllib.request.urlopen(f"http://localhost:{port}/{name}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://localhost:{port}/{name}", timeout=60) as answer:
             return f"{answer.headers}{answer.read().decode()}"
     except urllib.error.HTTPError as error:
         return f"{error.headers}{error.read().decode()}"
@@ -117,7 +117,7 @@ def pages(process: "subprocess.Popen[str]", figure: str) -> str:
     for line in process.stderr:
         lines.append(line)
         if port := re.search(r"localhost:(\d+)/metrics", line):
-            until(lambda: figure in page(int(port[1]), "metrics"), 20.0)
+            until(lambda: figure in page(int(port[1]), "metrics"), 60)
             return "".join([*lines, *(page(int(port[1]), name) for name in ("metrics", "health", "ready", "nothing"))])
     raise AssertionError("".join(lines))
 

@@ -249,10 +249,10 @@ def test_standard_input_twice() -> None:
 
 def test_no_standard_input() -> None:
     """Services run without one: a file must still be readable, and '-' must say what is wrong."""
-    done = subprocess.run(["/bin/sh", "-c", f"exec '{PROGRAM}' replay - <&-"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["/bin/sh", "-c", f"exec '{PROGRAM}' replay - <&-"], capture_output=True, text=True, timeout=60)
     assert two_lines(done.stderr).startswith("There is no standard input to read.")
     assert done.returncode == 2
-    done = subprocess.run(["/bin/sh", "-c", f"exec '{PROGRAM}' replay sample: --dry-run <&-"], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["/bin/sh", "-c", f"exec '{PROGRAM}' replay sample: --dry-run <&-"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
 
 
@@ -445,7 +445,7 @@ def test_ctrl_c_at_any_moment(command: str) -> None:
         assert process.stderr.readline().startswith("log file:")
         time.sleep(rng.random() * 0.4)
         process.send_signal(signal.SIGINT)
-        told_on_stderr = process.communicate(timeout=20)[1]
+        told_on_stderr = process.communicate(timeout=60)[1]
     assert "Traceback" not in told_on_stderr
     assert process.returncode in (0, 1, 2, 130), told_on_stderr
     for args in (["replay", "sample:", "-q", "--limit", "1"], ["init-db", "-q"], ["load", "-q"]):

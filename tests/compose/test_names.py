@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from compose.smoke import FEEDS
 
 from tradecap.cli import COMMANDS, load_command
 
@@ -64,7 +66,9 @@ def test_names_inside_the_file_lead_somewhere() -> None:
     assert hosts <= set(SERVICES)
     assert {each for service in SERVICES.values() for each in service.get("depends_on", {})} <= set(SERVICES)
     assert {each for service in SERVICES.values() for each in service.get("secrets", [])} <= set(FILE["secrets"])
-    assert {each.partition(":")[0] for service in SERVICES.values() for each in service.get("volumes", [])} <= set(FILE["volumes"])
+    volumes = {each.partition(":")[0] for service in SERVICES.values() for each in service.get("volumes", [])}
+    assert {each for each in volumes if not each.startswith(".")} == set(FILE["volumes"])
+    assert all((ROOT / "compose" / each).is_file() for each in volumes if each.startswith("."))
 
 
 def test_ports_of_health_checks_are_those_that_are_served() -> None:
@@ -90,6 +94,31 @@ def test_the_makefile_names_services_that_exist() -> None:
     """`make topics` runs in a service: a renamed one would break it unseen."""
     recipes = (ROOT / "Makefile").read_text()
     assert set(re.findall(r"--entrypoint tradecap (\w+)", recipes)) == {"init"}
-    assert set(re.findall(r"(?:\(COMPOSE\)|offline) --profile (\w+)", recipes)) <= {
-        each for service in SERVICES.values() for each in service.get("profiles", [])
-    }
+    profiles = {each for service in SERVICES.values() for each in service.get("profiles", [])}
+    assert {*FEEDS, "offline"} <= profiles
+    assert {*shown("COMPOSE_PROFILES")[0].split(",")} <= profiles
+
+
+def shown(name: str) -> list[str]:
+    """The values of a variable in .env.example."""
+    return re.findall(rf"^{name}=(.*)$", EXAMPLE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("given", "profiles", "ends"),
+    [("", "loader", "engine"), ("offline", "loader,offline", "engine"), ("engine", "engine", "load"), ("engine,offline", "engine,offline", "load")],
+)
+def test_make_up_has_one_feed_and_ends_the_other(given: str, profiles: str, ends: str) -> None:
+    """Without a feed nothing is loaded; a former one that still runs is refused by the store and started again, for ever."""
+    said = subprocess.run(["make", "--dry-run", "up", f"COMPOSE_PROFILES={given}"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f"COMPOSE_PROFILES={profiles} docker compose" in said
+    assert f"rm --force --stop {ends}\n" in said
+    assert ends in OURS
+    assert {*profiles.split(",")} <= {each for service in OURS.values() for each in service.get("profiles", [])}
+
+
+def test_make_up_refuses_two_feeds() -> None:
+    """Both at once would take the topic from each other."""
+    done = subprocess.run(["make", "--dry-run", "up", "COMPOSE_PROFILES=loader,engine"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "keep one of them" in done.stderr

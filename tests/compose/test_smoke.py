@@ -3,19 +3,20 @@
 Apache Kafka stands in for Redpanda, an HTTP endpoint around the embedded engine for ClickHouse. Console is left out.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from compose.smoke import OFFLINE, SmokeError, Stack, Where, interpolated, job, placed
+from compose.smoke import FEEDS, OFFLINE, Service, SmokeError, Stack, Where, interpolated, job, placed
 
 from tests.kafka.client import Kafka
 from tests.store.conftest import server as server
 from tests.store.endpoint import PASSWORD, USER
 
 FILE = Path(__file__).parents[2] / "compose/compose.yaml"
-Begin = Callable[[str], Stack]
+Begin = Callable[..., Stack]
 
 
 @pytest.fixture
@@ -23,14 +24,14 @@ def begin(tmp_path: Path, kafka: Kafka, server: str) -> Iterator[Begin]:
     """Makes the stack of a compose file's text, with a topic and a database of its own."""
     stacks: list[Stack] = []
 
-    def made(text: str, within_s: float = 60.0) -> Stack:
+    def made(text: str, feed: str = "loader") -> Stack:
         file = tmp_path / "compose.yaml"
         file.write_text(text)
         secret = tmp_path / "secret"
         secret.write_text(f"{PASSWORD}\n")
         store = f"{USER}@{server.rpartition('@')[2]}/smoke{uuid4().hex}"
         variables = {**OFFLINE, "TRADECAP_TOPIC": f"smoke-{uuid4().hex}", "TRADECAP_RATE": "5"}
-        stack = Stack(file, Where(variables, placed(kafka.bootstrap, store, secret), tmp_path, within_s))
+        stack = Stack(file, Where(variables, placed(kafka.bootstrap, store, secret), tmp_path), feed)
         stacks.append(stack)
         return stack
 
@@ -40,9 +41,10 @@ def begin(tmp_path: Path, kafka: Kafka, server: str) -> Iterator[Begin]:
 
 
 @pytest.mark.kafka
-def test_the_stack_does_its_whole_job(begin: Begin) -> None:
-    """One command for everything is only worth something if everything it starts works together."""
-    stack = begin(FILE.read_text())
+@pytest.mark.parametrize("feed", FEEDS)
+def test_the_stack_does_its_whole_job(begin: Begin, feed: str) -> None:
+    """One command for everything is only worth something if everything it starts works together, with either profile."""
+    stack = begin(FILE.read_text(), feed)
     stack.up()
     job(stack)
 
@@ -57,12 +59,33 @@ def test_the_stack_does_its_whole_job(begin: Begin) -> None:
     ],
     ids=["command", "variable", "health check"],
 )
-def test_a_mistake_in_the_file_is_found(begin: Callable[[str, float], Stack], right: str, wrong: str, who: str) -> None:
+def test_a_mistake_in_the_file_is_found(begin: Begin, right: str, wrong: str, who: str) -> None:
     """A smoke test that passes whatever the file says proves nothing about the file."""
     text = FILE.read_text()
     assert right in text
+    stack = begin(text.replace(right, wrong))
+    stack.services[who].within_s = 5.0
     with pytest.raises(SmokeError, match=rf"^{who} isn't"):
-        begin(text.replace(right, wrong), 12.0).up()
+        stack.up()
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "starts"), [("no", 1, 1), ("on-failure:2", 1, 3), ("on-failure:2", 0, 1), ("unless-stopped", 1, 4), ("always", 0, 4)]
+)
+def test_restart_policies_are_those_of_compose(tmp_path: Path, policy: str, code: int, starts: int) -> None:
+    """A service that compose would leave alone, started again here, hides that it ended."""
+    declared = {"command": ["-c", f"exit {code}"], "entrypoint": ["/bin/sh"], "restart": policy}
+    service = Service("it", declared, Where({}, {}, tmp_path))
+    service.start()
+    deadline_s = time.monotonic() + 60
+    while service.starts < starts and time.monotonic() < deadline_s:
+        service.look_after()
+    assert service.process
+    service.process.wait()
+    if policy.startswith(("no", "on-failure")):
+        service.look_after()
+    assert service.starts == starts
+    service.stop()
 
 
 def test_variables_are_put_in_as_compose_does() -> None:

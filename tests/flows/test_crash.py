@@ -51,7 +51,7 @@ def killed(*args: str, holding: str, after_s: float) -> bool:
             time.sleep(0.001)
         time.sleep(after_s)
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     return process.returncode == -signal.SIGKILL
 
 

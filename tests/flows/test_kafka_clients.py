@@ -65,6 +65,6 @@ def test_what_kcat_wrote_is_loaded(kafka: Kafka, topic: str, log: Log, store: Cl
     outside_part(shutil.which("kcat") is not None, "kcat")
     messages = [*some_messages(range(20)), b'{"stream":"btcusdt@trade","data":' + some_messages([20])[0] + b"}"]
     command = ["kcat", "-P", "-b", kafka.bootstrap, "-t", topic, "-z", "zstd"]
-    subprocess.run(command, input=b"\n".join(messages), timeout=30, check=True)
+    subprocess.run(command, input=b"\n".join(messages), timeout=60, check=True)
     load(log, store)
     assert failures(log, store, expect={"trades": 21}) == {}

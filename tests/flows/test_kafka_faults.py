@@ -129,7 +129,7 @@ def test_a_deleted_topic_ends_a_writer_in_a_bounded_time(kafka: Kafka, topic: st
 
     with pytest.raises(TopicGoneError, match="was deleted while"):
         writes()
-    assert time.monotonic() - began_s < 15
+    assert time.monotonic() - began_s < 60
     writer.close()
 
 
@@ -257,11 +257,11 @@ def test_a_load_shows_its_lag(log: Log, tmp_path: Path) -> None:
         port = next(json.loads(line)["port"] for line in loader.stderr if '"port"' in line)
 
         def page() -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
                 return str(answer.read().decode())
 
         until(lambda: "tradecap_loaded_records_total 32.0" in page())
         assert [f'tradecap_load_lag_offsets{{partition="{n}"}} 0.0' in page() for n in range(4)] == [True] * 4
         loader.send_signal(signal.SIGTERM)
-        loader.communicate(timeout=30)
+        loader.communicate(timeout=60)
     assert loader.returncode == 0

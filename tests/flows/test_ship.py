@@ -192,7 +192,7 @@ def test_follow_copies_what_comes_in_and_waits_for_a_broker(source: FileLog, kil
     replayed(source, some_messages(range(10)))
     with subprocess.Popen([PROGRAM, "ship", str(source.path), "--log", log.url, "--follow", "--json"], stdout=subprocess.PIPE, text=True) as process:
         spool = Spool(source)
-        until_s = time.monotonic() + 30
+        until_s = time.monotonic() + 60
         while Spool(source).waiting(Spool(source).position(log.id)) and time.monotonic() < until_s:
             time.sleep(0.1)
         killable_broker.kill()
@@ -203,6 +203,6 @@ def test_follow_copies_what_comes_in_and_waits_for_a_broker(source: FileLog, kil
         while (spool := Spool(source)).waiting(spool.position(log.id)) and time.monotonic() < until_s + 30:
             time.sleep(0.1)
         process.terminate()
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert json.loads(said)["records"] == 24

@@ -29,6 +29,8 @@ from tradecap.simulate.generator import Generated
 pytestmark = pytest.mark.kafka
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+OUTAGE_S = float(os.environ.get("TRADECAP_OUTAGE", "20"))
+"""`make chaos` sets ten minutes."""
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +60,7 @@ def capturing(exchange: Running, url: str, *args: str, symbols: tuple[str, ...] 
 def ended(process: "subprocess.Popen[str]") -> tuple[int, dict[str, Any], str]:
     """Ask it to end; exit code, result, stderr."""
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=40)
+    out, err = process.communicate(timeout=60)
     return process.returncode, json.loads(out or "{}"), err
 
 
@@ -96,21 +98,24 @@ def in_topic(url: str) -> dict[str, list[int]]:
     return {run: sorted(seqs) for run, seqs in runs.items()}
 
 
-def test_a_broker_that_is_away_for_20_seconds_costs_nothing(killable_broker: Broker, topic_name: str) -> None:
+def test_an_outage_of_the_broker_costs_nothing(killable_broker: Broker, topic_name: str) -> None:
     """A capture would end with its broker, or what came meanwhile would be missing, twice or out of order."""
     kafka = killable_broker.kafka
     url = kafka.url(kafka.new_topic(topic_name))
     with trading(5000 / len(SYMBOLS)) as exchange, capturing(exchange, url, "--segment-size", "5MB") as process:
         until(shipped, 60)
         killable_broker.pause()
-        time.sleep(20)
+        time.sleep(OUTAGE_S)
         assert process.poll() is None, "the capture goes on"
-        assert spooled() > 50_000 * 300, "it captures what it can't ship"
+        assert spooled() > 1_000 * 300 * OUTAGE_S, "it captures what it can't ship"
         killable_broker.resume()
-        until(lambda: spooled() < 2_000_000, 20)
+        resumed = time.monotonic()
+        until(lambda: spooled() < 2_000_000, 60)
+        print(f"caught up within {time.monotonic() - resumed:.1f} s after an outage of {OUTAGE_S:.0f} s")
         code, result, err = ended(process)
     assert (code, result["undelivered"]) == (0, 0), err
-    assert result["valid"] > 90_000
+    print(f"{result['valid']:,} trades")
+    assert result["valid"] > 2_000 * OUTAGE_S
     assert in_topic(url) == {result["run"]: list(range(result["records"]))}
 
 
@@ -144,11 +149,11 @@ def test_a_capture_starts_while_the_broker_is_away() -> None:
     url = "kafka://127.0.0.1:1/trades.raw"
     with running() as exchange:
         with capturing(exchange, url, "--duration", "1s", symbols=("BTCUSDT",)) as process:
-            process.communicate(timeout=40)
+            process.communicate(timeout=60)
         assert process.returncode == Exit.UNREACHABLE, "a new spool must know its topic first"
         Spool(FileLog(Path("spool"), create=False)).belong_to(Target("01a22180-b0dd-57f3-86ce-c57a65cc5652", url))
         with capturing(exchange, url, "--duration", "1s", symbols=("BTCUSDT",)) as process:
-            out, err = process.communicate(timeout=40)
+            out, err = process.communicate(timeout=60)
     result = json.loads(out)
     assert (process.returncode, result["undelivered"]) == (Exit.UNDELIVERED, result["records"]), err
     assert result["records"] >= 3
@@ -162,13 +167,13 @@ def test_a_spool_is_for_one_topic_and_one_capture(kafka: Kafka, topic: str) -> N
     with running() as exchange, capturing(exchange, url, symbols=("BTCUSDT",)) as process:
         until(lambda: is_heard(exchange), 60)
         with capturing(exchange, url, symbols=("BTCUSDT",)) as second:
-            _, err = second.communicate(timeout=30)
+            _, err = second.communicate(timeout=60)
             assert second.returncode == Exit.UNREACHABLE
             assert "--spool DIR" in err
         assert ended(process)[0] == 0
         other = kafka.url(kafka.new_topic(f"{topic}-b"))
         with capturing(exchange, other, symbols=("BTCUSDT",)) as third:
-            _, err = third.communicate(timeout=30)
+            _, err = third.communicate(timeout=60)
         assert third.returncode == Exit.USAGE
         assert f"tradecap ship spool --log {other}" in err
 
@@ -181,10 +186,10 @@ def test_a_full_spool_ends_the_capture_and_drops_nothing(killable_broker: Broker
         until(shipped, 60)
         killable_broker.pause()
         time.sleep(1)
-        until(lambda: Spool(FileLog(Path("spool"), create=False)).size() > 1_000_000, 20)
+        until(lambda: Spool(FileLog(Path("spool"), create=False)).size() > 1_000_000, 60)
         time.sleep(2.5)
         process.send_signal(signal.SIGTERM)  # it ends by itself: this only shortens its last attempts
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=60)
     killable_broker.resume()
     result = json.loads(out)
     assert process.returncode == Exit.UNDELIVERED
@@ -199,12 +204,12 @@ def test_what_the_topic_has_is_removed_from_the_spool_and_still_known(kafka: Kaf
     url = kafka.url(topic)
     with trading(400) as exchange:
         with capturing(exchange, url, "--segment-age", "500ms", "--duration", "4s") as process:
-            out, err = process.communicate(timeout=40)
+            out, err = process.communicate(timeout=60)
         first = json.loads(out)
         assert process.returncode == 0, err
         assert len(list(Path("spool").glob("*.ndjson.zst"))) < 3 < len(list(Path("spool").glob("*.json")))
         with capturing(exchange, url, "--duration", "2s") as process:
-            out, err = process.communicate(timeout=40)
+            out, err = process.communicate(timeout=60)
     second = json.loads(out)
     assert (process.returncode, second["gaps_open"]) == (0, [])
     ends = {each["symbol"]: each["last_id"] for each in first["series"]}
@@ -232,9 +237,9 @@ def test_monitoring_sees_what_waits_and_whether_the_broker_answers(killable_brok
         assert process.stderr is not None
         port = next(json.loads(line)["port"] for line in process.stderr if '"port"' in line)
         until(shipped, 60)
-        until(lambda: page(port, "ready")[0] == 200, 20)
+        until(lambda: page(port, "ready")[0] == 200, 60)
         killable_broker.pause()
-        until(lambda: page(port, "ready")[0] == 503, 20)
+        until(lambda: page(port, "ready")[0] == 503, 60)
         assert "no acknowledgement comes" in page(port, "ready")[1]
         assert page(port, "health")[0] == 200, "a restart would mend nothing"
         assert "broker away" in page(port, "health")[1]
@@ -245,16 +250,16 @@ def test_monitoring_sees_what_waits_and_whether_the_broker_answers(killable_brok
         assert metrics["tradecap_unacknowledged_seconds"] > 2.5
         assert metrics["tradecap_shipped_records_total"] > 0
         killable_broker.resume()
-        until(lambda: page(port, "ready")[0] == 200, 20)
+        until(lambda: page(port, "ready")[0] == 200, 60)
         process.terminate()
-        process.communicate(timeout=40)
+        process.communicate(timeout=60)
 
 
 def page(port: int, name: str) -> tuple[int, str]:
     """Status and text of what monitoring asks for."""
     request = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with request.open(f"http://localhost:{port}/{name}", timeout=10) as answer:
+        with request.open(f"http://localhost:{port}/{name}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -267,6 +272,6 @@ def test_contradicting_options_of_the_spool_are_refused(args: list[str]) -> None
     """A person would believe in a spool that isn't there."""
     with running() as exchange:
         words = [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, *args]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=30, env=os.environ)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, env=os.environ)
     assert done.returncode == Exit.USAGE
     assert "spool" in done.stderr

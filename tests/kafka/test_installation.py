@@ -45,7 +45,7 @@ def test_two_that_install_at_once_fetch_once(programs: Path, tmp_path: Path) -> 
     add_program(programs / "mvn", MAVEN)
     add_program(programs / "java", JAVA.replace("VERSION", "21.0.2"))
     both = [subprocess.Popen([sys.executable, "-c", INSTALL], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    folders = {process.communicate(timeout=20)[0].strip() for process in both}
+    folders = {process.communicate(timeout=60)[0].strip() for process in both}
     assert [process.returncode for process in both] == [0, 0]
     assert (tmp_path / "calls").read_text() == "call\n"
     (folder,) = folders

@@ -147,10 +147,14 @@ class MemoryCarrier:
     def __init__(self, writer: "MemoryWriter") -> None:
         self._writer = writer
 
-    def carry(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:  # noqa: ARG002 -- memory answers at once
-        """See `Carrier.carry`."""
+    def send(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:  # noqa: ARG002 -- memory answers at once
+        """See `Carrier.send`."""
         for record in records:
             self._writer.append(record.line)
+        return True
+
+    def settle(self, is_wanted: Callable[[], bool]) -> bool:  # noqa: ARG002 -- as above
+        """See `Carrier.settle`."""
         self._writer.flush()
         return True
 

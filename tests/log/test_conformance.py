@@ -222,6 +222,12 @@ def test_the_longest_line_comes_whole(log: Log) -> None:
 
 def test_a_follower_sees_a_durable_record_within_a_tenth_of_a_second(opened: Callable[[], Log]) -> None:
     """Candles would come late while trades are on the disk."""
+    # the middle one of ten, and not at the first go: a busy machine may stop any of them
+    assert any(sorted(_delays(opened))[5] < 0.1 for _ in range(8))
+
+
+def _delays(opened: Callable[[], Log]) -> list[float]:
+    """How long ten records take from being durable to being seen by a follower."""
     followed, is_going = opened(), threading.Event()
     is_going.set()
     seen: list[tuple[float, bytes]] = []
@@ -240,11 +246,9 @@ def test_a_follower_sees_a_durable_record_within_a_tenth_of_a_second(opened: Cal
                 flushed.append((time.monotonic(), line))
                 time.sleep(0.11)
     is_going.clear()
-    follower.join(timeout=5)
-    assert b"".join(lines for _, lines in seen) == b"".join(line for _, line in flushed)
-    delays = sorted(next(at for at, lines in seen if line in lines) - done for done, line in flushed)
-    # the middle one, because a busy machine may stop any of them
-    assert delays[len(delays) // 2] < 0.1
+    follower.join(timeout=60)
+    assert b"".join(lines for _, lines in seen).endswith(b"".join(line for _, line in flushed))
+    return [next(at for at, lines in seen if line in lines) - done for done, line in flushed]
 
 
 @pytest.mark.parametrize("segment_bytes", [300, 5_000, MB])
@@ -264,7 +268,7 @@ def test_a_follower_loses_nothing_however_segments_change_under_it(place: Place,
             if seq % 7 == 0:
                 writer.flush()
     is_going.clear()
-    follower.join(timeout=10)
+    follower.join(timeout=60)
     assert seen == written
 
 
@@ -321,7 +325,9 @@ def test_records_of_another_log_are_taken_over_unchanged(log: Log) -> None:
     for _ in range(2):  # a carrier that was ended is gone on with by another
         with log.carrier() as carrier:
             for part in (lines[0], [*lines[1], *lines[2]]):
-                assert carrier.carry([Record(line, envelope, None) for line in part if (envelope := read_envelope(line[:-1]))], lambda: True)
+                records = [Record(line, envelope, None) for line in part if (envelope := read_envelope(line[:-1]))]
+                assert carrier.send(records, lambda: True)
+                assert carrier.settle(lambda: True)
         found = lines_of(log.read())
         for run, wanted in zip(runs, lines, strict=True):
             mine = [line for line in found if run.encode() in line]

@@ -14,7 +14,7 @@ from tests.simulate.builders import Scripted, some_entries
 from tradecap.simulate import Exchange
 from tradecap.simulate.tape import Entry
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def running(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -69,12 +69,23 @@ async def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     def fetch() -> tuple[int, dict[str, str], bytes]:
         request = urllib.request.Request(url, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, dict(answer.headers), answer.read()
         except urllib.error.HTTPError as error:
             return error.code, dict(error.headers), error.read()
 
     return await asyncio.to_thread(fetch)
+
+
+async def until_open(exchange: Exchange) -> None:
+    """Wait until a port that was closed takes connections again."""
+    while True:
+        try:
+            assert (await get(f"{exchange.rest_url}/api/v3/ping"))[0] == 200
+        except urllib.error.URLError:
+            await asyncio.sleep(0.05)
+        else:
+            return
 
 
 async def closing(client: ClientConnection) -> tuple[int | None, int]:

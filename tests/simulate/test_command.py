@@ -20,7 +20,7 @@ from tests.test_listening import has_ipv6
 from tradecap.cli.simulate import with_wait
 
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def test_first_where_then_what_happened_then_the_counts(number: int) -> None:
     with simulating("--symbol", "BTCUSDT", "--rate", "200", "--fault", "clock at=200ms by=1s") as program:
         place = line(program)
         assert set(place) == {"url", "rest_url", "ca"}
-        with urllib.request.urlopen(f"{place['rest_url']}/api/v3/exchangeInfo", timeout=10) as answer:
+        with urllib.request.urlopen(f"{place['rest_url']}/api/v3/exchangeInfo", timeout=60) as answer:
             assert json.load(answer)["symbols"][0]["symbol"] == "BTCUSDT"
         assert line(program)["fault"] == "clock"
         program.send_signal(number)
@@ -123,7 +123,7 @@ def test_it_is_there_on_both_families_by_default() -> None:
     with simulating("--symbol", "BTCUSDT") as program:
         port = str(line(program)["rest_url"]).rpartition(":")[2]
         for host in ("127.0.0.1", "[::1]") if has_ipv6() else ("127.0.0.1",):
-            with urllib.request.urlopen(f"http://{host}:{port}/api/v3/ping", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{host}:{port}/api/v3/ping", timeout=60) as answer:
                 assert answer.status == 200
 
 
@@ -160,7 +160,7 @@ def test_without_file_descriptors_it_says_so_once_and_serves_on() -> None:
     with subprocess.Popen(["sh", "-c", limit], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program, ExitStack() as open_ones:
         try:
             port = int(str(line(program)["rest_url"]).rpartition(":")[2])
-            first, *_ = [open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(200)]
+            first, *_ = [open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)) for _ in range(200)]
             first.sendall(b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n")
             assert first.recv(100).startswith(b"HTTP/1.1 200 ")
         finally:
@@ -175,15 +175,15 @@ def test_nothing_of_asyncio_is_written() -> None:
     with simulating("--tls", "--symbol", "BTCUSDT", "--rate", "2000") as program:
         port = int(str(line(program)["rest_url"]).rpartition(":")[2])
         for sent in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05hello"):
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as plain:
                 plain.sendall(sent)
         untrusting = ssl.create_default_context()
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw, pytest.raises(ssl.SSLError):
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as raw, pytest.raises(ssl.SSLError):
             untrusting.wrap_socket(raw, server_hostname="localhost")
         for _ in range(3):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as raw:
                 client = context.wrap_socket(raw)
                 client.sendall(HANDSHAKE.replace(b"/ws", b"/ws/btcusdt@trade"))
                 client.recv(100)

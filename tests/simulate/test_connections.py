@@ -163,7 +163,7 @@ async def test_a_request_that_drips_in_ends() -> None:
 @running
 async def test_a_connection_that_was_used_may_rest_and_be_used_again() -> None:
     """Pools of connections would be cut between two requests."""
-    async with an_exchange(request_s=0.05, idle_s=5) as exchange:
+    async with an_exchange(request_s=0.05, idle_s=60) as exchange:
         reader, writer = await dial(exchange)
         for _ in range(2):
             writer.write(PING)

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.tradecap_exchange("sample:", symbols=["btcusdt"])
 @pytest.mark.tradecap_exchange(faults=["drop count=2"], speed=10)
 def test_a_recording(tradecap_exchange):
     with connect(f"{tradecap_exchange.url}/ws/btcusdt@trade", close_timeout=0.1) as client:
-        first = json.loads(client.recv(timeout=10))
+        first = json.loads(client.recv(timeout=60))
     assert first["s"] == "BTCUSDT"
     with urlopen(f"{tradecap_exchange.rest_url}/api/v3/historicalTrades?symbol=BTCUSDT&fromId=0") as answer:
         assert json.load(answer)[2]["id"] == first["t"]
@@ -49,11 +49,11 @@ def test_by_hand(tradecap_exchange):
     trusting = ssl.create_default_context(cafile=tradecap_exchange.ca)
     with connect(f"{tradecap_exchange.url}/ws/btcusdt@trade", ssl=trusting) as client:
         assert tradecap_exchange.play(5) == 5
-        assert json.loads(client.recv(timeout=10))["e"] == "trade"
+        assert json.loads(client.recv(timeout=60))["e"] == "trade"
         tradecap_exchange.fire("close code=1012")
         with pytest.raises(Exception) as closed:
             while True:
-                client.recv(timeout=10)
+                client.recv(timeout=60)
         assert closed.value.rcvd.code == 1012
 """
     done = run_pytest(tmp_path, text)
@@ -68,7 +68,7 @@ from websockets.sync.client import connect
 
 def test_anything(tradecap_exchange):
     with connect(f"{tradecap_exchange.url}/ws/btcusdt@trade") as client:
-        assert '"s":"BTCUSDT"' in client.recv(timeout=10)
+        assert '"s":"BTCUSDT"' in client.recv(timeout=60)
 """
     done = run_pytest(tmp_path, text)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -71,7 +71,7 @@ def test_retry_after_is_obeyed() -> None:
         with pytest.raises(RestError):
             rest.newest("BTCUSDT", "trade")
         rest.newest("BTCUSDT", "trade")
-        assert 2.0 <= time.monotonic() - began < 4.0
+        assert time.monotonic() - began >= 2.0
 
 
 def test_a_wait_can_be_cut_short() -> None:

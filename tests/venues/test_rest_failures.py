@@ -36,7 +36,7 @@ def fetched(peer: Peer, *jobs: Gap | Check, name: str = "binance") -> list[Answe
         answers.extend(repair.ready())
         return repair.is_idle
 
-    until(is_idle, within_s=30.0)
+    until(is_idle)
     repair.close()
     return answers
 
@@ -60,7 +60,7 @@ def test_retry_after_holds_with_every_status_whatever_the_clock_does(status: int
             rest.newest("BTCUSDT", "trade")
         monkeypatch.setattr("time.time", lambda: real() + 3600)
         rest.newest("BTCUSDT", "trade")
-    assert 1.0 <= asked[1] - asked[0] < 3.0
+    assert 1.0 <= asked[1] - asked[0] < 60.0  # not the hour by which the clock was set
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_gap_that_the_venue_does_not_have_yet_keeps_no_other_waiting() -> None
             answers.extend(repair.ready())
             return any(isinstance(answer, Fetched) for answer in answers)
 
-        until(has_one, within_s=6.0)
+        until(has_one)
         repair.close()
     assert answers[-1] == Fetched(Gap("ETHUSDT", (2, 2)))
     assert not repair.is_idle

@@ -90,7 +90,7 @@ def test_socks_without_its_package_names_the_remedy(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:1")
     with tapped("ws://venue.test:1") as tap:
         tap.until(notices=1)
-    (notice,) = tap.named("disconnected")
+    notice = tap.named("disconnected")[0]
     assert notice.failure is not None
     assert notice.failure.is_final
     assert "python-socks" in notice.failure.text
@@ -101,7 +101,7 @@ def failures_of(port: int = 1) -> list[str]:
     """What a stream and REST say that can't be had."""
     with tapped(f"ws://venue.test:{port}") as tap:
         tap.until(notices=1)
-    (failure,) = [notice.failure for notice in tap.named("disconnected")[:1]]
+    failure = tap.named("disconnected")[0].failure
     assert failure is not None
     with Rest(SITES["binance"].at(f"ws://venue.test:{port}")) as rest, pytest.raises(RestError) as caught:
         rest.newest("BTCUSDT", "trade")

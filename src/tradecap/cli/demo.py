@@ -49,8 +49,10 @@ SPEED: Final = 60.0
 AWAY_S: Final = 0.4
 ILLS: Final = (Fault("refuse", trades=2500, for_s=AWAY_S), Fault("abort", trades=2500), Fault("drop", trades=6000, count=5, symbol="BTCUSDT"))
 """What the exchange does wrong: it breaks the connection off and is away for a moment; later it leaves five trades out."""
-LONGEST_S: Final = 60.0
-"""Five minutes at SPEED take 5 s; a capture that still waits for trades then has lost some."""
+STALE_S: Final = 5.0
+"""After so much silence the last ids are asked for: what was lost at the end of the tape shows in no later id."""
+LONGEST_S: Final = 300.0
+"""Five minutes at SPEED take 5 s; a machine may be slow, but not so slow."""
 
 
 @command
@@ -104,7 +106,7 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
         while status.news:
             out.note(f"   {status.news.popleft().text}")
 
-    plan = Plan("binance", "trade", tuple(tape.symbols), duration_s=LONGEST_S, max_trades=trades, detail={"site": "demo"})
+    plan = Plan("binance", "trade", tuple(tape.symbols), duration_s=LONGEST_S, stale_s=STALE_S, max_trades=trades, detail={"site": "demo"})
     with Beside(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, log.writer() as writer:
         site = SITES["binance"].at(beside.exchange.url)
         repair = Repair(lambda wait: Rest(site, wait=wait), "trade")

@@ -1,8 +1,9 @@
 """Copy a log in a folder into another log, unchanged.
 
 Rules: records keep their identities, so one that is copied twice is the same record. A batch is acknowledged by the other log before the next one is
-sent and before its position is noted, so a crash repeats records, loses none, and the order of a symbol stays. While the other log can't be
-reached, or refuses, the same batch is tried again, ever more rarely. What isn't a record is damage: named, not copied.
+sent and before its position is noted, so a crash repeats records, loses none, and the order of a symbol stays. The next batch is read meanwhile:
+after an outage the time until it is caught up depends on that. While the other log can't be reached, or refuses, the same batch is sent again,
+ever more rarely. What isn't a record is damage: named, not copied.
 """
 
 import time
@@ -88,6 +89,16 @@ def ship(
         return _Shipment(spool, opened, done, follow, is_wanted, progress, is_trimmed).run()
 
 
+@dataclass
+class _Sent:
+    """A batch on its way, as the other log takes it. oldest_ns: recv of its first record that has one; is_sent: to the log that is connected now."""
+
+    batch: Batch
+    records: list[Record]
+    oldest_ns: int | None
+    is_sent: bool = False
+
+
 class _Shipment:
     def __init__(
         self,
@@ -102,6 +113,8 @@ class _Shipment:
         self._spool, self._opened, self._done, self._follow = spool, opened, done, follow
         self._is_wanted, self._progress, self._is_trimmed = is_wanted, progress, is_trimmed
         self._carrier: Carrier | None = None
+        self._sent: _Sent | None = None
+        self._looks = 0
         self._batch: Batch | None = None
         self._noted_s = time.monotonic()
         self._segment = self._unkept = ""
@@ -115,36 +128,63 @@ class _Shipment:
             for batch in log.read(done.at, follow=self._is_followed if self._follow else None, on_damage=self._damaged):
                 if not self._deliver(batch):
                     return False
-            return True
+            return self._settled()
         finally:
             self._note(at_once=True)
             self._hang_up()
 
     def _is_followed(self) -> bool:
+        """Asked before the log is looked at again: then the batch that was sent is settled, unless the log has more to read meanwhile."""
+        self._looks += 1
+        is_settled = self._settled() if self._sent and (self._sent.batch.is_newest or self._looks > 1) else True
         self._note()
-        return self._follow is not None and self._follow() and self._is_wanted()
+        return is_settled and self._follow is not None and self._follow() and self._is_wanted()
 
     # ---- the other log
 
     def _deliver(self, batch: Batch) -> bool:
-        """Carry a batch, again and again until it is acknowledged; False when nobody wants it any more."""
-        records: list[Record] | None = None
+        """Send a batch, after the one before it was acknowledged; False when nobody wants it any more."""
+        if self._done.waits_s is None:
+            self._done.waits_s = time.monotonic()
+        prepared: list[_Sent] = []
+        if not (self._tried(lambda: prepared.append(self._prepared(batch))) and self._settled()):
+            return False
+        self._sent, self._looks = prepared[0], 0
         self._done.waits_s = time.monotonic()
+        self._done.oldest_ns = self._sent.oldest_ns
+        if self._carrier:
+            try:
+                self._sent.is_sent = self._carrier.send(self._sent.records, self._is_wanted)
+            except TradecapError as error:
+                self._failed(error)
+        return True
+
+    def _settled(self) -> bool:
+        """Whether all that was sent is acknowledged; it is sent again until it is, or nobody wants it any more."""
+        return self._sent is None or (self._tried(self._settle) and self._sent is None)
+
+    def _settle(self) -> None:
+        assert self._sent
+        carrier, sent = self._carrier or self._connect(), self._sent
+        retries = carrier.retries
+        sent.is_sent = sent.is_sent or carrier.send(sent.records, self._is_wanted)
+        is_settled = sent.is_sent and carrier.settle(self._is_wanted)
+        self._done.retries += carrier.retries - retries
+        if is_settled:
+            self._sent = None
+            self._acknowledged(sent.batch, len(sent.records))
+
+    def _tried(self, what: Callable[[], None]) -> bool:
+        """Do it, again after each failure; False when nobody wants it any more."""
         while self._is_wanted():
             try:
-                carrier = self._carrier or self._connect()
-                records = self._records(batch, carrier) if records is None else records
-                retries = carrier.retries
-                is_carried = carrier.carry(records, self._is_wanted)
-                self._done.retries += carrier.retries - retries
+                what()
             except FinalError:
                 raise
             except TradecapError as error:
                 self._failed(error)
             else:
-                if is_carried:
-                    self._acknowledged(batch, len(records))
-                return is_carried
+                return True
         return False
 
     def _connect(self) -> Carrier:
@@ -173,31 +213,35 @@ class _Shipment:
             time.sleep(LOOK_S)
 
     def _hang_up(self) -> None:
+        if self._sent:
+            self._sent.is_sent = False
         if self._carrier:
             carrier, self._carrier = self._carrier, None
             carrier.__exit__()
 
     # ---- what is copied
 
-    def _records(self, batch: Batch, carrier: Carrier) -> list[Record]:
+    def _prepared(self, batch: Batch) -> "_Sent":
         """The records of a batch as the other log takes them; what isn't one is damage."""
+        carrier = self._carrier or self._connect()
         assert isinstance(batch.content, Lines)
         found: list[Record] = []
         byte = int(batch.end.at.partition(":")[2]) - len(batch.content.text)
         oldest_ns: int | None = None
+        longest, needs_trades = carrier.longest, carrier.needs_trades
         for line in batch.content.text.removesuffix(b"\n").split(b"\n"):
             envelope = read_envelope(line)
             if envelope is None:
                 self._no_record(batch, byte)
             else:
                 oldest_ns = oldest_ns or envelope.recv
-                found.append(self._cut(Record(line + b"\n", envelope, self._trade(line, carrier)), carrier.longest))
+                record = Record(line + b"\n", envelope, self._trade(line) if needs_trades else None)
+                found.append(record if len(line) < longest else self._cut(record, longest))
             byte += len(line) + 1
-        self._done.oldest_ns = oldest_ns
-        return found
+        return _Sent(batch, found, oldest_ns)
 
-    def _trade(self, line: bytes, carrier: Carrier) -> Trade | None:
-        reading = read_record(line, self._spool.log.id)[1] if carrier.needs_trades else None
+    def _trade(self, line: bytes) -> Trade | None:
+        reading = read_record(line, self._spool.log.id)[1]
         return reading if isinstance(reading, Trade) else None
 
     def _cut(self, record: Record, longest: int) -> Record:

@@ -108,11 +108,14 @@ class Carrier(Protocol):
     needs_trades: bool
     retries: int
 
-    def carry(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:
-        """Write these records, and return True when all of them are durable; False when is_wanted() turned False before that.
+    def send(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:
+        """Hand over these records; False when is_wanted() turned False before there was room for all of them.
 
         Raises TradecapError where they can't be written; whether some of them are in the log isn't known then.
         """
+
+    def settle(self, is_wanted: Callable[[], bool]) -> bool:
+        """Return True when all that was sent is durable; False when is_wanted() turned False before that. Raises as `send` does."""
 
     def __enter__(self) -> Self: ...
 

@@ -95,10 +95,13 @@ _NOTHING: Final = Frame(b"", None, 0)
 
 def framed(line: bytes, number: int, known: Known) -> Frame:
     """A line without surrounding blanks, framed. Its payload is empty where the line holds no message. Raises TradecapError for what is refused."""
-    for layout in LAYOUTS.get(line[:5] if line[:1] == b"{" else line[:1], ()):
+    start = line[:5]
+    if start in _BARE:
+        return Frame(line, None, number)
+    for layout in LAYOUTS.get(start if line[:1] == b"{" else line[:1], ()):
         if frame := layout(line, number, known):
             return frame
-    if line[:5] not in _BARE and (found := _wrapped(line, number, known)):
+    if found := _wrapped(line, number, known):
         return found
     if known.via and line[:1] != b"{":
         return Frame(line, None, number, symbol=known.symbol, channel=known.channel, via=known.via)

@@ -41,7 +41,7 @@ class Beside:
         finally:
             self._end()
 
-    def do(self, work: Coroutine[Any, Any, T], within_s: float = 10.0) -> T:
+    def do(self, work: Coroutine[Any, Any, T], within_s: float = 60.0) -> T:
         """Run a coroutine in the exchange's loop. Raises TimeoutError."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(within_s)
 

@@ -316,10 +316,10 @@ def test_a_pipe_is_read_once(tmp_path: Path, log: FileLog) -> None:
 
 def test_a_paced_replay_keeps_the_recorded_distances(log: FileLog) -> None:
     """Candles and strategies tested on a replay that bunches up learn from a market that never was."""
-    lines = [b"%d " % (1_723_204_800_000_000_000 + n * 50_000_000) + a_message(n) for n in range(5)]
+    lines = [b"%d " % (1_723_204_800_000_000_000 + n * 25_000_000_000) + a_message(n) for n in range(5)]
     before = time.monotonic()
-    done = replayed(log, stream(*lines), speed=2.0)
-    assert 0.1 <= time.monotonic() - before < 2
+    done = replayed(log, stream(*lines), speed=500.0)
+    assert 0.2 <= time.monotonic() - before < 60  # 100 s recorded
     assert done.pacing is not None
     assert sorted(done.pacing) == ["max_ms", "p50_ms", "p99_ms"]
 
@@ -360,7 +360,7 @@ def test_a_stop_ends_the_run_properly(log: FileLog, speed: float | None) -> None
     before = time.monotonic()
     with log.writer() as writer:
         done = replay(inputs, writer, chosen, stop=asked.is_set, progress=quietly)
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 60
     assert 2 <= done.valid < 90_000
     assert len(data_of(log)) == done.valid
     assert events_of(log) == ["started", "ended"]

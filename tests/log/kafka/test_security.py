@@ -16,7 +16,7 @@ from tradecap.log.kafka.topics import topic_behind
 
 pytestmark = pytest.mark.kafka
 PASSWORD = "pass w0rd"
-SOON_S = 6.0
+SOON_S = 60.0
 """Within it a refusal is reported: it has to last 2 s, and machines are slow."""
 
 

@@ -23,14 +23,18 @@ class FileCarrier:
         self._writer = writer
         self._run = ""
 
-    def carry(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:  # noqa: ARG002 -- a disk answers at once
-        """See `Carrier.carry`."""
+    def send(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:  # noqa: ARG002 -- a disk answers at once
+        """See `Carrier.send`."""
         for line, envelope, trade in records:
             if envelope.run != self._run:
                 if self._run:
                     self._writer.cut()
                 self._run = envelope.run
             self._writer.append(line, trade)
+        return True
+
+    def settle(self, is_wanted: Callable[[], bool]) -> bool:  # noqa: ARG002 -- as above
+        """See `Carrier.settle`."""
         self._writer.flush()
         return True
 

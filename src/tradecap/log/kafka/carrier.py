@@ -1,7 +1,7 @@
 """Takes records of another log into a topic, unchanged.
 
 Rules: the same producer as a run's writer (idempotent, acks=all, key = symbol), but nothing times out: librdkafka sends a batch again until the
-broker takes it or nobody wants it any more. All of a batch is acknowledged before `carry` returns, so the next one can't overtake it.
+broker takes it or nobody wants it any more. All that was sent is acknowledged before `settle` returns True.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +20,7 @@ OVERHEAD: Final = 2_000
 LONGEST: Final = 1_000_000
 """Bytes of a message that librdkafka takes by default."""
 FLUSH_S: Final = 0.1
+KEYS_KEPT: Final = 10_000
 
 
 class KafkaCarrier:
@@ -32,6 +33,7 @@ class KafkaCarrier:
         self.longest = most - OVERHEAD
         self.retries = 0
         self._address = address
+        self._keys: dict[str, bytes] = {}
         self._failed: list[KafkaError] = []
         self._fatal: KafkaError | None = None
         self._heard = Heard()
@@ -56,12 +58,23 @@ class KafkaCarrier:
             )
         )
 
-    def carry(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:
-        """See `Carrier.carry`."""
+    def send(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:
+        """See `Carrier.send`."""
+        topic, produce, keys = self._address.topic, self._producer.produce, self._keys
         for line, envelope, _ in records:
-            key = envelope.run if envelope.event or not envelope.symbol else envelope.symbol
-            if not self._produce(line[:-1], key.encode(), is_wanted):
-                return False
+            name = envelope.run if envelope.event or not envelope.symbol else envelope.symbol
+            key = keys.get(name) or self._key_of(name)
+            try:
+                produce(topic, line[:-1], key, headers=HEADERS)
+            except BufferError:
+                if not self._produce_when_there_is_room(line[:-1], key, is_wanted):
+                    return False
+            except KafkaException as error:
+                raise self._refused(error) from error
+        return True
+
+    def settle(self, is_wanted: Callable[[], bool]) -> bool:
+        """See `Carrier.settle`."""
         while self._producer.flush(FLUSH_S):
             self._raise_if_failed()
             if not is_wanted():
@@ -69,18 +82,27 @@ class KafkaCarrier:
         self._raise_if_failed()
         return True
 
-    def _produce(self, value: bytes, key: bytes, is_wanted: Callable[[], bool]) -> bool:
+    def _produce_when_there_is_room(self, value: bytes, key: bytes, is_wanted: Callable[[], bool]) -> bool:
         while True:
+            self._producer.poll(FLUSH_S)
+            self._raise_if_failed()
+            if not is_wanted():
+                return False
             try:
                 self._producer.produce(self._address.topic, value, key, headers=HEADERS)
                 return True
             except BufferError:
-                self._producer.poll(FLUSH_S)
-                self._raise_if_failed()
-                if not is_wanted():
-                    return False
+                continue
             except KafkaException as error:
-                raise translated(error, f"{self._address.topic} can't be written", self._address, "Write") from error
+                raise self._refused(error) from error
+
+    def _key_of(self, name: str) -> bytes:
+        if len(self._keys) >= KEYS_KEPT:
+            self._keys.clear()
+        return self._keys.setdefault(name, name.encode())
+
+    def _refused(self, error: KafkaException) -> TradecapError:
+        return translated(error, f"{self._address.topic} can't be written", self._address, "Write")
 
     def __enter__(self) -> Self:
         return self

@@ -22,7 +22,9 @@ from tradecap.market.batch import Batch, Position, Positions, Values
 BATCH_BYTES: Final = 8 * 1024 * 1024
 """Bytes of values in a batch, about."""
 BATCH_S: Final = 5.0
-"""How long a value waits at most for others to make up a batch."""
+"""How long a value of a backlog waits at most for others to make up a batch."""
+LIVE_S: Final = 0.4
+"""The same in a partition that was read to its end once: what follows is live, and wanted in the store within a second."""
 HELD_BYTES: Final = 32 * 1024 * 1024
 """Bytes of values that wait for their batch at most, in all partitions together."""
 CONSUMED: Final = 5_000
@@ -72,6 +74,11 @@ class Collected:
         self._offsets: dict[int, list[int]] = {}
         self._bytes: dict[int, int] = {}
         self._since_s: dict[int, float] = {}
+        self._is_live: set[int] = set()
+
+    def reached_end(self, partition: int) -> None:
+        """Note that a partition was read to its end."""
+        self._is_live.add(partition)
 
     def add(self, message: Message) -> None:
         """Take in a message."""
@@ -91,11 +98,11 @@ class Collected:
 
     def due(self, finished: Collection[int]) -> list[int]:
         """The partitions whose batch is big or old enough, or that have nothing more to come for now; the biggest where too much is held."""
-        old_s = time.monotonic() - BATCH_S
-        due = [
-            partition for partition, size in self._bytes.items() if size >= BATCH_BYTES or partition in finished or self._since_s[partition] <= old_s
-        ]
+        due = [partition for partition, size in self._bytes.items() if size >= BATCH_BYTES or partition in finished or self._is_old(partition)]
         return due or ([max(self._bytes, key=self._bytes.__getitem__)] if sum(self._bytes.values()) >= HELD_BYTES else [])
+
+    def _is_old(self, partition: int) -> bool:
+        return time.monotonic() - self._since_s[partition] >= (LIVE_S if partition in self._is_live else BATCH_S)
 
     def partitions(self) -> list[int]:
         """The partitions that have anything."""
@@ -230,6 +237,7 @@ class _Pass:
             if error is not None:
                 self._at[partition] = max(self._at[partition], offset)
                 self._is_at_end.add(partition)
+                self._collected.reached_end(partition)
             elif not is_followed and offset >= self._ends[partition]:
                 self._at[partition] = max(self._at[partition], offset)
             else:
@@ -336,6 +344,7 @@ class _Member:
                 assert partition is not None
                 self._at[partition] = max(self._at.get(partition, 0), message.offset() or 0)
                 self._is_at_end.add(partition)
+                self._collected.reached_end(partition)
             elif error.code() not in PASSING:
                 self._presence.confirm()  # as in _Pass
                 raise translated(error, f"Log {self._cluster.address.url} can't be read any further", self._cluster.address, "Read")

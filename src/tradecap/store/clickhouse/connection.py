@@ -24,6 +24,7 @@ from tradecap.proxies import proxy_for
 from tradecap.store.api import NoStoreError, QueryCutError, StoreAwayError
 from tradecap.store.clickhouse.configuration import configuration
 from tradecap.store.clickhouse.engine import require_engine
+from tradecap.store.clickhouse.fatal import signals_kept
 from tradecap.store.clickhouse.folder import Folder
 from tradecap.store.clickhouse.pool import no_connection, pool
 from tradecap.urls import Url, learn, mask, mask_url, split
@@ -137,7 +138,7 @@ def embedded(path: Path, url: str, kafka: Mapping[str, str] | None = None, *, cr
         require_engine()
     folder = Folder(path)
     try:
-        with _translated(url), _options(path, kafka) as options:
+        with _translated(url), _options(path, kafka) as options, signals_kept():
             # `file:` keeps the client from resolving the link that a path with odd signs is passed as
             where: dict[str, Any] = {"interface": "chdb", "path": f"file:{folder.names.of(path)}"}
             client = clickhouse_connect.get_client(**where, chdb_options=options)

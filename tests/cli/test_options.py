@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from tradecap.cli.options import (
     COUNT,
     DURATION,
-    LAST_NS,
     POSITIVE,
     SIZE,
     SPEED,
@@ -20,15 +19,13 @@ from tradecap.cli.options import (
     TIME,
     WAIT,
     command,
-    parse_duration,
     parse_size,
-    parse_time,
     shared,
     spoken,
     time_range,
-    time_text,
 )
 from tradecap.errors import TradecapError
+from tradecap.times import LAST_NS, parse_duration, parse_time, time_text
 
 NOW = 1_723_161_300_000_000_000
 

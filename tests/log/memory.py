@@ -111,6 +111,10 @@ class MemoryLog:
         ends = [partition[-1][0] + 1 if partition else 0 for partition in self._kept.partitions]
         return {partition: end - int(after.get(partition, "0")) for partition, end in enumerate(ends)}
 
+    def recent(self, within_s: float, after: Positions) -> Positions:  # noqa: ARG002 -- it keeps no times
+        """See `Log.recent`."""
+        return after
+
     def free_bytes(self) -> None:
         """See `Log.free_bytes`."""
 

@@ -334,3 +334,12 @@ def test_records_of_another_log_are_taken_over_unchanged(log: Log) -> None:
             assert list(dict.fromkeys(line for line in mine if b'"event"' not in line)) == wanted[:-1]
             assert wanted[-1] in mine
     assert log.writer().torn == []
+
+
+def test_recent_positions_lose_nothing_recent_and_go_back_behind_nothing(log: Log) -> None:
+    """Whoever begins near the end would miss records, or read again what it has."""
+    write_run(log, 20)
+    assert len(lines_of(log.read(log.recent(3600.0, {})))) == len(lines_of(log.read()))
+    after = {batch.end.partition: batch.end.at for batch in log.read()}
+    write_run(log, 5)
+    assert lines_of(log.read(log.recent(3600.0, after))) == lines_of(log.read(after))

@@ -75,7 +75,7 @@ class Endpoint(BaseHTTPRequestHandler):
                 connection.query(f"USE `{database}`")
             if self.zone:
                 connection.query(f"SET session_timezone = '{self.zone}'")
-            for name in ("max_partitions_per_insert_block", "optimize_on_insert", "log_comment"):
+            for name in ("max_partitions_per_insert_block", "optimize_on_insert", "log_comment", "max_execution_time", "readonly"):
                 if name in asked:
                     connection.query(f"SET {name} = '{asked[name]}'")
             with tempfile.NamedTemporaryFile(suffix=".body") as spill:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import date
 
 import pytest
+from msgspec.structs import replace
 
 from tests.builders import NOON_S
 from tests.cases import TRADE
@@ -13,6 +14,7 @@ from tests.store.kinds import STORES
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.records import read_record
 from tradecap.market.batch import Position
+from tradecap.market.candles import every_interval
 from tradecap.market.records import RunWriter, adopted, frame, series_head
 from tradecap.proof.tally import Tally, ledger_row
 from tradecap.store import create_store, open_store
@@ -197,6 +199,50 @@ def test_candles_are_read_from_either_end(made: Store) -> None:
     assert made.first_candles(SERIES, 60, NOON_S + 60, NOON_S + 120, 10) == bars[1:2]
     held = made.kline_bars(SERIES, 60, NOON_S + 60, NOON_S + 120)
     assert [(bar.open_time_s, bar.open, bar.volume, bar.trades) for bar in held] == [(b.open_time_s, b.open, b.volume, b.trades) for b in bars]
+
+
+# ---- readers, and what they are asked ------------------------------------------------------------------------------------------------------
+
+
+def test_trades_are_given_exactly_with_the_record_they_came_from(made: Store) -> None:
+    """Whoever merges them with a log needs the winner of each id, to the last digit."""
+    trades = [at(n, n, price=10**17 + n, qty=10**12 + 1, is_buyer_maker=n % 2 == 0, order_book=n != 5) for n in (1, 2, 5, 6, 9)]
+    made.add(LOG, batch_of(run_of(trades)))
+    made.add(LOG, batch_of(run_of([at(2, 2, qty=9)], RUNS[1])))
+    found = made.trades_from(SERIES, 0, 0, 100)
+    assert [each.trade.id for each in found] == [1, 2, 5, 6, 9]
+    assert [(each.run, each.seq) for each in found] == [(RUNS[0], seq) for seq in range(5)]
+    assert [(each.trade.price, each.trade.qty, each.trade.trade_time_us) for each in found] == [(t.price, t.qty, t.trade_time_us) for t in trades]
+    assert [each.trade.id for each in made.trades_from(SERIES, 2, (NOON_S + 5) * 10**6, 2)] == [5, 6]
+    assert made.held_ids(SERIES) == [(1, 2), (5, 6), (9, 9)]
+    assert made.series_spans() == [(SERIES, 1, 9, (NOON_S + 1) * 10**6, (NOON_S + 9) * 10**6)]
+
+
+def test_minutes_are_the_candles_of_their_trades(made: Store) -> None:
+    """A bar that is rolled up from them would differ from the store's own."""
+    trades = [at(n, 20 * n, price=(100 + n % 3) * 10**8) for n in range(12)]
+    made.add(LOG, batch_of(run_of(trades)))
+    assert made.newest_sweep() == 0
+    made.sweep_candles()
+    assert made.newest_sweep() == 1
+    expected = [replace(bar, complete=False, volatility_sq=0.0) for bar in every_interval(trades)]
+    found = made.minutes(SERIES, 0, 2**31)
+    assert [replace(bar, volatility_sq=0.0) for bar in found] == expected
+    assert [bar.volatility_sq for bar in found] == pytest.approx([bar.volatility_sq for bar in every_interval(trades)], rel=1e-9)
+    assert [bar.open_time_s - NOON_S for bar in made.minutes(SERIES, NOON_S + 120, NOON_S + 180)] == [60, 120]
+
+
+def test_a_reader_sees_what_is_added_and_changes_nothing(made: Store) -> None:
+    """A thread that serves would write into the store that it should only show."""
+    with made.reader() as reader:
+        made.add(LOG, batch_of(seconds_apart(10)))
+        assert reader.outcomes() == {"trade": 10}
+        with pytest.raises(TradecapError):
+            reader.commit(LOG, Position(0, "x", 1))
+        with pytest.raises(TradecapError):
+            reader.record_loss(LOG, "a", "b")
+    made.commit(LOG, Position(0, "000001:7", 7))  # the store outlives its readers
+    assert made.positions(LOG) == {0: "000001:7"}
 
 
 # ---- its schema --------------------------------------------------------------------------------------------------------------------------

@@ -6,36 +6,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradecap.cli.options import POSITIVE, SYMBOL, command, parse_duration, shared, time_range, time_text, typed
+from tradecap.cli.options import POSITIVE, SYMBOL, command, shared, time_range, typed
 from tradecap.cli.output import Output, counted, number, stacked, table
 from tradecap.cli.plot import plot as drawn
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit
-from tradecap.flows.candles import Bars, Candle, Candles
+from tradecap.flows.candles import Bars, Candle, Candles, as_json, interval_text, open_time_text, parse_interval
 from tradecap.flows.candles import candles as flow
 from tradecap.flows.records import read_record
 from tradecap.market.records import CHANNELS
 from tradecap.store import open_store
 from tradecap.venues.api import VENUES
 
-DAY_S = 86_400
-
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-
-def _interval(text: str) -> int:
-    seconds = parse_duration(text)
-    if seconds < 60 or seconds % 60 or DAY_S % seconds:
-        raise ValueError(f"{text!r} is no interval; it must be a multiple of a minute that divides a day, like 1m, 5m, 1h or 1d.")
-    return int(seconds)
 
 
 @command
 @click.argument("symbol", type=SYMBOL)
 @click.option(
     "--interval",
-    type=typed("interval", _interval),
+    type=typed("interval", parse_interval),
     default="1m",
     metavar="DURATION",
     help="Any multiple of a minute that divides a day (default 1m).",
@@ -76,7 +67,7 @@ def candles(
     if csv:
         out.lines(_csv(found))
     else:
-        out.show(_result(found, interval), lambda: stacked(title(found, interval), drawn(found.candles) if plot else _table(found)))
+        out.show(as_json(found, interval), lambda: stacked(title(found, interval), drawn(found.candles) if plot else _table(found)))
     return Exit.OK
 
 
@@ -85,27 +76,10 @@ def _seconds(ns: int | None) -> int | None:
     return None if ns is None else -(-ns // 10**9)
 
 
-def interval_text(seconds: int) -> str:
-    """1m, 5m, 1h, 1d."""
-    for unit, size in (("d", DAY_S), ("h", 3600)):
-        if seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds // 60}m"
-
-
-def _open_time(candle: Candle) -> str:
-    return time_text(int(candle.open_time.timestamp()) * 10**9)
-
-
-def _result(found: Candles, interval: int) -> dict[str, object]:
-    rows = [{field.name: getattr(candle, field.name) for field in fields(Candle)} | {"open_time": _open_time(candle)} for candle in found.candles]
-    return {"venue": found.venue, "symbol": found.symbol, "channel": found.channel, "interval": interval_text(interval), "candles": rows}
-
-
 def _csv(found: Candles) -> Iterator[str]:
     yield ",".join(field.name for field in fields(Candle))
     for candle in found.candles:
-        yield ",".join([_open_time(candle), *(str(value).lower() if isinstance(value, bool) else str(value) for value in astuple(candle)[1:])])
+        yield ",".join([open_time_text(candle), *(str(value).lower() if isinstance(value, bool) else str(value) for value in astuple(candle)[1:])])
 
 
 def title(found: Candles, interval: int) -> str:

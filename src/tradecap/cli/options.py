@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
@@ -24,29 +23,17 @@ from tradecap.cli.contradictions import refuse_contradictions
 from tradecap.cli.output import Output, hush, unwritten
 from tradecap.cli.settings import DEFAULTS, at_home, resolve, unread
 from tradecap.errors import Exit, TradecapError
+from tradecap.times import parse_duration, parse_time, time_text
 from tradecap.venues.api import VENUES
 
 Body = Callable[..., Exit | None]
 
-UNITS_S: Final = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
 UNITS_BYTES: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-LAST_NS: Final = 2**63 - 1
 MAX_COUNT: Final = 2**63 - 1
 SEGMENT_BYTES: Final = 64_000_000
 SEGMENT_AGE_S: Final = 600.0
 
-_DURATION: Final = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)", re.ASCII)
 _SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)", re.ASCII)
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
-
-
-def parse_duration(text: str) -> float:
-    """Seconds in `30s`, `10m`, `1h30m`, `500ms`. Raises ValueError with a sentence."""
-    parts = _DURATION.findall(text.strip())
-    if not parts or "".join(amount + unit for amount, unit in parts) != text.strip():
-        raise ValueError(f"{text!r} is no duration; write it like 30s, 10m, 1h30m or 500ms.")
-    return float(sum(Decimal(amount) * UNITS_S[unit] for amount, unit in parts))
 
 
 def parse_size(text: str) -> int:
@@ -58,44 +45,6 @@ def parse_size(text: str) -> int:
     if size < 1:
         raise ValueError(f"{text!r} is less than a byte.")
     return size
-
-
-def parse_time(text: str, now_ns: int) -> int:
-    """Nanoseconds since 1970 UTC of RFC 3339, a day, or `-10m` before now. Without a zone it is UTC. Raises ValueError with a sentence."""
-    if text.startswith("-"):
-        return _within(text, now_ns - round(parse_duration(text[1:]) * 10**9))
-    match = _TIME.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text!r} is no time; write it like 2024-08-09, 2024-08-09T12:30:00Z or -10m.")
-    day, hour, minute, second, fraction, zone = match.groups()
-    try:
-        whole = datetime.combine(date.fromisoformat(day), datetime.min.time(), tzinfo=UTC)
-        whole = whole.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0)) - _offset(zone or "Z")
-    except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text!r} is no time that exists ({error}).") from error
-    return _within(text, (whole - EPOCH) // timedelta(seconds=1) * 10**9 + int((fraction or "0").ljust(9, "0")))
-
-
-def _within(text: str, ns: int) -> int:
-    if not 0 <= ns <= LAST_NS:
-        raise ValueError(f"{text!r} is outside of 1970 to 2262.")
-    return ns
-
-
-def _offset(zone: str) -> timedelta:
-    if zone in "Zz":
-        return timedelta()
-    hours, minutes = int(zone[1:3]), int(zone[4:6])
-    if hours > 23 or minutes > 59:
-        raise ValueError(f"no zone is {zone}")
-    return timedelta(hours=hours, minutes=minutes) * (-1 if zone[0] == "-" else 1)
-
-
-def time_text(ns: int) -> str:
-    """A time as people and JSON read it: RFC 3339, UTC, with Z, and only the digits there are."""
-    seconds, rest = divmod(ns, 10**9)
-    fraction = f".{rest:09d}".rstrip("0") if rest else ""
-    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}{fraction}Z"
 
 
 def typed(name: str, parse: Callable[[str], object]) -> Callable[[Any], object]:

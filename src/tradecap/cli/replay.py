@@ -10,7 +10,7 @@ import click
 from tradecap import sample
 from tradecap.cli.load import load_afterwards, result_of, sentence
 from tradecap.cli.logs import log_to_write, own_log, records_after, topic_access
-from tradecap.cli.options import POSITIVE, SERIES, SPEED, SYMBOL, command, segments, shared, time_range, time_text
+from tradecap.cli.options import POSITIVE, SERIES, SPEED, SYMBOL, command, segments, shared, time_range
 from tradecap.cli.output import Advance, Output, counted, number, span, stacked, table
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import Intake, interruptible, standard_input
@@ -24,6 +24,7 @@ from tradecap.log import open_log
 from tradecap.log.api import Log
 from tradecap.recordings.reading import Meter, Source, expand
 from tradecap.store import open_store
+from tradecap.times import time_text
 
 RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing", "named_by_file", "stopped")
 

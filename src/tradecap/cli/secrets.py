@@ -27,12 +27,13 @@ def secret_of(variable: str, environ: Mapping[str, str], user: str = "") -> Secr
         raise TradecapError(f"{variable} and {file_variable} are both set.", f"unset one of them: unset {variable}")
     if not value and not path:
         return None
-    secret = Secret(value, variable) if value else Secret(_read(path, file_variable), file_variable)
+    secret = Secret(value, variable) if value else Secret(read_secret(path, file_variable), file_variable)
     learn(secret.value, user)
     return secret
 
 
-def _read(path: str, variable: str) -> str:
+def read_secret(path: str, variable: str) -> str:
+    """The secret in a file, which a variable or option named. It isn't hidden yet: `learn` does that. Raises TradecapError."""
     try:
         value = Path(path).expanduser().read_bytes().decode().rstrip("\r\n")  # as bytes: text would turn \r\n inside of it into \n
     except (OSError, UnicodeDecodeError, RuntimeError, ValueError) as error:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tradecap.cli.candles import interval_text
 from tradecap.cli.logs import log_in_force, records_after, topic_access
 from tradecap.cli.options import FILE, FILE_NAME, SERIES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
 from tradecap.cli.reports import read_certificate, refuse_unreadable, refuse_unwritable, write_certificate, write_junit
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
+from tradecap.flows.candles import interval_text
 from tradecap.flows.rebuild import rebuild
 from tradecap.flows.records import read_record
 from tradecap.flows.verify.audit import Audit, Extras, audit

@@ -2,12 +2,14 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from tradecap.errors import TradecapError
+from tradecap.market import candles as market
 from tradecap.store.api import CandleRow, Series, Store
+from tradecap.times import parse_duration, time_text
 
 FOREVER_S = 4_133_980_800
 """2101-01-01 UTC: no trade is later."""
@@ -57,27 +59,68 @@ class Bars:
     limit: int | None = None
 
 
+class UnknownSymbolError(TradecapError):
+    """Nothing is known of a symbol (or of it at this venue and channel)."""
+
+
+class SeveralVenuesError(TradecapError):
+    """A symbol is there from several venues, and none was named."""
+
+    def __init__(self, symbol: str, venues: list[str]) -> None:
+        super().__init__(f"{symbol} is there from {' and '.join(venues)}.", f"say which: --venue {venues[0]}")
+        self.venues = venues
+
+
+def parse_interval(text: str) -> int:
+    """Seconds in `1m`, `5m`, `1h`, `1d`. Raises ValueError with a sentence."""
+    seconds = parse_duration(text)
+    if seconds < 60 or seconds % 60 or market.DAY_S % seconds:
+        raise ValueError(f"{text!r} is no interval; it must be a multiple of a minute that divides a day, like 1m, 5m, 1h or 1d.")
+    return int(seconds)
+
+
+def interval_text(seconds: int) -> str:
+    """1m, 5m, 1h, 1d."""
+    for unit, size in (("d", market.DAY_S), ("h", 3600)):
+        if seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds // 60}m"
+
+
+def open_time_text(candle: Candle) -> str:
+    """When it begins, RFC 3339."""
+    return time_text(int(candle.open_time.timestamp()) * 10**9)
+
+
+def as_json(found: Candles, seconds: int) -> dict[str, object]:
+    """The object that `tradecap candles --json` prints, and that REST answers."""
+    names = [field.name for field in fields(Candle)]
+    rows = [{name: getattr(candle, name) for name in names} | {"open_time": open_time_text(candle)} for candle in found.candles]
+    return {"venue": found.venue, "symbol": found.symbol, "channel": found.channel, "interval": interval_text(seconds), "candles": rows}
+
+
 def candles(store: Store, bars: Bars) -> Candles:
     """The bars. With a limit and no from_s the newest ones. Raises TradecapError for a symbol that the store doesn't have."""
-    series = _chosen(store.candle_series(), bars)
+    series = chosen(store.candle_series(), bars)
     since_s, until_s = bars.from_s or 0, FOREVER_S if bars.to_s is None else bars.to_s
     if bars.limit is not None and bars.from_s is None:
         rows = store.newest_candles(series, bars.seconds, since_s, until_s, bars.limit)[::-1]
     else:
         rows = store.first_candles(series, bars.seconds, since_s, until_s, 2**63 if bars.limit is None else bars.limit)
-    return Candles(*series, [_candle(row) for row in rows])
+    return Candles(*series, [candle_of(row) for row in rows])
 
 
-def _chosen(named: list[Series], bars: Bars) -> Series:
+def chosen(named: list[Series], bars: Bars) -> Series:
+    """The series that is meant. Raises UnknownSymbolError or SeveralVenuesError."""
     fitting = [s for s in named if s[1].upper() == bars.symbol.upper() and bars.venue in ("", s[0]) and bars.channel in ("", s[2])]
     if not fitting:
         others = [f"{s[0]} {s[2]}" for s in named if s[1].upper() == bars.symbol.upper()]
         none = "there are no candles at all: tradecap load makes them."
         hint = f"of {bars.symbol} there is: {', '.join(others)}" if others else which_symbol(bars.symbol, (symbol for _, symbol, _ in named), none)
-        raise TradecapError(f"The store has no candles of {_wanted(bars)}.", hint)
+        raise UnknownSymbolError(f"The store has no candles of {_wanted(bars)}.", hint)
     venues = sorted({venue for venue, _, _ in fitting})
     if len(venues) > 1:
-        raise TradecapError(f"{bars.symbol} is there from {' and '.join(venues)}.", f"say which: --venue {venues[0]}")
+        raise SeveralVenuesError(bars.symbol, venues)
     return max(fitting, key=lambda s: s[2] == "trade")
 
 
@@ -94,10 +137,40 @@ def which_symbol(symbol: str, known: Iterable[str], none: str) -> str:
     return f"did you mean {alike[0]}?" if alike else f"there are: {', '.join(names[:10])}"
 
 
-def _candle(row: CandleRow) -> Candle:
+def candle_of(row: CandleRow) -> Candle:
+    """A stored bar, as `shown` gives it."""
     exact = {name: plain(value) for name, value in vars(row).items() if isinstance(value, Decimal)}
-    opened = {"open_time": datetime.fromtimestamp(row.open_time_s, UTC)}
-    return Candle(**{name: value for name, value in (vars(row) | exact | opened).items() if name != "open_time_s"})
+    (quote, per_quote), (volume, per_volume) = row.quote_volume.as_integer_ratio(), row.volume.as_integer_ratio()
+    # in integers: the quotient of two rounded floats may differ in its last digit from that of a bar that wasn't stored
+    made = {"open_time": datetime.fromtimestamp(row.open_time_s, UTC), "vwap": quote * per_volume / (per_quote * volume)}
+    return Candle(**{name: value for name, value in (vars(row) | exact | made).items() if name != "open_time_s"})
+
+
+def shown(bar: market.Candle) -> Candle:
+    """A bar as people and programs see it."""
+    return Candle(
+        open_time=datetime.fromtimestamp(bar.open_time_s, UTC),
+        open=units_text(bar.open),
+        high=units_text(bar.high),
+        low=units_text(bar.low),
+        close=units_text(bar.close),
+        volume=units_text(bar.volume),
+        quote_volume=units_text(bar.quote_volume, 16),
+        trades=bar.trades,
+        taker_buy_volume=units_text(bar.taker_buy_volume),
+        taker_buy_quote_volume=units_text(bar.taker_buy_quote_volume, 16),
+        vwap=bar.vwap,
+        volatility=bar.volatility,
+        first_id=bar.first_id,
+        last_id=bar.last_id,
+        complete=bar.complete,
+    )
+
+
+def units_text(units: int, decimals: int = 8) -> str:
+    """A number in its smallest units, as `plain` writes it."""
+    whole, rest = divmod(units, 10**decimals)
+    return f"{whole}.{rest:0{decimals}d}".rstrip("0") if rest else str(whole)
 
 
 def plain(value: Decimal) -> str:

@@ -206,6 +206,12 @@ class Log(Protocol):
     def behind(self, after: Positions) -> dict[int, int]:
         """By partition, how much of the log stands after a position."""
 
+    def recent(self, within_s: float, after: Positions) -> Positions:
+        """Positions from which on at least the records of the last within_s before the newest one come, none before `after`.
+
+        By the times at which records were written. A log without such times gives `after`.
+        """
+
     def free_bytes(self) -> int | None:
         """Free bytes of the disk that the log is on; None for a log without a disk of this machine."""
 

@@ -84,7 +84,7 @@ def every_interval(trades: Iterable[Trade], interval_s: int = MINUTE_S) -> list[
     buckets: dict[int, list[Trade]] = {}
     for trade in _in_order(trades):
         buckets.setdefault(trade.trade_time_us // interval_us, []).append(trade)
-    return _with_neighbours([_candle(number * interval_s, interval_s, buckets[number]) for number in sorted(buckets)])
+    return with_neighbours([_candle(number * interval_s, interval_s, buckets[number]) for number in sorted(buckets)])
 
 
 def every_second(trades: Iterable[Trade]) -> list[Candle]:
@@ -109,7 +109,7 @@ def roll_up(intervals: Sequence[Candle], interval_s: int) -> list[Candle]:
         if interval_s % part.interval_s:
             raise ValueError(f"intervals of {part.interval_s} s don't add up to {interval_s} s")
         buckets.setdefault(part.open_time_s // interval_s, []).append(part)
-    return _with_neighbours([_rolled(number * interval_s, interval_s, buckets[number]) for number in sorted(buckets)])
+    return with_neighbours([_rolled(number * interval_s, interval_s, buckets[number]) for number in sorted(buckets)])
 
 
 def _in_order(trades: Iterable[Trade]) -> Iterator[Trade]:
@@ -143,7 +143,7 @@ def _candle(open_time_s: int, interval_s: int, trades: Sequence[Trade]) -> Candl
         trades=sum(trade.last_id - trade.first_id + 1 for trade in book),
         taker_buy_volume=sum(trade.qty for trade in book if not trade.is_buyer_maker),
         taker_buy_quote_volume=sum(quote for trade, quote in zip(book, quotes, strict=True) if not trade.is_buyer_maker),
-        volatility_sq=fsum(_squared_return(before, after) for before, after in pairwise(prices) if before != after),
+        volatility_sq=fsum(squared_return(before, after) for before, after in pairwise(prices) if before != after),
         open_id=book[0].id if book else 0,
         close_id=book[-1].id if book else 0,
         first_id=trades[0].id,
@@ -157,7 +157,7 @@ def _rolled(open_time_s: int, interval_s: int, parts: Sequence[Candle]) -> Candl
     """parts: those of one interval, at least one."""
     book = sorted((part for part in parts if part.trades), key=lambda part: part.open_id)
     closing = max(book, key=lambda part: part.close_id, default=None)
-    edges = [_squared_return(before.close, after.open) for before, after in pairwise(book)]
+    edges = [squared_return(before.close, after.open) for before, after in pairwise(book)]
     return Candle(
         open_time_s=open_time_s,
         interval_s=interval_s,
@@ -180,7 +180,7 @@ def _rolled(open_time_s: int, interval_s: int, parts: Sequence[Candle]) -> Candl
     )
 
 
-def _squared_return(before: int, after: int) -> float:
+def squared_return(before: int, after: int) -> float:
     """Of two prices. The difference is taken in integers: two close prices as floats would lose most of its digits.
 
     Squared, a fall is a rise the other way: seen from the lower price, a deep one doesn't end at log1p(-1), from 9 999 999 999 to 0.00000001.
@@ -188,7 +188,7 @@ def _squared_return(before: int, after: int) -> float:
     return log1p(abs(after - before) / min(before, after)) ** 2
 
 
-def _with_neighbours(intervals: Sequence[Candle]) -> list[Candle]:
+def with_neighbours(intervals: Sequence[Candle]) -> list[Candle]:
     """Mark the complete ones: no id missing inside, and both neighbours adjoin by id. The newest never is: its next trade may still come."""
     marked = []
     for at, candle in enumerate(intervals[:-1]):

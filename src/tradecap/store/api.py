@@ -14,7 +14,8 @@ from typing import Final, NamedTuple, Protocol, Self
 
 from tradecap.errors import TradecapError
 from tradecap.market.batch import Batch, Position
-from tradecap.market.records import Envelope, Reading
+from tradecap.market.candles import Candle
+from tradecap.market.records import Envelope, Reading, Trade
 
 Read = Callable[[bytes, str, int, int | None], tuple[Envelope, Reading]]
 """Reads a record (a line without its newline, or a value) of a log, a partition and an offset (None where the log has none): what a store needs that
@@ -24,12 +25,22 @@ Offsets = Callable[[str], dict[int, str]]
 """By partition, the offset that a consumer group has committed in the log's topic: the position of a store that reads the topic by itself."""
 
 
+class NoStoreError(TradecapError):
+    """There is nothing behind the URL of a store yet: no folder, or no schema."""
+
+
+class QueryCutError(TradecapError):
+    """A statement of a reader took longer than READER_S and was cut."""
+
+
 class StoreAwayError(TradecapError):
     """The store doesn't answer, or refuses for now: the same call may succeed later. Whether it took what it was sent isn't known."""
 
 
 Series = tuple[str, str, str]
 """Venue, symbol and channel."""
+READER_S: Final = 5
+"""How long a statement of a reader may take."""
 AT_MOST: Final = 10_000
 """Differences that one answer names: as many may be on their way into the tables of a store that is being loaded."""
 QUESTIONS: Final = ("runs", "quality", "duplicates", "conflicts", "quarantine", "gaps", "symbols")
@@ -174,6 +185,24 @@ class IdSpan(NamedTuple):
 
     first_id: int
     last_id: int
+
+
+class SeriesSpan(NamedTuple):
+    """The first and last trade of a series, by id, and when they were traded."""
+
+    series: Series
+    first_id: int
+    last_id: int
+    first_time_us: int
+    last_time_us: int
+
+
+class StoredTrade(NamedTuple):
+    """A trade and the record it came from."""
+
+    trade: Trade
+    run: str
+    seq: int
 
 
 class CandleSpan(NamedTuple):
@@ -329,6 +358,15 @@ class Store(Protocol):
     def schema_differences(self) -> list[SchemaDifference]:
         """Where the store's own definitions differ from the package's, by name. What a store computes is only as right as its definitions are."""
 
+    def reader(self) -> "Store":
+        """A further handle for another thread of this process, closed before this one. It reads only: whatever would write is refused.
+
+        A statement that takes longer than READER_S raises QueryCutError.
+        """
+
+    def announce(self, url: str) -> None:
+        """Name the URL where this process answers for the store, for a process that finds it in use; nothing where a store is shared."""
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Self: ...
@@ -449,6 +487,26 @@ class Store(Protocol):
 
     def kline_bars(self, series: Series, seconds: int, since_s: int, until_s: int) -> list[BarRow]:
         """Bars of a series in a range of time and the nearest one on either side, also those that hold ids and no trade of the order book."""
+
+    def minutes(self, series: Series, since_s: int, until_s: int) -> list[Candle]:
+        """The stored minutes of a series in a range of time and the nearest one before it, oldest first; `complete` is False in all of them.
+
+        Also minutes that hold ids and no trade of the order book.
+        """
+
+    def newest_sweep(self) -> int:
+        """The number of the newest sweep that changed a candle; 0 for none. Where it is the same, no stored candle has changed."""
+
+    # ---- trades as they are ----------------------------------------------------------------------------------------------------------------
+
+    def series_spans(self) -> list[SeriesSpan]:
+        """Each series of the store, in order."""
+
+    def held_ids(self, series: Series) -> list[IdSpan]:
+        """The ids of a series as closed intervals, ascending, which never touch each other."""
+
+    def trades_from(self, series: Series, from_id: int, since_us: int, at_most: int) -> list[StoredTrade]:
+        """The winning trades of a series with an id of at least from_id that were traded at since_us or later, ascending by id."""
 
     # ---- questions of a person -----------------------------------------------------------------------------------------------------------
 

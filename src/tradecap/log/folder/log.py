@@ -114,9 +114,24 @@ class FileLog:
             left += manifest.size if isinstance(manifest, Manifest) else durable_length(segment)
         return {0: max(left, 0)}
 
+    def recent(self, within_s: float, after: Positions) -> Positions:
+        """See `Log.recent`: whole segments, by when their files were written last."""
+        first = last = last_number(self.path)
+        newest_s = _written_s(Segment(self.path, last))
+        least = int(after.get(0, "1:0").partition(":")[0])
+        while first > least and _written_s(Segment(self.path, first - 1)) >= newest_s - within_s:
+            first -= 1
+        return {0: Segment(self.path, first).position(0)} if first > least else after
+
     def free_bytes(self) -> int:
         """See `Log.free_bytes`."""
         return shutil.disk_usage(self.path).free
+
+
+def _written_s(segment: Segment) -> float:
+    """When a segment was written last; the beginning of time where no file of it is there."""
+    times = [file.stat().st_mtime for file in (segment.plain, segment.packed) if file.exists()]
+    return max(times, default=0.0)
 
 
 # --- being a log

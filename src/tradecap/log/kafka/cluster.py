@@ -124,6 +124,16 @@ class Cluster:
         found = self._offsets(list(extents), OffsetSpec.for_timestamp(time_ms))
         return {partition: extents[partition].end if offset < 0 else offset for partition, offset in found.items()}
 
+    def newest_ms(self) -> int:
+        """When the newest record was published (Unix); now where the topic is empty or the broker can't tell."""
+        asked = {TopicPartition(self.address.topic, partition): OffsetSpec.max_timestamp() for partition in self.partitions()}  # type: ignore[no-untyped-call]  # confluent_kafka's own gap
+        try:
+            answers = self.admin.list_offsets(asked, request_timeout=REACH_S)
+            newest = max((int(self.answer(each).timestamp) for each in answers.values()), default=-1)
+        except KafkaException:
+            newest = -1
+        return newest if newest >= 0 else time.time_ns() // 1_000_000
+
     def refuse_reader_only(self) -> None:
         """Raise TradecapError (exit 3) where the cluster says that this client may not write the topic: before a record is taken."""
         name, what = self.address.topic, f"Log {self.address.url} can't be written"

@@ -126,6 +126,11 @@ class KafkaLog:
         extents = self._cluster.extents()
         return {partition: extent.end - max(extent.first, int(after.get(partition, "0"))) for partition, extent in extents.items()}
 
+    def recent(self, within_s: float, after: Positions) -> Positions:
+        """See `Log.recent`, by the times of publishing."""
+        since = self._cluster.since(self._cluster.newest_ms() - round(within_s * 1000))
+        return {partition: str(max(offset, int(after.get(partition, "0")))) for partition, offset in since.items()}
+
     def group(self, name: str) -> KafkaGroup:
         """The group by which a database reads this topic by itself."""
         return KafkaGroup(self._cluster, name)

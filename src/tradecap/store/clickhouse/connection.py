@@ -7,7 +7,7 @@ every DateTime column and function names UTC: the client converts a DateTime by 
 import os
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
@@ -22,7 +22,7 @@ from urllib3.util import Timeout
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.proxies import proxy_for
-from tradecap.store.api import StoreAwayError
+from tradecap.store.api import NoStoreError, QueryCutError, StoreAwayError
 from tradecap.store.clickhouse.configuration import configuration
 from tradecap.store.clickhouse.engine import require_engine
 from tradecap.store.clickhouse.fatal import signals_kept
@@ -33,7 +33,8 @@ from tradecap.urls import Url, learn, mask, mask_url, split
 DATABASE: Final = "market"
 ANSWER_S: Final = 60
 """How long a server may take over one batch, or over a question about positions, before it counts as away."""
-REFUSALS: Final = frozenset({159, 202, 203, 209, 210, 236, 241, 242, 252, 279, 319, 394, 999})
+TOO_SLOW: Final = 159
+REFUSALS: Final = frozenset({TOO_SLOW, 202, 203, 209, 210, 236, 241, 242, 252, 279, 319, 394, 999})
 """Codes of a server that can't do it now: time-outs, too many queries or parts, no memory, a table that is read-only, a shutdown, Keeper. Source:
 ClickHouse, src/Common/ErrorCodes.cpp."""
 
@@ -70,16 +71,28 @@ class StatementError(TradecapError):
 class Connection:
     """One database of ClickHouse. folder: that of an embedded one. Made by `embedded` or `server`."""
 
-    def __init__(self, client: Client, url: str, database: str, folder: Folder | None) -> None:
+    def __init__(self, client: Client, url: str, database: str, folder: Folder | None, again: Callable[[Mapping[str, object]], Client]) -> None:
+        """again: makes a further client of the same database, with these settings."""
         self.url = url
         self.database = database
         self.folder = folder
         self._client = client
+        self._again = again
+        self._is_reader = False
+
+    def reader(self, cut_s: int) -> "Connection":
+        """A further connection for another thread that can't write, and whose statements are cut after cut_s."""
+        with _translated(self.url):
+            client = self._again({"readonly": 2, "max_execution_time": cut_s})  # 2: the client sends settings with its statements
+            client.database = self.database
+        reader = Connection(client, self.url, self.database, self.folder, self._again)
+        reader._is_reader = True
+        return reader
 
     def close(self) -> None:
-        """Give the database free."""
+        """Give the database free; a reader only ends its own connection."""
         self._client.close()
-        if self.folder:
+        if self.folder and not self._is_reader:
             self.folder.release()
 
     def ask(self, query_name: str, **parameters: object) -> list[Row]:
@@ -88,7 +101,7 @@ class Connection:
 
     def rows(self, statement: str, **parameters: object) -> list[Row]:
         """The rows of a statement, with its {name:Type} parameters bound."""
-        with _translated(self.url):
+        with _translated(self.url, is_cut=self._is_reader):
             return list(self._client.query(statement, parameters=parameters).named_results())
 
     def raw(self, statement: str) -> bytes:
@@ -134,17 +147,18 @@ def embedded(path: Path, url: str, kafka: Mapping[str, str] | None = None, *, cr
     Raises TradecapError when another process holds it or chdb can't be used.
     """
     if not create and not path.exists():
-        raise TradecapError(f"There is no store at {path}.", "make one: tradecap init-db")
+        raise NoStoreError(f"There is no store at {path}.", "make one: tradecap init-db")
     with _zone_of_engine():
         require_engine()
     folder = Folder(path)
     try:
         with _translated(url), _options(path, kafka) as options, signals_kept():
             # `file:` keeps the client from resolving the link that a path with odd signs is passed as
-            client = clickhouse_connect.get_client(interface="chdb", path=f"file:{folder.names.of(path)}", chdb_options=options)
+            where: dict[str, Any] = {"interface": "chdb", "path": f"file:{folder.names.of(path)}"}
+            client = clickhouse_connect.get_client(**where, chdb_options=options)
             client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
             client.database = DATABASE
-        return Connection(client, url, DATABASE, folder)
+        return Connection(client, url, DATABASE, folder, lambda settings: clickhouse_connect.get_client(**where, settings=dict(settings)))
     except BaseException:
         folder.release()
         raise
@@ -191,12 +205,16 @@ def server(url: str, *, create: bool) -> Connection:
         if create:
             client.command("CREATE DATABASE IF NOT EXISTS {database:Identifier}", parameters={"database": database})
         client.database = database
-    return Connection(client, shown, database, None)
+
+    def again(settings: Mapping[str, object]) -> Client:
+        return clickhouse_connect.get_client(**where, autogenerate_session_id=False, settings=dict(settings))
+
+    return Connection(client, shown, database, None, again)
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """What the client raises, as a sentence with the way out."""
+def _translated(url: str, *, is_cut: bool = False) -> Iterator[None]:
+    """What the client raises, as a sentence with the way out. is_cut: the statements of this connection are cut after a time."""
     try:
         yield
     except OperationalError as error:
@@ -204,6 +222,8 @@ def _translated(url: str) -> Iterator[None]:
         text, hint = (f"{reason.why}.", reason.hint) if reason else (_first_line(error), "")
         raise StoreAwayError(f"Store {url} can't be reached: {text}", hint or "is the server up, and the URL right?", Exit.UNREACHABLE) from error
     except ClickHouseError as error:
+        if is_cut and (getattr(error, "code", None) == TOO_SLOW or f"Code: {TOO_SLOW}." in str(error)):
+            raise QueryCutError(f"Store {url}: the statement took too long and was cut.", "ask for less.", Exit.UNREACHABLE) from error
         if "Cannot lock file" in str(error) or "Unable to open the chdb engine" in str(error):
             message = f"Store {url} can't be opened: another program than tradecap holds it, or it is damaged."
             raise TradecapError(message, "end that program (-vv shows what the database says).", Exit.UNREACHABLE) from error

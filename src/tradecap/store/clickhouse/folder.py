@@ -40,15 +40,23 @@ class Folder:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(self._lock, 32).decode().strip() or "unknown"
-            os.close(self._lock)
-            raise TradecapError(
-                f"Store {path} is in use by process {holder}.",
-                "an embedded store belongs to one process at a time: wait, or end that process.",
-                Exit.UNREACHABLE,
-            ) from None
+            raise self._in_use() from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+
+    def announce(self, url: str) -> None:
+        """Note where this process answers for the store: another one that finds it locked names that URL."""
+        text = f"{os.getpid()}\n{url}\n".encode()
+        os.pwrite(self._lock, text, 0)
+        os.ftruncate(self._lock, len(text))
+
+    def _in_use(self) -> TradecapError:
+        holder, _, url = os.read(self._lock, 300).decode(errors="replace").strip().partition("\n")
+        os.close(self._lock)
+        hint = "an embedded store belongs to one process at a time: wait, or end that process."
+        if url:
+            hint = f"an embedded store belongs to one process at a time: ask that one at {url}, or end it."
+        return TradecapError(f"Store {self.path} is in use by process {holder or 'unknown'}.", hint, Exit.UNREACHABLE)
 
     def release(self) -> None:
         """Let another process have it."""

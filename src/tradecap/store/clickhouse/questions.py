@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
+from tradecap.market.candles import Candle
+from tradecap.market.records import Trade
 from tradecap.store.api import (
     AT_MOST,
     BarRow,
@@ -27,6 +29,8 @@ from tradecap.store.api import (
     RunPart,
     SeqRange,
     Series,
+    SeriesSpan,
+    StoredTrade,
     TradeBlock,
     TradeDifference,
 )
@@ -161,6 +165,31 @@ class Questions:
         """See `Store.kline_bars`."""
         return [BarRow(**row) for row in self._ask_series("kline_bars", series, seconds=seconds, since=since_s, until=until_s)]
 
+    def newest_sweep(self) -> int:
+        """See `Store.newest_sweep`."""
+        return int(self._ask("newest_sweep")[0]["sweep"])
+
+    def minutes(self, series: Series, since_s: int, until_s: int) -> list[Candle]:
+        """See `Store.minutes`."""
+        rows = self._ask_series("minutes", series, since=since_s, until=until_s)
+        return [Candle(interval_s=60, complete=False, **row) for row in rows]
+
+    # ---- trades as they are ----------------------------------------------------------------------------------------------------------------
+
+    def series_spans(self) -> list[SeriesSpan]:
+        """See `Store.series_spans`."""
+        return [
+            SeriesSpan(_series(row), row["first_id"], row["last_id"], row["first_time_us"], row["last_time_us"]) for row in self._ask("series_spans")
+        ]
+
+    def held_ids(self, series: Series) -> list[IdSpan]:
+        """See `Store.held_ids`."""
+        return [IdSpan(row["first_id"], row["last_id"]) for row in self._ask_series("held_ids", series)]
+
+    def trades_from(self, series: Series, from_id: int, since_us: int, at_most: int) -> list[StoredTrade]:
+        """See `Store.trades_from`."""
+        return [_trade(series, row) for row in self._ask_series("trades_from", series, from_id=from_id, since=since_us, at_most=at_most)]
+
     # ---- asking --------------------------------------------------------------------------------------------------------------------------
 
     def _ask(self, name: str, **parameters: object) -> list[Row]:
@@ -177,6 +206,22 @@ class Questions:
 
 def _series(row: Row) -> Series:
     return row["venue"], row["symbol"], row["channel"]
+
+
+def _trade(series: Series, row: Row) -> StoredTrade:
+    trade = Trade(
+        *series,
+        row["trade_id"],
+        row["first_id"],
+        row["last_id"],
+        row["price"],
+        row["qty"],
+        row["trade_time_us"],
+        row["event_time_us"],
+        bool(row["is_buyer_maker"]),
+        bool(row["order_book"]),
+    )
+    return StoredTrade(trade, row["run"], row["seq"])
 
 
 def _ranges(ranges: Sequence[CutRange]) -> dict[str, object]:

@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.store.api import Difference, Schema, SchemaDifference
+from tradecap.store.api import Difference, NoStoreError, Schema, SchemaDifference
 from tradecap.store.clickhouse import topics
 from tradecap.store.clickhouse.connection import Connection
 from tradecap.store.clickhouse.reading import schema, statements
@@ -86,7 +86,7 @@ def refuse_other(connection: Connection) -> None:
     version = _version(connection, _tables(connection))
     _refuse_newer(connection, version)
     if not version:
-        raise TradecapError(f"Store {connection.url} has no schema yet.", "create it: tradecap init-db")
+        raise NoStoreError(f"Store {connection.url} has no schema yet.", "create it: tradecap init-db")
     if version < VERSION:
         message = f"Store {connection.url} has an old schema, version {version}; this tradecap needs version {VERSION}."
         raise TradecapError(message, "upgrade it, nothing is lost: tradecap init-db", Exit.UNREACHABLE)

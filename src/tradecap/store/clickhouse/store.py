@@ -7,7 +7,7 @@ from typing import Self
 
 from tradecap.errors import TradecapError
 from tradecap.market.batch import Batch, Position
-from tradecap.store.api import Answer, Schema, SchemaDifference, SeqRange, TopicAccess
+from tradecap.store.api import READER_S, Answer, Schema, SchemaDifference, SeqRange, TopicAccess
 from tradecap.store.clickhouse import asking, connection, feeding, schema
 from tradecap.store.clickhouse.connection import Connection, Row
 from tradecap.store.clickhouse.questions import Questions
@@ -47,6 +47,15 @@ class ClickHouseStore(Questions):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def reader(self) -> "ClickHouseStore":
+        """See `Store.reader`."""
+        return ClickHouseStore(self._connection.reader(READER_S), self._access, create=True)
+
+    def announce(self, url: str) -> None:
+        """See `Store.announce`."""
+        if self._connection.folder:
+            self._connection.folder.announce(url)
 
     def close(self) -> None:
         """Give the store free."""

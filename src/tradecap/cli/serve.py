@@ -1,0 +1,204 @@
+"""tradecap serve: what was captured, answered over REST."""
+
+import ipaddress
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import click
+import msgspec
+
+from tradecap.cli.load import result_of, sentence
+from tradecap.cli.logs import log_in_force, topic_access
+from tradecap.cli.options import COUNT, DURATION, FILE, PORT, POSITIVE, service, shared
+from tradecap.cli.output import Output, counted, span, stacked
+from tradecap.cli.secrets import read_secret, secret_of
+from tradecap.cli.settings import Settings
+from tradecap.cli.signals import interruptible
+from tradecap.errors import Exit, TradecapError
+from tradecap.flows.joined import Joined
+from tradecap.flows.live import Live
+from tradecap.flows.loading import Loading
+from tradecap.flows.records import read_record
+from tradecap.flows.stored import Stored
+from tradecap.log.api import Log
+from tradecap.store import open_store
+from tradecap.store.api import NoStoreError, Store
+from tradecap.urls import learn
+
+if TYPE_CHECKING:
+    from tradecap.serve.guard import Rules
+
+TOKEN: Final = "TRADECAP_TOKEN"
+CONNECTIONS: Final = 500
+"""In all: below the files that a process may have open by default (1024)."""
+
+
+class Place(NamedTuple):
+    """Where and for whom to serve."""
+
+    host: str
+    port: int
+    token: str
+    certificate: Path | None
+    key: Path | None
+    cors: tuple[str, ...]
+    names: tuple[str, ...]
+    rate: int
+    connections: int
+
+
+@service
+@click.option("--port", type=PORT, default="8000", metavar="PORT", help="Where to serve REST (default 8000; 0: any free port).")
+@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="The address to listen on (default 127.0.0.1: this machine alone).")
+@click.option("--load", "also_load", is_flag=True, help="Also load the store and make candles, in this process.")
+@click.option("--history", "history_s", type=DURATION, default="2h", metavar="DURATION", help="Read the log at most this far back (default 2h).")
+@click.option("--token-file", type=FILE, metavar="FILE", help=f"Clients must send the token in this file (or in {TOKEN}).")
+@click.option("--no-auth", is_flag=True, help="Serve other machines without a token.")
+@click.option("--cors", multiple=True, metavar="ORIGIN", help="Let pages of this origin read the answers, like https://app.example.")
+@click.option("--allow-host", "names", multiple=True, metavar="NAME", help="A further name of this server that clients may use.")
+@click.option("--tls-cert", type=FILE, metavar="FILE", help="Serve HTTPS with this certificate (PEM, with its chain).")
+@click.option("--tls-key", type=FILE, metavar="FILE", help="The certificate's key, unless it is in the same file.")
+@click.option("--rate", type=COUNT, default="100", metavar="N", help="Requests a second of one client (default 100; 0: any number).")
+@click.option("--connections", type=POSITIVE, default="100", metavar="N", help="Connections of one client (default 100).")
+@shared
+def serve(
+    port: int,
+    host: str,
+    also_load: bool,
+    history_s: float,
+    token_file: Path | None,
+    no_auth: bool,
+    cors: tuple[str, ...],
+    names: tuple[str, ...],
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    rate: int,
+    connections: int,
+    settings: Settings,
+    out: Output,
+) -> Exit:
+    """Serve candles, trades and statistics over REST.
+
+    History comes from the store, the running minute from the log, without a hole or a trade that counts twice in between. It only reads; with --load
+    it also loads the store, as an embedded store belongs to one process. http://127.0.0.1:8000/docs lists the routes.
+
+    \b
+    Examples:
+      tradecap serve
+      tradecap serve --load
+      tradecap serve --host 0.0.0.0 --token-file /run/secrets/token --tls-cert cert.pem --tls-key key.pem
+    """
+    token = _token(token_file, no_auth, host)
+    if tls_key and not tls_cert:
+        raise TradecapError("--tls-key needs --tls-cert.", "name both: --tls-cert cert.pem --tls-key key.pem")
+    _require_extra()
+    place = Place(host, port, token, tls_cert, tls_key, cors, names, rate, connections)
+    log = log_in_force(settings, out.warn)
+    with ExitStack() as stack:
+        store = stack.enter_context(_store(settings, log, out, also_load))
+        loading = stack.enter_context(Loading(log, store if also_load else None))
+        live = Live(log, store, history_s=history_s, say=out.warn)
+        requests, seconds = _serve(place, live, loading, store, stack, out)
+        loading.finish()
+    result: dict[str, object] = {"requests": requests, "seconds": round(seconds, 3)}
+    summary = f"{counted(requests, 'request')} answered in {span(seconds)}"
+    if loading.loaded:
+        done = loading.loaded
+        out.show(result | {"load": result_of(done)}, lambda: stacked(sentence(done), summary))
+    else:
+        out.show(result, lambda: summary)
+    if loading.problem:
+        raise loading.problem
+    return Exit.OK
+
+
+def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stack: ExitStack, out: Output) -> tuple[int, float]:
+    """Until somebody asks for the end; how many requests were answered, and how long it took."""
+    from tradecap.serve.app import application
+    from tradecap.serve.connections import Limits
+    from tradecap.serve.server import Tls, bound, context_of, serve
+
+    tls = context_of(Tls(place.certificate, place.key)) if place.certificate else None
+    sockets = bound(place.host, place.port)
+    url = _url(place, sockets[0].getsockname()[1])
+    if store:
+        store.announce(url)
+    began_s = time.monotonic()
+    live.begin()
+    stop = stack.enter_context(interruptible(out))
+    stored = Stored(store) if store else None
+    if stored:
+        stack.callback(stored.close)
+    loading.start(stop)  # from here on the store itself is the loader's: all others ask readers
+    live.start()
+    stack.callback(live.finish)
+    limits = Limits(place.connections, max(CONNECTIONS, place.connections))
+    app, measures = application(Joined(live, stored), _rules(place), limits, loading.ills)
+
+    def is_over() -> bool:
+        while loading.news:
+            level, text, fields = loading.news.popleft()
+            (out.warn if level == "warning" else out.note)(text, **fields)
+        return stop()
+
+    serve(app, sockets, limits, is_over, tls, lambda: out.lines([msgspec.json.encode({"url": url}).decode() if out.json else f"url      {url}"]))
+    return measures.requests, time.monotonic() - began_s
+
+
+def _rules(place: Place) -> "Rules":
+    from tradecap.serve.guard import Rules
+
+    return Rules(place.token, place.cors, (*place.names, place.host), place.rate)
+
+
+@contextmanager
+def _store(settings: Settings, log: Log, out: Output, is_needed: bool) -> Iterator[Store | None]:
+    """The store; None where there is none, which is said."""
+    access = topic_access(log, settings, reads=False)
+    try:
+        opened = open_store(settings.store.value, read=read_record, topic=access)
+    except NoStoreError as error:
+        if is_needed:
+            raise
+        out.warn(f"{error.message} Serving from the log alone.", hint=error.hint)
+        yield None
+        return
+    with opened as store:
+        yield store
+
+
+def _token(file: Path | None, no_auth: bool, host: str) -> str:
+    """The token that clients must send; '' for none. Raises TradecapError where others could ask without one."""
+    secret = secret_of(TOKEN, os.environ)
+    token = read_secret(str(file), "--token-file") if file else secret.value if secret else ""
+    learn(token)
+    if token and no_auth:
+        raise TradecapError("--no-auth contradicts the token that is set.", f"leave it out, or unset {TOKEN}.")
+    if not token and not no_auth and not _is_local(host):
+        hint = "name a token that clients must send: --token-file FILE; or allow everybody: --no-auth"
+        raise TradecapError(f"Others could read everything: --host {host} is reached from other machines.", hint)
+    return token
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _url(place: Place, port: int) -> str:
+    host = "localhost" if place.host in ("", "0.0.0.0", "::") else f"[{place.host}]" if ":" in place.host else place.host
+    return f"{'https' if place.certificate else 'http'}://{host}:{port}"
+
+
+def _require_extra() -> None:
+    try:
+        import fastapi  # noqa: F401 -- only whether it is there
+        import uvicorn  # noqa: F401 -- the same
+    except ImportError as error:
+        raise TradecapError(f"'tradecap serve' needs {error.name}, which isn't installed.", "install it: pip install 'tradecap[serve]'") from error

@@ -1,0 +1,48 @@
+"""What the routes share: whom to ask, and how an answer is sent and remembered."""
+
+from collections.abc import Callable, Hashable
+from typing import Final
+
+import msgspec
+from fastapi import Request, Response
+
+from tradecap.flows.joined import Joined
+from tradecap.serve.answers import Answers, Json
+from tradecap.serve.guard import Kept, KeptAnswers
+from tradecap.serve.measures import Measures
+from tradecap.serve.problems import RETRY_S
+from tradecap.store.api import Series
+
+JSON: Final = "application/json"
+SECURITY: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Api:
+    """Whom the routes ask."""
+
+    def __init__(self, joined: Joined, kept: KeptAnswers, measures: Measures, ills: Callable[[], list[str]]) -> None:
+        self.joined, self.measures, self.ills = joined, measures, ills
+        self.answers = Answers(joined)
+        self._kept = kept
+
+    def reply(self, answer: Json) -> Response:
+        """An answer as JSON."""
+        return Response(_encode(answer), media_type=JSON, headers=SECURITY)
+
+    def keep(self, request: Request, response: Response, series: Series, stamp: Hashable) -> Response:
+        """Remember an answer about a series, which was as it was at `stamp` before the answer was made."""
+        headers = [each for each in response.raw_headers if each[0] != b"content-length"]
+        self._kept.keep(request.scope["path"], request.scope["query_string"], Kept(stamp, lambda: self.stamp(series), headers, bytes(response.body)))
+        return response
+
+    def stamp(self, series: Series) -> Hashable:
+        """Where it is the same, no answer about a series has changed."""
+        stored = self.joined.stored
+        return (stored.sweep, stored.problem is None) if stored else None, self.joined.live.version(series)
+
+
+def state(reasons: list[str]) -> Response:
+    """200, or 503 with the reasons."""
+    headers = {**SECURITY, **({"Retry-After": str(RETRY_S)} if reasons else {})}
+    return Response(_encode({"status": "not ready" if reasons else "ok", "reasons": reasons}), 503 if reasons else 200, headers, JSON)

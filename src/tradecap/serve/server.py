@@ -1,0 +1,85 @@
+"""Serves an application until somebody asks for the end; then takes no more, answers what it was asked, and ends."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import uvicorn
+
+from tradecap.errors import Exit, TradecapError
+from tradecap.listening import listen
+from tradecap.serve.connections import Limits, protocol
+from tradecap.serve.guard import App
+
+DRAIN_S: Final = 10
+"""An answer that takes longer after the end was asked for is cut."""
+LOOK_S: Final = 0.05
+BACKLOG: Final = 1024
+
+
+class Tls(NamedTuple):
+    """Files in PEM; key: None where the certificate's file holds it."""
+
+    certificate: Path
+    key: Path | None
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the command."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+def bound(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen. Raises TradecapError (exit 3) for a port that can't be had."""
+    try:
+        return listen(host, port, BACKLOG)
+    except OSError as error:
+        where = f"{host}:{port}" if ":" not in host else f"[{host}]:{port}"
+        raise TradecapError(f"{where} can't be served: {error.strerror}.", "choose another --port (0: any free one).", Exit.UNREACHABLE) from error
+
+
+def context_of(tls: Tls) -> ssl.SSLContext:
+    """The certificate, loaded. Raises TradecapError (exit 2) for one that isn't good."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.reason if isinstance(error, ssl.SSLError) and error.reason else error.strerror or str(error)
+        message = f"The certificate {tls.certificate} can't be used: {reason}."
+        raise TradecapError(message, "name PEM files: --tls-cert FILE --tls-key FILE") from error
+    return context
+
+
+def serve(
+    app: App, sockets: list[socket.socket], limits: Limits, stop: Callable[[], bool], tls: ssl.SSLContext | None, begun: Callable[[], None]
+) -> None:
+    """Answer until stop(). begun is called once connections are taken."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        app, http=protocol(limits), ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,
+        server_header=False, timeout_keep_alive=15, timeout_graceful_shutdown=DRAIN_S,
+    )  # fmt: skip
+    config.load()
+    config.ssl = tls
+    asyncio.run(_run(_Server(config), sockets, stop, begun))
+
+
+async def _run(server: _Server, sockets: list[socket.socket], stop: Callable[[], bool], begun: Callable[[], None]) -> None:
+    serving = asyncio.create_task(server.serve(sockets))
+    has_begun = False
+    while not serving.done() and not stop():
+        if server.started and not has_begun:
+            has_begun = True
+            begun()
+        await asyncio.sleep(LOOK_S)
+    server.should_exit = True
+    await serving

@@ -20,7 +20,8 @@ path { fill: none; stroke: #59636e; stroke-width: 1.5; marker-end: url(#tip); } 
 circle { fill: #1a7f37; } .letter { fill: #ffffff; font-weight: 700; }
 @media (prefers-color-scheme: dark) {
   text { fill: #f0f6fc; } .small, .note { fill: #9198a1; } rect { fill: #151b23; stroke: #656c76; } .ours { fill: #0d2d4f; stroke: #4493f8; }
-  .group { fill: none; } .page { fill: #0d1117; stroke: none; } path { stroke: #9198a1; } #tip path { fill: #9198a1; } circle { fill: #2ea043; } .letter { fill: #ffffff; }
+  .group { fill: none; } .page { fill: #0d1117; stroke: none; }
+  path { stroke: #9198a1; } #tip path { fill: #9198a1; } circle { fill: #2ea043; } .letter { fill: #ffffff; }
 }"""
 
 

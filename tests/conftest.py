@@ -25,7 +25,6 @@ from tradecap.log.folder.log import FileLog
 from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.urls import learn_all
 
-
 STDERR = pytest.StashKey[int]()
 """Where a crash is reported, past what pytest captures."""
 

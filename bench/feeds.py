@@ -5,10 +5,11 @@
 
 rate: records a second once records come, and the seconds in all, alternating; also with 2 and 4 consumers of the engine.
 latency: from publishing to visible, at 5 000 trades a second, while sweeps run.
-kill: kill -9 while the engine catches up; how long the partitions stand still, and how much comes again.
+kill: kill -9 while the engine catches up; how long the partitions stand still, and how many records in the tables come again.
 """
 
 import argparse
+import random
 import re
 import signal
 import statistics
@@ -184,6 +185,7 @@ def kill(servers: str, records: int) -> None:
             with subprocess.Popen(command) as engine:
                 while (at := sum(map(int, group.committed().values()))) < records // 4:
                     time.sleep(0.02)
+                time.sleep(random.random())  # the moment after a commit is the one at which nothing comes again
                 engine.send_signal(signal.SIGKILL)
             killed_s, at = time.monotonic(), sum(map(int, group.committed().values()))
             with opened(log, url) as store:

@@ -1,8 +1,8 @@
 """Writes docs/pictures/architecture.svg: the pipeline with its quality checkpoints.
 
 The one source is the lists below; `python docs/make_architecture.py` draws them, and a test compares. Rules: colours are set by classes, with a
-second set for dark pages, because an image can't know the colours of the page around it; a checkpoint is a letter in a circle, so colour is never
-the only sign; no fonts are loaded.
+second set for dark systems, and the page behind the text is part of the picture, because an image can't know the colours of the page around it; a
+checkpoint is a letter in a circle, so colour is never the only sign; no fonts are loaded.
 """
 
 from html import escape
@@ -15,11 +15,13 @@ STYLE: Final = """\
 text { font: 14px system-ui, sans-serif; fill: #1f2328; text-anchor: middle; }
 .title { font-weight: 600; } .small, .note { font-size: 12px; fill: #59636e; } .note { text-anchor: start; }
 rect { fill: #f6f8fa; stroke: #818b98; rx: 6; } .ours { fill: #ddf4ff; stroke: #0969da; } .group { fill: none; stroke-dasharray: 4 4; }
+.page { fill: #ffffff; stroke: none; }
 path { fill: none; stroke: #59636e; stroke-width: 1.5; marker-end: url(#tip); } #tip path { fill: #59636e; stroke: none; marker-end: none; }
 circle { fill: #1a7f37; } .letter { fill: #ffffff; font-weight: 700; }
 @media (prefers-color-scheme: dark) {
   text { fill: #f0f6fc; } .small, .note { fill: #9198a1; } rect { fill: #151b23; stroke: #656c76; } .ours { fill: #0d2d4f; stroke: #4493f8; }
-  .group { fill: none; } path { stroke: #9198a1; } #tip path { fill: #9198a1; } circle { fill: #2ea043; } .letter { fill: #ffffff; }
+  .group { fill: none; } .page { fill: #0d1117; stroke: none; }
+  path { stroke: #9198a1; } #tip path { fill: #9198a1; } circle { fill: #2ea043; } .letter { fill: #ffffff; }
 }"""
 
 
@@ -80,7 +82,8 @@ OUTCOME: Final = "records = trades + duplicates + conflicts + quarantined + igno
 
 def svg() -> str:
     """The picture."""
-    parts = [
+    parts = [f'<rect class="page" width="{WIDTH}" height="{HEIGHT}"/>']
+    parts += [
         f'<rect class="group" x="{x}" y="{y}" width="{w}" height="{h}"/><text class="small" x="{x + w // 2}" y="{y + 18}">{escape(name)}</text>'
         for x, y, w, h, name in GROUPS
     ]

@@ -18,7 +18,10 @@ from typing import IO, TYPE_CHECKING, Any, Final, Protocol, cast
 import click
 import msgspec
 
+from tradecap.cli.pasting import Given, paste
 from tradecap.cli.settings import Settings
+from tradecap.digits import counted as counted  # for the commands, with all else that they say
+from tradecap.digits import number as number
 from tradecap.market.records import json_bytes, valid_text
 from tradecap.urls import mask
 
@@ -27,8 +30,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-GROUP_SIGN: Final = "\u202f"
-"""A narrow no-break space: groups digits without looking like two numbers."""
 PLAIN_WIDTH: Final = 1000
 """Columns where no terminal says otherwise: nothing is wrapped or cut in a pipe."""
 PLAIN_PROGRESS_S: Final = 10.0
@@ -51,6 +52,8 @@ class Output:
         self.quiet = False
         self.verbosity = 0
         self.json_messages = False
+        self.given = Given()
+        """What command lines in its messages repeat."""
         self.is_drawing = False
         """Whether something moves on the terminal of stderr: whatever else is written there goes through who draws."""
 
@@ -82,8 +85,10 @@ class Output:
 
     def message(self, level: str, message: str, **fields: object) -> str:
         """The message as the line that --log-format asks for. Passwords are masked."""
+        message = paste(message, self.given)
         if not self.json_messages:
             return mask(message)
+        fields |= {"hint": paste(str(fields["hint"]), self.given)} if "hint" in fields else {}
         line = {"time": datetime.now(UTC), "level": level, "message": message, **fields}
         return msgspec.json.encode(_masked(line), enc_hook=str).decode()
 
@@ -270,16 +275,6 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return number(value)
     return "" if value is None else str(value)
-
-
-def number(value: int) -> str:
-    """18 204, the way people read it."""
-    return f"{value:,}".replace(",", GROUP_SIGN)
-
-
-def counted(count: int, noun: str) -> str:
-    """1 trade, 2 trades."""
-    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
 
 
 def amount(size: int) -> str:

@@ -65,6 +65,13 @@ def mask_url(url: str) -> str:
     return mask(f"{url[:begin]}{MASK}{url[end:]}" if end > begin else url)
 
 
+def without_password(url: str) -> str:
+    """The URL with its user and without a password, and without parameters that hold secrets."""
+    begin, end = _password(url)
+    plain = f"{url[: begin - 1]}{url[end:]}" if end > begin else url
+    return re.sub(r"\?$", "", re.sub(r"\?&", "?", _SECRET_PARAMETER.sub(lambda match: match[1][0] if match[1][0] == "?" else "", plain)))
+
+
 def mask(text: str) -> str:
     """The text without the passwords of the URLs in it, and without the secrets of this process."""
     if _known:

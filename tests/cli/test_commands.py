@@ -98,15 +98,17 @@ def test_what_inject_bad_says() -> None:
 
 @pytest.mark.usefixtures("river")
 def test_a_dry_run_of_inject_bad_gives_the_payloads() -> None:
-    """Payloads on bare lines can't be told from other output by a script."""
+    """Payloads on bare lines can't be told from other output by a script, and a plan that counts otherwise than the run isn't one."""
     before = ran("verify")["counts"]["records"]
     found = ran("inject-bad", "--nulls", "3", "--seed", "4", "--dry-run")
     at_least(found, "run seed injected records payloads")
-    assert (found["run"], found["records"], len(found["payloads"])) == ("", 0, 3)
+    assert (found["run"], len(found["payloads"])) == ("", 3)
     plain = CliRunner().invoke(cli, ["inject-bad", "--nulls", "3", "--seed", "4", "--dry-run"])
     assert plain.stdout.splitlines() == found["payloads"]
     assert "seed 4" in plain.stderr
     assert ran("verify")["counts"]["records"] == before
+    written = ran("inject-bad", "--nulls", "3", "--seed", "4")
+    assert {name: found[name] for name in ("seed", "injected", "records")} == {name: written[name] for name in ("seed", "injected", "records")}
 
 
 def test_what_init_db_says() -> None:

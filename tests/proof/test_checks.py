@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import a_trade
+from tradecap.digits import number
 from tradecap.market.records import Event, Reading, Rejected, RunWriter, frame, read_envelope, series_head
 from tradecap.proof import checks
-from tradecap.proof.checks import ANEW, LOAD, RESTORE, Accounts, Coverage, Differences
+from tradecap.proof.checks import AGAIN, LOAD, NEXT_TO_IT, ONE_IS_WRONG, RESTORE, Accounts, Coverage, Differences, Fixes
 from tradecap.proof.tally import Tally
 
 A, B = "01930000-0000-7000-8000-00000000000a", "01930000-0000-7000-8000-00000000000b"
@@ -107,29 +108,33 @@ def test_a_lost_segment_is_incompleteness_even_if_no_number_is_missing() -> None
 @pytest.mark.parametrize(
     ("differences", "told", "fix"),
     [
-        (Differences(missing={A: [(3, 9), (12, 12)]}), f"lost: run {A} seq 3-9, 12", ANEW),
+        (Differences(missing={A: [(3, 9), (12, 12)]}), f"lost: run {A} seq 3-9, 12", AGAIN),
         (Differences(pending={A: [(3, 9)]}), f"not loaded yet: run {A} seq 3-9", LOAD),
-        (Differences(pending={A: [(3, 9)]}, changed={A: [(1, 1)]}), f"not loaded yet: run {A} seq 3-9; changed: run {A} seq 1", ANEW),
-        (Differences(extra={B: [(0, 0)]}), f"made by no record: run {B} seq 0", ANEW),
+        (
+            Differences(pending={A: [(3, 9)]}, changed={A: [(1, 1)]}),
+            f"not loaded yet: run {A} seq 3-9; changed: run {A} seq 1; {ONE_IS_WRONG}",
+            NEXT_TO_IT,
+        ),
+        (Differences(extra={B: [(0, 0)]}), f"made by no record: run {B} seq 0; {ONE_IS_WRONG}", NEXT_TO_IT),
     ],
 )
 def test_the_ledger_says_what_differs_and_what_mends_it(differences: Differences, told: str, fix: str) -> None:
     """Who is told to make everything anew where a load would do loses an hour; the other way round he loses his records."""
-    found = checks.ledger_complete(a_tally([1]), differences, is_fed=True, is_whole=True, others=0)
+    found = checks.ledger_complete(a_tally([1]), differences, is_fed=True, fixes=Fixes(), others=0)
     assert (found.ok, found.detail, found.fix) == (False, told, fix)
 
 
 def test_a_store_is_never_dropped_for_a_log_that_lost_records() -> None:
     """It may hold the only copy."""
-    found = checks.ledger_complete(a_tally([1]), Differences(extra={A: [(9, 9)]}), is_fed=True, is_whole=False, others=0)
+    found = checks.ledger_complete(a_tally([1]), Differences(extra={A: [(9, 9)]}), is_fed=True, fixes=Fixes(rebuild=RESTORE, keep=RESTORE), others=0)
     assert found.fix == RESTORE
     assert "--drop" not in found.fix
 
 
 def test_a_store_with_nothing_of_the_log_fails_though_nothing_differs() -> None:
     """Nothing proven is vacuous."""
-    assert not checks.ledger_complete(a_tally([1]), Differences(), is_fed=False, is_whole=True, others=3).ok
-    assert checks.ledger_complete(a_tally([1]), Differences(), is_fed=True, is_whole=True, others=3).ok
+    assert not checks.ledger_complete(a_tally([1]), Differences(), is_fed=False, fixes=Fixes(), others=3).ok
+    assert checks.ledger_complete(a_tally([1]), Differences(), is_fed=True, fixes=Fixes(), others=3).ok
 
 
 @given(st.lists(st.integers(0, 5), min_size=6, max_size=6), st.integers(0, 30))
@@ -142,9 +147,9 @@ def test_the_equation_holds_or_fails(parts: list[int], records: int) -> None:
 
 def test_a_table_fails_by_its_rows_and_by_their_number() -> None:
     """Differences are told up to a limit: a number that doesn't agree must fail even without one."""
-    assert checks.rows_accounted("trades.accounted", 5, 5, [], ANEW).ok
-    assert not checks.rows_accounted("trades.accounted", 5, 4, [], ANEW).ok
-    assert not checks.rows_accounted("trades.accounted", 5, 5, ["id 1: changed"], ANEW).ok
+    assert checks.rows_accounted("trades.accounted", 5, 5, [], AGAIN).ok
+    assert not checks.rows_accounted("trades.accounted", 5, 4, [], AGAIN).ok
+    assert not checks.rows_accounted("trades.accounted", 5, 5, ["id 1: changed"], AGAIN).ok
     many = checks.rows_accounted("trades.accounted", 5, 5, [f"id {n}: changed" for n in range(9)], LOAD)
     assert many.detail.endswith("id 4: changed; and 4 more")
     assert many.fix == LOAD
@@ -207,7 +212,7 @@ def test_ranges_are_told_in_short() -> None:
     """A thousand ranges on one line are read by nobody."""
     assert checks.ranges_text([(7, 7), (9, 12)]) == "7, 9-12"
     assert checks.ranges_text([(n, n) for n in range(0, 16, 2)]) == "0, 2, 4, 6, 8 and 3 more ranges"
-    assert checks.number(1234567) == "1 234 567"
+    assert number(1234567) == "1\u202f234\u202f567"
 
 
 # ---- faults and expectations -------------------------------------------------------------------------------------------------------------
@@ -249,16 +254,16 @@ def test_each_fault_has_to_be_found_as_what_it_is(
     said: dict[str, int] | None, faults: list[tuple[str, Reading]], losers: dict[tuple[str, str], tuple[int, int]], problem: str
 ) -> None:
     """A fault that comes out as another one, or not at all, means that a check doesn't work."""
-    found = checks.injected_found(injected(said, faults), losers, ANEW)
+    found = checks.injected_found(injected(said, faults), losers, AGAIN)
     assert (found.ok, found.detail) == (not problem, problem)
-    assert found.fix == (ANEW if problem else "")
+    assert found.fix == (AGAIN if problem else "")
 
 
 def test_natural_conflicts_fail_and_injected_ones_do_not() -> None:
     """What was put in on purpose is no finding."""
     assert checks.conflicts_none(0, 5, []).ok
     found = checks.conflicts_none(2, 5, ["id 1", "id 2"])
-    assert (found.ok, found.detail) == (False, "id 1; id 2")
+    assert (found.ok, found.actual, found.detail.startswith("id 1; id 2; ")) == (False, 2, True)
 
 
 def test_an_expectation_is_met_to_the_last_record() -> None:

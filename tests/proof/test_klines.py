@@ -196,7 +196,7 @@ def published(result: Comparison, *, is_exact: bool = True) -> Published:
 def test_the_check_says_compared_partial_and_absent() -> None:
     """Nobody could tell a comparison of a month from one of a minute."""
     check = klines_equal([published(Comparison(compared=3, partial=1)), published(Comparison(compared=2, absent=7))])
-    assert (check.ok, check.actual) == (True, "compared 5, partial 1, absent 7")
+    assert (check.ok, check.expected, check.actual, check.detail) == (True, 5, 5, "compared 5, partial 1, absent 7")
 
 
 def test_nothing_compared_is_a_failure() -> None:
@@ -210,7 +210,8 @@ def test_one_difference_is_a_failure_and_is_named() -> None:
     """A wrong candle would drown among the right ones."""
     difference = Difference("2024-08-08T23:55:00Z", "close", "1", "2")
     check = klines_equal([published(Comparison(compared=9, differing=1, differences=[difference]))])
-    assert (check.ok, check.actual) == (False, "compared 9, partial 0, absent 0, differing 1")
+    assert (check.ok, check.expected, check.actual) == (False, 9, 8)
+    assert check.detail.startswith("compared 9, partial 0, absent 0, differing 1; ")
     assert "BTCUSDT 2024-08-08T23:55:00Z close: ours 1, theirs 2" in check.detail
 
 

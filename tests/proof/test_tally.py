@@ -104,7 +104,7 @@ def test_fingerprints_are_those_of_the_ledger_rows(records: list[Record]) -> Non
     for envelope, reading, line in records:
         row = ledger_row(envelope, reading, line)
         block = (envelope.run, envelope.seq >> BLOCK_BITS)
-        expected[block] = expected.get(block, 0) + fingerprint(row.tag(), envelope.seq, row.trade_id, row.content)
+        expected[block] = expected.get(block, 0) + fingerprint(row.tag(), envelope.seq, row.trade_id, row.content, row.at)
     tally = tallied(records)
     assert {(run.run, block): total for run in tally.runs.values() for block, (_, total) in run.blocks.items()} == expected
 
@@ -145,8 +145,8 @@ def test_records_that_are_known_are_not_taken_in_twice(records: list[Record]) ->
 def test_a_row_that_changes_places_changes_the_fingerprint() -> None:
     """Two rows whose contents were exchanged would add up to the same."""
     rows = [ledger_row(*a_record(seq, a_trade(id=seq))) for seq in (4, 5)]
-    right = sum(fingerprint(row.tag(), seq, row.trade_id, row.content) for seq, row in zip((4, 5), rows, strict=True))
-    swapped = sum(fingerprint(row.tag(), seq, row.trade_id, row.content) for seq, row in zip((5, 4), rows, strict=True))
+    right = sum(fingerprint(row.tag(), seq, row.trade_id, row.content, row.at) for seq, row in zip((4, 5), rows, strict=True))
+    swapped = sum(fingerprint(row.tag(), seq, row.trade_id, row.content, row.at) for seq, row in zip((5, 4), rows, strict=True))
     assert right != swapped
 
 
@@ -161,7 +161,10 @@ def test_the_row_of_a_record_says_what_became_of_it() -> None:
     assert ledger_row(*a_record(3, Event("started"))).kind == "started"
     assert row.tag() == zlib.crc32(b"quarantined|null_field|p|||binance|trade|BTCUSDT")
     tag = row.tag()
-    assert fingerprint(tag, 65_537, 7, 5) == (tag * 11400714819323198485 + 7 * 7640891576956012809 + 5 * 13503953896175478587) * 3 % 2**64
+    assert (
+        fingerprint(tag, 65_537, 7, 5, 9)
+        == (tag * 11400714819323198485 + 7 * 7640891576956012809 + 5 * 13503953896175478587 + 9 * 4354685564936845355) * 3 % 2**64
+    )
 
 
 def test_injected_trades_widen_no_span_of_a_run() -> None:

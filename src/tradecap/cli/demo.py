@@ -13,6 +13,7 @@ from tradecap import sample
 from tradecap.cli.candles import title
 from tradecap.cli.options import command, spoken
 from tradecap.cli.output import Output, counted, number, span, stacked
+from tradecap.cli.pasting import given, paste
 from tradecap.cli.plot import plot
 from tradecap.cli.signals import interruptible
 from tradecap.cli.verify import drawn, result_of
@@ -24,6 +25,7 @@ from tradecap.flows.capture.repair import Repair
 from tradecap.flows.inject import inject
 from tradecap.flows.inject import spoilt as bad_records
 from tradecap.flows.load import load
+from tradecap.flows.verify.audit import pasted
 from tradecap.flows.verify.verify import Wanted, verify
 from tradecap.log import open_log
 from tradecap.log.api import Log
@@ -72,6 +74,7 @@ def demo(keep: bool, out: Output) -> Exit:
     if FOLDER.exists() and not keep:
         _remove(FOLDER)
     log_url, store_url = f"file:{FOLDER}/log", f"chdb:{FOLDER}/db"
+    by = given({"log": log_url, "store": store_url}, store_url)
     log = open_log(log_url, create=True)
     out.note(f"The whole river, in ./{FOLDER}: log {log_url} · store {store_url}\n")
     with interruptible(out) as stop, open_store(store_url, create=True) as store:
@@ -79,7 +82,7 @@ def demo(keep: bool, out: Output) -> Exit:
             step(out, stop)
             if stop():
                 raise KeyboardInterrupt
-        verdict = verify(log, store, Wanted(), progress=_quietly)
+        verdict = pasted(verify(log, store, Wanted(), progress=_quietly), partial(paste, by=by))
         chart = candles(store, Bars("BTCUSDT"))
     out.note("4. Proof: log and store are compared, record by record (tradecap verify).\n")
     picture = stacked(title(chart, 60), plot(chart.candles), "")

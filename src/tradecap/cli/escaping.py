@@ -4,10 +4,7 @@ Rules: text from data, paths and peers passes `visible` where it is printed; a r
 plain spaces alone: digits are grouped with a narrow no-break space, which Python and rich take for a space.
 """
 
-from typing import Final
-
-GROUP_SIGN: Final = "\u202f"
-"""A narrow no-break space: groups digits without looking like two numbers."""
+from tradecap.digits import GROUP_SIGN
 
 
 def visible(text: str) -> str:

@@ -1,12 +1,13 @@
 """tradecap init-db: the store's schema, and how records get into it."""
 
 import shlex
+import sys
 
 import click
 
 from tradecap.cli.logs import log_in_force, topic_access
 from tradecap.cli.options import command, shared
-from tradecap.cli.output import Output, number
+from tradecap.cli.output import Output, counted, number
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.load_topic import reader_of, use_loader, use_topic
@@ -17,8 +18,8 @@ from tradecap.store.api import Schema, TopicFeed
 
 @command
 @click.option("--print", "only_print", is_flag=True, help="Print the SQL for this store and run nothing.")
-@click.option("--drop", is_flag=True, help="Start anew: remove everything first (needs --yes).")
-@click.option("--yes", is_flag=True, help="Yes, remove it.")
+@click.option("--drop", is_flag=True, help="Start over: remove everything from the store first. Asks on a terminal.")
+@click.option("--yes", is_flag=True, help="Confirm --drop where nobody can be asked.")
 @click.option(
     "--feed",
     type=click.Choice(["loader", "kafka"]),
@@ -47,7 +48,7 @@ def init_db(
     Examples:
       tradecap init-db
       tradecap init-db --print
-      tradecap init-db --drop --yes
+      tradecap init-db --drop
       tradecap init-db --feed kafka --log kafka://localhost:19092/trades.raw
       tradecap init-db --cluster NAME --print
     """
@@ -55,10 +56,10 @@ def init_db(
         return _printed_for(cluster, settings, out, only_print=only_print, feed=feed)
     if (feed_brokers or feed_collection) and feed != "kafka":
         raise TradecapError("--feed-brokers and --feed-collection belong to --feed kafka.", "add --feed kafka, or leave them out.")
-    if drop and not yes:
-        raise TradecapError(f"--drop removes all of {settings.store.shown}.", "add --yes if that is what you want; the log stays as it is.")
     if only_print:
         return _printed(_statements(settings, feed, feed_brokers, feed_collection), settings, out)
+    if drop and not yes:
+        _ask_to_drop(settings)
     made = create_store(settings.store.value, anew=drop)
     told = [_use(feed, feed_brokers, feed_collection, settings, out)] if feed else []
     out.show(
@@ -66,6 +67,27 @@ def init_db(
         lambda: f"{settings.store.shown} has schema version {made.version}: {', '.join([_news(made), *told])}",
     )
     return Exit.OK
+
+
+def _ask_to_drop(settings: Settings) -> None:
+    """What is in the store alone is gone afterwards: a person reads how much that may be. Raises TradecapError without a yes."""
+    if not (sys.stdin and sys.stdin.isatty()):
+        hint = "run it on a terminal, where it asks first; --help names the option for scripts. The log stays as it is."
+        raise TradecapError(f"--drop removes all of {settings.store.shown}.", hint)
+    click.echo(f"--drop removes all of {settings.store.shown}{_content(settings)}. The log stays as it is.", err=True)
+    click.echo("What is in this store alone is lost: records that their topic no longer holds, or that another log brought.", err=True)
+    if not click.confirm("Remove it?", err=True):
+        raise TradecapError("Nothing was removed.", "'tradecap verify' says what the store holds, and whether the log has all of it.")
+
+
+def _content(settings: Settings) -> str:
+    """How much would be removed, as far as the store can be asked."""
+    try:
+        with open_store(settings.store.value) as store:
+            records = sum(store.outcomes().values())
+            return f": {counted(records, 'record')}"
+    except TradecapError:  # no store yet, or one of another version: then nobody can count it, and dropping may be why the command is run
+        return ""
 
 
 def _use(feed: str, brokers: str | None, collection: str, settings: Settings, out: Output) -> str:

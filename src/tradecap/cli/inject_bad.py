@@ -15,7 +15,7 @@ from tradecap.cli.output import spoilt as yellow
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import Intake, interruptible, standard_input
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.inject import Bad, Injected, captured_live, inject, spoilt
+from tradecap.flows.inject import Bad, Injected, captured_live, counted_as_written, inject, spoilt
 from tradecap.flows.inject import from_file as lines_of
 from tradecap.log.api import Log
 from tradecap.market.faults import FAULTS
@@ -70,10 +70,10 @@ def inject_bad(
     drawn = secrets.randbits(32) if seed is None else seed
     stdin = standard_input() if from_file == "-" else BytesIO()
     bad = _bad(log, wanted, drawn, from_file, stdin)
-    if dry_run:
-        return _show_payloads(bad, drawn, out)
     first = next(bad, None)  # what can't be drawn is told before a run begins
     records = chain([first] if first else [], bad)
+    if dry_run:
+        return _show_payloads(records, drawn, out)
     total = sum(wanted.values()) if not from_file else None
     with (
         interruptible(out) as stop,
@@ -92,12 +92,17 @@ def _bad(log: Log, wanted: dict[str, int], seed: int, path: str | None, stdin: B
 
 
 def _show_payloads(bad: Iterable[Bad], seed: int, out: Output) -> Exit:
-    payloads = (record.payload.decode(errors="backslashreplace") for record in bad)
+    """Print what would be written, and count it as if it had been: where a real run breaks off, this one does too."""
+    done = Injected(seed=seed)
+    payloads = (record.payload.decode(errors="backslashreplace") for record in counted_as_written(bad, done))
     if out.json:
-        out.show({"run": "", "seed": seed, "injected": {}, "records": 0, "payloads": list(payloads)}, str)
+        shown = list(payloads)
+        out.show({"run": "", "seed": seed, "injected": dict(done.injected), "records": done.records, "payloads": shown}, str)
     else:
         out.note(f"seed {seed}; dry run: nothing was written", seed=seed)
         out.lines(payloads)
+    if done.problem:
+        raise done.problem
     return Exit.OK
 
 

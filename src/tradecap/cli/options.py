@@ -21,6 +21,7 @@ import click
 
 from tradecap.cli.contradictions import refuse_contradictions
 from tradecap.cli.output import Output, hush, unwritten
+from tradecap.cli.pasting import given
 from tradecap.cli.settings import DEFAULTS, at_home, resolve, unread
 from tradecap.errors import Exit, TradecapError
 from tradecap.times import parse_duration, parse_time, time_text
@@ -233,10 +234,12 @@ def shared(body: Body) -> Body:
 
     @functools.wraps(body)
     def opened(*, log: str | None, store: str | None, profile: str | None, config: str | None, out: Output, **rest: object) -> Exit | None:
-        settings = resolve({"log": log, "store": store, "profile": profile, "config": config}, os.environ)
+        typed_in = {"log": log, "store": store, "profile": profile, "config": config}
+        settings = resolve(typed_in, os.environ)
+        out.given = given(typed_in, settings.store.value)
         out.announce(settings)
-        given = [*(["verbosity"] if out.verbosity else []), *(["metrics_port"] if rest.get("metrics_port", "no such option") is not None else [])]
-        if unheard := unread(settings, os.environ, given):
+        answered = [*(["verbosity"] if out.verbosity else []), *(["metrics_port"] if rest.get("metrics_port", "no such option") is not None else [])]
+        if unheard := unread(settings, os.environ, answered):
             out.note(unheard)
         return body(settings=settings, out=out, **rest)
 

@@ -20,8 +20,11 @@ from typing import IO, TYPE_CHECKING, Any, Final, Protocol, cast
 import click
 import msgspec
 
-from tradecap.cli.escaping import GROUP_SIGN, folded, visible, visible_json
+from tradecap.cli.escaping import folded, visible, visible_json
+from tradecap.cli.pasting import Given, paste
 from tradecap.cli.settings import Settings
+from tradecap.digits import counted as counted  # for the commands, with all else that they say
+from tradecap.digits import number as number
 from tradecap.errors import Exit, TradecapError
 from tradecap.market.records import json_bytes, valid_text
 from tradecap.urls import mask
@@ -54,6 +57,8 @@ class Output:
         self.quiet = False
         self.verbosity = 0
         self.json_messages = False
+        self.given = Given()
+        """What command lines in its messages repeat."""
         self.is_drawing = False
         """Whether something moves on the terminal of stderr: whatever else is written there goes through who draws."""
 
@@ -88,8 +93,10 @@ class Output:
 
     def message(self, level: str, message: str, **fields: object) -> str:
         """The message as the line that --log-format asks for. Passwords are masked."""
+        message = paste(message, self.given)
         if not self.json_messages:
             return visible(mask(message))
+        fields |= {"hint": paste(str(fields["hint"]), self.given)} if "hint" in fields else {}
         line = {"time": datetime.now(UTC), "level": level, "message": message, **fields}
         return msgspec.json.encode(_masked(line), enc_hook=str).decode()
 
@@ -314,16 +321,6 @@ def _cell(value: object) -> str:
     if isinstance(value, int):
         return number(value)
     return "" if value is None else str(value)
-
-
-def number(value: int) -> str:
-    """18 204, the way people read it."""
-    return f"{value:,}".replace(",", GROUP_SIGN)
-
-
-def counted(count: int, noun: str) -> str:
-    """1 trade, 2 trades."""
-    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {noun}s"
 
 
 def amount(size: int) -> str:

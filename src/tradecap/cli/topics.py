@@ -36,7 +36,7 @@ def topics(create: bool, partitions: int, replication: int | None, settings: Set
         raise TradecapError(f"{settings.log.shown} is not a topic.", "name one: --log kafka://localhost:19092/trades.raw")
     name, topic, is_new = topic_behind(settings.log.value, settings.kafka_properties(), create=create, partitions=partitions, replication=replication)
     if topic is None:
-        raise TradecapError(f"There is no topic {name}.", f"make it: tradecap topics --create --log {settings.log.shown}", Exit.CHECK_FAILED)
+        raise TradecapError(f"There is no topic {name}.", "make it: tradecap topics --create", Exit.CHECK_FAILED)
     if is_new:
         out.note(f"topic {name} made")
 

@@ -3,14 +3,16 @@
 import re
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from tradecap.cli.logs import log_in_force, records_after, topic_access
 from tradecap.cli.options import FILE, FILE_NAME, SERIES, SYMBOL, WAIT, command, shared, time_range, typed
 from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
+from tradecap.cli.pasting import PASSWORDS, Given, paste
 from tradecap.cli.reports import read_certificate, refuse_unreadable, refuse_unwritable, write_certificate, write_junit
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit, TradecapError
@@ -32,6 +34,9 @@ WAIT_S = 30.0
 """How long to look again where others may write and load."""
 LOOK_AGAIN_S = 0.2
 """How long --wait waits between two looks."""
+
+NOTHING_GIVEN: Final = Given()
+LEFT_OUT: Final = f"  (a password was left out of these lines: they work with it in {PASSWORDS})"
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -120,7 +125,7 @@ def verify(
     wanted = Wanted(dict(expect), run, symbol or "", _us(from_ns), _us(to_ns), strict, allow_gaps, allow_torn)
     venue, its_symbol = series or ("", "")
     then = read_certificate(against) if against else None
-    extras = Extras(Klines(klines, venue, its_symbol, offset_s), then, settings.log.shown, settings.store.shown)
+    extras = Extras(Klines(klines, venue, its_symbol, offset_s), then, settings.log.shown, settings.store.shown, partial(paste, by=out.given))
     if certificate and certificate == junit:
         raise TradecapError(f"--certificate and --junit name the same file, {certificate}.", "give each a file of its own.")
     for name in klines:
@@ -149,7 +154,7 @@ def verify(
         write_certificate(certificate, done)
     if junit:
         write_junit(junit, done)
-    out.show(result_of(verdict) | ({"klines": [_klines_row(each) for each in done.klines]} if klines else {}), lambda: drawn(verdict))
+    out.show(result_of(verdict) | ({"klines": [_klines_row(each) for each in done.klines]} if klines else {}), lambda: drawn(verdict, out.given))
     return Exit.OK if verdict.ok else Exit.CHECK_FAILED
 
 
@@ -196,7 +201,7 @@ def _klines_row(each: Published) -> dict[str, object]:
 def result_of(verdict: Verdict) -> dict[str, object]:
     return {
         "ok": verdict.ok,
-        "checks": [asdict(check) for check in verdict.checks],
+        "checks": [check.row() for check in verdict.checks],
         "counts": asdict(verdict.counts),
         "quarantined": verdict.quarantined,
         "runs": verdict.runs,
@@ -204,8 +209,8 @@ def result_of(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def drawn(verdict: Verdict) -> "RenderableType":
-    rows = [(proven("ok") if check.ok else lost("FAILED"), check.name, check.expected, check.actual) for check in verdict.checks]
+def drawn(verdict: Verdict, given: Given = NOTHING_GIVEN) -> "RenderableType":
+    rows = [(proven("ok") if check.ok else lost("FAILED"), check.name, *check.texts) for check in verdict.checks]
     series = [
         (
             f"{s['venue']} {s['symbol']} {s['channel']}",
@@ -220,6 +225,7 @@ def drawn(verdict: Verdict) -> "RenderableType":
     return stacked(
         table(("", "check", "expected", "found"), rows, wrap=("expected", "found"), drop=("expected",)),
         *[line for check in verdict.checks for line in _story(check)],
+        *([LEFT_OUT] if given.has_left_out and not verdict.ok else []),
         table(("series", "trades", "duplicates", "conflicts", "gaps", "ids"), series, wrap=("series", "ids"), drop=("ids", "duplicates")),
         *([spoilt(_quarantined(verdict))] if verdict.quarantined else []),
         conclusion(verdict),
@@ -227,10 +233,13 @@ def drawn(verdict: Verdict) -> "RenderableType":
 
 
 def _story(check: Check) -> list["RenderableType"]:
+    """What there is to say of it. Of accounting it is the last line anyway."""
     if check.ok:
-        return []
-    told = [lost(f"{check.name}: expected {check.expected}, found {check.actual}")]
-    return [*told, *([f"  {check.detail}"] if check.detail else []), *([f"  fix: {check.fix}"] if check.fix else [])]
+        return [f"{check.name}: {check.detail}"] if check.detail and check.name != "accounting" else []
+    expected, actual = check.texts
+    told = [lost(f"{check.name}: expected {expected}, found {actual}")]
+    fix = [f"  to do: {check.fix.removeprefix('# ')}" if check.fix.startswith("# ") else f"  fix: {check.fix}"] if check.fix else []
+    return [*told, *([f"  {check.detail}"] if check.detail else []), *fix]
 
 
 def _count(ranges: object) -> int:

@@ -107,6 +107,19 @@ def inject(bad: Iterable[Bad], writer: LogWriter, seed: int, *, stop: Callable[[
     return injected
 
 
+RUN_EVENTS: Final = 2
+"""`started` and `ended`, which a run writes besides its records."""
+
+
+def counted_as_written(bad: Iterable[Bad], injected: Injected) -> Iterator[Bad]:
+    """Each bad record, counted as `inject` would count it."""
+    injected.records = RUN_EVENTS
+    for record in _until_it_breaks(bad, injected):
+        injected.injected[record.fault] += 1
+        injected.records += 1
+        yield record
+
+
 def _until_it_breaks(bad: Iterable[Bad], injected: Injected) -> Iterator[Bad]:
     try:
         yield from bad

@@ -21,6 +21,7 @@ from tradecap.flows.patience import LOOK_S, Patience
 from tradecap.flows.records import spans_of, unwatched
 from tradecap.log.api import Damage, DamageKind, Log
 from tradecap.market.batch import Batch, Positions, SegmentFile, position_text
+from tradecap.proof.checks import joined_fixes
 from tradecap.store.api import SeqRange, Store
 
 FOLLOW_S: Final = 0.7
@@ -190,7 +191,7 @@ def refuse_altered(store: Store) -> None:
     """Raises TradecapError (exit 3) where views or tables of the store aren't the package's: what is poured through them could be lost or spoilt."""
     if found := store.schema_differences():
         message = f"Store {store.url} isn't as this tradecap makes it: {', '.join(each.text for each in found)}."
-        raise TradecapError(message, "; ".join(dict.fromkeys(each.fix for each in found)), Exit.UNREACHABLE)
+        raise TradecapError(message, joined_fixes([each.fix for each in found]), Exit.UNREACHABLE)
 
 
 class Sweeps:

@@ -5,9 +5,10 @@ and ranges. What feeds each check: docs/data-quality.md.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final
 
+from tradecap.digits import counted, number
 from tradecap.market.faults import FAULTS
 from tradecap.market.trade_ids import TradeIds
 from tradecap.proof.tally import RunTally, Series, Tally
@@ -16,27 +17,74 @@ Range = tuple[int, int]
 SHOWN: Final = 5
 """How many places a detail names; the rest is counted."""
 LOAD: Final = "tradecap load"
-ANEW: Final = "the log is whole: tradecap init-db --drop --yes, then tradecap load"
-RESTORE: Final = "mend the log first (its own checks say where) and keep this store: it may hold what the log has lost"
-KEEP_LONGER: Final = "keep records longer (retention.ms of the topic), or load more often; --allow-gaps accepts what is gone"
-LEDGER_FIRST: Final = "look at ledger.complete first"
+DROP: Final = "tradecap init-db --drop"
+AGAIN: Final = f"{DROP} && {LOAD}"
+"""Where the log is whole and holds everything that the store does."""
+NEXT_TO_IT: Final = "tradecap init-db --store NEW && tradecap load --store NEW && tradecap verify --store NEW"
+"""Where the store may hold what the log doesn't: another store is made from the log, and this one stays. NEW: its URL, which the command puts in."""
+RESTORE: Final = "# repair the log first (its own checks name the places) and keep this store: it may hold what the log has lost"
+FROM_A_COPY: Final = "# bring the segment back from a copy; verify --rebuild-manifests makes a manifest again; everything else stays readable"
+KEEP_LONGER: Final = "# keep records longer (retention.ms of the topic), or load more often; --allow-gaps accepts what is gone"
+LEDGER_FIRST: Final = "# see what ledger.complete says first"
+ONE_IS_WRONG: Final = (
+    "log and store disagree, so one of the two is wrong: verify --against a certificate that was kept elsewhere says whether it is the log, "
+    "and so does a copy of the log"
+)
+SEE_CERTIFICATE: Final = "log and store disagree, so one of the two is wrong: certificate.unchanged says whether it is the log"
+NOTHING: Final = "the log holds no record of a venue"
 SHOWN_BY: Final = {"duplicates": "duplicates", "conflicts": "conflicts", "quarantined": "quarantine", "gaps": "gaps", "trades": "symbols"}
 """What `tradecap query` is asked to see what an expectation counts; the rest is in `runs`."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. detail names what differs; fix says what to run, '' where nothing is to be done."""
+    """One finding. detail names what differs, for people.
+
+    expected and actual are numbers wherever they count; unit says of what. Where an option forgives, ok is true and actual still counts.
+    fix: a line for a shell that never harms, or advice behind `# ` where no command helps; '' where nothing is to be done.
+    """
 
     name: str
     ok: bool
-    expected: str
-    actual: str
+    expected: int | str
+    actual: int | str
     detail: str = ""
     fix: str = ""
+    unit: str = ""
+
+    def row(self) -> dict[str, object]:
+        """As JSON holds it."""
+        return {name: value for name, value in asdict(self).items() if name != "unit"}
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """(expected, found) for people."""
+        at_least = " or more" if self.name == "log.present" else ""
+        return _text(self.expected, self.unit, at_least), _text(self.actual, self.unit)
+
+
+def _text(value: int | str, unit: str, more: str = "") -> str:
+    if isinstance(value, str):
+        return value
+    noun = unit.removesuffix("s") if value == 1 and not more else unit  # none of the units ends in s otherwise
+    return f"{number(value)}{more} {noun}".rstrip()
 
 
 PENDING: Final = "not loaded yet"
+
+
+@dataclass(frozen=True)
+class Fixes:
+    """What to run, as this log and this store allow it.
+
+    load: brings what isn't loaded yet. rebuild: makes the store from the log again, which is right. keep: the same where the store may be right.
+    dispute: how to tell which of the two is.
+    """
+
+    load: str = LOAD
+    rebuild: str = AGAIN
+    keep: str = NEXT_TO_IT
+    dispute: str = ONE_IS_WRONG
 
 
 @dataclass(frozen=True)
@@ -82,16 +130,6 @@ class Accounts:
     empty: int = 0
 
 
-def number(value: int) -> str:
-    """Digits in groups of three."""
-    return f"{value:,}".replace(",", " ")
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """1 run, 2 runs."""
-    return f"{number(count)} {noun}" if count == 1 else f"{number(count)} {plural or noun + 's'}"
-
-
 def ranges_text(ranges: Sequence[Range]) -> str:
     """'7, 9-12 and 3 more ranges'."""
     shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges[:SHOWN])
@@ -115,9 +153,14 @@ def _size(records: Mapping[str, Sequence[Range]]) -> int:
 def schema_unchanged(differences: Sequence[tuple[str, str]]) -> Check:
     """Every table and view of the store is the package's. differences: (what differs, what to run)."""
     detail = "; ".join(text for text, _ in differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
-    return Check(
-        "schema.unchanged", not differences, number(0), number(len(differences)), detail, "; ".join(dict.fromkeys(fix for _, fix in differences))
-    )
+    return Check("schema.unchanged", not differences, 0, len(differences), detail, joined_fixes([fix for _, fix in differences]), "differences")
+
+
+def joined_fixes(fixes: Iterable[str]) -> str:
+    """Fixes as one line: commands one after the other; advice only where there is no command, as it would comment out what follows."""
+    every = list(dict.fromkeys(fixes))
+    commands = [fix for fix in every if not fix.startswith("#")]
+    return " && ".join(commands) or "; ".join(every)
 
 
 # ---- the log's own checks ----------------------------------------------------------------------------------------------------------------
@@ -126,7 +169,7 @@ def schema_unchanged(differences: Sequence[tuple[str, str]]) -> Check:
 def log_present(tally: Tally) -> Check:
     """There is something to verify: nothing proven is vacuous."""
     data = tally.records - tally.count("event")
-    return Check("log.present", data > 0, "at least one record of a venue", counted(data, "record"), fix="" if data else "tradecap replay sample:")
+    return Check("log.present", data > 0, 1, data, "" if data else NOTHING, "" if data else "tradecap replay sample:", "records")
 
 
 def run_state(tally: Tally, run: RunTally, open_runs: Collection[str], unended: str) -> str:
@@ -184,8 +227,8 @@ def log_complete(
     details += [f"run {run.run} has no end: its last record is seq {run.last_seq}" for run in torn[:SHOWN]]
     details += [f"run {run.run} was attested up to seq {tally.recovered[run.run]}, and goes on to {run.last_seq}" for run in beyond[:SHOWN]]
     ok = not missing and not lost_segments and not beyond and (allow_torn or not torn) and (allow_gaps or not losses)
-    attest = f"tradecap attest {torn[0].run}" if torn else ""
-    fix = "" if ok else "look at log.intact: a segment was lost or changed" if missing or lost_segments else attest or KEEP_LONGER
+    attest = f"tradecap attest {torn[0].run}" if torn and not allow_torn else ""
+    fix = "" if ok else "# see log.intact: a segment was lost or changed" if missing or lost_segments else attest or KEEP_LONGER
     found = [
         f"{counted(_size(missing), 'record')} missing",
         *([f"{counted(len(lost_segments), 'segment')} missing"] if lost_segments else []),
@@ -193,7 +236,8 @@ def log_complete(
         *([f"{counted(len(losses), 'stretch', 'stretches')} never loaded"] if losses else []),
         *([f"{counted(len(beyond), 'run')} beyond the attested end"] if beyond else []),
     ]
-    return Check("log.complete", ok, f"{counted(len(tally.runs), 'run')}, each 0..n and ended", ", ".join(found), "; ".join(details), fix)
+    actual = _size(missing) + len(lost_segments) + len(torn) + len(losses) + len(beyond)
+    return Check("log.complete", ok, 0, actual, "; ".join([*details, ", ".join(found)] if actual else []), fix, "missing")
 
 
 def log_identity(tally: Tally) -> Check:
@@ -203,25 +247,25 @@ def log_identity(tally: Tally) -> Check:
     return Check(
         "log.identity",
         not two,
-        "one content for each (run, seq)",
-        f"{len(two)} with more",
+        0,
+        len(two),
         shown,
-        "two logs were mixed or a segment was edited" if two else "",
+        "# two logs were mixed or a segment was edited: bring the log back from a copy" if two else "",
+        "with two contents",
     )
 
 
 def log_intact(damage: Sequence[str]) -> Check:
     """Manifests and checksums agree with the segments. damage: a sentence for each place, without its stop."""
     shown = "; ".join(damage[:SHOWN])
-    fix = "bring the segment back from a copy (a manifest: tradecap verify --rebuild-manifests); everything else stays readable" if damage else ""
-    return Check("log.intact", not damage, "no damage", counted(len(damage), "damaged place"), shown, fix)
+    return Check("log.intact", not damage, 0, len(damage), shown, FROM_A_COPY if damage else "", "damaged places")
 
 
 # ---- log against store -------------------------------------------------------------------------------------------------------------------
 
 
-def ledger_complete(tally: Tally, differences: Differences, *, is_fed: bool, is_whole: bool, others: int) -> Check:
-    """Each record of the log has its ledger row, none more. is_whole: the log is what its writers left; only then may the store be dropped."""
+def ledger_complete(tally: Tally, differences: Differences, *, is_fed: bool, fixes: Fixes, others: int) -> Check:
+    """Each record of the log has its ledger row, none more."""
     found = [(name, records) for name, records in differences.named() if records]
     details = [f"{name}: {_by_run(records)}" for name, records in found]
     if not is_fed:
@@ -230,11 +274,20 @@ def ledger_complete(tally: Tally, differences: Differences, *, is_fed: bool, is_
         details.append(
             f"{counted(others, 'run')} of other logs {'is' if others == 1 else 'are'} in this store{' too' if is_fed else ': is it the right one?'}"
         )
+    is_disputed = bool(differences.extra or differences.changed)
+    if is_disputed and fixes.dispute:
+        details.append(fixes.dispute)
     ok = not found and is_fed
     is_only_pending = all(name == PENDING for name, _ in found)
-    actual = "the same" if ok else ", ".join(f"{number(_size(records))} {name}" for name, records in found) or "nothing of this log"
-    fix = "" if ok else LOAD if is_only_pending else ANEW if is_whole else RESTORE
-    return Check("ledger.complete", ok, f"{number(tally.records)} records", actual, "; ".join(details), fix)
+    lacking = _size(differences.missing) + _size(differences.pending) + _size(differences.changed)
+    actual = _agreeing(tally.records, lacking, _size(differences.extra)) if is_fed else 0
+    fix = "" if ok else fixes.load if is_only_pending else fixes.keep if is_disputed else fixes.rebuild
+    return Check("ledger.complete", ok, tally.records, actual, "; ".join(details), fix, "records")
+
+
+def _agreeing(expected: int, lacking: int, extra: int) -> int:
+    """How many are as expected; more where nothing is lacking and some are made up. Never the expected number where anything differs."""
+    return max(expected - lacking, 0) if lacking else expected + extra
 
 
 def accounting(accounts: Accounts) -> Check:
@@ -243,21 +296,23 @@ def accounting(accounts: Accounts) -> Check:
     ok = sum(parts) == accounts.records
     names = ("trades", "duplicates", "conflicts", "quarantined", "ignored", "events")
     detail = " + ".join(f"{number(n)} {name}" for n, name in zip(parts, names, strict=True))
-    return Check("accounting", ok, f"{number(accounts.records)} records", number(sum(parts)), detail, "" if ok else LEDGER_FIRST)
+    return Check("accounting", ok, accounts.records, sum(parts), detail, "" if ok else LEDGER_FIRST, "records")
 
 
-def rows_accounted(name: str, of_ledger: int, of_table: int, differences: Sequence[str], mend: str) -> Check:
-    """A table holds just what the ledger says: trades.accounted, quarantine.accounted. mend: what to run where it doesn't."""
-    shown = "; ".join(differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
+def rows_accounted(name: str, of_ledger: int, of_table: int, differences: Sequence[str], fix: str) -> Check:
+    """A table holds just what the ledger says: trades.accounted, quarantine.accounted. Rows that differ don't count as found."""
+    shown = "; ".join(differences[:SHOWN]) + (f"; and {number(len(differences) - SHOWN)} more" if len(differences) > SHOWN else "")
     ok = not differences and of_ledger == of_table
-    return Check(name, ok, f"{number(of_ledger)} rows", f"{number(of_table)} rows", shown, "" if ok else mend)
+    actual = of_table if of_table != of_ledger else max(of_ledger - len(differences), 0)
+    return Check(name, ok, of_ledger, actual, shown, "" if ok else fix, "rows")
 
 
-def candles_exact(candles: int, differences: Sequence[str], mend: str) -> Check:
-    """Stored minutes equal a fresh computation from the trades. mend: what to run where a value was changed by hand."""
-    shown = "; ".join(differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
-    fix = "" if not differences else f"{LOAD} makes stale and missing minutes anew; what stays different was changed by hand: {mend}"
-    return Check("candles.exact", not differences, counted(candles, "minute"), f"{len(differences)} differ", shown, fix)
+def candles_exact(candles: int, differences: Sequence[str], fixes: Fixes, *, is_stale: bool) -> Check:
+    """Stored minutes equal a fresh computation from the trades. is_stale: whether a load makes all of them again."""
+    shown = "; ".join(differences[:SHOWN]) + (f"; and {number(len(differences) - SHOWN)} more" if len(differences) > SHOWN else "")
+    shown += "; what stays different after that was changed by hand: make the store again" if differences and is_stale else ""
+    fix = "" if not differences else fixes.load if is_stale else fixes.rebuild
+    return Check("candles.exact", not differences, 0, len(differences), shown, fix, f"of {counted(candles, 'minute')} differ")
 
 
 # ---- ids, conflicts, faults --------------------------------------------------------------------------------------------------------------
@@ -291,28 +346,30 @@ def ids_contiguous(coverages: Mapping[Series, Coverage], *, allow_gaps: bool, st
     details = [f"{' '.join(key)}: ids {ranges_text(ranges)} missing" for key, ranges in list(gaps.items())[:SHOWN]]
     details += [f"{' '.join(key)}: ids {ranges_text(ranges)} were not covered" for key, ranges in list(uncovered.items())[:SHOWN]]
     ok = (allow_gaps or not gaps) and (not strict or not uncovered)
-    fix = "" if ok else "replay a recording that holds them, or accept them with --allow-gaps"
-    return Check("ids.contiguous", ok, "no gaps", f"{counted(count, 'gap')}, {counted(between, 'uncovered range')}", "; ".join(details), fix)
+    fix = "" if ok else "# replay a recording that holds them, or accept them with --allow-gaps"
+    return Check("ids.contiguous", ok, 0, count + (between if strict else 0), "; ".join(details), fix, "gaps")
 
 
 def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:
     """No id stands with two contents, but for those that inject-bad made."""
-    shown = "; ".join(places[:SHOWN])
-    fix = "'tradecap query conflicts' shows both sides; the first by (run, seq) is the trade" if natural else ""
-    return Check("conflicts.none", not natural, "no conflicts", f"{natural} ({injected} more injected)", shown, fix)
+    details = [*places[:SHOWN], *(["the first by (run, seq) is the trade"] if natural else [])]
+    details += [f"{counted(injected, 'conflict')} that inject-bad made" + (" more" if natural else "")] if injected else []
+    return Check("conflicts.none", not natural, 0, natural, "; ".join(details), "tradecap query conflicts" if natural else "", "conflicts")
 
 
-def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int]], mend: str, *, is_shortened: bool = False) -> Check:
+def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int]], fix: str, *, is_shortened: bool = False) -> Check:
     """What inject-bad says it wrote is what was found, fault by fault. losers: (run, fault) -> (duplicates, conflicts) as the ledger splits them.
 
     is_shortened: retention has removed records. What a duplicate repeats may be gone, and so may some of the faults.
     """
     problems: list[str] = []
-    total = 0
+    total = written = 0
     for run in tally.runs.values():
         found = _found_faults(run, losers, is_shortened=is_shortened)
         said = _said_faults(run)
-        total += sum(n for (_, ok), n in found.items() if ok)
+        right = sum(n for (_, ok), n in found.items() if ok)
+        total += right
+        written += sum(found.values()) if said is None else sum(said.values())
         problems += [f"run {run.run}: {n} {fault} came out as something else" for (fault, ok), n in found.items() if not ok]
         if said is not None:
             actual = {fault: sum(n for (name, _), n in found.items() if name == fault) for fault in {*said, *(name for name, _ in found)}}
@@ -322,9 +379,7 @@ def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int
                 for fault, n in sorted(actual.items())
                 if n > said.get(fault, 0) or (n < said.get(fault, 0) and not may_lack)
             ]
-    return Check(
-        "injected.found", not problems, "every fault by its check", f"{number(total)} found", "; ".join(problems[:SHOWN]), mend if problems else ""
-    )
+    return Check("injected.found", not problems, written, total, "; ".join(problems[:SHOWN]), fix if problems else "", "faults")
 
 
 def _found_faults(run: RunTally, losers: Mapping[tuple[str, str], tuple[int, int]], *, is_shortened: bool) -> dict[tuple[str, bool], int]:
@@ -361,5 +416,5 @@ def expectations(expected: Mapping[str, int], actual: Mapping[str, int]) -> Iter
     for name, wanted in expected.items():
         there = actual.get(name, 0)
         question = SHOWN_BY.get(name.partition(".")[0], "runs")
-        fix = "" if there == wanted else f"'tradecap query {question}' shows what is there; if that is right, expect {name}={there}"
-        yield Check(f"expect.{name}", there == wanted, number(wanted), number(there), fix=fix)
+        ok = there == wanted
+        yield Check(f"expect.{name}", ok, wanted, there, "" if ok else f"expected {name}={wanted}", "" if ok else f"tradecap query {question}")

@@ -32,13 +32,14 @@ def junit(checks: Sequence[Check], *, seconds: float, at: str, properties: Mappi
 
 def _case(suite: Element, check: Check) -> None:
     case = SubElement(suite, "testcase", _texts({"classname": SUITE, "name": check.name, "time": "0.000"}))
-    told = [f"expected: {check.expected}", f"found: {check.actual}"]
+    expected, actual = check.texts
+    told = [f"expected: {expected}", f"found: {actual}"]
     told += [f"detail: {check.detail}"] if check.detail else []
     told += [f"fix: {check.fix}"] if check.fix else []
     if check.ok:
         SubElement(case, "system-out").text = _clean("\n".join(told))
     else:
-        message = f"expected {check.expected}, found {check.actual}"
+        message = f"expected {expected}, found {actual}"
         SubElement(case, "failure", _texts({"type": check.name, "message": message})).text = _clean("\n".join(told))
 
 

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from math import gcd
 from typing import Final
 
+from tradecap.digits import number
 from tradecap.market.klines import DECIMALS, Kline
-from tradecap.proof.checks import SHOWN, Check, number
+from tradecap.proof.checks import SHOWN, Check
 
 PRICES: Final = ("open", "high", "low", "close")
 QUOTES: Final = ("quote_volume", "taker_buy_quote_volume")
@@ -151,12 +152,13 @@ def klines_equal(published: Sequence[Published]) -> Check:
     """Every bar that can be compared equals the venue's, and there is at least one."""
     total = _total(published)
     ok = total.compared > 0 and not total.differing
-    actual = f"compared {number(total.compared)}, partial {number(total.partial)}, absent {number(total.absent)}"
-    actual += f", differing {number(total.differing)}" if total.differing else ""
-    fix = "" if ok else "name klines of the time and the symbol that the store holds"
+    told = f"compared {number(total.compared)}, partial {number(total.partial)}, absent {number(total.absent)}"
+    told += f", differing {number(total.differing)}" if total.differing else ""
+    fix = "" if ok else "# name klines of the time and the symbol that the store holds"
     if total.differing:
-        fix = "the venue replaces files now and then: fetch this one again; else look at the trades of those bars in v_trades"
-    return Check("klines.equal", ok, "every bar that can be compared is the venue's", actual, _detail(published, total), fix)
+        fix = "# the venue replaces files now and then: fetch this one again, else look at the trades of those bars in v_trades"
+    detail = "; ".join(filter(None, [told, _detail(published, total)]))
+    return Check("klines.equal", ok, max(total.compared, 1), total.compared - total.differing, detail, fix, "bars")
 
 
 def _total(published: Sequence[Published]) -> Comparison:

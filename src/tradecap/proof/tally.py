@@ -20,13 +20,19 @@ BLOCK_BITS: Final = 16
 ID_BLOCK_BITS: Final = 20
 """Ids of a series are looked at in blocks of 2^20 where they repeat."""
 
+LATEST_NS: Final = 4_102_444_800_000_000_000
+"""2100-01-01: receive times beyond it are taken for unknown."""
+
 Series = tuple[str, str, str]
 """(venue, symbol, channel)."""
 Key = TypeVar("Key")
 
 
 class RecordRow(msgspec.Struct, frozen=True, gc=False):
-    """What the ledger should say of one record. trade_id is 0 and `content` the hash of the line where outcome isn't 'trade'."""
+    """What the ledger should say of one record. trade_id is 0 and `content` the hash of the line where outcome isn't 'trade'.
+
+    at: trade time or receive time, in seconds; of what is quarantined 0, as the whole line is held against it.
+    """
 
     outcome: str
     reason: str
@@ -38,6 +44,7 @@ class RecordRow(msgspec.Struct, frozen=True, gc=False):
     symbol: str
     trade_id: int
     content: int
+    at: int
 
     def tag(self) -> int:
         """crc32 of everything but id and content, as the SQL concatenates it."""
@@ -48,10 +55,17 @@ def ledger_row(envelope: Envelope, reading: Reading, line: bytes) -> RecordRow:
     """The ledger's row for a record; line is without its newline."""
     if type(reading) is Trade:
         return RecordRow(
-            "trade", "", "", "", envelope.fault, reading.venue, reading.channel, reading.symbol, reading.id, content_hash(reading)
+            "trade", "", "", "", envelope.fault, reading.venue, reading.channel, reading.symbol, reading.id, content_hash(reading),
+            reading.trade_time_us // 1_000_000,
         )  # fmt: skip
-    outcome, reason, at, kind = _outcome(reading)
-    return RecordRow(outcome, reason, at, kind, envelope.fault, envelope.venue, envelope.channel, envelope.symbol, 0, line_hash(line))
+    outcome, reason, field, kind = _outcome(reading)
+    at = 0 if outcome == "quarantined" else _received_at(envelope.recv)
+    return RecordRow(outcome, reason, field, kind, envelope.fault, envelope.venue, envelope.channel, envelope.symbol, 0, line_hash(line), at)
+
+
+def _received_at(recv_ns: int | None) -> int:
+    """Whole seconds; 0 for a clock that nobody can have set so, as in the SQL."""
+    return recv_ns // 1_000_000_000 if recv_ns is not None and 0 <= recv_ns <= LATEST_NS else 0
 
 
 def _outcome(reading: Reading) -> tuple[str, str, str, str]:
@@ -66,12 +80,12 @@ def _outcome(reading: Reading) -> tuple[str, str, str, str]:
             return "trade", "", "", ""
 
 
-def fingerprint(tag: int, seq: int, trade_id: int, content: int) -> int:
+def fingerprint(tag: int, seq: int, trade_id: int, content: int, at: int) -> int:
     """Of one ledger row, below 2^64; summed over a block modulo 2^64. The weight by seq makes rows that change places show.
 
-    The factors are odd and spread over all 64 bits (the fractions of the golden ratio, of the square root of 2 and of 3).
+    The factors are odd and spread over all 64 bits (the fractions of the golden ratio and of the square roots of 2, 3 and 5).
     """
-    mixed = tag * 0x9E3779B97F4A7C15 + trade_id * 0x6A09E667F3BCC909 + content * 0xBB67AE8584CAA73B
+    mixed = tag * 0x9E3779B97F4A7C15 + trade_id * 0x6A09E667F3BCC909 + content * 0xBB67AE8584CAA73B + at * 0x3C6EF372FE94F82B
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
@@ -251,14 +265,14 @@ class Tally:
         if block is None:
             block = run.blocks[seq >> BLOCK_BITS] = [0, 0]
         block[0] += 1
-        block[1] += fingerprint(way.tag, seq, number, content_hash(trade))
+        block[1] += fingerprint(way.tag, seq, number, content_hash(trade), trade.trade_time_us // 1_000_000)
 
     def _begin_way(self, envelope: Envelope, trade: Trade) -> "_Way":
         run = self._run(envelope)
         run.counts.setdefault("trade", 0)
         key = (trade.venue, trade.symbol, trade.channel)
         series = self.series.setdefault(key, SeriesTally())
-        tag = RecordRow("trade", "", "", "", envelope.fault, trade.venue, trade.channel, trade.symbol, 0, 0).tag()
+        tag = RecordRow("trade", "", "", "", envelope.fault, trade.venue, trade.channel, trade.symbol, 0, 0, 0).tag()
         fault = (envelope.fault, "trade", "") if envelope.fault else None
         of_part = run.parts.setdefault(self._part, [envelope.seq, envelope.seq])
         way = self._ways[(envelope.run, envelope.via, *key)] = _Way(run, series, key, tag, fault, of_part)
@@ -289,7 +303,7 @@ class Tally:
     def _fingerprint(run: RunTally, seq: int, row: RecordRow) -> None:
         block = run.blocks.setdefault(seq >> BLOCK_BITS, [0, 0])
         block[0] += 1
-        block[1] += fingerprint(row.tag(), seq, 0, row.content)
+        block[1] += fingerprint(row.tag(), seq, 0, row.content, row.at)
 
 
 def _widen(spans: dict[Key, list[int]], key: Key, number: int) -> None:

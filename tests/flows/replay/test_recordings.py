@@ -90,7 +90,7 @@ def test_wrong_order_repeats_and_faults_change_no_trade_and_no_candle(recordings
     assert not [check for check in verdict.checks if not check.ok]
     assert verdict.quarantined == {reason: 50 * n for reason, n in reasons_of_faults().items()}
     (found,) = [check for check in verdict.checks if check.name == "injected.found"]
-    assert found.actual == f"{50 * len(FAULTS)} found"
+    assert (found.expected, found.actual) == (50 * len(FAULTS), 50 * len(FAULTS))
     spoilt_rows = rows_of(store)
     store.drop()  # one process can hold one embedded store
     store.create()

@@ -218,4 +218,4 @@ def test_a_record_that_is_nowhere_in_the_log_is_missing(store: ClickHouseStore) 
     load(log, store)
     check = failed(verify(log, store, Wanted(), progress=quietly))["log.complete"]
     assert check.detail.startswith("missing: run ")
-    assert check.actual.startswith("1 record missing")
+    assert "1 record missing" in check.detail

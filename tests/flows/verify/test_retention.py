@@ -127,7 +127,7 @@ def test_retention_that_overtakes_a_loader_is_a_loss_for_ever(kafka: Kafka, topi
     assert [each.kind for each in load(log, store).damage] == [DamageKind.EXPIRED]
     after = failures(log, store)
     assert set(after) == {"log.complete"}
-    assert "1 stretch never loaded" in after["log.complete"].actual
+    assert "1 stretch never loaded" in after["log.complete"].detail
     assert "--allow-gaps" in after["log.complete"].fix
     assert failures(log, store, allow_gaps=True) == {}
 

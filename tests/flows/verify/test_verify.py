@@ -20,12 +20,13 @@ from tradecap.log.folder.log import FileLog
 from tradecap.log.folder.segment import Head, read_head, write_head
 from tradecap.market.faults import FAULTS
 from tradecap.market.records import RunWriter, frame, series_head
-from tradecap.proof.checks import ANEW, LOAD, RESTORE
+from tradecap.proof.checks import AGAIN, LEDGER_FIRST, LOAD, NEXT_TO_IT, ONE_IS_WRONG, RESTORE
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 TABLES = ("trades", "quarantine", "ledger", "fed", "candles_1m", "positions", "losses")
 NOBODY = "01930000-0000-7000-8000-00000000dead"
 """A run of no log."""
+BY_HAND = "; what stays different after that was changed by hand: make the store again"
 
 
 class River:
@@ -150,7 +151,7 @@ def test_a_deleted_ledger_row_is_a_lost_record(river: River, record: str, follow
     assert failed.keys() == {"ledger.complete", *follows}
     assert failed["ledger.complete"].detail == f"lost: run {river.run} seq {seq}"
     assert all(place in failed[name].detail for name, place in follows.items())
-    assert {check.fix for check in failed.values()} == {ANEW}
+    assert {check.fix for check in failed.values()} == {AGAIN}
 
 
 def test_deleted_ledger_rows_are_named_as_a_range(river: River) -> None:
@@ -189,6 +190,8 @@ def test_the_lost_ledger_row_of_a_duplicate_leaves_a_record_unexplained(river: R
         ("venue = 'binance-us'", "trade_id = 107", {"trades.accounted"}),
         ("fault = 'dupes'", "trade_id = 107", set()),
         ("outcome = 'ignored'", "outcome = 'quarantined'", {"quarantine.accounted"}),
+        ("at = at + 1", "trade_id = 107", set()),
+        ("at = at + 1", "kind = 'ended'", set()),
     ],
 )
 def test_a_changed_ledger_row_is_named(river: River, assignment: str, record: str, follows: set[str]) -> None:
@@ -197,15 +200,15 @@ def test_a_changed_ledger_row_is_named(river: River, assignment: str, record: st
     river.change("ledger", assignment, f"run = '{river.run}' AND seq = {seq}")
     failed = failures(river.log, river.store)
     assert failed.keys() == {"ledger.complete", *follows}
-    assert failed["ledger.complete"].detail == f"changed: run {river.run} seq {seq}"
-    assert failed["ledger.complete"].fix == ANEW
+    assert failed["ledger.complete"].detail == f"changed: run {river.run} seq {seq}; {ONE_IS_WRONG}"
+    assert failed["ledger.complete"].fix == NEXT_TO_IT
 
 
 def test_two_ledger_rows_that_changed_places_are_named(river: River) -> None:
     """The sum over a block would be the same if it didn't depend on the place."""
     for seq, other in ((4, 5), (5, 4)):
         river.add("ledger", f"{other} AS seq", f"run = '{river.run}' AND seq = {seq}")
-    assert failures(river.log, river.store)["ledger.complete"].detail == f"changed: run {river.run} seq 4-5"
+    assert failures(river.log, river.store)["ledger.complete"].detail == f"changed: run {river.run} seq 4-5; {ONE_IS_WRONG}"
 
 
 @pytest.mark.parametrize(
@@ -228,9 +231,9 @@ def test_an_added_ledger_row_was_made_by_no_record(river: River, replacement: st
     failed = failures(river.log, river.store)
     assert failed.keys() - {"conflicts.none", "accounting"} == {"ledger.complete", *follows}
     assert failed["ledger.complete"].detail.startswith("made by no record: ")
-    assert failed["ledger.complete"].detail.endswith(place)
-    assert failed["ledger.complete"].actual == "1 made by no record"
-    assert failed["ledger.complete"].fix == ANEW
+    assert failed["ledger.complete"].detail.endswith(f"{place}; {ONE_IS_WRONG}")
+    assert (failed["ledger.complete"].expected, failed["ledger.complete"].actual) == (52, 53)
+    assert failed["ledger.complete"].fix == NEXT_TO_IT
 
 
 def test_rows_of_an_unknown_run_are_counted_one_by_one(river: River) -> None:
@@ -238,8 +241,8 @@ def test_rows_of_an_unknown_run_are_counted_one_by_one(river: River) -> None:
     for seq in (3, 9_000_000):
         river.add("ledger", f"toUUID('{NOBODY}') AS run, {seq} AS seq", "kind = 'started'")
     found = failures(river.log, river.store)["ledger.complete"]
-    assert found.actual == "2 made by no record"
-    assert found.detail == f"made by no record: run {NOBODY} seq 3, 9000000"
+    assert (found.expected, found.actual) == (52, 54)
+    assert found.detail == f"made by no record: run {NOBODY} seq 3, 9000000; {ONE_IS_WRONG}"
 
 
 def test_a_store_that_forgot_which_runs_it_was_fed_has_not_made_them_up(river: River) -> None:
@@ -254,8 +257,8 @@ def test_a_deleted_trade_is_missed_by_its_id(river: River) -> None:
     failed = failures(river.log, river.store)
     assert failed.keys() == {"trades.accounted", "candles.exact"}
     assert failed["trades.accounted"].detail == "binance BTCUSDT trade id 107: missing"
-    assert (failed["trades.accounted"].expected, failed["trades.accounted"].actual) == ("36 rows", "35 rows")
-    assert failed["trades.accounted"].fix == ANEW
+    assert (failed["trades.accounted"].expected, failed["trades.accounted"].actual) == (36, 35)
+    assert failed["trades.accounted"].fix == AGAIN
     assert "BTCUSDT trade 2024-08-09T12:00:00Z" in failed["candles.exact"].detail
 
 
@@ -293,7 +296,7 @@ def test_a_changed_trade_is_named(river: River, replacement: str, follows: set[s
     failed = failures(river.log, river.store)
     assert failed.keys() == {"trades.accounted", *follows}
     assert failed["trades.accounted"].detail == "binance BTCUSDT trade id 107: changed"
-    assert failed["trades.accounted"].fix == ANEW
+    assert failed["trades.accounted"].fix == AGAIN
 
 
 def test_a_trade_said_to_be_outside_the_book_shows_in_its_candle(river: River) -> None:
@@ -309,7 +312,7 @@ def test_an_added_trade_was_made_by_no_record(river: River, replacement: str) ->
     failed = failures(river.log, river.store)
     assert failed.keys() == {"trades.accounted", "candles.exact"}
     assert failed["trades.accounted"].detail.endswith(": made by no record")
-    assert failed["trades.accounted"].fix == ANEW
+    assert failed["trades.accounted"].fix == AGAIN
 
 
 def test_a_deleted_candle_is_named_and_load_makes_it_anew(river: River) -> None:
@@ -317,7 +320,7 @@ def test_a_deleted_candle_is_named_and_load_makes_it_anew(river: River) -> None:
     river.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
     failed = failures(river.log, river.store)
     assert failed.keys() == {"candles.exact"}
-    assert failed["candles.exact"].detail == "binance BTCUSDT trade 2024-08-09T12:01:00Z: missing"
+    assert failed["candles.exact"].detail == f"binance BTCUSDT trade 2024-08-09T12:01:00Z: missing{BY_HAND}"
     assert failed["candles.exact"].fix.startswith(LOAD)
     river.load()
     assert failures(river.log, river.store) == {}
@@ -344,8 +347,10 @@ def test_a_changed_value_of_a_candle_is_named(river: River, changes: tuple[str, 
         ("open_id", "close_id", "first_id", "last_id"), "ids"
     )
     named = [called.get(change) or called.get(change.split()[0]) or change.split()[0] for change in changes]
-    assert failed["candles.exact"].detail == "; ".join(f"binance BTCUSDT trade 2024-08-09T12:0{n}:00Z: {name}" for n, name in enumerate(named))
-    assert ANEW in failed["candles.exact"].fix
+    assert failed["candles.exact"].detail.removesuffix(BY_HAND) == "; ".join(
+        f"binance BTCUSDT trade 2024-08-09T12:0{n}:00Z: {name}" for n, name in enumerate(named)
+    )
+    assert failed["candles.exact"].fix == (LOAD if all(name in ("stale", "missing") for name in named) else AGAIN)
 
 
 @pytest.mark.parametrize("replacement", ["minute + 86400 AS minute", "minute + 600 AS minute", "'XRPUSDT' AS symbol", "minute + 30 AS minute"])
@@ -354,7 +359,7 @@ def test_an_added_candle_was_made_of_no_trade(river: River, replacement: str) ->
     river.add("candles_1m", replacement, "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:00:00'")
     failed = failures(river.log, river.store)
     assert failed.keys() == {"candles.exact"}
-    assert failed["candles.exact"].detail.endswith(": made of no trade")
+    assert failed["candles.exact"].detail.removesuffix(BY_HAND).endswith(": made of no trade")
 
 
 def test_a_deleted_quarantine_row_is_named(river: River) -> None:
@@ -364,17 +369,34 @@ def test_a_deleted_quarantine_row_is_named(river: River) -> None:
     failed = failures(river.log, river.store)
     assert failed.keys() == {"quarantine.accounted"}
     assert failed["quarantine.accounted"].detail == f"run {river.run} seq {seq}: missing"
-    assert failed["quarantine.accounted"].fix == ANEW
+    assert failed["quarantine.accounted"].fix == AGAIN
 
 
 @pytest.mark.parametrize(
     "assignment",
-    ["raw = replaceOne(raw, 'null', 'NULL')", "reason = 'bad_time'", "field = 'p'", "fault = 'nulls'", "symbol = 'XRPUSDT'", "venue = 'x'"],
+    [
+        "raw = replaceOne(raw, 'null', 'NULL')",
+        "reason = 'bad_time'",
+        "field = 'p'",
+        "fault = 'nulls'",
+        "symbol = 'XRPUSDT'",
+        "venue = 'x'",
+        "recv_ns = recv_ns + 1",
+    ],
 )
 def test_a_changed_quarantine_row_is_named(river: River, assignment: str) -> None:
     """Evidence that was touched up is none."""
     seq = river.seq_of("reason = 'null_field'")
     river.change("quarantine", assignment, f"run = '{river.run}' AND seq = {seq}")
+    failed = failures(river.log, river.store)
+    assert failed.keys() == {"quarantine.accounted"}
+    assert failed["quarantine.accounted"].detail == f"run {river.run} seq {seq}: changed"
+
+
+def test_the_time_of_a_quarantined_record_is_that_of_its_line(river: River) -> None:
+    """v_quality would show the fault in another hour."""
+    seq = river.seq_of("reason = 'null_field'")
+    river.change("ledger", "at = at + 3600", f"run = '{river.run}' AND seq = {seq}")
     failed = failures(river.log, river.store)
     assert failed.keys() == {"quarantine.accounted"}
     assert failed["quarantine.accounted"].detail == f"run {river.run} seq {seq}: changed"
@@ -430,7 +452,7 @@ def test_a_record_cut_out_of_a_segment_is_named(whole: River, copied: FileLog) -
     edit(segment, lambda lines: lines[:1] + lines[2:])
     failed = failures(copied, whole.store)
     assert failed.keys() == {"log.complete", "log.intact", "ledger.complete", "ids.contiguous"}
-    assert failed["log.complete"].detail == f"missing: run {whole.run} seq {first + 1}"
+    assert failed["log.complete"].detail == f"missing: run {whole.run} seq {first + 1}; 1 record missing, 0 runs torn"
     assert failed["log.intact"].detail.startswith(f"Segment {segment.name} is damaged after line ")
     assert failed["ledger.complete"].detail == f"made by no record: run {whole.run} seq {first + 1}"
     assert failed["ledger.complete"].fix == RESTORE
@@ -453,8 +475,8 @@ def test_a_record_made_unreadable_in_a_segment_is_named(whole: River, copied: Fi
     edit(segments(copied)[1], lambda lines: [lines[0], b"x" * 20 + b"\n", *lines[2:]])
     failed = failures(copied, whole.store)
     assert failed.keys() >= {"log.complete", "log.intact", "ledger.complete"}
-    assert failed["log.complete"].detail == f"missing: run {whole.run} seq {first + 1}"
-    assert failed["log.complete"].actual == "1 record missing, 0 runs torn"
+    assert failed["log.complete"].detail == f"missing: run {whole.run} seq {first + 1}; 1 record missing, 0 runs torn"
+    assert failed["log.complete"].actual == 1
 
 
 def test_two_records_swapped_within_a_segment_are_noticed(whole: River, copied: FileLog) -> None:
@@ -532,7 +554,7 @@ def test_a_torn_run_is_not_proven_until_the_next_writer_attests_it(tmp_path: Pat
     failed = [check for check in verdict.checks if not check.ok]
     torn = max(run for (run,) in log_runs(log))
     assert [check.name for check in failed] == ["log.complete"]
-    assert failed[0].detail == f"run {torn} has no end: its last record is seq 10"
+    assert failed[0].detail == f"run {torn} has no end: its last record is seq 10; 0 records missing, 1 run torn"
     assert failed[0].fix
     assert verdict.runs == {"ended": 0, "open": 0, "recovered": 0, "torn": 1, "silent": 0}
     assert failures(log, emptied, allow_torn=True) == {}
@@ -647,7 +669,7 @@ def test_a_log_loaded_in_part_says_where_it_stands(log: FileLog, emptied: ClickH
     assert failed["ledger.complete"].detail == f"not loaded yet: run {run.id} seq 6; run {later} seq 0-4"
     assert failed.keys() == {"ledger.complete", "accounting", "injected.found"}
     assert failed["ledger.complete"].fix == failed["injected.found"].fix == LOAD
-    assert failed["accounting"].fix == "look at ledger.complete first"
+    assert failed["accounting"].fix == LEDGER_FIRST
     load(log, emptied)
     assert failures(log, emptied) == {}
 
@@ -661,7 +683,7 @@ def test_records_lost_in_front_of_pending_ones_are_told_apart(log: FileLog, empt
     emptied.run("ALTER TABLE ledger DELETE WHERE seq = 0 SETTINGS mutations_sync = 2")
     failed = failures(log, emptied)
     assert failed["ledger.complete"].detail == f"lost: run {run.id} seq 0; not loaded yet: run {run.id} seq 6"
-    assert failed["ledger.complete"].fix == ANEW
+    assert failed["ledger.complete"].fix == AGAIN
 
 
 def test_a_pending_line_that_is_no_record_is_pending_too(log: FileLog, emptied: ClickHouseStore) -> None:
@@ -673,7 +695,7 @@ def test_a_pending_line_that_is_no_record_is_pending_too(log: FileLog, emptied: 
         run.end()
     failed = failures(log, emptied)
     assert failed.keys() == {"ledger.complete"}
-    assert failed["ledger.complete"].actual == "2 not loaded yet"
+    assert failed["ledger.complete"].detail.startswith("not loaded yet: ")
     load(log, emptied)
     assert failures(log, emptied) == {}
 
@@ -714,7 +736,7 @@ def test_two_logs_that_differ_on_an_id_conflict(log: FileLog, emptied: ClickHous
     for each in (log, other):
         failed = failures(each, emptied)
         assert failed.keys() == {"conflicts.none"}
-        assert failed["conflicts.none"].detail == "binance BTCUSDT trade id 101: against another log"
+        assert failed["conflicts.none"].detail.startswith("binance BTCUSDT trade id 101: against another log; ")
 
 
 def test_an_injected_conflict_of_another_log_is_no_conflict_of_this_one(log: FileLog, emptied: ClickHouseStore, tmp_path: Path) -> None:
@@ -737,7 +759,7 @@ def test_a_natural_conflict_fails_and_names_the_loser(log: FileLog, emptied: Cli
     load(log, emptied)
     failed = failures(log, emptied)
     assert failed.keys() == {"conflicts.none"}
-    assert failed["conflicts.none"].detail == f"binance BTCUSDT trade id 101: run {run} seq 3"
+    assert failed["conflicts.none"].detail.startswith(f"binance BTCUSDT trade id 101: run {run} seq 3; ")
     assert "tradecap query conflicts" in failed["conflicts.none"].fix
     counts = verdict_of(log, emptied).counts
     assert (counts.trades, counts.duplicates, counts.conflicts) == (2, 1, 1)
@@ -753,7 +775,7 @@ def test_injected_conflicts_are_forgiven_beside_a_natural_one(log: FileLog, empt
     load(log, emptied)
     failed = failures(log, emptied)
     assert failed.keys() == {"conflicts.none"}
-    assert failed["conflicts.none"].actual == "1 (5 more injected)"
+    assert failed["conflicts.none"].detail.endswith("; 5 conflicts that inject-bad made more")
 
 
 def test_a_fault_that_came_out_as_something_else_is_named(river: River) -> None:
@@ -843,8 +865,8 @@ def test_an_expectation_that_is_not_met_fails_and_says_what_is_there(whole: Rive
     """The line in a script that holds the whole promise."""
     there = {**ALL, "quarantined.null_field": 2, "quarantined.bad_number": 0}
     failed = failures(whole.log, whole.store, expect=dict.fromkeys(there, 777))
-    assert {name: check.actual for name, check in failed.items()} == {f"expect.{name}": str(n) for name, n in there.items()}
-    assert {check.expected for check in failed.values()} == {"777"}
+    assert {name: check.actual for name, check in failed.items()} == {f"expect.{name}": n for name, n in there.items()}
+    assert {check.expected for check in failed.values()} == {777}
     assert all(check.fix for check in failed.values())
 
 

@@ -17,6 +17,7 @@ from tradecap.flows.verify.klines import Klines, Window, compare_klines
 from tradecap.flows.verify.tallying import Hire, nobody
 from tradecap.flows.verify.verify import Verdict, Wanted, verify
 from tradecap.log.api import Log, Part
+from tradecap.proof.against import unchanged
 from tradecap.proof.certificate import (
     Certificate,
     CheckRow,
@@ -25,7 +26,6 @@ from tradecap.proof.certificate import (
     SegmentRow,
     SeriesRow,
     sentence,
-    unchanged,
 )
 from tradecap.proof.checks import Check
 from tradecap.proof.klines import Published, klines_equal, time_text
@@ -38,6 +38,7 @@ SOFTENED: Final = ("strict", "allow_gaps", "allow_torn")
 class Extras:
     """What is asked for beside. against: a certificate of an earlier time; log_url and store_url: as they may be shown.
 
+    paste: makes of a fix the line that is right for this log and store, as they were given.
     wait_s: how long to look again at what a feed may not have brought yet.
     """
 
@@ -45,6 +46,7 @@ class Extras:
     against: Certificate | None = None
     log_url: str = ""
     store_url: str = ""
+    paste: Callable[[str], str] = str
     wait_s: float = 0.0
 
 
@@ -63,15 +65,22 @@ def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: C
     """Verify, then the checks that were asked for, then the certificate of it all."""
     began, started = datetime.now(UTC), time.monotonic()
     published = compare_klines(store, extras.klines, Window(wanted.symbol, wanted.from_us, wanted.to_us))
+    wanted = replace(wanted, has_certificate=extras.against is not None)
     verdict = verify(log, store, wanted, progress=progress, hire=hire, wait_s=extras.wait_s)
     if extras.klines.files:
         verdict = replace(verdict, checks=[*verdict.checks, klines_equal(published)])
+    verdict = pasted(verdict, extras.paste)
     places = Place(log.id, extras.log_url or log.url), Place(store.store_id, extras.store_url or store.url)
     certificate = _certificate(verdict, wanted, places, published, began)
     if extras.against:
         verdict = replace(verdict, checks=[*verdict.checks, _still(log, extras.against, certificate)])
         certificate = _certificate(verdict, wanted, places, published, began)
     return Audit(verdict, published, certificate, began, time.monotonic() - started)
+
+
+def pasted(verdict: Verdict, paste: Callable[[str], str]) -> Verdict:
+    """The verdict, its fixes as they are to be pasted."""
+    return replace(verdict, checks=[replace(check, fix=paste(check.fix)) for check in verdict.checks])
 
 
 def _still(log: Log, then: Certificate, now: Certificate) -> Check:
@@ -93,7 +102,7 @@ def _certificate(verdict: Verdict, wanted: Wanted, places: tuple[Place, Place], 
         asked=_asked(wanted),
         counts=asdict(verdict.counts),
         quarantined=verdict.quarantined,
-        checks=[CheckRow(**asdict(check)) for check in verdict.checks],
+        checks=[msgspec.convert(check.row(), CheckRow) for check in verdict.checks],
         runs=verdict.each_run,
         series=[msgspec.convert(row, SeriesRow) for row in verdict.series],
         segments=[SegmentRow(p.part, p.records, p.size, p.sha256, p.is_closed, p.problem, p.is_lost) for p in verdict.evidence or ()],

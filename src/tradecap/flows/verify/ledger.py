@@ -11,7 +11,7 @@ from typing import Final
 from tradecap.flows.verify.cut import Cut, LookingAgain
 from tradecap.market.trade_ids import TradeIds
 from tradecap.proof import checks
-from tradecap.proof.checks import Check, Differences
+from tradecap.proof.checks import Check, Differences, Fixes
 from tradecap.proof.tally import BLOCK_BITS, RunTally, fingerprint, ledger_row
 from tradecap.store.api import BlockKey, BlockSum, CutBlock, CutRange, RunPart, Store
 
@@ -100,12 +100,24 @@ Found = dict[str, dict[str, TradeIds]]
 """By kind of difference and run, the records."""
 
 
-def ledger_complete(cut: Cut, store: Store, side: LedgerSide, *, is_whole: bool) -> Check:
+def fixes_for(cut: Cut, store: Store, side: LedgerSide, *, has_certificate: bool) -> Fixes:
+    """What may be run to put the store right. It is dropped only where the log is whole and no record is in the store alone."""
+    by_engine = " --feed kafka" if store.topics and store.topics.feed(cut.log.id) else ""
+    load = checks.LOAD + by_engine
+    dispute = checks.SEE_CERTIFICATE if has_certificate else checks.ONE_IS_WRONG
+    if not checks.log_identity(cut.tally).ok or cut.damage or cut.holes():
+        return Fixes(load, checks.RESTORE, checks.RESTORE, "")  # the log's own checks say that it is the log
+    holds_more = store.other_runs(cut.log.id) or side.expired or side.wholly_expired or cut.snapshot.shortened or cut.losses
+    again = checks.NEXT_TO_IT if holds_more else f"{checks.DROP}{by_engine} && {load}"
+    return Fixes(load, again, checks.NEXT_TO_IT, dispute)
+
+
+def ledger_complete(cut: Cut, store: Store, side: LedgerSide, fixes: Fixes) -> Check:
     """Each record of the cut has its ledger row, none more."""
     tally = cut.tally
     differences = _differences(cut, store, side)
     is_fed = bool(side.fed & tally.runs.keys()) or not tally.runs
-    return checks.ledger_complete(tally, differences, is_fed=is_fed, is_whole=is_whole, others=len(store.other_runs(cut.log.id)))
+    return checks.ledger_complete(tally, differences, is_fed=is_fed, fixes=fixes, others=len(store.other_runs(cut.log.id)))
 
 
 def _differences(cut: Cut, store: Store, side: LedgerSide) -> Differences:
@@ -159,7 +171,7 @@ def _look_into(cut: Cut, store: Store, keys: list[BlockKey], kinds: Found) -> No
         of_block = ours.get((envelope.run, envelope.seq >> BLOCK_BITS))
         if of_block is not None and envelope.seq not in of_block:
             row = ledger_row(envelope, reading, line)
-            of_block[envelope.seq] = fingerprint(row.tag(), envelope.seq, row.trade_id, row.content)
+            of_block[envelope.seq] = fingerprint(row.tag(), envelope.seq, row.trade_id, row.content, row.at)
     for key in keys:
         run, recorded, stored = key.run, ours[key], store.ledger_rows(key)
         for seq in sorted(recorded.keys() - stored.keys()):

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from tradecap.flows.verify.cut import Cut, LookingAgain
 from tradecap.proof import checks
-from tradecap.proof.checks import Check
+from tradecap.proof.checks import Check, Fixes
 from tradecap.proof.klines import time_text
 from tradecap.proof.tally import ID_BLOCK_BITS, Series
 from tradecap.store.api import AT_MOST, CandleDay, CandleDifference, CandleSpan, Difference, RecordDifference, Store, TradeDifference
@@ -64,7 +64,7 @@ def portions(blocks: list[int], size: int) -> Iterator[list[int]]:
 # ---- trades and quarantine ---------------------------------------------------------------------------------------------------------------
 
 
-def trades_accounted(store: Store, settling: Settling, mend: str) -> Check:
+def trades_accounted(store: Store, settling: Settling, fix: str) -> Check:
     """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows."""
     trades = 0
 
@@ -97,10 +97,10 @@ def trades_accounted(store: Store, settling: Settling, mend: str) -> Check:
     different = settling.settled(whole, again)
     balance = sum({Difference.MISSING: 1, Difference.EXTRA: -1}.get(each.difference, 0) for _, each in different)
     places = [f"{' '.join(key)} id {each.trade_id}: {each.difference}" for key, each in different]
-    return checks.rows_accounted("trades.accounted", trades + balance, trades, places, mend)
+    return checks.rows_accounted("trades.accounted", trades + balance, trades, places, fix)
 
 
-def quarantine_accounted(store: Store, settling: Settling, mend: str) -> Check:
+def quarantine_accounted(store: Store, settling: Settling, fix: str) -> Check:
     """Counts taken while records come in differ; where no record does, the tables are equal."""
 
     def again(found: list[RecordDifference]) -> list[RecordDifference]:
@@ -111,15 +111,14 @@ def quarantine_accounted(store: Store, settling: Settling, mend: str) -> Check:
     different = settling.settled(store.quarantine_differences, again)
     counts = store.quarantine_counts()
     places = [f"run {each.run} seq {each.seq}: {each.difference}" for each in different]
-    return checks.rows_accounted(
-        "quarantine.accounted", counts.of_ledger if different else counts.of_table, counts.of_table, places, mend
-    )  # fmt: skip
+    of_ledger = counts.of_ledger if different else counts.of_table
+    return checks.rows_accounted("quarantine.accounted", of_ledger, counts.of_table, places, fix)
 
 
 # ---- candles -----------------------------------------------------------------------------------------------------------------------------
 
 
-def candles_exact(store: Store, settling: Settling, candles: int, span: CandleSpan, mend: str) -> Check:
+def candles_exact(store: Store, settling: Settling, candles: int, span: CandleSpan, fixes: Fixes) -> Check:
     """Stored minutes against a fresh computation, once a sweep has had the time to make them."""
 
     def whole() -> list[CandleDifference]:
@@ -144,7 +143,7 @@ def candles_exact(store: Store, settling: Settling, candles: int, span: CandleSp
 
     different = settling.settled(whole, again, is_final)
     places = [f"{' '.join(each.series)} {time_text(each.open_time_s)}: {each.differing}" for each in different]
-    return checks.candles_exact(candles, places, mend)
+    return checks.candles_exact(candles, places, fixes, is_stale=all(each.made_of != each.trades for each in different))
 
 
 def _minutes_of(found: list[CandleDifference], span: CandleSpan) -> Iterator[tuple[date, date, CandleSpan]]:

@@ -6,12 +6,12 @@ by the ledger, which is proven by then. Memory grows with runs, series and holes
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.flows.verify.cut import Cut, LookingAgain
-from tradecap.flows.verify.ledger import LedgerSide, ledger_complete, settled_ledger
+from tradecap.flows.verify.ledger import LedgerSide, fixes_for, ledger_complete, settled_ledger
 from tradecap.flows.verify.tables import ID_BLOCKS, MINUTE_US, Settling, candles_exact, portions, quarantine_accounted, trades_accounted
 from tradecap.flows.verify.tallying import Hire, nobody, tally_log
 from tradecap.log.api import Damage, DamageKind, Log, Part
@@ -26,7 +26,10 @@ FOREVER_US: Final = 2**62
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller asks for beside the standing checks. from_us and to_us (exclusive) narrow ids and candles by trade time."""
+    """What the caller asks for beside the standing checks. from_us and to_us (exclusive) narrow ids and candles by trade time.
+
+    has_certificate: the log is held against one as well.
+    """
 
     expect: Mapping[str, int] = field(default_factory=dict)
     run: str = ""
@@ -36,6 +39,7 @@ class Wanted:
     strict: bool = False
     allow_gaps: bool = False
     allow_torn: bool = False
+    has_certificate: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Verdict:
     @property
     def only_pending(self) -> bool:
         """Whether a load is all that is missing."""
-        return any(check.name == "ledger.complete" and check.fix == checks.LOAD for check in self.checks)
+        return any(check.name == "ledger.complete" and check.fix.startswith(checks.LOAD) for check in self.checks)
 
 
 @dataclass
@@ -132,19 +136,20 @@ def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: L
     losers = _losers(cut, store, side)
     accounts = _accounts(cut, store, side, losers, wanted)
     coverages = _coverages(tally, store, wanted)
-    is_whole = checks.log_identity(tally).ok and not cut.damage and not cut.holes()
-    ledger = ledger_complete(cut, store, side, is_whole=is_whole)
-    mend = ledger.fix or checks.ANEW
+    fixes = fixes_for(cut, store, side, has_certificate=wanted.has_certificate)
+    ledger = ledger_complete(cut, store, side, fixes)
+    fixes = replace(fixes, rebuild=ledger.fix or fixes.rebuild)  # of what is said of a record its ledger row comes first
     settling = Settling(cut, store, patience)
+    trades = trades_accounted(store, settling, fixes.rebuild)
     found = [
         ledger,
         checks.accounting(accounts),
-        trades_accounted(store, settling, mend),
-        quarantine_accounted(store, settling, mend),
+        trades,
+        quarantine_accounted(store, settling, fixes.rebuild),
         checks.ids_contiguous(coverages, allow_gaps=wanted.allow_gaps, strict=wanted.strict),
         _conflicts_none(side.fed | tally.runs.keys(), store, losers),
-        checks.injected_found(tally, losers.by_fault, mend, is_shortened=bool(cut.snapshot.shortened)),
-        candles_exact(store, settling, accounts.candles, _minutes(wanted), mend),
+        checks.injected_found(tally, losers.by_fault, fixes.rebuild, is_shortened=bool(cut.snapshot.shortened)),
+        candles_exact(store, settling, accounts.candles, _minutes(wanted), fixes if trades.ok else replace(fixes, load=fixes.rebuild)),
     ]
     of_run = _coverages(tally, store, wanted, run) if run else coverages
     found += checks.expectations(wanted.expect, _expectable(tally, losers, accounts, of_run, run))

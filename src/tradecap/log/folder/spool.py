@@ -9,6 +9,7 @@ trimmed, up to what that log has acknowledged; a segment with damage stays.
 
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -62,7 +63,8 @@ class Spool:
             again = " (a topic made again is another log)" if mine.url == target.url else ""
             raise TradecapError(
                 f"{self.log.path} is the spool of {mine.url}, log {mine.id}; {target.url} is log {target.id}{again}.",
-                f"name another folder with --spool; 'tradecap ship {self.log.path} --log {target.url}' copies what is in this one.",
+                f"name another folder with --spool; to copy what is in this one: "
+                f"tradecap ship {shlex.quote(str(self.log.path))} --log {shlex.quote(target.url)}",
             )
         if mine != target:
             self._shipped.target = target

@@ -25,7 +25,7 @@ COUNTS: Final = "mv_arrivals"
 repeats it."""
 RENEW: Final = "tradecap init-db"
 RENEW_FEED: Final = "tradecap init-db --feed kafka"
-ALTERED: Final = "undo the ALTER TABLE, or load the log into a new store"
+ALTERED: Final = "# undo the ALTER TABLE, or load the log into a new store"
 FORMER: Final = frozenset({"plain"})
 """Null tables of the reading of earlier versions."""
 _FOLDER = resources.files("tradecap.store.clickhouse") / "schema"
@@ -171,7 +171,7 @@ def differences(connection: Connection) -> list[SchemaDifference]:
         [
             *(SchemaDifference(name, Difference.MISSING, RENEW) for name in expected.keys() - there.keys()),
             *(SchemaDifference(name, Difference.CHANGED, ALTERED if name in tables else RENEW) for name in changed),
-            *(SchemaDifference(name, Difference.EXTRA, f"DROP VIEW {name}, if nobody needs it") for name in _strangers(connection)),
+            *(SchemaDifference(name, Difference.EXTRA, f"# drop the view {name} if nobody needs it") for name in _strangers(connection)),
             *(
                 SchemaDifference(name, Difference.CHANGED if is_there else Difference.MISSING, RENEW_FEED)
                 for name, is_there in topics.differing(connection)

@@ -6,7 +6,7 @@ FROM
 (
     SELECT run, seq, multiIf(c.is_there = 0, 2, seq < c.low, 0, seq <= c.high, 1, 2) AS place,
         (CRC32(concat(outcome, '|', reason, '|', field, '|', kind, '|', fault, '|', venue, '|', channel, '|', symbol)) * toUInt64(11400714819323198485)
-            + trade_id * toUInt64(7640891576956012809) + content * toUInt64(13503953896175478587))
+            + trade_id * toUInt64(7640891576956012809) + content * toUInt64(13503953896175478587) + if(outcome = 'quarantined', 0, toUnixTimestamp(at)) * toUInt64(4354685564936845355))
         * (2 * bitAnd(seq, 65535) + 1) AS print
     FROM ledger AS r FINAL
     LEFT JOIN

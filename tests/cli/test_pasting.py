@@ -1,0 +1,181 @@
+"""Fixes and hints are lines for a shell: they act on the log and store that were given, and none of them loses a record."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.cli.conftest import PROGRAM, Program
+from tests.flows.builders import some_messages
+from tests.log.builders import repack, unpack
+from tradecap.cli import cli
+from tradecap.cli.pasting import given, paste
+from tradecap.flows.records import raw_records
+from tradecap.log.folder.log import FileLog
+from tradecap.store.clickhouse.store import ClickHouseStore
+
+LOG, STORE = "file:it's mine/log", "chdb:it's mine/db"
+"""A blank and a quote, which the shell must not take for its own."""
+FOLDER: Final = Path("it's mine")
+GIVEN = ("--log", LOG, "--store", STORE)
+
+
+def ran(command: str, *args: str) -> Result:
+    """A command in this process, on this log and store."""
+    return CliRunner().invoke(cli, [command, *args, *GIVEN])
+
+
+def failing() -> dict[str, dict[str, Any]]:
+    """The checks that fail."""
+    return {check["name"]: check for check in json.loads(ran("verify", "--json").stdout)["checks"] if not check["ok"]}
+
+
+def pasted(line: str, answer: str = "y\n") -> str:
+    """What a shell on a terminal shows after a line was pasted into it, and a question answered."""
+    mine, shells = os.openpty()
+    environ = {**os.environ, "PATH": f"{Path(PROGRAM).parent}:{os.environ['PATH']}"}
+    os.write(mine, answer.encode())
+    try:
+        done = subprocess.run(["bash", "-c", line], stdin=shells, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, timeout=120)
+    finally:
+        os.close(mine)
+        os.close(shells)
+    return done.stdout.decode()
+
+
+def records() -> list[bytes]:
+    """All that the log holds."""
+    return [raw for batch in FileLog(FOLDER / "log", create=False).read(on_damage=lambda _: None) for raw, _ in raw_records(batch, "")]
+
+
+def in_store(statement: str) -> None:
+    """Somebody's hand in the store."""
+    with ClickHouseStore.embedded(FOLDER / "db", STORE, create=False) as store:
+        store.run(statement)
+
+
+def cut_segment() -> None:
+    """A record taken out of a closed segment."""
+    packed = sorted((FOLDER / "log").glob("*.ndjson.zst"))[0]
+    lines = unpack(packed).splitlines(keepends=True)
+    repack(packed, b"".join(lines[:3] + lines[4:]))
+
+
+def more() -> None:
+    """Records that aren't loaded yet."""
+    assert ran("inject-bad", "--conflicts", "2").exit_code == 0
+
+
+SPOILT: Final[dict[str, tuple[Callable[[], object], set[str]]]] = {
+    "a trade is gone": (lambda: in_store("ALTER TABLE trades DELETE WHERE trade_id = 7 SETTINGS mutations_sync = 2"), {"trades.accounted"}),
+    "log and store disagree": (
+        lambda: in_store("ALTER TABLE ledger UPDATE content = content + 1 WHERE trade_id = 7 SETTINGS mutations_sync = 2"),
+        {"ledger.complete"},
+    ),
+    "a view is another": (lambda: in_store("DROP VIEW v_minutes"), {"schema.unchanged"}),
+    "not loaded": (more, {"ledger.complete"}),
+    "the log was cut": (cut_segment, {"log.complete", "log.intact", "ledger.complete"}),
+}
+
+
+@pytest.fixture(scope="module")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log and a store, proven."""
+    folder = tmp_path_factory.mktemp("proven")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        Path("some.ndjson").write_bytes(b"\n".join(some_messages(range(1, 31))))
+        for command in (("init-db",), ("replay", "some.ndjson"), ("inject-bad", "--all", "1", "--seed", "1"), ("load",)):
+            assert ran(*command).exit_code == 0
+    finally:
+        os.chdir(before)
+    return folder / FOLDER
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_no_fix_that_is_pasted_loses_a_record(proven: Path, name: str) -> None:
+    """The line that was meant to help removed the only copy, or another store than the one that was verified."""
+    shutil.copytree(proven, FOLDER, symlinks=True)
+    spoil, expected = SPOILT[name]
+    spoil()
+    before, failed = records(), failing()
+    assert failed.keys() >= expected
+    fixes = dict.fromkeys(check["fix"] for check in failed.values())
+    assert all(fixes)
+    assert not [fix for fix in fixes if "--yes" in fix]
+    for fix in fixes:
+        shown = pasted(fix)
+        assert records()[: len(before)] == before, fix
+        if name == "the log was cut":
+            assert fix.startswith("# ")
+        else:
+            assert not Path("tradecap-data").exists(), f"{fix} acted on the default: {shown}"
+    if name == "log and store disagree":
+        assert "PROVEN" in shown
+        assert failing().keys() >= expected, "the store that may be right is still there as it was"
+    elif name != "the log was cut":
+        assert not failing(), shown
+
+
+def test_dropping_asks_on_a_terminal_and_is_refused_without_one(proven: Path, tradecap: Program) -> None:
+    """A line from a hint, pasted in a hurry, emptied the store."""
+    shutil.copytree(proven, FOLDER, symlinks=True)
+    shown = pasted(paste("tradecap init-db --drop", given({"store": STORE}, STORE)), "n\n")
+    assert "44 records" in shown
+    assert "Nothing was removed." in shown
+    refused = tradecap("init-db", "--drop", *GIVEN, stdin=subprocess.DEVNULL)
+    assert (refused.returncode, "--yes" in refused.stderr) == (2, False)
+    assert failing().keys() == set()
+
+
+# ---- lines -------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("tradecap load", "tradecap load --log 'file:a b' --profile p"),
+        (
+            "wait: tradecap load --feed kafka; or tradecap init-db",
+            "wait: tradecap load --log 'file:a b' --profile p --feed kafka; or tradecap init-db --log 'file:a b' --profile p",
+        ),
+        ("tradecap ship x --log file:y", "tradecap ship --profile p x --log file:y"),
+        ("'tradecap query runs' lists them", "`tradecap query --log 'file:a b' --profile p runs` lists them"),
+        (
+            "tradecap init-db --drop && tradecap load",
+            "tradecap init-db --log 'file:a b' --profile p --drop && tradecap load --log 'file:a b' --profile p",
+        ),
+        ("# tradecap is here, and see 'tradecap --help'", "# tradecap is here, and see 'tradecap --help'"),
+        ("tradecap load --store NEW", "tradecap load --log 'file:a b' --profile p --store chdb:d-rebuilt"),
+    ],
+)
+def test_a_line_repeats_what_was_given(text: str, line: str) -> None:
+    """It would act on the default log, or on a store that nobody named."""
+    by = given({"log": "file:a b", "store": None, "profile": "p", "config": None}, "chdb:d")
+    assert paste(text, by) == line
+    assert paste(paste(text, by), by) == line
+
+
+@pytest.mark.parametrize(
+    ("store", "shown", "rebuilt"),
+    [
+        ("clickhouse://me:s%40cret@host:8123/market", "clickhouse://me@host:8123/market", "clickhouse://me@host:8123/market_rebuilt"),
+        ("clickhouse://me:a/b?c#d@host", "clickhouse://me@host", "clickhouse://me@host/market_rebuilt"),
+        ("clickhouse://:secret@host/x?a=1&password=secret", "clickhouse://@host/x?a=1", "clickhouse://@host/x_rebuilt?a=1"),
+        ("clickhouse://host/x?password=secret", "clickhouse://host/x", "clickhouse://host/x_rebuilt"),
+        ("chdb:/a/me:x@y", "chdb:/a/me:x@y", "chdb:/a/me:x@y-rebuilt"),
+    ],
+)
+def test_a_password_is_left_out_of_a_line(store: str, shown: str, rebuilt: str) -> None:
+    """A line that is pasted stands in the shell's history, and in whatever the fix was sent to."""
+    by = given({"store": store}, store)
+    assert by.store == by.options["store"] == shown
+    assert by.has_left_out is (shown != store)
+    assert rebuilt in paste("tradecap load --store NEW", by)

@@ -11,10 +11,10 @@ RUN grep -Eo '^[A-Za-z0-9._-]+==[^ ;]+' requirements.lock > /constraints.txt \
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 # The pip of the base installs, so that the environment that is copied holds none (25 MB less).
-RUN pip --python /opt/tradecap/bin/python install --no-cache-dir --constraint /constraints.txt '.[simulate,socks]'
+RUN pip --python /opt/tradecap/bin/python install --no-cache-dir --constraint /constraints.txt '.[serve,simulate,socks]'
 
 FROM build AS build-embedded
-RUN pip --python /opt/tradecap/bin/python install --no-cache-dir --constraint /constraints.txt '.[embedded,simulate,socks]'
+RUN pip --python /opt/tradecap/bin/python install --no-cache-dir --constraint /constraints.txt '.[embedded,serve,simulate,socks]'
 
 FROM ${PYTHON} AS base
 RUN useradd --uid 10001 --home-dir /data --no-log-init --shell /usr/sbin/nologin tradecap \

@@ -34,6 +34,11 @@ LOOK_S: Final = 0.3
 AGAIN_S: Final = 0.5
 """How long an ended service rests before it is started again."""
 BEGAN: Final = time.monotonic()
+ASK: Final = (
+    "import json, urllib.request as u; "
+    "assert json.load(u.urlopen('http://localhost:8000/candles?symbol=BTCUSDT&limit=1', timeout=30))['candles'][0]['trades'] > 0"
+)
+"""Asks the service api for the newest bar."""
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?:(:[-+])((?:[^{}$]|\$\{\w+\})*))?\}")
 
 
@@ -70,6 +75,8 @@ class Service:
         self.name, self.declared, self.within_s = name, declared, where.within_s
         variables, places, folder = where.variables, where.places, where.folder
         self._variables, self._places = variables, {**places, "/data/": f"{folder}/{name}/", ":8080": f":{free_port()}"}
+        self._places[":8000"] = f":{free_port()}"
+        self._places["--port=8000"] = f"--port={self._places[':8000'][1:]}"
         self._places["--metrics-port=8080"] = f"--metrics-port={self._places[':8080'][1:]}"
         (folder / name).mkdir()
         self._log = (folder / f"{name}.log").open("ab")
@@ -296,9 +303,16 @@ def job(stack: Stack) -> None:
     proof = tool.run("tradecap", "verify", "--wait", "60s", "-q", *expected)
     step(f"verify finds what was injected, while `stream` captures and `{feed.name}` loads", proof)
     step("stream ends (SIGTERM)", stream.stop())
+    step("the API answers", asked(stack.services["api"]))
     step("candles", tool.run("tradecap", "candles", "BTCUSDT", "--limit", "5", "-q"))
     step("query", tool.run("tradecap", "query", "symbols", "-q"))
     step("verify", stack.services["verify"].run())
+
+
+def asked(api: Service) -> int:
+    """0 where the newest bar comes from `api` over HTTP."""
+    words = [api.placed(word) for word in ("python", "-c", ASK)]
+    return subprocess.run(words, env=api.environment(), check=False).returncode
 
 
 def step(what: str, code: int) -> None:
@@ -323,6 +337,7 @@ def in_containers(file: Path, feed: str) -> None:
         [*compose, "up", "--detach", "--wait", FEEDS[feed]],
         [*tool, "verify", "--wait", "60s", "-q", "--run", "last", "--expect", "duplicates=100", "--expect", "quarantined.null_field=20"],
         [*compose, "stop", "stream"],
+        [*compose, "exec", "-T", "api", "python", "-c", ASK],
         [*tool, "candles", "BTCUSDT", "--limit", "5", "-q"],
         [*tool, "query", "symbols", "-q"],
         [*compose, "run", "--rm", "verify"],

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import NOON_S, a_trade
@@ -33,7 +33,7 @@ def same(bars: Sequence[Candle], expected: Sequence[Candle]) -> bool:
 def records(draw: st.DrawFn) -> list[tuple[Trade, Rank]]:
     """Records of few ids in a few minutes: repeated, with conflicts, some outside the order book, in any order of (run, seq)."""
     made = []
-    for seq in range(draw(st.integers(1, 25))):
+    for seq in range(draw(st.integers(1, 15))):
         trade = at(
             draw(st.integers(0, 12)),
             draw(st.integers(0, 200)),
@@ -46,6 +46,7 @@ def records(draw: st.DrawFn) -> list[tuple[Trade, Rank]]:
     return draw(st.permutations(made))
 
 
+@settings(max_examples=60, deadline=None)
 @given(records())
 def test_bars_are_the_candles_after_every_record(given_records: list[tuple[Trade, Rank]]) -> None:
     """A client would see a bar that differs from the one that is stored later."""
@@ -58,6 +59,7 @@ def test_bars_are_the_candles_after_every_record(given_records: list[tuple[Trade
             assert same([changed], [bar for bar in expected if bar.open_time_s == changed.open_time_s])
 
 
+@settings(max_examples=60, deadline=None)
 @given(records())
 def test_without_a_rank_the_first_of_an_id_is_the_trade(given_records: list[tuple[Trade, Rank]]) -> None:
     """`add(trade)` alone must give what `candles` gives of the trades in that order."""

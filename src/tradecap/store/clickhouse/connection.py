@@ -82,7 +82,7 @@ class Connection:
 
     def reader(self, cut_s: int) -> "Connection":
         """A further connection for another thread that can't write, and whose statements are cut after cut_s."""
-        with _translated(self.url):
+        with _translated(self.url), signals_kept():
             client = self._again({"readonly": 2, "max_execution_time": cut_s})  # 2: the client sends settings with its statements
             client.database = self.database
         reader = Connection(client, self.url, self.database, self.folder, self._again)

@@ -138,7 +138,7 @@ def _told(done: Replayed, loaded: Loaded | None, out: Output) -> Exit:
     if done.problems:
         raise done.problems[0]
     if done.lines and not done.valid and not done.filtered:
-        raise TradecapError(f"{done.lines:,} lines were read, and not one of them is a trade.", _WITHOUT_TRADES, Exit.CHECK_FAILED)
+        raise TradecapError(f"{number(done.lines)} lines were read, and not one of them is a trade.", _WITHOUT_TRADES, Exit.CHECK_FAILED)
     return Exit.OK
 
 

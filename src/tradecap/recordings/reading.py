@@ -22,6 +22,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
+from tradecap.digits import number
 from tradecap.errors import TradecapError
 from tradecap.inflate import BZIP2, GZIP, XZ, ZIP, ZSTD, BrokenError, LockedError, cut, gunzip, is_tar, unbzip2, untar, unxz, unzip, unzstd
 from tradecap.market.records import KEPT_OF_OVERSIZE
@@ -90,7 +91,7 @@ def raw_lines(path: str, stdin: BinaryIO = NOTHING) -> Iterator[bytes]:
                 for content in batch:
                     known.line += 1
                     if isinstance(content, Frame):
-                        raise TradecapError(f"{source.name}:{known.line} is longer than {MAX_LINE:,} bytes.", "leave that line out.")
+                        raise TradecapError(f"{source.name}:{known.line} is longer than {number(MAX_LINE)} bytes.", "leave that line out.")
                     if content.strip(BLANKS):
                         yield content
 
@@ -123,7 +124,7 @@ def _told(known: Known) -> Iterator[None]:
     try:
         yield
     except BrokenError as error:
-        where = (f" in {known.member}" if known.member else "") + f" after line {known.line:,}"
+        where = (f" in {known.member}" if known.member else "") + f" after line {number(known.line)}"
         if isinstance(error, LockedError):
             raise TradecapError(f"{known.name} can't be read{where} ({error.problem}).", "unpack it first, and name what was in it.") from error
         state = "cut short" if error.is_cut else "damaged"
@@ -132,7 +133,7 @@ def _told(known: Known) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise TradecapError(
-            f"{known.name} can't be read after line {known.line:,}: {error.strerror}.", "look at its rights and at the disk."
+            f"{known.name} can't be read after line {number(known.line)}: {error.strerror}.", "look at its rights and at the disk."
         ) from error
 
 

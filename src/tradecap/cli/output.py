@@ -201,7 +201,7 @@ def _drawn(picture: "RenderableType") -> list[str]:
     """The lines of a picture, as wide as the terminal; in a pipe as wide as they are, without blanks at the end."""
     console = _console(sys.stdout)
     with console.capture() as capture:
-        console.print(picture)
+        console.print(picture, crop=False)
     lines = capture.get().splitlines()
     return lines if console.is_terminal else [line.rstrip() for line in lines]
 
@@ -293,6 +293,13 @@ def span(seconds: float) -> str:
     if minutes < 1:
         return f"{rest} s"
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def unbroken(text: str) -> "Text":
+    """A line that is to be pasted: the terminal may fold it, and it stays one line."""
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ignore")
 
 
 def proven(text: str) -> "Text":

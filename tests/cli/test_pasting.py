@@ -5,19 +5,24 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from tests.cli.conftest import PROGRAM, Program
 from tests.flows.builders import some_messages
 from tests.log.builders import repack, unpack
 from tradecap.cli import cli
 from tradecap.cli.pasting import given, paste
+from tradecap.cli.verify import drawn
 from tradecap.flows.records import raw_records
+from tradecap.flows.verify.verify import Verdict
 from tradecap.log.folder.log import FileLog
+from tradecap.proof.checks import Accounts, Check
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 LOG, STORE = "file:it's mine/log", "chdb:it's mine/db"
@@ -133,6 +138,15 @@ def test_dropping_asks_on_a_terminal_and_is_refused_without_one(proven: Path, tr
     refused = tradecap("init-db", "--drop", *GIVEN, stdin=subprocess.DEVNULL)
     assert (refused.returncode, "--yes" in refused.stderr) == (2, False)
     assert failing().keys() == set()
+
+
+def test_a_fix_stays_one_line_on_a_narrow_terminal() -> None:
+    """Half of a command, pasted with the line break that a drawing put into it, is another command."""
+    fix = paste("tradecap init-db --drop && tradecap load", given({"log": LOG, "store": STORE}, STORE))
+    console = Console(file=StringIO(), width=40, force_terminal=True)
+    console.print(drawn(Verdict([Check("trades.accounted", False, 2, 1, "x " * 40, fix)], Accounts(), {}, {}, [])), crop=False)
+    assert isinstance(console.file, StringIO)
+    assert f"  fix: {fix}\n" in console.file.getvalue()
 
 
 # ---- lines -------------------------------------------------------------------------------------------------------------------------------

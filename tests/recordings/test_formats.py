@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.log.builders import MB
 from tests.recordings.test_reading import NO_STDIN, PACKINGS, Trickle, broken, frames_in, zstd
 from tradecap.cli.logs import own_log
+from tradecap.digits import number
 from tradecap.errors import TradecapError
 from tradecap.recordings import arrays as foreign_arrays
 from tradecap.recordings.reading import Frame, Source, expand, frames, raw_lines
@@ -171,7 +172,7 @@ def test_an_element_without_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(foreign_arrays, "WINDOWS", (100, 1000))
     seen, error = broken(Source("rec", stream=io.BytesIO(b"[" + ROW + b',{"x":[' + b"1," * 1000 + b"1]}]")))
     assert payloads(seen) == [ROW]
-    assert "longer than 1,000 bytes" in error.message
+    assert "longer than 1\u202f000 bytes" in error.message
 
 
 @pytest.mark.parametrize("text", [b"[1,2]", b"[ \n 5]", b"[}", b'["x"]', b"[[1,2]]"])
@@ -413,7 +414,8 @@ def test_a_zip_cut_short_gives_what_came_before(tmp_path: Path, kept: float) -> 
     assert payloads(seen) == (lines + lines)[: len(seen)]
     assert 0.7 * kept < len(seen) / 40_000 < kept * 1.2
     assert (
-        error.message == f"{path} is cut short in {'second' if kept > 0.5 else 'first'}.csv after line {len(seen):,} (its zip data ends too early)."
+        error.message
+        == f"{path} is cut short in {'second' if kept > 0.5 else 'first'}.csv after line {number(len(seen))} (its zip data ends too early)."
     )
 
 

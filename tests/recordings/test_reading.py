@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.log.builders import MB, write_run
 from tradecap.cli.logs import own_log
+from tradecap.digits import number
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.folder.log import FileLog
 from tradecap.recordings import reading as foreign
@@ -196,7 +197,7 @@ def test_a_file_cut_short_gives_what_came_before_and_says_so(pack: Callable[[byt
     seen, error = broken(Source("rec.gz", stream=io.BytesIO(packed[: len(packed) * 2 // 3])))
     assert 5_000 < len(seen) < 20_000
     assert [frame.payload for frame in seen] == lines[: len(seen)]
-    assert error.message.startswith(f"rec.gz is cut short after line {len(seen):,} (")
+    assert error.message.startswith(f"rec.gz is cut short after line {number(len(seen))} (")
 
 
 @pytest.mark.parametrize("pack", PACKINGS[1:])

@@ -346,6 +346,13 @@ def span(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def unbroken(text: str) -> "Text":
+    """A line that is to be pasted: the terminal may fold it, and it stays one line."""
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ignore")
+
+
 def proven(text: str) -> "Text":
     """Green: shown to be right. The text must say so as well."""
     return _styled(text, "green")

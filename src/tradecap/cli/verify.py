@@ -11,7 +11,7 @@ import click
 
 from tradecap.cli.logs import log_in_force, records_after, topic_access
 from tradecap.cli.options import FILE, FILE_NAME, SERIES, SYMBOL, WAIT, command, shared, time_range, typed
-from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table
+from tradecap.cli.output import Output, joined, lost, number, proven, spoilt, stacked, table, unbroken
 from tradecap.cli.pasting import PASSWORDS, Given, paste
 from tradecap.cli.reports import read_certificate, refuse_unreadable, refuse_unwritable, write_certificate, write_junit
 from tradecap.cli.settings import Settings
@@ -238,7 +238,9 @@ def _story(check: Check) -> list["RenderableType"]:
         return [f"{check.name}: {check.detail}"] if check.detail and check.name != "accounting" else []
     expected, actual = check.texts
     told = [lost(f"{check.name}: expected {expected}, found {actual}")]
-    fix = [f"  to do: {check.fix.removeprefix('# ')}" if check.fix.startswith("# ") else f"  fix: {check.fix}"] if check.fix else []
+    fix: list[RenderableType] = (
+        [f"  to do: {check.fix.removeprefix('# ')}" if check.fix.startswith("# ") else unbroken(f"  fix: {check.fix}")] if check.fix else []
+    )
     return [*told, *([f"  {check.detail}"] if check.detail else []), *fix]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from tradecap.digits import number
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.status import Said
 from tradecap.flows.records import read_record
@@ -248,7 +249,7 @@ class _Shipment:
         if len(record.line) <= longest:
             return record
         envelope = record.envelope
-        place = f"record {envelope.seq} of run {envelope.run} has {len(record.line):,} bytes, {self._done.target.url} takes {longest:,}"
+        place = f"record {envelope.seq} of run {envelope.run} has {number(len(record.line))} bytes, {self._done.target.url} takes {number(longest)}"
         line = shortened(envelope, longest)
         if not line:
             raise FinalError(f"A record is too long: {place}.", "let the topic take longer ones (max.message.bytes).", Exit.UNDELIVERED)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+from tradecap.digits import number
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.status import Said
 from tradecap.flows.ship import Shipped, ship
@@ -67,7 +68,7 @@ class Shipping:
         """What to tell of records that stayed in the spool."""
         why = f" ({self.done.trouble.removesuffix('.')})" if self.done.trouble else ""
         return TradecapError(
-            f"{count:,} records aren't in {self.done.target.url} yet{why}: they are safe in {self.spool.log.path}.",
+            f"{number(count)} records aren't in {self.done.target.url} yet{why}: they are safe in {self.spool.log.path}.",
             f"the next capture on this spool ships them, and so does: {self._again}",
             Exit.UNDELIVERED,
         )
@@ -82,7 +83,7 @@ class Shipping:
         waiting = self.spool.waiting(self.done.at)
         return TradecapError(
             f"The spool {self.spool.log.path} has {self._size / 1e6:,.1f} MB, --spool-max allows {self._most / 1e6:,.1f} MB: the capture has ended. "
-            f"All its records are safe there; {waiting:,} of them aren't in {self.done.target.url} yet.",
+            f"All its records are safe there; {number(waiting)} of them aren't in {self.done.target.url} yet.",
             f"when the broker is back, ship them and start again: {self._again}",
             Exit.UNDELIVERED,
         )

@@ -417,4 +417,4 @@ def expectations(expected: Mapping[str, int], actual: Mapping[str, int]) -> Iter
         there = actual.get(name, 0)
         question = SHOWN_BY.get(name.partition(".")[0], "runs")
         ok = there == wanted
-        yield Check(f"expect.{name}", ok, wanted, there, "" if ok else f"expected {name}={wanted}", "" if ok else f"tradecap query {question}")
+        yield Check(f"expect.{name}", ok, wanted, there, fix="" if ok else f"tradecap query {question}")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from tradecap.digits import number
 from tradecap.inflate import BrokenError
 from tradecap.market.records import MAX_PAYLOAD
 from tradecap.recordings.layouts import Frame, Known, row
@@ -62,7 +63,7 @@ def rows(pieces: Pieces, known: Known) -> Iterator[Frame]:
         if at == len(buffer):
             buffer, at = next(pieces, b""), 0
             if not buffer:
-                raise BrokenError(f"its JSON array isn't closed after {count:,} elements", is_cut=True)
+                raise BrokenError(f"its JSON array isn't closed after {number(count)} elements", is_cut=True)
             continue
         if buffer[at] == _CLOSE_ARRAY:
             pieces.put_back(buffer[at + 1 :])
@@ -91,7 +92,7 @@ def _element(buffer: bytes, at: int, pieces: Pieces) -> tuple[bytes, int, int]:
             return buffer, at, following.start() + 1
         if ended:
             return buffer, at, len(buffer.rstrip())
-    raise BrokenError(f"an element of its JSON array is longer than {WINDOWS[-1]:,} bytes")
+    raise BrokenError(f"an element of its JSON array is longer than {number(WINDOWS[-1])} bytes")
 
 
 def _end(buffer: bytes, at: int, window: int) -> int:

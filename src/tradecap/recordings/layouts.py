@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from tradecap.digits import number as grouped
 from tradecap.errors import TradecapError
 from tradecap.recordings.refusals import refuse_header
 from tradecap.recordings.wrappings import symbol_of, without_envelope, without_front
@@ -230,7 +231,7 @@ def _capture(line: bytes, number: int, known: Known) -> Frame | None:
     exchange = captured.exchange or conn.partition(".")[0]
     if not exchange.upper().startswith(tuple(known.exchanges)):
         raise TradecapError(
-            f"{known.where} is a capture of {exchange[:40]} (line {number:,}), which isn't supported yet.",
+            f"{known.where} is a capture of {exchange[:40]} (line {grouped(number)}), which isn't supported yet.",
             f"tradecap reads captures of {', '.join(known.exchanges)}.",
         )
     if captured.t == "connect" and (address := _HOST.match(captured.addr)):
@@ -340,7 +341,7 @@ def _refuse_contracts(line: bytes, number: int, known: Known) -> None:
 
 def _contracts(known: Known, number: int) -> TradecapError:
     return TradecapError(
-        f"{known.where} holds trades of coin-margined futures (line {number:,}), which are not supported: quantities are contracts.",
+        f"{known.where} holds trades of coin-margined futures (line {grouped(number)}), which are not supported: quantities are contracts.",
         "replay files of spot, or of futures that are margined in dollars.",
     )
 
@@ -361,7 +362,7 @@ def _archive_header(line: bytes, number: int, known: Known) -> Frame | None:
 
 def _klines(known: Known, number: int) -> TradecapError:
     return TradecapError(
-        f"{known.where} holds klines (line {number:,}), and klines are no trades.",
+        f"{known.where} holds klines (line {grouped(number)}), and klines are no trades.",
         "compare candles with them: tradecap verify --klines FILE; trades are in the archive's trades and aggTrades files.",
     )
 

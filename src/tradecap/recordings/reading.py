@@ -22,6 +22,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import msgspec
 
+from tradecap.digits import number
 from tradecap.errors import TradecapError
 from tradecap.inflate import BZIP2, GZIP, XZ, ZIP, ZSTD, BrokenError, LockedError, cut, gunzip, is_tar, unbzip2, untar, unxz, unzip, unzstd
 from tradecap.market.records import KEPT_OF_OVERSIZE
@@ -121,7 +122,7 @@ def raw_lines(path: str, stdin: BinaryIO = NOTHING) -> Iterator[bytes]:
                 for content in batch:
                     known.line += 1
                     if isinstance(content, Frame):
-                        raise TradecapError(f"{source.name}:{known.line} is longer than {MAX_LINE:,} bytes.", "leave that line out.")
+                        raise TradecapError(f"{source.name}:{known.line} is longer than {number(MAX_LINE)} bytes.", "leave that line out.")
                     if content.strip(BLANKS):
                         yield content
 
@@ -165,7 +166,7 @@ def _told(known: Known) -> Iterator[None]:
 
 
 def _after(known: Known) -> str:
-    return f" after line {known.line:,}" if known.line else " at its beginning"
+    return f" after line {number(known.line)}" if known.line else " at its beginning"
 
 
 def _source(name: str, stdin: BinaryIO, open_own: Callable[[str], OwnLog] | None) -> Source:

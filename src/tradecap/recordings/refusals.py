@@ -8,6 +8,7 @@ import re
 import shlex
 from typing import Final
 
+from tradecap.digits import number as grouped
 from tradecap.errors import TradecapError
 
 _COLUMNS: Final = "id,price,qty,quote_qty,time,is_buyer_maker"
@@ -55,7 +56,7 @@ def refuse_header(line: bytes, number: int, where: str, *, is_first: bool) -> No
     text = line[:160].decode(errors="replace")
     if text.startswith(_OF_TARDIS):
         raise TradecapError(
-            f"{where} is a CSV file of Tardis (line {number:,}): trades as another program wrote them, not what the venue sent.",
+            f"{where} is a CSV file of Tardis (line {grouped(number)}): trades as another program wrote them, not what the venue sent.",
             "replay Tardis' raw feed of the same day (https://api.tardis.dev/v1/data-feeds/…), or the venue's archive.",
         )
     raise TradecapError(f"{where}:{number} is a header that isn't known: '{text}'.", f"expected are the columns of the venue's archive: {EXPECTED}.")

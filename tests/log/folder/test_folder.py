@@ -514,7 +514,7 @@ def test_unreported_damage_is_an_error_that_says_where(folder: Path, log: FileLo
     assert lines_of(itertools.islice(reading, 1)) == lines
     with pytest.raises(TradecapError) as error:
         next(reading)
-    assert error.value.message == "Segment 000001.ndjson.zst is damaged after line 2 001 (zstd checksum)."
+    assert error.value.message == "Segment 000001.ndjson.zst is damaged after line 2\u202f001 (zstd checksum)."
     assert "before that place are fine" in error.value.hint
     assert error.value.exit_code == Exit.USAGE
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from tradecap.digits import number
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.durable_run import DurableRun
 from tradecap.flows.capture.gaps import Gaps
@@ -291,7 +292,7 @@ def _streams(count: int) -> str:
 def _disk_low(left: int, wanted: int, records: int) -> TradecapError:
     what = f"The disk of the log has {left / 1e6:,.1f} MB left, less than --min-free {wanted / 1e6:,.1f} MB"
     return TradecapError(
-        f"{what}: the capture has ended, {records:,} records are safe.",
+        f"{what}: the capture has ended, {number(records)} records are safe.",
         "free some disk and start again: it goes on where it stopped.",
         Exit.UNDELIVERED,
     )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+from tradecap.digits import number as grouped
 from tradecap.flows.capture.durable_run import DurableRun
 from tradecap.flows.capture.plan import Captured, Plan
 from tradecap.flows.capture.repair import Answer, Check, Fetched, Gap, Newest, Page, Repair, Trouble
@@ -114,7 +115,7 @@ class Gaps:
             size = last - first + 1
             left_open = "" if self._repair and self._plan.is_repaired else "repair is turned off"
             if size > self._plan.repair_max:
-                left_open = f"it is longer than --repair-max {self._plan.repair_max:,}"
+                left_open = f"it is longer than --repair-max {grouped(self._plan.repair_max)}"
             known = {name: why for name, why in (("cause", cause), ("left_open", left_open)) if why}
             self._event("gap_found", symbol, first=first, last=last, **known)
             self._say("warning", f"gap in {symbol}: ids {first} to {last}{left_open and ', left open: '}{left_open}", symbol, first, last)

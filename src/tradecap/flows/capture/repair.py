@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from tradecap.digits import number
 from tradecap.market.id_book import Range
 from tradecap.urls import mask
 from tradecap.venues.rest import Rest, RestError
@@ -205,4 +206,4 @@ class Repair:
             self._give(Page(gap.symbol, wanted, time.time_ns()))
 
     def _reach(self) -> str:
-        return f"out of reach: without a key the venue tells only its newest {self._rest.api.page:,} trades"
+        return f"out of reach: without a key the venue tells only its newest {number(self._rest.api.page)} trades"

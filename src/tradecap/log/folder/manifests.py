@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from tradecap.digits import number
 from tradecap.durable import write_whole
 from tradecap.inflate import BrokenError
 from tradecap.log.folder.evidence import contents
@@ -123,7 +124,7 @@ def _wrong(manifest: Manifest | str, held: _Held) -> str:
 def _against(log: FileLog, segment: Segment, manifest: Manifest | str, held: _Held) -> str:
     """What speaks against making a manifest of these bytes; '' for nothing."""
     if held.problem:
-        where = f"after line {held.records:,}" if held.records else "at its beginning"
+        where = f"after line {number(held.records)}" if held.records else "at its beginning"
         return f"the segment itself is damaged {where} ({held.problem}): bring it back from a copy"
     following = segment.next.read_manifest(log.id)
     expected = "" if isinstance(following, str) else following.previous

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from tradecap.digits import number
 from tradecap.errors import TradecapError
 from tradecap.inflate import BrokenError, pieces_of, unzstd
 from tradecap.log.api import Damage, DamageKind
@@ -286,7 +287,7 @@ def position(segment: Segment, byte: int) -> Position:
 
 def _broken(name: str, line: int, problem: str) -> Damage:
     """The damage of a file that reads well up to a line."""
-    where = f"after line {line:,}".replace(",", " ") if line else "at its beginning"
+    where = f"after line {number(line)}" if line else "at its beginning"
     return Damage(DamageKind.BROKEN_PART, f"{name}:{line}", f"Segment {name} is damaged {where} ({problem})")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
+from tradecap.digits import number
 from tradecap.durable import sync, sync_folder, write_all
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import TornRun
@@ -121,7 +122,7 @@ class FileWriter:
         """Whatever breaks off a write half-way (a full disk, Ctrl-C), it isn't gone on with: bytes could stand twice or be missing between."""
         if self._is_stranded or (self._is_closed and self._lock.is_free):
             raise TradecapError(
-                f"The writer of {self._folder} has stopped: {self._safe:,} records of run {self.run} are safe.",
+                f"The writer of {self._folder} has stopped: {number(self._safe)} records of run {self.run} are safe.",
                 "begin a new run; what is whole in the log is kept.",
                 Exit.UNDELIVERED,
             )
@@ -129,7 +130,7 @@ class FileWriter:
         try:
             yield
         except OSError as error:
-            raise cannot_write(self._folder, error, f"{self._safe:,} records of run {self.run} are safe") from error
+            raise cannot_write(self._folder, error, f"{number(self._safe)} records of run {self.run} are safe") from error
         self._is_stranded = False
 
     def _write(self) -> None:

@@ -12,6 +12,7 @@ from typing import Final, NoReturn, Self
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from tradecap.digits import number
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import TornRun
 from tradecap.log.kafka.client import TopicGoneError, translated
@@ -120,7 +121,7 @@ class KafkaWriter:
         except TopicGoneError as gone:
             self._is_gone = True
             raise TopicGoneError(
-                f"{gone.message.removesuffix('.')}: {self._confirmed:,} records of run {self.run} were acknowledged by the one that is gone.",
+                f"{gone.message.removesuffix('.')}: {number(self._confirmed)} records of run {self.run} were acknowledged by the one that is gone.",
                 gone.hint,
                 gone.exit_code,
             ) from gone
@@ -173,7 +174,8 @@ class KafkaWriter:
         lost = waiting + len(self._failed)
         why = translated(self._cause(), f"{self._address.topic} can't be written", self._address, "Write")
         return TradecapError(
-            f"{why.message.removesuffix('.')}. About {max(self._taken - lost, 0):,} of {self._taken:,} records of run {self.run} are acknowledged.",
+            f"{why.message.removesuffix('.')}. About {number(max(self._taken - lost, 0))} of {number(self._taken)} records "
+            f"of run {self.run} are acknowledged.",
             why.hint,
             Exit.UNDELIVERED,
         )

@@ -1,7 +1,8 @@
 """Figures of `tradecap serve`, each against a named alternative in the same run: `python bench/serving.py [--seconds 5]`.
 
 `/candles` of 100 bars against a raw Starlette Response of the same bytes, and against FastAPI's own encoding of the list. All three run on the same
-server (`serve.server`), each in a process of its own; one client process asks over eight connections. The middle of three rounds counts. While
+server (`serve.server`), each in a process of its own; one client process asks over eight connections. The middle of three rounds counts. Answers per
+CPU second of the server are the steadier figure where other work shares the machine; both are printed, and the ratios are of those. While
 trades come in every answer is made anew: that is the line `changing`, where a trade is put in before each request.
 """
 
@@ -168,6 +169,12 @@ def rate(port: int, seconds: float) -> float:
     return answers / seconds
 
 
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def is_whole(answer: bytearray) -> bool:
     """Whether head and body are there."""
     head = answer.find(b"\r\n\r\n")
@@ -186,7 +193,7 @@ def main() -> None:
     context: Any = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         url = recorded(Path(folder))
-        rates: dict[str, list[float]] = {kind: [] for kind in APPS}
+        rates: dict[str, list[tuple[float, float]]] = {kind: [] for kind in APPS}
         servers, ports = [], {}
         for kind in APPS:
             port = context.Queue()
@@ -194,13 +201,15 @@ def main() -> None:
             servers[-1].start()
             ports[kind] = port.get(timeout=120)
         for _ in range(3):
-            for kind, port in ports.items():
-                rates[kind].append(rate(port, seconds))
+            for (kind, port), server in zip(ports.items(), servers, strict=True):
+                before_s = cpu_s(server.pid)
+                wall = rate(port, seconds)
+                rates[kind].append((wall * seconds / (cpu_s(server.pid) - before_s), wall))
         for server in servers:
             server.kill()
-    middle = {kind: statistics.median(found) for kind, found in rates.items()}
+    middle = {kind: statistics.median(by_cpu for by_cpu, _ in found) for kind, found in rates.items()}
     for kind, value in middle.items():
-        print(f"{kind:<30} {value:>10,.0f} answers/s")
+        print(f"{kind:<30} {value:>10,.0f} answers per CPU second, {statistics.median(wall for _, wall in rates[kind]):,.0f} by wall time")
     print(f"ours / raw Starlette Response  {middle['ours'] / middle['raw Starlette']:>10.2f} x          AIM 0.5")
     print(f"ours / FastAPI's encoding      {middle['ours'] / middle['FastAPI']:>10.2f} x          AIM 5")
     print(f"({os.cpu_count()} cores, Python {sys.version.split()[0]})")

@@ -49,6 +49,13 @@ def test_no_secret_is_shown_in_any_form(args: tuple[str, ...]) -> None:
     assert "me:***@host" in result.stdout
 
 
+def test_a_token_is_named_and_masked() -> None:
+    """Whoever is asked for a token needs to see which variable set it, and nobody else its value."""
+    result = config("--json", env={"TRADECAP_TOKEN": "s3cr3t-of-mine"})
+    assert {"name": "serve.token", "value": "***", "source": "TRADECAP_TOKEN"} in json.loads(result.stdout)["values"]
+    assert "s3cr3t-of-mine" not in result.output
+
+
 def test_the_first_line_on_stderr_names_log_and_store() -> None:
     """Without it, a command in the wrong folder works on an empty log unnoticed."""
     assert config().stderr == f"{IN_FORCE}\n"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.serve.serving import Served, run, serving
 
+pytestmark = pytest.mark.core
 ROOT = Path(__file__).parents[2]
 API = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 DOCUMENTED = re.findall(r"^```http\nGET (\S+)\n```\n```json\n(.*?)^```$", API, re.MULTILINE | re.DOTALL)

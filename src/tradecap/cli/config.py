@@ -9,7 +9,8 @@ import click
 from tradecap.cli.kafka_settings import Property
 from tradecap.cli.options import command, places, spoken
 from tradecap.cli.output import Output, table
-from tradecap.cli.settings import CONFIG_NAME, DEFAULTS, Settings, Value, resolve
+from tradecap.cli.secrets import TOKEN, secret_of
+from tradecap.cli.settings import CONFIG_NAME, DEFAULTS, Value, resolve
 from tradecap.errors import TradecapError
 
 EXAMPLE: Final = f"""\
@@ -68,9 +69,10 @@ def config(out: Output, init: bool, force: bool, **options: str | None) -> None:
         out.note(f"wrote {write_example(Path(options['config'] or CONFIG_NAME), overwrite=force)}")
     settings = resolve(options, os.environ)
     out.announce(settings)
+    values = [*settings.values(), *_token()]
     out.show(
-        {"values": [_row(value) for value in settings.values()]},
-        lambda: table(("name", "value", "from"), _cells(settings), wrap=("from",), drop=("from",)),
+        {"values": [_row(value) for value in values]},
+        lambda: table(("name", "value", "from"), _cells(values), wrap=("from",), drop=("from",)),
     )
 
 
@@ -88,5 +90,11 @@ def _row(value: Value | Property) -> dict[str, str | None]:
     return {"name": value.name, "value": value.shown or None, "source": value.source}
 
 
-def _cells(settings: Settings) -> list[tuple[str, str, str]]:
-    return [(value.name, value.shown or "-", value.source) for value in settings.values()]
+def _cells(values: list[Value | Property]) -> list[tuple[str, str, str]]:
+    return [(value.name, value.shown or "-", value.source) for value in values]
+
+
+def _token() -> list[Property]:
+    """What clients of `tradecap serve` must send, where it comes from a variable."""
+    secret = secret_of(TOKEN, os.environ)
+    return [Property("serve.token", secret.value, secret.source)] if secret else []

@@ -6,10 +6,13 @@ the secret; everything else is, as it is. What is read is hidden from then on, w
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tradecap.errors import TradecapError
 from tradecap.urls import learn
+
+TOKEN: Final = "TRADECAP_TOKEN"
+"""The variable of the token that clients of `tradecap serve` must send."""
 
 
 class Secret(NamedTuple):

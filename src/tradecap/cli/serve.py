@@ -15,7 +15,7 @@ from tradecap.cli.load import result_of, sentence
 from tradecap.cli.logs import log_in_force, topic_access
 from tradecap.cli.options import COUNT, DURATION, FILE, PORT, POSITIVE, service, shared
 from tradecap.cli.output import Output, counted, span, stacked
-from tradecap.cli.secrets import read_secret, secret_of
+from tradecap.cli.secrets import TOKEN, read_secret, secret_of
 from tradecap.cli.settings import Settings
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit, TradecapError
@@ -32,7 +32,6 @@ from tradecap.urls import learn
 if TYPE_CHECKING:
     from tradecap.serve.guard import Rules
 
-TOKEN: Final = "TRADECAP_TOKEN"
 CONNECTIONS: Final = 500
 """In all: below the files that a process may have open by default (1024)."""
 

@@ -107,7 +107,8 @@ class Live:
 
     def series(self) -> list[Series]:
         """All that are known of, in order."""
-        return sorted(self._bars)
+        with self._lock:
+            return sorted(self._bars)
 
     @contextmanager
     def bars(self, series: Series) -> Iterator[Bars | None]:

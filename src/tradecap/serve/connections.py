@@ -45,62 +45,66 @@ class Limits:
             del self.by_client[client]
 
 
+class Bounded(H11Protocol):
+    """A connection within self.limits."""
+
+    limits: Limits
+    entered = False
+    timer: asyncio.TimerHandle | None = None
+    write_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        # asyncio does this only for sockets made with a protocol number: head and body of an answer would be 40 ms apart (delayed ACK)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.entered = self.limits.enter(client_of(transport))
+        if self.entered:
+            self.arm()
+        else:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.entered:
+            self.entered = False
+            self.limits.leave(client_of(self.transport))
+        for timer in (self.timer, self.write_timer):
+            if timer:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before and self.timer and not self.cycle.response_complete:
+            self.timer.cancel()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self.arm()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.write_timer = self.loop.call_later(self.limits.write_s, self.cut)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.write_timer:
+            self.write_timer.cancel()
+
+    def arm(self) -> None:
+        if self.timer:
+            self.timer.cancel()
+        if self.entered:  # it may be gone by the time its answer is complete
+            self.timer = self.loop.call_later(self.limits.request_s, self.cut)
+
+    def cut(self) -> None:
+        self.limits.cut += 1
+        self.transport.abort()
+
+
 def protocol(limits: Limits) -> type[H11Protocol]:
     """The protocol of a server with these limits."""
-
-    class Bounded(H11Protocol):
-        entered = False
-        timer: asyncio.TimerHandle | None = None
-        write_timer: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-            super().connection_made(transport)
-            # asyncio does this only for sockets made with a protocol number: head and body of an answer would be 40 ms apart (delayed ACK)
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.entered = limits.enter(client_of(transport))
-            if self.entered:
-                self.arm()
-            else:
-                transport.abort()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self.entered:
-                self.entered = False
-                limits.leave(client_of(self.transport))
-            for timer in (self.timer, self.write_timer):
-                if timer:
-                    timer.cancel()
-            super().connection_lost(exc)
-
-        def data_received(self, data: bytes) -> None:
-            before = self.cycle
-            super().data_received(data)
-            if self.cycle is not before and self.timer and not self.cycle.response_complete:
-                self.timer.cancel()
-
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self.arm()
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self.write_timer = self.loop.call_later(limits.write_s, self.cut)
-
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            if self.write_timer:
-                self.write_timer.cancel()
-
-        def arm(self) -> None:
-            if self.timer:
-                self.timer.cancel()
-            self.timer = self.loop.call_later(limits.request_s, self.cut)
-
-        def cut(self) -> None:
-            limits.cut += 1
-            self.transport.abort()
-
-    return Bounded
+    return type("BoundedHere", (Bounded,), {"limits": limits})
 
 
 def client_of(transport: asyncio.BaseTransport) -> str:

@@ -89,8 +89,9 @@ versions: $(READY) ## the core of the tests and the demo with the lowest and the
 crash: $(READY) ## kill -9 at 100 random moments (CRASH_SEED=7 runs one seed again)
 	@CRASH_ROUNDS=$${CRASH_ROUNDS:-100} $(BIN)/python -m pytest tests/flows/test_crash.py $(ARGS)
 
-fuzz: $(READY) ## a million mutated lines in each feed, 200 tamperings with store, log and certificate (FUZZ_SEED=7 runs one seed again)
-	@FUZZ_LINES=$${FUZZ_LINES:-1000000} TAMPERINGS=$${TAMPERINGS:-200} $(BIN)/python -m pytest tests/fuzz tests/flows/verify/test_tamperings.py $(ARGS)
+fuzz: $(READY) ## a million mutated lines in each feed, ten thousand command lines, 200 tamperings (FUZZ_SEED=7 runs one seed again)
+	@FUZZ_LINES=$${FUZZ_LINES:-1000000} FUZZ_COMMANDS=$${FUZZ_COMMANDS:-10000} TAMPERINGS=$${TAMPERINGS:-200} \
+	  $(BIN)/python -m pytest tests/fuzz tests/flows/verify/test_tamperings.py $(ARGS)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris || { echo "atheris can't be had for this Python: no coverage-guided run"; exit 0; }; \
 	  mkdir -p build/corpus && $(BIN)/python -m tests.fuzz.coverage_guided -runs=300000 -max_len=2000 build/corpus
 

@@ -202,7 +202,11 @@ class _Follower:
         self._thread = threading.Thread(target=self._follow, args=(log, store))
 
     def _follow(self, log: FileLog, store: ClickHouseStore) -> None:
-        self.done = load(log, store, follow=lambda: not self._stop.is_set(), stop=self._stop.is_set, progress=self._seen.append)
+        self.done = load(log, store, follow=lambda: not self._stop.is_set(), stop=self._stop.is_set, progress=self._note)
+
+    def _note(self, records: int) -> None:
+        if records:  # 0 says that it begins
+            self._seen.append(records)
 
     def sees(self, records: int) -> bool:
         """Whether so many records have been poured, before long."""

@@ -164,7 +164,7 @@ def test_an_array_that_is_not_closed_is_cut_short() -> None:
     """Half a download would pass for a whole one."""
     seen, error = broken(Source("rec", stream=io.BytesIO(b"[" + ROW + b"," + ROW + b"," + ROW[:50])))
     assert payloads(seen) == [ROW, ROW, ROW[:50]]
-    assert error.message == "rec is cut short after line 0 (its JSON array isn't closed after 3 elements)."
+    assert error.message == "rec is cut short at its beginning (its JSON array isn't closed after 3 elements)."
 
 
 def test_an_element_without_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,13 +450,13 @@ def test_an_encrypted_zip_is_told(tmp_path: Path) -> None:
     path.write_bytes(content)
     seen, error = broken(source_of(path))
     assert seen == []
-    assert error.message == f"{path} can't be read in first.csv after line 0 (it is encrypted)."
+    assert error.message == f"{path} can't be read in first.csv at its beginning (it is encrypted)."
 
 
 def test_a_zip_in_an_unusual_packing_is_told(tmp_path: Path) -> None:
     """bzip2 in a zip unpacks without bounds."""
     _, error = broken(source_of(zip_of(tmp_path / "x.zip", {"first.csv": b"a\n"}, zipfile.ZIP_BZIP2)))
-    assert "first.csv after line 0 (it isn't packed by deflate)" in error.message
+    assert "first.csv at its beginning (it isn't packed by deflate)" in error.message
 
 
 def test_a_zip_in_a_zip_is_told(tmp_path: Path) -> None:

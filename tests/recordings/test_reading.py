@@ -65,6 +65,11 @@ def a_line(content: bytes) -> bytes:
     return b"x" + content.replace(b"\n", b"")
 
 
+def is_no_header(line: bytes) -> bool:
+    """A header of a CSV file that isn't known is refused: `x,,` is one."""
+    return sum(map(line.count, (b",", b";", b"\t"))) < 2
+
+
 # --- lines
 
 
@@ -120,7 +125,7 @@ def test_nothing_holds_nothing(pack: Callable[[bytes], bytes]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.just(b"") | st.binary(max_size=40).map(a_line), max_size=30), st.integers(1, 50), st.sampled_from(PACKINGS))
+@given(st.lists(st.just(b"") | st.binary(max_size=40).map(a_line).filter(is_no_header), max_size=30), st.integers(1, 50), st.sampled_from(PACKINGS))
 def test_lines_are_the_same_however_they_arrive(lines: list[bytes], step: int, pack: Callable[[bytes], bytes]) -> None:
     """A pipe that gives half a line at a time, or a packing, would change what is read."""
     found = frames(Source("a pipe", stream=Trickle(pack(b"\n".join(lines)), step)))
@@ -313,7 +318,7 @@ def test_a_file_that_vanishes_is_one_sentence(tmp_path: Path) -> None:
     (source,) = expand([str(tmp_path / "plain")], NO_STDIN, own_log)
     (tmp_path / "plain").unlink()
     _, error = broken(source)
-    assert error.message == f"{tmp_path / 'plain'} can't be read after line 0: No such file or directory."
+    assert error.message == f"{tmp_path / 'plain'} can't be read at its beginning: No such file or directory."
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -73,8 +73,8 @@ class Meter:
         """The lines of a log, counted as they are taken."""
         self._done = 0
         for text in texts:
-            yield text
             self._done += text.count(b"\n")
+            yield text
 
 
 class Source(NamedTuple):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.builders import NOON_S
 from tests.flows.builders import a_message, begun, load, replayed, some_messages, spoilt
+from tests.kafka.broker import Broker
 from tests.log.memory import Kept, MemoryLog
 from tradecap.flows.candles import Bars, Candle, shown
 from tradecap.flows.joined import Joined
@@ -218,3 +219,20 @@ def test_only_complete_bars_can_be_asked_for(log: FileLog, store: ClickHouseStor
         first = served.candles(SERIES, Bars("BTCUSDT", 60, from_s=NOON_S, limit=30), complete=True)
         assert same(first.candles.candles, whole[:30])
         assert first.next_s is not None
+
+
+@pytest.mark.kafka
+def test_a_broker_that_goes_away_and_comes_back_is_read_on(killable_broker: Broker) -> None:
+    """A broker that restarts would need a restart of everything that serves."""
+    url = f"kafka://{killable_broker.bootstrap}/live"
+    log = open_log(url, create=True)
+    messages = some_messages(range(300))
+    replayed(log, messages[:100])
+    with joined(open_log(url), None) as served:
+        killable_broker.kill()
+        wait_for(lambda: served.live.not_ready())
+        killable_broker.start()
+        replayed(open_log(url), messages[100:])
+        wait_for(lambda: served.known(SERIES).ids.last == 299)
+        wait_for(lambda: not served.live.not_ready())
+        assert same(answered(served), of_log(log))

@@ -117,6 +117,14 @@ def test_a_trade_inside_an_old_bar_makes_it_unsure() -> None:
     assert not changed.complete
 
 
+def test_a_record_of_another_minute_may_win_over_a_forgotten_trade() -> None:
+    """Both minutes would be shown as complete, and one of them holds a trade too many."""
+    bars = Bars(kept_s=600)
+    hours(bars, 2)
+    assert bars.take(at(19, 7100), ("a", 0))
+    assert bars.unsure() == {NOON_S + 180, NOON_S + 7080}
+
+
 def test_a_copy_of_a_forgotten_trade_changes_nothing() -> None:
     """A later record never wins, so nothing about the bar is in doubt."""
     bars = Bars(kept_s=600)

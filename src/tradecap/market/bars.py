@@ -110,7 +110,7 @@ class Bars:
         is_known = not self.ids.add(trade.id)
         if self.newest is None or trade.id >= self.newest.id:
             self.newest = trade
-        if at_s < self.floor_s or (is_known and not self._is_told(at_s, rank)):
+        if at_s < self.floor_s or (is_known and not self._is_told(trade, rank, at_s)):
             self.version += not is_known
             return False
         if not is_known:
@@ -186,13 +186,19 @@ class Bars:
         self.version += 1
         return True
 
-    def _is_told(self, at_s: int, rank: Rank) -> bool:
-        """An id that is known and whose trade isn't kept: whether its minute can't be sure any more."""
-        minute = self._minutes.get(at_s)
-        if minute is None or rank >= minute.highest_rank or minute.is_unsure:
-            return False
-        minute.is_unsure = True
-        return True
+    def _is_told(self, trade: Trade, rank: Rank, at_s: int) -> bool:
+        """A record of an id that is known and whose trade is forgotten: whether a minute can't be sure any more, as the record may win over it."""
+        doubtful = [
+            minute
+            for minute in self._minutes.values()
+            if minute.trades is None and minute.bar.first_id <= trade.id <= minute.bar.last_id and rank < minute.highest_rank
+        ]
+        if doubtful and at_s in self._minutes:
+            doubtful.append(self._minutes[at_s])
+        sure = [minute for minute in doubtful if not minute.is_unsure]
+        for minute in sure:
+            minute.is_unsure = True
+        return bool(sure)
 
     def _put(self, trade: Trade, rank: Rank, at_s: int) -> None:
         minute = self._minutes.get(at_s)

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Collection
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -279,10 +281,10 @@ def test_sweeps_that_take_long_are_made_seldom_but_are_made(log: FileLog, store:
     """A sweep looks at every trade of the store: of a year's trades, sweeping without a rest would be all that a follower does."""
     sweep, swept = store.sweep_candles, [0]
 
-    def slowly() -> int:
+    def slowly(days: Collection[date] | None) -> int:
         time.sleep(0.2)
         swept[0] += 1
-        return sweep()
+        return sweep(days)
 
     monkeypatch.setattr(store, "sweep_candles", slowly)
     began = time.monotonic()
@@ -298,6 +300,29 @@ def test_sweeps_that_take_long_are_made_seldom_but_are_made(log: FileLog, store:
         until(lambda: swept[0] > before)  # though nothing more comes
         run.end()
     assert not failures(log, store, expect={"trades": 30})
+
+
+def test_a_follower_looks_only_at_the_days_it_loaded(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every second it would read years of trades to find the minute that has just ended."""
+    sweep, asked = store.sweep_candles, list[Collection[date] | None]()
+
+    def noted(days: Collection[date] | None) -> int:
+        asked.append(days)
+        return sweep(days)
+
+    monkeypatch.setattr(store, "sweep_candles", noted)
+    with _Follower(log, store) as follower, log.writer() as writer:
+        run = begun(writer, [])
+        assert follower.sees(1)
+        until(lambda: asked == [None])
+        run.record(None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(1)))
+        run.flush()
+        until(lambda: len(asked) > 1)
+        assert asked[1:] == [{date(2024, 8, 9)}]
+        until(lambda: store.candle_series() != [])
+        run.end()
+    assert asked[-1] is None
+    assert not failures(log, store, expect={"trades": 1, "candles": 1})
 
 
 def test_a_store_whose_views_differ_is_refused(log: FileLog, store: ClickHouseStore) -> None:

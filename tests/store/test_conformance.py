@@ -18,7 +18,7 @@ from tradecap.market.candles import every_interval
 from tradecap.market.records import RunWriter, adopted, frame, series_head
 from tradecap.proof.tally import Tally, ledger_row
 from tradecap.store import create_store, open_store
-from tradecap.store.api import BlockKey, CandleSpan, Difference, QuarantineCounts, Store, TradeBlock
+from tradecap.store.api import BlockKey, CandleSpan, Difference, QuarantineCounts, SeqRange, Store, TradeBlock
 
 OTHER_LOG = "01930000-0000-7000-8000-000000000009"
 SERIES = ("binance", "BTCUSDT", "trade")
@@ -173,6 +173,19 @@ def test_candles_are_made_once_and_anew_when_trades_come(made: Store) -> None:
     assert made.candle_differences(day, day, FOREVER) == []
     assert (made.candle_count(FOREVER), made.candle_series()) == (3, [SERIES])
     assert [each.day for each in made.candle_days(FOREVER)] == [day]
+
+
+def test_candles_are_made_on_the_days_that_are_asked_for(made: Store) -> None:
+    """A follower of years of trades would read all of them for each new minute; or a day that was loaded would be passed by."""
+    made.add(LOG, batch_of(run_of([at(n, 86_400 * day) for n, day in enumerate((0, 1, 5))])))
+    days = [date(2024, 8, 9), date(2024, 8, 10), date(2024, 8, 14)]
+    assert made.trade_days(0, SeqRange(RUNS[0], 0, 1)) == {*days[:2]}
+    assert made.trade_days(0, SeqRange(RUNS[0], 0, 9)) == {*days}
+    assert made.trade_days(1, SeqRange(RUNS[0], 0, 9)) == set()
+    assert made.sweep_candles([]) == 0
+    assert made.sweep_candles([days[2], days[0]]) == 2
+    assert made.sweep_candles([days[0], days[1]]) == 1
+    assert made.sweep_candles() == 0
 
 
 def test_candles_are_read_from_either_end(made: Store) -> None:

@@ -2,26 +2,33 @@
 
 The order of the lines is the guarantee: rows first, then the position, so a crash repeats records and never loses one; what is repeated is the
 same row again. The position only moves when the store took as many records as were read. A load that follows a log inserts what
-comes in about once a second, and makes candles anew as often as a tenth of its time allows. A store that is away is waited for.
+comes in about once a second, and builds candles as often as a tenth of its time allows. A store that is away is waited for.
+
+Candles are looked for on all days at first, at the end and once an hour, and else on the days that were loaded: which days those are is a hint
+(where a trade on another day lost to one that came later, only a look at all days finds its minute).
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.patience import LOOK_S, Patience
 from tradecap.flows.records import spans_of, unwatched
 from tradecap.log.api import Damage, DamageKind, Log
-from tradecap.market.batch import Batch, Positions, position_text
-from tradecap.store.api import Store
+from tradecap.market.batch import Batch, Positions, SegmentFile, position_text
+from tradecap.store.api import SeqRange, Store
 
 FOLLOW_S: Final = 0.7
 """From one look at the log's end to the next: with the pouring itself a record is in the store about a second after it was durable."""
 SWEEP_REST: Final = 9.0
-"""A sweep looks at every trade of the store: a rest so many times as long follows each while a log is followed."""
+"""While a log is followed, each sweep is followed by a rest this many times as long as it took."""
+ALL_DAYS_S: Final = 3600.0
+"""From one look at all days to the next."""
 FRESH_S: Final = 5.0
 """How old the positions that a monitoring system sees may be: other processes may load the same log."""
 
@@ -88,6 +95,9 @@ class _Load:
         self._ask = status.patience = Patience(lambda: follow is not None and follow(), stop, say)
         self._loaded = Loaded()
         self._sweeps = Sweeps(self._sweep)
+        self._days: set[date] | None = None
+        """Where candles may have changed since the last sweep; None: on any day."""
+        self._all_days_s = 0.0
         self._asked_s = 0.0
         self._positions: dict[int, str] = {}
 
@@ -95,7 +105,7 @@ class _Load:
         """Do it."""
         started_s = time.monotonic()
         loaded, store, log = self._loaded, self._store, self._log
-        counts = _CountsOfBatches(store, log.id) if store.is_shared else _CountsOfStore(store)
+        counts = _CountsOfBatches(store) if store.is_shared else _CountsOfStore(store)
         self._ask(lambda: _refuse_topic_reader(log, store))
         self._ask(lambda: refuse_altered(store))
         self._ask(counts.begin)
@@ -115,6 +125,7 @@ class _Load:
             if self._follow and batch.is_newest:
                 _rest(lambda: self._is_followed() and not self._stop())
         loaded.position = position_text(self._positions)
+        self._days = None
         self._sweep()
         self._ask(lambda: counts.end(loaded))
         loaded.seconds = time.monotonic() - started_s
@@ -122,14 +133,23 @@ class _Load:
 
     def _take(self, batch: Batch, counts: "_CountsOfBatches | _CountsOfStore") -> None:
         """Rows first, then the position."""
-        self._ask(lambda: counts.before(batch))
+        spans = spans_of(batch, self._log.id) if not isinstance(batch.content, SegmentFile) else []
+        self._ask(lambda: counts.before(batch, spans))
         counts.after(self._ask(lambda: self._store.add(self._log.id, batch)))
         self._ask(lambda: self._store.commit(self._log.id, batch.end))
+        self._note_days(batch, spans)
         self._positions[batch.end.partition] = batch.end.at
         self._loaded.records += batch.records
         self._status.records += batch.records
         self._status.positions = {**(self._status.positions or {}), batch.end.partition: batch.end.at}
         self._sweeps.is_wanted = True
+
+    def _note_days(self, batch: Batch, spans: list[SeqRange]) -> None:
+        if isinstance(batch.content, SegmentFile):
+            self._days = None
+        if self._days is not None:
+            for span in spans:
+                self._days |= self._ask(partial(self._store.trade_days, batch.end.partition, span))
 
     def _is_followed(self) -> bool:
         self._sweeps.if_due()
@@ -144,7 +164,12 @@ class _Load:
         return found
 
     def _sweep(self) -> None:
-        self._loaded.candles += self._ask(self._store.sweep_candles)
+        if time.monotonic() - self._all_days_s >= ALL_DAYS_S:
+            self._days = None
+        if self._days is None:
+            self._all_days_s = time.monotonic()
+        self._loaded.candles += self._ask(lambda: self._store.sweep_candles(self._days))
+        self._days = set()
 
     def _note(self, damage: Damage) -> None:
         if damage not in self._loaded.damage:
@@ -207,7 +232,7 @@ class _CountsOfStore:
     def begin(self) -> None:
         self._before = self._store.outcomes()
 
-    def before(self, batch: Batch) -> None:
+    def before(self, batch: Batch, spans: list[SeqRange]) -> None:
         """Nothing to look at."""
 
     def after(self, outcomes: Mapping[str, int]) -> None:
@@ -220,17 +245,17 @@ class _CountsOfStore:
 class _CountsOfBatches:
     """Of a store that others fill too: batch by batch, less what the store held of its records already."""
 
-    def __init__(self, store: Store, log_id: str) -> None:
-        self._store, self._log_id = store, log_id
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._new: Counter[str] = Counter()
         self._held: Counter[str] = Counter()
 
     def begin(self) -> None:
         """Nothing to look at."""
 
-    def before(self, batch: Batch) -> None:
+    def before(self, batch: Batch, spans: list[SeqRange]) -> None:
         self._held = Counter()
-        for span in spans_of(batch, self._log_id):
+        for span in spans:
             self._held.update(self._store.held(batch.end.partition, span))
 
     def after(self, outcomes: Mapping[str, int]) -> None:

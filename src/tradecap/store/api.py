@@ -5,7 +5,7 @@ every question is a method with a typed answer, so that nobody above a store see
 1970, days are UTC days; ranges of time include their beginning and not their end.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -396,8 +396,11 @@ class Store(Protocol):
     def record_loss(self, log_id: str, place: str, detail: str) -> None:
         """Note that records were removed from the log, at a place, before they were loaded. Recorded once, however often it is called."""
 
-    def sweep_candles(self) -> int:
-        """Make anew the minutes whose trades have changed; their number."""
+    def trade_days(self, partition: int, span: SeqRange) -> set[date]:
+        """The days (UTC) of the trades among the records of a range, of one partition. Those that lost against another of their id count, too."""
+
+    def sweep_candles(self, days: Collection[date] | None = None) -> int:
+        """Build the minutes again whose trades have changed, on these days (UTC) or on all; their number."""
 
     # ---- records against the log ---------------------------------------------------------------------------------------------------------
 

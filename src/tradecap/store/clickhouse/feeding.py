@@ -7,8 +7,9 @@ batch that came in part is noticed before its position is written.
 import tempfile
 import uuid
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,8 @@ the way in; and a limit on partitions would let records from odd months stop a f
 NO_OFFSET: Final = 2**64 - 1
 OF_FILE: Final = {"add_lines": "add_file", "add_values": "add_values_file"}
 """Where the same bytes come from a file."""
+ALL_DAYS: Final = date(1970, 1, 1), date(2105, 12, 31)
+"""Wider than the times that a trade may have."""
 TRADES_A_SWEEP: Final = 4_000_000
 """Candles are made of about so many trades at a time, to bound memory."""
 
@@ -150,13 +153,31 @@ def record_loss(connection: Connection, log_id: str, place: str, detail: str) ->
     connection.run(query("record_loss"), log=log_id, place=place, detail=detail)
 
 
-def sweep_candles(connection: Connection) -> int:
-    """Make anew the minutes whose trades differ from what their candle was made of, some days at a time; their number."""
+def trade_days(connection: Connection, partition: int, span: SeqRange) -> set[date]:
+    """See `Store.trade_days`."""
+    rows = connection.ask("trade_days", part=partition, run=span.run, first=span.first_seq, last=span.last_seq)
+    return {row["day"] for row in rows}
+
+
+def sweep_candles(connection: Connection, days: Collection[date] | None) -> int:
+    """See `Store.sweep_candles`."""
     minutes = 0
-    for days in _portions(connection.ask("stale_days")):
-        connection.run(query("sweep_candles"), first=days[0]["day"], last=days[-1]["day"])
-        minutes += sum(day["stale"] for day in days)
+    for first, last in [ALL_DAYS] if days is None else _ranges(days):
+        for portion in _portions(connection.ask("stale_days", first=first, last=last)):
+            connection.run(query("sweep_candles"), first=portion[0]["day"], last=portion[-1]["day"])
+            minutes += sum(day["stale"] for day in portion)
     return minutes
+
+
+def _ranges(days: Collection[date]) -> list[tuple[date, date]]:
+    """Days that follow each other, as (first, last)."""
+    ranges: list[tuple[date, date]] = []
+    for day in sorted(days):
+        if ranges and day - ranges[-1][1] == timedelta(days=1):
+            ranges[-1] = ranges[-1][0], day
+        else:
+            ranges.append((day, day))
+    return ranges
 
 
 def _portions(days: Sequence[Row]) -> Iterator[list[Row]]:

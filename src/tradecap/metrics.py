@@ -1,4 +1,4 @@
-"""What a monitoring system asks a running capture or load: /metrics (Prometheus text), /health and /ready.
+"""What a monitoring system asks a running capture, load or serve: /metrics (Prometheus text), /health and /ready.
 
 /health answers 503 when no data came for --stale, the log made nothing durable, or the loader of --load or the shipper has failed; /ready also while
 no connection is up, a series wasn't seen yet, a load waits for a store that is away or the broker is. Both say why. Figures are those of the live
@@ -72,13 +72,17 @@ class _Served(Collector):
             server.shutdown()
             server.server_close()
 
+    def text(self) -> bytes:
+        """The figures as Prometheus reads them."""
+        return generate_latest(self._registry)
+
     def figures(self) -> list[str]:
         """What /health and /ready say besides, whatever the answer is."""
         return []
 
     def _page(self, path: str) -> tuple[int, bytes, str]:
         if path == "/metrics":
-            return 200, generate_latest(self._registry), "text/plain; version=0.0.4; charset=utf-8"
+            return 200, self.text(), "text/plain; version=0.0.4; charset=utf-8"
         if path not in ("/health", "/ready"):
             return 404, b"there is /metrics, /health and /ready\n", "text/plain; charset=utf-8"
         ills = self.ills() if path == "/health" else self.not_ready()
@@ -156,6 +160,32 @@ class Metrics(_Served):
             value = status.latency.quantile_ms(share) / 1e3
             yield GaugeMetricFamily(f"tradecap_durable_seconds_{name}", "From the socket to the durable log.", value=value)
         yield from _series(status)
+
+
+class ServeMetrics(_Served):
+    """Those of `serve`, on a port that needs no token. text: its figures; ills and not_ready as its own /health and /ready."""
+
+    def __init__(
+        self, port: int, text: Callable[[], bytes], ills: Callable[[], list[str]], not_ready: Callable[[], list[str]], note: Callable[..., None]
+    ) -> None:
+        self._text, self._ills, self._not_ready = text, ills, not_ready
+        super().__init__(port, note)
+
+    def ills(self) -> list[str]:
+        """See `_Served.ills`."""
+        return self._ills()
+
+    def not_ready(self) -> list[str]:
+        """See `_Served.not_ready`."""
+        return self._not_ready()
+
+    def text(self) -> bytes:
+        """See `_Served.text`."""
+        return self._text()
+
+    def collect(self) -> Iterable[Metric]:
+        """None: they come as text."""
+        return []
 
 
 class LoadMetrics(_Served):

@@ -4,6 +4,7 @@ import re
 import socket
 import ssl
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def test_a_token_is_needed_and_never_shown(recorded: Path, tmp_path: Path) -> No
         assert TOKEN.encode() not in in_url.body
         assert served.end() == 0
         assert TOKEN not in served.errors.read_text()
+
+
+def test_monitoring_has_a_port_of_its_own(recorded: Path) -> None:
+    """The token of all data would have to be given to the monitoring system."""
+    with serving(recorded, "--metrics-port", "0", environment={"TRADECAP_TOKEN": TOKEN}) as served:
+        assert served.get("/metrics").status == 401
+        noted = re.search(r"http://localhost:(\d+)/metrics", served.errors.read_text())
+        assert noted
+        for path, text in (("metrics", 'http_requests_total{code="401",method="GET",route="/metrics"} 1.0'), ("health", "ok"), ("ready", "ok")):
+            with urllib.request.urlopen(f"http://localhost:{noted[1]}/{path}", timeout=60) as answer:
+                assert text in answer.read().decode()
+        assert served.end() == 0
 
 
 def test_a_token_may_come_from_the_environment(recorded: Path) -> None:

@@ -48,6 +48,7 @@ class Place(NamedTuple):
     names: tuple[str, ...]
     rate: int
     connections: int
+    metrics_port: int | None
 
 
 @service
@@ -63,6 +64,7 @@ class Place(NamedTuple):
 @click.option("--tls-key", type=FILE, metavar="FILE", help="The certificate's key, unless it is in the same file.")
 @click.option("--rate", type=COUNT, default="100", metavar="N", help="Requests a second of one client (default 100; 0: any number).")
 @click.option("--connections", type=POSITIVE, default="100", metavar="N", help="Connections of one client (default 100).")
+@click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics, /health and /ready here too, without a token.")
 @shared
 def serve(
     port: int,
@@ -77,6 +79,7 @@ def serve(
     tls_key: Path | None,
     rate: int,
     connections: int,
+    metrics_port: int | None,
     settings: Settings,
     out: Output,
 ) -> Exit:
@@ -95,7 +98,7 @@ def serve(
     if tls_key and not tls_cert:
         raise TradecapError("--tls-key needs --tls-cert.", "name both: --tls-cert cert.pem --tls-key key.pem")
     _require_extra()
-    place = Place(host, port, token, tls_cert, tls_key, cors, names, rate, connections)
+    place = Place(host, port, token, tls_cert, tls_key, cors, names, rate, connections, metrics_port)
     log = log_in_force(settings, out.warn)
     with ExitStack() as stack:
         store = stack.enter_context(_store(settings, log, out, also_load))
@@ -137,6 +140,18 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
     stack.callback(live.finish)
     limits = Limits(place.connections, max(CONNECTIONS, place.connections))
     app, measures = application(Joined(live, stored), _rules(place), limits, loading.ills)
+    if place.metrics_port is not None:
+        from tradecap.metrics import ServeMetrics  # not before it is wanted: it takes its time
+
+        stack.enter_context(
+            ServeMetrics(
+                place.metrics_port,
+                measures.text,
+                lambda: [*live.ills(), *loading.ills()],
+                lambda: [*live.not_ready(), *(stored.not_ready() if stored else []), *loading.ills()],
+                out.note,
+            )
+        )
 
     def is_over() -> bool:
         while loading.news:

@@ -24,6 +24,12 @@ HEADS = [
     series_head("binance-usdm", "ETHUSDT", "trade", "rest"),
 ]
 
+LEDGER = """
+SELECT outcome, reason, field, kind, fault, venue, channel, symbol, trade_id, content, if(outcome = 'quarantined', 0, toUnixTimestamp(at)) AS at
+FROM ledger FINAL
+ORDER BY toUInt128(run), seq
+"""
+
 
 def lines_of(payloads: list[bytes], heads: list[bytes]) -> list[bytes]:
     """A record for each payload."""
@@ -34,9 +40,7 @@ def lines_of(payloads: list[bytes], heads: list[bytes]) -> list[bytes]:
 def read_by_sql(store: ClickHouseStore, lines: list[bytes]) -> list[RecordRow]:
     """The ledger's rows for these lines, in order of seq."""
     pour(store, *lines)
-    rows = store.rows(
-        "SELECT outcome, reason, field, kind, fault, venue, channel, symbol, trade_id, content FROM ledger FINAL ORDER BY toUInt128(run), seq"
-    )
+    rows = store.rows(LEDGER)
     return [msgspec.convert(row, RecordRow) for row in rows]
 
 
@@ -104,9 +108,7 @@ def read_values(store: ClickHouseStore, values: list[bytes], venue: str = "") ->
     """The ledger's rows for values of a topic, and what they should be, in the order of offsets (with a hole after each)."""
     offsets = [2 * number for number in range(len(values))]
     store.add(LOG, values_of(3, values, offsets, venue))
-    rows = store.rows(
-        "SELECT outcome, reason, field, kind, fault, venue, channel, symbol, trade_id, content FROM ledger FINAL ORDER BY toUInt128(run), seq"
-    )
+    rows = store.rows(LEDGER)
     lines = [adopted(value, LOG, 3, offset, venue) for value, offset in zip(values, offsets, strict=True)]
     expected = [ledger_row(*read_record(line, LOG, 3, offset), line) for line, offset in zip(lines, offsets, strict=True)]
     return [msgspec.convert(row, RecordRow) for row in rows], expected

@@ -164,7 +164,7 @@ def test_a_record_that_the_topic_does_not_take_is_shortened_and_reported(source:
             writer.append(lines.record(1, series_head("binance", "BTCUSDT", "trade", "ws") + b'"src":"a:7",', frame(data)))
     done = run(str(source.path), "--log", log.url)
     assert (done["records"], done["shortened"], done["undelivered"]) == (3, 1, 0)
-    assert "takes 48,000" in done["stderr"]
+    assert "takes 48\u202f000" in done["stderr"]
     (_, cut, _) = [envelope for envelope, _, _ in read_lines(log)]
     assert (cut.seq, cut.size, cut.src) == (1, 100_000, "a:7")
     assert 30_000 < len(cut.payload) < 48_000

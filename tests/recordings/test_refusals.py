@@ -166,7 +166,7 @@ def test_a_csv_of_tardis_is_named() -> None:
         (b'{"e":"trade","s":"A"}{"e":"trade"}', "share a line", "jq -c . rec"),
         (b'[[1570752011620,"13519807",null,"sell",0.00141342,23.0,0.03]]', "freqtrade's lists", "archive"),
         (b'{"type":"trade","symbol":"BTCUSDT","localTimestamp":"x"}', "tardis-machine normalises", "/replay"),
-        (b'{"foo":1}', "nothing in its first 1 lines", "docs/recordings.md"),
+        (b'{"foo":1}', "nothing in its only line", "docs/recordings.md"),
     ],
 )
 def test_a_refusal_says_what_the_file_is_and_what_to_run(content: bytes, what: str, run: str) -> None:

@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem, shell_complete
 
 from tradecap import __version__
 from tradecap.cli.explain import explain
-from tradecap.cli.options import Door, quiet_help
+from tradecap.cli.options import HELP_NAMES, Door, quiet_help
 from tradecap.cli.output import Output
 from tradecap.cli.signals import die_softly, end_in_peace
 from tradecap.errors import TradecapError
@@ -97,7 +97,7 @@ def load_command(name: str) -> Door:
 @click.group(
     cls=River,
     help="Replayable market capture: every trade exactly once, and the proof.",
-    context_settings={"max_content_width": 110, "help_option_names": ["-h", "--help"]},
+    context_settings={"max_content_width": 110, "help_option_names": [*HELP_NAMES]},
 )
 @click.version_option(__version__, prog_name="tradecap")
 def cli() -> None:

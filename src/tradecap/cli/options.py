@@ -148,6 +148,9 @@ class SharedOption(click.Option):
     """An option that every command has; stands under a heading of its own in the help."""
 
 
+HELP_NAMES: Final = ("-h", "--help")
+
+
 class Door(click.Command):
     """A command whose help starts with what it does and ends with its examples."""
 
@@ -174,6 +177,10 @@ class Door(click.Command):
         told = inspect.cleandoc(self.help or "")
         before, _, after = re.sub(r"^Examples?:", "\f", told, count=1, flags=re.MULTILINE).partition("\f")
         return before.strip().removesuffix("\b").strip(), after.strip()
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        """The same in every context: click remembers a command's help option from its first use, which may be outside the group."""
+        return [*HELP_NAMES]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if self.is_service and not (sys.stderr and sys.stderr.isatty()):

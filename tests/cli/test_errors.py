@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,9 @@ def ending(*args: str) -> Result:
 @contextmanager
 def running(body: str) -> Iterator["subprocess.Popen[str]"]:
     """A scripted command that has said it is ready; killed at the end, should it still be there."""
-    with subprocess.Popen(scripted(body), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # a suite in the background of a shell script is started with SIGINT ignored, and so would be its children
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(scripted(body), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         try:

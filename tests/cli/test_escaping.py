@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tradecap.cli.escaping import folded, visible, visible_json
@@ -26,6 +26,7 @@ def test_escaped_json_is_the_same_value(text: str) -> None:
     assert all(sign.isprintable() or sign == "\u202f" for sign in visible_json(line))
 
 
+@example(["words"] * 4 + ["a", "words", "binance", "binance", ""], 23)
 @given(st.lists(st.sampled_from(["a", "words", "9\u202f705", "binance", "", "漢字"])), st.integers(1, 30))
 def test_lines_break_between_words_alone(words: list[str], width: int) -> None:
     """`9 / 705 records` is another number."""

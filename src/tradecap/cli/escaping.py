@@ -33,7 +33,7 @@ def folded(text: str, width: int) -> list[str]:
     for end in breaks(text, width):
         lines.append(text[start:end].rstrip(" "))
         start = end
-    return [*lines, text[start:]]
+    return [*lines, text[start:].rstrip(" ")]
 
 
 def breaks(text: str, width: int) -> list[int]:

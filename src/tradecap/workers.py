@@ -11,7 +11,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Final
 
-from tradecap.flows.verify.tallying import Portion, count
+from tradecap.flows.verify.counting import Counter, Portion
 from tradecap.proof.tally import Tally
 
 MOST: Final = 8
@@ -86,6 +86,7 @@ class CountingProcess:
 
 def work(descriptor: int, log_id: str) -> None:
     """What the other process does until nobody asks any more."""
+    counter = Counter(log_id)
     with Connection(descriptor) as connection:
         while True:
             try:
@@ -94,5 +95,5 @@ def work(descriptor: int, log_id: str) -> None:
                 return
             part = Tally()
             assert isinstance(portion, Portion)
-            count(part, portion, log_id)
+            counter.count(part, portion)
             connection.send(part)

@@ -96,6 +96,13 @@ class Seqs:
         if self._ids.pieces > self._limit:
             self._fold()
 
+    def add_bits(self, block: int, bits: int) -> None:
+        """Take in numbers of a block of 2^16: bit n of bits stands for number n of it."""
+        if bits:
+            taken = Seqs()
+            taken._bitmaps[block] = Bitmap(bits)
+            self.update(taken)
+
     def update(self, other: "Seqs") -> None:
         """Take in all of another."""
         for block, bitmap in other._bitmaps.items():

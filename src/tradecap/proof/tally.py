@@ -21,6 +21,12 @@ BLOCK_BITS: Final = 16
 ID_BLOCK_BITS: Final = 20
 """Ids of a series are looked at in blocks of 2^20 where they repeat."""
 
+# The factors of fingerprints: spread over all 64 bits (the fractions of the golden ratio and of the square roots of 2, 3 and 5).
+TAG_FACTOR: Final = 0x9E3779B97F4A7C15
+ID_FACTOR: Final = 0x6A09E667F3BCC909
+CONTENT_FACTOR: Final = 0xBB67AE8584CAA73B
+AT_FACTOR: Final = 0x3C6EF372FE94F82B
+
 LATEST_NS: Final = 4_102_444_800_000_000_000
 """2100-01-01: receive times beyond it are taken for unknown."""
 
@@ -50,6 +56,12 @@ class RecordRow(msgspec.Struct, frozen=True, gc=False):
     def tag(self) -> int:
         """crc32 of everything but id and content, as the SQL concatenates it."""
         return zlib.crc32("|".join((self.outcome, self.reason, self.field, self.kind, self.fault, self.venue, self.channel, self.symbol)).encode())
+
+
+def trade_tag(fault: str, series: Series) -> int:
+    """`RecordRow.tag` of the trades of a series."""
+    venue, symbol, channel = series
+    return RecordRow("trade", "", "", "", fault, venue, channel, symbol, 0, 0, 0).tag()
 
 
 def ledger_row(envelope: Envelope, reading: Reading, line: bytes) -> RecordRow:
@@ -82,22 +94,14 @@ def _outcome(reading: Reading) -> tuple[str, str, str, str]:
 
 
 def fingerprint(tag: int, seq: int, trade_id: int, content: int, at: int) -> int:
-    """Of one ledger row, below 2^64; summed over a block modulo 2^64. The weight by seq makes rows that change places show.
-
-    The factors are odd and spread over all 64 bits (the fractions of the golden ratio and of the square roots of 2, 3 and 5).
-    """
-    mixed = tag * 0x9E3779B97F4A7C15 + trade_id * 0x6A09E667F3BCC909 + content * 0xBB67AE8584CAA73B + at * 0x3C6EF372FE94F82B
+    """Of one ledger row, below 2^64; summed over a block modulo 2^64. The weight by seq makes rows that change places show."""
+    mixed = tag * TAG_FACTOR + trade_id * ID_FACTOR + content * CONTENT_FACTOR + at * AT_FACTOR
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
 def rest_fingerprint(seq: int, trade: Trade, recv_ns: int) -> int:
     """Of what `content` leaves out of a trade: event time, receive time, T to the microsecond, order_book. Weighed by seq like `fingerprint`."""
-    mixed = (
-        trade.event_time_us * 0x9E3779B97F4A7C15
-        + recv_ns * 0x6A09E667F3BCC909
-        + trade.trade_time_us * 0xBB67AE8584CAA73B
-        + trade.order_book * 0x3C6EF372FE94F82B
-    )
+    mixed = trade.event_time_us * TAG_FACTOR + recv_ns * ID_FACTOR + trade.trade_time_us * CONTENT_FACTOR + trade.order_book * AT_FACTOR
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
@@ -320,7 +324,7 @@ class Tally:
         run.counts.setdefault("trade", 0)
         key = (trade.venue, trade.symbol, trade.channel)
         series = self.series.setdefault(key, SeriesTally())
-        tag = RecordRow("trade", "", "", "", envelope.fault, trade.venue, trade.channel, trade.symbol, 0, 0, 0).tag()
+        tag = trade_tag(envelope.fault, key)
         fault = (envelope.fault, "trade", "") if envelope.fault else None
         of_part = run.parts.setdefault(self._part, [envelope.seq, envelope.seq])
         number = envelope.seq >> BLOCK_BITS

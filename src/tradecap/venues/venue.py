@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tradecap.market.klines import Kline, WrongRow
+from tradecap.market.numbers import Numbers
 from tradecap.market.records import Reading
 from tradecap.venues.sites import Site
 
@@ -19,8 +20,15 @@ Described = Callable[[bytes], tuple[str, str]]
 """(symbol, channel) of a message that can't be read, as far as its text tells; '' for what it doesn't. Only to file it under."""
 Moved = Callable[[bytes, str, int], bytes]
 """(payload of a valid trade, its channel, microseconds) -> the payload with its times that much later."""
+NumbersOf = Callable[[bytes, str], Numbers | None]
+"""(payload of a valid trade, its channel) -> where its numbers stand; None where it isn't of a usual shape."""
 ReadKlines = Callable[[Iterable[bytes], int | None], Iterator[Kline | WrongRow]]
 """(lines of a file, UTC offset in seconds of times that carry none) -> the klines in it, and what is wrong."""
+
+
+def no_numbers(_: bytes, __: str) -> None:
+    """Of a venue whose messages are read one by one."""
+
 
 NO_HOST: Final = re.compile(r"(?!)")
 
@@ -52,6 +60,7 @@ class Venue:
     described: Described
     moved: Moved
     required: Mapping[str, tuple[str, ...]]
+    numbers_of: NumbersOf = no_numbers
     hosts: re.Pattern[str] = NO_HOST
     recorded_as: Mapping[str, str] = field(default_factory=dict)
     sites: tuple[Site, ...] = ()

@@ -8,22 +8,16 @@ process is in memory. A short log is counted here, before another process would 
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Final, Protocol, Self
 
-from tradecap.flows.records import read_lines, records_of
+from tradecap.flows.records import read_lines
+from tradecap.flows.verify.counting import Counter, Portion
 from tradecap.log.api import Damage, Snapshot
-from tradecap.market.batch import Batch, Position, Values
+from tradecap.market.batch import Position
 from tradecap.proof.tally import Tally
 
 ALONE: Final = 4
 """Batches (of 8 MiB) that are counted before others are asked to help: half a second's work."""
-
-
-class Portion(NamedTuple):
-    """A batch, and the position behind which it begins (None: the beginning of its partition)."""
-
-    batch: Batch
-    since: Position | None
 
 
 class Worker(Protocol):
@@ -54,12 +48,13 @@ def tally_log(
 ) -> Tally:
     """One pass over the log; a second one only for records that stand twice."""
     tally = Tally()
-    with _Team(tally, log.id, hire) as team:
+    counter = Counter(log.id)
+    with _Team(tally, counter, log.id, hire) as team:
         before: dict[int, Position] = {}
         for number, batch in enumerate(log.read(on_damage=on_damage)):
             portion = Portion(batch, before.get(batch.end.partition))
             if number < alone:
-                count(tally, portion, log.id)
+                counter.count(tally, portion)
             else:
                 team.count(portion)
             before[batch.end.partition] = batch.end
@@ -72,21 +67,11 @@ def tally_log(
     return tally
 
 
-def count(tally: Tally, portion: Portion, log_id: str) -> None:
-    """Count the records of a portion."""
-    batch = portion.batch
-    tally.begin(batch.end.partition, portion.since)
-    if isinstance(batch.content, Values):
-        tally.empty += len(batch.content.values) - batch.records
-    for envelope, reading, raw in records_of(batch, log_id):
-        tally.add(envelope, reading, raw)
-
-
 class _Team:
     """Processes that count for a tally, begun when there is something to do. Leaving the context takes in what they have left."""
 
-    def __init__(self, tally: Tally, log_id: str, hire: Hire) -> None:
-        self._tally, self._log_id, self._hire = tally, log_id, hire
+    def __init__(self, tally: Tally, counter: Counter, log_id: str, hire: Hire) -> None:
+        self._tally, self._counter, self._log_id, self._hire = tally, counter, log_id, hire
         self._is_full = False
         self._idle: list[Worker] = []
         self._busy: deque[Worker] = deque()
@@ -109,7 +94,7 @@ class _Team:
         while self._busy and not self._idle:
             self._take_in()
         if not self._idle:
-            count(self._tally, portion, self._log_id)
+            self._counter.count(self._tally, portion)
             return
         worker = self._idle.pop()
         if worker.send(portion):
@@ -135,4 +120,4 @@ class _Team:
         else:
             self._idle.append(worker)
         if (part is None or not self._tally.merge(part)) and worker.portion is not None:
-            count(self._tally, worker.portion, self._log_id)
+            self._counter.count(self._tally, worker.portion)

@@ -9,6 +9,7 @@ venue does. The same reading in SQL is store/clickhouse/schema/0003_binance.sql.
 from dataclasses import replace
 from typing import Final
 
+from tradecap.venues.binance.fields import numbers_of
 from tradecap.venues.binance.klines import read_klines
 from tradecap.venues.binance.plain import decode, described
 from tradecap.venues.binance.shift import moved
@@ -25,6 +26,7 @@ _SPOT: Final = Venue(
     described=described,
     moved=moved,
     required=REQUIRED,
+    numbers_of=numbers_of,
     hosts=SPOT_HOSTS,
     recorded_as={"BINANCE": "stream.binance.com", "BINANCE_SPOT": "stream.binance.com"},
     sites=SPOT_SITES,

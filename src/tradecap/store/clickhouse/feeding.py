@@ -16,7 +16,7 @@ from typing import Final
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.fast import is_fast
-from tradecap.market.batch import Batch, Lines, Position, SegmentFile, Values
+from tradecap.market.batch import Batch, Lines, Position, SegmentFiles, Values
 from tradecap.store.api import SeqRange
 from tradecap.store.clickhouse.connection import Connection, Row, query
 from tradecap.store.clickhouse.folder import Folder
@@ -41,6 +41,8 @@ ODD_SHARE: Final = 0.05
 """A batch with more lines that aren't plain, and a greater share of them, costs less when it is read by one INSERT."""
 PLAIN_BATCHES: Final = 16
 """After such a batch this many take the plain way: if a venue has changed its messages, the next ones are like it."""
+FILES_AT_ONCE: Final = 8
+"""Segments an INSERT reads: it is planned once, and both threads have something to read."""
 TRADES_A_SWEEP: Final = 4_000_000
 """Candles are made of about so many trades at a time, to bound memory."""
 
@@ -100,9 +102,9 @@ class Feed:
         settings = INSERT | {"log_comment": insert}
         where: dict[str, object] = {"into": into, "log": log_id, "part": batch.end.partition}
         match batch.content:
-            case SegmentFile(path):
+            case SegmentFiles(paths):
                 assert self._connection.folder is not None, "a server can't read files of this machine"
-                file = self._connection.folder.names.of(Path(path))
+                file = _pattern([self._connection.folder.names.of(Path(path)) for path in paths])
                 self._connection.insert(query("add_file"), where | {"no_offset": NO_OFFSET, "file": file}, settings)
             case Lines(text):
                 _send(self._connection, "add_lines", where | {"no_offset": NO_OFFSET}, settings, text)
@@ -111,10 +113,26 @@ class Feed:
         return insert
 
 
+def files_at_once(connection: Connection) -> int:
+    """How many segments one INSERT reads. A server can't read files of this machine."""
+    if connection.folder is not None:
+        return FILES_AT_ONCE if is_fast() else 1
+    return 0
+
+
 def held(connection: Connection, partition: int, span: SeqRange) -> dict[str, int]:
     """See `Store.held`."""
     rows = connection.ask("held", part=partition, run=span.run, first=span.first_seq, last=span.last_seq)
     return {row["outcome"]: row["records"] for row in rows}
+
+
+def _pattern(files: Sequence[str]) -> str:
+    """Files of one folder as one path for file(). Signs that mean something there are in none of them (plain_names.py)."""
+    if len(files) == 1:
+        return files[0]
+    folder = Path(files[0]).parent
+    assert all(Path(file).parent == folder for file in files)
+    return f"{folder}/{{{','.join(Path(file).name for file in files)}}}"
 
 
 def _whole(values: Sequence[bytes], offsets: Sequence[int]) -> Values:

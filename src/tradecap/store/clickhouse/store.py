@@ -20,7 +20,7 @@ class ClickHouseStore(Questions):
     def __init__(self, connection: Connection, access: TopicAccess | None = None, *, create: bool) -> None:
         super().__init__(connection)
         self.url = connection.url
-        self.reads_segment_files = connection.folder is not None
+        self.segment_files = feeding.files_at_once(connection)
         self.is_shared = connection.folder is None
         self.topics = TopicReader(connection)
         self._access = access

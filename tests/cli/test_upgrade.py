@@ -22,7 +22,7 @@ from tradecap.store.clickhouse.store import ClickHouseStore
 
 VERSIONS: Final = ["v1", "v2", "v3"]
 """Names in tests/data. Whoever changes the schema, the log or the certificate adds the version before the change."""
-OLD_SCHEMAS: Final = ["v1", "v2"]
+OLD_SCHEMAS: Final = ["v1", "v2", "v3"]
 """Those whose schema isn't that of today."""
 DATA: Final = Path(__file__).parents[1] / "data"
 STORE: Final = "chdb:db"

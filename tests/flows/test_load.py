@@ -105,7 +105,7 @@ def test_a_store_that_took_another_number_does_not_move_on(log: FileLog, store: 
 
     def watch(records: int) -> None:
         read.append(records)
-        store.run("DROP TABLE IF EXISTS mv_arrivals")
+        store.run("DROP TABLE IF EXISTS mv_arrivals_lines")
 
     with pytest.raises(TradecapError, match=r"took 0 records of a batch of \d+") as error:
         poured(log, store, progress=watch)

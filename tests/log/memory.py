@@ -64,7 +64,7 @@ class MemoryLog:
         *,
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None],
-        segment_files: bool = False,  # noqa: ARG002 -- memory has none
+        segment_files: int = 0,  # noqa: ARG002 -- memory has none
     ) -> Iterator[Batch]:
         """See `Log.feed`."""
         return self.read(positions(), follow=follow, on_damage=on_damage)

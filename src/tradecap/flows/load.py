@@ -20,7 +20,7 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.flows.patience import LOOK_S, Patience
 from tradecap.flows.records import spans_of, unwatched
 from tradecap.log.api import Damage, DamageKind, Log
-from tradecap.market.batch import Batch, Positions, SegmentFile, position_text
+from tradecap.market.batch import Batch, Positions, SegmentFiles, position_text
 from tradecap.proof.checks import joined_fixes
 from tradecap.store.api import SeqRange, Store
 
@@ -118,7 +118,7 @@ class _Load:
             self._where_the_store_stands,
             follow=self._is_followed if self._follow else None,
             on_damage=self._note,
-            segment_files=store.reads_segment_files,
+            segment_files=store.segment_files,
         )
         for batch in batches:
             self._take(batch, counts)
@@ -136,7 +136,7 @@ class _Load:
 
     def _take(self, batch: Batch, counts: "_CountsOfBatches | _CountsOfStore") -> None:
         """Rows first, then the position."""
-        spans = spans_of(batch, self._log.id) if not isinstance(batch.content, SegmentFile) else []
+        spans = spans_of(batch, self._log.id) if not isinstance(batch.content, SegmentFiles) else []
         self._ask(lambda: counts.before(batch, spans))
         counts.after(self._ask(lambda: self._store.add(self._log.id, batch)))
         self._ask(lambda: self._store.commit(self._log.id, batch.end))
@@ -148,7 +148,7 @@ class _Load:
         self._sweeps.is_wanted = True
 
     def _note_days(self, batch: Batch, spans: list[SeqRange]) -> None:
-        if isinstance(batch.content, SegmentFile):
+        if isinstance(batch.content, SegmentFiles):
             self._days = None
         if self._days is not None:
             for span in spans:

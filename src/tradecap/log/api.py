@@ -173,13 +173,13 @@ class Log(Protocol):
         *,
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None],
-        segment_files: bool = False,
+        segment_files: int = 0,
     ) -> Iterator[Batch]:
         """As `read`, for a reader (an id) that keeps its positions elsewhere and may be several processes that share the partitions.
 
         positions() is asked whenever partitions come to this process. Asking for the next batch says that the one before is dealt with, its
         position kept. Ends without follow when positions() has reached the end that the log had at the beginning, whoever got it there. With
-        segment_files, a part that is a file of whole lines may come as SegmentFile.
+        segment_files, up to this many parts that are files of whole lines may come as one batch of SegmentFiles.
         """
 
     def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:

@@ -57,16 +57,16 @@ class Values(NamedTuple):
     venue: str = ""
 
 
-class SegmentFile(NamedTuple):
-    """A file of whole lines (NDJSON in zstd) that the log has checked, for a store that reads files by itself."""
+class SegmentFiles(NamedTuple):
+    """Files of whole lines (NDJSON in zstd) that the log has checked, all in one folder, for a store that reads files by itself."""
 
-    path: str
+    paths: tuple[str, ...]
 
 
 class Batch(NamedTuple):
     """Records of one partition, in order, and the position after them. is_newest: nothing durable was behind it when it was read."""
 
-    content: Lines | Values | SegmentFile
+    content: Lines | Values | SegmentFiles
     records: int
     end: Position
     is_newest: bool = False

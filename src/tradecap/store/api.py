@@ -350,8 +350,8 @@ class Store(Protocol):
     """A database that holds trades, quarantine and ledger, and answers for them."""
 
     url: str
-    reads_segment_files: bool
-    """Whether `add` takes a `SegmentFile`, and is faster with one."""
+    segment_files: int
+    """How many files of `SegmentFiles` one `add` takes at most; 0: none."""
     is_shared: bool
     """Whether other processes may fill it at the same time. A store that isn't shared runs in this process, only while this process has it open."""
 

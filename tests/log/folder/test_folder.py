@@ -18,7 +18,7 @@ from tradecap.log import open_log
 from tradecap.log.api import Damage, DamageKind
 from tradecap.log.folder.log import FileLog
 from tradecap.log.folder.segment import DurableLength, Segment, durable_length
-from tradecap.market.batch import BEGINNING, Batch, Positions, SegmentFile, SeriesNote
+from tradecap.market.batch import BEGINNING, Batch, Positions, SegmentFiles, SeriesNote
 from tradecap.market.records import RunWriter, series_head
 
 
@@ -114,8 +114,8 @@ def test_a_run_that_wrote_nothing_leaves_no_segment(folder: Path, log: FileLog) 
 def test_whole_files_are_handed_over_unread(folder: Path, log: FileLog) -> None:
     """ClickHouse could not read segments by itself, and every row would pass through Python."""
     lines = write_run(log, 20, segment_bytes=1000)
-    (first, second, *_) = log.feed("", lambda: BEGINNING, on_damage=unwatched, segment_files=True)
-    assert (first.content, second.content) == tuple(SegmentFile(str(folder / f"00000{n}.ndjson.zst")) for n in (1, 2))
+    (first, second, *_) = log.feed("", lambda: BEGINNING, on_damage=unwatched, segment_files=1)
+    assert (first.content, second.content) == tuple(SegmentFiles((str(folder / f"00000{n}.ndjson.zst"),)) for n in (1, 2))
     assert unpack(folder / "000001.ndjson.zst") + b"".join(lines_of(log.read(after(first.end)))) == b"".join(lines)
 
 
@@ -152,7 +152,7 @@ def test_an_event_of_a_series_is_no_record_of_it(folder: Path, log: FileLog) -> 
 def test_a_segment_begun_is_read_on_as_lines(log: FileLog) -> None:
     """With whole files, records before the position would be loaded twice."""
     lines = write_run(log, 5)
-    assert lines_of(log.feed("", lambda: {0: f"000001:{len(lines[0])}"}, on_damage=unwatched, segment_files=True)) == lines[1:]
+    assert lines_of(log.feed("", lambda: {0: f"000001:{len(lines[0])}"}, on_damage=unwatched, segment_files=8)) == lines[1:]
 
 
 @pytest.mark.parametrize("record", [b"{}", b"", b"{}\n{}\n", b"{\n}\n"])

@@ -1,5 +1,7 @@
 """The way into ClickHouse beside what every store promises."""
 
+from collections.abc import Callable, Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,15 +42,81 @@ def test_the_ledger_knows_the_partition_of_each_record(emptied: ClickHouseStore)
     assert counts == {3: (4, 3), 0: (1, 1)}
 
 
-def test_records_that_a_missing_view_swallows_are_noticed(emptied: ClickHouseStore) -> None:
+@pytest.fixture(params=["1", "0"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The fast way in, and the plain one; the table that it begins with."""
+    monkeypatch.setenv("TRADECAP_PLAIN", request.param)
+    return "lines" if request.param == "1" else "inbox"
+
+
+@pytest.fixture
+def without(emptied: ClickHouseStore) -> Iterator[Callable[[str], None]]:
+    """Drops a view until the test ends."""
+    dropped: list[str] = []
+
+    def drop(view: str) -> None:
+        asked = "SELECT create_table_query AS text FROM system.tables WHERE name = {view:String} AND database = currentDatabase()"
+        dropped.append(one(emptied.rows(asked, view=view))["text"])
+        emptied.run(f"DROP TABLE {view}")
+
+    yield drop
+    for definition in dropped:
+        emptied.run(definition)
+
+
+def test_records_that_a_missing_view_swallows_are_noticed(emptied: ClickHouseStore, way: str, without: Callable[[str], None]) -> None:
     """Who dropped a view by hand would lose all records from then on, with a position behind them."""
-    definition = one(emptied.rows("SELECT create_table_query AS text FROM system.tables WHERE name = 'mv_arrivals' AND database = currentDatabase()"))
-    emptied.run("DROP TABLE mv_arrivals")
-    try:
-        with pytest.raises(TradecapError, match="took 0 records of a batch of 1"):
-            emptied.add(LOG, batch_of(run_of([at(1)])))
-    finally:
-        emptied.run(definition["text"])
+    without("mv_arrivals_lines" if way == "lines" else "mv_arrivals")
+    with pytest.raises(TradecapError, match="took 0 records of a batch of 1"):
+        emptied.add(LOG, batch_of(run_of([at(1)])))
+
+
+def test_records_that_no_view_read_are_noticed(emptied: ClickHouseStore, way: str, without: Callable[[str], None]) -> None:
+    """A load that counts only what arrived would move past lines whose reading is missing."""
+    without("mv_open")
+    assert way
+    with pytest.raises(TradecapError, match="read 1 records of a batch of 2"):
+        emptied.add(LOG, batch_of([*run_of([at(1)]), b"no record\n"]))
+
+
+ODD = b'{"run":"' + RUNS[2].encode() + b'","seq":%d,"recv":null,"event":"noted","detail":{}}\n'
+
+
+def outcomes(store: ClickHouseStore) -> list[tuple[object, ...]]:
+    """What the ledger says of each record."""
+    rows = store.rows("SELECT toString(run) AS run, seq, outcome, content FROM ledger FINAL ORDER BY run, seq")
+    return [tuple(row.values()) for row in rows]
+
+
+def test_both_ways_in_give_the_same_rows(emptied: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fast way that files a line otherwise than the plain one makes the proof depend on which of them loaded it."""
+    plain, spaced = (line for line in run_of([at(1), at(2)]))
+    batch = batch_of([plain, spaced.replace(b'"e":', b'"e": '), b"no record\n", ODD % 4])
+    seen = []
+    for way in ("1", "0"):
+        monkeypatch.setenv("TRADECAP_PLAIN", way)
+        assert emptied.add(LOG, batch) == {"trade": 2, "quarantined": 1, "event": 1}
+        seen.append(outcomes(emptied))
+        for table in ("ledger", "trades", "quarantine"):
+            emptied.run(f"TRUNCATE TABLE {table}")
+    assert len(seen[0]) == 4
+    assert seen[0] == seen[1]
+
+
+def test_lines_that_do_not_wait_to_be_read_are_inserted_again(emptied: ClickHouseStore, without: Callable[[str], None]) -> None:
+    """What waits for the second INSERT is kept in memory, within bounds: lines beyond them would be lost."""
+    without("mv_odd")
+    assert emptied.add(LOG, batch_of([*run_of([at(1)]), ODD % 7])) == {"trade": 1, "event": 1}
+    assert [row[1:3] for row in outcomes(emptied)] == [(0, "trade"), (7, "event")]
+
+
+def test_a_log_of_lines_that_are_not_plain_is_read_whole(emptied: ClickHouseStore) -> None:
+    """A venue that changes its messages makes every line odd: the way in changes then, and nothing may be lost at the change."""
+    for first in (0, 6000):
+        assert emptied.add(LOG, batch_of(ODD % n for n in range(first, first + 6000))) == {"event": 6000}
+    for n in range(20):
+        assert emptied.add(LOG, batch_of(run_of([at(n)], first_seq=n))) == {"trade": 1}
+    assert emptied.outcomes() == {"event": 12000, "trade": 20}
 
 
 def test_a_position_is_kept_through_a_merge(emptied: ClickHouseStore) -> None:

@@ -73,7 +73,7 @@ class FileLog:
         *,
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None],
-        segment_files: bool = False,
+        segment_files: int = 0,
     ) -> Iterator[Batch]:
         """See `Log.feed`. Each process reads the whole folder."""
         return Reader(self.path, self.id, follow, on_damage, segment_files=segment_files).batches(positions())

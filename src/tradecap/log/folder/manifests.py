@@ -184,7 +184,13 @@ def _manifest(log: FileLog, segment: Segment, held: _Held) -> Manifest:
         series=held.series(),
         rebuilt=True,
         torn=segment.torn.stat().st_size if segment.torn.exists() else 0,
+        packed=_sha256_of_file(segment.packed),
     )
+
+
+def _sha256_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _keep(manifest: Path) -> None:

@@ -15,10 +15,11 @@ from typing import BinaryIO, Final
 
 from tradecap.digits import number
 from tradecap.errors import TradecapError
+from tradecap.fast import is_fast
 from tradecap.inflate import BrokenError, pieces_of, unzstd
 from tradecap.log.api import Damage, DamageKind
 from tradecap.log.folder.segment import CHUNK, Manifest, Segment, durable_length, first_bytes, last_number, read_folded, read_head
-from tradecap.market.batch import Batch, Lines, Position, Positions, SegmentFile, SeriesNote
+from tradecap.market.batch import Batch, Lines, Position, Positions, SegmentFiles, SeriesNote
 
 BATCH: Final = 8 * 1024 * 1024
 """Bytes of lines in a batch, about; a single longer line is one batch."""
@@ -69,7 +70,7 @@ class Reader:
         follow: Callable[[], bool] | None,
         on_damage: Callable[[Damage], None],
         *,
-        segment_files: bool = False,
+        segment_files: int = 0,
         is_skimming: bool = False,
     ) -> None:
         self._folder = folder
@@ -77,6 +78,8 @@ class Reader:
         self._follow = follow
         self._on_damage = on_damage
         self._segment_files = segment_files
+        self._group: list[Batch] = []
+        self._group_size = 1
         self._is_skimming = is_skimming
         self._byte = 0
         self._previous = ""
@@ -94,10 +97,25 @@ class Reader:
             segment = self._start(after.get(0, ""))
             yield from self._folded_notes(segment)
             while not self._is_at_end and self._is_begun(segment):
-                yield from self._segment(segment)
+                for each in self._segment(segment):
+                    if isinstance(each, Batch) and isinstance(each.content, SegmentFiles):
+                        self._group.append(each)
+                    else:
+                        yield from self._grouped()
+                        yield each
                 segment, self._byte = segment.next, 0
+                if len(self._group) >= self._group_size or not segment.is_closed():
+                    yield from self._grouped()
         except OSError as error:
             raise TradecapError(f"{self._folder} can't be read: {error.strerror}.", "look at the rights of the folder and at the disk.") from error
+
+    def _grouped(self) -> Iterator[Batch]:
+        """The files that were held back, as one batch. The first groups are small, so that progress shows soon."""
+        if self._group:
+            paths = tuple(path for batch in self._group if isinstance(batch.content, SegmentFiles) for path in batch.content.paths)
+            yield Batch(SegmentFiles(paths), sum(batch.records for batch in self._group), self._group[-1].end)
+            self._group = []
+            self._group_size = min(2 * self._group_size, self._segment_files)
 
     def _start(self, after: str) -> Segment:
         if read_head(self._folder) is None:
@@ -224,8 +242,8 @@ class Reader:
         if manifest and self._is_skimming and not manifest.rebuilt and all(note.ids is not None for note in manifest.series):
             yield manifest.series
             return
-        if manifest and self._segment_files and self._byte == 0 and _is_sound(segment.packed, manifest.records):
-            yield Batch(SegmentFile(str(segment.packed)), manifest.records, position(segment, manifest.size))
+        if manifest and self._segment_files and self._byte == 0 and _is_sound(segment.packed, manifest):
+            yield Batch(SegmentFiles((str(segment.packed),)), manifest.records, position(segment, manifest.size))
             return
         yield from self._packed_lines(segment, manifest)
 
@@ -295,11 +313,17 @@ def _unconnected(name: str) -> Damage:
     return Damage(DamageKind.BROKEN_PART, name, f"{name} doesn't follow the segment before it")
 
 
-def _is_sound(packed: Path, records: int) -> bool:
-    """Whether a segment decompresses to its end, checksum included, and to this many lines. ClickHouse reads a truncated file without an error."""
+def _is_sound(packed: Path, manifest: Manifest) -> bool:
+    """Whether a packed segment is the file that its manifest says.
+
+    Where an older manifest doesn't say: whether it decompresses to its end, checksum included, and to as many lines. ClickHouse reads a truncated
+    file without an error.
+    """
     try:
         with packed.open("rb") as file:
-            return sum(piece.count(b"\n") for piece in unzstd(pieces_of(file))) == records
+            if manifest.packed and is_fast():
+                return hashlib.file_digest(file, "sha256").hexdigest() == manifest.packed
+            return sum(piece.count(b"\n") for piece in unzstd(pieces_of(file))) == manifest.records
     except BrokenError:
         return False
 

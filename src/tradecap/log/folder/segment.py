@@ -45,8 +45,8 @@ class Place(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """What a closed segment is, as its writer left it.
 
-    size and sha256 are of the uncompressed bytes; previous is the sha256 of the segment before ('' where that is unknown); recovered names the
-    runs that `recovered` events in this segment attest; torn counts the bytes a crash left after the last whole record.
+    size and sha256 are of the uncompressed bytes, packed is the sha256 of the packed file ('' in older manifests); previous is the sha256 of the
+    segment before ('' where that is unknown); recovered names the runs that `recovered` events in this segment attest; torn counts the bytes a crash left after the last whole record.
     """
 
     log: str
@@ -63,6 +63,7 @@ class Manifest(msgspec.Struct, frozen=True):
     rebuilt: bool = False
     torn: int = 0
     trimmed: bool = False
+    packed: str = ""
 
 
 class Folded(msgspec.Struct, frozen=True):
@@ -241,13 +242,13 @@ def close_segment(segment: Segment, manifest: Manifest) -> Manifest:
     """
     temporary = segment.packed.with_name(segment.packed.name + ".tmp")
     try:
-        digest = _pack(segment.plain, temporary, manifest.size)
+        digest, packed = _pack(segment.plain, temporary, manifest.size)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
     temporary.replace(segment.packed)
     sync_folder(segment.folder)
-    closed = msgspec.structs.replace(manifest, sha256=digest)
+    closed = msgspec.structs.replace(manifest, sha256=digest, packed=packed)
     write_whole(segment.manifest, msgspec.json.encode(closed) + b"\n")
     remove_plain(segment)
     return closed
@@ -260,17 +261,21 @@ def remove_plain(segment: Segment) -> None:
     sync_folder(segment.folder)
 
 
-def _pack(plain: Path, packed: Path, size: int) -> str:
-    """Compress the first size bytes of plain into packed, durably; their sha256."""
-    digest = hashlib.sha256()
+def _pack(plain: Path, packed: Path, size: int) -> tuple[str, str]:
+    """Compress the first size bytes of plain into packed, durably; their sha256, and that of the packed file."""
+    digest, of_packed = hashlib.sha256(), hashlib.sha256()
     compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compressobj()
     with plain.open("rb") as source, packed.open("wb", buffering=0) as target:
         for chunk in first_bytes(pieces_of(source, CHUNK), size):
             digest.update(chunk)
-            write_all(target.fileno(), compressor.compress(chunk))
-        write_all(target.fileno(), compressor.flush())
+            part = compressor.compress(chunk)
+            of_packed.update(part)
+            write_all(target.fileno(), part)
+        part = compressor.flush()
+        of_packed.update(part)
+        write_all(target.fileno(), part)
         sync(target.fileno())
-    return digest.hexdigest()
+    return digest.hexdigest(), of_packed.hexdigest()
 
 
 def first_bytes(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

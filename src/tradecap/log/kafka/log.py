@@ -63,7 +63,7 @@ class KafkaLog:
         *,
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None],
-        segment_files: bool = False,  # noqa: ARG002 -- a topic has no files
+        segment_files: int = 0,  # noqa: ARG002 -- a topic has no files
     ) -> Iterator[Batch]:
         """See `Log.feed`."""
         return read_as_group(self._cluster, reader, positions, follow, on_damage)

@@ -1,6 +1,6 @@
-"""The way into ClickHouse: batches into `inbox`, from where the views sort them out, and how far each log has come.
+"""The way into ClickHouse: batches into `lines` or `inbox`, from where the views sort them out, and how far each log has come.
 
-Rules: no row is touched by Python; the only work for each value is that of joining bytes. What has arrived in `inbox` is counted there, so that a
+Rules: no row is touched by Python; the only work for each value is that of joining bytes. What has arrived is counted there, so that a
 batch that came in part is noticed before its position is written.
 """
 
@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.market.batch import Batch, Lines, Position, SegmentFile, Values
+from tradecap.fast import is_fast
+from tradecap.market.batch import Batch, Lines, Position, SegmentFiles, Values
 from tradecap.store.api import SeqRange
 from tradecap.store.clickhouse.connection import Connection, Row, query
 from tradecap.store.clickhouse.folder import Folder
@@ -35,40 +36,103 @@ OF_FILE: Final = {"add_lines": "add_file", "add_values": "add_values_file"}
 """Where the same bytes come from a file."""
 ALL_DAYS: Final = date(1970, 1, 1), date(2105, 12, 31)
 """Wider than the times that a trade may have."""
+FEW_ODD: Final = 5000
+ODD_SHARE: Final = 0.05
+"""A batch with more lines that aren't plain, and a greater share of them, costs less when it is read by one INSERT."""
+PLAIN_BATCHES: Final = 16
+"""After such a batch this many take the plain way: if a venue has changed its messages, the next ones are like it."""
+FILES_AT_ONCE: Final = 8
+"""Segments an INSERT reads: it is planned once, and both threads have something to read."""
 TRADES_A_SWEEP: Final = 4_000_000
 """Candles are made of about so many trades at a time, to bound memory."""
 
 
-def add(connection: Connection, log_id: str, batch: Batch) -> dict[str, int]:
-    """See `Store.add`."""
-    if not batch.records:
-        return {}  # nothing but empty values, which aren't records
-    insert = uuid.uuid4().hex
-    settings = INSERT | {"log_comment": insert}
-    where: dict[str, object] = {"log": log_id, "part": batch.end.partition}
-    match batch.content:
-        case SegmentFile(path):
-            assert connection.folder is not None, "a server can't read files of this machine"
-            connection.insert(query("add_file"), where | {"no_offset": NO_OFFSET, "file": connection.folder.names.of(Path(path))}, settings)
-        case Lines(text):
-            _send(connection, "add_lines", where | {"no_offset": NO_OFFSET}, settings, text)
-        case Values(values, offsets, venue):
-            _send(connection, "add_values", where | {"venue": venue}, settings, native(_whole(values, offsets)))
-    outcomes = {row["outcome"]: row["records"] for row in connection.ask("arrived", insert=insert)}
-    arrived = outcomes.pop("", 0)
-    if arrived != batch.records:
-        raise TradecapError(
-            f"Store {connection.url} took {arrived} records of a batch of {batch.records}.",
+class Feed:
+    """Takes batches in. The fast way: lines that aren't plain are read by a second INSERT, where there are any (0002_envelope.sql says why)."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._plain_ways = 0
+        """So many batches take the plain way yet: few lines of the last ones were plain."""
+
+    def add(self, log_id: str, batch: Batch) -> dict[str, int]:
+        """See `Store.add`."""
+        if not batch.records:
+            return {}  # nothing but empty values, which aren't records
+        if is_fast() and not self._plain_ways:
+            outcomes = self._fast(log_id, batch)
+        else:
+            self._plain_ways = max(self._plain_ways - 1, 0)
+            outcomes = self._read(self._insert("inbox", log_id, batch), batch)
+        if sum(outcomes.values()) != batch.records:
+            raise self._lost("read", sum(outcomes.values()), batch.records)
+        return outcomes
+
+    def _fast(self, log_id: str, batch: Batch) -> dict[str, int]:
+        insert = self._insert("lines", log_id, batch)
+        outcomes = self._read(insert, batch)
+        odd = batch.records - sum(outcomes.values())
+        if odd > max(FEW_ODD, batch.records * ODD_SHARE):
+            self._plain_ways = PLAIN_BATCHES
+        if odd and self._connection.ask("odd_lines", insert=insert)[0]["records"] != odd:
+            return self._read(self._insert("inbox", log_id, batch), batch)  # more than odd keeps: the plain rows are the same rows again
+        if odd:
+            self._connection.insert(query("add_odd"), {"insert": insert}, INSERT | {"log_comment": insert})
+            outcomes = self._read(insert, batch)
+        return outcomes
+
+    def _read(self, insert: str, batch: Batch) -> dict[str, int]:
+        """What became of the lines of an INSERT. Raises TradecapError where some didn't arrive."""
+        outcomes = {row["outcome"]: row["records"] for row in self._connection.ask("arrived", insert=insert)}
+        arrived = outcomes.pop("", 0)
+        if arrived != batch.records:
+            raise self._lost("took", arrived, batch.records)
+        return outcomes
+
+    def _lost(self, verb: str, records: int, wanted: int) -> TradecapError:
+        return TradecapError(
+            f"Store {self._connection.url} {verb} {records} records of a batch of {wanted}.",
             "nothing is lost, the position wasn't moved: run 'tradecap load' again; if it happens again, tradecap init-db renews the views.",
             Exit.UNREACHABLE,
         )
-    return outcomes
+
+    def _insert(self, into: str, log_id: str, batch: Batch) -> str:
+        """Insert a batch into inbox or lines; the name of the INSERT."""
+        insert = uuid.uuid4().hex
+        settings = INSERT | {"log_comment": insert}
+        where: dict[str, object] = {"into": into, "log": log_id, "part": batch.end.partition}
+        match batch.content:
+            case SegmentFiles(paths):
+                assert self._connection.folder is not None, "a server can't read files of this machine"
+                file = _pattern([self._connection.folder.names.of(Path(path)) for path in paths])
+                self._connection.insert(query("add_file"), where | {"no_offset": NO_OFFSET, "file": file}, settings)
+            case Lines(text):
+                _send(self._connection, "add_lines", where | {"no_offset": NO_OFFSET}, settings, text)
+            case Values(values, offsets, venue):
+                _send(self._connection, "add_values", where | {"venue": venue}, settings, native(_whole(values, offsets)))
+        return insert
+
+
+def files_at_once(connection: Connection) -> int:
+    """How many segments one INSERT reads. A server can't read files of this machine."""
+    if connection.folder is not None:
+        return FILES_AT_ONCE if is_fast() else 1
+    return 0
 
 
 def held(connection: Connection, partition: int, span: SeqRange) -> dict[str, int]:
     """See `Store.held`."""
     rows = connection.ask("held", part=partition, run=span.run, first=span.first_seq, last=span.last_seq)
     return {row["outcome"]: row["records"] for row in rows}
+
+
+def _pattern(files: Sequence[str]) -> str:
+    """Files of one folder as one path for file(). Signs that mean something there are in none of them (plain_names.py)."""
+    if len(files) == 1:
+        return files[0]
+    folder = Path(files[0]).parent
+    assert all(Path(file).parent == folder for file in files)
+    return f"{folder}/{{{','.join(Path(file).name for file in files)}}}"
 
 
 def _whole(values: Sequence[bytes], offsets: Sequence[int]) -> Values:

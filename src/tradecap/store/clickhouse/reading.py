@@ -3,14 +3,17 @@
 Rules: a venue's text is a file 0003_<venue>.sql, and its first line names the venues it reads: `-- Reads venues: 'binance', ''` ('' are lines that
 name none; one text reads them). In it {venues} stands for these, in 0002_envelope.sql for those of all texts. Where its first statement is a SELECT
 FROM ({lines}), it gives lines that its plain views read a shape, and leaves others the shape they have. The innermost of these SELECTs is the first
-statement of 0002_envelope.sql. To add a venue, add its file.
+statement of 0002_envelope.sql, whose {from} is the table that is scanned. To add a venue, add its file.
 """
 
 import re
+from collections.abc import Mapping
 from importlib import resources
 from typing import Final
 
 _FOLDER = resources.files("tradecap.store.clickhouse") / "schema"
+SCANNED: Final = ("inbox", "lines")
+"""Where lines come in; both are scanned by the same statement."""
 _READS: Final = re.compile(r"-- Reads venues: ('[a-z0-9-]*'(?:, '[a-z0-9-]*')*)\n")
 
 
@@ -43,8 +46,15 @@ def schema() -> list[str]:
                 reading.append(statement)
             else:
                 scan = statement.replace("{lines}", scan)
-    envelope = [each.replace("{venues}", ", ".join(every)).replace("{scan}", scan) for each in rest]
+    scans = {f"{{scan {table}}}": scan.replace("{from}", table) for table in SCANNED}
+    envelope = [_filled(each, {"{venues}": ", ".join(every), **scans}) for each in rest]
     return [*statements(_text("0001_tables.sql")), *envelope, *reading, *statements(_text("0004_views.sql"))]
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
 
 
 def _venues(text: str) -> str:

@@ -18,15 +18,15 @@ from tradecap.store.clickhouse import topics
 from tradecap.store.clickhouse.connection import Connection
 from tradecap.store.clickhouse.reading import schema, statements
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
-COUNTS: Final = "mv_arrivals"
-"""Counts what arrives in inbox. It goes first and comes last, so whatever is inserted while other views are missing isn't counted, and its loader
-repeats it."""
+COUNTS: Final = frozenset({"mv_arrivals", "mv_arrivals_lines"})
+"""They count what arrives. They go first and come last, so whatever is inserted while other views are missing isn't counted, and its loader repeats
+it."""
 RENEW: Final = "tradecap init-db"
 RENEW_FEED: Final = "tradecap init-db --feed kafka"
 ALTERED: Final = "# undo the ALTER TABLE, or load the log into a new store"
-FORMER: Final = frozenset({"plain"})
+FORMER: Final = frozenset({"plain", "binance_plain"})
 """Null tables of the reading of earlier versions."""
 _FOLDER = resources.files("tradecap.store.clickhouse") / "schema"
 _HEAD: Final = re.compile(r"CREATE (TABLE|MATERIALIZED VIEW|VIEW) IF NOT EXISTS (\w+)")
@@ -104,7 +104,7 @@ def create(connection: Connection) -> Schema:
         topics.detach(connection)
         _migrate(connection, version)
     replaced = _remove_differing(connection, is_made=version > 0) if before else set()
-    for piece in sorted(pieces(), key=lambda piece: piece.name == COUNTS):
+    for piece in sorted(pieces(), key=lambda piece: piece.name in COUNTS):
         connection.run(piece.statement)
     if version < VERSION:
         store_id = connection.ask("store_id")[0]["store"] if version else str(uuid.uuid4())
@@ -148,7 +148,7 @@ def _remove_differing(connection: Connection, *, is_made: bool) -> set[str]:
     )
     if is_broken:
         topics.detach(connection)
-    for name in sorted(removed, key=lambda name: (name != COUNTS, not name.startswith("mv_"), name)):  # views before what they read
+    for name in sorted(removed, key=lambda name: (name not in COUNTS, not name.startswith("mv_"), name)):  # views before what they read
         connection.run("DROP TABLE IF EXISTS {name:Identifier}", name=name)
     return removed
 

@@ -20,10 +20,11 @@ class ClickHouseStore(Questions):
     def __init__(self, connection: Connection, access: TopicAccess | None = None, *, create: bool) -> None:
         super().__init__(connection)
         self.url = connection.url
-        self.reads_segment_files = connection.folder is not None
+        self.segment_files = feeding.files_at_once(connection)
         self.is_shared = connection.folder is None
         self.topics = TopicReader(connection)
         self._access = access
+        self._feed = feeding.Feed(connection)
         try:
             if not create:
                 schema.refuse_other(connection)
@@ -82,7 +83,7 @@ class ClickHouseStore(Questions):
     def add(self, log_id: str, batch: Batch) -> dict[str, int]:
         """See `Store.add`."""
         with self._connection.answering_soon():
-            return feeding.add(self._connection, log_id, batch)
+            return self._feed.add(log_id, batch)
 
     def held(self, partition: int, span: SeqRange) -> dict[str, int]:
         """See `Store.held`."""

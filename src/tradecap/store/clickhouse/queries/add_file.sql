@@ -1,4 +1,4 @@
 -- Insert the lines of a file that ClickHouse reads by itself; .zst by its name.
-INSERT INTO inbox (raw, log, part, pos)
+INSERT INTO {into:Identifier} (raw, log, part, pos)
 SELECT line, {log:UUID}, {part:UInt32}, {no_offset:UInt64}
 FROM file({file:String}, 'LineAsString', 'line String')

@@ -10,21 +10,37 @@ CREATE TABLE IF NOT EXISTS inbox
     venue LowCardinality(String) COMMENT 'of messages that no tradecap wrote; empty where their shape decides'
 )
 ENGINE = Null
-COMMENT 'Every feed inserts raw lines here; materialized views sort them out';
+COMMENT 'A feed inserts raw lines here; materialized views sort them out';
+
+CREATE TABLE IF NOT EXISTS lines
+(
+    raw String COMMENT 'as in inbox',
+    log UUID COMMENT 'as in inbox',
+    part UInt32 COMMENT 'as in inbox',
+    pos UInt64 COMMENT 'as in inbox',
+    venue LowCardinality(String) COMMENT 'as in inbox'
+)
+ENGINE = Null
+COMMENT 'The inbox of loaders: lines that are not plain wait in odd, and the loader has them read by a second INSERT';
 
 CREATE TABLE IF NOT EXISTS arrivals
 (
-    insert String COMMENT 'the setting log_comment of an INSERT into inbox, by which a loader knows its own',
-    outcome LowCardinality(String) COMMENT 'what became of the records; empty: they came into inbox',
+    insert String COMMENT 'the setting log_comment of an INSERT, by which a loader knows its own',
+    outcome LowCardinality(String) COMMENT 'what became of the records; empty: they came into inbox or lines',
     records UInt64 COMMENT 'records of a block of it'
 )
 ENGINE = Memory
 SETTINGS min_rows_to_keep = 1000, max_rows_to_keep = 10000
-COMMENT 'How much of the newest inserts arrived in inbox, and what became of it: a loader compares before it writes its position';
+COMMENT 'How much of the newest inserts arrived, and what became of it: a loader compares before it writes its position';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_arrivals TO arrivals AS
 SELECT getSetting('log_comment') AS insert, '' AS outcome, count() AS records
 FROM inbox
+GROUP BY insert;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_arrivals_lines TO arrivals AS
+SELECT getSetting('log_comment') AS insert, '' AS outcome, count() AS records
+FROM lines
 GROUP BY insert;
 
 CREATE TABLE IF NOT EXISTS scanned
@@ -37,6 +53,39 @@ CREATE TABLE IF NOT EXISTS scanned
 )
 ENGINE = Null
 COMMENT 'Which way a line is read';
+
+CREATE TABLE IF NOT EXISTS scanned_lines
+(
+    raw String,
+    log UUID,
+    part UInt32,
+    pos UInt64,
+    shape LowCardinality(String) COMMENT 'as in scanned'
+)
+ENGINE = Null
+COMMENT 'Which way a line of a loader is read';
+
+CREATE TABLE IF NOT EXISTS shaped
+(
+    raw String,
+    log UUID,
+    part UInt32,
+    shape LowCardinality(String) COMMENT 'as in scanned'
+)
+ENGINE = Null
+COMMENT 'Lines of either feed; the plain views take those that have a shape';
+
+CREATE TABLE IF NOT EXISTS odd
+(
+    insert String COMMENT 'the setting log_comment of the INSERT it came by',
+    raw String,
+    log UUID,
+    part UInt32,
+    pos UInt64
+)
+ENGINE = Memory
+SETTINGS min_bytes_to_keep = 33554432, max_bytes_to_keep = 67108864
+COMMENT 'The newest lines of loaders that are not plain. A loader whose lines are not all here inserts its batch into inbox instead';
 
 CREATE TABLE IF NOT EXISTS parsed
 (

@@ -1,28 +1,51 @@
 -- Every line's envelope, and what is no venue's business: events, bytes, what is too long, names an unknown venue, or isn't a record at all. Then the
 -- ways from `parsed` to the tables.
 --
---     inbox ─▶ scanned ─┬─ a venue's plain views ───────────────────────▶ parsed
+--     inbox ─▶ scanned ─┬─▶ shaped ─ a venue's plain view ──────────────▶ parsed
 --                       └▶ opened ─┬─ what was found at the envelope ───▶ parsed
 --                                  └─ a venue's strict view ────────────▶ parsed
+--
+--     lines ─▶ scanned_lines ─┬─▶ shaped, as above
+--                             └─▶ odd, from where the loader inserts into scanned
 --
 -- So each line has one reader, and one row in the ledger. {scan} is made of the texts of all venues (0003_*.sql), each of which may give some lines a
 -- shape; {venues} stands for the venues that they read. One view scans and one opens: what two views feed is made twice in each INSERT, with all
 -- that hangs on it (measured: 0.6 s of CPU).
+--
+-- Why lines beside inbox: the strict views are planned in each INSERT that could reach them, 0.1 s of CPU even where no line takes that way. A loader
+-- runs them only for batches that need them. ClickHouse's Kafka engine makes one INSERT of its own, so it uses inbox.
 
--- 1. Which lines are plain? The innermost SELECT of {scan} is this. In a log with offsets, a JSON object that no tradecap wrote is read as if it were
+-- 1. Which lines are plain? The innermost SELECT of {scan} is this, with {from} for the table. In a log with offsets, a JSON object that no tradecap wrote is read as if it were
 --    the payload of a record: its run is a UUIDv8 made of (log, partition), its seq the offset, its venue that of the feed. Python wraps it in the same
 --    bytes (market/records.py, `adopted`). Whatever else is in a value is left as it is.
 WITH
-    pos < 18446744073709551615 AND NOT startsWith(inbox.raw, '{"run":"') AND startsWith(inbox.raw, '{') AND endsWith(inbox.raw, '}')
-        AND position(inbox.raw, '\n') = 0 AND isValidJSON(inbox.raw) AND NOT match(inbox.raw, '(?:[\\[{][^\\[{\\]}]*){100}|[0-9]{200}|[0-9][eE][+]?[0-9]{3}') AS is_adopted
+    pos < 18446744073709551615 AND NOT startsWith({from}.raw, '{"run":"') AND startsWith({from}.raw, '{') AND endsWith({from}.raw, '}')
+        AND position({from}.raw, '\n') = 0 AND isValidJSON({from}.raw) AND NOT match({from}.raw, '(?:[\\[{][^\\[{\\]}]*){100}|[0-9]{200}|[0-9][eE][+]?[0-9]{3}') AS is_adopted
 SELECT
     if(is_adopted, concat('{"run":"', substring(toString(log), 1, 14), '8', substring(toString(log), 16, 13), lower(leftPad(hex(part), 8, '0')),
-        '","seq":', toString(pos), ',"recv":null,', if(inbox.venue = '', '', concat('"venue":"', inbox.venue, '",')), '"data":', inbox.raw, '}'), inbox.raw) AS raw,
+        '","seq":', toString(pos), ',"recv":null,', if({from}.venue = '', '', concat('"venue":"', {from}.venue, '",')), '"data":', {from}.raw, '}'), {from}.raw) AS raw,
     log, part, pos, '' AS shape
-FROM inbox;
+FROM {from};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_scan TO scanned AS
-{scan};
+{scan inbox};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_scan_lines TO scanned_lines AS
+{scan lines};
+
+-- Without a filter nothing is copied.
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_shaped TO shaped AS
+SELECT raw, log, part, shape
+FROM scanned;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_shaped_lines TO shaped AS
+SELECT raw, log, part, shape
+FROM scanned_lines;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_odd TO odd AS
+SELECT getSetting('log_comment') AS insert, raw, log, part, pos
+FROM scanned_lines
+WHERE shape = '';
 
 -- 2. The envelope, read strictly.
 CREATE TABLE IF NOT EXISTS opened

@@ -38,96 +38,88 @@ SELECT
         'binance bare') AS shape
 FROM ({lines}) AS lines;
 
--- 2. Plain lines: one typed extraction; only the values are left to check.
-CREATE TABLE IF NOT EXISTS binance_plain
-(
-    raw String,
-    log UUID,
-    part UInt32,
-    envelope Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String), channel LowCardinality(String),
-        via LowCardinality(String)),
-    d Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
-        a UInt64, f UInt64, l UInt64)
-)
-ENGINE = Null
-COMMENT 'Plain lines, taken apart';
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_bare TO binance_plain AS
-SELECT raw, log, part, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope, x.data AS d
-FROM
-(
-    SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
-        channel LowCardinality(String), via LowCardinality(String), data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
-            a UInt64, f UInt64, l UInt64))') AS x
-    FROM scanned
-    WHERE shape = 'binance bare'
-);
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_combined TO binance_plain AS
-SELECT raw, log, part, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope, x.data.data AS d
-FROM
-(
-    SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
-        channel LowCardinality(String), via LowCardinality(String), data Tuple(data Tuple(e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
-            a UInt64, f UInt64, l UInt64)))') AS x
-    FROM scanned
-    WHERE shape = 'binance combined'
-);
-
--- A row of the venue's archive: its columns are the members of a message without event time.
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_row TO binance_plain AS
-SELECT
-    raw, log, part, (x.run, x.seq, x.recv, x.venue, x.symbol, x.channel, x.via) AS envelope,
-    (x.channel, 0, x.symbol, toUInt64OrZero(c[1]), toDecimal64OrZero(c[2], 8), toDecimal128OrZero(c[3], 8), toInt64OrZero(c[5 + (x.channel = 'aggTrade')]),
-        lower(c[6 + (x.channel = 'aggTrade')]) = 'true', toUInt64OrZero(c[1]), toUInt64OrZero(c[4]), toUInt64OrZero(c[5])) AS d
-FROM
-(
-    SELECT raw, log, part, JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
-        channel LowCardinality(String), via LowCardinality(String), text String)') AS x, splitByChar(',', x.text) AS c
-    FROM scanned
-    WHERE shape = 'binance row'
-);
-
+-- 2. Plain lines of any shape by one typed extraction (a member that isn't there costs little); only the values are left to check. One view, not one for
+--    each shape: all that hangs on a view is planned again in each INSERT.
+--    One subquery a step, as in mv_binance_strict.
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_binance_plain TO parsed AS
-WITH
-    if(d.T >= 100000000000000, d.T, d.T * 1000) AS trade_us,
-    if(d.E >= 100000000000000, d.E, d.E * 1000) AS event_us,
-    multiIf(
-        trade_us < 1262304000000000 OR trade_us >= 4133980800000000, ('bad_time', 'T'),
-        (event_us < 1262304000000000 OR event_us >= 4133980800000000) AND NOT endsWith(raw, '"}'), ('bad_time', 'E'),
-        d.p <= 0, ('out_of_range', 'p'),
-        d.q <= 0, ('out_of_range', 'q'),
-        d.e = 'aggTrade' AND d.l < d.f, ('out_of_range', 'l'),
-        ('', '')) AS fault_found,
-    fault_found.1 = '' AS valid
 SELECT
-    log,
-    part,
-    envelope.run AS run,
-    envelope.seq AS seq,
+    log, part, run, seq,
     if(valid, 'trade', 'quarantined') AS outcome,
     fault_found.1 AS reason,
     fault_found.2 AS field,
-    '' AS kind,
-    if(startsWith(envelope.via, 'inject:'), substring(envelope.via, 8), '') AS fault,
-    if(valid AND envelope.venue = '', if(position(raw, ',"M":') > 0, 'binance', 'binance-usdm'), envelope.venue) AS venue,
+    if(startsWith(via, 'inject:'), substring(via, 8), '') AS fault,
+    if(valid AND said_venue = '', if(position(raw, ',"M":') > 0, 'binance', 'binance-usdm'), said_venue) AS venue,
     -- what is no trade is filed under what its envelope says
-    if(valid, d.s, envelope.symbol) AS symbol,
-    if(valid, d.e, envelope.channel) AS channel,
-    if(valid, if(d.e = 'trade', d.t, d.a), 0) AS trade_id,
-    if(d.e = 'trade', d.t, d.f) AS first_id,
-    if(d.e = 'trade', d.t, d.l) AS last_id,
+    if(valid, s, said_symbol) AS symbol,
+    if(valid, e, said_channel) AS channel,
+    if(valid, id, 0) AS trade_id,
+    first_id,
+    last_id,
     fromUnixTimestamp64Micro(if(valid, trade_us, 0), 'UTC') AS trade_time,
     fromUnixTimestamp64Micro(if(valid, event_us, 0), 'UTC') AS event_time,
-    envelope.recv AS recv_ns,
-    d.p AS price,
-    d.q AS qty,
-    d.m AS is_buyer_maker,
+    recv AS recv_ns,
+    p AS price,
+    q AS qty,
+    m AS is_buyer_maker,
     true AS order_book,
-    if(valid, CRC32(concat(toString(reinterpretAsInt64(price)), '|', toString(reinterpretAsInt128(qty)), '|', toString(intDiv(trade_us, 1000)), '|',
-        if(is_buyer_maker, '1', '0'), '|', toString(first_id), '|', toString(last_id))), CRC32(raw)) AS content,
+    CRC32(if(valid, concat(toString(reinterpretAsInt64(p)), '|', toString(reinterpretAsInt128(q)), '|', toString(intDiv(trade_us, 1000)), '|',
+        if(m, '1', '0'), '|', toString(first_id), '|', toString(last_id)), raw)) AS content,
     raw
-FROM binance_plain;
+FROM
+(
+    SELECT *, fault_found.1 = '' AS valid
+    FROM
+    (
+        SELECT
+            *,
+            multiIf(
+                trade_us < 1262304000000000 OR trade_us >= 4133980800000000, ('bad_time', 'T'),
+                NOT is_row AND (event_us < 1262304000000000 OR event_us >= 4133980800000000), ('bad_time', 'E'),
+                p <= 0, ('out_of_range', 'p'),
+                q <= 0, ('out_of_range', 'q'),
+                last_id < first_id, ('out_of_range', 'l'),
+                ('', '')) AS fault_found
+        FROM
+        (
+            SELECT
+                raw, log, part, is_row, x.run AS run, x.seq AS seq, x.recv AS recv, x.venue AS said_venue, x.symbol AS said_symbol, x.channel AS said_channel,
+                x.via AS via, d.1 AS e, d.3 AS s, d.5 AS p, d.6 AS q, d.8 AS m,
+                if(d.7 >= 100000000000000, d.7, d.7 * 1000) AS trade_us,
+                if(d.2 >= 100000000000000, d.2, d.2 * 1000) AS event_us,
+                e = 'trade' AS is_single,
+                if(is_single, d.4, d.9) AS id,
+                if(is_single, d.4, d.10) AS first_id,
+                if(is_single, d.4, d.11) AS last_id
+            FROM
+            (
+                SELECT
+                    *,
+                    shape = 'binance row' AS is_row,
+                    x.data AS y,
+                    multiIf(
+                        shape = 'binance combined', y.data,
+                        shape = 'binance bare', (y.e, y.E, y.s, y.t, y.p, y.q, y.T, y.m, y.a, y.f, y.l),
+                        -- a row of the venue's archive: its columns are the members of a message without event time
+                        (x.channel, 0, x.symbol, toUInt64OrZero(c[1]), toDecimal64OrZero(c[2], 8), toDecimal128OrZero(c[3], 8),
+                            toInt64OrZero(c[if(x.channel = 'aggTrade', 6, 5)]), lower(c[if(x.channel = 'aggTrade', 7, 6)]) = 'true', toUInt64OrZero(c[1]),
+                            toUInt64OrZero(c[4]), toUInt64OrZero(c[5]))) AS d
+                FROM
+                (
+                    SELECT
+                        raw, log, part, shape, splitByChar(',', x.text) AS c,
+                        JSONExtract(raw, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), symbol LowCardinality(String),
+                            channel LowCardinality(String), via LowCardinality(String), text String, data Tuple(
+                                e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
+                                a UInt64, f UInt64, l UInt64, data Tuple(
+                                    e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64, p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool,
+                                    a UInt64, f UInt64, l UInt64)))') AS x
+                    FROM shaped
+                    WHERE shape IN ('binance bare', 'binance combined', 'binance row')
+                )
+            )
+        )
+    )
+);
 
 -- 3. Everything else, out of its envelope: any key order, wrappers, rows without a symbol, and every way to be wrong with its reason.
 -- One subquery a step: an alias that is used many times is analysed many times (one SELECT of the same took 3 s to create, this 0.1 s).

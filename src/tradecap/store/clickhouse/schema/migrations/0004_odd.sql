@@ -1,0 +1,1 @@
+-- The lines of loaders come in by a table of their own (0001_tables.sql). No table that lasts changes: init-db makes the reading again.

@@ -159,7 +159,7 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
             (out.warn if level == "warning" else out.note)(text, **fields)
         return stop()
 
-    serve(app, sockets, limits, is_over, tls, lambda: out.lines([msgspec.json.encode({"url": url}).decode() if out.json else f"url      {url}"]))
+    serve(app, sockets, limits, is_over, tls, lambda: out.lines(_addresses(url, out.json)))
     return measures.requests, time.monotonic() - began_s
 
 
@@ -208,6 +208,11 @@ def _is_local(host: str) -> bool:
 def _url(place: Place, port: int) -> str:
     host = "localhost" if place.host in ("", "0.0.0.0", "::") else f"[{place.host}]" if ":" in place.host else place.host
     return f"{'https' if place.certificate else 'http'}://{host}:{port}"
+
+
+def _addresses(url: str, is_json: bool) -> list[str]:
+    app = f"{url}/app"
+    return [msgspec.json.encode({"url": url, "app": app}).decode()] if is_json else [f"url      {url}", f"page     {app}"]
 
 
 def _require_extra() -> None:

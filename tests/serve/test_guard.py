@@ -108,7 +108,7 @@ def test_pages_of_other_origins_cant_read_unless_they_are_named(served: Served, 
         assert "access-control-allow-origin" not in named.get("/symbols", {**allowed, "Origin": "https://other.example"}).headers
         asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
         preflight = named.get("/symbols", asked, "OPTIONS")
-        assert (preflight.status, preflight.headers["access-control-allow-headers"]) == (204, "Authorization")
+        assert (preflight.status, preflight.headers["access-control-allow-headers"]) == (204, "Authorization, Last-Event-ID")
 
 
 def test_a_client_has_a_rate_and_another_one_has_its_own(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ def test_every_route_is_in_the_document(served: Served) -> None:
     """A route that nobody knows of is not used."""
     for path in served.get("/").json["routes"]:
         assert path == "/" or path in API
+        if path == "/live":
+            continue  # it has no end: test_events.py
         assert served.get(path if path not in QUESTIONS else f"{path}?symbol=BTCUSDT").status == 200
 
 

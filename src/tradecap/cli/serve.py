@@ -123,6 +123,7 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
     from tradecap.serve.app import application
     from tradecap.serve.connections import Limits
     from tradecap.serve.server import Tls, bound, context_of, serve
+    from tradecap.serve.streams import Streams
 
     tls = context_of(Tls(place.certificate, place.key)) if place.certificate else None
     sockets = bound(place.host, place.port)
@@ -139,7 +140,9 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
     live.start()
     stack.callback(live.finish)
     limits = Limits(place.connections, max(CONNECTIONS, place.connections))
-    app, measures = application(Joined(live, stored), _rules(place), limits, loading.ills)
+    joined = Joined(live, stored)
+    streams = Streams(joined)
+    app, measures = application(joined, _rules(place), limits, loading.ills, streams)
     if place.metrics_port is not None:
         from tradecap.metrics import ServeMetrics  # not before it is wanted: it takes its time
 
@@ -159,7 +162,10 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
             (out.warn if level == "warning" else out.note)(text, **fields)
         return stop()
 
-    serve(app, sockets, limits, is_over, tls, lambda: out.lines(_addresses(url, out.json)))
+    def begun() -> None:
+        out.lines(_addresses(url, out.json))
+
+    serve(app, sockets, limits, is_over, tls, begun, [streams])
     return measures.requests, time.monotonic() - began_s
 
 

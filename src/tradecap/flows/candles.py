@@ -36,6 +36,9 @@ class Candle:
     complete: bool
 
 
+_NAMES = [field.name for field in fields(Candle)]
+
+
 @dataclass(frozen=True)
 class Candles:
     """The bars of a series, oldest first."""
@@ -94,9 +97,13 @@ def open_time_text(candle: Candle) -> str:
 
 def as_json(found: Candles, seconds: int) -> dict[str, object]:
     """The object that `tradecap candles --json` prints, and that REST answers."""
-    names = [field.name for field in fields(Candle)]
-    rows = [{name: getattr(candle, name) for name in names} | {"open_time": open_time_text(candle)} for candle in found.candles]
+    rows = [row_of(candle) for candle in found.candles]
     return {"venue": found.venue, "symbol": found.symbol, "channel": found.channel, "interval": interval_text(seconds), "candles": rows}
+
+
+def row_of(candle: Candle) -> dict[str, object]:
+    """A bar as it is in that object."""
+    return {name: getattr(candle, name) for name in _NAMES} | {"open_time": open_time_text(candle)}
 
 
 def candles(store: Store, bars: Bars) -> Candles:

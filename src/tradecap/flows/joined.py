@@ -15,6 +15,7 @@ import msgspec
 from tradecap.flows.candles import FOREVER_S, Bars, Candle, Candles, candle_of, chosen, shown
 from tradecap.flows.live import Live
 from tradecap.flows.stored import Stored
+from tradecap.market import bars as market_bars
 from tradecap.market import candles as market
 from tradecap.market.bars import Rank
 from tradecap.market.records import Trade
@@ -145,9 +146,23 @@ class Joined:
             lambda store: [candle_of(row) for row in reversed(store.newest_candles(series, seconds, 0, until_s, at_most))],
         )
 
-    def _tail(self, series: Series, seconds: int) -> tuple[int, list[market.Candle]]:
+    def newest(self, series: Series, seconds: int, limit: int, lived: list[market.Candle]) -> list[tuple[Candle, int]]:
+        """The newest bars, oldest first, where `lived` are the running minutes; each with the number of its ids (0: not known)."""
+        edge_s, tail = self._tail(series, seconds, lived)
+        found = [(shown(bar), bar.ids) for bar in tail[-limit:]]
+        missing = limit - len(found)
+        if missing <= 0 or self.stored is None:
+            return found
+        rows = self._newest(series, seconds, min(edge_s, FOREVER_S), missing)
+        return [(row, row.last_id - row.first_id + 1 if row.complete else 0) for row in rows] + found
+
+    def held(self, series: Series, since_s: int) -> Sequence[market.Candle]:
+        """The store's minutes."""
+        return self.stored.remembered(("minutes", series, since_s), lambda store: store.minutes(series, since_s, FOREVER_S)) if self.stored else ()
+
+    def _tail(self, series: Series, seconds: int, lived: list[market.Candle] | None = None) -> tuple[int, list[market.Candle]]:
         """Where the bars end that the store alone answers, and all bars from there on."""
-        lived = self._lived(series)
+        lived = self._lived(series) if lived is None else lived
         if self.stored is None:
             return 0, _rolled(lived, seconds)
         if not lived:
@@ -169,12 +184,10 @@ class Joined:
     def _lived(self, series: Series) -> list[market.Candle]:
         """The running minutes; those that are unsure have no ids, so they aren't complete, and the store's win."""
         with self.live.bars(series) as bars:
-            lived, unsure = (bars.every(), bars.unsure()) if bars else ([], set[int]())
-        return [msgspec.structs.replace(bar, ids=0) if bar.open_time_s in unsure else bar for bar in lived] if unsure else lived
+            return lived_of(bars)
 
     def _merged(self, series: Series, since_s: int, lived: list[market.Candle]) -> list[market.Candle]:
-        assert self.stored
-        held = self.stored.remembered(("minutes", series, since_s), lambda store: store.minutes(series, since_s, FOREVER_S))
+        held = self.held(series, since_s)
         if lived and (not held or held[-1].open_time_s < lived[0].open_time_s):
             return [*held, *lived]
         by_time = {minute.open_time_s: minute for minute in held}
@@ -207,6 +220,12 @@ class Joined:
 
     def _last_id(self, series: Series) -> int:
         return next((span.last_id for span in self._spans() if span.series == series), 0)
+
+
+def lived_of(bars: market_bars.Bars | None) -> list[market.Candle]:
+    """The running minutes of a series; those that are unsure have no ids, so they aren't complete, and the store's win."""
+    lived, unsure = (bars.every(), bars.unsure()) if bars else ([], set[int]())
+    return [msgspec.structs.replace(bar, ids=0) if bar.open_time_s in unsure else bar for bar in lived] if unsure else lived
 
 
 def _rolled(minutes: list[market.Candle], seconds: int) -> list[market.Candle]:

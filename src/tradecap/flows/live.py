@@ -7,18 +7,22 @@ with one id the first by (run, seq) is the trade, as everywhere. A log gives onl
 Where the store is further behind than `history_s`, reading begins that long before the log's end: what lies between is the store's business, and
 the bars at both edges aren't complete, by their ids. Without a store everything is from the log.
 
+What follows the bars (`flows.ticks`) is given each change under the lock that guards them; others are called after each batch with the series that
+have changed.
+
 Memory: `market.bars` says what a series takes; TRADES_KEPT trades at most are kept in all series together (beyond that the series that has most
 forgets the older half of its trades). Of a log nothing is held but the batch in hand.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.flows.records import records_of, unwatched
+from tradecap.flows.ticks import Subscriber, Ticker
 from tradecap.log.api import Damage, Log
 from tradecap.market.bars import KEPT_S, Bars, Rank
 from tradecap.market.batch import BEGINNING, Batch, Positions
@@ -61,6 +65,9 @@ class Live:
         """When the first trade of a series was traded that is known of, in us."""
         self._store, self._history_s, self._say = store, history_s, say
         self._bars: dict[Series, Bars] = {}
+        self._tickers: dict[Series, list[Ticker]] = {}
+        """Those that have subscribers."""
+        self._calls: list[Callable[[Collection[Series]], None]] = []
         self._lock = threading.Lock()
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -115,6 +122,31 @@ class Live:
         """The bars of a series, which don't change meanwhile; None where nothing of it is known."""
         with self._lock:
             yield self._bars.get(series)
+
+    @contextmanager
+    def still(self) -> Iterator[Mapping[Series, Bars]]:
+        """The bars of all series, none of which changes meanwhile."""
+        with self._lock:
+            yield self._bars
+
+    def subscribe(self, ticker: Ticker, subscriber: Subscriber) -> None:
+        """Give a subscriber every tick of a series. Only within `still`."""
+        ticker.subscribe(subscriber, self._bars.get(ticker.series))
+        there = self._tickers.setdefault(ticker.series, [])
+        if ticker not in there:
+            there.append(ticker)
+
+    def unsubscribe(self, ticker: Ticker, subscriber: Subscriber) -> None:
+        """The opposite."""
+        with self._lock:
+            ticker.unsubscribe(subscriber)
+            there = self._tickers.get(ticker.series, [])
+            if ticker in there and not ticker.has_subscribers:
+                there.remove(ticker)
+
+    def call(self, changed: Callable[[Collection[Series]], None]) -> None:
+        """From now on call this in the log's thread after each batch, with the series whose bars have changed."""
+        self._calls.append(changed)
 
     def version(self, series: Series) -> int:
         """Grows whenever the bars of a series have changed."""
@@ -177,6 +209,7 @@ class Live:
         self._bound()
 
     def _put(self, found: list[tuple[Trade, Rank]]) -> None:
+        changed: set[Series] = set()
         with self._lock:
             for trade, rank in found:
                 series = trade.venue, trade.symbol, trade.channel
@@ -184,7 +217,15 @@ class Live:
                 if bars is None:
                     bars = self._bars[series] = Bars()
                     self.first_us[series] = trade.trade_time_us
-                bars.take(trade, rank)
+                if bars.take(trade, rank):
+                    changed.add(series)
+                    for ticker in self._tickers.get(series, ()):
+                        ticker.grow(bars, trade)
+            for series in changed:
+                for ticker in self._tickers.get(series, ()):
+                    ticker.settle(self._bars[series])
+        for call in self._calls if changed else ():
+            call(changed)
 
     def _bound(self) -> None:
         with self._lock:

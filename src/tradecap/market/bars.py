@@ -88,6 +88,8 @@ class Bars:
         """The trade with the greatest id."""
         self.version = 0
         """Grows whenever a bar or the ids have changed."""
+        self.forgotten = 0
+        """Changes up to this version can't be listed: a minute that changed then is gone."""
         self._kept_s, self._bars_kept = kept_s, bars_kept
         self._minutes: dict[int, Minute] = {}
         self._order: list[int] = []
@@ -96,6 +98,9 @@ class Bars:
         self._last_us = 0
         self._settled_s = 0
         self._every: tuple[int, list[Candle]] = (-1, [])
+        self._touched: dict[int, int] = {}
+        """By minute, the version that changed it last, in the order of these changes."""
+        self._last_touched = -1
 
     def add(self, trade: Trade, rank: Rank = ANY) -> Candle | None:
         """Take in a trade. The bar of its minute, where that has changed."""
@@ -145,6 +150,43 @@ class Bars:
         bar = around[1 if at else 0]
         return msgspec.structs.replace(bar, complete=False) if self._minutes[at_s].is_unsure else bar
 
+    def changed(self, since: int) -> list[int]:
+        """The minutes that a later version than `since` has changed, ascending; also their neighbours, whose `complete` may have changed."""
+        found = []
+        for at_s in reversed(self._touched):
+            if self._touched[at_s] <= since:
+                break
+            found.append(at_s)
+        return sorted(found)
+
+    def grown(self, trade: Trade) -> Candle | None:
+        """The newest minute, if `trade`, which was taken just now, is its last trade by id and its sums are right; else None."""
+        minute = self._minutes[self._order[-1]] if self._order else None
+        if minute is None or minute.is_dirty or minute.bar.last_id != trade.id:
+            return None
+        return minute.bar
+
+    @property
+    def newest_s(self) -> int | None:
+        """When the newest minute opens."""
+        return self._order[-1] if self._order else None
+
+    @property
+    def oldest_s(self) -> int | None:
+        """When the oldest minute that is kept opens."""
+        return self._order[0] if self._order else None
+
+    def around(self, since_s: int, until_s: int) -> tuple[int, int]:
+        """When the minute before a range of time opens, and the first one after it; the range's own ends where there is none."""
+        first, end = bisect_left(self._order, since_s), bisect_left(self._order, until_s)
+        return self._order[first - 1] if first else since_s, self._order[end] if end < len(self._order) else until_s - 1
+
+    def between(self, since_s: int, until_s: int) -> list[Candle]:
+        """The minutes of a range of time, without their neighbours. A minute that is unsure has no ids, so it isn't complete."""
+        first, end = bisect_left(self._order, since_s), bisect_left(self._order, until_s)
+        there = [self._minutes[at_s] for at_s in self._order[first:end]]
+        return [msgspec.structs.replace(minute.made(), ids=0) if minute.is_unsure else minute.made() for minute in there]
+
     def trades(self, from_id: int, at_most: int) -> list[tuple[Trade, Rank]]:
         """Trades that are kept, with an id of at least from_id, ascending by id."""
         found: list[tuple[Trade, Rank]] = []
@@ -176,8 +218,12 @@ class Bars:
         if held == trade:
             minute.trades[trade.id] = held, rank
             return False
-        if not minute.remove(trade.id):
+        is_left = minute.remove(trade.id)
+        if not is_left:
             self._drop(known_at_s)
+        if not is_left or (held.order_book and not trade.order_book):  # a bar may have gone, which no change can show
+            self.forgotten = self.version + 1
+        self._touch_around(known_at_s)
         del self._where[trade.id]
         if self.newest is held:
             self.newest = trade
@@ -198,10 +244,12 @@ class Bars:
         sure = [minute for minute in doubtful if not minute.is_unsure]
         for minute in sure:
             minute.is_unsure = True
+            self._touch(minute.bar.open_time_s)
         return bool(sure)
 
     def _put(self, trade: Trade, rank: Rank, at_s: int) -> None:
         minute = self._minutes.get(at_s)
+        is_plain = minute is not None and trade.id > minute.bar.last_id and at_s == self._order[-1]
         if minute is None:
             self._minutes[at_s] = minute = Minute(trade, rank)
             if self._order and at_s > self._order[-1]:
@@ -212,6 +260,21 @@ class Bars:
             minute.add(trade, rank)
         if minute.trades is not None:
             self._where[trade.id] = at_s
+        if not is_plain:
+            self._touch_around(at_s)
+        self._touch(at_s)
+
+    def _touch(self, at_s: int) -> None:
+        """The coming version changes a minute."""
+        if at_s != self._last_touched:
+            self._touched.pop(at_s, None)
+            self._last_touched = at_s
+        self._touched[at_s] = self.version + 1
+
+    def _touch_around(self, at_s: int) -> None:
+        at = bisect_left(self._order, at_s)
+        for each in (*self._order[max(at - 1, 0) : at], *self._order[at : at + 2]):
+            self._touch(each)
 
     def _settle(self, trade: Trade) -> None:
         """Forget what is old, once in a minute of trade time."""
@@ -235,6 +298,9 @@ class Bars:
     def _drop(self, at_s: int) -> None:
         del self._minutes[at_s]
         self._order.remove(at_s)
+        self.forgotten = max(self.forgotten, self._touched.pop(at_s, 0))
+        if at_s == self._last_touched:
+            self._last_touched = -1
 
 
 def _grown(bar: Candle, trade: Trade) -> Candle:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from tradecap import __version__
 from tradecap.errors import TradecapError
 from tradecap.flows.joined import Joined
-from tradecap.serve import models, page
+from tradecap.serve import events, models, page
 from tradecap.serve.answers import retry
 from tradecap.serve.connections import Limits
 from tradecap.serve.guard import App, Guard, KeptAnswers, Rules
@@ -19,6 +19,7 @@ from tradecap.serve.measures import Measures
 from tradecap.serve.problems import TYPE, ProblemError
 from tradecap.serve.routes import ROUTES, router
 from tradecap.serve.sending import SECURITY, Api
+from tradecap.serve.streams import Streams
 
 ABOUT: Final = "What was captured, and what is proven of it."
 
@@ -37,13 +38,15 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
-def application(joined: Joined, rules: Rules, limits: Limits, ills: Callable[[], list[str]]) -> tuple[App, Measures]:
-    """All of it, and its figures. ills: what is wrong besides what log and store say."""
+def application(joined: Joined, rules: Rules, limits: Limits, ills: Callable[[], list[str]], streams: Streams | None = None) -> tuple[App, Measures]:
+    """All of it, and its figures. ills: what is wrong besides what log and store say. streams: those that others open too."""
     kept = KeptAnswers()
-    measures = Measures(joined, kept, limits)
+    streams = streams or Streams(joined)
+    measures = Measures(joined, kept, limits, streams)
     fast = Application(title="tradecap", version=__version__, description=ABOUT, docs_url=None, redoc_url=None)
-    fast.state.api = Api(joined, kept, measures, ills)
+    fast.state.api = Api(joined, kept, measures, ills, streams)
     fast.include_router(router)
+    fast.include_router(events.router)
     fast.include_router(page.router)
     for kind, answer in {
         ProblemError: _problem, TradecapError: _away, RequestValidationError: _invalid, HTTPException: _plain, Exception: _broken,

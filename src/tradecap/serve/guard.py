@@ -103,7 +103,7 @@ class Guard:
             await send_whole(send, 204, PREFLIGHT, b"", cors)
             return
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}  # uvicorn leaves the body out
+            scope = {**scope, "method": "GET", "tradecap.head": True}  # uvicorn leaves the body out
         kept = self._kept.get(scope["path"], scope["query_string"]) if scope["method"] == "GET" else None
         if kept:
             await send_whole(send, 200, kept.headers, kept.body, cors)
@@ -147,7 +147,7 @@ class Guard:
 
 PREFLIGHT: Final[Headers] = [
     (b"access-control-allow-methods", b"GET"),
-    (b"access-control-allow-headers", b"Authorization"),
+    (b"access-control-allow-headers", b"Authorization, Last-Event-ID"),
     (b"access-control-max-age", b"600"),
 ]
 

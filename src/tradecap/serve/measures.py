@@ -11,9 +11,12 @@ from prometheus_client.registry import Collector
 from tradecap.flows.joined import Joined
 from tradecap.serve.connections import Limits
 from tradecap.serve.guard import App, KeptAnswers, Message, Receive, Scope, Send
+from tradecap.serve.streams import Streams
 
 SERIES: Final = 1000
 """Series whose age is shown, at most."""
+ENDLESS: Final = "/live"
+"""The time to its answer's beginning counts."""
 OTHER: Final = "other"
 """The route of a path that isn't one: a label for each path that strangers try would never end."""
 
@@ -21,8 +24,8 @@ OTHER: Final = "other"
 class Measures(Collector):
     """Measures an application, and collects the rest when it is asked."""
 
-    def __init__(self, joined: Joined, kept: KeptAnswers, limits: Limits) -> None:
-        self._joined, self._kept, self._limits = joined, kept, limits
+    def __init__(self, joined: Joined, kept: KeptAnswers, limits: Limits, streams: Streams) -> None:
+        self._joined, self._kept, self._limits, self._streams = joined, kept, limits, streams
         self._registry = CollectorRegistry()
         self._requests = Counter("http_requests_total", "Requests answered.", ["method", "route", "code"], registry=self._registry)
         self._seconds = Histogram("http_request_duration_seconds", "From the request to its answer's end.", ["route"], registry=self._registry)
@@ -40,11 +43,11 @@ class Measures(Collector):
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
-            began_s, status = time.perf_counter(), [500]
+            began_s, status, answered_s = time.perf_counter(), [500], [0.0]
 
             async def sending(message: Message) -> None:
                 if message["type"] == "http.response.start":
-                    status[0] = message["status"]
+                    status[0], answered_s[0] = message["status"], time.perf_counter()
                 await send(message)
 
             try:
@@ -54,7 +57,7 @@ class Measures(Collector):
                 route = scope["path"] if scope["path"] in routes else OTHER
                 method = scope["method"] if scope["method"] in ("GET", "HEAD", "OPTIONS", "POST") else OTHER
                 self._requests.labels(method, route, str(status[0])).inc()
-                self._seconds.labels(route).observe(time.perf_counter() - began_s)
+                self._seconds.labels(route).observe((answered_s[0] if route == ENDLESS else time.perf_counter()) - began_s)
 
         return measured
 
@@ -68,6 +71,9 @@ class Measures(Collector):
         yield GaugeMetricFamily("tradecap_seconds_since_data", "Since the log brought something.", value=time.monotonic() - live.taken_s)
         yield from self._lag()
         yield GaugeMetricFamily("tradecap_http_connections", "Connections that are open.", value=self._limits.open)
+        yield GaugeMetricFamily("tradecap_streams", "Streams of bars that are open, of server-sent events and gRPC.", value=self._streams.open)
+        yield CounterMetricFamily("tradecap_streams_refused", "Streams beyond the limits.", value=self._streams.refused)
+        yield CounterMetricFamily("tradecap_streams_cut", "Streams ended because their client took its updates too slowly.", value=self._streams.cut)
         yield CounterMetricFamily("tradecap_http_connections_refused", "Connections beyond the limits.", value=self._limits.refused)
         yield CounterMetricFamily("tradecap_http_connections_cut", "Connections cut because they sent or read too slowly.", value=self._limits.cut)
         yield CounterMetricFamily("tradecap_answers_kept_hits", "Answers that were sent again as they were.", value=self._kept.hits)

@@ -21,6 +21,7 @@ ROUTES: Final = {
     "/ready": "whether log and store can be read, and the log has been read to its end",
     "/symbols": "the series, their ids and gaps",
     "/candles": "bars of any interval",
+    "/live": "the newest bar as it changes, as server-sent events",
     "/trades": "trades as they are stored",
     "/stats/volume": "what was traded in a window",
     "/stats/spikes": "bars whose close is far from the one before",

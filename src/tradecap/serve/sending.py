@@ -11,6 +11,7 @@ from tradecap.serve.answers import Answers, Json
 from tradecap.serve.guard import Kept, KeptAnswers
 from tradecap.serve.measures import Measures
 from tradecap.serve.problems import RETRY_S
+from tradecap.serve.streams import Streams
 from tradecap.store.api import Series
 
 JSON: Final = "application/json"
@@ -21,8 +22,8 @@ _encode: Final = msgspec.json.Encoder().encode
 class Api:
     """Whom the routes ask."""
 
-    def __init__(self, joined: Joined, kept: KeptAnswers, measures: Measures, ills: Callable[[], list[str]]) -> None:
-        self.joined, self.measures, self.ills = joined, measures, ills
+    def __init__(self, joined: Joined, kept: KeptAnswers, measures: Measures, ills: Callable[[], list[str]], streams: Streams) -> None:
+        self.joined, self.measures, self.ills, self.streams = joined, measures, ills, streams
         self.answers = Answers(joined)
         self._kept = kept
 

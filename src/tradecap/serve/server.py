@@ -4,10 +4,10 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import uvicorn
 
@@ -59,8 +59,24 @@ def context_of(tls: Tls) -> ssl.SSLContext:
     return context
 
 
+class Companion(Protocol):
+    """What else runs in the server's event loop."""
+
+    async def start(self) -> None:
+        """Begin. Raises TradecapError where it can't."""
+
+    async def finish(self) -> None:
+        """Take nothing more, and end within DRAIN_S."""
+
+
 def serve(
-    app: App, sockets: list[socket.socket], limits: Limits, stop: Callable[[], bool], tls: ssl.SSLContext | None, begun: Callable[[], None]
+    app: App,
+    sockets: list[socket.socket],
+    limits: Limits,
+    stop: Callable[[], bool],
+    tls: ssl.SSLContext | None,
+    begun: Callable[[], None],
+    companions: Sequence[Companion] = (),
 ) -> None:
     """Answer until stop(). begun is called once connections are taken."""
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
@@ -70,10 +86,14 @@ def serve(
     )  # fmt: skip
     config.load()
     config.ssl = tls
-    asyncio.run(_run(_Server(config), sockets, stop, begun))
+    asyncio.run(_run(_Server(config), sockets, stop, begun, companions))
 
 
-async def _run(server: _Server, sockets: list[socket.socket], stop: Callable[[], bool], begun: Callable[[], None]) -> None:
+async def _run(
+    server: _Server, sockets: list[socket.socket], stop: Callable[[], bool], begun: Callable[[], None], companions: Sequence[Companion]
+) -> None:
+    for each in companions:
+        await each.start()
     serving = asyncio.create_task(server.serve(sockets))
     has_begun = False
     while not serving.done() and not stop():
@@ -82,4 +102,4 @@ async def _run(server: _Server, sockets: list[socket.socket], stop: Callable[[],
             begun()
         await asyncio.sleep(LOOK_S)
     server.should_exit = True
-    await serving
+    await asyncio.gather(serving, *(each.finish() for each in companions))

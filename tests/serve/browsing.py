@@ -1,9 +1,10 @@
 """A browser for tests of the page, and what a page of it shows.
 
-Rules: wait by locators, since the page's policy forbids the evaluation that `wait_for_function` is made of; never wait for a time.
+Rules: wait by locators, since the page's policy forbids the evaluation that `wait_for_function` is made of; never for a time alone.
 """
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -38,11 +39,12 @@ def browser(outside_part: Callable[[bool, str], None]) -> Iterator[Browser]:
 
 
 class Tab:
-    """A tab at the page."""
+    """A tab at the page. refused: requests that failed, which the browser writes about by itself; errors: all other complaints."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.errors: list[str] = []
+        self.refused: list[str] = []
         self.urls: list[str] = []
         page.set_default_timeout(WITHIN_MS)
         page.on("console", self._console)
@@ -51,7 +53,7 @@ class Tab:
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            self.errors.append(message.text)
+            (self.refused if message.text.startswith("Failed to load resource") else self.errors).append(message.text)
 
     def open(self, url: str) -> None:
         """Open an address and wait until it is live."""
@@ -67,17 +69,25 @@ class Tab:
         """Wait until this many are drawn."""
         self.wait(f"body[data-bars='{count}']")
 
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what no element shows."""
+        until_s = time.monotonic() + WITHIN_MS / 1000
+        while not condition():
+            assert time.monotonic() < until_s
+            self.page.wait_for_timeout(20)
+
     def text(self, selector: str) -> str:
         """The text of an element."""
         return self.page.locator(selector).inner_text()
 
     def drawn(self) -> Any:
-        """What the library was given to draw: candles, volumes, missing, and the range of times in view."""
+        """What the library was given to draw: candles, volumes, missing, blanks, and the range of times in view."""
         return self.page.evaluate("import('./app/page.js').then((page) => page.drawn())")
 
     def bars(self) -> list[Any]:
-        """The candles among what is drawn, without the blanks."""
-        return [point for point in self.drawn()["candles"] if "close" in point]
+        """The candles that are drawn."""
+        candles: list[Any] = self.drawn()["candles"]
+        return candles
 
     def rows(self) -> list[list[str]]:
         """The table of bars, newest first."""

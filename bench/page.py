@@ -1,8 +1,8 @@
 """The page in a browser: how long 1 000 bars take, and whether its memory stays: `python bench/page.py [--minutes 10]`. Needs Chromium.
 
-A log of 1 100 synthetic minutes is served by `tradecap serve` as a process of its own, without a store. `drawn` is the time from the navigation's start
-to the frame in which the chart library was given the bars, in the page's own clock, with an empty cache; the middle of five. Then ten trades a
-second come in, and the page's heap is read after a forced collection of garbage every 30 s.
+A log of 1 100 synthetic minutes is served by `tradecap serve` as a process of its own, without a store. `drawn` is the time from the start of the
+navigation to the frame in which the chart library was given the bars, by the page's own clock, with an empty cache; the middle of five. Then ten
+trades a second come in, and every 30 s the page's heap is read after a forced collection of garbage.
 """
 
 import argparse
@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -56,9 +58,21 @@ def served(log: Log) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout
-            yield json.loads(process.stdout.readline())["app"]
+            first = json.loads(process.stdout.readline())
+            while not is_ready(first["url"]):
+                time.sleep(0.5)
+            yield first["app"]
         finally:
             process.terminate()
+
+
+def is_ready(url: str) -> bool:
+    """Whether the server has read the log to its end."""
+    try:
+        with urllib.request.urlopen(f"{url}/ready"):
+            return True
+    except urllib.error.HTTPError:
+        return False
 
 
 def drawn_ms(browser: Browser, url: str) -> float:

@@ -34,10 +34,11 @@ class Answer(NamedTuple):
 class Served:
     """A process that serves."""
 
-    def __init__(self, process: "subprocess.Popen[str]", url: str, errors: Path) -> None:
-        self.process, self.url, self.errors = process, url, errors
+    def __init__(self, process: "subprocess.Popen[str]", first: dict[str, Any], errors: Path) -> None:
+        self.process, self.first, self.errors = process, first, errors
+        self.url: str = first["url"]
         self.folder = errors.parent
-        self.port = int(url.rpartition(":")[2])
+        self.port = int(self.url.rpartition(":")[2])
 
     def get(self, path: str, headers: Mapping[str, str] = NO_HEADERS, method: str = "GET") -> Answer:
         """The answer, whatever its status."""
@@ -89,7 +90,7 @@ def serving(folder: Path, *arguments: str, environment: Mapping[str, str] = NO_H
             assert process.stdout
             line = process.stdout.readline()
             assert line, errors.read_text()
-            served = Served(process, json.loads(line)["url"], errors)
+            served = Served(process, json.loads(line), errors)
             if is_ready:
                 served.wait_until_ready()
             yield served

@@ -163,7 +163,7 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
         return stop()
 
     def begun() -> None:
-        out.lines([msgspec.json.encode({"url": url}).decode() if out.json else f"url      {url}"])
+        out.lines(_addresses(url, out.json))
 
     serve(app, sockets, limits, is_over, tls, begun, [streams])
     return measures.requests, time.monotonic() - began_s
@@ -214,6 +214,11 @@ def _is_local(host: str) -> bool:
 def _url(place: Place, port: int) -> str:
     host = "localhost" if place.host in ("", "0.0.0.0", "::") else f"[{place.host}]" if ":" in place.host else place.host
     return f"{'https' if place.certificate else 'http'}://{host}:{port}"
+
+
+def _addresses(url: str, is_json: bool) -> list[str]:
+    app = f"{url}/app"
+    return [msgspec.json.encode({"url": url, "app": app}).decode()] if is_json else [f"url      {url}", f"page     {app}"]
 
 
 def _require_extra() -> None:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from tradecap import __version__
 from tradecap.errors import TradecapError
 from tradecap.flows.joined import Joined
-from tradecap.serve import events, models
+from tradecap.serve import events, models, page
 from tradecap.serve.answers import retry
 from tradecap.serve.connections import Limits
 from tradecap.serve.guard import App, Guard, KeptAnswers, Rules
@@ -47,6 +47,7 @@ def application(joined: Joined, rules: Rules, limits: Limits, ills: Callable[[],
     fast.state.api = Api(joined, kept, measures, ills, streams)
     fast.include_router(router)
     fast.include_router(events.router)
+    fast.include_router(page.router)
     for kind, answer in {
         ProblemError: _problem, TradecapError: _away, RequestValidationError: _invalid, HTTPException: _plain, Exception: _broken,
     }.items():  # fmt: skip

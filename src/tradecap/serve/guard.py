@@ -1,8 +1,8 @@
 """What a request must pass before a route sees it.
 
 Rules: the name in `Host` must be one of ours (a page of a stranger can't reach a server on this machine by a name that resolves to it); each client
-has a rate; a token, where there is one, comes in `Authorization: Bearer`, never in a URL, and is compared in constant time. /health and /ready need
-no token. CORS is off unless an origin is named. Answers that haven't changed are sent again as they are.
+has a rate; a token, where there is one, comes in `Authorization: Bearer`, never in a URL, and is compared in constant time. /health, /ready
+and the files of the page need no token. CORS is off unless an origin is named. Answers that haven't changed are sent again as they are.
 
 Memory: CLIENTS rates, and ANSWERS_BYTES of answers.
 """
@@ -14,11 +14,12 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable, MutableMapping
 from typing import Any, Final, NamedTuple
 
+from tradecap.serve import page
 from tradecap.serve.problems import TYPE, ProblemError
 
 CLIENTS: Final = 10_000
 ANSWERS_BYTES: Final = 32_000_000
-OPEN: Final = ("/health", "/ready")
+OPEN: Final = ("/health", "/ready", *page.OPEN)
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -27,6 +27,7 @@ ROUTES: Final = {
     "/stats/spikes": "bars whose close is far from the one before",
     "/coverage": "which ids are held, and which are missing",
     "/metrics": "figures for Prometheus",
+    "/app": "the page: a live chart",
     "/docs": "this interface, to try out",
     "/openapi.json": "this interface, for programs",
 }

@@ -100,16 +100,17 @@ class Message(NamedTuple):
 
 def committed(bootstrap: str, topic: str) -> list[Message]:
     """All committed messages of a topic, each partition in its order. Waits for transactions that are undecided."""
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "reader", "isolation.level": "read_committed", "enable.partition.eof": True, "log_level": 0}
-    )
-    partitions = list(consumer.list_topics(topic, timeout=60).topics[topic].partitions)
+    common = {"bootstrap.servers": bootstrap, "group.id": "reader", "enable.partition.eof": True, "log_level": 0}
+    consumer = Consumer({**common, "isolation.level": "read_committed"})
+    asking = Consumer({**common, "isolation.level": "read_uncommitted"})
+    partitions = list(asking.list_topics(topic, timeout=60).topics[topic].partitions)
+    ends = {each: asking.get_watermark_offsets(TopicPartition(topic, each), timeout=60)[1] for each in partitions}
+    asking.close()
     consumer.assign([TopicPartition(topic, each, 0) for each in partitions])
-    ends = {each: consumer.get_watermark_offsets(TopicPartition(topic, each), timeout=60)[1] for each in partitions}
     found: list[Message] = []
     at = dict.fromkeys(partitions, 0)
     while any(at[each] < ends[each] for each in partitions):
-        for message in consumer.consume(10_000, 1.0):
+        for message in consumer.consume(10_000, 0.1):
             partition, offset, key, value = message.partition(), message.offset(), message.key(), message.value()
             assert partition is not None
             assert offset is not None

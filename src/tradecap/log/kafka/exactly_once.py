@@ -399,7 +399,8 @@ class _Member:
         reading = _StateReading(self._outputs.state, partition)
         until_s = time.monotonic() + SETTLED_S
         while (at := self._position(reading.read())) < committed.offset:
-            if time.monotonic() >= until_s:
+            is_final = time.monotonic() >= until_s or not self._outputs.state.undecided(partition)
+            if is_final and (at := self._position(reading.read())) < committed.offset:
                 raise self._lost(partition, at, committed.offset)
             time.sleep(0.1)
         if at > extent.end:

@@ -2,9 +2,14 @@
 
 import hashlib
 import json
+import signal
+import subprocess
+import sys
 import time
+import urllib.error
+import urllib.request
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +21,10 @@ from confluent_kafka import Producer, TopicPartition
 from tests.builders import NOON_S
 from tests.flows.builders import a_message, never, replayed, some_messages, spoilt
 from tests.kafka.client import Kafka
-from tests.processing import committed, expected, hold_exactly, topics_of
+from tests.processing import committed, hold_exactly, topics_of
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.process import Processed, ProcessStatus, process
 from tradecap.log import open_log, topic_of
-from tradecap.log.api import Log
 from tradecap.log.kafka.exactly_once import ExactlyOnce
 from tradecap.log.kafka.murmur2 import partition_of
 from tradecap.log.kafka.outputs import OutputTopics, output_topics
@@ -95,7 +99,7 @@ def test_messages_are_as_their_schemas_say(setup: Setup) -> None:
     replayed(setup.log, some_messages(range(50)))
     replayed(setup.log, [a_message(5, at_s=7200 + n * 0.1, symbol="SOLUSDT") for n in range(3)])
     spoilt(setup.log, dict.fromkeys(FAULTS, 2))
-    setup.produce(b'\x00\xff', b"", b'{"e":"trade"}')
+    setup.produce(b"\x00\xff", b"", b'{"e":"trade"}')
     setup.process()
     folder = Path(__file__).parents[2] / "src/tradecap/schemas"
     for name, topic in (("enriched", setup.names.enriched), ("candle", setup.names.candles), ("quarantined", setup.names.quarantine)):
@@ -220,7 +224,8 @@ def test_a_busy_minute_survives_a_restart(setup: Setup) -> None:
 
 def until(setup: Setup, topic: ExactlyOnce, then: Callable[[], None]) -> Processed:
     """Process, and do something after the first batch was worked on and before it is committed."""
-    commit, did = topic.commit, []
+    commit = topic.commit
+    did: list[bool] = []
 
     def committing(produced: Any) -> bool:
         if not did:
@@ -314,7 +319,7 @@ def refusal(setup: Setup) -> TradecapError:
 def test_missing_topics_are_named(kafka: Kafka, topic: str) -> None:
     """An unknown topic would be retried until a time-out, batch after batch."""
     log = open_log(kafka.url(topic))
-    with pytest.raises(TradecapError, match=f"There is no topic {topic}.enriched.") as refused:
+    with pytest.raises(TradecapError, match=r"There is no topic .*enriched") as refused:
         topic_of(log).exactly_once({}, "")
     assert "tradecap topics --create" in refused.value.hint
     assert refused.value.exit_code == Exit.USAGE
@@ -367,7 +372,75 @@ def test_two_uses_of_a_topic_are_refused() -> None:
     """Candles in the topic of the trades would be read as trades."""
     with pytest.raises(TradecapError, match="Topic x can't be used for two things"):
         output_topics("trades.raw", {"enriched": "x", "candles": "x"})
-    with pytest.raises(TradecapError, match="Topic trades.raw can't be used"):
+    with pytest.raises(TradecapError, match=r"Topic trades\.raw can't be used"):
         output_topics("trades.raw", {"state": "trades.raw"})
     assert output_topics("a", {"candles": "bars"}) == OutputTopics("a.enriched", "bars", "a.quarantine", "a.process.state")
     assert output_topics("trades.raw", {}) == OutputTopics("trades.enriched", "candles.1m", "trades.quarantine", "process.state")
+
+
+# ---- the command ---------------------------------------------------------------------------------------------------------------------------
+
+PROGRAM = str(Path(sys.executable).with_name("tradecap"))
+KEYS = {"records", "valid", "duplicates", "conflicts", "quarantined", "candles", "transactions"}
+
+
+def page(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://localhost:{port}/{path}", timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def waited_for(port: int, path: str, text: str) -> int:
+    """The status of a page, once it contains the text."""
+    until_s = time.monotonic() + 60
+    while text not in (found := page(port, path))[1]:
+        assert time.monotonic() < until_s, found
+        time.sleep(0.2)
+    return found[0]
+
+
+def test_a_follower_is_watched_and_ended(setup: Setup, tmp_path: Path) -> None:
+    """Nobody would see that it stands still, or that trades are left out; SIGTERM would lose its result."""
+    replayed(setup.log, some_messages(range(100)))
+    command = [PROGRAM, "process", "--log", setup.url, "--follow", "--metrics-port", "0", "--json", "--log-format", "json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+        assert running.stderr is not None
+        port = next(line["port"] for line in map(json.loads, running.stderr) if "port" in line)
+        waited_for(port, "metrics", "tradecap_process_consumed_total 102.0")
+        assert page(port, "ready") == (200, "ok\n")
+        text = page(port, "metrics")[1]
+        for name in ("produced_total 1", "duplicates_total 0.0", "rejected_total 0.0", "misplaced 0.0", "transaction_seconds ", "lag_offsets{"):
+            assert f"\ntradecap_process_{name}" in text
+        assert page(port, "health") == (200, "ok\n")
+        setup.produce(a_message(7), key=b"BTCUSDT", partition=(partition_of(b"BTCUSDT", 4) + 1) % 4)
+        assert waited_for(port, "health", "1 trades are in a partition") == 503
+        running.send_signal(signal.SIGTERM)
+        stdout, stderr = running.communicate(timeout=60)
+    done = json.loads(stdout)
+    assert set(done) >= KEYS
+    assert (running.returncode, done["records"], done["misplaced"], "left out" in stderr) == (1, 103, 1, True)
+    setup.is_exact()
+
+
+def test_topics_shows_and_makes_those_of_process(kafka: Kafka, topic: str, tmp_path: Path) -> None:
+    """Each user would have to make five topics by hand, and get one setting wrong."""
+    (tmp_path / "tradecap.toml").write_text(f'[profile.x]\nlog = "{kafka.url(topic)}"\n[profile.x.topics]\ncandles = "{topic}-bars"\n')
+    shown = subprocess.run([PROGRAM, "topics", "--json", "--profile", "x"], capture_output=True, text=True, cwd=tmp_path)
+    assert (shown.returncode, [each["name"] for each in json.loads(shown.stdout)["topics"]]) == (0, [topic])
+    made = subprocess.run([PROGRAM, "topics", "--json", "--profile", "x", "--create"], capture_output=True, text=True, cwd=tmp_path)
+    rows = {each["name"]: each for each in json.loads(made.stdout)["topics"]}
+    policies = {name: set(row["config"]["cleanup.policy"].split(",")) for name, row in rows.items()}
+    assert policies == {
+        topic: {"delete"},
+        f"{topic}.enriched": {"delete"},
+        f"{topic}-bars": {"compact", "delete"},
+        f"{topic}.quarantine": {"delete"},
+        f"{topic}.process.state": {"compact"},
+    }
+    assert all((row["partitions"], row["drift"]) == (4, []) for row in rows.values())
+    replayed(open_log(kafka.url(topic)), some_messages(range(10)))
+    done = subprocess.run([PROGRAM, "process", "--json", "--profile", "x"], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["candles"]) == (0, 1)
+    assert len(committed(kafka.bootstrap, f"{topic}-bars")) == 1

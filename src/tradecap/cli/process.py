@@ -1,8 +1,11 @@
 """tradecap process: a topic into topics of enriched trades and candles."""
 
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
+
 import click
 
-from tradecap.cli.logs import log_in_force, records_after
+from tradecap.cli.logs import log_in_force
 from tradecap.cli.options import service, shared, typed
 from tradecap.cli.output import Output, counted, number, span
 from tradecap.cli.settings import Settings
@@ -11,6 +14,9 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.flows.process import Processed, ProcessStatus
 from tradecap.flows.process import process as flow
 from tradecap.log import topic_of
+
+if TYPE_CHECKING:
+    from tradecap.log.kafka.exactly_once import ExactlyOnce
 
 
 def _instance(text: str) -> str:
@@ -38,8 +44,8 @@ def _instance(text: str) -> str:
 def process(follow: bool, emit: str, instance: str | None, metrics_port: int | None, settings: Settings, out: Output) -> Exit:
     """Write the topic's trades, enriched, and its candles into topics, exactly once.
 
-    Each distinct trade goes to trades.enriched, each minute to candles.1m, each rejected record to trades.quarantine. Messages, state and position are
-    committed in one transaction; consumers must read with isolation.level=read_committed. Several may run at once: they share the partitions.
+    Each distinct trade goes to trades.enriched, each minute to candles.1m, each rejected record to trades.quarantine. Messages, state and position
+    are committed in one transaction; consumers must read with isolation.level=read_committed. Several may run at once: they share the partitions.
     `tradecap topics --create` makes the topics. Exit 1: trades are in a partition that isn't their symbol's, and were left out.
 
     \b
@@ -53,8 +59,11 @@ def process(follow: bool, emit: str, instance: str | None, metrics_port: int | N
     log = log_in_force(settings, out.warn)
     status = ProcessStatus()
     chosen = {each.name: each.value for each in settings.topics}
-    with topic_of(log).exactly_once(chosen, instance or "") as topic, interruptible(out) as stop, out.progress("process") as advance:
-        total = None if follow else records_after(log)
+    with ExitStack() as opened:
+        topic = opened.enter_context(topic_of(log).exactly_once(chosen, instance or ""))
+        if metrics_port is not None:
+            opened.enter_context(_metrics(metrics_port, topic, status, out))
+        stop, advance = opened.enter_context(interruptible(out)), opened.enter_context(out.progress("process"))
         done = flow(
             topic,
             log.id,
@@ -62,14 +71,20 @@ def process(follow: bool, emit: str, instance: str | None, metrics_port: int | N
             only_closed=emit == "closed",
             follow=(lambda: not stop()) if follow else None,
             stop=stop,
-            progress=lambda records: advance(records, total=total),
+            progress=advance,
             status=status,
         )
     out.show(vars(done), lambda: sentence(done))
-    return _judged(done, status, out)
+    return _judged(done, out)
 
 
-def _judged(done: Processed, status: ProcessStatus, out: Output) -> Exit:
+def _metrics(port: int, topic: "ExactlyOnce", status: ProcessStatus, out: Output) -> AbstractContextManager[object]:
+    from tradecap.metrics import ProcessMetrics  # not before it is wanted: it takes its time
+
+    return ProcessMetrics(port, topic, status, out.note)
+
+
+def _judged(done: Processed, out: Output) -> Exit:
     if not done.misplaced:
         return Exit.OK
     out.warn(f"{counted(done.misplaced, 'trade')} left out: in a partition that isn't their symbol's.", misplaced=done.misplaced)

@@ -269,7 +269,9 @@ def _profiles(table: Mapping[str, object], shown: str) -> dict[str, dict[str, st
         raise TradecapError(
             f"{shown}: 'profile' must be a table for each profile.", 'write [profile.NAME]; default_profile = "NAME" chooses the one in force.'
         )
-    return {name: _strings({key: one[key] for key in one if key not in ("kafka", "topics")}, shown, f"profile.{name}.") for name, one in profiles.items()}
+    return {
+        name: _strings({key: one[key] for key in one if key not in ("kafka", "topics")}, shown, f"profile.{name}.") for name, one in profiles.items()
+    }
 
 
 def _kafka(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]]:

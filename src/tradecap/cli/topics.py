@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 @command
 @click.option("--create", is_flag=True, help="Make the topics that are missing.")
-@click.option("--partitions", type=POSITIVE, default="4", metavar="N", help="Partitions of a log's topic that is made (default 4); those of process have the same.")
+@click.option(
+    "--partitions",
+    type=POSITIVE,
+    default="4",
+    metavar="N",
+    help="Partitions of a log's topic that is made (default 4); those of process have the same.",
+)
 @click.option("--replication", type=POSITIVE, metavar="N", help="Copies of each partition (default: 3, or one for each broker if there are fewer).")
 @shared
 def topics(create: bool, partitions: int, replication: int | None, settings: Settings, out: Output) -> Exit:

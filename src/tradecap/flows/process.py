@@ -6,7 +6,7 @@ symbol's is counted and left out: its minute belongs to whoever has the other pa
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -57,7 +57,11 @@ class ProcessStatus:
 
     done: Processed = field(default_factory=Processed)
     partitions: dict[int, Partition] = field(default_factory=dict)
-    has_begun: bool = False
+
+    @property
+    def misplaced(self) -> int:
+        """Trades in this process's partitions that belong into others, those of former processes included."""
+        return sum(partition.misplaced for partition in list(self.partitions.values()))
 
 
 def process(
@@ -77,11 +81,10 @@ def process(
     status = status or ProcessStatus()
     done, partitions, started_s = status.done, status.partitions, time.monotonic()
 
-    def take_over(partition: int, state: "dict[bytes, bytes]") -> None:
+    def take_over(partition: int, state: Mapping[bytes, bytes]) -> None:
         partitions[partition] = Partition.restored(state)
 
     for batches in topic.batches(take_over, partitions.pop, follow, stop):
-        status.has_begun = True
         counts: Counter[str] = Counter()
         made = [_made(batch, partitions[batch.end.partition], log_id, place, only_closed, counts, Produced) for batch in batches]
         if topic.commit(made):

@@ -158,11 +158,15 @@ def quarantined(rejected: Rejected, envelope: Envelope, raw: bytes, partition: i
     """A rejected record. raw: the value as it is in the log, which is the payload where it isn't a whole record."""
     is_record = bool(envelope.data) or envelope.text is not None or envelope.b64 is not None
     payload = envelope.payload if is_record else raw
+    venue, symbol, channel, via = (valid_text(name)[:LONGEST_NAME] for name in (envelope.venue, envelope.symbol, envelope.channel, envelope.via))
     return Quarantined(
         rejected.reason,
         rejected.field,
         Origin(envelope.run, envelope.seq, partition, offset),
-        *(valid_text(name)[:LONGEST_NAME] for name in (envelope.venue, envelope.symbol, envelope.channel, envelope.via)),
+        venue,
+        symbol,
+        channel,
+        via,
         None if envelope.recv is None else envelope.recv // 1_000_000,
         len(payload) if envelope.size is None else envelope.size,
         envelope.sha256 if envelope.size is not None else hashlib.sha256(payload).hexdigest(),

@@ -112,10 +112,7 @@ def chunk_value(trades: Iterable[Trade], at_s: int) -> bytes:
     """Trades of one minute, in the order in which they came."""
     at_us = at_s * 1_000_000
     return _encode(
-        [
-            (t.id, t.id - t.first_id, t.last_id - t.id, t.price, t.qty, t.trade_time_us - at_us, 2 * t.order_book + t.is_buyer_maker)
-            for t in trades
-        ]
+        [(t.id, t.id - t.first_id, t.last_id - t.id, t.price, t.qty, t.trade_time_us - at_us, 2 * t.order_book + t.is_buyer_maker) for t in trades]
     )
 
 

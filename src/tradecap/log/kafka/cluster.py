@@ -178,9 +178,7 @@ class Cluster:
             lambda: self.answer(self.admin.describe_topics(TopicCollection([name]), request_timeout=REACH_S)[name]),
         )
 
-    def _offsets(
-        self, partitions: Iterable[int], spec: OffsetSpec, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED
-    ) -> dict[int, int]:
+    def _offsets(self, partitions: Iterable[int], spec: OffsetSpec, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED) -> dict[int, int]:
         asked = {TopicPartition(self.address.topic, partition): spec for partition in partitions}
         if not asked:
             return {}

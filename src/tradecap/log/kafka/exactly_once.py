@@ -1,9 +1,9 @@
 """Reads a topic as one of a group, and commits what was made of each batch, the state behind it, and the position in one transaction.
 
-Rules: a batch is read, worked on and committed before the next one is asked for, so no transaction is open while partitions move. The offsets of a
-transaction are sent with the consumer's generation (KIP-447): a process that the group has given up can't commit. Whoever takes over a partition
-first asks for its committed offset, which the broker gives only once no transaction that holds one is undecided; then it reads the state until the
-state is of that offset. Where that can't be, nothing is processed. After any failure of a transaction everything in memory is dropped, and begun again
+Rules: a batch is read, processed and committed before the next one is asked for, so no transaction is open while partitions move. The offsets of a
+transaction are sent with the consumer's generation (KIP-447): a process that has left the group can't commit. A process that takes over a partition
+first asks for its committed offset, which the broker gives only once no transaction that holds one is undecided. Then it reads the state until that is
+the state of this offset. If there is no such state, nothing is processed. After a failed transaction everything in memory is dropped, and read again
 from what is committed.
 
 Sources: KIP-98, KIP-447, KIP-588; librdkafka INTRODUCTION.md, transactional producer.
@@ -138,6 +138,11 @@ class ExactlyOnce:
         self.newest_s = time.monotonic() - began_s
         return True
 
+    @property
+    def has_joined(self) -> bool:
+        """Whether the group has given this process its partitions, which may be none."""
+        return self._member is not None and self._member.has_joined
+
     def partition_of(self, symbol: str) -> int:
         """The partition that a symbol's records belong into."""
         place = self._place.get(symbol)
@@ -247,6 +252,7 @@ class _Member:
         self._is_at_end: set[int] = set()
         self._waiting: dict[int, list[tuple[int, bytes]]] = {}
         self._problem: BaseException | None = None
+        self.has_joined = False
         self._heard = Heard()
         self._consumer: Consumer = consumer_of(log.address, group, self._heard)
         self._consumer.subscribe([log.address.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
@@ -378,6 +384,7 @@ class _Member:
             return
         self.at |= begin
         self._committed |= begin
+        self.has_joined = True
         consumer.incremental_assign([TopicPartition(self._log.address.topic, partition, offset) for partition, offset in begin.items()])
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -467,4 +474,3 @@ class _StateReading:
             self.state.pop(key, None)
         else:
             self.state[key] = value if isinstance(value, bytes) else value.encode()
-

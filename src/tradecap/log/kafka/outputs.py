@@ -62,7 +62,9 @@ class Outputs:
         """Those that exist, as they are. partitions: those of the log."""
         found = [topic for cluster, policy in self._by_name if (topic := describe_topic(cluster, policy))]
         return [
-            topic if topic.partitions == partitions else topic._replace(drift=[*topic.drift, Drift("partitions", str(partitions), str(topic.partitions))])
+            topic
+            if topic.partitions == partitions
+            else topic._replace(drift=[*topic.drift, Drift("partitions", str(partitions), str(topic.partitions))])
             for topic in found
         ]
 

@@ -49,7 +49,7 @@ class Topic(NamedTuple):
 
 
 def wanted_config(replication: int, policy: str = "delete") -> dict[str, str]:
-    """The settings a topic is made with. That of a log: records are deleted by age only, never compacted; the cluster's default says after how long."""
+    """The settings a topic is made with. The records of a log are deleted by age only, never compacted; when, is the cluster's default."""
     return {
         "cleanup.policy": policy,
         "message.timestamp.type": "CreateTime",
@@ -59,7 +59,7 @@ def wanted_config(replication: int, policy: str = "delete") -> dict[str, str]:
 
 
 def create_topic(cluster: Cluster, partitions: int = PARTITIONS, replication: int | None = None, policy: str = "delete") -> bool:
-    """Make the topic; False where it exists. replication: copies, the cluster's default where None. policy: its cleanup.policy. Raises TradecapError."""
+    """Make the topic; False where it exists. replication: copies, the cluster's default where None. policy: cleanup.policy. Raises TradecapError."""
     if _exists(cluster):
         return False  # asked first: a client that may write it, but not make topics, would be refused
     copies = replication if replication is not None else min(3, len(_brokers(cluster)))

@@ -2,9 +2,9 @@
 
 Rules: a batch is read, processed and committed before the next one is asked for, so no transaction is open while partitions move. The offsets of a
 transaction are sent with the consumer's generation (KIP-447): a process that has left the group can't commit. A process that takes over a partition
-first asks for its committed offset, which the broker gives only once no transaction that holds one is undecided. Then it reads the state until that is
-the state of this offset. If there is no such state, nothing is processed. After a failed transaction everything in memory is dropped, and read again
-from what is committed.
+first asks for its committed offset, which the broker gives only once no transaction that holds one is undecided. Then it reads the state until
+that is the state of this offset. If there is no such state, nothing is processed. After a failed transaction everything in memory is dropped, and
+read again from what is committed.
 
 Sources: KIP-98, KIP-447, KIP-588; librdkafka INTRODUCTION.md, transactional producer.
 """
@@ -15,18 +15,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.kafka.client import PASSING, TopicGoneError, translated
-from tradecap.log.kafka.cluster import Cluster, Extent
+from tradecap.log.kafka.cluster import Cluster
+from tradecap.log.kafka.kept_state import SETTLED_S, KeptState, State
 from tradecap.log.kafka.murmur2 import partition_of
 from tradecap.log.kafka.outputs import Outputs
-from tradecap.log.kafka.presence import PATIENCE_S, Presence
-from tradecap.log.kafka.reader import consumer_of, read_alone, refuse_lasting
-from tradecap.log.kafka.refusals import RIGHTS, Heard
-from tradecap.market.batch import BEGINNING, Batch, Position, Values
+from tradecap.log.kafka.presence import PATIENCE_S, Presence, is_passing
+from tradecap.log.kafka.reader import consumer_of, refuse_lasting
+from tradecap.log.kafka.refusals import RIGHTS, Heard, lacking_transactions
+from tradecap.market.batch import Batch, Position, Values
 
 TRANSACTION_MS: Final = 15_000
 """After this time a broker ends a transaction whose producer is gone; later records of its partitions are hidden from read_committed until then."""
@@ -40,14 +40,9 @@ LOOK_S: Final = 0.5
 """How often a process that waits for the others asks how far they are."""
 STEP_S: Final = 5.0
 """How long one request of a transaction may take before it is asked again."""
-SETTLED_S: Final = 120.0
-"""How long an undecided transaction of another process is waited for: longer than a broker takes to end it."""
 FAILURES: Final = 8
 """After this many failed transactions in a row the last failure is reported."""
 AGAIN_S: Final = 0.5
-_POSITION: Final = b'["position"]'
-
-State = Mapping[bytes, bytes]
 
 
 class Produced(NamedTuple):
@@ -60,14 +55,6 @@ class Produced(NamedTuple):
     state: Iterable[tuple[bytes, bytes | None]]
 
 
-class _At(msgspec.Struct):
-    """The position in the log that the state of a partition is of."""
-
-    version: int
-    log: str
-    offset: int
-
-
 class ExactlyOnce:
     """The transactions of one process. A context: leaving it gives the partitions back.
 
@@ -76,7 +63,8 @@ class ExactlyOnce:
     """
 
     def __init__(self, log: Cluster, log_id: str, outputs: Outputs, *, instance: str, version: int) -> None:
-        self._log, self._log_id, self._outputs, self._version = log, log_id, outputs, version
+        self._log, self._outputs = log, outputs
+        self._kept = KeptState(outputs.state, log_id, version)
         self._is_named = bool(instance)
         self.group = f"tradecap-process-{log_id}"
         self.transactional_id = f"tradecap-process-{log.address.topic}-{instance or uuid.uuid4()}"
@@ -107,18 +95,21 @@ class ExactlyOnce:
         ends = {partition: extent.end for partition, extent in self._log.extents().items()}
         looked_s = 0.0
         while not stop():
-            if self._member is None:
-                self._member = self._join(take_over, give_up)
-            batches = self._member.batches()
-            if batches:
-                if self._presence.confirm(follow):
-                    yield batches
-            elif not self._presence.confirm_if_due(follow):
-                return
-            elif follow is None and time.monotonic() - looked_s >= LOOK_S:
-                looked_s = time.monotonic()
-                if self._member.is_over(ends):
+            try:
+                if self._member is None:
+                    self._member = self._join(take_over, give_up)
+                batches = self._member.batches()
+                is_due = not batches and follow is None and time.monotonic() - looked_s >= LOOK_S
+                if is_due and self._member.is_over(ends):
                     return
+            except TradecapError as problem:
+                self._wait_out(problem, follow)
+                continue
+            looked_s = time.monotonic() if is_due else looked_s
+            if not (self._presence.confirm(follow) if batches else self._presence.confirm_if_due(follow)):
+                return
+            if batches:
+                yield batches
 
     def commit(self, produced: Iterable[Produced]) -> bool:
         """Commit a batch of batches; False where that failed: nothing of it counts, and it will come again."""
@@ -156,11 +147,20 @@ class ExactlyOnce:
         at = dict(member.at) if member else {}
         return {partition: max(extent.end - at[partition], 0) for partition, extent in self._log.extents().items() if partition in at}
 
+    def _wait_out(self, problem: TradecapError, follow: Callable[[], bool] | None) -> None:
+        """Begin again once the broker answers. Raises what doesn't pass by itself."""
+        self._failures += 1
+        if not is_passing(problem) or (follow is None and self._failures >= FAILURES):
+            raise problem
+        self._leave()
+        self._presence.confirm(follow)
+        time.sleep(AGAIN_S)
+
     def _join(self, take_over: Callable[[int, State], None], give_up: Callable[[int], object]) -> "_Member":
         while True:
             try:
                 producer = self._producer()
-                return _Member(self._log, self._log_id, self._outputs, self._version, self.group, producer, take_over, give_up)
+                return _Member(self._log, self._outputs, self._kept, self.group, producer, take_over, give_up)
             except KafkaException as error:
                 self._failures += 1
                 self._refuse_final(error.args[0], 0.0)
@@ -201,13 +201,7 @@ class ExactlyOnce:
                 Exit.UNREACHABLE,
             )
         if code == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-            user = address.properties.get("sasl.username", "")
-            raise TradecapError(
-                f"Log {address.url} can't be processed: user {user!r} has no right to WRITE the transactional ids tradecap-process-….",
-                f"grant it: kafka-acls --bootstrap-server {address.servers} --add --allow-principal 'User:{user or '…'}' "
-                "--operation Write --operation Describe --transactional-id tradecap-process- --resource-pattern-type prefixed",
-                Exit.UNREACHABLE,
-            )
+            raise lacking_transactions(f"Log {address.url} can't be processed", "tradecap-process-", address.servers, address.properties)
         if code in RIGHTS or self._failures >= FAILURES:
             raise translated(error, f"Log {address.url} can't be processed", address, "Write")
 
@@ -236,15 +230,14 @@ class _Member:
     def __init__(
         self,
         log: Cluster,
-        log_id: str,
         outputs: Outputs,
-        version: int,
+        kept: KeptState,
         group: str,
         producer: Producer,
         take_over: Callable[[int, State], None],
         give_up: Callable[[int], object],
     ) -> None:
-        self._log, self._log_id, self._outputs, self._version, self._producer = log, log_id, outputs, version, producer
+        self._log, self._outputs, self._kept, self._producer = log, outputs, kept, producer
         self._take_over, self._give_up = take_over, give_up
         self.at: dict[int, int] = {}
         """By partition, the offset to read next."""
@@ -338,12 +331,11 @@ class _Member:
 
     def _send(self, each: Produced) -> None:
         names, partition = self._outputs.names, each.end.partition
-        at = msgspec.json.encode(_At(self._version, self._log_id, each.end.order))
         for topic, messages in (
             (names.enriched, each.enriched),
             (names.candles, each.candles),
             (names.quarantine, each.quarantine),
-            (names.state, [*each.state, (_POSITION, at)]),
+            (names.state, [*each.state, self._kept.position(each.end.order)]),
         ):
             for key, value in messages:
                 while True:
@@ -400,77 +392,14 @@ class _Member:
             self._give_up(partition)
 
     def _restored(self, partition: int) -> int:
-        """Hand over the state of a partition; the offset that it is of."""
+        """Hand over the state of a partition; the offset to begin at."""
         (committed,) = self._ask_committed([TopicPartition(self._log.address.topic, partition)])
-        extent = self._log.extents()[partition]
-        reading = _StateReading(self._outputs.state, partition)
-        until_s = time.monotonic() + SETTLED_S
-        while (at := self._position(reading.read())) < committed.offset:
-            is_final = time.monotonic() >= until_s or not self._outputs.state.undecided(partition)
-            if is_final and (at := self._position(reading.read())) < committed.offset:
-                raise self._lost(partition, at, committed.offset)
-            time.sleep(0.1)
+        extent, place = self._log.extents()[partition], f"{self._log.address.topic}/{partition}"
+        at, state = self._kept.restored(partition, committed.offset)
         if at > extent.end:
-            raise TopicGoneError(
-                f"{self._log.address.topic}/{partition} ends at {extent.end}, before the position {at}: it lost its end, or was made again.",
-                "see docs/processing.md, 'Starting over'.",
-            )
-        begin = max(at, extent.first)
+            what = f"{place} ends at {extent.end}, before the position {at}: it lost its end, or was made again."
+            raise TopicGoneError(what, "see docs/processing.md, 'Starting over'.")
         if 0 <= at < extent.first:
-            self._log.say(f"Offsets {at} to {extent.first - 1} of {self._log.address.topic}/{partition} were removed by retention before processing.")
-        self._take_over(partition, {key: value for key, value in reading.state.items() if key != _POSITION})
-        return begin
-
-    def _position(self, state: State) -> int:
-        """The offset that a state is of; -1 of an empty one. Raises TradecapError for a state that this program can't go on with."""
-        if _POSITION not in state:
-            return -1
-        at = msgspec.json.decode(state[_POSITION], type=_At)
-        if at.version > self._version:
-            raise TradecapError(
-                f"Topic {self._outputs.names.state} holds state of version {at.version}, and this tradecap knows {self._version}.",
-                "upgrade: pip install -U tradecap",
-            )
-        if at.log != self._log_id:
-            raise TradecapError(
-                f"Topic {self._outputs.names.state} holds the state of another log: {self._log.address.topic} was made again.",
-                "see docs/processing.md, 'Starting over'.",
-            )
-        return at.offset
-
-    def _lost(self, partition: int, at: int, committed: int) -> TradecapError:
-        state = f"{self._outputs.names.state}/{partition}"
-        has = "holds no state" if at < 0 else f"holds the state of offset {at}"
-        return TradecapError(
-            f"{state} {has}, and {committed} is committed: the state was lost, so a repeated trade couldn't be told from a new one.",
-            "see docs/processing.md, 'Starting over'.",
-        )
-
-
-class _StateReading:
-    """The state of a partition as far as it is committed."""
-
-    def __init__(self, cluster: Cluster, partition: int) -> None:
-        self._cluster, self._partition = cluster, partition
-        self._at = -1
-        self.state: dict[bytes, bytes] = {}
-
-    def read(self) -> State:
-        """What is there now."""
-        extent = self._cluster.extents()[self._partition]
-        begin = max(self._at, extent.first)
-        if extent.end > begin:
-            until = {self._partition: Extent(extent.first, extent.end)}
-            after = BEGINNING if self._at < 0 else {self._partition: str(begin)}
-            for _ in read_alone(self._cluster, after, None, lambda _: None, until, self._see):
-                pass
-            self._at = extent.end
-        return self.state
-
-    def _see(self, message: Message) -> None:
-        key, value = message.key(), message.value()
-        assert isinstance(key, bytes)
-        if value is None:
-            self.state.pop(key, None)
-        else:
-            self.state[key] = value if isinstance(value, bytes) else value.encode()
+            self._log.say(f"Offsets {at} to {extent.first - 1} of {place} were removed by retention before they were processed.")
+        self._take_over(partition, state)
+        return max(at, extent.first)

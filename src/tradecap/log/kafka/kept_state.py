@@ -68,10 +68,8 @@ class KeptState:
 
     def _lost(self, partition: int, at: int, committed: int) -> TradecapError:
         has = "holds no state" if at < 0 else f"holds the state of offset {at}"
-        return TradecapError(
-            f"{self._topic}/{partition} {has}, and {committed} is committed: the state was lost, so a repeat couldn't be told from a new trade.",
-            _OVER,
-        )
+        place = f"{self._topic}/{partition}"
+        return TradecapError(f"{place} {has}, and {committed} is committed: the state was lost, so a repeat would be taken for a new trade.", _OVER)
 
 
 class _Reading:

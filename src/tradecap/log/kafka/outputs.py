@@ -58,9 +58,9 @@ class Outputs:
         """Make what is missing, with as many partitions as the log has; the names of those made."""
         return [cluster.address.topic for cluster, policy in self._by_name if create_topic(cluster, partitions, replication, policy)]
 
-    def describe(self, partitions: int) -> list[Topic]:
-        """Those that exist, as they are. partitions: those of the log."""
-        found = [topic for cluster, policy in self._by_name if (topic := describe_topic(cluster, policy))]
+    def describe(self, partitions: int, *, may_be_hidden: bool = False) -> list[Topic]:
+        """Those that exist, as they are. partitions: those of the log. may_be_hidden: leave out what this client has no right to see."""
+        found = [topic for cluster, policy in self._by_name if (topic := describe_topic(cluster, policy, may_be_hidden=may_be_hidden))]
         return [
             topic
             if topic.partitions == partitions
@@ -98,5 +98,5 @@ def outputs_behind(
     log = Cluster(Address(url, properties))
     outputs = Outputs(log, output_topics(log.address.topic, chosen))
     made = outputs.create(replication, partitions) if create else []
-    found = outputs.describe(partitions)
+    found = outputs.describe(partitions, may_be_hidden=True)
     return found, made, [name for name in outputs.names if name not in {topic.name for topic in found}]

@@ -94,12 +94,12 @@ def _code(error: TradecapError) -> int | None:
     return error.__cause__.args[0].code() if isinstance(error.__cause__, KafkaException) else None
 
 
-def describe_topic(cluster: Cluster, policy: str = "delete") -> Topic | None:
-    """The topic as it is; None where there is none. policy: the cleanup.policy that is wanted."""
+def describe_topic(cluster: Cluster, policy: str = "delete", *, may_be_hidden: bool = False) -> Topic | None:
+    """The topic as it is; None where there is none, or, if it may be, one that this client may not see. policy: the cleanup.policy that is wanted."""
     try:
         described = cluster.describe()
     except TradecapError as error:
-        if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART or (may_be_hidden and _code(error) == KafkaError.TOPIC_AUTHORIZATION_FAILED):
             return None
         raise
     replication = min((len(partition.replicas) for partition in described.partitions), default=0)

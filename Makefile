@@ -72,10 +72,11 @@ compose/.env:
 compose/secrets/clickhouse_password:
 	@mkdir -p compose/secrets && umask 077 && LC_ALL=C tr -dc 'a-zA-Z0-9' < /dev/urandom | head -c 32 > $@ && chmod 644 $@
 
-chaos: $(READY) ## capture while everything fails, into a folder and into a topic, 20 seeds of 20 s (SEEDS=7 or SEEDS=1-100)
+chaos: $(READY) ## capture and process while everything fails, 20 seeds of 20 s (SEEDS=7 or SEEDS=1-100)
 	@TRADECAP_LIVE=60 $(BIN)/python -m pytest tests/flows/verify/test_live.py
 	@TRADECAP_OUTAGE=600 $(BIN)/python -m pytest -rP tests/flows/test_spool.py -k outage
-	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos/test_chaos.py tests/chaos/test_broker_chaos.py tests/chaos/test_cluster.py $(ARGS)
+	@TRADECAP_CHAOS=$(SEEDS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos/test_chaos.py tests/chaos/test_broker_chaos.py tests/chaos/test_cluster.py \
+	  tests/chaos/test_process_chaos.py $(ARGS)
 
 soak: $(READY) ## days of capture in ten minutes: 24 h limits, clocks that are set, midnight, the end of a month (MINUTES=60)
 	@TRADECAP_SOAK=$(MINUTES) $(BIN)/python -m pytest tests/chaos/test_soak.py $(ARGS)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -22,9 +22,13 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.status import Status
 from tradecap.flows.load import LoadStatus
 from tradecap.flows.loading import Loading
+from tradecap.flows.process import ProcessStatus
 from tradecap.flows.shipping import Figures, Shipping
 from tradecap.listening import listen
 from tradecap.log.api import Log
+
+if TYPE_CHECKING:
+    from tradecap.log.kafka.exactly_once import ExactlyOnce
 
 ASK_WITHIN_S: Final = 10.0
 """Who connects and says nothing is hung up on: each takes a thread."""
@@ -207,6 +211,49 @@ class LoadMetrics(_Served):
         """The figures, as prometheus_client wants them."""
         yield _info("")
         yield from _load(self._log, self._status)
+
+
+class ProcessMetrics(_Served):
+    """Those of `process`. topic is asked how far it is; status counts what is committed."""
+
+    def __init__(self, port: int, topic: "ExactlyOnce", status: ProcessStatus, note: Callable[..., None]) -> None:
+        self._topic, self._status = topic, status
+        super().__init__(port, note)
+
+    def ills(self) -> list[str]:
+        """See `_Served.ills`. Misplaced trades stay an ill after a restart: they are part of the state."""
+        misplaced = self._status.misplaced
+        return [f"{misplaced} trades are in a partition that isn't their symbol's, and were left out"] if misplaced else []
+
+    def not_ready(self) -> list[str]:
+        """See `_Served.not_ready`."""
+        return self.ills() + ([] if self._topic.has_joined else ["the group hasn't given this process its partitions yet"])
+
+    def collect(self) -> Iterable[Metric]:
+        """The figures, as prometheus_client wants them."""
+        done, topic = self._status.done, self._topic
+        yield _info("")
+        for name, text, value in (
+            ("consumed", "Records committed as consumed.", done.records),
+            ("produced", "Messages committed: enriched trades, candles and rejected records.", done.trades + done.candles + done.quarantined),
+            ("duplicates", "Repeats of a trade, left out.", done.duplicates),
+            ("conflicts", "Records with the id of a trade and other content, left out.", done.conflicts),
+            ("rejected", "Records that are no valid trade, sent to quarantine.", done.quarantined),
+            ("too_late", "Trades that came too late to correct their candle.", done.too_late),
+            ("transactions", "Committed transactions.", topic.transactions),
+            ("transactions_aborted", "Transactions that failed; their records came again.", topic.aborted),
+        ):
+            yield CounterMetricFamily(f"tradecap_process_{name}", text, value=value)
+        yield GaugeMetricFamily("tradecap_process_misplaced", "Trades in a partition that isn't their symbol's.", value=self._status.misplaced)
+        yield GaugeMetricFamily("tradecap_process_transaction_seconds", "How long the newest transaction took.", value=topic.newest_s)
+        try:
+            behind = topic.lag()
+        except TradecapError:
+            return  # an unknown lag is no lag of 0
+        lag = GaugeMetricFamily("tradecap_process_lag_offsets", "Offsets of this process's partitions that it hasn't come to.", labels=["partition"])
+        for partition, size in sorted(behind.items()):
+            lag.add_metric([str(partition)], size)
+        yield lag
 
 
 def _waiting(status: LoadStatus) -> list[str]:

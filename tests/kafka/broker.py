@@ -57,6 +57,8 @@ SETTINGS = {
     "broker.heartbeat.interval.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    # A transaction whose producer is gone is ended when its time is up, and not up to 10 s later.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
     # By default retention first acts after minutes, so that no test would see it.
     "log.initial.task.delay.ms": "500",
     "log.retention.check.interval.ms": "1000",

@@ -38,6 +38,13 @@ EXAMPLE: Final = f"""\
 # log = "file:/var/lib/tradecap/log"
 # store = "clickhouse://default@localhost:8123/market"
 
+# The topics that `tradecap process` writes, where they have other names than by default (docs/processing.md).
+# [profile.server.topics]
+# enriched = "trades.enriched"
+# candles = "candles.1m"
+# quarantine = "trades.quarantine"
+# state = "process.state"
+
 # The stack of compose/compose.yaml, as this machine sees it: tradecap verify --profile compose
 # The store's password comes from TRADECAP_STORE_PASSWORD, or from the file that TRADECAP_STORE_PASSWORD_FILE names.
 [profile.compose]

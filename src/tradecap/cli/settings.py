@@ -27,6 +27,8 @@ DEFAULTS: Final = {"log": "file:./tradecap-data/log", "store": "chdb:./tradecap-
 """What holds where nobody says anything."""
 NAMES: Final = (*DEFAULTS, "as", "symbols")
 """What a profile may set."""
+TOPICS: Final = ("enriched", "candles", "quarantine", "state")
+"""What [profile.NAME.topics] may set: the topics of `process`."""
 CONFIG_NAME: Final = "tradecap.toml"
 FOREIGN: Final = {
     "REDPANDA_BROKERS": ("log", "TRADECAP_LOG=kafka://HOST:PORT/TOPIC"),
@@ -75,12 +77,15 @@ class Settings(NamedTuple):
     """What `stream` captures where none are named: symbols separated by commas or blanks."""
     password: Property | None = None
     """Of the store, where it comes from a variable; it is in the store's URL as well."""
+    topics: tuple[Value, ...] = ()
+    """The topics of `process` that the profile names."""
 
     def values(self) -> list[Value | Property]:
         """All of them, those of the Kafka client as `kafka.NAME`."""
         own = [each._replace(name=f"kafka.{each.name}") for each in self.kafka]
         chosen = [each for each in (self.password, self.foreign_venue, self.symbols) if each and each.value]
-        return [self.log, self.store, self.profile, self.config, *chosen, *own]
+        topics = [each._replace(name=f"topics.{each.name}") for each in self.topics]
+        return [self.log, self.store, self.profile, self.config, *chosen, *own, *topics]
 
     def kafka_properties(self) -> dict[str, str]:
         """The properties of the Kafka client."""
@@ -116,6 +121,8 @@ class ConfigFile(NamedTuple):
     default_profile: str
     kafka: Mapping[str, Mapping[str, str]] = {}
     """By profile, the properties of the Kafka client."""
+    topics: Mapping[str, Mapping[str, str]] = {}
+    """By profile, the topics of `process`."""
 
 
 def user_config() -> Path | None:
@@ -159,6 +166,7 @@ def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Se
         foreign_venue=values["as"],
         symbols=values["symbols"],
         kafka=tuple(kafka_properties(file.kafka.get(profile.value, {}), f"profile {profile.value} in {file.path}", environ)),
+        topics=tuple(Value(name, topic, f"profile {profile.value} in {file.path}") for name, topic in file.topics.get(profile.value, {}).items()),
     )
 
 
@@ -227,7 +235,8 @@ def read_config(path: Path) -> ConfigFile:
     except OSError as error:
         raise TradecapError(f"{shown} cannot be read: {error.strerror}.", f"name another with --config, or make one: {INIT_HINT}") from error
     profiles = _profiles(table, shown)
-    return ConfigFile(shown, _strings(table, shown, ""), profiles, _text(table, "default_profile", shown, ""), _kafka(table, shown))
+    default = _text(table, "default_profile", shown, "")
+    return ConfigFile(shown, _strings(table, shown, ""), profiles, default, _kafka(table, shown), _topics(table, shown))
 
 
 def _broken(shown: str, problem: str) -> TradecapError:
@@ -260,7 +269,9 @@ def _profiles(table: Mapping[str, object], shown: str) -> dict[str, dict[str, st
         raise TradecapError(
             f"{shown}: 'profile' must be a table for each profile.", 'write [profile.NAME]; default_profile = "NAME" chooses the one in force.'
         )
-    return {name: _strings({key: one[key] for key in one if key != "kafka"}, shown, f"profile.{name}.") for name, one in profiles.items()}
+    return {
+        name: _strings({key: one[key] for key in one if key not in ("kafka", "topics")}, shown, f"profile.{name}.") for name, one in profiles.items()
+    }
 
 
 def _kafka(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]]:
@@ -272,6 +283,19 @@ def _kafka(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]]
         if not isinstance(properties, dict):
             raise TradecapError(f"{shown}: 'profile.{name}.kafka' must be a table.", f'write [profile.{name}.kafka] and "property.name" = "value".')
     return {name: {key: _property(value) for key, value in _flat(properties).items()} for name, properties in found.items()}
+
+
+def _topics(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]]:
+    """The topics table of each profile."""
+    profiles = table.get("profile", {})
+    assert isinstance(profiles, dict)
+    found = {name: one["topics"] for name, one in profiles.items() if isinstance(one, dict) and "topics" in one}
+    for name, topics in found.items():
+        if not isinstance(topics, dict):
+            raise TradecapError(f"{shown}: 'profile.{name}.topics' must be a table.", f'write [profile.{name}.topics] and enriched = "NAME".')
+        if unknown := sorted(set(topics) - set(TOPICS)):
+            raise TradecapError(f"{shown}: unknown key 'profile.{name}.topics.{unknown[0]}'.", f"the keys there are: {', '.join(TOPICS)}.")
+    return {name: {key: _text(topics, key, shown, f"profile.{name}.topics.") for key in topics} for name, topics in found.items()}
 
 
 def _flat(table: Mapping[str, object], before: str = "") -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""tradecap topics: the topic behind the log."""
+"""tradecap topics: the topic behind the log, and those of process."""
 
 from typing import TYPE_CHECKING
 
@@ -16,39 +16,54 @@ if TYPE_CHECKING:
 
 
 @command
-@click.option("--create", is_flag=True, help="Make the topic if it is missing.")
-@click.option("--partitions", type=POSITIVE, default="4", metavar="N", help="Partitions of a topic that is made (default 4).")
+@click.option("--create", is_flag=True, help="Make the topics that are missing.")
+@click.option(
+    "--partitions",
+    type=POSITIVE,
+    default="4",
+    metavar="N",
+    help="Partitions of a log's topic that is made (default 4); those of process have the same.",
+)
 @click.option("--replication", type=POSITIVE, metavar="N", help="Copies of each partition (default: 3, or one for each broker if there are fewer).")
 @shared
 def topics(create: bool, partitions: int, replication: int | None, settings: Settings, out: Output) -> Exit:
-    """Show the log's topic, and how it differs from what is wanted.
+    """Show the log's topic and those of process, and how they differ from what is wanted.
 
-    A setting that the broker doesn't have is not a difference. Exit 1: the topic is missing, or its settings differ.
+    A setting that the broker doesn't have is not a difference. Exit 1: the log's topic is missing, or a topic's settings differ. The topics of
+    `tradecap process` may be missing: only that command needs them.
 
     \b
     Examples:
       tradecap topics --log kafka://localhost:19092/trades.raw
       tradecap topics --log kafka://localhost:19092/trades.raw --create --partitions 8
     """
+    from tradecap.log.kafka.outputs import outputs_behind
     from tradecap.log.kafka.topics import topic_behind
 
     if not settings.log.value.startswith("kafka:"):
         raise TradecapError(f"{settings.log.shown} is not a topic.", "name one: --log kafka://localhost:19092/trades.raw")
-    name, topic, is_new = topic_behind(settings.log.value, settings.kafka_properties(), create=create, partitions=partitions, replication=replication)
+    url, properties = settings.log.value, settings.kafka_properties()
+    name, topic, is_new = topic_behind(url, properties, create=create, partitions=partitions, replication=replication)
     if topic is None:
         raise TradecapError(f"There is no topic {name}.", "make it: tradecap topics --create", Exit.CHECK_FAILED)
-    if is_new:
-        out.note(f"topic {name} made")
+    chosen = {each.name: each.value for each in settings.topics}
+    others, made, missing = outputs_behind(url, properties, chosen, create=create, partitions=topic.partitions, replication=replication)
+    for each in [*([name] if is_new else []), *made]:
+        out.note(f"topic {each} made")
+    if missing:
+        out.note(f"not there, and needed by tradecap process alone: {', '.join(missing)} (tradecap topics --create makes them)")
+    found = [topic, *others]
+    if not all(each.config for each in found):
+        out.warn("Settings of topics can't be seen: this client has no right to DESCRIBE_CONFIGS, so no drift was looked for.")
+    rows = [{**each._asdict(), "drift": [drift._asdict() for drift in each.drift]} for each in found]
+    out.show({"topics": rows}, lambda: _drawn(found))
+    return Exit.CHECK_FAILED if any(each.drift for each in found) else Exit.OK
 
-    if not topic.config:
-        out.warn(f"The settings of topic {name} can't be seen: this client has no right to DESCRIBE_CONFIGS, so no drift was looked for.")
-    row = {**topic._asdict(), "drift": [each._asdict() for each in topic.drift]}
-    out.show({"topics": [row]}, lambda: _drawn(topic))
-    return Exit.CHECK_FAILED if topic.drift else Exit.OK
 
-
-def _drawn(topic: "Topic") -> "RenderableType":
-    settings = ", ".join(f"{name}={value}" for name, value in topic.config.items())
-    row = (topic.name, number(topic.partitions), number(topic.replication), settings)
-    drift = [lost(f"{each.setting} is {each.present}, wanted {each.wanted}") for each in topic.drift]
-    return stacked(table(("topic", "partitions", "replication", "settings"), [row], wrap=("settings",), drop=("settings",)), *drift)
+def _drawn(topics: "list[Topic]") -> "RenderableType":
+    rows = [
+        (topic.name, number(topic.partitions), number(topic.replication), ", ".join(f"{name}={value}" for name, value in topic.config.items()))
+        for topic in topics
+    ]
+    drift = [lost(f"{topic.name}: {each.setting} is {each.present}, wanted {each.wanted}") for topic in topics for each in topic.drift]
+    return stacked(table(("topic", "partitions", "replication", "settings"), rows, wrap=("settings",), drop=("settings",)), *drift)

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from tradecap.errors import TradecapError
 from tradecap.market import candles as market
+from tradecap.market.enrichment import decimal_text
 from tradecap.store.api import CandleRow, Series, Store
 from tradecap.times import parse_duration, time_text
 
@@ -174,10 +175,7 @@ def shown(bar: market.Candle) -> Candle:
     )
 
 
-def units_text(units: int, decimals: int = 8) -> str:
-    """A number in its smallest units, as `plain` writes it."""
-    whole, rest = divmod(units, 10**decimals)
-    return f"{whole}.{rest:0{decimals}d}".rstrip("0") if rest else str(whole)
+units_text = decimal_text
 
 
 def plain(value: Decimal) -> str:

@@ -118,6 +118,12 @@ class Cluster:
         end = self._offsets(partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the same
         return {partition: Extent(first[partition], end[partition]) for partition in partitions}
 
+    def undecided(self, partition: int) -> bool:
+        """Whether a transaction of this partition is neither committed nor aborted yet."""
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # confluent_kafka's own gap
+        stable = self._offsets([partition], latest)
+        return self._offsets([partition], latest, IsolationLevel.READ_UNCOMMITTED) != stable
+
     def since(self, time_ms: int) -> dict[int, int]:
         """By partition, the offset of the first record that was published at time_ms (Unix, broker's or producer's clock) or later."""
         extents = self.extents()
@@ -172,14 +178,14 @@ class Cluster:
             lambda: self.answer(self.admin.describe_topics(TopicCollection([name]), request_timeout=REACH_S)[name]),
         )
 
-    def _offsets(self, partitions: Iterable[int], spec: OffsetSpec) -> dict[int, int]:
+    def _offsets(self, partitions: Iterable[int], spec: OffsetSpec, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED) -> dict[int, int]:
         asked = {TopicPartition(self.address.topic, partition): spec for partition in partitions}
         if not asked:
             return {}
         what = f"Log {self.address.url} can't be read"
 
         def offsets() -> dict[int, int]:
-            answers = self.admin.list_offsets(asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=REACH_S)
+            answers = self.admin.list_offsets(asked, isolation_level=isolation, request_timeout=REACH_S)
             found: dict[int, Any] = {where.partition: self.answer(answer) for where, answer in answers.items()}
             return {partition: int(result.offset) for partition, result in found.items()}
 

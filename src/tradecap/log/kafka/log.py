@@ -16,11 +16,14 @@ from tradecap.log.api import Damage, Part
 from tradecap.log.kafka.carrier import KafkaCarrier
 from tradecap.log.kafka.client import Address
 from tradecap.log.kafka.cluster import Cluster, Extent
+from tradecap.log.kafka.exactly_once import ExactlyOnce
 from tradecap.log.kafka.group import KafkaGroup
+from tradecap.log.kafka.outputs import Outputs, output_topics
 from tradecap.log.kafka.reader import read_alone, read_as_group
 from tradecap.log.kafka.topics import PARTITIONS, create_topic, longest_message, refuse_unsafe
 from tradecap.log.kafka.writer import KafkaWriter
 from tradecap.market.batch import BEGINNING, Batch, Positions, SeriesNote, Values
+from tradecap.market.processing_state import VERSION
 from tradecap.market.records import read_envelope
 
 SKIMMED: Final = 100_000
@@ -134,6 +137,15 @@ class KafkaLog:
     def group(self, name: str) -> KafkaGroup:
         """The group by which a database reads this topic by itself."""
         return KafkaGroup(self._cluster, name)
+
+    def exactly_once(self, chosen: Mapping[str, str], instance: str) -> ExactlyOnce:
+        """Transactions from this topic into those of `process`. chosen: the names that differ from the defaults; instance: see `ExactlyOnce`.
+
+        Raises TradecapError where the topics can't be used.
+        """
+        outputs = Outputs(self._cluster, output_topics(self.topic, chosen))
+        outputs.refuse_unusable()
+        return ExactlyOnce(self._cluster, self.id, outputs, instance=instance, version=VERSION)
 
     @property
     def topic(self) -> str:

@@ -53,7 +53,7 @@ class Presence:
         try:
             self._cluster.refuse_another_topic()
         except TradecapError as problem:
-            if not _is_passing(problem):
+            if not is_passing(problem):
                 raise
             if self._away_since_s is None:
                 self._away_since_s = began_s
@@ -67,7 +67,7 @@ class Presence:
         return None
 
 
-def _is_passing(problem: TradecapError) -> bool:
+def is_passing(problem: TradecapError) -> bool:
     """Whether it may be over by itself: nobody answers, or leaders are being chosen."""
     cause = problem.__cause__
     if not isinstance(cause, KafkaException):

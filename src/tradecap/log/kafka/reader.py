@@ -51,14 +51,14 @@ def consumer_of(address: Address, group: str, heard: Heard) -> Consumer:
                 "queued.min.messages": 20_000,
                 "fetch.wait.max.ms": 50,
                 "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": 10_000,
+                "session.timeout.ms": address.properties.get("session.timeout.ms", 10_000),
                 "error_cb": heard,
             }
         )
     )
 
 
-def _refuse_lasting(heard: Heard, address: Address) -> None:
+def refuse_lasting(heard: Heard, address: Address) -> None:
     """Raise TradecapError once brokers have refused this client for a while: it would wait for them for ever."""
     if refusal := heard.refusal(RUNNING_S):
         raise translated(refusal, f"Log {address.url} can't be read any further", address, "Read")
@@ -222,7 +222,7 @@ class _Pass:
         elif not is_followed and time.monotonic() - self._heard_s > SILENCE_S:
             raise translated(self._heard.newest or KafkaError(KafkaError._TIMED_OUT), f"Log {address.url} can't be read any further", address, "Read")
         else:
-            _refuse_lasting(self._heard, address)
+            refuse_lasting(self._heard, address)
         for message in messages:
             error, partition, offset = message.error(), message.partition(), message.offset()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
@@ -332,7 +332,7 @@ class _Member:
         if self._problem:
             raise self._problem
         if not messages:
-            _refuse_lasting(self._heard, self._cluster.address)
+            refuse_lasting(self._heard, self._cluster.address)
         for message in messages:
             error, partition = message.error(), message.partition()
             if error is None:

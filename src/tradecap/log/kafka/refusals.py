@@ -110,14 +110,7 @@ def plain(error: KafkaError) -> str:
 
 def lacking(code: int, what: str, operation: str, topic: str, servers: str, properties: Mapping[str, str]) -> TradecapError:
     """The sentence for a right that the cluster doesn't give. operation: what was to be done with the topic, as Kafka names it (Read, Write ...)."""
-    user = properties.get("sasl.username", "")
-    who = (
-        f"user {user!r}"
-        if user
-        else "the client's certificate"
-        if properties.get("security.protocol", "").lower() == "ssl"
-        else "a client without login"
-    )
+    user, who = properties.get("sasl.username", ""), _who(properties)
     if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
         operation, named, target = "Read", "the groups tradecap-…", "--group tradecap- --resource-pattern-type prefixed"
     else:
@@ -125,3 +118,20 @@ def lacking(code: int, what: str, operation: str, topic: str, servers: str, prop
     principal = shlex.quote(f"User:{user or '…'}")
     hint = f"grant it: kafka-acls --bootstrap-server {servers} --add --allow-principal {principal} --operation {operation} {target}"
     return TradecapError(f"{what}: {who} has no right to {operation.upper()} {named}.", hint, Exit.UNREACHABLE)
+
+
+def lacking_transactions(what: str, prefix: str, servers: str, properties: Mapping[str, str]) -> TradecapError:
+    """The sentence for transactional ids (with this prefix) that the cluster doesn't let the client use."""
+    principal = shlex.quote(f"User:{properties.get('sasl.username', '') or '…'}")
+    hint = f"grant it: kafka-acls --bootstrap-server {servers} --add --allow-principal {principal} --operation Write --operation Describe"
+    return TradecapError(
+        f"{what}: {_who(properties)} has no right to WRITE the transactional ids {prefix}….",
+        f"{hint} --transactional-id {prefix} --resource-pattern-type prefixed",
+        Exit.UNREACHABLE,
+    )
+
+
+def _who(properties: Mapping[str, str]) -> str:
+    if user := properties.get("sasl.username", ""):
+        return f"user {user!r}"
+    return "the client's certificate" if properties.get("security.protocol", "").lower() == "ssl" else "a client without login"

@@ -48,23 +48,23 @@ class Topic(NamedTuple):
     drift: list[Drift]
 
 
-def wanted_config(replication: int) -> dict[str, str]:
-    """The settings a log's topic is made with: records are deleted by age only, never compacted; how long they are kept is the cluster's default."""
+def wanted_config(replication: int, policy: str = "delete") -> dict[str, str]:
+    """The settings a topic is made with. The records of a log are deleted by age only, never compacted; when, is the cluster's default."""
     return {
-        "cleanup.policy": "delete",
+        "cleanup.policy": policy,
         "message.timestamp.type": "CreateTime",
         "unclean.leader.election.enable": "false",
         "min.insync.replicas": "2" if replication >= 3 else "1",
     }
 
 
-def create_topic(cluster: Cluster, partitions: int = PARTITIONS, replication: int | None = None) -> bool:
-    """Make the topic; False where it exists. replication: copies, the cluster's default where None. Raises TradecapError."""
+def create_topic(cluster: Cluster, partitions: int = PARTITIONS, replication: int | None = None, policy: str = "delete") -> bool:
+    """Make the topic; False where it exists. replication: copies, the cluster's default where None. policy: cleanup.policy. Raises TradecapError."""
     if _exists(cluster):
         return False  # asked first: a client that may write it, but not make topics, would be refused
     copies = replication if replication is not None else min(3, len(_brokers(cluster)))
     name = cluster.address.topic
-    for config in (wanted_config(copies), {"cleanup.policy": "delete"}):
+    for config in (wanted_config(copies, policy), {"cleanup.policy": policy}):
         try:
             cluster.answer(cluster.admin.create_topics([NewTopic(name, partitions, copies, config=config)], request_timeout=REACH_S)[name])
         except KafkaException as error:
@@ -94,23 +94,29 @@ def _code(error: TradecapError) -> int | None:
     return error.__cause__.args[0].code() if isinstance(error.__cause__, KafkaException) else None
 
 
-def describe_topic(cluster: Cluster) -> Topic | None:
-    """The topic as it is; None where there is none."""
+def describe_topic(cluster: Cluster, policy: str = "delete", *, may_be_hidden: bool = False) -> Topic | None:
+    """The topic as it is; None where there is none, or, if it may be, one that this client may not see. policy: the cleanup.policy that is wanted."""
     try:
         described = cluster.describe()
     except TradecapError as error:
-        if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART or (may_be_hidden and _code(error) == KafkaError.TOPIC_AUTHORIZATION_FAILED):
             return None
         raise
     replication = min((len(partition.replicas) for partition in described.partitions), default=0)
     present = _config(cluster)
-    drift = [Drift(name, value, present[name]) for name, value in wanted_config(replication).items() if present.get(name, value) != value]
+    wanted = wanted_config(replication, policy)
+    drift = [Drift(name, value, present[name]) for name, value in wanted.items() if not _is_same(present.get(name, value), value)]
     shown = {name: present[name] for name in SHOWN if name in present}
     return Topic(cluster.address.topic, len(described.partitions), replication, shown, drift)
 
 
-def refuse_unsafe(cluster: Cluster) -> None:
-    """Raise TradecapError (exit 2) for a topic that may lose what it has acknowledged."""
+def _is_same(present: str, wanted: str) -> bool:
+    """Lists come in any order: compact,delete is delete,compact."""
+    return set(present.split(",")) == set(wanted.split(","))
+
+
+def refuse_unsafe(cluster: Cluster, policy: str = "delete") -> None:
+    """Raise TradecapError (exit 2) for a topic that may lose what it has acknowledged. policy: the cleanup.policy that is wanted."""
     topic = describe_topic(cluster)
     if topic is None:
         return
@@ -119,8 +125,11 @@ def refuse_unsafe(cluster: Cluster) -> None:
         raise _unsafe(topic.name, "min.insync.replicas", "1", "2", "one copy of three counts as safe")
     if present.get("unclean.leader.election.enable") == "true":
         raise _unsafe(topic.name, "unclean.leader.election.enable", "true", "false", "a replica that lags may become the leader")
-    if "compact" in present.get("cleanup.policy", ""):
-        raise _unsafe(topic.name, "cleanup.policy", present["cleanup.policy"], "delete", "only the newest record of each symbol is kept")
+    cleanup = present.get("cleanup.policy", policy)
+    if "compact" not in policy and "compact" in cleanup:
+        raise _unsafe(topic.name, "cleanup.policy", cleanup, "delete", "only the newest record of each symbol is kept")
+    if policy == "compact" and cleanup != "compact":
+        raise _unsafe(topic.name, "cleanup.policy", cleanup, "compact", "state is deleted by its age")
     if present.get("write.caching") == "true":
         raise _unsafe(topic.name, "write.caching", "true", "false", "records are acknowledged before they are on a disk")
 

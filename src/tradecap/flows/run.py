@@ -19,7 +19,7 @@ class Run:
 
     def __init__(self, writer: LogWriter, command: str, **detail: object) -> None:
         self.id = writer.run
-        self._writer = writer
+        self._writer, self._append = writer, writer.append
         self._lines = RunWriter(writer.run)
         self.event("started", b"", version=__version__, command=command, **detail)
         for torn in writer.torn:
@@ -34,6 +34,11 @@ class Run:
     def record(self, recv_ns: int | None, head: bytes, framed: bytes, trade: Trade | None = None) -> None:
         """Write one data record; head and framed as of market.records."""
         self._writer.append(self._lines.record(recv_ns, head, framed), trade)
+
+    def message(self, recv_ns: int | None, head: bytes, line: int, payload: bytes, trade: Trade) -> int:
+        """Write the record of a message that is a trade, as of `RunWriter.message`; how many records there are now."""
+        self._append(self._lines.message(recv_ns, head, line, payload), trade)
+        return self._lines.seq
 
     def event(self, name: str, head: bytes = b"", **detail: object) -> None:
         """Write down what happened; head, as of market.records, says to which venue or series."""

@@ -345,6 +345,12 @@ class RunWriter:
         self.seq += 1
         return line
 
+    def message(self, recv_ns: int | None, head: bytes, line: int, payload: bytes) -> bytes:
+        """A data record of a JSON object. head: `series_head` and `source_beginning`."""
+        record = b'%b%d,"recv":%b,%b%d","data":%b}\n' % (self._start, self.seq, b"null" if recv_ns is None else b"%d" % recv_ns, head, line, payload)
+        self.seq += 1
+        return record
+
     def event(self, recv_ns: int, name: str, detail: object, head: bytes = b"") -> bytes:
         """An event record; detail is a mapping of JSON values."""
         framed = b'"event":"%b","detail":%b}\n' % (name.encode(), json_bytes(detail))
@@ -354,6 +360,11 @@ class RunWriter:
 def source_head(name: bytes, line: int) -> bytes:
     """Where a record was read: name is the file's name as a JSON string without its quotes."""
     return b'"src":"%b:%d",' % (name, line)
+
+
+def source_beginning(name: bytes) -> bytes:
+    """`source_head` up to the line's number."""
+    return b'"src":"%b:' % name
 
 
 def json_text(text: str) -> bytes:

@@ -3,9 +3,11 @@
 import gzip
 import hashlib
 import os
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from tradecap.flows.replay.replay import Choice, Nowhere, Replayed, look_at, ref
 from tradecap.log import open_log
 from tradecap.log.api import Log
 from tradecap.log.folder.log import FileLog
+from tradecap.market.batch import Lines
 from tradecap.market.records import Envelope, Rejected, Trade, frame, series_head
 from tradecap.recordings.reading import MAX_LINE, Source
 from tradecap.store.clickhouse.store import ClickHouseStore
@@ -252,6 +255,24 @@ def test_every_line_is_in_one_count_and_every_record_in_the_log(tmp_path_factory
     assert sum(isinstance(reading, Rejected) for reading in readings) == quarantined
     if "limit" not in choice:
         assert done.lines == 1 + sum(bool(line) for line in lines)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(LINES, max_size=40), choice=st.just({}) | CHOICES)
+def test_the_quick_way_writes_the_same_bytes(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], choice: Any) -> None:
+    """What is in the log, and what is counted, would depend on which way it took."""
+    logs = [FileLog(tmp_path_factory.mktemp("log"), create=True) for _ in range(2)]
+    done = []
+    with pytest.MonkeyPatch.context() as patch:
+        for log, way in zip(logs, "01", strict=True):
+            patch.setenv("TRADECAP_PLAIN", way)
+            done.append(replayed(log, stream(a_message(0), *lines), **choice | {"now": False}))
+    written = []
+    for log, each in zip(logs, done, strict=True):
+        text = b"".join(batch.content.text for batch in log.read() if isinstance(batch.content, Lines)).replace(each.run.encode(), b"RUN")
+        written.append(re.sub(rb'"recv":\d+,"event"', b'"event"', text))
+    assert written[1] == written[0]
+    assert replace(done[1], run="", seconds=0) == replace(done[0], run="", seconds=0)
 
 
 # ---- what is a recording -----------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ from typing import Final, Self
 import msgspec
 
 from tradecap.errors import TradecapError
+from tradecap.fast import is_fast
 from tradecap.flows.candles import which_symbol
+from tradecap.flows.replay.quick import QuickWriter
 from tradecap.flows.replay.recognition import NOTHING, TRADE, Names, Sight, not_a_venue, refusal, sight
 from tradecap.flows.run import Run
 from tradecap.log.api import Log, LogWriter, TornRun
@@ -182,7 +184,8 @@ def replay(inputs: list[Input], writer: LogWriter, choice: Choice, *, stop: Call
     pace = Pace(choice.speed, checkpoint, stop) if choice.speed else None
     shift = Shift() if choice.now else None
     others: set[str] = set()
-    for item in _items(inputs, choice, replayed, others, stop):
+    quick = QuickWriter(run, replayed, checkpoint, FLUSH_RECORDS) if _takes_all(choice) and is_fast() else None
+    for item in _items(inputs, choice, replayed, others, stop, quick):
         if pace:
             pace.wait(_recorded_ns(item))
         if shift:
@@ -198,6 +201,11 @@ def replay(inputs: list[Input], writer: LogWriter, choice: Choice, *, stop: Call
     _end(run, replayed)
     replayed.seconds = time.monotonic() - started
     return replayed
+
+
+def _takes_all(choice: Choice) -> bool:
+    """Whether every message is written as it is and at once."""
+    return choice == Choice()
 
 
 def _checkpoint(run: Run, progress: Callable[[int], None]) -> Callable[[], None]:
@@ -234,16 +242,18 @@ def _end(run: Run, replayed: Replayed) -> None:
     replayed.events = run.records - replayed.valid - sum(replayed.quarantined.values())
 
 
-def _items(inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols: set[str], stop: Callable[[], bool]) -> Iterator[_Item]:
-    """What is to be logged, counted on the way; symbols: those that were met, where some were asked for."""
+def _items(
+    inputs: Iterable[Input], choice: Choice, replayed: Replayed, symbols: set[str], stop: Callable[[], bool], quick: QuickWriter | None
+) -> Iterator[_Item]:
+    """What is to be logged, counted on the way; symbols: those that were met, where some were asked for. quick writes most of it by itself."""
     named = Names()
     for entry in inputs:
         name = json_text(entry.source.name.rpartition("/")[2])
-        for each in entry.frames:
+        for each, known in quick.others(entry.frames, name, stop) if quick else ((each, None) for each in entry.frames):
             if stop():
                 replayed.stopped = True
                 return
-            item = _read(each, name, choice)
+            item = _read(each, name, choice, known)
             reading = item.reading
             if each.host and not venue_of(each.host) and (why := not_a_venue(entry.source.name, each, choice.venue)):
                 if not unsupported(each.host, "") and each.host not in replayed.unknown_hosts:
@@ -307,19 +317,19 @@ def _series(each: Frame, choice: Choice) -> tuple[str, str, str]:
     return choice.venue or venue_of(each.host), symbol, each.channel or ("trade" if symbol else "")
 
 
-def _read(each: Frame, name: bytes, choice: Choice) -> _Item:
+def _read(each: Frame, name: bytes, choice: Choice, known: Reading | None = None) -> _Item:
     if each.truncated_size is not None:
         venue, symbol, _ = _series(each, choice)
         head = series_head(venue, symbol, each.channel, "" if each.own else each.via) + source_head(name, each.line)
         return _Item(Rejected("oversize"), each.payload, each.recv_ns, head, cut_frame(each.payload, each.truncated_size, each.sha256))
-    return _own(each, name) if each.own else _foreign(each, name, choice)
+    return _own(each, name) if each.own else _foreign(each, name, choice, known)
 
 
-def _foreign(each: Frame, name: bytes, choice: Choice) -> _Item:
-    """A message of somebody's recording."""
+def _foreign(each: Frame, name: bytes, choice: Choice, known: Reading | None = None) -> _Item:
+    """A message of somebody's recording. known: what it is read as, where that is known."""
     payload = each.payload
     venue, symbol, channel = _series(each, choice)
-    reading = (VENUES[venue].decode if venue else by_shape)(payload, venue, symbol, channel)
+    reading = known or (VENUES[venue].decode if venue else by_shape)(payload, venue, symbol, channel)
     if type(reading) is Trade:
         head = series_head(reading.venue, reading.symbol, reading.channel, each.via)
         # rows of the archive hold nothing that would have to be escaped, or they were no trades

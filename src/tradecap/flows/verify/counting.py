@@ -3,10 +3,10 @@
 Rules: both ways give the same tally. The quick one needs numpy, which comes with the extra `embedded`; TRADECAP_PLAIN=0 switches it off.
 """
 
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tradecap.fast import is_fast
 from tradecap.flows.records import records_of
 from tradecap.market.batch import Batch, Position, Values
 from tradecap.proof.tally import Tally
@@ -44,7 +44,7 @@ def count_plainly(tally: Tally, portion: Portion, log_id: str) -> None:
 
 
 def _quick_way(log_id: str) -> Callable[[Portion], Tally | None]:
-    if os.environ.get("TRADECAP_PLAIN") != "0":
+    if is_fast():
         try:
             from tradecap.flows.verify.templated import TemplateCounter
         except ModuleNotFoundError:

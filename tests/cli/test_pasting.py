@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -14,7 +15,8 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from tests.cli.conftest import PROGRAM, Program
-from tests.flows.builders import some_messages
+from tests.flows.builders import a_message, some_messages
+from tests.flows.verify.test_verify import KILLED
 from tests.log.builders import repack, unpack
 from tradecap.cli import cli
 from tradecap.cli.pasting import given, paste
@@ -25,10 +27,11 @@ from tradecap.log.folder.log import FileLog
 from tradecap.proof.checks import Accounts, Check
 from tradecap.store.clickhouse.store import ClickHouseStore
 
-LOG, STORE = "file:it's mine/log", "chdb:it's mine/db"
+LOG_URL, STORE = "file:it's mine/log", "chdb:it's mine/db"
 """A blank and a quote, which the shell must not take for its own."""
 FOLDER: Final = Path("it's mine")
-GIVEN = ("--log", LOG, "--store", STORE)
+ROOT: Final = Path(__file__).parents[2]
+GIVEN = ("--log", LOG_URL, "--store", STORE)
 
 
 def ran(command: str, *args: str) -> Result:
@@ -59,10 +62,11 @@ def records() -> list[bytes]:
     return [raw for batch in FileLog(FOLDER / "log", create=False).read(on_damage=lambda _: None) for raw, _ in raw_records(batch, "")]
 
 
-def in_store(statement: str) -> None:
+def in_store(*statements: str) -> None:
     """Somebody's hand in the store."""
     with ClickHouseStore.embedded(FOLDER / "db", STORE, create=False) as store:
-        store.run(statement)
+        for statement in statements:
+            store.run(statement)
 
 
 def cut_segment() -> None:
@@ -77,15 +81,77 @@ def more() -> None:
     assert ran("inject-bad", "--conflicts", "2").exit_code == 0
 
 
-SPOILT: Final[dict[str, tuple[Callable[[], object], set[str]]]] = {
-    "a trade is gone": (lambda: in_store("ALTER TABLE trades DELETE WHERE trade_id = 7 SETTINGS mutations_sync = 2"), {"trades.accounted"}),
+def replayed(messages: list[bytes], *segment_size: str) -> None:
+    """One more run, loaded."""
+    Path("more.ndjson").write_bytes(b"\n".join(messages))
+    assert ran("replay", "more.ndjson", *segment_size).exit_code == 0
+    assert ran("load").exit_code == 0
+
+
+def torn_run() -> None:
+    """A capture that was killed."""
+    assert subprocess.run([sys.executable, "-c", KILLED, str((FOLDER / "log").absolute())], cwd=ROOT, check=False).returncode == -9
+    assert ran("load").exit_code == 0
+
+
+def segment_gone() -> None:
+    """A segment between others is gone, its manifest with it."""
+    replayed(some_messages(range(31, 90)), "--segment-size", "4000")
+    for path in (FOLDER / "log").glob("000004.*"):
+        path.unlink()
+
+
+def twice_with_two_contents() -> None:
+    """The log holds one identity with two contents."""
+    log = FileLog(FOLDER / "log", create=False)
+    (first, *_) = (raw for batch in log.read() for raw, _ in raw_records(batch, "") if b'"id"' not in raw and b'"t":7,' in raw)
+    with log.writer() as writer:
+        writer.append(first.replace(b'"t":7,', b'"t":8,') + b"\n")
+
+
+def hand(table: str, *changes: str) -> Callable[[], object]:
+    """One row is changed, another one gone, and one more there. The first change is the key's, of the row that is added."""
+    added, changed = changes
+    row = f"({ROW[table]}) IN (SELECT {ROW[table]} FROM {table} ORDER BY ALL LIMIT 1 OFFSET %d) SETTINGS mutations_sync = 2"
+    return lambda: in_store(
+        f"INSERT INTO {table} SELECT * REPLACE ({added}) FROM {table} FINAL LIMIT 1",
+        f"ALTER TABLE {table} UPDATE {changed} WHERE {row % 2}",
+        f"ALTER TABLE {table} DELETE WHERE {row % 1}",
+    )
+
+
+ROW: Final = {"trades": "symbol, trade_id", "ledger": "run, seq", "quarantine": "run, seq", "candles_1m": "symbol, minute"}
+NOBODY: Final = "toUUID('01930000-0000-7000-8000-00000000dead') AS run"
+MENDED, AS_IT_WAS, LOG = "mended", "as it was", "log"
+"""What pasting every fix leaves: a store that is proven; a second one that is, and the first as it was; advice, as only the log can be mended."""
+SPOILT: Final[dict[str, tuple[Callable[[], object], set[str], str]]] = {
+    "a trade is gone": (
+        lambda: in_store("ALTER TABLE trades DELETE WHERE trade_id = 7 SETTINGS mutations_sync = 2"),
+        {"trades.accounted", "candles.exact"},
+        MENDED,
+    ),
+    "trades changed": (hand("trades", "toUInt64(777) AS trade_id", "recv_ns = recv_ns + 1"), {"trades.accounted"}, MENDED),
+    "the ledger changed": (hand("ledger", NOBODY, "kind = 'x'"), {"ledger.complete"}, AS_IT_WAS),
+    "quarantine changed": (hand("quarantine", NOBODY, "reason = 'x'"), {"quarantine.accounted"}, MENDED),
+    "candles changed": (hand("candles_1m", "toDateTime('2001-01-01', 'UTC') AS minute", "high = 7"), {"candles.exact"}, MENDED),
     "log and store disagree": (
         lambda: in_store("ALTER TABLE ledger UPDATE content = content + 1 WHERE trade_id = 7 SETTINGS mutations_sync = 2"),
         {"ledger.complete"},
+        AS_IT_WAS,
     ),
-    "a view is another": (lambda: in_store("DROP VIEW v_minutes"), {"schema.unchanged"}),
-    "not loaded": (more, {"ledger.complete"}),
-    "the log was cut": (cut_segment, {"log.complete", "log.intact", "ledger.complete"}),
+    "a view is another": (lambda: in_store("DROP VIEW v_minutes"), {"schema.unchanged"}, MENDED),
+    "views of the feed are gone or strange": (
+        lambda: in_store("DROP VIEW mv_trades", "CREATE MATERIALIZED VIEW mv_stranger TO fed AS SELECT DISTINCT log, run FROM parsed"),
+        {"schema.unchanged"},
+        MENDED,
+    ),
+    "not loaded": (more, {"ledger.complete"}, MENDED),
+    "the log was cut": (cut_segment, {"log.complete", "log.intact", "ledger.complete"}, LOG),
+    "a segment is gone": (segment_gone, {"log.complete", "ledger.complete"}, LOG),
+    "one identity, two contents": (twice_with_two_contents, {"log.identity"}, LOG),
+    "a run was torn": (torn_run, {"log.complete"}, MENDED),
+    "ids are missing": (lambda: replayed(some_messages([40, 41, 45])), {"ids.contiguous"}, LOG),
+    "trades in conflict": (lambda: replayed([a_message(7, price=9 * 10**8)]), {"conflicts.none"}, LOG),
 }
 
 
@@ -108,25 +174,26 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_fix_that_is_pasted_loses_a_record(proven: Path, name: str) -> None:
     """The line that was meant to help removed the only copy, or another store than the one that was verified."""
     shutil.copytree(proven, FOLDER, symlinks=True)
-    spoil, expected = SPOILT[name]
+    spoil, expected, leaves = SPOILT[name]
     spoil()
     before, failed = records(), failing()
     assert failed.keys() >= expected
     fixes = dict.fromkeys(check["fix"] for check in failed.values())
     assert all(fixes)
     assert not [fix for fix in fixes if "--yes" in fix]
+    shown = ""
     for fix in fixes:
-        shown = pasted(fix)
+        shown += pasted(fix)
         assert records()[: len(before)] == before, fix
-        if name == "the log was cut":
-            assert fix.startswith("# ")
-        else:
-            assert not Path("tradecap-data").exists(), f"{fix} acted on the default: {shown}"
-    if name == "log and store disagree":
-        assert "PROVEN" in shown
+        assert leaves != LOG or fix.startswith(("# ", "tradecap query ")), fix
+        assert not Path("tradecap-data").exists(), f"{fix} acted on the default: {shown}"
+    if leaves == MENDED:
+        again = dict.fromkeys(check["fix"] for check in failing().values())
+        assert not again or name == "a run was torn", shown  # what attests it is a record, which isn't loaded
+        assert not [pasted(fix) for fix in again] or not failing()
+    else:
         assert failing().keys() >= expected, "the store that may be right is still there as it was"
-    elif name != "the log was cut":
-        assert not failing(), shown
+        assert leaves == LOG or "PROVEN" in shown
 
 
 def test_dropping_asks_on_a_terminal_and_is_refused_without_one(proven: Path, tradecap: Program) -> None:
@@ -142,7 +209,7 @@ def test_dropping_asks_on_a_terminal_and_is_refused_without_one(proven: Path, tr
 
 def test_a_fix_stays_one_line_on_a_narrow_terminal() -> None:
     """Half of a command, pasted with the line break that a drawing put into it, is another command."""
-    fix = paste("tradecap init-db --drop && tradecap load", given({"log": LOG, "store": STORE}, STORE))
+    fix = paste("tradecap init-db --drop && tradecap load", given({"log": LOG_URL, "store": STORE}, STORE))
     console = Console(file=StringIO(), width=40, force_terminal=True)
     console.print(drawn(Verdict([Check("trades.accounted", False, 2, 1, "x " * 40, fix)], Accounts(), {}, {}, [])), crop=False)
     assert isinstance(console.file, StringIO)

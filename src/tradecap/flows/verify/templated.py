@@ -14,7 +14,7 @@ from tradecap.flows.records import read_record
 from tradecap.flows.verify.counting import Portion
 from tradecap.market.batch import Lines, Values
 from tradecap.market.records import Trade, adopted
-from tradecap.market.templates import Bytes, Columns, Ints, Template, Words, template_of
+from tradecap.market.templates import Bytes, Columns, Ints, Template, Words, shapes, template_of
 from tradecap.proof.tally import (
     AT_FACTOR,
     BLOCK_BITS,
@@ -36,9 +36,9 @@ FEW: Final = 256
 LONGEST: Final = 2048
 """Bytes of a line that may fit a template."""
 ALIKE: Final = 8
-"""Lines of one length for which it pays to make a template."""
+"""Lines of one shape for which it pays to make a template."""
 TRIED: Final = 64
-"""Lines of one length that are tried as templates in a batch."""
+"""Lines of one shape that are tried as templates in a batch."""
 KEPT: Final = 4096
 
 
@@ -55,7 +55,7 @@ class TemplateCounter:
 
     def __init__(self, log_id: str) -> None:
         self._log_id = log_id
-        self._templates: dict[int, list[Template]] = {}
+        self._templates: dict[tuple[int, int], list[Template]] = {}
 
     def count(self, portion: Portion) -> Tally | None:
         """The tally of a portion by itself; None where the plain way has to count it."""
@@ -68,9 +68,12 @@ class TemplateCounter:
             others.append(self._read(lines, length, rows, found))
         tally = Tally()
         tally.empty = lines.empty
-        for way, groups in found.items():
-            if not _add(tally, way, groups, portion):
+        for run in {way.run for way in found}:
+            seqs = [columns.seq for way, groups in found.items() if way.run == run for _, _, columns in groups]
+            if not _add_seqs(tally.runs.setdefault(run, RunTally(run)), np.concatenate(seqs)):
                 return None
+        for way, groups in found.items():
+            _add(tally, way, groups, portion)
         plain = Tally()
         plain.begin(portion.batch.end.partition, portion.since)
         for row in np.sort(np.concatenate(others)).tolist():
@@ -83,26 +86,37 @@ class TemplateCounter:
         if len(rows) < ALIKE or length > LONGEST:
             return rows
         table: Bytes = sliding_window_view(lines.text, length)[lines.starts[rows]]
-        left = np.arange(len(rows))
-        for template in self._templates.get(length, ()):
+        of_shape = shapes(table)
+        order = np.argsort(of_shape, kind="stable")
+        kinds, firsts = np.unique(of_shape[order], return_index=True)
+        left = [
+            self._read_alike(lines, (length, kind), table, alike, rows, found)
+            for kind, alike in zip(kinds.tolist(), np.split(order, firsts[1:]), strict=True)
+        ]
+        unread: Ints = rows[np.concatenate(left)]
+        return unread
+
+    def _read_alike(
+        self, lines: "_Lines", kind: tuple[int, int], table: Bytes, left: Ints, rows: Ints, found: dict[Way, list[tuple[Template, Ints, Columns]]]
+    ) -> Ints:
+        """Find the lines of one shape that fit templates; the others. left: their places in the table."""
+        for template in self._templates.get(kind, ()):
             left = _take(template, table, left, rows, found)
         odd = []
         for _ in range(TRIED):
             if len(left) < ALIKE:
                 break
-            made = self._made(lines, int(rows[left[0]]), length)
-            if made is None:
-                odd.append(left[0])
-                left = left[1:]
-                continue
-            self._keep(length, made)
-            taken = _take(made, table, left, rows, found)
-            if len(taken) == len(left):  # a line always fits its own template, unless its numbers are odd
+            made = self._made(lines, int(rows[left[0]]), kind[0])
+            taken = left
+            if made is not None:
+                self._keep(kind, made)
+                taken = _take(made, table, left, rows, found)
+            if len(taken) == len(left):  # a line fits its own template, unless its numbers are odd
                 odd.append(left[0])
                 taken = left[1:]
             left = taken
         unread: Ints = np.concatenate([left, np.array(odd, np.int64)])
-        return rows[unread]
+        return unread
 
     def _made(self, lines: "_Lines", row: int, length: int) -> Template | None:
         raw, offset = lines.record(row)
@@ -114,10 +128,10 @@ class TemplateCounter:
         numbers = VENUES.get(envelope.venue, UNNAMED).numbers_of(bytes(envelope.data), reading.channel)
         return template_of(raw, envelope, reading, numbers)
 
-    def _keep(self, length: int, template: Template) -> None:
+    def _keep(self, kind: tuple[int, int], template: Template) -> None:
         if sum(map(len, self._templates.values())) >= KEPT:
             self._templates.clear()
-        self._templates.setdefault(length, []).insert(0, template)
+        self._templates.setdefault(kind, []).insert(0, template)
 
 
 class _Lines(NamedTuple):
@@ -176,8 +190,8 @@ def _take(template: Template, table: Bytes, left: Ints, rows: Ints, found: dict[
     return np.setdiff1d(left, fitting, assume_unique=True)
 
 
-def _add(tally: Tally, way: Way, groups: Sequence[tuple[Template, Ints, Columns]], portion: Portion) -> bool:
-    """Count the trades of one way. False where a record stands twice."""
+def _add(tally: Tally, way: Way, groups: Sequence[tuple[Template, Ints, Columns]], portion: Portion) -> None:
+    """Count the trades of one way, all but their seqs."""
     rows = np.concatenate([each for _, each, _ in groups])
     order = np.argsort(rows)
     seq, trade_id, time_ms, event_ms, recv_ns = (
@@ -185,9 +199,7 @@ def _add(tally: Tally, way: Way, groups: Sequence[tuple[Template, Ints, Columns]
     )
     content = np.concatenate([columns.content for _, _, columns in groups])[order]
     is_of_book = np.concatenate([np.full(len(each), template.trade.order_book) for template, each, _ in groups])[order]
-    run = tally.runs.setdefault(way.run, RunTally(way.run))
-    if not _add_seqs(run, seq):
-        return False
+    run = tally.runs[way.run]
     part, since = portion.batch.end.partition, portion.since
     low, high = int(seq.min()), int(seq.max())
     span = run.parts.setdefault(part, [low, high])
@@ -216,14 +228,13 @@ def _add(tally: Tally, way: Way, groups: Sequence[tuple[Template, Ints, Columns]
     _add_blocks(run, seq, mixed, rest, repeated)
     for number in np.unique(seq >> BLOCK_BITS).tolist():
         run.blocks[number].since.setdefault(part, since)
-    return True
 
 
 def _add_seqs(run: RunTally, seq: Ints) -> bool:
-    """Take in numbers of a run; False where one is there already."""
+    """Take in the numbers of a run; False where one stands twice."""
     ordered = np.sort(seq)
     steps = np.diff(ordered)
-    if not steps.all() or (any(run.seqs.within(int(ordered[0]), int(ordered[-1]))) and _meets(run, ordered)):
+    if not steps.all():
         return False
     cuts = np.flatnonzero(steps != 1)
     if len(cuts) < FEW:
@@ -235,13 +246,6 @@ def _add_seqs(run: RunTally, seq: Ints) -> bool:
         there[ordered[ordered >> BLOCK_BITS == number] & 0xFFFF] = 1
         run.seqs.add_bits(number, int.from_bytes(np.packbits(there, bitorder="little").tobytes(), "little"))
     return True
-
-
-def _meets(run: RunTally, ordered: Ints) -> bool:
-    return any(
-        np.searchsorted(ordered, first, "left") < np.searchsorted(ordered, last, "right")
-        for first, last in run.seqs.within(int(ordered[0]), int(ordered[-1]))
-    )
 
 
 def _add_ids(tally: Tally, key: Series, trade_id: Ints) -> Ints:

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ INSERT: Final = {
 }
 """Large blocks, two threads and views side by side are faster than the defaults (docs/clickhouse.md). Repeats are merged when read (FINAL), so not on
 the way in; and a limit on partitions would let records from odd months stop a feed."""
+DAY_S: Final = 86_400
 NO_OFFSET: Final = 2**64 - 1
 OF_FILE: Final = {"add_lines": "add_file", "add_values": "add_values_file"}
 """Where the same bytes come from a file."""
@@ -224,13 +225,39 @@ def trade_days(connection: Connection, partition: int, span: SeqRange) -> set[da
 
 
 def sweep_candles(connection: Connection, days: Collection[date] | None) -> int:
-    """See `Store.sweep_candles`."""
+    """See `Store.sweep_candles`. Days that are mostly new are read once; of others the fingerprints come first, and then what is stale."""
     minutes = 0
     for first, last in [ALL_DAYS] if days is None else _ranges(days):
-        for portion in _portions(connection.ask("stale_days", first=first, last=last)):
-            connection.run(query("sweep_candles"), first=portion[0]["day"], last=portion[-1]["day"])
-            minutes += sum(day["stale"] for day in portion)
+        if not is_fast():
+            minutes += _rebuild(connection, first, last)
+            continue
+        for is_new, group in groupby(connection.ask("day_sizes", first=first, last=last), key=lambda size: bool(size["trades"] > 2 * size["made"])):
+            sizes = list(group)
+            minutes += _build(connection, sizes) if is_new else _rebuild(connection, sizes[0]["day"], sizes[-1]["day"])
     return minutes
+
+
+def _build(connection: Connection, days: Sequence[Row]) -> int:
+    """Build the candles of successive days in one pass over their trades; how many minutes."""
+    before = connection.ask("newest_sweep")[0]["sweep"]
+    for portion in _portions(days):
+        first, last = portion[0]["day"], portion[-1]["day"]
+        connection.run(query("sweep_candles"), first=first, last=last, first_s=_seconds(first), last_s=_seconds(last) + DAY_S - 1)
+    return int(connection.ask("swept", sweep=before)[0]["minutes"])
+
+
+def _rebuild(connection: Connection, first: date, last: date) -> int:
+    """Make the stale candles of a range of days; how many minutes."""
+    minutes = 0
+    for portion in _portions(connection.ask("stale_days", first=first, last=last)):
+        where = {"first": portion[0]["day"], "last": portion[-1]["day"], "first_s": portion[0]["first_s"], "last_s": portion[-1]["last_s"]}
+        connection.run(query("sweep_candles"), **where)
+        minutes += sum(day["stale"] for day in portion)
+    return minutes
+
+
+def _seconds(day: date) -> int:
+    return (day - date(1970, 1, 1)).days * DAY_S
 
 
 def _ranges(days: Collection[date]) -> list[tuple[date, date]]:

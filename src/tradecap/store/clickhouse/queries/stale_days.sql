@@ -1,5 +1,5 @@
 -- Days of a range with minutes whose candle wasn't made of the trades that win now: fingerprints differ, in either direction.
-SELECT toDate(minute, 'UTC') AS day, count() AS stale, sum(n) AS trades
+SELECT toDate(minute, 'UTC') AS day, count() AS stale, sum(n) AS trades, toUnixTimestamp(min(minute)) AS first_s, toUnixTimestamp(max(minute)) AS last_s
 FROM
 (
     SELECT venue, channel, symbol, minute, sum(n) AS n, sum(fingerprint) AS difference

@@ -3,12 +3,12 @@
 import threading
 import time
 from collections.abc import Collection
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.builders import NOON_S
 from tests.exchange import until
 from tests.flows.builders import a_message, begun, failures, never, quietly, replayed, some_messages, spoilt
 from tradecap.errors import Exit, TradecapError
@@ -285,10 +285,10 @@ def test_sweeps_that_take_long_are_made_seldom_but_are_made(log: FileLog, store:
     """A sweep looks at every trade of the store: of a year's trades, sweeping without a rest would be all that a follower does."""
     sweep, swept = store.sweep_candles, [0]
 
-    def slowly(days: Collection[date] | None) -> int:
+    def slowly(hours: Collection[int] | None) -> int:
         time.sleep(0.2)
         swept[0] += 1
-        return sweep(days)
+        return sweep(hours)
 
     monkeypatch.setattr(store, "sweep_candles", slowly)
     began = time.monotonic()
@@ -306,13 +306,13 @@ def test_sweeps_that_take_long_are_made_seldom_but_are_made(log: FileLog, store:
     assert not failures(log, store, expect={"trades": 30})
 
 
-def test_a_follower_looks_only_at_the_days_it_loaded(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_follower_looks_only_at_the_hours_it_loaded(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every second it would read years of trades to find the minute that has just ended."""
-    sweep, asked = store.sweep_candles, list[Collection[date] | None]()
+    sweep, asked = store.sweep_candles, list[Collection[int] | None]()
 
-    def noted(days: Collection[date] | None) -> int:
-        asked.append(days)
-        return sweep(days)
+    def noted(hours: Collection[int] | None) -> int:
+        asked.append(hours)
+        return sweep(hours)
 
     monkeypatch.setattr(store, "sweep_candles", noted)
     with _Follower(log, store) as follower, log.writer() as writer:
@@ -322,7 +322,7 @@ def test_a_follower_looks_only_at_the_days_it_loaded(log: FileLog, store: ClickH
         run.record(None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(1)))
         run.flush()
         until(lambda: len(asked) > 1)
-        assert asked[1:] == [{date(2024, 8, 9)}]
+        assert asked[1:] == [{NOON_S // 3600}]
         until(lambda: store.candle_series() != [])
         run.end()
     assert asked[-1] is None

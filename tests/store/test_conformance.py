@@ -179,16 +179,17 @@ def test_candles_are_made_once_and_anew_when_trades_come(made: Store) -> None:
     assert [each.day for each in made.candle_days(FOREVER)] == [day]
 
 
-def test_candles_are_made_on_the_days_that_are_asked_for(made: Store) -> None:
-    """A follower of years of trades would read all of them for each new minute; or a day that was loaded would be passed by."""
+def test_candles_are_made_in_the_hours_that_are_asked_for(made: Store) -> None:
+    """A follower of years of trades would read all of them for each new minute; or an hour that was loaded would be passed by."""
     made.add(LOG, batch_of(run_of([at(n, 86_400 * day) for n, day in enumerate((0, 1, 5))])))
-    days = [date(2024, 8, 9), date(2024, 8, 10), date(2024, 8, 14)]
-    assert made.trade_days(0, SeqRange(RUNS[0], 0, 1)) == {*days[:2]}
-    assert made.trade_days(0, SeqRange(RUNS[0], 0, 9)) == {*days}
-    assert made.trade_days(1, SeqRange(RUNS[0], 0, 9)) == set()
+    hours = [NOON_S // 3600 + 24 * day for day in (0, 1, 5)]
+    assert made.trade_hours(0, SeqRange(RUNS[0], 0, 1)) == {*hours[:2]}
+    assert made.trade_hours(0, SeqRange(RUNS[0], 0, 9)) == {*hours}
+    assert made.trade_hours(1, SeqRange(RUNS[0], 0, 9)) == set()
     assert made.sweep_candles([]) == 0
-    assert made.sweep_candles([days[2], days[0]]) == 2
-    assert made.sweep_candles([days[0], days[1]]) == 1
+    assert made.sweep_candles([hours[0] - 1, hours[0] + 1]) == 0
+    assert made.sweep_candles([hours[2], hours[0]]) == 2
+    assert made.sweep_candles([hours[0], hours[1]]) == 1
     assert made.sweep_candles() == 0
 
 

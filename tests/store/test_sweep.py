@@ -68,9 +68,12 @@ def a_messy_stream(rng: random.Random) -> list[Record]:
     return records
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_sweeping_while_records_pour_in_gives_the_candles_of_the_trades_that_win(emptied: ClickHouseStore, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "way"), [(0, "1"), (1, "1"), (2, "1"), (3, "0")])
+def test_sweeping_while_records_pour_in_gives_the_candles_of_the_trades_that_win(
+    emptied: ClickHouseStore, monkeypatch: pytest.MonkeyPatch, seed: int, way: str
+) -> None:
     """A candle made of half a minute, or of a trade that lost later, would stay wrong for ever."""
+    monkeypatch.setenv("TRADECAP_PLAIN", way)
     rng = random.Random(seed)
     waiting = a_messy_stream(rng)
     records = list(waiting)
@@ -121,6 +124,36 @@ def test_a_conflict_that_moves_a_trade_leaves_no_candle(emptied: ClickHouseStore
     assert shown_by_the_view(emptied, 60, "BTCUSDT") == [as_the_view_says(candle) for candle in candles([winner])]
     assert emptied.sweep_candles() == 0
     assert one(emptied.rows("SELECT count() AS trades FROM v_trades"))["trades"] == 1
+
+
+@pytest.mark.parametrize("hours", [None, {NOON_S // 3600}])
+@pytest.mark.parametrize("way", ["1", "0"])
+def test_a_minute_that_lost_all_its_trades_is_found(
+    emptied: ClickHouseStore, monkeypatch: pytest.MonkeyPatch, hours: set[int] | None, way: str
+) -> None:
+    """Its candle has no trades to be compared with: a look at the trades alone never sees it."""
+    monkeypatch.setenv("TRADECAP_PLAIN", way)
+    pour(emptied, record_of(at(7, 5), RUNS[1], 0), record_of(at(8, 65), RUNS[1], 1))
+    assert emptied.sweep_candles(hours) == 2
+    pour(emptied, record_of(at(7, 86_400 * 40), RUNS[0], 0))
+    assert emptied.sweep_candles(hours) == (2 if hours is None or way == "0" else 1)
+    agree(list(minutes(emptied, "BTCUSDT"))[:1], every_interval([at(8, 65)]))
+    emptied.sweep_candles()
+    assert emptied.sweep_candles(hours) == emptied.sweep_candles() == 0
+    agree(list(minutes(emptied, "BTCUSDT")), every_interval([at(8, 65), at(7, 86_400 * 40)]))
+
+
+@pytest.mark.parametrize("known", [1, 300])
+def test_a_day_is_built_in_one_pass_or_minute_by_minute_with_the_same_result(emptied: ClickHouseStore, known: int) -> None:
+    """Of a day that is mostly new all minutes are computed at once; which of them are stale must not depend on that."""
+    stream = [at(n, 7 * n) for n in range(400)]
+    pour(emptied, *run_of(stream[:known]))
+    emptied.sweep_candles()
+    pour(emptied, *run_of(stream[known:], first_seq=known))
+    made = emptied.sweep_candles()
+    stale = {n * 7 // 60 for n in range(known, 400)}
+    assert made == len(stale)
+    agree(list(minutes(emptied, "BTCUSDT")), every_interval(stream))
 
 
 def test_a_minute_that_lost_its_trades_and_got_others_is_made_anew(emptied: ClickHouseStore) -> None:

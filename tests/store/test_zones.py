@@ -62,6 +62,7 @@ def parameters(name: str, log: FileLog, runs: list[str]) -> dict[str, object]:
     values |= {"since": (EVENING_S + 60) * unit, "until": (MIDNIGHT_S + 21_600) * unit}
     values |= {"first": "2024-11-02", "last": "2024-11-03"} if "{first:Date}" in text else {"first": 0, "last": 100}
     values |= {"part": 0, "parts": [0], "from_id": 0, "lows": [0], "highs": [10**9], "ids": [1], "every": runs, "reading": ["market.inbox"]}
+    values |= {"first_s": EVENING_S, "last_s": MIDNIGHT_S + 21_600, "sweep": 0}
     values |= dict.fromkeys(("brokers", "collection", "database", "detail", "feed", "place", "table", "topic"), "")
     return {each: values[each] for each in re.findall(r"\{(\w+):", text)}
 

@@ -4,15 +4,14 @@ The order of the lines is the guarantee: rows first, then the position, so a cra
 same row again. The position only moves when the store took as many records as were read. A load that follows a log inserts what
 comes in about once a second, and builds candles as often as a tenth of its time allows. A store that is away is waited for.
 
-Candles are looked for on all days at first, at the end and once an hour, and else on the days that were loaded: which days those are is a hint
-(where a trade on another day lost to one that came later, only a look at all days finds its minute).
+Candles are looked for in all hours at first, at the end and once an hour, and else in the hours that were loaded. Which hours those are is a hint: if
+a trade of another hour lost to one that came later, only a look at all of them finds its minute. Fingerprints decide which candles are built.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from functools import partial
 from typing import Final
 
@@ -29,8 +28,8 @@ FOLLOW_S: Final = 0.7
 READ_BY_ITSELF: Final = "wait for it: tradecap load --feed kafka; or load it from here: tradecap init-db --feed loader"
 SWEEP_REST: Final = 9.0
 """While a log is followed, each sweep is followed by a rest this many times as long as it took."""
-ALL_DAYS_S: Final = 3600.0
-"""From one look at all days to the next."""
+ALL_HOURS_S: Final = 3600.0
+"""From one look at all hours to the next."""
 FRESH_S: Final = 5.0
 """How old the positions that a monitoring system sees may be: other processes may load the same log."""
 
@@ -97,9 +96,9 @@ class _Load:
         self._ask = status.patience = Patience(lambda: follow is not None and follow(), stop, say)
         self._loaded = Loaded()
         self._sweeps = Sweeps(self._sweep)
-        self._days: set[date] | None = None
-        """Where candles may have changed since the last sweep; None: on any day."""
-        self._all_days_s = 0.0
+        self._hours: set[int] | None = None
+        """Where candles may have changed since the last sweep (hours since 1970); None: anywhere."""
+        self._all_hours_s = 0.0
         self._asked_s = 0.0
         self._positions: dict[int, str] = {}
 
@@ -128,7 +127,7 @@ class _Load:
             if self._follow and batch.is_newest:
                 _rest(lambda: self._is_followed() and not self._stop())
         loaded.position = position_text(self._positions)
-        self._days = None
+        self._hours = None
         self._sweep()
         self._ask(lambda: counts.end(loaded))
         loaded.seconds = time.monotonic() - started_s
@@ -140,19 +139,19 @@ class _Load:
         self._ask(lambda: counts.before(batch, spans))
         counts.after(self._ask(lambda: self._store.add(self._log.id, batch)))
         self._ask(lambda: self._store.commit(self._log.id, batch.end))
-        self._note_days(batch, spans)
+        self._note_hours(batch, spans)
         self._positions[batch.end.partition] = batch.end.at
         self._loaded.records += batch.records
         self._status.records += batch.records
         self._status.positions = {**(self._status.positions or {}), batch.end.partition: batch.end.at}
         self._sweeps.is_wanted = True
 
-    def _note_days(self, batch: Batch, spans: list[SeqRange]) -> None:
+    def _note_hours(self, batch: Batch, spans: list[SeqRange]) -> None:
         if isinstance(batch.content, SegmentFiles):
-            self._days = None
-        if self._days is not None:
+            self._hours = None
+        if self._hours is not None:
             for span in spans:
-                self._days |= self._ask(partial(self._store.trade_days, batch.end.partition, span))
+                self._hours |= self._ask(partial(self._store.trade_hours, batch.end.partition, span))
 
     def _is_followed(self) -> bool:
         self._sweeps.if_due()
@@ -167,12 +166,12 @@ class _Load:
         return found
 
     def _sweep(self) -> None:
-        if time.monotonic() - self._all_days_s >= ALL_DAYS_S:
-            self._days = None
-        if self._days is None:
-            self._all_days_s = time.monotonic()
-        self._loaded.candles += self._ask(lambda: self._store.sweep_candles(self._days))
-        self._days = set()
+        if time.monotonic() - self._all_hours_s >= ALL_HOURS_S:
+            self._hours = None
+        if self._hours is None:
+            self._all_hours_s = time.monotonic()
+        self._loaded.candles += self._ask(lambda: self._store.sweep_candles(self._hours))
+        self._hours = set()
 
     def _note(self, damage: Damage) -> None:
         if damage not in self._loaded.damage:

@@ -410,11 +410,11 @@ class Store(Protocol):
     def record_loss(self, log_id: str, place: str, detail: str) -> None:
         """Note that records were removed from the log, at a place, before they were loaded. Recorded once, however often it is called."""
 
-    def trade_days(self, partition: int, span: SeqRange) -> set[date]:
-        """The days (UTC) of the trades among the records of a range, of one partition. Those that lost against another of their id count, too."""
+    def trade_hours(self, partition: int, span: SeqRange) -> set[int]:
+        """The hours (since 1970) of the trades among the records of a range, of one partition. Those that lost against another of their id count."""
 
-    def sweep_candles(self, days: Collection[date] | None = None) -> int:
-        """Build the minutes again whose trades have changed, on these days (UTC) or on all; their number."""
+    def sweep_candles(self, hours: Collection[int] | None = None) -> int:
+        """Build the minutes again whose trades have changed, of these hours (since 1970) or of all; their number."""
 
     # ---- records against the log ---------------------------------------------------------------------------------------------------------
 

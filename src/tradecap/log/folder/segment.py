@@ -46,7 +46,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """What a closed segment is, as its writer left it.
 
     size and sha256 are of the uncompressed bytes, packed is the sha256 of the packed file ('' in older manifests); previous is the sha256 of the
-    segment before ('' where that is unknown); recovered names the runs that `recovered` events in this segment attest; torn counts the bytes a crash left after the last whole record.
+    segment before ('' where that is unknown); recovered names the runs that `recovered` events in this segment attest; torn
+    counts the bytes a crash left after the last whole record.
     """
 
     log: str

@@ -9,8 +9,8 @@ import uuid
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
-from itertools import chain
+from datetime import date
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,14 @@ INSERT: Final = {
 }
 """Large blocks, two threads and views side by side are faster than the defaults (docs/clickhouse.md). Repeats are merged when read (FINAL), so not on
 the way in; and a limit on partitions would let records from odd months stop a feed."""
+DAY_S: Final = 86_400
+HOUR_S: Final = 3600
+MANY_RANGES: Final = 50
+"""More ranges of hours than these take longer than one look at all days."""
+FEW: Final = 1000
+OF_FEW: Final = {"query_plan_enable_optimizations": 0}
+"""Planning takes most of the time of an INSERT of FEW records, a quarter of it for optimising the plan (measured 2026-11-28). There is nothing to
+optimise: the views only filter and compute."""
 NO_OFFSET: Final = 2**64 - 1
 OF_FILE: Final = {"add_lines": "add_file", "add_values": "add_values_file"}
 """Where the same bytes come from a file."""
@@ -99,7 +107,7 @@ class Feed:
     def _insert(self, into: str, log_id: str, batch: Batch) -> str:
         """Insert a batch into inbox or lines; the name of the INSERT."""
         insert = uuid.uuid4().hex
-        settings = INSERT | {"log_comment": insert}
+        settings = INSERT | (OF_FEW if batch.records <= FEW else {}) | {"log_comment": insert}
         where: dict[str, object] = {"into": into, "log": log_id, "part": batch.end.partition}
         match batch.content:
             case SegmentFiles(paths):
@@ -217,30 +225,58 @@ def record_loss(connection: Connection, log_id: str, place: str, detail: str) ->
     connection.run(query("record_loss"), log=log_id, place=place, detail=detail)
 
 
-def trade_days(connection: Connection, partition: int, span: SeqRange) -> set[date]:
-    """See `Store.trade_days`."""
-    rows = connection.ask("trade_days", part=partition, run=span.run, first=span.first_seq, last=span.last_seq)
-    return {row["day"] for row in rows}
+def trade_hours(connection: Connection, partition: int, span: SeqRange) -> set[int]:
+    """See `Store.trade_hours`."""
+    rows = connection.ask("trade_hours", part=partition, run=span.run, first=span.first_seq, last=span.last_seq)
+    return {row["hour"] for row in rows}
 
 
-def sweep_candles(connection: Connection, days: Collection[date] | None) -> int:
-    """See `Store.sweep_candles`."""
+def sweep_candles(connection: Connection, hours: Collection[int] | None) -> int:
+    """See `Store.sweep_candles`. Days that are mostly new are read once; of others the fingerprints come first, and then what is stale."""
+    if hours is not None and is_fast() and len(ranges := _ranges(hours)) <= MANY_RANGES:
+        return sum(_rebuild(connection, first * HOUR_S, last * HOUR_S + HOUR_S - 1) for first, last in ranges)
+    first, last = ALL_DAYS
+    if not is_fast():
+        return _rebuild(connection, _seconds(first), _seconds(last) + DAY_S - 1)
     minutes = 0
-    for first, last in [ALL_DAYS] if days is None else _ranges(days):
-        for portion in _portions(connection.ask("stale_days", first=first, last=last)):
-            connection.run(query("sweep_candles"), first=portion[0]["day"], last=portion[-1]["day"])
-            minutes += sum(day["stale"] for day in portion)
+    for is_new, group in groupby(connection.ask("day_sizes", first=first, last=last), key=lambda size: bool(size["trades"] > 2 * size["made"])):
+        sizes = list(group)
+        first, last = sizes[0]["day"], sizes[-1]["day"]
+        minutes += _build(connection, sizes) if is_new else _rebuild(connection, _seconds(first), _seconds(last) + DAY_S - 1)
     return minutes
 
 
-def _ranges(days: Collection[date]) -> list[tuple[date, date]]:
-    """Days that follow each other, as (first, last)."""
-    ranges: list[tuple[date, date]] = []
-    for day in sorted(days):
-        if ranges and day - ranges[-1][1] == timedelta(days=1):
-            ranges[-1] = ranges[-1][0], day
+def _build(connection: Connection, days: Sequence[Row]) -> int:
+    """Build the candles of successive days in one pass over their trades; how many minutes."""
+    before = connection.ask("newest_sweep")[0]["sweep"]
+    for portion in _portions(days):
+        first, last = portion[0]["day"], portion[-1]["day"]
+        connection.run(query("sweep_candles"), first=first, last=last, first_s=_seconds(first), last_s=_seconds(last) + DAY_S - 1)
+    return int(connection.ask("swept", sweep=before)[0]["minutes"])
+
+
+def _rebuild(connection: Connection, first_s: int, last_s: int) -> int:
+    """Build the stale candles of a range of time; how many minutes."""
+    minutes = 0
+    for portion in _portions(connection.ask("stale_minutes", first_s=first_s, last_s=last_s)):
+        where = {"first": portion[0]["day"], "last": portion[-1]["day"], "first_s": portion[0]["first_s"], "last_s": portion[-1]["last_s"]}
+        connection.run(query("sweep_candles"), **where)
+        minutes += sum(day["stale"] for day in portion)
+    return minutes
+
+
+def _seconds(day: date) -> int:
+    return (day - date(1970, 1, 1)).days * DAY_S
+
+
+def _ranges(numbers: Collection[int]) -> list[tuple[int, int]]:
+    """Numbers that follow each other, as (first, last)."""
+    ranges: list[tuple[int, int]] = []
+    for each in sorted(numbers):
+        if ranges and each - ranges[-1][1] == 1:
+            ranges[-1] = ranges[-1][0], each
         else:
-            ranges.append((day, day))
+            ranges.append((each, each))
     return ranges
 
 

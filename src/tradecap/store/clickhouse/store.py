@@ -1,7 +1,6 @@
 """ClickHouse as a store: embedded (chdb) or a server, with the same schema and statements."""
 
 from collections.abc import Collection
-from datetime import date
 from pathlib import Path
 from typing import Self
 
@@ -111,14 +110,14 @@ class ClickHouseStore(Questions):
         """See `Store.record_loss`."""
         feeding.record_loss(self._connection, log_id, place, detail)
 
-    def trade_days(self, partition: int, span: SeqRange) -> set[date]:
-        """See `Store.trade_days`."""
+    def trade_hours(self, partition: int, span: SeqRange) -> set[int]:
+        """See `Store.trade_hours`."""
         with self._connection.answering_soon():
-            return feeding.trade_days(self._connection, partition, span)
+            return feeding.trade_hours(self._connection, partition, span)
 
-    def sweep_candles(self, days: Collection[date] | None = None) -> int:
+    def sweep_candles(self, hours: Collection[int] | None = None) -> int:
         """See `Store.sweep_candles`."""
-        return feeding.sweep_candles(self._connection, days)
+        return feeding.sweep_candles(self._connection, hours)
 
     def answer(self, question: str, at_most: int) -> Answer:
         """See `Store.answer`."""

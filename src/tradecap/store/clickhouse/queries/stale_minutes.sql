@@ -1,5 +1,5 @@
--- Days of a range with minutes whose candle wasn't made of the trades that win now: fingerprints differ, in either direction.
-SELECT toDate(minute, 'UTC') AS day, count() AS stale, sum(n) AS trades
+-- By day, the minutes of a range whose candle wasn't made of the trades that win now: fingerprints differ, in either direction.
+SELECT toDate(minute, 'UTC') AS day, count() AS stale, sum(n) AS trades, toUnixTimestamp(min(minute)) AS first_s, toUnixTimestamp(max(minute)) AS last_s
 FROM
 (
     SELECT venue, channel, symbol, minute, sum(n) AS n, sum(fingerprint) AS difference
@@ -7,12 +7,12 @@ FROM
     (
         SELECT venue, channel, symbol, toStartOfMinute(toDateTime(trade_time, 'UTC')) AS minute, count() AS n, sum(xxh3(ver, trade_id)) AS fingerprint
         FROM trades FINAL
-        WHERE trade_time >= toDateTime64({first:Date}, 6, 'UTC') AND trade_time < toDateTime64({last:Date} + 1, 6, 'UTC')
+        WHERE trade_time >= toDateTime({first_s:UInt32}, 'UTC') AND trade_time < toDateTime({last_s:UInt32} + 1, 'UTC')
         GROUP BY venue, channel, symbol, minute
         UNION ALL
         SELECT venue, channel, symbol, minute, 0 AS n, bitNot(fingerprint) + 1 AS fingerprint
         FROM candles_1m FINAL
-        WHERE minute >= toDateTime({first:Date}, 'UTC') AND minute < toDateTime({last:Date} + 1, 'UTC')
+        WHERE minute BETWEEN toDateTime({first_s:UInt32}, 'UTC') AND toDateTime({last_s:UInt32}, 'UTC')
     )
     GROUP BY venue, channel, symbol, minute
     HAVING difference != 0

@@ -1,5 +1,0 @@
--- Days of the trades among the records of a range of a run, in one partition of its log.
-SELECT DISTINCT toDate(at, 'UTC') AS day
-FROM ledger
-WHERE run = {run:UUID} AND seq BETWEEN {first:UInt64} AND {last:UInt64} AND part = {part:UInt32} AND outcome = 'trade'
-ORDER BY day

@@ -34,8 +34,8 @@ class Answer(NamedTuple):
 class Served:
     """A process that serves."""
 
-    def __init__(self, process: "subprocess.Popen[str]", url: str, errors: Path) -> None:
-        self.process, self.url, self.errors = process, url, errors
+    def __init__(self, process: "subprocess.Popen[str]", url: str, errors: Path, target: str) -> None:
+        self.process, self.url, self.errors, self.target = process, url, errors, target
         self.folder = errors.parent
         self.port = int(url.rpartition(":")[2])
 
@@ -80,7 +80,7 @@ def command(*arguments: str) -> list[str]:
 def serving(folder: Path, *arguments: str, environment: Mapping[str, str] = NO_HEADERS, is_ready: bool = True) -> Iterator[Served]:
     """`tradecap serve` on a free port, in a folder; killed at the end where it still runs."""
     errors = folder / "serve.err"
-    whole = command("serve", "--port", "0", "--json", *arguments)
+    whole = command("serve", "--port", "0", "--grpc-port", "0", "--json", *arguments)
     with (
         errors.open("w") as err,
         subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=err, text=True, cwd=folder, env=_with(environment)) as process,
@@ -89,7 +89,8 @@ def serving(folder: Path, *arguments: str, environment: Mapping[str, str] = NO_H
             assert process.stdout
             line = process.stdout.readline()
             assert line, errors.read_text()
-            served = Served(process, json.loads(line)["url"], errors)
+            first = json.loads(line)
+            served = Served(process, first["url"], errors, first["grpc"])
             if is_ready:
                 served.wait_until_ready()
             yield served

@@ -196,3 +196,16 @@ def test_nothing_sticks_out(served: Served, browser: Browser, width: int) -> Non
     assert tab.page.evaluate("document.documentElement.dataset.theme") == ("light" if width == 390 else "dark")
     assert tab.errors == []
     context.close()
+
+
+def test_a_server_that_is_behind_is_named_with_its_reason(tmp_path: Path, tab: Tab) -> None:
+    """A page that says "live" over a log that can't be read shows old prices as new ones."""
+    replayed(FileLog(tmp_path / "log", create=True), minutes(1000, 3))
+    with served_at(tmp_path, 0) as served:
+        tab.open(f"{served.url}/app")
+        (tmp_path / "log").rename(tmp_path / "away")
+        tab.wait("#state[data-state=behind]", "Behind")
+        assert tab.page.locator("#state-why").text_content() == " ".join(served.get("/ready").json["reasons"])
+        (tmp_path / "away").rename(tmp_path / "log")
+        tab.wait("#state[data-state=live]", "Live")
+        tab.wait_for_bars(3)

@@ -18,7 +18,7 @@ const SILENCE_MS = 40_000; // the server sends a comment every 15 s
 const POLL_MS = 2_000;
 const HIDDEN_MS = 60_000; // then the connection is given back: a browser opens six to a server
 const COLOURS = ["surface", "ink", "muted", "line", "grid", "accent", "up", "down", "up-soft", "down-soft", "missing", "clear"];
-const STATES = { loading: "Loading", live: "Live", reconnecting: "Reconnecting", filling: "Catching up", locked: "A token is needed", empty: "No trades yet" };
+const STATES = { loading: "Loading", live: "Live", reconnecting: "Reconnecting", filling: "Catching up", locked: "A token is needed", empty: "No data" };
 
 const $ = (id) => document.getElementById(id);
 const show = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
@@ -362,7 +362,7 @@ async function follow(signal) {
     clearTimeout(timer);
     if (signal.aborted) return;
     await visible();
-    setState(now.times.length ? "reconnecting" : "loading");
+    setState(now.times.length ? "reconnecting" : $("notice").hidden ? "loading" : "empty");
     await sleep(wait * (0.75 + Math.random() / 2), signal);
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
   }

@@ -11,8 +11,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Final
 
-from tradecap.flows.verify.tallying import count
-from tradecap.market.batch import Batch
+from tradecap.flows.verify.tallying import Portion, count
 from tradecap.proof.tally import Tally
 
 MOST: Final = 8
@@ -49,7 +48,7 @@ class CountingProcess:
 
     def __init__(self, log_id: str) -> None:
         self.connection, theirs = Pipe()
-        self.batch: Batch | None = None
+        self.portion: Portion | None = None
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", WORK, str(theirs.fileno()), log_id],
@@ -60,17 +59,17 @@ class CountingProcess:
                 start_new_session=True,  # Ctrl-C is for the one who asks
             )
 
-    def send(self, batch: Batch) -> bool:
-        """Have a batch counted; False where the process is gone."""
-        self.batch = batch
+    def send(self, portion: Portion) -> bool:
+        """Have a portion counted; False where the process is gone."""
+        self.portion = portion
         try:
-            self.connection.send(batch)
+            self.connection.send(portion)
         except OSError:
             return False
         return True
 
     def counted(self) -> Tally | None:
-        """What it counted of the batch that was sent; None where it died over it."""
+        """What it counted of the portion that was sent; None where it died over it."""
         try:
             tally = self.connection.recv()
         except (EOFError, OSError):
@@ -90,10 +89,10 @@ def work(descriptor: int, log_id: str) -> None:
     with Connection(descriptor) as connection:
         while True:
             try:
-                batch = connection.recv()
+                portion = connection.recv()
             except (EOFError, OSError):
                 return
             part = Tally()
-            assert isinstance(batch, Batch)
-            count(part, batch, log_id)
+            assert isinstance(portion, Portion)
+            count(part, portion, log_id)
             connection.send(part)

@@ -68,10 +68,12 @@ def tallied(records: list[Record]) -> Tally:
 
 
 def said(tally: Tally) -> dict[str, object]:
-    """All that a tally says of distinct records."""
+    """All that a tally says of distinct records, but which of them came first."""
+    blocks = {(run.run, n): (b.records, b.fingerprint, b.trades, b.rest) for run in tally.runs.values() for n, b in run.blocks.items()}
     return {
+        "blocks": blocks,
         "records": tally.records,
-        "runs": {run: (each.seqs, each.counts, each.reasons, each.faults, each.blocks, each.spans) for run, each in tally.runs.items()},
+        "runs": {run: (each.seqs, each.counts, each.reasons, each.faults, each.spans) for run, each in tally.runs.items()},
         "series": {key: (each.ids, each.valid, each.repeated_blocks) for key, each in tally.series.items()},
     }
 
@@ -93,7 +95,7 @@ def test_the_sums_agree(records: list[Record]) -> None:
     assert tally.records == len(records) == sum(outcomes.values())
     assert sum(series.valid for series in tally.series.values()) == outcomes["trade"]
     assert sum(n for run in tally.runs.values() for n in run.reasons.values()) == outcomes["quarantined"]
-    assert sum(n for run in tally.runs.values() for n, _ in run.blocks.values()) == tally.records
+    assert sum(block.records for run in tally.runs.values() for block in run.blocks.values()) == tally.records
     assert sum(n for run in tally.runs.values() for n in run.faults.values()) == sum(bool(envelope.fault) for envelope, _, _ in records)
 
 
@@ -106,7 +108,7 @@ def test_fingerprints_are_those_of_the_ledger_rows(records: list[Record]) -> Non
         block = (envelope.run, envelope.seq >> BLOCK_BITS)
         expected[block] = expected.get(block, 0) + fingerprint(row.tag(), envelope.seq, row.trade_id, row.content, row.at)
     tally = tallied(records)
-    assert {(run.run, block): total for run in tally.runs.values() for block, (_, total) in run.blocks.items()} == expected
+    assert {(run.run, number): block.fingerprint for run in tally.runs.values() for number, block in run.blocks.items()} == expected
 
 
 @given(RECORDS)

@@ -80,7 +80,11 @@ def test_values_are_whatever_bytes_they_are(made: Store) -> None:
     tally = Tally()
     for raw, offset in zip(lines, offsets, strict=True):
         tally.add(*read_record(raw, LOG, 5, offset), raw)
-    sums = {BlockKey(each.run, block): (n, total % 2**64) for each in tally.runs.values() for block, (n, total) in each.blocks.items()}
+    sums = {
+        BlockKey(each.run, block): (counted.records, counted.fingerprint % 2**64)
+        for each in tally.runs.values()
+        for block, counted in each.blocks.items()
+    }
     assert made.ledger_blocks([run, RUNS[0]]) == sums
     assert {seq for key in sums if key.run == run for seq in made.ledger_rows(key)} == orphans.keys()
 

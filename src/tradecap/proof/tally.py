@@ -1,8 +1,8 @@
 """What a log says, counted record by record: the log's side of `verify`.
 
 Rules: counted from the log alone, streaming, in whatever order its partitions come. Memory grows with runs, series and holes, never with records. All
-counts are over distinct (run, seq); what came twice is a repeat. A fingerprint over (run, block of seq) lets the store be compared without its rows;
-the SQL of queries/ledger_blocks.sql computes the same number.
+counts are over distinct (run, seq); what came twice is a repeat. Sums over (run, block of seq) let the store be compared without its rows: the SQL of
+queries/ledger_blocks.sql and winner_blocks.sql computes the same numbers.
 """
 
 import zlib
@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from tradecap.market.batch import Position
 from tradecap.market.records import Envelope, Event, Ignored, Reading, Rejected, Trade, content_hash, line_hash
 from tradecap.market.seqs import Seqs
 from tradecap.market.trade_ids import TradeIds
@@ -89,9 +90,47 @@ def fingerprint(tag: int, seq: int, trade_id: int, content: int, at: int) -> int
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
+def rest_fingerprint(seq: int, trade: Trade, recv_ns: int) -> int:
+    """Of what `content` leaves out of a trade: event time, receive time, T to the microsecond, order_book. Weighed by seq like `fingerprint`."""
+    mixed = (
+        trade.event_time_us * 0x9E3779B97F4A7C15
+        + recv_ns * 0x6A09E667F3BCC909
+        + trade.trade_time_us * 0xBB67AE8584CAA73B
+        + trade.order_book * 0x3C6EF372FE94F82B
+    )
+    return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
+
+
+@dataclass(slots=True)
+class Block:
+    """2^16 numbers of a run: its records and the sum of their fingerprints; its trades and the sum of their `rest_fingerprint`.
+
+    repeats: trades whose id the tally had seen before, and rest_of_repeats their sum: where records win in the order in which they were read, all
+    others are the winners. since: by partition, the position behind which its records begin; a partition without one has them from its beginning on.
+    """
+
+    records: int = 0
+    fingerprint: int = 0
+    trades: int = 0
+    rest: int = 0
+    repeats: int = 0
+    rest_of_repeats: int = 0
+    since: dict[int, Position | None] = field(default_factory=dict)
+
+    def merge(self, later: "Block") -> None:
+        """Take in what was counted of later records."""
+        self.records += later.records
+        self.fingerprint += later.fingerprint
+        self.trades += later.trades
+        self.rest += later.rest
+        self.repeats += later.repeats
+        self.rest_of_repeats += later.rest_of_repeats
+        self.since = later.since | self.since
+
+
 @dataclass
 class RunTally:
-    """One run of the log. `counts` by outcome; `faults` by (fault, outcome, reason); `blocks`: block number -> [records, fingerprint].
+    """One run of the log. `counts` by outcome; `faults` by (fault, outcome, reason); `blocks` by number.
 
     `pending`: what stands behind the position of the feed. `parts`: by partition of the log, the lowest and the highest seq.
     """
@@ -101,7 +140,7 @@ class RunTally:
     counts: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     faults: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    blocks: dict[int, list[int]] = field(default_factory=dict)
+    blocks: dict[int, Block] = field(default_factory=dict)
     spans: dict[Series, list[int]] = field(default_factory=dict)
     started: dict[str, object] | None = None
     ended: dict[str, object] | None = None
@@ -123,10 +162,8 @@ class RunTally:
                 ours[name] = ours.get(name, 0) + n
         for fault, n in later.faults.items():
             self.faults[fault] = self.faults.get(fault, 0) + n
-        for number, (records, mixed) in later.blocks.items():
-            block = self.blocks.setdefault(number, [0, 0])
-            block[0] += records
-            block[1] += mixed
+        for number, block in later.blocks.items():
+            self.blocks.setdefault(number, Block()).merge(block)
         for key, span in later.spans.items():
             for trade_id in span:
                 _widen(self.spans, key, trade_id)
@@ -158,7 +195,10 @@ class SeriesTally:
 
 @dataclass(slots=True)
 class _Way:
-    """What the trades of one run, way and series have in common. of_part: the run's lowest and highest seq in the partition."""
+    """What the trades of one run, way and series have in common in a batch. of_part: the run's lowest and highest seq in the partition.
+
+    block: the one that the last record was in, and number its number.
+    """
 
     run: RunTally
     series: SeriesTally
@@ -166,6 +206,8 @@ class _Way:
     tag: int
     fault: tuple[str, str, str] | None
     of_part: list[int]
+    number: int
+    block: Block
 
 
 class Tally:
@@ -184,6 +226,7 @@ class Tally:
         self.repeated: dict[tuple[str, int], set[int]] = {}
         self._ways: dict[tuple[str, str, str, str, str], _Way] = {}
         self._part = 0
+        self._since: Position | None = None
 
     @property
     def records(self) -> int:
@@ -194,11 +237,10 @@ class Tally:
         """Distinct records with an outcome."""
         return sum(run.counts.get(outcome, 0) for run in self.runs.values())
 
-    def begin(self, part: int) -> None:
-        """The records that come next are of this partition."""
-        if part != self._part:
-            self._part = part
-            self._ways.clear()
+    def begin(self, part: int, since: Position | None = None) -> None:
+        """The records that come next are of this partition, behind this position (None: its beginning)."""
+        self._part, self._since = part, since
+        self._ways.clear()
 
     def add(self, envelope: Envelope, reading: Reading, line: bytes) -> None:
         """Count one record; line is without its newline."""
@@ -252,20 +294,26 @@ class Tally:
             way.of_part[1] = seq
         elif seq < way.of_part[0]:
             way.of_part[0] = seq
+        if seq >> BLOCK_BITS != way.number:
+            way.number = seq >> BLOCK_BITS
+            way.block = self._block(run, way.number)
+        block = way.block
+        rest = rest_fingerprint(seq, trade, envelope.recv or 0)
         series = way.series
         series.valid += 1
         if not series.ids.add(number):
             series.repeated_blocks.add(number >> ID_BLOCK_BITS)
+            block.repeats += 1
+            block.rest_of_repeats += rest
         run.counts["trade"] += 1
         if way.fault:
             run.faults[way.fault] = run.faults.get(way.fault, 0) + 1
         else:
             _widen(run.spans, way.key, number)
-        block = run.blocks.get(seq >> BLOCK_BITS)
-        if block is None:
-            block = run.blocks[seq >> BLOCK_BITS] = [0, 0]
-        block[0] += 1
-        block[1] += fingerprint(way.tag, seq, number, content_hash(trade), trade.trade_time_us // 1_000_000)
+        block.records += 1
+        block.trades += 1
+        block.rest += rest
+        block.fingerprint += fingerprint(way.tag, seq, number, content_hash(trade), trade.trade_time_us // 1_000_000)
 
     def _begin_way(self, envelope: Envelope, trade: Trade) -> "_Way":
         run = self._run(envelope)
@@ -275,8 +323,16 @@ class Tally:
         tag = RecordRow("trade", "", "", "", envelope.fault, trade.venue, trade.channel, trade.symbol, 0, 0, 0).tag()
         fault = (envelope.fault, "trade", "") if envelope.fault else None
         of_part = run.parts.setdefault(self._part, [envelope.seq, envelope.seq])
-        way = self._ways[(envelope.run, envelope.via, *key)] = _Way(run, series, key, tag, fault, of_part)
+        number = envelope.seq >> BLOCK_BITS
+        way = self._ways[(envelope.run, envelope.via, *key)] = _Way(run, series, key, tag, fault, of_part, number, self._block(run, number))
         return way
+
+    def _block(self, run: RunTally, number: int) -> Block:
+        block = run.blocks.get(number)
+        if block is None:
+            block = run.blocks[number] = Block()
+        block.since.setdefault(self._part, self._since)
+        return block
 
     def _add_other(self, run: RunTally, envelope: Envelope, reading: Reading, line: bytes) -> None:
         row = ledger_row(envelope, reading, line)
@@ -299,11 +355,10 @@ class Tally:
         elif envelope.event == "recovered" and isinstance(detail.get("run"), str) and isinstance(detail.get("last_seq"), int):
             self.recovered[str(detail["run"])] = int(str(detail["last_seq"]))
 
-    @staticmethod
-    def _fingerprint(run: RunTally, seq: int, row: RecordRow) -> None:
-        block = run.blocks.setdefault(seq >> BLOCK_BITS, [0, 0])
-        block[0] += 1
-        block[1] += fingerprint(row.tag(), seq, 0, row.content, row.at)
+    def _fingerprint(self, run: RunTally, seq: int, row: RecordRow) -> None:
+        block = self._block(run, seq >> BLOCK_BITS)
+        block.records += 1
+        block.fingerprint += fingerprint(row.tag(), seq, 0, row.content, row.at)
 
 
 def _widen(spans: dict[Key, list[int]], key: Key, number: int) -> None:

@@ -88,6 +88,20 @@ class BlockKey(NamedTuple):
     block: int
 
 
+class SeqKey(NamedTuple):
+    """A record."""
+
+    run: str
+    seq: int
+
+
+class WinnerRow(NamedTuple):
+    """A row of trades: its id, and its part of the sum of `winner_blocks`."""
+
+    trade_id: int
+    fingerprint: int
+
+
 class BlockSum(NamedTuple):
     """Number of records of a block, and the sum of their fingerprints modulo 2^64."""
 
@@ -438,6 +452,12 @@ class Store(Protocol):
 
     def trade_blocks(self) -> list[TradeBlock]:
         """All blocks of ids: those without a repeated id must agree at once."""
+
+    def winner_blocks(self, runs: Sequence[str]) -> dict[BlockKey, BlockSum]:
+        """The trades of some runs by the blocks of their records, what the ledger doesn't say of them: see `proof.tally.rest_fingerprint`."""
+
+    def winner_rows(self, keys: Sequence[BlockKey]) -> dict[SeqKey, WinnerRow]:
+        """Each trade of some blocks by its record."""
 
     def trade_differences(self, series: Series, blocks: Sequence[int], ids: Sequence[int] = ()) -> list[TradeDifference]:
         """Within some blocks of ids (or some ids of theirs), trades that aren't the winners by the ledger; at most AT_MOST."""

@@ -299,10 +299,36 @@ def test_a_changed_trade_is_named(river: River, replacement: str, follows: set[s
     assert failed["trades.accounted"].fix == AGAIN
 
 
-def test_a_trade_said_to_be_outside_the_book_shows_in_its_candle(river: River) -> None:
-    """It isn't part of a trade's content, as not every source says it; but a price that is no price must not move a candle."""
-    river.change("trades", "order_book = NOT order_book", "trade_id = 107")
-    assert failures(river.log, river.store).keys() == {"candles.exact"}
+@pytest.mark.parametrize(
+    ("replacement", "follows"),
+    [
+        ("NOT order_book AS order_book", {"candles.exact"}),
+        ("event_time + toIntervalMicrosecond(1) AS event_time", set()),
+        ("recv_ns + 1 AS recv_ns", set()),
+        ("toInt64(-9223372036854775808) AS recv_ns", set()),
+        ("trade_time + toIntervalMicrosecond(1) AS trade_time", set()),
+    ],
+)
+def test_what_is_no_content_of_a_trade_is_held_against_the_log(river: River, replacement: str, follows: set[str]) -> None:
+    """The ledger says nothing of it, and v_quality and every query show it."""
+    river.delete("trades", "trade_id = 107")
+    river.add("trades", replacement, "trade_id = 107")
+    failed = failures(river.log, river.store)
+    assert failed.keys() == {"trades.accounted", *follows}
+    assert failed["trades.accounted"].detail == "binance BTCUSDT trade id 107: event_time, recv_ns, microseconds or order_book changed"
+    assert (failed["trades.accounted"].expected, failed["trades.accounted"].actual) == (36, 35)
+
+
+def test_two_trades_that_changed_their_times_are_named(river: River) -> None:
+    """A sum would be the same: each is weighed by the number of its record."""
+    first, second = "2024-08-09 12:00:35.001", "2024-08-09 12:00:45.001"
+    times = river.store.rows("SELECT toString(event_time) AS at FROM trades WHERE trade_id IN (107, 109) ORDER BY trade_id")
+    assert [row["at"] for row in times] == [f"{first}000", f"{second}000"]
+    swapped = f"event_time = toDateTime64(if(trade_id = 107, '{second}', '{first}'), 6, 'UTC')"
+    river.change("trades", swapped, "trade_id IN (107, 109)")
+    detail = failures(river.log, river.store)["trades.accounted"].detail
+    assert "id 107: event_time" in detail
+    assert "id 109: event_time" in detail
 
 
 @pytest.mark.parametrize("replacement", ["777 AS trade_id", "'XRPUSDT' AS symbol", "'aggTrade' AS channel", "'binance-us' AS venue"])

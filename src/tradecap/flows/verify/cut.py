@@ -13,18 +13,20 @@ from typing import Final
 from tradecap.errors import TradecapError
 from tradecap.flows.records import Line, raw_records, read_record, records_of, unwatched
 from tradecap.log.api import Damage, DamageKind, Log, Snapshot
-from tradecap.market.batch import Batch, position_text
+from tradecap.market.batch import Batch, Positions, position_text
 from tradecap.market.records import orphan_record, read_envelope
 from tradecap.market.seqs import Seqs
 from tradecap.proof import checks
-from tradecap.proof.tally import RunTally, Tally
-from tradecap.store.api import CutRange, Store
+from tradecap.proof.tally import BLOCK_BITS, Block, RunTally, Tally
+from tradecap.store.api import BlockKey, CutRange, Store
 
 LOOK_AGAIN_S: Final = 0.3
 """Time between two looks at what differs."""
 IN_FLIGHT_S: Final = 2.0
 """How long a run that has its end may lack a record: its producer sends to several partitions at a time."""
 NOWHERE: Final = 2**63
+LOOKED_INTO: Final = 16
+"""Blocks (of 65 536 records) that are looked into record by record at a time."""
 
 
 class LookingAgain:
@@ -104,14 +106,34 @@ class Cut:
             return False
         return part not in self.snapshot.shortened or (part in known.parts and seq > known.parts[part][0])
 
-    def lines(self) -> Iterator[tuple[int, Line]]:
-        """The records of the cut, read once more, each with its partition."""
-        for batch in self.snapshot.read(on_damage=unwatched):
-            yield from ((batch.end.partition, line) for line in records_of(batch, self.log.id))
+    def lines_of(self, keys: Collection[BlockKey]) -> Iterator[Line]:
+        """The records of some blocks of the cut, read once more: of the log no more than what lies from their first one to their last one."""
+        blocks = [self.tally.runs[key.run].blocks[key.block] for key in keys]
+        wanted, left = set(keys), sum(block.records for block in blocks)
+        for batch in self.snapshot.read(self.before(blocks), on_damage=unwatched):
+            found = [line for line in records_of(batch, self.log.id) if (line[0].run, line[0].seq >> BLOCK_BITS) in wanted]
+            yield from found
+            left -= len(found)
+            if left <= 0 and not self.tally.repeats:  # a record that stands twice would be counted twice
+                return
         if not self._taken:
             return
         for batch in self.log.snapshot().read(self.tally.ends, on_damage=unwatched):
-            yield from ((batch.end.partition, line) for line in records_of(batch, self.log.id) if (line[0].run, line[0].seq) in self._taken)
+            for line in records_of(batch, self.log.id):
+                if (line[0].run, line[0].seq) in self._taken and (line[0].run, line[0].seq >> BLOCK_BITS) in wanted:
+                    yield line
+
+    def before(self, blocks: Collection[Block]) -> Positions:
+        """Where reading has to begin to see all of these blocks; the end for a partition that holds nothing of them."""
+        after = dict(self.tally.ends)
+        for part in after.keys() & {part for block in blocks for part in block.since}:
+            begins = [block.since[part] for block in blocks if part in block.since]
+            first = min((each for each in begins if each), key=lambda each: each.order, default=None)
+            if first is None or None in begins:
+                del after[part]
+            else:
+                after[part] = first.at
+        return after
 
     def holes(self) -> dict[str, list[tuple[int, int]]]:
         """The records that the cut lacks, and that retention can't have removed."""

@@ -6,17 +6,13 @@ records that came later, rows below it records that retention has removed; all o
 """
 
 from dataclasses import dataclass, field
-from typing import Final
 
-from tradecap.flows.verify.cut import Cut, LookingAgain
+from tradecap.flows.verify.cut import LOOKED_INTO, Cut, LookingAgain
 from tradecap.market.trade_ids import TradeIds
 from tradecap.proof import checks
 from tradecap.proof.checks import Check, Differences, Fixes
-from tradecap.proof.tally import BLOCK_BITS, RunTally, fingerprint, ledger_row
+from tradecap.proof.tally import BLOCK_BITS, Block, RunTally, fingerprint, ledger_row
 from tradecap.store.api import BlockKey, BlockSum, CutBlock, CutRange, RunPart, Store
-
-LOOKED_INTO: Final = 16
-"""Blocks (of 65 536 records) that are looked into record by record at a time."""
 
 
 @dataclass
@@ -62,8 +58,8 @@ def _look(cut: Cut, store: Store) -> LedgerSide:
     return side
 
 
-def _agree(ours: list[int] | None, theirs: BlockSum | None) -> bool:
-    return bool(ours and theirs and ours[0] == theirs.records and ours[1] % 2**64 == theirs.fingerprint)
+def _agree(ours: Block | None, theirs: BlockSum | None) -> bool:
+    return bool(ours and theirs and ours.records == theirs.records and ours.fingerprint % 2**64 == theirs.fingerprint)
 
 
 def _place_others(cut: Cut, store: Store, side: LedgerSide, within: dict[BlockKey, CutBlock]) -> None:
@@ -165,11 +161,11 @@ def _note_extra(cut: Cut, store: Store, kinds: Found, key: BlockKey) -> None:
 
 
 def _look_into(cut: Cut, store: Store, keys: list[BlockKey], kinds: Found) -> None:
-    """Compare some blocks record by record: a further pass over the log for these only."""
+    """Compare some blocks record by record: a second look at the log for these only."""
     ours: dict[tuple[str, int], dict[int, int]] = {key: {} for key in keys}
-    for _, (envelope, reading, line) in cut.lines():
-        of_block = ours.get((envelope.run, envelope.seq >> BLOCK_BITS))
-        if of_block is not None and envelope.seq not in of_block:
+    for envelope, reading, line in cut.lines_of(keys):
+        of_block = ours[envelope.run, envelope.seq >> BLOCK_BITS]
+        if envelope.seq not in of_block:
             row = ledger_row(envelope, reading, line)
             of_block[envelope.seq] = fingerprint(row.tag(), envelope.seq, row.trade_id, row.content, row.at)
     for key in keys:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Final, TypeVar
 
-from tradecap.flows.verify.cut import Cut, LookingAgain
+from tradecap.flows.verify.cut import LOOKED_INTO, Cut, LookingAgain
+from tradecap.market.records import Trade
 from tradecap.proof import checks
 from tradecap.proof.checks import Check, Fixes
 from tradecap.proof.klines import time_text
-from tradecap.proof.tally import ID_BLOCK_BITS, Series
-from tradecap.store.api import AT_MOST, CandleDay, CandleDifference, CandleSpan, Difference, RecordDifference, Store, TradeDifference
+from tradecap.proof.tally import ID_BLOCK_BITS, Block, Series, rest_fingerprint
+from tradecap.store.api import AT_MOST, CandleDay, CandleDifference, CandleSpan, Difference, RecordDifference, SeqKey, Store, TradeDifference
 
 ID_BLOCKS: Final = 4
 """Blocks (of 1 048 576 ids) that one query groups by id."""
@@ -24,6 +25,7 @@ TRADES_A_PORTION: Final = 4_000_000
 """Candles are computed afresh for about so many trades at a time."""
 MINUTE_US: Final = 60_000_000
 MINUTE_S: Final = 60
+REST: Final = "event_time, recv_ns, microseconds or order_book"
 OfTrade = tuple[Series, TradeDifference]
 Found = TypeVar("Found")
 
@@ -55,7 +57,7 @@ class Settling:
         return found
 
 
-def portions(blocks: list[int], size: int) -> Iterator[list[int]]:
+def portions(blocks: list[Found], size: int) -> Iterator[list[Found]]:
     """Some at a time."""
     for at in range(0, len(blocks), size):
         yield blocks[at : at + size]
@@ -64,8 +66,9 @@ def portions(blocks: list[int], size: int) -> Iterator[list[int]]:
 # ---- trades and quarantine ---------------------------------------------------------------------------------------------------------------
 
 
-def trades_accounted(store: Store, settling: Settling, fix: str) -> Check:
-    """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows."""
+def trades_accounted(cut: Cut, store: Store, settling: Settling, fix: str) -> Check:
+    """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows. What the ledger says nothing of is
+    held against the log."""
     trades = 0
 
     def whole() -> list[OfTrade]:
@@ -97,7 +100,36 @@ def trades_accounted(store: Store, settling: Settling, fix: str) -> Check:
     different = settling.settled(whole, again)
     balance = sum({Difference.MISSING: 1, Difference.EXTRA: -1}.get(each.difference, 0) for _, each in different)
     places = [f"{' '.join(key)} id {each.trade_id}: {each.difference}" for key, each in different]
+    named = {(key, each.trade_id) for key, each in different}
+    places += [f"{' '.join(key)} id {trade_id}: {REST} changed" for key, trade_id in rest_differences(cut, store) if (key, trade_id) not in named]
     return checks.rows_accounted("trades.accounted", trades + balance, trades, places, fix)
+
+
+def rest_differences(cut: Cut, store: Store) -> list[tuple[Series, int]]:
+    """Trades whose event time, receive time, microseconds or order_book aren't those of their record, by id.
+
+    A block whose trades all won, or all but those whose id had come before, agrees at once. The others are looked into record by record: a row that
+    is of no record of the cut is left to the comparison of the tables.
+    """
+    doubtful = []
+    for key, held in sorted(store.winner_blocks(sorted(cut.tally.runs)).items()):
+        block = cut.tally.runs[key.run].blocks.get(key.block)
+        if block and (held.records, held.fingerprint) not in _sums(block):
+            doubtful.append(key)
+    found = []
+    for keys in portions(doubtful, LOOKED_INTO):
+        rows = store.winner_rows(keys)
+        for envelope, reading, _ in cut.lines_of(keys):
+            row = rows.pop(SeqKey(envelope.run, envelope.seq), None)
+            if row is None or type(reading) is not Trade or row.trade_id != reading.id:
+                continue
+            if row.fingerprint != rest_fingerprint(envelope.seq, reading, envelope.recv or 0):
+                found.append(((reading.venue, reading.symbol, reading.channel), reading.id))
+    return found
+
+
+def _sums(block: Block) -> list[tuple[int, int]]:
+    return [(block.trades, block.rest % 2**64), (block.trades - block.repeats, (block.rest - block.rest_of_repeats) % 2**64)]
 
 
 def quarantine_accounted(store: Store, settling: Settling, fix: str) -> Check:

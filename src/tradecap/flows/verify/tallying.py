@@ -8,27 +8,34 @@ process is in memory. A short log is counted here, before another process would 
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from tradecap.flows.records import read_lines, records_of
 from tradecap.log.api import Damage, Snapshot
-from tradecap.market.batch import Batch, Values
+from tradecap.market.batch import Batch, Position, Values
 from tradecap.proof.tally import Tally
 
 ALONE: Final = 4
 """Batches (of 8 MiB) that are counted before others are asked to help: half a second's work."""
 
 
+class Portion(NamedTuple):
+    """A batch, and the position behind which it begins (None: the beginning of its partition)."""
+
+    batch: Batch
+    since: Position | None
+
+
 class Worker(Protocol):
-    """Another process that counts. batch: what it was sent last."""
+    """Another process that counts. portion: what it was sent last."""
 
-    batch: Batch | None
+    portion: Portion | None
 
-    def send(self, batch: Batch) -> bool:
-        """Have a batch counted; False where the process is gone."""
+    def send(self, portion: Portion) -> bool:
+        """Have a portion counted; False where the process is gone."""
 
     def counted(self) -> Tally | None:
-        """What it counted of the batch that was sent; None where it died over it."""
+        """What it counted of the portion that was sent; None where it died over it."""
 
     def close(self) -> None:
         """Let it end."""
@@ -48,11 +55,14 @@ def tally_log(
     """One pass over the log; a second one only for records that stand twice."""
     tally = Tally()
     with _Team(tally, log.id, hire) as team:
+        before: dict[int, Position] = {}
         for number, batch in enumerate(log.read(on_damage=on_damage)):
+            portion = Portion(batch, before.get(batch.end.partition))
             if number < alone:
-                count(tally, batch, log.id)
+                count(tally, portion, log.id)
             else:
-                team.count(batch)
+                team.count(portion)
+            before[batch.end.partition] = batch.end
             tally.ends[batch.end.partition] = batch.end.at
             progress(batch.records)
     if tally.repeated:
@@ -62,9 +72,10 @@ def tally_log(
     return tally
 
 
-def count(tally: Tally, batch: Batch, log_id: str) -> None:
-    """Count the records of a batch."""
-    tally.begin(batch.end.partition)
+def count(tally: Tally, portion: Portion, log_id: str) -> None:
+    """Count the records of a portion."""
+    batch = portion.batch
+    tally.begin(batch.end.partition, portion.since)
     if isinstance(batch.content, Values):
         tally.empty += len(batch.content.values) - batch.records
     for envelope, reading, raw in records_of(batch, log_id):
@@ -91,21 +102,21 @@ class _Team:
             for worker in (*self._idle, *self._busy):
                 worker.close()
 
-    def count(self, batch: Batch) -> None:
-        """Have a batch counted, by whoever is free."""
+    def count(self, portion: Portion) -> None:
+        """Have a portion counted, by whoever is free."""
         if not self._idle and not self._is_full:
             self._begin()
         while self._busy and not self._idle:
             self._take_in()
         if not self._idle:
-            count(self._tally, batch, self._log_id)
+            count(self._tally, portion, self._log_id)
             return
         worker = self._idle.pop()
-        if worker.send(batch):
+        if worker.send(portion):
             self._busy.append(worker)
         else:
             worker.close()
-            self.count(batch)
+            self.count(portion)
 
     def _begin(self) -> None:
         """One more process, where the machine has room for it."""
@@ -123,5 +134,5 @@ class _Team:
             worker.close()
         else:
             self._idle.append(worker)
-        if (part is None or not self._tally.merge(part)) and worker.batch is not None:
-            count(self._tally, worker.batch, self._log_id)
+        if (part is None or not self._tally.merge(part)) and worker.portion is not None:
+            count(self._tally, worker.portion, self._log_id)

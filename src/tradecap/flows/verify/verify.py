@@ -140,7 +140,7 @@ def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: L
     ledger = ledger_complete(cut, store, side, fixes)
     fixes = replace(fixes, rebuild=ledger.fix or fixes.rebuild)  # of what is said of a record its ledger row comes first
     settling = Settling(cut, store, patience)
-    trades = trades_accounted(store, settling, fixes.rebuild)
+    trades = trades_accounted(cut, store, settling, fixes.rebuild)
     found = [
         ledger,
         checks.accounting(accounts),

@@ -27,12 +27,14 @@ from tradecap.store.api import (
     RecordDifference,
     Repeats,
     RunPart,
+    SeqKey,
     SeqRange,
     Series,
     SeriesSpan,
     StoredTrade,
     TradeBlock,
     TradeDifference,
+    WinnerRow,
 )
 from tradecap.store.clickhouse.connection import Connection, Row
 
@@ -95,6 +97,16 @@ class Questions:
     def trade_blocks(self) -> list[TradeBlock]:
         """See `Store.trade_blocks`."""
         return [TradeBlock(_series(row), row["block"], row["trades"], row["records"], bool(row["agree"])) for row in self._ask("trade_blocks")]
+
+    def winner_blocks(self, runs: Sequence[str]) -> dict[BlockKey, BlockSum]:
+        """See `Store.winner_blocks`."""
+        rows = self._ask("winner_blocks", runs=runs)
+        return {BlockKey(row["run"], row["block"]): BlockSum(row["trades"], row["fingerprint"]) for row in rows}
+
+    def winner_rows(self, keys: Sequence[BlockKey]) -> dict[SeqKey, WinnerRow]:
+        """See `Store.winner_rows`."""
+        rows = self._ask("winner_rows", runs=[key.run for key in keys], blocks=[key.block for key in keys])
+        return {SeqKey(row["run"], row["seq"]): WinnerRow(row["trade_id"], row["fingerprint"]) for row in rows}
 
     def trade_differences(self, series: Series, blocks: Sequence[int], ids: Sequence[int] = ()) -> list[TradeDifference]:
         """See `Store.trade_differences`."""

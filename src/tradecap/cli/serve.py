@@ -88,6 +88,8 @@ def serve(
     History comes from the store, the running minute from the log, without a hole or a trade that counts twice in between. It only reads; with --load
     it also loads the store, as an embedded store belongs to one process. http://127.0.0.1:8000/docs lists the routes.
 
+    http://127.0.0.1:8000/app is a page that draws a series and keeps it current.
+
     \b
     Examples:
       tradecap serve

@@ -3,7 +3,7 @@
 #   make test ARGS='-k verify -x'            hand something to pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test kafka up down ps logs topics create-topics smoke pin chaos soak crash fuzz lint versions bench fixtures docs lock clean
+.PHONY: help demo test kafka up down ps logs topics create-topics smoke pin chaos soak crash fuzz lint versions bench fixtures docs proto lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +15,7 @@ SEEDS ?= 1-20
 MINUTES ?= 10
 UPGRADE ?= --upgrade
 COMPOSE := docker compose --file compose/compose.yaml
+PROTO := src/tradecap/serve/proto
 comma := ,
 empty :=
 PROFILES = $(subst $(comma), ,$(or $(COMPOSE_PROFILES),$(shell sed -n 's/^COMPOSE_PROFILES=//p' compose/.env 2>/dev/null)))
@@ -80,8 +81,9 @@ chaos: $(READY) ## capture while everything fails, into a folder and into a topi
 soak: $(READY) ## days of capture in ten minutes: 24 h limits, clocks that are set, midnight, the end of a month (MINUTES=60)
 	@TRADECAP_SOAK=$(MINUTES) $(BIN)/python -m pytest tests/chaos/test_soak.py $(ARGS)
 
-lint: $(READY) ## ruff, mypy --strict, the rules of who imports whom, hadolint
+lint: $(READY) ## ruff, mypy --strict, the rules of who imports whom, hadolint, buf
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict && $(BIN)/lint-imports && $(BIN)/hadolint Dockerfile
+	@cd $(PROTO) && $(abspath $(BIN))/buf lint && $(abspath $(BIN))/buf breaking --against published.binpb
 
 versions: $(READY) ## the core of the tests and the demo with the lowest and the newest versions that pyproject.toml allows
 	@.ci/versions $(PYTHON)
@@ -103,6 +105,9 @@ fixtures: $(READY) ## make fixtures/ and the sample again from their seeds (the 
 
 docs: $(READY) ## write docs/cli.md from the commands
 	@$(BIN)/python docs/make_cli.py
+
+proto: $(READY) ## make the Python code of the gRPC interface from its .proto
+	@$(BIN)/python -m tests.serve.make_proto
 
 lock: $(READY) ## renew requirements.lock from pyproject.toml, and upgrade all (UPGRADE= adds what is missing and keeps the rest)
 	@$(BIN)/python -m pip install --quiet uv

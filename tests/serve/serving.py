@@ -37,6 +37,7 @@ class Served:
     def __init__(self, process: "subprocess.Popen[str]", first: dict[str, Any], errors: Path) -> None:
         self.process, self.first, self.errors = process, first, errors
         self.url: str = first["url"]
+        self.target: str = first["grpc"]
         self.folder = errors.parent
         self.port = int(self.url.rpartition(":")[2])
 
@@ -81,7 +82,7 @@ def command(*arguments: str) -> list[str]:
 def serving(folder: Path, *arguments: str, environment: Mapping[str, str] = NO_HEADERS, is_ready: bool = True) -> Iterator[Served]:
     """`tradecap serve` on a free port, in a folder; killed at the end where it still runs."""
     errors = folder / "serve.err"
-    whole = command("serve", "--port", "0", "--json", *arguments)
+    whole = command("serve", "--port", "0", "--grpc-port", "0", "--json", *arguments)
     with (
         errors.open("w") as err,
         subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=err, text=True, cwd=folder, env=_with(environment)) as process,

@@ -143,7 +143,7 @@ def test_what_is_no_request_is_refused(served: Served, junk: bytes) -> None:
 def test_a_taken_port_is_told(served: Served, tmp_path: Path) -> None:
     """Whoever asks the old process believes it is the new one."""
     assert run(tmp_path, "replay", "sample:").returncode == 0
-    done = run(tmp_path, "serve", "--port", str(served.port))
+    done = run(tmp_path, "serve", "--grpc-port", "0", "--port", str(served.port))
     assert done.returncode == 3
     assert "choose another --port" in done.stderr
 

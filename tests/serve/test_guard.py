@@ -76,7 +76,7 @@ def test_a_token_may_come_from_the_environment(recorded: Path) -> None:
 def test_what_isnt_safe_isnt_started(recorded: Path, arguments: list[str], said: str) -> None:
     """A capture would be open to a whole network because somebody forgot an option."""
     (recorded / "token").write_text(TOKEN)
-    done = run(recorded, "serve", "--port", "0", *arguments)
+    done = run(recorded, "serve", "--port", "0", "--grpc-port", "0", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stdout == ""

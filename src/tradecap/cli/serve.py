@@ -41,6 +41,7 @@ class Place(NamedTuple):
 
     host: str
     port: int
+    grpc_port: int
     token: str
     certificate: Path | None
     key: Path | None
@@ -53,6 +54,7 @@ class Place(NamedTuple):
 
 @service
 @click.option("--port", type=PORT, default="8000", metavar="PORT", help="Where to serve REST (default 8000; 0: any free port).")
+@click.option("--grpc-port", type=PORT, default="50051", metavar="PORT", help="Where to serve gRPC (default 50051; 0: any free port).")
 @click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="The address to listen on (default 127.0.0.1: this machine alone).")
 @click.option("--load", "also_load", is_flag=True, help="Also load the store and make candles, in this process.")
 @click.option("--history", "history_s", type=DURATION, default="2h", metavar="DURATION", help="Read the log at most this far back (default 2h).")
@@ -68,6 +70,7 @@ class Place(NamedTuple):
 @shared
 def serve(
     port: int,
+    grpc_port: int,
     host: str,
     also_load: bool,
     history_s: float,
@@ -100,7 +103,7 @@ def serve(
     if tls_key and not tls_cert:
         raise TradecapError("--tls-key needs --tls-cert.", "name both: --tls-cert cert.pem --tls-key key.pem")
     _require_extra()
-    place = Place(host, port, token, tls_cert, tls_key, cors, names, rate, connections, metrics_port)
+    place = Place(host, port, grpc_port, token, tls_cert, tls_key, cors, names, rate, connections, metrics_port)
     log = log_in_force(settings, out.warn)
     with ExitStack() as stack:
         store = stack.enter_context(_store(settings, log, out, also_load))
@@ -124,11 +127,14 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
     """Until somebody asks for the end; how many requests were answered, and how long it took."""
     from tradecap.serve.app import application
     from tradecap.serve.connections import Limits
+    from tradecap.serve.rpc import MarketService
+    from tradecap.serve.rpc_server import RpcServer, reserved
     from tradecap.serve.server import Tls, bound, context_of, serve
     from tradecap.serve.streams import Streams
 
-    tls = context_of(Tls(place.certificate, place.key)) if place.certificate else None
-    sockets = bound(place.host, place.port)
+    tls_files = Tls(place.certificate, place.key) if place.certificate else None
+    tls = context_of(tls_files) if tls_files else None
+    sockets, rpc_sockets = bound(place.host, place.port), reserved(place.host, place.grpc_port)
     url = _url(place, sockets[0].getsockname()[1])
     if store:
         store.announce(url)
@@ -145,6 +151,11 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
     joined = Joined(live, stored)
     streams = Streams(joined)
     app, measures = application(joined, _rules(place), limits, loading.ills, streams)
+
+    def not_ready() -> list[str]:
+        return [*live.not_ready(), *(stored.not_ready() if stored else []), *loading.ills()]
+
+    rpc = RpcServer(MarketService(joined, streams, place.rate), rpc_sockets, place.token, tls_files, not_ready)
     if place.metrics_port is not None:
         from tradecap.metrics import ServeMetrics  # not before it is wanted: it takes its time
 
@@ -153,7 +164,7 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
                 place.metrics_port,
                 measures.text,
                 lambda: [*live.ills(), *loading.ills()],
-                lambda: [*live.not_ready(), *(stored.not_ready() if stored else []), *loading.ills()],
+                not_ready,
                 out.note,
             )
         )
@@ -164,10 +175,12 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
             (out.warn if level == "warning" else out.note)(text, **fields)
         return stop()
 
-    def begun() -> None:
-        out.lines(_addresses(url, out.json))
+    where = {"url": url, "grpc": _target(place, rpc.port), "app": f"{url}/app"}
 
-    serve(app, sockets, limits, is_over, tls, begun, [streams])
+    def begun() -> None:
+        out.lines([msgspec.json.encode(where).decode()] if out.json else [f"{name:<8} {value}" for name, value in where.items()])
+
+    serve(app, sockets, limits, is_over, tls, begun, [streams, rpc])
     return measures.requests, time.monotonic() - began_s
 
 
@@ -214,18 +227,21 @@ def _is_local(host: str) -> bool:
 
 
 def _url(place: Place, port: int) -> str:
+    return f"{'https' if place.certificate else 'http'}://{_target(place, port)}"
+
+
+def _target(place: Place, port: int) -> str:
     host = "localhost" if place.host in ("", "0.0.0.0", "::") else f"[{place.host}]" if ":" in place.host else place.host
-    return f"{'https' if place.certificate else 'http'}://{host}:{port}"
-
-
-def _addresses(url: str, is_json: bool) -> list[str]:
-    app = f"{url}/app"
-    return [msgspec.json.encode({"url": url, "app": app}).decode()] if is_json else [f"url      {url}", f"page     {app}"]
+    return f"{host}:{port}"
 
 
 def _require_extra() -> None:
     try:
         import fastapi  # noqa: F401 -- only whether it is there
         import uvicorn  # noqa: F401 -- the same
+
+        from tradecap.serve import rpc_server  # noqa: F401 -- what gRPC needs, which older versions of the extra didn't have
     except ImportError as error:
-        raise TradecapError(f"'tradecap serve' needs {error.name}, which isn't installed.", "install it: pip install 'tradecap[serve]'") from error
+        raise TradecapError(
+            f"'tradecap serve' needs {error.name}, which isn't installed.", "install it: pip install --upgrade 'tradecap[serve]'"
+        ) from error

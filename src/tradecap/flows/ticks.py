@@ -38,6 +38,8 @@ class Lost(Enum):
     """It took its updates too slowly."""
     FORGOTTEN = "forgotten"
     """A bar has gone, and with it what changed in it."""
+    ENDED = "ended"
+    """Nobody wants it any more."""
 
 
 class Subscriber:
@@ -101,6 +103,8 @@ class Ticker:
 
     def subscribe(self, subscriber: Subscriber, bars: Bars | None) -> None:
         """Give a subscriber every tick from now on."""
+        if subscriber.lost:
+            return
         if not self._subscribers:
             self._newest_s = bars.newest_s if bars else None
             self._sent = self._late_since = None
@@ -116,7 +120,7 @@ class Ticker:
         if bars.grown(trade) is None or bars.forgotten == bars.version:
             if self._late_since is None:
                 self._late_since = bars.version - 1
-        elif bars.newest_s == self._newest_s:
+        elif bars.newest_s == self._newest_s and len(bars.changed(bars.version - 1)) == 1:
             self._send(self._current(bars))
         else:
             self._newest_s = bars.newest_s

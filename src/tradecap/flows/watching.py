@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tradecap.flows.candles import Candle
 from tradecap.flows.joined import Joined, lived_of
-from tradecap.flows.ticks import Subscriber, Tick, Ticker
+from tradecap.flows.ticks import Lost, Subscriber, Tick, Ticker
 from tradecap.market.bars import Bars
 from tradecap.store.api import Series
 
@@ -41,18 +41,10 @@ class Watching:
         self._lock = threading.Lock()
 
     def ticker(self, series: Series, seconds: int) -> Ticker:
-        """The bars of a series in an interval, with what they need of the store. Raises TradecapError where the store is needed and away.
-
-        To be given back by `leave`.
-        """
+        """The bars of a series in an interval, to be given back by `leave`. `prepare` and `begin` ask the store for what they need of it."""
         with self._lock:
             ticker = self._tickers.setdefault((series, seconds), Ticker(series, seconds))
             ticker.users += 1
-        try:
-            self._refresh(ticker)
-        except BaseException:
-            self.leave(ticker)
-            raise
         return ticker
 
     def leave(self, ticker: Ticker) -> None:
@@ -65,6 +57,8 @@ class Watching:
 
         subscriber: gets every tick after them; to be given back by `end`.
         """
+        for ticker in tickers:
+            self.prepare(ticker)
         if history and self._joined.stored:  # what the store answers is remembered, so that the queue doesn't fill up meanwhile
             for ticker in tickers:
                 with self._live.bars(ticker.series) as bars:
@@ -88,7 +82,8 @@ class Watching:
         return past, versions
 
     def end(self, tickers: Sequence[Ticker], subscriber: Subscriber) -> None:
-        """The subscriber gets nothing any more."""
+        """The subscriber gets nothing any more, even where `begin` is still at work in another thread."""
+        subscriber.lose(Lost.ENDED)
         for ticker in tickers:
             self._live.unsubscribe(ticker, subscriber)
 
@@ -107,9 +102,10 @@ class Watching:
         """Ask the store again where it has swept. Raises TradecapError where it is away."""
         for ticker in list(self._tickers.values()):
             if ticker.users and ticker.sweep is not None:
-                self._refresh(ticker)
+                self.prepare(ticker)
 
-    def _refresh(self, ticker: Ticker) -> None:
+    def prepare(self, ticker: Ticker) -> None:
+        """Ask the store for the minutes that this ticker needs, once for each sweep. Raises TradecapError where it is needed and away."""
         stored = self._joined.stored
         if stored is None or ticker.sweep == stored.sweep:
             return

@@ -218,11 +218,8 @@ class Bars:
         if held == trade:
             minute.trades[trade.id] = held, rank
             return False
-        is_left = minute.remove(trade.id)
-        if not is_left:
+        if not minute.remove(trade.id):
             self._drop(known_at_s)
-        if not is_left or (held.order_book and not trade.order_book):  # a bar may have gone, which no change can show
-            self.forgotten = self.version + 1
         self._touch_around(known_at_s)
         del self._where[trade.id]
         if self.newest is held:
@@ -230,6 +227,8 @@ class Bars:
         if at_s >= self.floor_s:
             self._put(trade, rank, at_s)
         self.version += 1
+        if known_at_s not in self._minutes or (held.order_book and not self._minutes[known_at_s].made().trades):
+            self.forgotten = self.version  # a bar has gone, which no change can show
         return True
 
     def _is_told(self, trade: Trade, rank: Rank, at_s: int) -> bool:

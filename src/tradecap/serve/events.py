@@ -70,9 +70,9 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- as Starlette calls it
         with self._stack:
-            ticker = await asyncio.to_thread(self._watching.ticker, self._series, self._seconds)
-            self._stack.callback(self._watching.leave, ticker)
-            self._ticker = ticker
+            self._ticker = self._watching.ticker(self._series, self._seconds)
+            self._stack.callback(self._watching.leave, self._ticker)
+            await asyncio.to_thread(self._watching.prepare, self._ticker)
             headers = [each for each in self.raw_headers if each[0] != b"content-length"]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             sending, leaving = asyncio.create_task(self._send_all(send)), asyncio.create_task(_gone(receive))

@@ -6,6 +6,7 @@ STREAMS_PER_CLIENT of one address; the next one is refused. At the end of the se
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from tradecap.store.api import Series
 
 STREAMS: Final = 1000
 STREAMS_PER_CLIENT: Final = 200
+WRITE_S: Final = 60.0
 HEARTBEAT_S: Final = 15.0
 REFRESH_S: Final = 1.0
 """How often the store's sweeps are looked at."""
@@ -31,10 +33,20 @@ class Stream:
         self._changed = asyncio.Event()
         self.is_over = False
         """Whether the server ends."""
+        self.writes_since_s: float | None = None
+        """Since when (monotonic) a write has been waiting for the client."""
+        self.is_cut = False
+        self._task = asyncio.current_task()
 
     def wake(self) -> None:
         """Something has changed."""
         self._changed.set()
+
+    def cut(self) -> None:
+        """End it in the middle of a write."""
+        self.is_cut = True
+        if self._task:
+            self._task.cancel()
 
     async def wait(self, within_s: float | None = None) -> bool:
         """Wait for a change, or the server's end. False where nothing came in time."""
@@ -50,10 +62,20 @@ class Stream:
 
 
 class Streams:
-    """All open streams. most, per_client: how many there may be. heartbeat_s: how often a quiet stream of events sends a comment."""
+    """All open streams. most, per_client: how many there may be. heartbeat_s: how often a quiet stream of events sends a comment.
 
-    def __init__(self, joined: Joined, most: int = STREAMS, per_client: int = STREAMS_PER_CLIENT, heartbeat_s: float = HEARTBEAT_S) -> None:
-        self.heartbeat_s = heartbeat_s
+    write_s: a stream whose client takes nothing for this long is cut.
+    """
+
+    def __init__(
+        self,
+        joined: Joined,
+        most: int = STREAMS,
+        per_client: int = STREAMS_PER_CLIENT,
+        heartbeat_s: float = HEARTBEAT_S,
+        write_s: float = WRITE_S,
+    ) -> None:
+        self.heartbeat_s, self._write_s = heartbeat_s, write_s
         self.watching = Watching(joined)
         self.refused = self.cut = 0
         self._most, self._per_client = most, per_client
@@ -79,7 +101,7 @@ class Streams:
             raise ProblemError(503, "The server is ending.", "connect again in a moment.")
         if self.open >= self._most or self._clients[client] >= self._per_client:
             self.refused += 1
-            raise ProblemError(503, "Too many streams are open.", "close one first, or ask for several symbols in one stream.")
+            raise ProblemError(429, "Too many streams are open.", "close one first, or ask for several symbols in one stream.")
         self._begin()
         stream = Stream()
         self._all.append(stream)
@@ -114,6 +136,10 @@ class Streams:
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_S)
+            for stream in self._all:
+                if stream.writes_since_s is not None and time.monotonic() - stream.writes_since_s > self._write_s and not stream.is_cut:
+                    self.cut += 1
+                    stream.cut()
             with suppress(TradecapError):  # the store is away: what is known stays as it is
                 await asyncio.to_thread(self.watching.refresh)
 

@@ -28,7 +28,7 @@ def chromium(executable: str) -> "Iterator[Browser]":
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS, timeout=3 * WITHIN_MS)
         yield browser
         browser.close()
 

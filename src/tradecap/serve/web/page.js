@@ -127,7 +127,7 @@ export function proof({ proven, gaps, more }) {
 function markOf(bar) {
   if (bar.complete) return ["whole", "complete"];
   if (bar.time === now.times.at(-1)) return ["newest", "newest, still open"];
-  if (bar.time === now.times[0] && now.isOldest) return ["first", "the first one, nothing is held before it"];
+  if (bar.time === now.times[0] && now.isOldest) return ["first", "the first bar held, so not complete"];
   return ["missing", "not complete: ids are missing in it or next to it"];
 }
 

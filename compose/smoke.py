@@ -39,6 +39,13 @@ ASK: Final = (
     "assert json.load(u.urlopen('http://localhost:8000/candles?symbol=BTCUSDT&limit=1', timeout=30))['candles'][0]['trades'] > 0"
 )
 """Asks the service api for the newest bar."""
+ASK_GRPC: Final = (
+    "import grpc; from tradecap.serve.proto import market_pb2 as pb, market_pb2_grpc as rpc; "
+    "stub = rpc.MarketServiceStub(grpc.insecure_channel('localhost:50051')); "
+    "update = next(stub.StreamBars(pb.StreamBarsRequest(symbols=['BTCUSDT']), timeout=30, wait_for_ready=True)); "
+    "assert update.sequence == 1 and update.bar.trades > 0"
+)
+"""The same over gRPC."""
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?:(:[-+])((?:[^{}$]|\$\{\w+\})*))?\}")
 
 
@@ -76,6 +83,8 @@ class Service:
         variables, places, folder = where.variables, where.places, where.folder
         self._variables, self._places = variables, {**places, "/data/": f"{folder}/{name}/", ":8080": f":{free_port()}"}
         self._places[":8000"] = f":{free_port()}"
+        self._places[":50051"] = f":{free_port()}"
+        self._places["--grpc-port=50051"] = f"--grpc-port={self._places[':50051'][1:]}"
         self._places["--port=8000"] = f"--port={self._places[':8000'][1:]}"
         self._places["--metrics-port=8080"] = f"--metrics-port={self._places[':8080'][1:]}"
         (folder / name).mkdir()
@@ -303,15 +312,16 @@ def job(stack: Stack) -> None:
     proof = tool.run("tradecap", "verify", "--wait", "60s", "-q", *expected)
     step(f"verify finds what was injected, while `stream` captures and `{feed.name}` loads", proof)
     step("stream ends (SIGTERM)", stream.stop())
-    step("the API answers", asked(stack.services["api"]))
+    for what, question in (("the API answers over HTTP", ASK), ("the API answers over gRPC", ASK_GRPC)):
+        step(what, asked(stack.services["api"], question))
     step("candles", tool.run("tradecap", "candles", "BTCUSDT", "--limit", "5", "-q"))
     step("query", tool.run("tradecap", "query", "symbols", "-q"))
     step("verify", stack.services["verify"].run())
 
 
-def asked(api: Service) -> int:
-    """0 where the newest bar comes from `api` over HTTP."""
-    words = [api.placed(word) for word in ("python", "-c", ASK)]
+def asked(api: Service, question: str) -> int:
+    """0 where the newest bar comes from `api`."""
+    words = [api.placed(word) for word in ("python", "-c", question)]
     return subprocess.run(words, env=api.environment(), check=False).returncode
 
 
@@ -338,6 +348,7 @@ def in_containers(file: Path, feed: str) -> None:
         [*tool, "verify", "--wait", "60s", "-q", "--run", "last", "--expect", "duplicates=100", "--expect", "quarantined.null_field=20"],
         [*compose, "stop", "stream"],
         [*compose, "exec", "-T", "api", "python", "-c", ASK],
+        [*compose, "exec", "-T", "api", "python", "-c", ASK_GRPC],
         [*tool, "candles", "BTCUSDT", "--limit", "5", "-q"],
         [*tool, "query", "symbols", "-q"],
         [*compose, "run", "--rm", "verify"],

@@ -35,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kafka: needs a real Kafka broker, for which Java, Maven and a Maven repository are needed")
     config.addinivalue_line("markers", "browser: needs Chromium")
     config.addinivalue_line("markers", "cluster: needs three Kafka brokers; part of `make chaos` only")
+    config.addinivalue_line("markers", "clients: runs programs in other languages, for which Go 1.26 and npm are needed")
     config.addinivalue_line("markers", "core: touches what a dependency does; `make versions` runs it with the lowest and the newest versions")
 
 

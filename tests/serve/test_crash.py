@@ -8,21 +8,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import grpc
 import pytest
 
 from tests.flows.builders import begun, replayed, some_messages
 from tests.flows.test_live import of_log
+from tests.flows.test_watching import bring
 from tests.kafka.client import Kafka
 from tests.serve.serving import WITHIN_S, Served, command, run, serving
 from tests.store.endpoint import PASSWORD, USER
 from tradecap.flows.candles import Candles, as_json
 from tradecap.log import open_log
 from tradecap.log.api import Log
+from tradecap.serve.proto import market_pb2 as pb
+from tradecap.serve.proto import market_pb2_grpc
 
 ROUNDS = int(os.environ.get("TRADECAP_SERVE_ROUNDS", "3"))
 
@@ -51,11 +55,11 @@ def traded(folder: Path, log_url: str, rate: int = 200) -> Iterator["subprocess.
                 stream.wait(WITHIN_S)
 
 
-def settled(served: Served, log: Log) -> None:
+def settled(served: Served, log: Log, symbol: str = "BTCUSDT") -> None:
     """Wait until everything durable is served: nothing is written any more."""
     until_s = time.monotonic() + WITHIN_S
     last_id = of_log(log)[-1].last_id
-    while served.get("/coverage?symbol=BTCUSDT").json["proven"][-1][1] < last_id:
+    while served.get(f"/coverage?symbol={symbol}").json["proven"][-1][1] < last_id:
         assert time.monotonic() < until_s
         time.sleep(0.1)
 
@@ -123,6 +127,36 @@ def test_a_topic_with_an_embedded_store(tmp_path: Path, kafka: Kafka, topic_name
     assert run(tmp_path, "init-db").returncode == 0
     replayed(open_log(url, create=True), some_messages(range(50), symbol="ETHUSDT"))
     hold(tmp_path, url, "--load", rounds=2)
+
+
+@pytest.mark.kafka
+def test_two_instances_on_a_topic_give_the_same_bars(tmp_path: Path, kafka: Kafka, topic_name: str) -> None:
+    """Behind a balancer a chart would change with each connection."""
+    url = f"kafka://{kafka.bootstrap}/{topic_name}"
+    log = open_log(url, create=True)
+    messages = [*some_messages(range(600)), *some_messages(range(600), symbol="ETHUSDT")]
+    with ExitStack() as stack:
+        writer = stack.enter_context(log.writer())
+        run = bring(writer, messages[::40])
+        served = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            served.append(stack.enter_context(serving(tmp_path / name, "--log", url, "--rate", "0")))
+        request = pb.StreamBarsRequest(symbols=["BTCUSDT", "ETHUSDT"], interval="1d")
+        streams = [market_pb2_grpc.MarketServiceStub(grpc.insecure_channel(each.target)).StreamBars(request) for each in served]
+        bring(writer, [each for n, each in enumerate(messages) if n % 40], run)
+        for each in served:
+            settled(each, log)
+            settled(each, log, "ETHUSDT")
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            bars = [each.bars(symbol) for each in served]
+            same(*bars)
+            assert bars[0][-1]["last_id"] == 599
+        for stream in streams:
+            last = {"BTCUSDT": (0, 0), "ETHUSDT": (0, 0)}
+            while any(seen != (599, 600) for seen in last.values()):
+                update = next(stream)
+                last[update.bar.symbol] = update.bar.last_id, update.revision
 
 
 def test_a_server_store_that_others_load_goes_away_and_comes_back(tmp_path: Path) -> None:

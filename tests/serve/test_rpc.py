@@ -1,8 +1,10 @@
 """gRPC over real sockets: what is answered, what a client is told, and what it can't do to the server."""
 
+import asyncio
 import signal
 import threading
 import time
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,24 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.flows.builders import replayed, some_messages
+from tests.flows.builders import a_message, replayed, some_messages
+from tests.flows.test_live import joined
+from tests.flows.test_watching import bring
 from tests.serve.make_proto import PROTO, made
 from tests.serve.serving import WITHIN_S, Served, run, serving
 from tests.serve.test_connections import memory, wait_for
 from tests.serve.test_events import captured
 from tradecap.log import open_log
+from tradecap.log.api import Log
+from tradecap.serve.app import application
+from tradecap.serve.connections import Limits
+from tradecap.serve.guard import Rules
 from tradecap.serve.proto import market_pb2 as pb
 from tradecap.serve.proto import market_pb2_grpc
+from tradecap.serve.rpc import MarketService
+from tradecap.serve.rpc_server import RpcServer, reserved
+from tradecap.serve.server import bound, serve
+from tradecap.serve.streams import Streams
 
 TOKEN = "a-token-nobody-guesses"
 NARROW = (("grpc.http2.lookahead_bytes", 65_536), ("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1))
@@ -35,7 +47,7 @@ def status_of(call: Any) -> tuple[grpc.StatusCode, str]:
     """How a call ends, in error."""
     with pytest.raises(grpc.RpcError) as caught:
         list(call()) if callable(call) else list(call)
-    return caught.value.code(), caught.value.details()
+    return caught.value.code(), caught.value.details() or ""
 
 
 def shown(bar: pb.Bar) -> dict[str, Any]:
@@ -127,7 +139,7 @@ def test_every_tick_comes_once_after_the_history(tmp_path: Path) -> None:
         assert [(update.history, update.closed) for update in first] == [(True, True)] * 3 + [(True, False)]
         assert first[-1].bar.last_id == 99
         further(160)
-        updates = []
+        updates: list[pb.StreamBarsResponse] = []
         while not updates or updates[-1].bar.last_id < 160:
             updates.append(next(stream))
         stream.cancel()
@@ -238,7 +250,9 @@ def test_open_streams_are_finished_at_the_end(tmp_path: Path) -> None:
     """A deployment would hang, or its clients wouldn't know that they should connect again."""
     with captured(tmp_path), serving(tmp_path) as served:
         stub = asking(served)
-        streams = [stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], delivery=delivery)) for delivery in (1, 2)]
+        streams = [
+            stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], delivery=delivery)) for delivery in ("DELIVERY_EVERY_TICK", "DELIVERY_LATEST")
+        ]
         for stream in streams:
             next(stream)
         served.process.send_signal(signal.SIGTERM)
@@ -262,63 +276,106 @@ def test_streams_that_a_client_leaves_are_gone(tmp_path: Path) -> None:
     """Each client that goes would cost the others for ever."""
     with captured(tmp_path) as further, serving(tmp_path, "--rate", "0") as served:
         stub = asking(served)
-        streams = [stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], delivery=n % 3)) for n in range(60)]
+        streams = [stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], delivery=pb.Delivery.Name(n % 3))) for n in range(60)]
         for stream in streams:
             next(stream)
         assert b"tradecap_streams 60.0" in served.get("/metrics").body
-        for stream in streams[:59]:
+        for stream in streams[1:]:
             stream.cancel()
         wait_for(lambda: b"tradecap_streams 1.0" in served.get("/metrics").body)
         further(110)
-        assert next(streams[59]).bar.last_id == 100
+        assert next(streams[0]).bar.last_id == 100
+
+
+class Chart:
+    """A subscriber that reads, in the loop of all of them."""
+
+    def __init__(self, stub: Any, delivery: str) -> None:
+        self.last_id = -1
+        self._stream = stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], interval="1d", delivery=delivery))
+        self.reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        async for update in self._stream:
+            self.last_id = update.bar.last_id
+
+
+async def ordeal(served: Served, log: Log, count: int) -> tuple[int, int]:
+    """Trades for 90 subscribers that read and 10 that don't; memory before and after. Fails where one that reads doesn't follow."""
+    async with AsyncExitStack() as stack:
+
+        async def client(*options: tuple[str, int]) -> Any:
+            return market_pb2_grpc.MarketServiceStub(await stack.enter_async_context(grpc.aio.insecure_channel(served.target, options=options)))
+
+        deaf = []
+        for n in range(10):
+            stub = await client(*NARROW, ("number", n))
+            deaf.append(stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], interval="1d")))
+            await deaf[-1].read()
+        stub = await client()
+        charts = [Chart(stub, "DELIVERY_EVERY_TICK" if n < 5 else "DELIVERY_LATEST") for n in range(90)]
+        with log.writer() as writer:
+            run, before = bring(writer, []), 0
+            for since in range(10, count, 200):
+                until = min(since + 200, count)
+                bring(writer, [a_message(n, at_s=50 + n / 100) for n in range(since, until)], run)
+                deadline_s = time.monotonic() + WITHIN_S
+                while any(chart.last_id != until - 1 for chart in charts):
+                    assert time.monotonic() < deadline_s, [chart.last_id for chart in charts]
+                    await asyncio.sleep(0.01)
+                before = before or memory(served)
+        after = memory(served)
+        for stream in deaf:
+            code = await stream.code() if await drained(stream) else None
+            assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "DELIVERY_LATEST" in await stream.details()
+        for chart in charts:
+            chart.reading.cancel()
+        return before, after
+
+
+async def drained(stream: Any) -> bool:
+    """Whether a stream has ended, once all that it holds is read."""
+    try:
+        while await asyncio.wait_for(stream.read(), WITHIN_S) is not grpc.aio.EOF:
+            pass
+    except grpc.RpcError:
+        pass
+    return bool(stream.done())
 
 
 def test_subscribers_that_never_read_harm_nobody(tmp_path: Path) -> None:
     """Ten forgotten charts would slow the other ninety down, and take the memory of the process."""
     log = open_log(f"file:{tmp_path / 'tradecap-data/log'}", create=True)
     replayed(log, some_messages(range(10)))
-    count = 15_000
     with serving(tmp_path, "--rate", "0") as served:
-        reading, silent = asking(served), [asking(served, *NARROW, ("number", n)) for n in range(10)]
-        request = pb.StreamBarsRequest(symbols=["BTCUSDT"], interval="1d", delivery=pb.DELIVERY_LATEST)
-        every = pb.StreamBarsRequest(symbols=["BTCUSDT"], interval="1d")
-        deaf = [stub.StreamBars(every) for stub in silent]
-        for stream in deaf:
+        before, after = asyncio.run(ordeal(served, log, 11_500))
+        assert after - before < 80_000_000
+        wait_for(lambda: b"tradecap_streams_cut_total 10.0" in served.get("/metrics").body)
+
+
+def test_a_client_that_takes_nothing_is_cut(tmp_path: Path) -> None:
+    """It would hold a stream for ever: its updates end before the bound is reached."""
+    log = open_log(f"file:{tmp_path / 'log'}", create=True)
+    replayed(log, some_messages(range(10)))
+    with joined(log, None) as answers:
+        streams = Streams(answers, write_s=0.5)
+        app = application(answers, Rules(), Limits(100, 500), list, streams)[0]
+        sockets, (listener,) = reserved("127.0.0.1", 0), bound("127.0.0.1", 0)
+        rpc = RpcServer(MarketService(answers, streams, 0), sockets, "", None, list)
+        is_over, has_begun = threading.Event(), threading.Event()
+        thread = threading.Thread(target=serve, args=(app, [listener], Limits(100, 500), is_over.is_set, None, has_begun.set, [streams, rpc]))
+        thread.start()
+        try:
+            assert has_begun.wait(WITHIN_S)
+            stub = market_pb2_grpc.MarketServiceStub(grpc.insecure_channel(f"127.0.0.1:{rpc.port}", options=NARROW))
+            stream = stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], interval="1d"))
             next(stream)
-        results: list[Any] = []
-
-        def follow(asked: pb.StreamBarsRequest) -> None:
-            stream = reading.StreamBars(asked)
-            for update in stream:
-                if update.bar.last_id >= count - 1:
-                    results.append(update)
-                    stream.cancel()
-                    return
-
-        threads = [threading.Thread(target=follow, args=(request if n % 9 else every,)) for n in range(90)]
-        for thread in threads:
-            thread.start()
-        wait_for(lambda: b"tradecap_streams 100.0" in served.get("/metrics").body)
-        before = memory(served)
-        with log.writer() as writer:
-            bring_slowly(writer, count)
-        for thread in threads:
+            with log.writer() as writer:
+                bring(writer, [a_message(n, at_s=60) for n in range(10, 3000)])
+            wait_for(lambda: streams.cut > 0)
+            wait_for(lambda: streams.open == 0)
+            assert status_of(stream)[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+        finally:
+            is_over.set()
             thread.join(WITHIN_S)
-        assert len(results) == 90
-        assert all(update.bar.last_id == count - 1 for update in results)
-        assert memory(served) - before < 60_000_000  # 10 subscribers of 15 000 updates, which are kept once, and the trades themselves
-        wait_for(lambda: b"tradecap_streams_cut_total 0.0" not in served.get("/metrics").body)
-        code, details = status_of(deaf[0])
-        assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert "DELIVERY_LATEST" in details
-
-
-def bring_slowly(writer: Any, count: int) -> None:
-    """Trades of one hour, in pieces that a client which reads can follow."""
-    from tests.flows.builders import a_message
-    from tests.flows.test_watching import bring
-
-    made = None
-    for since in range(10, count, 200):
-        made = bring(writer, [a_message(n, at_s=50 + n / 100) for n in range(since, min(since + 200, count))], made)
-        time.sleep(0.05)

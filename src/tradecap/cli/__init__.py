@@ -33,7 +33,7 @@ COMMANDS: Final = {
     "verify": "Reconcile log and store, record by record.",
     "candles": "Show candles.",
     "query": "Ask the store a read-only question, by name or in SQL.",
-    "serve": "Serve candles, trades and statistics over REST.",
+    "serve": "Serve candles, trades and statistics over REST and gRPC.",
     "demo": "The whole river on the embedded default, in one go.",
     "simulate": "A local exchange, fed by recordings or a generator.",
     "ship": "Copy a log into another unchanged, identities kept.",

@@ -1,4 +1,4 @@
-"""tradecap serve: what was captured, answered over REST."""
+"""tradecap serve: what was captured, answered over REST and gRPC."""
 
 import ipaddress
 import os
@@ -86,10 +86,11 @@ def serve(
     settings: Settings,
     out: Output,
 ) -> Exit:
-    """Serve candles, trades and statistics over REST.
+    """Serve candles, trades and statistics over REST and gRPC.
 
     History comes from the store, the running minute from the log, without a hole or a trade that counts twice in between. It only reads; with --load
-    it also loads the store, as an embedded store belongs to one process. http://127.0.0.1:8000/docs lists the routes.
+    it also loads the store, as an embedded store belongs to one process. http://127.0.0.1:8000/docs lists the routes;
+    gRPC (port 50051) sends the current bar on every tick.
 
     http://127.0.0.1:8000/app is a page that draws a series and keeps it current.
 

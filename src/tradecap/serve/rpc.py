@@ -122,12 +122,17 @@ class MarketService:
                     stack.callback(self._watching.end, tickers, subscriber)
                 past, versions = await asyncio.to_thread(self._watching.begin, tickers, wanted.history, subscriber)
                 out = Out(stream, context, versions)
-                for each in past:
-                    await out.send(past_message(each, wanted.seconds), each.series, versions[each.series])
-                if subscriber:
-                    await self._send_every_tick(subscriber, stream, out)
-                else:
-                    await self._send_latest(tickers, wanted.least_s, stream, out)
+                try:
+                    for each in past:
+                        await out.send(past_message(each, wanted.seconds), each.series, versions[each.series])
+                    if subscriber:
+                        await self._send_every_tick(subscriber, stream, out)
+                    else:
+                        await self._send_latest(tickers, wanted.least_s, stream, out)
+                except asyncio.CancelledError:
+                    if not stream.is_cut:
+                        raise
+                    raise ProblemError(429, "The client has taken nothing for too long.", "read faster, or open the stream later.") from None
 
     async def _send_every_tick(self, subscriber: Subscriber, stream: Stream, out: Out) -> None:
         while True:
@@ -167,7 +172,9 @@ class MarketService:
             raise ProblemError(422, f"delivery: {request.delivery} is unknown.", f"there are: {', '.join(pb.Delivery.keys())}")
         is_latest = request.delivery == pb.DELIVERY_LATEST
         if request.min_interval_ms and not is_latest:
-            raise ProblemError(422, "min_interval_ms needs DELIVERY_LATEST.", "an update for each tick can't be held back: leave one of the two out.")
+            raise ProblemError(
+                422, "min_interval_ms needs DELIVERY_LATEST.", "take DELIVERY_LATEST, or leave it out: an update for each tick can't be held back."
+            )
         if request.min_interval_ms > LEAST_MS:
             raise ProblemError(422, f"min_interval_ms: {request.min_interval_ms} is too much.", f"at most {LEAST_MS}.")
         if request.history > MOST:

@@ -40,7 +40,7 @@ up: compose/.env compose/secrets/clickhouse_password ## the whole stack in conta
 	$(if $(word 2,$(FEED)),$(error COMPOSE_PROFILES names loader and engine: keep one of them (compose/.env)))
 	@$(COMPOSE) --profile '*' rm --force --stop $(if $(filter engine,$(FEED)),load,engine)
 	@COMPOSE_PROFILES=$(subst $(empty) $(empty),$(comma),$(sort $(PROFILES) $(FEED))) $(COMPOSE) up --detach --build --wait
-	@echo "Console: http://localhost:8080   API: http://localhost:8000/docs   prove it: $(COMPOSE) run --rm verify   from here: tradecap verify --profile compose"
+	@echo "Console: http://localhost:8080   API: http://localhost:8000/docs   page: http://localhost:8000/app   prove it: $(COMPOSE) run --rm verify   from here: tradecap verify --profile compose"
 
 down: ## stop the stack; topics, tables and spool stay in their volumes (ARGS=--volumes removes them)
 	@$(COMPOSE) --profile '*' down $(ARGS)

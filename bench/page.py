@@ -54,7 +54,7 @@ def trades() -> tuple[list[Trade], Iterator[Trade]]:
 @contextmanager
 def served(log: Log) -> Iterator[str]:
     """The URL of `tradecap serve` over a log alone."""
-    command = [sys.executable, "-m", "tradecap", "serve", "--port", "0", "--json", "--log", log.url, "--store", "chdb:./none"]
+    command = [sys.executable, "-m", "tradecap", "serve", "--port", "0", "--grpc-port", "0", "--json", "--log", log.url, "--store", "chdb:./none"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout

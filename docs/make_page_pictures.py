@@ -42,7 +42,21 @@ def served(folder: str) -> Iterator[str]:
     source = Source("made", stream=BytesIO(b"\n".join(kept) + b"\n"))
     with log.writer() as writer:
         replay(look_at([source], Choice()), writer, Choice(), stop=lambda: False, progress=lambda _: None)
-    command = [sys.executable, "-m", "tradecap", "serve", "--port", "0", "--json", "--log", log.url, "--store", f"chdb:{folder}/none"]
+    command = [
+        sys.executable,
+        "-m",
+        "tradecap",
+        "serve",
+        "--port",
+        "0",
+        "--grpc-port",
+        "0",
+        "--json",
+        "--log",
+        log.url,
+        "--store",
+        f"chdb:{folder}/none",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout

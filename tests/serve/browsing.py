@@ -1,16 +1,19 @@
 """A browser for tests of the page, and what a page of it shows.
 
-Rules: wait by locators, since the page's policy forbids the evaluation that `wait_for_function` is made of; never for a time alone.
+Rules: wait by locators, since the page's policy forbids the evaluation that `wait_for_function` is made of; never for a time alone. playwright is
+imported only where a browser is started, because `make versions` collects these tests without it.
 """
 
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 WITHIN_MS: Final = 60_000
 FLAGS: Final = [
@@ -20,16 +23,18 @@ FLAGS: Final = [
 
 
 @contextmanager
-def chromium(executable: str) -> Iterator[Browser]:
+def chromium(executable: str) -> "Iterator[Browser]":
     """Debian's Chromium, without a window."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS, timeout=3 * WITHIN_MS)
         yield browser
         browser.close()
 
 
 @pytest.fixture(scope="module")
-def browser(outside_part: Callable[[bool, str], None]) -> Iterator[Browser]:
+def browser(outside_part: Callable[[bool, str], None]) -> "Iterator[Browser]":
     """One browser for all tests of the module. Not for the session: while it runs, no other test of this process could call asyncio.run."""
     executable = shutil.which("chromium")
     outside_part(executable is not None, "Chromium (chromium)")
@@ -41,7 +46,7 @@ def browser(outside_part: Callable[[bool, str], None]) -> Iterator[Browser]:
 class Tab:
     """A tab at the page. refused: requests that failed, which the browser writes about by itself; errors: all other complaints."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: "Page") -> None:
         self.page = page
         self.errors: list[str] = []
         self.refused: list[str] = []
@@ -51,7 +56,7 @@ class Tab:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.urls.append(request.url))
 
-    def _console(self, message: ConsoleMessage) -> None:
+    def _console(self, message: "ConsoleMessage") -> None:
         if message.type in ("error", "warning"):
             (self.refused if message.text.startswith("Failed to load resource") else self.errors).append(message.text)
 
@@ -98,7 +103,7 @@ class Tab:
 
 
 @pytest.fixture
-def tab(browser: Browser) -> Iterator[Tab]:
+def tab(browser: "Browser") -> Iterator[Tab]:
     """A new tab without anything remembered; it must not have complained at the end."""
     context = browser.new_context(viewport={"width": 1280, "height": 760})
     opened = Tab(context.new_page())

@@ -3,9 +3,9 @@
 import re
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser
 
 from tests.builders import NOON_S
 from tests.flows.builders import a_message, begun, replayed
@@ -15,6 +15,9 @@ from tests.serve.browsing import tab as tab
 from tests.serve.serving import Served, serving
 from tests.serve.test_crash import free_port, settled
 from tradecap.log.folder.log import FileLog
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.browser
 
@@ -52,7 +55,7 @@ def test_bars_are_those_of_the_interface(served: Served, tab: Tab) -> None:
     assert tab.refused == []
 
 
-def test_series_and_interval_are_in_the_link(served: Served, tab: Tab, browser: Browser) -> None:
+def test_series_and_interval_are_in_the_link(served: Served, tab: Tab, browser: "Browser") -> None:
     """A link that somebody was sent would show another chart."""
     tab.open(f"{served.url}/app")
     tab.page.locator("#series").select_option(label="ETHUSDT · binance · trade")
@@ -182,7 +185,7 @@ def test_markup_in_a_link_is_shown_as_text(served: Served, tab: Tab) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390, 320])
-def test_nothing_sticks_out(served: Served, browser: Browser, width: int) -> None:
+def test_nothing_sticks_out(served: Served, browser: "Browser", width: int) -> None:
     """On a phone the price would be outside the window."""
     context = browser.new_context(viewport={"width": width, "height": 700}, color_scheme="dark" if width == 390 else "light")
     tab = Tab(context.new_page())
@@ -196,3 +199,16 @@ def test_nothing_sticks_out(served: Served, browser: Browser, width: int) -> Non
     assert tab.page.evaluate("document.documentElement.dataset.theme") == ("light" if width == 390 else "dark")
     assert tab.errors == []
     context.close()
+
+
+def test_a_server_that_is_behind_is_named_with_its_reason(tmp_path: Path, tab: Tab) -> None:
+    """A page that says "live" over a log that can't be read shows old prices as new ones."""
+    replayed(FileLog(tmp_path / "log", create=True), minutes(1000, 3))
+    with served_at(tmp_path, 0) as served:
+        tab.open(f"{served.url}/app")
+        (tmp_path / "log").rename(tmp_path / "away")
+        tab.wait("#state[data-state=behind]", "Behind")
+        assert tab.page.locator("#state-why").text_content() == " ".join(served.get("/ready").json["reasons"])
+        (tmp_path / "away").rename(tmp_path / "log")
+        tab.wait("#state[data-state=live]", "Live")
+        tab.wait_for_bars(3)

@@ -92,6 +92,8 @@ def serve(
     it also loads the store, as an embedded store belongs to one process. http://127.0.0.1:8000/docs lists the routes;
     gRPC (port 50051) sends the current bar on every tick.
 
+    http://127.0.0.1:8000/app is a page that draws a series and keeps it current.
+
     \b
     Examples:
       tradecap serve

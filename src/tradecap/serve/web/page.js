@@ -18,7 +18,7 @@ const SILENCE_MS = 40_000; // the server sends a comment every 15 s
 const POLL_MS = 2_000;
 const HIDDEN_MS = 60_000; // then the connection is given back: a browser opens six to a server
 const COLOURS = ["surface", "ink", "muted", "line", "grid", "accent", "up", "down", "up-soft", "down-soft", "missing", "clear"];
-const STATES = { loading: "Loading", live: "Live", reconnecting: "Reconnecting", filling: "Catching up", locked: "A token is needed", empty: "No trades yet" };
+const STATES = { loading: "Loading", live: "Live", reconnecting: "Reconnecting", filling: "Catching up", locked: "A token is needed", empty: "No data" };
 
 const $ = (id) => document.getElementById(id);
 const show = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
@@ -39,7 +39,7 @@ class Problem extends Error {
 async function ask(path, query, { signal, headers, accepts = [] } = {}) {
   const url = new URL(path, document.baseURI);
   for (const [name, value] of Object.entries(query)) if (value !== "") url.searchParams.set(name, value);
-  const token = sessionStorage.getItem("token");
+  const token = recall("sessionStorage", "token");
   const sent = token ? { ...headers, Authorization: `Bearer ${token}` } : headers;
   const answer = await fetch(url, { signal, headers: sent, cache: "no-store", credentials: "omit" });
   if (answer.ok || accepts.includes(answer.status)) return answer;
@@ -47,8 +47,22 @@ async function ask(path, query, { signal, headers, accepts = [] } = {}) {
   throw new Problem(answer.status, problem.detail ?? `The server answered ${answer.status}.`, problem.hint ?? "", Number(answer.headers.get("Retry-After")));
 }
 
+/** A browser may refuse to store anything: then it is kept until the page is left. */
+const kept = new Map();
+function remember(storage, name, value) {
+  kept.set(name, value);
+  try { window[storage].setItem(name, value); } catch { /* it is in kept */ }
+}
+function recall(storage, name) {
+  try { return kept.get(name) ?? window[storage].getItem(name); } catch { return kept.get(name); }
+}
+
 const about = (more = {}) => ({ symbol: now.series.symbol, venue: now.series.venue, channel: now.series.channel, ...more });
-const question = async (path, query, signal) => (await ask(path, query, { signal })).json();
+const question = async (path, query, signal) => {
+  const answer = await (await ask(path, query, { signal })).json();
+  signal?.throwIfAborted(); // another series may have been chosen meanwhile
+  return answer;
+};
 
 /** The events of a text/event-stream. */
 export async function* events(body, heard) {
@@ -93,10 +107,7 @@ function visible() {
 
 // ---- words
 
-const secondsOf = (interval) => {
-  const [, count, unit] = /^(\d+)([mhd])$/.exec(interval) ?? [null, 1, "m"];
-  return count * { m: 60, h: 3600, d: 86_400 }[unit];
-};
+const secondsOf = (interval) => Number.parseInt(interval, 10) * { m: 60, h: 3600, d: 86_400 }[interval.at(-1)];
 const grouped = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 const decimals = (text) => (text.split(".")[1] ?? "").length;
 const clock = (seconds) => (seconds === undefined ? "" : new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " "));
@@ -116,7 +127,7 @@ export function proof({ proven, gaps, more }) {
 function markOf(bar) {
   if (bar.complete) return ["whole", "complete"];
   if (bar.time === now.times.at(-1)) return ["newest", "newest, still open"];
-  if (bar.time === now.times[0] && now.isOldest) return ["first", "the first one, nothing is held before it"];
+  if (bar.time === now.times[0] && now.isOldest) return ["first", "the first bar held, so not complete"];
   return ["missing", "not complete: ids are missing in it or next to it"];
 }
 
@@ -127,7 +138,8 @@ function setState(phase = now.phase) {
   const isBehind = phase === "live" && now.behind;
   const state = isBehind ? "behind" : phase;
   if ($("state").dataset.state !== state) $("state").dataset.state = state;
-  show("state", isBehind ? "Behind" : STATES[phase]);
+  show("state-text", isBehind ? "Behind" : STATES[phase]);
+  show("state-why", isBehind ? now.behind : "");
   $("state").title = isBehind ? now.behind : "";
 }
 
@@ -170,12 +182,12 @@ function* between(from, to, step) {
 }
 
 function drawAll() {
-  const step = secondsOf(now.interval), points = [], columns = [], shades = [];
+  const points = [], columns = [], shades = [];
   now.blanks.clear();
   let before = null;
   for (const bar of now.times.map((time) => now.bars.get(time))) {
     const gap = before && bar.first_id > before.last_id + 1 ? [before.last_id + 1, bar.first_id - 1] : null;
-    for (const time of before ? between(before.time, bar.time, step) : []) {
+    for (const time of before ? between(before.time, bar.time, now.step) : []) {
       points.push({ time });
       now.blanks.set(time, gap);
       if (gap) shades.push({ time, value: 1 });
@@ -292,6 +304,7 @@ function take(bars) {
     now.changed.add(bar.time);
   }
   if (now.times.some((time, n) => n && time < now.times[n - 1])) now.times.sort((a, b) => a - b);
+  for (const time of now.times.splice(0, now.times.length - MOST)) now.bars.delete(time);
   drawSoon();
 }
 
@@ -301,6 +314,7 @@ async function load(signal) {
   const page = await question("candles", about({ interval: now.interval, limit }), signal);
   now.bars.clear();
   now.times = [];
+  now.step = secondsOf(page.interval);
   now.isOldest = page.candles.length < limit;
   take(page.candles);
   notice("");
@@ -308,7 +322,7 @@ async function load(signal) {
 
 async function older(signal) {
   const first = now.times[0];
-  if (now.isOldest || now.isAsking || first === undefined || now.times.length >= MOST) return;
+  if (now.isOldest || now.isAsking || first === undefined || now.times.length + PAGE > MOST) return;
   now.isAsking = true;
   try {
     const page = await question("candles", about({ interval: now.interval, limit: PAGE, to: first }), signal);
@@ -348,7 +362,7 @@ async function follow(signal) {
     clearTimeout(timer);
     if (signal.aborted) return;
     await visible();
-    setState(now.times.length ? "reconnecting" : "loading");
+    setState(now.times.length ? "reconnecting" : $("notice").hidden ? "loading" : "empty");
     await sleep(wait * (0.75 + Math.random() / 2), signal);
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
   }
@@ -358,7 +372,7 @@ async function follow(signal) {
 async function failed(error, wait) {
   if (error.status === 401) {
     await unlock();
-    return 0;
+    return FIRST_WAIT_MS;
   }
   if (error.status && !now.times.length) notice([error.message, error.hint].filter(Boolean).join(" "));
   return Math.max(wait, (error.retryS || 0) * 1000);
@@ -376,8 +390,7 @@ async function watch(signal) {
       show("proven", id === null ? "–" : grouped(id));
       show("proof", detail);
       show("as-of", `newest trade ${held.as_of.slice(0, 19).replace("T", " ")} UTC`);
-      const shown = now.bars.get(now.times.at(-1))?.last_id ?? 0;
-      now.behind = isReady ? (last > shown ? `${plural(last - shown, "id")} behind` : "") : state.reasons.join(" ");
+      now.behind = isReady ? await missed(last, signal) : state.reasons.join(" ");
       last = held.proven.at(-1)?.[1] ?? 0;
       if (isReady && !wasReady) now.reload?.(); // what was loaded meanwhile may have been a part
       wasReady = isReady;
@@ -389,6 +402,14 @@ async function watch(signal) {
     await visible();
     await sleep(POLL_MS, signal);
   }
+}
+
+/** What the page doesn't show although the server had it at the last look. Ids without a bar don't count. */
+async function missed(last, signal) {
+  const lag = () => last - (now.bars.get(now.times.at(-1))?.last_id ?? last);
+  if (lag() <= 0) return "";
+  const { candles: [newest] } = await question("candles", about({ interval: now.interval, limit: 1 }), signal);
+  return newest?.last_id >= last && lag() > 0 ? `${plural(lag(), "id")} behind` : "";
 }
 
 // ---- choosing
@@ -454,7 +475,7 @@ function choose(series, interval) {
 /** Ask for the token; resolves when there is one. */
 function unlock() {
   setState("locked");
-  if (sessionStorage.getItem("token")) {
+  if (recall("sessionStorage", "token")) {
     show("why", "The server refused this token.");
     $("why").dataset.wrong = "";
   }
@@ -464,7 +485,7 @@ function unlock() {
   now.unlocking ??= new Promise((resolve) => {
     $("ask").addEventListener("submit", (event) => {
       event.preventDefault();
-      sessionStorage.setItem("token", $("token").value.trim());
+      remember("sessionStorage", "token", $("token").value.trim());
       $("token").value = "";
       $("ask").hidden = true;
       now.unlocking = null;
@@ -523,7 +544,7 @@ function listen() {
   $("intervals").addEventListener("change", (event) => choose(now.series, event.target.value));
   $("theme").addEventListener("click", () => {
     const theme = $("theme").textContent.toLowerCase();
-    localStorage.setItem("theme", theme);
+    remember("localStorage", "theme", theme);
     setTheme(theme);
   });
   $("as-table").addEventListener("click", () => {
@@ -531,7 +552,7 @@ function listen() {
     $("as-table").setAttribute("aria-pressed", String(!$("table").hidden));
     drawSoon();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(localStorage.getItem("theme") ?? ""));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(recall("localStorage", "theme") ?? ""));
   addEventListener("hashchange", () => choose(...Object.values(wanted())));
   addEventListener("keydown", press);
   addEventListener("online", () => wake.dispatchEvent(new Event("wake")));
@@ -545,7 +566,7 @@ function listen() {
 
 async function start() {
   build();
-  setTheme(localStorage.getItem("theme") ?? "");
+  setTheme(recall("localStorage", "theme") ?? "");
   listen();
   mark();
   for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {

@@ -126,7 +126,7 @@ def test_an_enriched_trade_says_what_follows_from_it(setup: Setup) -> None:
         "qty": "1.5",
         "trade_id": 7,
         "is_buyer_maker": False,
-        "source": trade["source"],
+        "source": "binance",
         "ingest_ts": trade["ingest_ts"],
         "venue": "binance",
         "channel": "trade",

@@ -44,7 +44,8 @@ def schema() -> list[str]:
             else:
                 scan = statement.replace("{lines}", scan)
     envelope = [each.replace("{venues}", ", ".join(every)).replace("{scan}", scan) for each in rest]
-    return [*statements(_text("0001_tables.sql")), *envelope, *reading, *statements(_text("0004_views.sql"))]
+    views = [*statements(_text("0004_views.sql")), *statements(_text("0006_flat.sql"))]
+    return [*statements(_text("0001_tables.sql")), *envelope, *reading, *views]
 
 
 def _venues(text: str) -> str:

@@ -46,6 +46,22 @@ ASK_GRPC: Final = (
     "assert update.sequence == 1 and update.bar.trades > 0"
 )
 """The same over gRPC."""
+READ: Final = """
+import json, os, time
+from confluent_kafka import Consumer
+from tradecap.log.kafka.outputs import output_topics
+_, _, brokers, raw = os.environ["TRADECAP_LOG"].split("/")
+for topic, key in zip(output_topics(raw, {}), ("trade_id", "revision")):
+    reader = Consumer({"bootstrap.servers": brokers, "group.id": "smoke", "isolation.level": "read_committed", "auto.offset.reset": "earliest"})
+    reader.subscribe([topic])
+    until_s, message = time.monotonic() + 60, None
+    while message is None or message.error():
+        message = reader.poll(1)
+        assert time.monotonic() < until_s, topic
+    assert key in json.loads(message.value())
+    reader.close()
+"""
+"""Reads a message of each topic of the service processor, as any consumer would."""
 _VARIABLE: Final = re.compile(r"\$\{(\w+)(?:(:[-+])((?:[^{}$]|\$\{\w+\})*))?\}")
 
 
@@ -314,9 +330,11 @@ def job(stack: Stack) -> None:
     step("stream ends (SIGTERM)", stream.stop())
     for what, question in (("the API answers over HTTP", ASK), ("the API answers over gRPC", ASK_GRPC)):
         step(what, asked(stack.services["api"], question))
+    step("both topics of `processor` are read", tool.run("python", "-c", READ))
     step("candles", tool.run("tradecap", "candles", "BTCUSDT", "--limit", "5", "-q"))
     step("query", tool.run("tradecap", "query", "symbols", "-q"))
     step("verify", stack.services["verify"].run())
+    step("the topics of `processor` are the store's", tool.run("tradecap", "verify", "--topics", "--wait", "60s", "-q"))
 
 
 def asked(api: Service, question: str) -> int:
@@ -351,7 +369,9 @@ def in_containers(file: Path, feed: str) -> None:
         [*compose, "exec", "-T", "api", "python", "-c", ASK_GRPC],
         [*tool, "candles", "BTCUSDT", "--limit", "5", "-q"],
         [*tool, "query", "symbols", "-q"],
+        [*compose, "run", "--rm", "--no-deps", "--entrypoint", "python", "init", "-c", READ],
         [*compose, "run", "--rm", "verify"],
+        [*tool, "verify", "--topics", "--wait", "60s", "-q"],
     ):
         step(" ".join(words[len(compose) :]), subprocess.run(words, env=environment, check=False).returncode)
 

@@ -228,3 +228,24 @@ def test_the_path_of_a_secret_is_no_secret() -> None:
     """An error would hide the file that it is about."""
     learn_all({"TRADECAP_STORE_PASSWORD_FILE": "/run/secrets/store"})
     assert mask("/run/secrets/store can't be read") == "/run/secrets/store can't be read"
+
+
+def test_a_profile_names_the_topics_of_process() -> None:
+    """Two captures on one cluster could not be kept apart, and a misspelt name would be passed over."""
+    Path(CONFIG_NAME).write_text('[profile.a]\nlog = "kafka://h/t"\n[profile.a.topics]\ncandles = "bars"\nstate = "mine"\n')
+    settings = resolve({"profile": "a"}, {})
+    assert {each.name: each.value for each in settings.topics} == {"candles": "bars", "state": "mine"}
+    assert ("topics.candles", "bars", "profile a in ./tradecap.toml") in [(each.name, each.value, each.source) for each in settings.values()]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[profile.a.topics]\nbars = "x"', "unknown key 'profile.a.topics.bars'"),
+        ("[profile.a.topics]\ncandles = 1", "'profile.a.topics.candles' must be a text"),
+        ('[profile.a]\ntopics = "x"', "'profile.a.topics' must be a table"),
+    ],
+)
+def test_topics_that_are_not_understood_are_refused(text: str, named: str) -> None:
+    """They would be written under their default names."""
+    assert named in refusal(text).message

@@ -126,7 +126,7 @@ def test_an_enriched_trade_says_what_follows_from_it(setup: Setup) -> None:
         "qty": "1.5",
         "trade_id": 7,
         "is_buyer_maker": False,
-        "source": trade["source"],
+        "source": "binance",
         "ingest_ts": trade["ingest_ts"],
         "venue": "binance",
         "channel": "trade",
@@ -247,7 +247,8 @@ def test_a_zombie_commits_nothing(setup: Setup) -> None:
             assert setup.process().trades == 100
 
         done = until(setup, zombie, sleep_while_another_works)
-    assert (done.aborted, done.trades) == (1, 0)
+    assert done.aborted >= 1
+    assert done.trades == 0
     setup.is_exact()
 
 
@@ -284,10 +285,11 @@ def test_what_a_dead_process_left_open_is_not_committed(setup: Setup, has_sent_o
 def test_a_name_that_is_taken_is_refused(setup: Setup) -> None:
     """Two processes of one name would throw each other out for ever."""
     replayed(setup.log, some_messages(range(100)))
-    with setup.transactions("one") as first:
+    patient = {"transaction.timeout.ms": "120000"}  # a fence within half of it is another process, and not an impatient broker
+    with setup.transactions("one", **patient) as first:
 
         def begin_another() -> None:
-            with setup.transactions("one") as second:
+            with setup.transactions("one", **patient) as second:
                 second._producer()
 
         with pytest.raises(TradecapError, match="is taken: another process") as refused:

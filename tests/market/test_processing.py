@@ -173,7 +173,7 @@ def test_misplaced_trades_are_remembered() -> None:
     assert Partition.restored(topics.state).settle() == ([], [])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, BLOCK - 1), st.integers(0, 3000)), max_size=20), st.booleans())
 def test_a_block_of_ids_is_what_it_was(ranges: list[tuple[int, int]], is_scattered: bool) -> None:
     """An id that is lost from the state comes twice; one too many is a trade that never comes."""

@@ -87,6 +87,7 @@ def _offset(text: str) -> int:
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")
 @click.option("--certificate", type=FILE, metavar="FILE", help="Also write what was found as a certificate (JSON), to keep.")
 @click.option("--against", type=FILE, metavar="CERTIFICATE", help="Also check that the log is what was certified, or that and more.")
+@click.option("--topics", "has_topics", is_flag=True, help="Also hold the topics of `tradecap process` against the store.")
 @click.option("--rebuild-manifests", is_flag=True, help="First make lost or wrong manifests again, from their segments.")
 @shared
 def verify(
@@ -105,6 +106,7 @@ def verify(
     junit: Path | None,
     certificate: Path | None,
     against: Path | None,
+    has_topics: bool,
     rebuild_manifests: bool,
     settings: Settings,
     out: Output,
@@ -126,6 +128,10 @@ def verify(
     venue, its_symbol = series or ("", "")
     then = read_certificate(against) if against else None
     extras = Extras(Klines(klines, venue, its_symbol, offset_s), then, settings.log.shown, settings.store.shown, partial(paste, by=out.given))
+    if has_topics:
+        if not settings.log.value.startswith("kafka:"):
+            raise TradecapError(f"{settings.log.shown} is not a topic.", "leave out --topics, or name one: --log kafka://localhost:19092/trades.raw")
+        extras = replace(extras, topics={each.name: each.value for each in settings.topics})
     if certificate and certificate == junit:
         raise TradecapError(f"--certificate and --junit name the same file, {certificate}.", "give each a file of its own.")
     for name in klines:

@@ -27,7 +27,7 @@ SESSIONS: Final = ("Asia", "Europe", "US")
 
 
 class Enriched(msgspec.Struct, frozen=True, gc=False):
-    """A trade as it is in `trades.enriched`. source is how it came from the venue (ws, rest, archive, inject:…), '' where the record doesn't say."""
+    """A trade as it is in `trades.enriched`. source: the venue, under the name that other projects give it."""
 
     event_time: int | None
     symbol: str
@@ -113,7 +113,7 @@ def enriched(trade: Trade, envelope: Envelope, *, too_late: bool) -> Enriched:
         decimal_text(trade.qty),
         trade.id,
         trade.is_buyer_maker,
-        envelope.via,
+        trade.venue,
         ingest_ms,
         trade.venue,
         trade.channel,

@@ -59,7 +59,7 @@ class Changed(NamedTuple):
 class _Kept:
     """A correctable minute: its bar, and how its trades are written down."""
 
-    __slots__ = ("bar", "chunks", "fresh", "tail")
+    __slots__ = ("bar", "chunks", "fresh", "is_new", "tail")
 
     def __init__(self, bar: Bar) -> None:
         self.bar = bar
@@ -69,6 +69,17 @@ class _Kept:
         """The trades in the last one."""
         self.fresh: list[Trade] = []
         """Those in none yet."""
+        self.is_new = True
+        """Whether the bar is of the first trade alone."""
+
+    def grow(self, *, is_final: bool) -> None:
+        """Bring the fresh trades into the bar. What is final doesn't depend on the order in which floats were added."""
+        if is_final:
+            self.bar.is_dirty = True
+        else:
+            for trade in self.fresh[self.is_new :]:
+                self.bar.add(trade, ANY)
+        self.is_new = False
 
 
 class SeriesBook:
@@ -105,8 +116,8 @@ class SeriesBook:
         kept = self._minutes.get(at_s)
         if kept is None:
             kept = self._minutes[at_s] = _Kept(Bar(trade, ANY))
-        else:
-            kept.bar.add(trade, ANY)
+        elif kept.bar.trades is not None:
+            kept.bar.trades[trade.id] = trade, ANY
         kept.fresh.append(trade)
         self._where[trade.id] = at_s
         return Outcome.NEW
@@ -129,8 +140,8 @@ class SeriesBook:
         order = sorted(self._minutes)
         for at_s in order:
             kept = self._minutes[at_s]
-            if at_s < closing_s and (kept.fresh or not self._shown.get(at_s, (0, False, False))[1]):
-                kept.bar.is_dirty = True  # what is final doesn't depend on the order in which floats were added
+            if kept.fresh or (at_s < closing_s and not self._shown.get(at_s, (0, False, False))[1]):
+                kept.grow(is_final=at_s < closing_s)
         line = with_neighbours([*self._edges, *(self._minutes[at_s].bar.made() for at_s in order)])
         changed = []
         for bar in line[max(len(self._edges) - 1, 0) :]:
@@ -184,7 +195,7 @@ class SeriesBook:
         kept.bar.trades |= {trade.id: (trade, ANY) for trade in trades}
         kept.bar.is_dirty = True
         self._where |= dict.fromkeys((trade.id for trade in trades), at_s)
-        kept.chunks, kept.tail = kept.chunks + 1, trades
+        kept.chunks, kept.tail, kept.is_new = kept.chunks + 1, trades, False
 
     def restored(self) -> None:
         """All parts are in: what they give was shown before."""

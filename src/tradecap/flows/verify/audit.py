@@ -5,7 +5,7 @@ the checks say.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -15,6 +15,7 @@ import msgspec
 from tradecap import __version__
 from tradecap.flows.verify.klines import Klines, Window, compare_klines
 from tradecap.flows.verify.tallying import Hire, nobody
+from tradecap.flows.verify.topics import compare_topics
 from tradecap.flows.verify.verify import Verdict, Wanted, verify
 from tradecap.log.api import Log, Part
 from tradecap.proof.against import unchanged
@@ -48,6 +49,8 @@ class Extras:
     store_url: str = ""
     paste: Callable[[str], str] = str
     wait_s: float = 0.0
+    topics: Mapping[str, str] | None = None
+    """Also hold the topics of `process` against the store; those that have other names than by default."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: C
     verdict = verify(log, store, wanted, progress=progress, hire=hire, wait_s=extras.wait_s)
     if extras.klines.files:
         verdict = replace(verdict, checks=[*verdict.checks, klines_equal(published)])
+    if extras.topics is not None:
+        window = Window(wanted.symbol, wanted.from_us, wanted.to_us)
+        verdict = replace(verdict, checks=[*verdict.checks, compare_topics(log, store, extras.topics, window, extras.wait_s)])
     verdict = pasted(verdict, extras.paste)
     places = Place(log.id, extras.log_url or log.url), Place(store.store_id, extras.store_url or store.url)
     certificate = _certificate(verdict, wanted, places, published, began)

@@ -365,7 +365,7 @@ class _Member:
                 error = raised.args[0]
             if error.code() in RIGHTS or time.monotonic() >= until_s:
                 address = self._log.address
-                raise translated(error, f"The offsets of log {address.url} can't be read", address, "Read")
+                raise translated(error, f"The offsets of log {address.url} can't be read", address, "Read") from KafkaException(error)
             time.sleep(0.1)
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

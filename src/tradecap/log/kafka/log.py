@@ -143,9 +143,13 @@ class KafkaLog:
 
         Raises TradecapError where the topics can't be used.
         """
-        outputs = Outputs(self._cluster, output_topics(self.topic, chosen))
+        outputs = self.outputs(chosen)
         outputs.refuse_unusable()
         return ExactlyOnce(self._cluster, self.id, outputs, instance=instance, version=VERSION)
+
+    def outputs(self, chosen: Mapping[str, str]) -> Outputs:
+        """The topics of `process`."""
+        return Outputs(self._cluster, output_topics(self.topic, chosen))
 
     @property
     def topic(self) -> str:

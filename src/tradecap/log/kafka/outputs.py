@@ -4,13 +4,16 @@ Rules: each has as many partitions as the log, since what follows from a partiti
 never deleted by age; what others read is deleted by age; of a minute the last message is kept until then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from tradecap.errors import TradecapError
+from tradecap.log.api import Damage
 from tradecap.log.kafka.client import Address
 from tradecap.log.kafka.cluster import Cluster
+from tradecap.log.kafka.reader import read_alone
 from tradecap.log.kafka.topics import PARTITIONS, Drift, Topic, create_topic, describe_topic, refuse_unsafe
+from tradecap.market.batch import BEGINNING, Values
 
 OWN: Final = ("enriched", "candles", "quarantine", "state")
 """What a profile calls them."""
@@ -52,7 +55,20 @@ class Outputs:
     @property
     def state(self) -> Cluster:
         """Asks about the topic that holds the state."""
-        return self._by_name[OWN.index("state")][0]
+        return self._of("state")
+
+    def values(self, output: str) -> Iterator[tuple[int, bytes]]:
+        """Partition and value of the committed messages of one of them, those of a partition in their order. Raises TradecapError."""
+        for batch in read_alone(self._of(output), BEGINNING, None, _pass_by):
+            assert isinstance(batch.content, Values)
+            yield from ((batch.end.partition, value) for value in batch.content.values if value)
+
+    def is_shortened(self, output: str) -> bool:
+        """Whether retention has removed something from it."""
+        return any(extent.first for extent in self._of(output).extents().values())
+
+    def _of(self, output: str) -> Cluster:
+        return self._by_name[OWN.index(output)][0]
 
     def create(self, replication: int | None = None, partitions: int = PARTITIONS) -> list[str]:
         """Make what is missing, with as many partitions as the log has; the names of those made."""
@@ -84,6 +100,10 @@ class Outputs:
                 )
             refuse_unsafe(cluster, policy)
             cluster.refuse_reader_only()
+
+
+def _pass_by(_: Damage) -> None:
+    """What retention removed is asked for by `is_shortened`."""
 
 
 def _cluster(log: Cluster, topic: str) -> Cluster:

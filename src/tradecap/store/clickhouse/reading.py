@@ -48,7 +48,8 @@ def schema() -> list[str]:
                 scan = statement.replace("{lines}", scan)
     scans = {f"{{scan {table}}}": scan.replace("{from}", table) for table in SCANNED}
     envelope = [_filled(each, {"{venues}": ", ".join(every), **scans}) for each in rest]
-    return [*statements(_text("0001_tables.sql")), *envelope, *reading, *statements(_text("0004_views.sql"))]
+    views = [*statements(_text("0004_views.sql")), *statements(_text("0006_flat.sql"))]
+    return [*statements(_text("0001_tables.sql")), *envelope, *reading, *views]
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

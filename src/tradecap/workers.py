@@ -11,7 +11,8 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Final
 
-from tradecap.flows.verify.counting import Counter, Portion
+from tradecap.flows.verify.counting import Counter
+from tradecap.market.batch import Portion
 from tradecap.proof.tally import Tally
 
 MOST: Final = 8

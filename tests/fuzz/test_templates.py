@@ -11,9 +11,9 @@ import pytest
 
 from tests.mutations import mutated_line
 from tests.proof.test_tally import said
-from tradecap.flows.verify.counting import Portion, count_plainly
+from tradecap.flows.verify.counting import count_plainly
 from tradecap.flows.verify.templated import TemplateCounter
-from tradecap.market.batch import Batch, Lines, Position, Values
+from tradecap.market.batch import Batch, Lines, Portion, Position, Values
 from tradecap.market.records import RunWriter, series_head, source_head
 from tradecap.proof.tally import Tally
 

@@ -72,6 +72,13 @@ class Batch(NamedTuple):
     is_newest: bool = False
 
 
+class Portion(NamedTuple):
+    """A batch, and the position behind which it begins (None: the beginning of its partition)."""
+
+    batch: Batch
+    since: Position | None
+
+
 def position_text(positions: Positions) -> str:
     """Positions for people and for JSON: that of the only partition as it is, several as `0:AT 1:AT`."""
     if set(positions) <= {0}:

@@ -4,19 +4,11 @@ Rules: both ways give the same tally. The quick one needs numpy, which comes wit
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from tradecap.fast import is_fast
 from tradecap.flows.records import records_of
-from tradecap.market.batch import Batch, Position, Values
+from tradecap.market.batch import Portion, Values
 from tradecap.proof.tally import Tally
-
-
-class Portion(NamedTuple):
-    """A batch, and the position behind which it begins (None: the beginning of its partition)."""
-
-    batch: Batch
-    since: Position | None
 
 
 class Counter:

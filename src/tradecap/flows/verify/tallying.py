@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from tradecap.flows.records import read_lines
-from tradecap.flows.verify.counting import Counter, Portion
+from tradecap.flows.verify.counting import Counter
 from tradecap.log.api import Damage, Snapshot
-from tradecap.market.batch import Position
+from tradecap.market.batch import Portion, Position
 from tradecap.proof.tally import Tally
 
 ALONE: Final = 4

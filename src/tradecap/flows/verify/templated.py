@@ -11,8 +11,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tradecap.flows.records import read_record
-from tradecap.flows.verify.counting import Portion
-from tradecap.market.batch import Lines, Values
+from tradecap.market.batch import Lines, Portion, Values
 from tradecap.market.records import Trade, adopted
 from tradecap.market.templates import Bytes, Columns, Ints, Template, Words, shapes, template_of
 from tradecap.proof.tally import (

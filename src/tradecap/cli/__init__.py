@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "inject-bad": "Add synthetic bad records to the log, drawn from its own trades.",
     "init-db": "Create or upgrade the store's schema; safe to run again.",
     "load": "Pour the log into the store, and make the candles.",
-    "process": "Write the topic's trades, enriched, and its candles into topics, exactly once.",
+    "process": "Write enriched trades and candles to topics, exactly once.",
     "verify": "Reconcile log and store, record by record.",
     "candles": "Show candles.",
     "query": "Ask the store a read-only question, by name or in SQL.",
@@ -39,7 +39,7 @@ COMMANDS: Final = {
     "simulate": "A local exchange, fed by recordings or a generator.",
     "ship": "Copy a log into another unchanged, identities kept.",
     "attest": "Declare runs finished whose writer is known to be dead.",
-    "topics": "Show the log's topic and those of process, and how they differ from what is wanted.",
+    "topics": "Show the topics of the log and of process, and their drift.",
     "config": "Show what is in force and where each value comes from.",
     "completion": "Print the completion script for a shell.",
 }

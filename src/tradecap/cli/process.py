@@ -42,7 +42,7 @@ def _instance(text: str) -> str:
 @click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics, /health and /ready here (0: any free port).")
 @shared
 def process(follow: bool, emit: str, instance: str | None, metrics_port: int | None, settings: Settings, out: Output) -> Exit:
-    """Write the topic's trades, enriched, and its candles into topics, exactly once.
+    """Write enriched trades and candles to topics, exactly once.
 
     Each distinct trade goes to trades.enriched, each minute to candles.1m, each rejected record to trades.quarantine. Messages, state and position
     are committed in one transaction; consumers must read with isolation.level=read_committed. Several may run at once: they share the partitions.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--replication", type=POSITIVE, metavar="N", help="Copies of each partition (default: 3, or one for each broker if there are fewer).")
 @shared
 def topics(create: bool, partitions: int, replication: int | None, settings: Settings, out: Output) -> Exit:
-    """Show the log's topic and those of process, and how they differ from what is wanted.
+    """Show the topics of the log and of process, and their drift.
 
     A setting that the broker doesn't have is not a difference. Exit 1: the log's topic is missing, or a topic's settings differ. The topics of
     `tradecap process` may be missing: only that command needs them.

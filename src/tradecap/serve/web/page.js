@@ -310,6 +310,7 @@ function take(bars) {
 
 /** The newest bars, as many as there were: what was missed, and what has changed in them meanwhile. */
 async function load(signal) {
+  if (now.times.length) setState("filling");
   const limit = Math.min(Math.max(now.times.length, PAGE), LARGEST_PAGE);
   const page = await question("candles", about({ interval: now.interval, limit }), signal);
   now.bars.clear();
@@ -318,6 +319,7 @@ async function load(signal) {
   now.isOldest = page.candles.length < limit;
   take(page.candles);
   notice("");
+  if (now.phase === "filling") setState("live");
 }
 
 async function older(signal) {

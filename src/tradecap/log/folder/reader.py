@@ -23,7 +23,8 @@ from tradecap.market.batch import Batch, Lines, Position, Positions, SegmentFile
 BATCH: Final = 8 * 1024 * 1024
 """Bytes of lines in a batch, about; a single longer line is one batch."""
 POLL_S: Final = 0.02
-"""How long a follower sleeps between looks: a durable line has to be seen within 100 ms."""
+"""How long a follower sleeps between looks at most: a durable line has to be seen within 100 ms."""
+LEAST_POLL_S: Final = 0.001
 _POSITION: Final = re.compile(r"(\d{6,}):(\d+)")
 
 
@@ -78,6 +79,8 @@ class Reader:
         self._on_damage = on_damage
         self._segment_files = segment_files
         self._is_skimming = is_skimming
+        self._came_s = 0.0
+        """When something came last (monotonic)."""
         self._byte = 0
         self._previous = ""
         self._is_at_end = False
@@ -131,6 +134,10 @@ class Reader:
     def _is_followed(self) -> bool:
         return self._follow is not None and self._follow()
 
+    def _rest_s(self) -> float:
+        """An eighth of the silence so far: what a busy log brings is seen at once, and a quiet log costs few looks."""
+        return min(max((time.monotonic() - self._came_s) / 8, LEAST_POLL_S), POLL_S)
+
     def _is_begun(self, segment: Segment) -> bool:
         """Wait for a segment to begin, when following; False at the end of the log."""
         while True:
@@ -141,7 +148,7 @@ class Reader:
             if not is_followed:
                 # looks at every name in the folder, so it is left for the end
                 return segment.number <= last_number(self._folder)
-            time.sleep(POLL_S)
+            time.sleep(self._rest_s())
 
     def _segment(self, segment: Segment) -> Iterator[Batch | Sequence[SeriesNote]]:
         """The rest of a segment, which its writer may close at any moment: when the plain one is gone, the closed pair stands."""
@@ -173,6 +180,7 @@ class Reader:
                 return False
             limit = manifest.size if manifest else durable
             if self._byte < limit:
+                self._came_s = time.monotonic()
                 yield from self._plain_lines(segment, plain, limit, is_active=manifest is None)
             elif manifest:
                 self._previous = manifest.sha256
@@ -180,7 +188,7 @@ class Reader:
             elif not is_followed:
                 self._is_at_end = True
             else:
-                time.sleep(POLL_S)
+                time.sleep(self._rest_s())
             if self._is_at_end:
                 return True
 

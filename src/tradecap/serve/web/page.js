@@ -567,6 +567,8 @@ function listen() {
 }
 
 async function start() {
+  let listing = list(); // the answer comes while the chart is made
+  listing.catch(() => {}); // it is awaited below
   build();
   setTheme(recall("localStorage", "theme") ?? "");
   listen();
@@ -574,7 +576,7 @@ async function start() {
   for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
     try {
       setState("loading");
-      await list();
+      await (listing ?? list());
       if (now.known.length || wanted().series) return choose(...Object.values(wanted()));
       setState("empty");
       notice("No trades yet. The chart begins with the first one.");
@@ -582,6 +584,7 @@ async function start() {
       if (error.status !== 401) setState("reconnecting");
       wait = await failed(error, wait);
     }
+    listing = null;
     await sleep(wait);
   }
 }

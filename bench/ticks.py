@@ -2,8 +2,8 @@
 
 Ours: a folder log to which another process appends `rate` trades a second, each made durable by itself; `tradecap serve`'s parts follow it, and each
 of the subscribers gets each tick. Latency is from the moment after the flush to the moment at which the client has the update; all processes read one
-monotonic clock. The other side: a grpc.aio server that yields prebuilt messages of the same size at the same rate (latency from the moment before
-the yield). Subscribers are spread over two client processes.
+monotonic clock. The other side: a grpc.aio server that yields prebuilt messages of the same size at the same rate (latency from the moment at
+which the message was due). Subscribers are spread over two client processes.
 """
 
 import argparse
@@ -60,12 +60,12 @@ def prebuilt(rate: float, port: Any) -> None:
             sequence += 1
             if (wait_s := began_s + sequence / rate - time.monotonic()) > 0:
                 await asyncio.sleep(wait_s)
-            # the moment stands where ours has its last id
-            yield pb.StreamBarsResponse(sequence=sequence, bar=pb.Bar(**BAR, last_id=time.monotonic_ns() // 1000)).SerializeToString()
+            due_us = int((began_s + sequence / rate) * 10**6)  # instead of the last id
+            yield pb.StreamBarsResponse(sequence=sequence, bar=pb.Bar(**BAR, last_id=due_us)).SerializeToString()
 
     async def run() -> None:
         server = grpc.aio.server()
-        handlers = {"StreamBars": grpc.unary_stream_rpc_method_handler(stream)}
+        handlers: dict[str, Any] = {"StreamBars": grpc.unary_stream_rpc_method_handler(stream)}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))
         port.put(server.add_insecure_port("127.0.0.1:0"))
         await server.start()

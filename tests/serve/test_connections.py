@@ -206,12 +206,14 @@ def test_limits_count_what_is_open() -> None:
     assert not limits.by_client
 
 
-def test_the_extra_is_named_where_it_is_missing(recorded: Path) -> None:
+@pytest.mark.parametrize("missing", ["fastapi", "grpc", "grpc_health", "grpc_reflection", "google.protobuf"])
+def test_the_extra_is_named_where_it_is_missing(tmp_path: Path, missing: str) -> None:
     """An ImportError says nothing about pip install 'tradecap[serve]'."""
     import subprocess
     import sys
 
-    hidden = "import sys; sys.modules['fastapi'] = None; from tradecap.cli import main; sys.argv = ['tradecap', 'serve']; main()"
-    done = subprocess.run([sys.executable, "-c", hidden], cwd=recorded, capture_output=True, text=True, timeout=60)
+    hidden = f"import sys; sys.modules['{missing}'] = None; from tradecap.cli import main; sys.argv = ['tradecap', 'serve']; main()"
+    done = subprocess.run([sys.executable, "-c", hidden], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
+    assert missing in done.stderr
     assert "pip install 'tradecap[serve]'" in done.stderr

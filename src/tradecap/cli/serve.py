@@ -243,6 +243,4 @@ def _require_extra() -> None:
 
         from tradecap.serve import rpc_server  # noqa: F401 -- what gRPC needs, which older versions of the extra didn't have
     except ImportError as error:
-        raise TradecapError(
-            f"'tradecap serve' needs {error.name}, which isn't installed.", "install it: pip install --upgrade 'tradecap[serve]'"
-        ) from error
+        raise TradecapError(f"'tradecap serve' needs {error.name}, which isn't installed.", "install it: pip install 'tradecap[serve]'") from error

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from tradecap.serve.guard import App
 DRAIN_S: Final = 10
 """An answer that takes longer after the end was asked for is cut."""
 LOOK_S: Final = 0.05
+SWITCH_S: Final = 0.0005
+"""The log's thread gives the interpreter up with each look at a file. By default it waits 5 ms for a busy event loop to give it back, each time."""
 BACKLOG: Final = 1024
 
 
@@ -79,6 +82,7 @@ def serve(
     companions: Sequence[Companion] = (),
 ) -> None:
     """Answer until stop(). begun is called once connections are taken."""
+    sys.setswitchinterval(SWITCH_S)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     config = uvicorn.Config(
         app, http=protocol(limits), ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,

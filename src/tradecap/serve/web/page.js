@@ -310,6 +310,7 @@ function take(bars) {
 
 /** The newest bars, as many as there were: what was missed, and what has changed in them meanwhile. */
 async function load(signal) {
+  if (now.times.length) setState("filling");
   const limit = Math.min(Math.max(now.times.length, PAGE), LARGEST_PAGE);
   const page = await question("candles", about({ interval: now.interval, limit }), signal);
   now.bars.clear();
@@ -318,6 +319,7 @@ async function load(signal) {
   now.isOldest = page.candles.length < limit;
   take(page.candles);
   notice("");
+  if (now.phase === "filling") setState("live");
 }
 
 async function older(signal) {
@@ -565,6 +567,8 @@ function listen() {
 }
 
 async function start() {
+  let listing = list(); // the answer comes while the chart is made
+  listing.catch(() => {}); // it is awaited below
   build();
   setTheme(recall("localStorage", "theme") ?? "");
   listen();
@@ -572,7 +576,7 @@ async function start() {
   for (let wait = FIRST_WAIT_MS; ; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
     try {
       setState("loading");
-      await list();
+      await (listing ?? list());
       if (now.known.length || wanted().series) return choose(...Object.values(wanted()));
       setState("empty");
       notice("No trades yet. The chart begins with the first one.");
@@ -580,6 +584,7 @@ async function start() {
       if (error.status !== 401) setState("reconnecting");
       wait = await failed(error, wait);
     }
+    listing = null;
     await sleep(wait);
   }
 }

@@ -161,13 +161,7 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
         from tradecap.metrics import ServeMetrics  # not before it is wanted: it takes its time
 
         stack.enter_context(
-            ServeMetrics(
-                place.metrics_port,
-                measures.text,
-                lambda: [*live.ills(), *loading.ills()],
-                not_ready,
-                out.note,
-            )
+            ServeMetrics(place.metrics_port, measures.text, lambda: [*live.ills(), *loading.ills()], not_ready, out.note),
         )
 
     def is_over() -> bool:
@@ -177,12 +171,13 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
         return stop()
 
     where = {"url": url, "grpc": _target(place, rpc.port), "app": f"{url}/app"}
-
-    def begun() -> None:
-        out.lines([msgspec.json.encode(where).decode()] if out.json else [f"{name:<8} {value}" for name, value in where.items()])
-
-    serve(app, sockets, limits, is_over, tls, begun, [streams, rpc])
+    serve(app, sockets, limits, is_over, tls, lambda: _announce(where, out), [streams, rpc])
     return measures.requests, time.monotonic() - began_s
+
+
+def _announce(where: dict[str, str], out: Output) -> None:
+    """The first line (--json), or a line for each address."""
+    out.lines([msgspec.json.encode(where).decode()] if out.json else [f"{name:<8} {value}" for name, value in where.items()])
 
 
 def _rules(place: Place) -> "Rules":

@@ -30,7 +30,7 @@ SEED: Final = int(os.environ.get("TAMPERING_SEED", "1"))
 DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "data-quality.md"
 NOT_FINAL: Final = ("schema_version",)
 KINDS: Final = ("a column", "a column", "a column", "a column", "a row", "an object", "a file", "a certificate")
-EMPTY: Final = ("arrivals", "feeds", "losses")
+EMPTY: Final = ("arrivals", "feeds", "losses", "odd")
 """Tables without a row in this river."""
 
 

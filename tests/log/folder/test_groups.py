@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.log.builders import repack, unpack, write_run
-from tradecap.flows.records import unwatched
-from tradecap.log.api import Damage
+from tradecap.flows.records import read_record, unwatched
+from tradecap.log.api import Damage, DamageKind
 from tradecap.log.folder.log import FileLog
+from tradecap.log.folder.manifests import REBUILT, rebuild
 from tradecap.market.batch import BEGINNING, Batch, SegmentFiles
 
 
@@ -49,16 +50,19 @@ def test_a_damaged_segment_is_named_and_the_rest_of_its_group_is_handed_over(fol
     assert orders == sorted(orders)
 
 
-def test_a_file_that_its_manifest_does_not_know_is_read_line_by_line(folder: Path, log: FileLog) -> None:
-    """A segment packed by another hand holds the same lines: that is no damage, and nothing that the store may read unchecked."""
+def test_a_file_that_its_manifest_does_not_know_is_read_line_by_line_and_named(folder: Path, log: FileLog) -> None:
+    """A segment packed by another hand holds the same lines: they must load, and a manifest that was changed must not pass for a whole one."""
     lines = write_run(log, 20, segment_bytes=1000)
     repack(folder / "000002.ndjson.zst", unpack(folder / "000002.ndjson.zst"))
     known = json.loads((folder / "000002.json").read_bytes())
     (folder / "000002.json").write_bytes(json.dumps(known | {"packed": "0" * 64}).encode())
     found: list[Damage] = []
     batches = list(log.feed("", lambda: BEGINNING, on_damage=found.append, segment_files=1))
-    assert (found, files_of(batches)[:3]) == ([], [["000001"], [], ["000003"]])
+    assert [(damage.kind, damage.place) for damage in found] == [(DamageKind.LOST_NOTE, "000002.json")]
+    assert files_of(batches)[:3] == [["000001"], [], ["000003"]]
     assert sum(batch.records for batch in batches) == len(lines)
+    assert [(mended.segment, mended.done) for mended in rebuild(log, read_record, lambda _: None)] == [("000002.ndjson.zst", REBUILT)]
+    assert sum(batch.records for batch in log.read()) == len(lines)
 
 
 @pytest.mark.parametrize("way", ["1", "0"])

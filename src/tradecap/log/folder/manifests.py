@@ -95,7 +95,7 @@ def _mend(log: FileLog, segment: Segment, read: Read, progress: Callable[[int], 
         return None
     manifest = segment.read_manifest(log.id)
     held = _hold(segment, log.id, read, progress)
-    why = _wrong(manifest, held)
+    why = _wrong(manifest, held, _sha256_of_file(segment.packed))
     if not why:
         return None
     against = _against(log, segment, manifest, held)
@@ -109,12 +109,14 @@ def _mend(log: FileLog, segment: Segment, read: Read, progress: Callable[[int], 
 # ---- evidence ----------------------------------------------------------------------------------------------------------------------------
 
 
-def _wrong(manifest: Manifest | str, held: _Held) -> str:
+def _wrong(manifest: Manifest | str, held: _Held, packed: str) -> str:
     """What isn't right about a manifest; '' for one that is."""
     if isinstance(manifest, str):
         return manifest
     said: Mapping[str, object] = {name: getattr(manifest, name) for name in ("sha256", "size", "records", "first", "last", "ended", "recovered")}
     different = [name for name, value in said.items() if value != getattr(held, name)]
+    if manifest.packed and manifest.packed != packed:
+        different.append("packed")
     if different:
         return f"the manifest says otherwise of {', '.join(different)}"
     knows_no_ids = manifest.rebuilt and any(note.first_id is None for note in manifest.series)

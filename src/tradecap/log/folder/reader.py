@@ -273,9 +273,9 @@ class Reader:
         return manifest
 
     def _packed_lines(self, segment: Segment, manifest: Manifest | None) -> Iterator[Batch]:
-        digest, size, records, problem = hashlib.sha256(), 0, 0, ""
+        digest, of_packed, size, records, problem = hashlib.sha256(), hashlib.sha256(), 0, 0, ""
         with segment.packed.open("rb") as packed:
-            parts = whole_lines(unzstd(pieces_of(packed)))
+            parts = whole_lines(unzstd(_hashed(pieces_of(packed), of_packed.update)))
             while True:
                 try:
                     lines = next(parts, b"")
@@ -294,6 +294,9 @@ class Reader:
         problem = problem or _difference(manifest, digest.hexdigest(), size, records)
         if problem:
             self._on_damage(_broken(segment.packed.name, records, problem))
+        elif manifest and manifest.packed and manifest.packed != of_packed.hexdigest():
+            why = f"{segment.manifest.name}: its sha256 of {segment.packed.name} isn't that of the file, which holds the right lines"
+            self._on_damage(Damage(DamageKind.LOST_NOTE, segment.manifest.name, why))
 
     def _after_position(self, segment: Segment, lines: bytes, begin: int) -> Iterator[Batch]:
         """What of lines, which begin at byte `begin` of their segment, stands after the position."""
@@ -319,6 +322,13 @@ def _broken(name: str, line: int, problem: str) -> Damage:
 
 def _unconnected(name: str) -> Damage:
     return Damage(DamageKind.BROKEN_PART, name, f"{name} doesn't follow the segment before it")
+
+
+def _hashed(pieces: Iterable[bytes], update: Callable[[bytes], None]) -> Iterator[bytes]:
+    """The same pieces, each also handed to update."""
+    for piece in pieces:
+        update(piece)
+        yield piece
 
 
 def _is_sound(packed: Path, manifest: Manifest) -> bool:

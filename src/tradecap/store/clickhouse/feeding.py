@@ -235,15 +235,18 @@ def sweep_candles(connection: Connection, hours: Collection[int] | None) -> int:
     """See `Store.sweep_candles`. Days that are mostly new are read once; of others the fingerprints come first, and then what is stale."""
     if hours is not None and is_fast() and len(ranges := _ranges(hours)) <= MANY_RANGES:
         return sum(_rebuild(connection, first * HOUR_S, last * HOUR_S + HOUR_S - 1) for first, last in ranges)
-    first, last = ALL_DAYS
-    if not is_fast():
-        return _rebuild(connection, _seconds(first), _seconds(last) + DAY_S - 1)
+    if not (is_fast() and _is_new(connection.ask("built")[0])):
+        return _rebuild(connection, *_seconds(*ALL_DAYS))
     minutes = 0
-    for is_new, group in groupby(connection.ask("day_sizes", first=first, last=last), key=lambda size: bool(size["trades"] > 2 * size["made"])):
+    for is_new, group in groupby(connection.ask("day_sizes", first=ALL_DAYS[0], last=ALL_DAYS[1]), key=_is_new):
         sizes = list(group)
-        first, last = sizes[0]["day"], sizes[-1]["day"]
-        minutes += _build(connection, sizes) if is_new else _rebuild(connection, _seconds(first), _seconds(last) + DAY_S - 1)
+        minutes += _build(connection, sizes) if is_new else _rebuild(connection, *_seconds(sizes[0]["day"], sizes[-1]["day"]))
     return minutes
+
+
+def _is_new(size: Row) -> bool:
+    """Whether candles were made of less than half of the trades."""
+    return bool(size["trades"] > 2 * size["made"])
 
 
 def _build(connection: Connection, days: Sequence[Row]) -> int:
@@ -251,7 +254,8 @@ def _build(connection: Connection, days: Sequence[Row]) -> int:
     before = connection.ask("newest_sweep")[0]["sweep"]
     for portion in _portions(days):
         first, last = portion[0]["day"], portion[-1]["day"]
-        connection.run(query("sweep_candles"), first=first, last=last, first_s=_seconds(first), last_s=_seconds(last) + DAY_S - 1)
+        first_s, last_s = _seconds(first, last)
+        connection.run(query("sweep_candles"), first=first, last=last, first_s=first_s, last_s=last_s)
     return int(connection.ask("swept", sweep=before)[0]["minutes"])
 
 
@@ -265,8 +269,10 @@ def _rebuild(connection: Connection, first_s: int, last_s: int) -> int:
     return minutes
 
 
-def _seconds(day: date) -> int:
-    return (day - date(1970, 1, 1)).days * DAY_S
+def _seconds(first: date, last: date) -> tuple[int, int]:
+    """The first and the last second of a range of days."""
+    begin = date(1970, 1, 1)
+    return (first - begin).days * DAY_S, (last - begin).days * DAY_S + DAY_S - 1
 
 
 def _ranges(numbers: Collection[int]) -> list[tuple[int, int]]:

@@ -18,8 +18,10 @@ from pathlib import Path
 
 from tradecap.cli.logs import own_log
 from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES
+from tradecap.fast import SWITCH
 from tradecap.flows.load import load
 from tradecap.flows.replay.replay import Choice, look_at, replay
+from tradecap.flows.verify.tallying import tally_log
 from tradecap.flows.verify.verify import Wanted, verify
 from tradecap.log import open_log
 from tradecap.log.api import Log
@@ -39,6 +41,10 @@ DAY_MS = 86_400_000
 def never() -> bool:
     """Nobody stops a measurement."""
     return False
+
+
+def _unheard(_: object) -> None:
+    """Damage, of which there is none."""
 
 
 def unseen(_: int) -> None:
@@ -208,6 +214,25 @@ class Bench:
         self.note("verify / load, seconds", wall / loaded, "x", "AIM 1")
         self.note("peak memory grown by verify", grown / 1024, "MiB")
 
+    def ways(self) -> None:
+        """What the quick ways of replay and of the log's side of verify give, beside the plain ones."""
+        log = self.log()
+        replays, tallies = [], []
+        for run in range(self.runs):
+            spent = {}
+            for way in ("0", "1"):
+                os.environ[SWITCH] = way
+                made = open_log(f"file:{self.folder / f'way{run}{way}'}", create=True)
+                _, replayed = timed(lambda made=made: self.replay_into(made))  # type: ignore[misc]  # a lambda's default has no type
+                shutil.rmtree(self.folder / f"way{run}{way}")
+                _, counted = timed(lambda: tally_log(log.snapshot(), _unheard, unseen))
+                spent[way] = replayed, counted
+            del os.environ[SWITCH]
+            replays.append(spent["0"][0] / spent["1"][0])
+            tallies.append(spent["0"][1] / spent["1"][1])
+        self.note("replay, the quick way / TRADECAP_PLAIN=0, CPU", statistics.median(replays), "x")
+        self.note("verify's log side, the quick way / TRADECAP_PLAIN=0, CPU", statistics.median(tallies), "x", "AIM 3")
+
     def prove(self, log: Log, store: ClickHouseStore) -> None:
         """Verify, and be sure that it is proven."""
         verdict = verify(log, store, Wanted(), progress=unseen, hire=Workers())
@@ -231,13 +256,13 @@ def run_json(*command: str, folder: Path) -> dict[str, dict[str, float]]:
 
 def chosen(names: list[str]) -> Iterator[str]:
     """What to measure, in an order in which each finds what it needs."""
-    return (name for name in ("decode", "replay", "load", "verify", "pacing") if not names or name in names)
+    return (name for name in ("decode", "replay", "load", "verify", "ways", "pacing") if not names or name in names)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="decode, replay, load, verify, pacing (default: all)")
+    parser.add_argument("names", nargs="*", help="decode, replay, load, verify, ways, pacing (default: all)")
     parser.add_argument("--trades", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write the figures here")

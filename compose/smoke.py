@@ -251,6 +251,8 @@ class Stack:
     def stop(self) -> None:
         """End everything."""
         self._is_over.set()
+        if self._keeper.is_alive():
+            self._keeper.join()  # it would start again what is ended here
         for service in self.services.values():
             if service.process and service.process.poll() is None:
                 service.process.kill()

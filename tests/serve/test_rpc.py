@@ -328,7 +328,7 @@ async def ordeal(served: Served, log: Log, count: int) -> tuple[int, int]:
         for stream in deaf:
             code = await stream.code() if await drained(stream) else None
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-            assert "DELIVERY_LATEST" in await stream.details()
+            assert "read faster" in await stream.details()  # by either bound: on a slow machine the wait for its client ends first
         for chart in charts:
             chart.reading.cancel()
         return before, after

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 import pytest
 from confluent_kafka import Producer, TopicPartition
@@ -96,6 +95,8 @@ def test_a_repeat_is_known_for_ever(setup: Setup) -> None:
 
 def test_messages_are_as_their_schemas_say(setup: Setup) -> None:
     """A consumer that was generated from the schema would fail on what comes."""
+    import jsonschema_rs  # of the extra `dev`: `make versions` collects without it
+
     replayed(setup.log, some_messages(range(50)))
     replayed(setup.log, [a_message(5, at_s=7200 + n * 0.1, symbol="SOLUSDT") for n in range(3)])
     spoilt(setup.log, dict.fromkeys(FAULTS, 2))

@@ -131,6 +131,7 @@ def test_a_killed_capture_leaves_a_spool_that_the_next_one_ships(killable_broker
             process.kill()
         assert spooled() > 100_000
         killable_broker.resume()
+        until(lambda: not is_heard(exchange), 60)  # the one that was killed
         with capturing(exchange, url) as process:
             until(lambda: is_heard(exchange), 60)
             code, result, err = ended(process)

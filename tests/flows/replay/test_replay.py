@@ -272,7 +272,8 @@ def test_the_quick_way_writes_the_same_bytes(tmp_path_factory: pytest.TempPathFa
         text = b"".join(batch.content.text for batch in log.read() if isinstance(batch.content, Lines)).replace(each.run.encode(), b"RUN")
         written.append(re.sub(rb'"recv":\d+,"event"', b'"event"', text))
     assert written[1] == written[0]
-    assert replace(done[1], run="", seconds=0) == replace(done[0], run="", seconds=0)
+    assert [str(problem) for problem in done[1].problems] == [str(problem) for problem in done[0].problems]
+    assert replace(done[1], run="", seconds=0, problems=[]) == replace(done[0], run="", seconds=0, problems=[])
 
 
 # ---- what is a recording -----------------------------------------------------------------------------------------------------------------

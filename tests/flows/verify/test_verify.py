@@ -439,9 +439,13 @@ def test_an_added_quarantine_row_was_made_by_no_record(river: River, replacement
 
 def test_the_same_row_twice_is_redelivery(river: River) -> None:
     """Every feed repeats rows after a crash: a proof that fails then would fail for no reason."""
-    for table in TABLES:
-        river.repeat(table)
-    verdict = verdict_of(river.log, river.store)
+    river.store.run("SYSTEM STOP MERGES")  # a merge makes one row of two at any moment
+    try:
+        for table in TABLES:
+            river.repeat(table)
+        verdict = verdict_of(river.log, river.store)
+    finally:
+        river.store.run("SYSTEM START MERGES")
     assert verdict.ok
     assert verdict.counts.redelivered == 52
 

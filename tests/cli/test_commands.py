@@ -214,6 +214,8 @@ def test_demo_says_what_verify_says_and_can_be_run_again() -> None:
         assert (found["counts"]["trades"], [series["gaps"] for series in found["series"]]) == (7_922, [[], [], []])
         assert re.search(r"disconnected: .*connected to .*gap in BTCUSDT.*repaired BTCUSDT", result.stderr, re.DOTALL)
     assert "file:tradecap-demo/log" in result.stderr.splitlines()[0]
+    assert "\\n" not in result.stderr
+    assert "Look around:" in result.stderr.splitlines()
 
 
 def test_demo_removes_only_its_own() -> None:

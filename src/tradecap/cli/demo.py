@@ -76,7 +76,7 @@ def demo(keep: bool, out: Output) -> Exit:
     log_url, store_url = f"file:{FOLDER}/log", f"chdb:{FOLDER}/db"
     by = given({"log": log_url, "store": store_url}, store_url)
     log = open_log(log_url, create=True)
-    out.note(f"The whole river, in ./{FOLDER}: log {log_url} · store {store_url}\n")
+    _tell(out, f"The whole river, in ./{FOLDER}: log {log_url} · store {store_url}\n")
     with interruptible(out) as stop, open_store(store_url, create=True) as store:
         for step in (partial(_capture, log), partial(_spoil, log), partial(_pour, log, store)):
             step(out, stop)
@@ -84,11 +84,18 @@ def demo(keep: bool, out: Output) -> Exit:
                 raise KeyboardInterrupt
         verdict = pasted(verify(log, store, Wanted(), progress=_quietly), partial(paste, by=by))
         chart = candles(store, Bars("BTCUSDT"))
-    out.note("4. Proof: log and store are compared, record by record (tradecap verify).\n")
+    _tell(out, "4. Proof: log and store are compared, record by record (tradecap verify).\n")
     picture = stacked(title(chart, 60), plot(chart.candles), "")
     out.show(result_of(verdict), lambda: stacked(picture, drawn(verdict)))
-    out.note(f"\nLook around:\n  tradecap candles ETHUSDT --log {log_url} --store {store_url}\n  tradecap verify --log {log_url} --store {store_url}")
+    here = f"--log {log_url} --store {store_url}"
+    _tell(out, f"\nLook around:\n  tradecap candles ETHUSDT {here}\n  tradecap verify {here}")
     return Exit.OK if verdict.ok else Exit.CHECK_FAILED
+
+
+def _tell(out: Output, text: str) -> None:
+    """Several lines: a line break inside one would be written as an escape."""
+    for line in text.split("\n"):
+        out.note(line)
 
 
 def _remove(folder: Path) -> None:
@@ -121,7 +128,7 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
         missing = f"{number(trades - done.valid)} of {number(trades)} trades were not captured within {span(LONGEST_S)}."
         raise TradecapError(missing, "the machine is very busy: run the demo again.", Exit.CHECK_FAILED)
     gaps = f"{counted(done.reconnects, 'reconnect')}, {counted(done.gaps_found, 'gap')} found, {number(done.gaps_repaired)} repaired"
-    out.note(f"   {number(done.valid)} trades captured of {number(trades)}; {gaps}.\n")
+    _tell(out, f"   {number(done.valid)} trades captured of {number(trades)}; {gaps}.\n")
 
 
 def _spoil(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
@@ -129,7 +136,7 @@ def _spoil(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
     with log.writer() as writer:
         done = inject(bad_records(log, dict.fromkeys(FAULTS, EACH), SEED), writer, SEED, stop=stop, progress=_quietly)
     faults = ", ".join(f"{n} {fault}" for fault, n in done.injected.items())
-    out.note(fill(f"{number(done.injected.total())} bad records: {faults}.", 97, initial_indent="   ", subsequent_indent="   "))
+    _tell(out, fill(f"{number(done.injected.total())} bad records: {faults}.", 97, initial_indent="   ", subsequent_indent="   "))
     out.note("")
 
 
@@ -137,7 +144,7 @@ def _pour(log: Log, store: Store, out: Output, stop: "Callable[[], bool]") -> No
     out.note("3. The log is poured into ClickHouse, embedded: its views sort every line out (tradecap load).")
     store.create()
     done = load(log, store, stop=stop, progress=_quietly)
-    out.note(f"   {counted(done.records, 'record')} in {span(done.seconds)}: {number(done.valid)} valid, {number(done.quarantined)} quarantined.\n")
+    _tell(out, f"   {counted(done.records, 'record')} in {span(done.seconds)}: {number(done.valid)} valid, {number(done.quarantined)} quarantined.\n")
 
 
 def _quietly(_: int) -> None:

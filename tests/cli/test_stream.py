@@ -25,8 +25,8 @@ from tests.cli.conftest import PROGRAM, Program
 from tests.exchange import Running, running, until
 from tests.test_listening import has_ipv6
 from tests.venues import peer
-from tradecap.cli.stream_view import drawn
-from tradecap.flows.capture.plan import Captured
+from tradecap.cli.stream_view import draw
+from tradecap.flows.capture.counts import CaptureCounts
 from tradecap.flows.capture.status import Status
 from tradecap.flows.records import read_lines
 from tradecap.log import open_log
@@ -91,6 +91,7 @@ def test_where_no_terminal_is_the_lines_are_json(exchange: Running) -> None:
     process = started(exchange)
     exchange.fire("abort")
     until(lambda: exchange.exchange.counts["connections"] == 2)
+    exchange.until_heard()  # a trade before the subscription would be nobody's
     exchange.play(1)
     until_captured(1)
     code, _, err = ended(process)
@@ -162,9 +163,9 @@ def test_on_a_small_terminal_what_matters_is_not_cut_off(columns: int, lines: in
     for book in books.values():
         book.take(a_trade(id=3722410944), 1, 0.0)
     status = Status("run", books, 60.0)
-    status.count(Captured(valid=1), 1)
+    status.count(CaptureCounts(valid=1, records=1))
     seen = Console(file=io.StringIO(), width=columns, height=lines, highlight=False, force_terminal=True, no_color=True)
-    seen.print(drawn(status, columns, lines))
+    seen.print(draw(status, columns, lines))
     said = seen.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
     assert len(said) < lines
     assert said[0].startswith("1 trade, ")

@@ -14,32 +14,31 @@ import pytest
 from tests.exchange import Running, running, until
 from tests.venues.peer import peering
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.capture.capture import capture
-from tradecap.flows.capture.plan import Captured, Plan
-from tradecap.flows.capture.repair import Repair
-from tradecap.flows.capture.resume import known_ids
+from tradecap.flows.capture.counts import Captured
+from tradecap.flows.capture.plan import Plan
 from tradecap.flows.capture.start import check_symbols
 from tradecap.flows.capture.status import Status
+from tradecap.flows.capture.wiring import Wiring
 from tradecap.flows.records import read_lines
 from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.market.records import Trade
 from tradecap.venues.api import SITES
-from tradecap.venues.feed import Feed, Terms
+from tradecap.venues.feed import Terms
 from tradecap.venues.rest import Rest
 from tradecap.venues.sites import Site
 
 QUICK = Terms(first_delay_s=0.01, longest_delay_s=0.1, flowing_within_s=0.5)
-PLAN = Plan("binance", "trade", ("BTCUSDT",), stale_s=60.0)
+PLAN = Plan(venue="binance", channel="trade", symbols=("BTCUSDT",))
 
 
 class Capturing:
     """A capture in a thread of its own, as a command would run it."""
 
     def __init__(self, exchange: Running, log: FileLog, plan: Plan = PLAN, terms: Terms = QUICK, **how: Any) -> None:
-        self.exchange, self.log, self.plan, self.terms = exchange, log, plan, terms
+        self.exchange, self.log, self.terms = exchange, log, terms
+        self.plan = replace(plan, is_repaired=how.get("repaired", True), is_resumed=how.get("resumed", True))
         self.site: Site = how.get("site") or SITES["binance"].at(exchange.url)
-        self.is_repaired, self.is_resumed = how.get("repaired", True), how.get("resumed", True)
         self.free: Callable[[], int] = how.get("free", lambda: sys.maxsize)
         self.status: Status | None = None
         self.done: Captured | None = None
@@ -50,13 +49,8 @@ class Capturing:
     def _run(self) -> None:
         try:
             with open_log(self.log.url, segment_bytes=1_000_000, segment_age_s=60.0).writer() as writer:
-                known = known_ids(self.log, "binance", self.plan.channel, self.plan.symbols) if self.is_resumed else {}
-                repair = Repair(lambda wait: Rest(self.site, wait=wait), self.plan.channel) if self.is_repaired else None
-                streams = [f"{symbol.lower()}@{self.plan.channel}" for symbol in self.plan.symbols]
-                with Feed(self.site.stream_url, streams, self.site.control, self.terms) as feed:
-                    self.done = capture(
-                        feed, writer, self.plan, repair=repair, known=known, free=self.free, stop=self._is_asked.is_set, see=self._see
-                    )
+                wiring = Wiring(self.site, self.log, writer, self.plan, terms=self.terms)
+                self.done = wiring.run(stop=self._is_asked.is_set, see=self._see, free=self.free)
         except BaseException as error:  # noqa: BLE001 -- of a thread: raised again in `end`
             self.error = error
 
@@ -123,7 +117,7 @@ def test_trades_are_written_byte_for_byte_between_started_and_ended(log: FileLog
     lines = [line for _, _, line in read_lines(log)]
     assert b'"venue":"binance","symbol":"BTCUSDT","channel":"trade","via":"ws","data":{"stream":"btcusdt@trade","data":{"e":"trade"' in lines[2]
     assert [event["event"] for event in events_of(log)] == ["started", "connected", "ended"]
-    assert (done.valid, done.records, done.gaps_found, done.why) == (20, 23, 0, "asked to stop")
+    assert (done.counts.valid, done.counts.records, done.counts.gaps_found, done.why) == (20, 23, 0, "asked to stop")
     assert done.series == [{"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "first_id": 1, "last_id": 20, "trades": 20}]
 
 
@@ -138,7 +132,7 @@ def test_a_jump_of_the_ids_is_fetched_and_told(log: FileLog) -> None:
     assert sorted(ids_of(log)) == list(range(1, 11))
     assert ids_of(log, "rest") == [6, 7, 8]
     assert [(event["first"], event["last"]) for event in events_of(log, "gap_found", "gap_repaired")] == [(6, 8), (6, 8)]
-    assert (done.gaps_found, done.gaps_repaired, done.gaps_open) == (1, 1, [])
+    assert (done.counts.gaps_found, done.counts.gaps_repaired, done.gaps_open) == (1, 1, [])
 
 
 @pytest.mark.parametrize("kind", ["corrupt", "null", "out_of_range"])
@@ -151,7 +145,7 @@ def test_a_trade_that_arrives_spoilt_is_a_gap_too(log: FileLog, kind: str) -> No
         capturing.until_event("gap_repaired")
         done = capturing.stop()
     assert sorted(ids_of(log)) == [1, 2, 3, 4, 5]
-    assert done.quarantined == 1
+    assert done.counts.quarantined == 1
 
 
 def test_what_was_traded_during_a_reconnect_is_fetched(log: FileLog) -> None:
@@ -166,7 +160,7 @@ def test_what_was_traded_during_a_reconnect_is_fetched(log: FileLog) -> None:
         capturing.until_event("gap_repaired")
         done = capturing.stop()
     assert sorted(ids_of(log)) == list(range(1, 14))
-    assert done.reconnects == 1
+    assert done.counts.reconnects == 1
 
 
 def test_the_end_of_a_run_repairs_what_the_stream_can_not_show_any_more(log: FileLog) -> None:
@@ -179,7 +173,7 @@ def test_the_end_of_a_run_repairs_what_the_stream_can_not_show_any_more(log: Fil
         capturing.until_event("gap_found")
         done = capturing.stop()
     assert sorted(ids_of(log)) == [1, 2, 3, 4]
-    assert done.gaps_repaired == 1
+    assert done.counts.gaps_repaired == 1
 
 
 def test_two_connections_write_each_trade_once(log: FileLog) -> None:
@@ -193,8 +187,8 @@ def test_two_connections_write_each_trade_once(log: FileLog) -> None:
         exchange.until_heard(2)
         done = capturing.stop()
     assert ids_of(log) == list(range(1, 21))
-    assert done.duplicates_dropped >= 10
-    assert done.gaps_found == 0
+    assert done.counts.duplicates_dropped >= 10
+    assert done.counts.gaps_found == 0
 
 
 def test_a_capture_goes_on_where_the_last_one_ended(log: FileLog) -> None:
@@ -226,7 +220,7 @@ def test_a_hole_that_an_earlier_run_left_is_filled(log: FileLog) -> None:
             second.until_event("gap_repaired")
             done = second.stop()
     assert sorted(ids_of(log)) == list(range(1, 10))
-    assert (done.gaps_found, done.gaps_repaired) == (1, 1)
+    assert (done.counts.gaps_found, done.counts.gaps_repaired) == (1, 1)
 
 
 def test_without_resume_the_past_is_left_alone(log: FileLog) -> None:
@@ -239,7 +233,7 @@ def test_without_resume_the_past_is_left_alone(log: FileLog) -> None:
         with Capturing(exchange, log, resumed=False) as second:
             exchange.play(1)
             second.until_written(11)
-            assert second.stop().gaps_found == 0
+            assert second.stop().counts.gaps_found == 0
     assert ids_of(log) == [1, 2, 3, 4, 5, 11]
 
 
@@ -327,7 +321,7 @@ def test_it_stops_after_so_many_trades(log: FileLog) -> None:
     """--max-trades 10 that gives 11 is no limit."""
     with running() as exchange, Capturing(exchange, log, replace(PLAN, max_trades=10)) as capturing:
         exchange.play(50)
-        assert capturing.end().valid == 10
+        assert capturing.end().counts.valid == 10
     assert ids_of(log) == list(range(1, 11))
 
 
@@ -412,7 +406,7 @@ def test_aggregates_are_captured_and_repaired_as_well(log: FileLog) -> None:
         capturing.until_event("gap_repaired")
         done = capturing.stop()
     assert sorted(ids_of(log)) == [1, 2, 3, 4, 5, 6]
-    assert (done.quarantined, done.series[0]["channel"]) == (0, "aggTrade")
+    assert (done.counts.quarantined, done.series[0]["channel"]) == (0, "aggTrade")
 
 
 def test_an_unknown_symbol_is_refused_with_the_one_that_was_meant() -> None:

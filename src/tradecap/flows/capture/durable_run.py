@@ -26,9 +26,10 @@ class DurableRun:
         """Write data records, in order. Many at once are cheaper than one by one; still no more than FLUSH_RECORDS wait
         for a flush."""
         while records:
-            now, records = records[: self.room], records[self.room :]
+            now = records if len(records) <= self.room else records[: self.room]
             self._run.write(now)
             self._note_written(len(now))
+            records = records[len(now) :]
 
     def event(self, name: str, head: bytes, **detail: object) -> None:
         """Write down what happened, and to which venue or series."""

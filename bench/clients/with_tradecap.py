@@ -1,6 +1,6 @@
 """The whole capture into a log on disk, without a store.
 
-URL MESSAGES CORE, and STEP to be told the memory at each so many messages.
+URL MESSAGES CORE, and STEP to measure the memory every STEP messages.
 """
 
 import sys
@@ -18,7 +18,7 @@ from tradecap.venues.api import SITES
 
 
 class Memory:
-    """What the capture takes, at each so many messages."""
+    """The memory that the capture takes, every `step` messages."""
 
     def __init__(self, step: int) -> None:
         self._step = step

@@ -89,11 +89,11 @@ class Capturing:
         return self.end()
 
     def until_written(self, *ids: int) -> None:
-        """Wait until these ids stand in the log."""
+        """Wait until these ids are in the log."""
         until(lambda: set(ids) <= set(ids_of(self.log)))
 
     def until_event(self, name: str) -> None:
-        """Wait until such an event stands in the log."""
+        """Wait until such an event is in the log."""
         until(lambda: bool(events_of(self.log, name)))
 
 
@@ -121,8 +121,8 @@ def test_trades_are_written_byte_for_byte_between_started_and_ended(log: FileLog
     assert done.series == [{"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "first_id": 1, "last_id": 20, "trades": 20}]
 
 
-def test_a_jump_of_the_ids_is_fetched_and_told(log: FileLog) -> None:
-    """Messages that were lost on the way would be missing for ever, and nobody would know."""
+def test_a_jump_of_the_ids_is_fetched_and_reported(log: FileLog) -> None:
+    """Messages that were lost on the way would be missing forever, and nobody would know."""
     with running() as exchange, Capturing(exchange, log) as capturing:
         exchange.play(5)
         exchange.fire("drop", count=3)
@@ -137,7 +137,7 @@ def test_a_jump_of_the_ids_is_fetched_and_told(log: FileLog) -> None:
 
 @pytest.mark.parametrize("kind", ["corrupt", "null", "out_of_range"])
 def test_a_trade_that_arrives_spoilt_is_a_gap_too(log: FileLog, kind: str) -> None:
-    """Its message stands in quarantine, and the trade would be nowhere."""
+    """Its message is in quarantine, and the trade would be nowhere."""
     with running() as exchange, Capturing(exchange, log) as capturing:
         exchange.play(2)
         exchange.fire(kind, count=1)
@@ -208,7 +208,7 @@ def test_a_capture_goes_on_where_the_last_one_ended(log: FileLog) -> None:
 
 
 def test_a_hole_that_an_earlier_run_left_is_filled(log: FileLog) -> None:
-    """A crash in the middle of a repair would leave the rest of it open for ever."""
+    """A crash in the middle of a repair would leave the rest of it open forever."""
     with running() as exchange:
         with Capturing(exchange, log, repaired=False) as first:
             exchange.play(3)
@@ -309,7 +309,7 @@ def test_a_series_that_goes_by_unseen_is_found_by_rest(log: FileLog) -> None:
 
 
 def test_a_quiet_series_is_not_stale(log: FileLog) -> None:
-    """A symbol that nobody trades would be connected anew every minute."""
+    """A symbol that nobody trades would be connected again every minute."""
     with running() as exchange, Capturing(exchange, log, replace(PLAN, stale_s=0.3)) as capturing:
         exchange.play(2)
         time.sleep(1.5)
@@ -339,8 +339,8 @@ def test_a_disk_that_runs_full_ends_the_run_properly(log: FileLog) -> None:
     assert len(events_of(log, "ended")) == 1
 
 
-def test_a_venue_that_blocks_this_place_is_told_at_once(log: FileLog) -> None:
-    """It would try again for ever."""
+def test_a_venue_that_blocks_this_place_ends_the_capture_at_once(log: FileLog) -> None:
+    """It would try again forever."""
     with running() as exchange:
         exchange.fire("http", status=451, on="ws", for_s=60)
         capturing = Capturing(exchange, log)
@@ -383,7 +383,7 @@ def test_health_says_when_nothing_comes_and_when_the_log_is_stuck(log: FileLog) 
         assert "made nothing durable" in status.ills(time.monotonic() + 20)[0]
 
 
-def test_failing_to_connect_is_no_sign_of_health(log: FileLog) -> None:
+def test_failing_to_connect_is_not_a_sign_of_health(log: FileLog) -> None:
     """Each failed attempt would count as data that came."""
     with running() as exchange, Capturing(exchange, log, replace(PLAN, stale_s=1.0)) as capturing:
         until(lambda: capturing.status is not None)
@@ -450,10 +450,10 @@ def test_an_answer_that_is_no_list_of_symbols_is_a_warning(status: int, headers:
 
 
 def test_a_symbol_that_is_not_traded_now_is_a_warning_with_its_status() -> None:
-    """A capture of a delisted symbol would be silent for ever, and nobody know why."""
+    """A capture of a delisted symbol would be silent forever, and nobody know why."""
     body = listing(("AUSDT", "TRADING"), ("BUSDT", "BREAK"), ("CUSDT", "HALT"), ("DUSDT", None), ("EUSDT", "\x1b[2J"))
     with peering(rest=lambda _: (200, {}, body)) as peer, Rest(SITES["binance"].at(peer.url)) as rest:
         assert check_symbols(rest, ["AUSDT", "DUSDT"]) == ""
-        said = check_symbols(rest, ["AUSDT", "BUSDT", "CUSDT", "EUSDT"])
-    assert "BUSDT is BREAK, CUSDT is HALT, EUSDT is '\\x1b[2J'." in said
-    assert "AUSDT" not in said
+        warning = check_symbols(rest, ["AUSDT", "BUSDT", "CUSDT", "EUSDT"])
+    assert "BUSDT is BREAK, CUSDT is HALT, EUSDT is '\\x1b[2J'." in warning
+    assert "AUSDT" not in warning

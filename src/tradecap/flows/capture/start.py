@@ -10,7 +10,7 @@ from tradecap.venues.rest import Rest, RestError
 def check_symbols(rest: Rest, symbols: Sequence[str]) -> str:
     """A warning for people, '' if there is none. Raises TradecapError for a symbol that the venue doesn't list.
 
-    An answer that isn't a list of symbols is no reason not to capture: the stream may be fine.
+    An answer that isn't a list of symbols doesn't keep anyone from capturing: the stream may be fine.
     """
     try:
         listed = rest.look_up(symbols)

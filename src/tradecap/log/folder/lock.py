@@ -62,9 +62,9 @@ def read_holder(lock: Path) -> Holder | None:
 
 
 def held_by(folder: Path, holder: Holder | None) -> TradecapError:
-    who = f"process {holder.pid}" if holder else "another process"
+    writer = f"process {holder.pid}" if holder else "another process"
     return TradecapError(
-        f"{folder} is being written by {who}.",
+        f"{folder} is being written by {writer}.",
         "a log has one writer at a time: wait for it, stop it, or name another log with --log file:PATH.",
         Exit.UNREACHABLE,
     )

@@ -20,7 +20,7 @@ STUCK_S: Final = 10.0
 RATE_EVERY_S: Final = 0.2
 
 
-class Said(NamedTuple):
+class NewsItem(NamedTuple):
     """A line for people. level: info or warning."""
 
     level: str
@@ -41,7 +41,7 @@ class Status:
         self.counts = CaptureCounts()
         """As they were at the last `count`."""
         self.gaps_open = 0
-        self.news: deque[Said] = deque(maxlen=1000)
+        self.news: deque[NewsItem] = deque(maxlen=1000)
         self.arrived_s = self.flushed_s = time.monotonic()
         self.rate = 0.0
         """Trades a second, smoothed."""
@@ -90,7 +90,7 @@ class Status:
 
     def report(self, level: str, text: str, fields: Mapping[str, object]) -> None:
         """Add a line for people."""
-        self.news.append(Said(level, text, fields))
+        self.news.append(NewsItem(level, text, fields))
 
     # ---- the readers' side ----
 

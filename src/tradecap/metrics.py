@@ -150,7 +150,7 @@ class Metrics(_Served):
             return
         yield _info(status.run)
         for name, text in COUNTERS.items():
-            yield CounterMetricFamily(f"tradecap_{name}", text, value=status.counts.get(name, 0))
+            yield CounterMetricFamily(f"tradecap_{name}", text, value=getattr(status.counts, name))
         yield GaugeMetricFamily("tradecap_connections", "Connections that are up.", value=status.live)
         yield GaugeMetricFamily("tradecap_gaps_open", "Ranges of ids that are missing now.", value=status.gaps_open)
         yield GaugeMetricFamily("tradecap_trades_per_second", "Trades a second, smoothed.", value=status.rate)

@@ -10,10 +10,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.capture.capture import capture
 from tradecap.flows.capture.plan import Plan
-from tradecap.flows.capture.repair import Repair
-from tradecap.flows.capture.resume import known_ids
+from tradecap.flows.capture.wiring import Wiring
 from tradecap.flows.ship import Shipped
 from tradecap.flows.shipping import Shipping
 from tradecap.flows.stop import Stop
@@ -21,8 +19,7 @@ from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.log.folder.spool import Spool
 from tradecap.venues.api import SITES
-from tradecap.venues.feed import Feed, Terms
-from tradecap.venues.rest import Rest
+from tradecap.venues.feed import Terms
 
 LIFETIME_S = 4.0
 JITTER_S = 1.0
@@ -52,24 +49,12 @@ def captured(folder: Path, base: str, how: Terms, seconds: float, symbols: tuple
     stop = Stop()
     signal.signal(signal.SIGTERM, lambda *_: stop.ask())
     log = FileLog(folder, create=True)
-    plan = Plan("binance", "trade", symbols, duration_s=seconds, stale_s=STALE_S)
+    plan = Plan(venue="binance", channel="trade", symbols=symbols, duration_s=seconds, stale_s=STALE_S)
     shipping = _shipping(log, topic) if topic else None
     with open_log(log.url, segment_bytes=200_000, segment_age_s=2.0).writer() as writer, shipping or nullcontext():
         if shipping:
             shipping.start(stop)
-        known = known_ids(log, "binance", "trade", symbols)
-        repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
-        with Feed(site.stream_url, [site.control.stream_name(symbol, "trade") for symbol in symbols], site.control, how) as feed:
-            done = capture(
-                feed,
-                writer,
-                plan,
-                repair=repair,
-                known=known,
-                free=lambda: sys.maxsize,
-                stop=stop,
-                see=lambda status: status.news.clear(),
-            )
+        done = Wiring(site, log, writer, plan, terms=how).run(stop=stop, see=lambda status: status.news.clear())
         undelivered = shipping.finish() if shipping else 0
     if done.problem:
         raise done.problem

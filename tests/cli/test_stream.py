@@ -25,8 +25,8 @@ from tests.cli.conftest import PROGRAM, Program
 from tests.exchange import Running, running, until
 from tests.test_listening import has_ipv6
 from tests.venues import peer
-from tradecap.cli.stream_view import drawn
-from tradecap.flows.capture.plan import Captured
+from tradecap.cli.stream_view import draw
+from tradecap.flows.capture.counts import CaptureCounts
 from tradecap.flows.capture.status import Status
 from tradecap.flows.records import read_lines
 from tradecap.log import open_log
@@ -54,7 +54,7 @@ def started(exchange: Running, *args: str) -> "subprocess.Popen[str]":
 
 
 def until_captured(trades: int) -> None:
-    """Wait until so many trades are in the log: a slow machine has them in its socket when it is asked to end."""
+    """Wait until this many trades are in the log: on a slow machine they are still in the socket when it is asked to end."""
     until(lambda: Path("tradecap-data/log/log.json").exists() and trades_in_the_log() >= trades)
 
 
@@ -91,22 +91,23 @@ def test_where_no_terminal_is_the_lines_are_json(exchange: Running) -> None:
     process = started(exchange)
     exchange.fire("abort")
     until(lambda: exchange.exchange.counts["connections"] == 2)
+    exchange.until_heard()  # a trade before the subscription would be nobody's
     exchange.play(1)
     until_captured(1)
     code, _, err = ended(process)
-    said = [json.loads(line) for line in err.splitlines()]
+    printed = [json.loads(line) for line in err.splitlines()]
     assert code == 0
-    assert said[0]["log"] == "file:./tradecap-data/log"
-    assert any(line["level"] == "warning" and line.get("failure") == "aborted" for line in said)
+    assert printed[0]["log"] == "file:./tradecap-data/log"
+    assert any(line["level"] == "warning" and line.get("failure") == "aborted" for line in printed)
 
 
 @pytest.mark.parametrize("args", [["--duration", "0"], ["--nonsense"], [], ["BTCUSDT", "--ws-url", "nowhere"], ["BTCUSDT", "--log", "x", "-vv"]])
 def test_where_no_terminal_is_errors_are_json_too(tradecap: Program, args: list[str]) -> None:
     """The line that says why a service doesn't start is the one a log collector must not lose."""
     finished = tradecap("stream", *args)
-    said = [json.loads(line) for line in finished.stderr.splitlines()]
-    assert said[-1]["level"] == "error"
-    assert said[-1]["exit_code"] == finished.returncode == 2
+    printed = [json.loads(line) for line in finished.stderr.splitlines()]
+    assert printed[-1]["level"] == "error"
+    assert printed[-1]["exit_code"] == finished.returncode == 2
 
 
 def test_who_asks_for_text_gets_it_where_no_terminal_is(tradecap: Program) -> None:
@@ -118,7 +119,7 @@ def test_who_asks_for_text_gets_it_where_no_terminal_is(tradecap: Program) -> No
 
 @pytest.mark.core
 def test_on_a_terminal_it_shows_how_far_it_is_proven(exchange: Running) -> None:
-    """A person would look at a prompt that says nothing, for hours."""
+    """A person would look at an empty prompt for hours."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, "--duration", "4s", *FREE], stdout=subprocess.DEVNULL, stderr=theirs
@@ -137,7 +138,7 @@ def test_on_a_terminal_it_shows_how_far_it_is_proven(exchange: Running) -> None:
     assert b"connected to" in shown
 
 
-def test_who_presses_ctrl_c_is_told_that_it_was_heard(exchange: Running) -> None:
+def test_ctrl_c_is_acknowledged(exchange: Running) -> None:
     """The table went over the word, and for the seconds of a last repair nothing seemed to happen."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen([PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, *FREE], stdout=subprocess.DEVNULL, stderr=theirs)
@@ -157,20 +158,20 @@ def test_who_presses_ctrl_c_is_told_that_it_was_heard(exchange: Running) -> None
 
 @pytest.mark.parametrize(("columns", "lines"), [(40, 10), (60, 12), (100, 8), (200, 50)])
 def test_on_a_small_terminal_what_matters_is_not_cut_off(columns: int, lines: int) -> None:
-    """Of a table that is higher than the terminal rich shows the top: rate and gaps stood below it."""
+    """If a table is higher than the terminal, rich shows its top: rate and gaps were below it."""
     books = {f"S{number}USDT": IdBook() for number in range(30)}
     for book in books.values():
         book.take(a_trade(id=3722410944), 1, 0.0)
     status = Status("run", books, 60.0)
-    status.count(Captured(valid=1), 1)
+    status.count(CaptureCounts(valid=1, records=1))
     seen = Console(file=io.StringIO(), width=columns, height=lines, highlight=False, force_terminal=True, no_color=True)
-    seen.print(drawn(status, columns, lines))
-    said = seen.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
-    assert len(said) < lines
-    assert said[0].startswith("1 trade, ")
-    assert "proven to id" in "".join(said)
-    assert "3722410944" in "".join(said)
-    assert "more" in said[-1]
+    seen.print(draw(status, columns, lines))
+    printed = seen.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
+    assert len(printed) < lines
+    assert printed[0].startswith("1 trade, ")
+    assert "proven to id" in "".join(printed)
+    assert "3722410944" in "".join(printed)
+    assert "more" in printed[-1]
 
 
 @pytest.mark.core
@@ -211,7 +212,7 @@ def test_after_kill_9_the_next_capture_makes_it_whole(exchange: Running, tradeca
 
 
 def test_its_last_line_says_what_is_missing(exchange: Running) -> None:
-    """Who reads the end of a log of a service would take it for whole."""
+    """Someone who reads the end of a service's log would take the capture for whole."""
     process = started(exchange, "--no-repair")
     exchange.play(5)
     exchange.fire("drop", count=3)
@@ -225,13 +226,13 @@ def test_its_last_line_says_what_is_missing(exchange: Running) -> None:
 
 
 def test_its_last_line_says_what_is_odd() -> None:
-    """'No id is missing' would be said of a log with an id in it that nobody can place."""
-    said = [peer.trade(number) for number in (1, 2, 10**15, 3)]
+    """'No id is missing' would be printed of a log with an id in it that nobody can place."""
+    printed = [peer.trade(number) for number in (1, 2, 10**15, 3)]
 
     def ws(client: peer.Client) -> None:
         client.accept()
         client.grant()
-        for text in said:
+        for text in printed:
             client.say(text)
         client.until_gone()
 
@@ -251,15 +252,15 @@ def test_its_last_line_says_what_is_odd() -> None:
 
 
 def test_an_unknown_symbol_is_refused_before_anything_is_written(exchange: Running, tradecap: Program) -> None:
-    """The capture would run for ever, and capture nothing."""
+    """The capture would run forever, and capture nothing."""
     finished = tradecap("stream", "BTCUSD", "--ws-url", exchange.url)
     assert finished.returncode == 2
     assert "did you mean BTCUSDT?" in finished.stderr
     assert not finished.stdout
 
 
-def test_a_blocked_place_is_told_what_to_do(exchange: Running, tradecap: Program) -> None:
-    """Who lives there would think that tradecap is broken."""
+def test_a_blocked_place_gets_a_hint(exchange: Running, tradecap: Program) -> None:
+    """People who live there would think that tradecap is broken."""
     exchange.fire("http", status=451, on="both", for_s=30)
     finished = tradecap("stream", "BTCUSDT", "--ws-url", exchange.url)
     assert finished.returncode == 3
@@ -309,10 +310,10 @@ def test_without_ca_certificates_the_hint_says_where_they_come_from(tmp_path: Pa
     with running(tls=context) as exchange:
         command = [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, "--duration", "1s", *FREE]
         finished = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
-    said = [json.loads(line) for line in finished.stderr.splitlines()]
-    checked = next(line["message"] for line in said if "couldn't be checked" in line["message"])
+    printed = [json.loads(line) for line in finished.stderr.splitlines()]
+    checked = next(line["message"] for line in printed if "couldn't be checked" in line["message"])
     assert finished.returncode == 3
-    for text in (checked, said[-1]["hint"]):
+    for text in (checked, printed[-1]["hint"]):
         assert "this machine has no CA certificates" in text
         assert "SSL_CERT_FILE" in text
         assert "ca-certificates" in text

@@ -10,8 +10,7 @@ import pytest
 
 from tests.exchange import until
 from tests.venues.peer import Answer, Peer, peering, row, rows
-from tradecap.flows.capture.repair import Answer as Answered
-from tradecap.flows.capture.repair import Check, Fetched, Gap, Newest, Page, Repair
+from tradecap.flows.capture.repair import FetchedRows, Gap, GapAnswered, NewestId, NewestWanted, Repair, RepairAnswer
 from tradecap.venues.api import SITES
 from tradecap.venues.binance.rest import row_id
 from tradecap.venues.failures import status_failure
@@ -24,11 +23,11 @@ def rest_of(peer: Peer, name: str = "binance") -> Rest:
     return Rest(SITES[name].at(peer.url))
 
 
-def fetched(peer: Peer, *jobs: Gap | Check, name: str = "binance") -> list[Answered]:
+def fetched(peer: Peer, *jobs: Gap | NewestWanted, name: str = "binance") -> list[RepairAnswer]:
     """What a repair brings, until all is answered."""
     site = SITES[name].at(peer.url)._replace(weight_per_minute=1_000_000)
     repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
-    answers: list[Answered] = []
+    answers: list[RepairAnswer] = []
     for job in jobs:
         repair.want(job)
 
@@ -41,8 +40,8 @@ def fetched(peer: Peer, *jobs: Gap | Check, name: str = "binance") -> list[Answe
     return answers
 
 
-def ids_in(answers: list[Answered]) -> list[int]:
-    return [row_id(each, "trade") for answer in answers if isinstance(answer, Page) for each in answer.rows]
+def ids_in(answers: list[RepairAnswer]) -> list[int]:
+    return [row_id(each, "trade") for answer in answers if isinstance(answer, FetchedRows) for each in answer.rows]
 
 
 @pytest.mark.parametrize("status", [429, 418, 503])
@@ -191,7 +190,7 @@ def test_a_rest_that_is_behind_the_stream_is_asked_again() -> None:
     with peering(rest=answer) as peer:
         answers = fetched(peer, Gap("BTCUSDT", (5, 7)))
     assert ids_in(answers) == [5, 6, 7]
-    assert answers[-1] == Fetched(Gap("BTCUSDT", (5, 7)))
+    assert answers[-1] == GapAnswered(Gap("BTCUSDT", (5, 7)))
 
 
 @pytest.mark.parametrize("answer", [rows(), rows(1, 2)])
@@ -200,7 +199,7 @@ def test_what_the_venue_never_has_is_given_up_by_name(answer: Answer) -> None:
     with peering(rest=lambda _: answer) as peer:
         answers = fetched(peer, Gap("BTCUSDT", (6, 7)))
         assert len(peer.paths) < 60
-    assert answers == [Fetched(Gap("BTCUSDT", (6, 7)), "the venue doesn't have 6 and later ones")]
+    assert answers == [GapAnswered(Gap("BTCUSDT", (6, 7)), "the venue doesn't have 6 and later ones")]
 
 
 def test_rows_that_were_not_asked_for_are_not_taken() -> None:
@@ -226,9 +225,9 @@ def test_a_silent_series_is_looked_up_while_a_long_gap_is_fetched() -> None:
         return rows(*range(first, first + 10))
 
     with peering(rest=answer) as peer:
-        answers = fetched(peer, Gap("BTCUSDT", (1, 500)), Gap("BTCUSDT", (600, 700)), Check("ETHUSDT"))
+        answers = fetched(peer, Gap("BTCUSDT", (1, 500)), Gap("BTCUSDT", (600, 700)), NewestWanted("ETHUSDT"))
     assert len(ids_in(answers)) == 601
-    assert Newest("ETHUSDT", 5000) in answers[:3]
+    assert NewestId("ETHUSDT", 5000) in answers[:3]
 
 
 def test_a_gap_that_the_venue_does_not_have_yet_keeps_no_other_waiting() -> None:
@@ -237,13 +236,13 @@ def test_a_gap_that_the_venue_does_not_have_yet_keeps_no_other_waiting() -> None
         repair = Repair(lambda wait: Rest(SITES["binance"].at(peer.url), wait=wait), "trade")
         for gap in (Gap("BTCUSDT", (2, 49_999)), Gap("ETHUSDT", (2, 2))):
             repair.want(gap)
-        answers: list[Answered] = []
+        answers: list[RepairAnswer] = []
 
         def has_one() -> bool:
             answers.extend(repair.ready())
-            return any(isinstance(answer, Fetched) for answer in answers)
+            return any(isinstance(answer, GapAnswered) for answer in answers)
 
         until(has_one)
         repair.close()
-    assert answers[-1] == Fetched(Gap("ETHUSDT", (2, 2)))
+    assert answers[-1] == GapAnswered(Gap("ETHUSDT", (2, 2)))
     assert not repair.is_idle

@@ -1,7 +1,6 @@
 """tradecap demo: the whole river on the embedded default."""
 
 import shutil
-import sys
 from functools import partial
 from pathlib import Path
 from textwrap import fill
@@ -19,9 +18,8 @@ from tradecap.cli.signals import interruptible
 from tradecap.cli.verify import drawn, result_of
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.candles import Bars, candles
-from tradecap.flows.capture.capture import capture
 from tradecap.flows.capture.plan import Plan
-from tradecap.flows.capture.repair import Repair
+from tradecap.flows.capture.wiring import Wiring
 from tradecap.flows.inject import inject
 from tradecap.flows.inject import spoilt as bad_records
 from tradecap.flows.load import load
@@ -36,8 +34,6 @@ from tradecap.simulate.beside import Beside
 from tradecap.store import open_store
 from tradecap.store.api import Store
 from tradecap.venues.api import SITES
-from tradecap.venues.feed import Feed
-from tradecap.venues.rest import Rest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,19 +112,26 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
         while status.news:
             out.note(f"   {status.news.popleft().text}")
 
-    plan = Plan("binance", "trade", tuple(tape.symbols), duration_s=LONGEST_S, stale_s=STALE_S, max_trades=trades, detail={"site": "demo"})
+    plan = Plan(
+        venue="binance",
+        channel="trade",
+        symbols=tuple(tape.symbols),
+        duration_s=LONGEST_S,
+        stale_s=STALE_S,
+        max_trades=trades,
+        is_resumed=False,
+        detail={"site": "demo"},
+    )
     with Beside(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, log.writer() as writer:
-        site = SITES["binance"].at(beside.exchange.url)
-        repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
-        with Feed(site.stream_url, [site.control.stream_name(symbol, "trade") for symbol in tape.symbols], site.control) as feed:
-            done = capture(feed, writer, plan, repair=repair, known={}, free=lambda: sys.maxsize, stop=stop, see=tell)
+        done = Wiring(SITES["binance"].at(beside.exchange.url), log, writer, plan).run(stop=stop, see=tell)
     if done.problem:
         raise done.problem
-    if done.valid < trades and not stop():
-        missing = f"{number(trades - done.valid)} of {number(trades)} trades were not captured within {span(LONGEST_S)}."
+    if done.counts.valid < trades and not stop():
+        missing = f"{number(trades - done.counts.valid)} of {number(trades)} trades were not captured within {span(LONGEST_S)}."
         raise TradecapError(missing, "the machine is very busy: run the demo again.", Exit.CHECK_FAILED)
-    gaps = f"{counted(done.reconnects, 'reconnect')}, {counted(done.gaps_found, 'gap')} found, {number(done.gaps_repaired)} repaired"
-    _tell(out, f"   {number(done.valid)} trades captured of {number(trades)}; {gaps}.\n")
+    counts = done.counts
+    gaps = f"{counted(counts.reconnects, 'reconnect')}, {counted(counts.gaps_found, 'gap')} found, {number(counts.gaps_repaired)} repaired"
+    _tell(out, f"   {number(counts.valid)} trades captured of {number(trades)}; {gaps}.\n")
 
 
 def _spoil(log: Log, out: Output, stop: "Callable[[], bool]") -> None:

@@ -23,6 +23,7 @@ from tradecap.flows.joined import Joined
 from tradecap.flows.live import Live
 from tradecap.flows.loading import Loading
 from tradecap.flows.records import read_record
+from tradecap.flows.stop import Stop
 from tradecap.flows.stored import Stored
 from tradecap.log.api import Log
 from tradecap.store import open_store
@@ -100,17 +101,18 @@ def serve(
       tradecap serve --load
       tradecap serve --host 0.0.0.0 --token-file /run/secrets/token --tls-cert cert.pem --tls-key key.pem
     """
-    token = _token(token_file, no_auth, host)
-    if tls_key and not tls_cert:
-        raise TradecapError("--tls-key needs --tls-cert.", "name both: --tls-cert cert.pem --tls-key key.pem")
-    _require_extra()
-    place = Place(host, port, grpc_port, token, tls_cert, tls_key, cors, names, rate, connections, metrics_port)
-    log = log_in_force(settings, out.warn)
     with ExitStack() as stack:
+        stop = stack.enter_context(interruptible(out))  # first: a signal while it starts is a request to end, as later
+        token = _token(token_file, no_auth, host)
+        if tls_key and not tls_cert:
+            raise TradecapError("--tls-key needs --tls-cert.", "name both: --tls-cert cert.pem --tls-key key.pem")
+        _require_extra()
+        place = Place(host, port, grpc_port, token, tls_cert, tls_key, cors, names, rate, connections, metrics_port)
+        log = log_in_force(settings, out.warn)
         store = stack.enter_context(_store(settings, log, out, also_load))
         loading = stack.enter_context(Loading(log, store if also_load else None))
         live = Live(log, store, history_s=history_s, say=out.warn)
-        requests, seconds = _serve(place, live, loading, store, stack, out)
+        requests, seconds = _serve(place, live, loading, store, stack, stop, out)
         loading.finish()
     result: dict[str, object] = {"requests": requests, "seconds": round(seconds, 3)}
     summary = f"{counted(requests, 'request')} answered in {span(seconds)}"
@@ -124,8 +126,8 @@ def serve(
     return Exit.OK
 
 
-def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stack: ExitStack, out: Output) -> tuple[int, float]:
-    """Until somebody asks for the end; how many requests were answered, and how long it took."""
+def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stack: ExitStack, stop: Stop, out: Output) -> tuple[int, float]:
+    """Serve until someone asks for the end; how many requests were answered, and how long it took."""
     from tradecap.serve.app import application
     from tradecap.serve.connections import Limits
     from tradecap.serve.rpc import MarketService
@@ -141,7 +143,6 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
         store.announce(url)
     began_s = time.monotonic()
     live.begin()
-    stop = stack.enter_context(interruptible(out))
     stored = Stored(store) if store else None
     if stored:
         stack.callback(stored.close)

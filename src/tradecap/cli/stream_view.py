@@ -1,9 +1,11 @@
-"""What `stream` shows while it runs: on a terminal a table that moves, else a line every 10 s. What happens is told at once."""
+"""What `stream` shows while it runs: on a terminal a table that is redrawn, otherwise a line every 10 s. News is
+printed at once."""
 
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
@@ -21,13 +23,13 @@ if TYPE_CHECKING:
 EVERY_S: Final = 10.0
 SHOWN_AGE_S: Final = 2.0
 SHOWN: Final = 12
-"""Series on the terminal; the rest is counted."""
+"""Series on the terminal; the others are only counted."""
 NARROW: Final = 60
-"""Columns below which the table leaves the newest id out: how far it is proven matters more."""
+"""Below this many columns the table has no newest id: how far it is proven matters more."""
 
 
 class View:
-    """Shows a `Status`, as a context. stop says whether somebody asked for the end."""
+    """Shows a `Status`, as a context. stop: whether someone asked for the end."""
 
     def __init__(self, out: Output, stop: Callable[[], bool]) -> None:
         self._out, self._stop = out, stop
@@ -52,40 +54,39 @@ class View:
             self._out.is_drawing = False
 
     def see(self, status: Status, spool: Figures | None = None) -> None:
-        """Show how it stands."""
+        """Show the status."""
         while status.news:
-            self.tell(*status.news.popleft())
+            self.report(*status.news.popleft())
         if self._live:
             if self._stop() and not self._is_stopping:
                 self._is_stopping = True
                 self._live.console.print(STOPPING)
-            self._live.update(drawn(status, self._live.console.width, self._live.console.height, spool), refresh=True)
+            self._live.update(draw(status, self._live.console.width, self._live.console.height, spool), refresh=True)
         elif time.monotonic() >= self._next_s:
             self._next_s = time.monotonic() + EVERY_S
             fields = _fields(status) | ({"spool": spool._asdict()} if spool else {})
             self._out.note("; ".join(_sentences(status, spool)), **fields)
 
-    def tell(self, level: str, text: str, fields: Mapping[str, object]) -> None:
-        """Something happened."""
-        said = dict(fields)
+    def report(self, level: str, text: str, fields: Mapping[str, object]) -> None:
+        """Print a line of news."""
         if self._live:
             self._live.console.print(spoilt(text) if level == "warning" else stacked(text))
         elif level == "warning":
-            self._out.warn(text, **said)
+            self._out.warn(text, **fields)
         else:
-            self._out.note(text, **said)
+            self._out.note(text, **fields)
 
 
 def _sentences(status: Status, spool: Figures | None = None) -> tuple[str, ...]:
     counts, latency = status.counts, status.latency
-    rate = f"{counted(counts['valid'], 'trade')}, {number(round(status.rate))}/s, {counted(status.live, 'connection')} up"
+    rate = f"{counted(counts.valid, 'trade')}, {number(round(status.rate))}/s, {counted(status.live, 'connection')} up"
     durable = f"durable after p50 {latency.quantile_ms(0.5):.0f} ms, p99 {latency.quantile_ms(0.99):.0f} ms"
-    gaps = f"{counted(counts['gaps_found'], 'gap')} found, {number(counts['gaps_repaired'])} repaired, {number(status.gaps_open)} open"
+    gaps = f"{counted(counts.gaps_found, 'gap')} found, {number(counts.gaps_repaired)} repaired, {number(status.gaps_open)} open"
     return f"{rate}, {durable}", gaps, *_growing(spool)
 
 
 def _growing(spool: Figures | None) -> tuple[str, ...]:
-    """What waits in the spool, where it isn't shipped as it comes."""
+    """What waits in the spool, if it isn't shipped as it comes."""
     if spool is None or (spool.is_up and spool.age_s < SHOWN_AGE_S):
         return ()
     state = "catching up" if spool.is_up else "the broker doesn't answer"
@@ -97,11 +98,11 @@ def _fields(status: Status) -> dict[str, object]:
         {"symbol": symbol, "price": _price(book), "id": book.newest.id if book.newest else None, "proven_to": book.proven}
         for symbol, book in status.books.items()
     ]
-    return {**status.counts, "rate": round(status.rate, 1), "connections": status.live, **status.latency.summary(), "series": series}
+    return {**asdict(status.counts), "rate": round(status.rate, 1), "connections": status.live, **status.latency.summary(), "series": series}
 
 
-def drawn(status: Status, width: int, height: int, spool: Figures | None = None) -> "RenderableType":
-    """A picture that fits: rate and gaps first, then as many series as there is room for."""
+def draw(status: Status, width: int, height: int, spool: Figures | None = None) -> "RenderableType":
+    """A picture that fits the terminal: rate and gaps first, then as many series as there is room for."""
     sentences = _sentences(status, spool)
     lines = sum(len(folded(each, width)) for each in sentences)
     shown = max(1, min(SHOWN, height - lines - 4))

@@ -1,17 +1,19 @@
-"""The running part: bars and trades that grow as the log does.
+"""The newest bars and trades, which grow as the log does.
 
-The seam: first the store's position in this log is taken, then the newest hour of the store's trades is read, then the log is followed from that
-position. Whatever the store gained in between comes twice, and is one trade by its id; so nothing is missing and nothing counts twice. Of records
-with one id the first by (run, seq) is the trade, as everywhere. A log gives only what is durable.
+How store and log are joined: first the store's position in this log is taken, then the newest hour of the store's
+trades is read, then the log is followed from that position. Trades that the store gained in between come twice and are
+recognised by their id, so nothing is missing and nothing counts twice. If several records have one id, the first one by
+(run, seq) is the trade, as everywhere. A log gives only what is durable.
 
-Where the store is further behind than `history_s`, reading begins that long before the log's end: what lies between is the store's business, and
-the bars at both edges aren't complete, by their ids. Without a store everything is from the log.
+If the store is further behind than `history_s`, reading begins that long before the log's end. The trades in between
+will be in the store later, and the ids of the bars at both edges show that they aren't complete. Without a store
+everything comes from the log.
 
-What follows the bars (`flows.ticks`) is given each change under the lock that guards them; others are called after each batch with the series that
-have changed.
+Tickers (`flows.ticks`) get each change under the lock that guards the bars. Other callers are called after each batch
+with the series that have changed.
 
-Memory: `market.bars` says what a series takes; TRADES_KEPT trades at most are kept in all series together (beyond that the series that has most
-forgets the older half of its trades). Of a log nothing is held but the batch in hand.
+Memory: `market.bars` says how much a series takes. At most TRADES_KEPT trades are kept in all series together; beyond
+that, the series with the most trades forgets the older half of them. Only one batch of the log is held at a time.
 """
 
 import threading
@@ -33,21 +35,22 @@ HISTORY_S: Final = 7200.0
 TRADES_KEPT: Final = 2_000_000
 """About 600 MB."""
 PAGE: Final = 50_000
-"""Trades that are taken from the store at once."""
+"""Trades per query to the store."""
 CHUNK: Final = 500
-"""Trades that are put in at once: a reader waits for no more."""
+"""Trades that are added under one lock: a reader waits for no more than these."""
 RETRY_S: Final = 1.0
 LOOK_S: Final = 0.25
 LAG_S: Final = 2.0
-"""How often the log is asked how much of it hasn't been read."""
-TOLD: Final = 100
-"""Places of damage that are told once."""
+"""How often the log is asked how much of it is still unread."""
+REPORTED: Final = 100
+"""The newest places of damage that are remembered, so that each is reported once."""
 QUIET_S: Final = 5.0
-"""A log that brings nothing for so long is read to its end, whatever `Log.behind` says: markers of transactions count there."""
+"""A log that brings nothing for this long has been read to its end, even if `Log.behind` counts more: it also counts
+markers of transactions."""
 
 
 class Live:
-    """Follows a log in a thread of its own. `begin` first, then `start`, and `finish` at the end."""
+    """Follows a log in its own thread. Call `begin` first, then `start`, and `finish` at the end."""
 
     def __init__(self, log: Log, store: Store | None, *, history_s: float = HISTORY_S, say: Callable[[str], None] = unwatched) -> None:
         self.log = log
@@ -58,26 +61,26 @@ class Live:
         self.is_caught_up = False
         """Whether the end of the log has been reached once."""
         self.behind: Mapping[int, int] = {}
-        """By partition, how much of the log wasn't read, LAG_S ago at most."""
+        """By partition, how much of the log was unread, at most LAG_S ago."""
         self.taken_s = 0.0
-        """When something came last (monotonic)."""
+        """When the newest batch came (monotonic)."""
         self.first_us: dict[Series, int] = {}
-        """When the first trade of a series was traded that is known of, in us."""
+        """The time of the first known trade of each series, in us."""
         self._store, self._history_s, self._say = store, history_s, say
         self._bars: dict[Series, Bars] = {}
         self._tickers: dict[Series, list[Ticker]] = {}
-        """Those that have subscribers."""
+        """The tickers that have subscribers."""
         self._calls: list[Callable[[Collection[Series]], None]] = []
         self._lock = threading.Lock()
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
         self._looked_s = 0.0
-        self._told: list[Damage] = []
+        self._reported: list[Damage] = []
 
     def begin(self) -> None:
-        """Join the store's newest trades to the log. Raises TradecapError where either can't be read."""
-        stood = self._store.positions(self.log.id) if self._store else BEGINNING
-        self.positions = self.log.recent(self._history_s, stood)
+        """Read the store's newest trades, and find where to follow the log. Raises TradecapError if either can't be read."""
+        stored = self._store.positions(self.log.id) if self._store else BEGINNING
+        self.positions = self.log.recent(self._history_s, stored)
         for span in self._store.series_spans() if self._store else ():
             self._preload(self._store, span.series, span.last_time_us)
             self.first_us[span.series] = span.first_time_us
@@ -95,7 +98,7 @@ class Live:
             if len(page) < PAGE:
                 break
             from_id = page[-1].trade.id + 1
-        for ids in held:  # known only now: an id that is known isn't taken
+        for ids in held:  # only now, because `take` skips ids that are known
             bars.know(*ids)
         self._bound()
 
@@ -113,39 +116,39 @@ class Live:
             self._thread = None
 
     def series(self) -> list[Series]:
-        """All that are known of, in order."""
+        """All known series, in order."""
         with self._lock:
             return sorted(self._bars)
 
     @contextmanager
     def bars(self, series: Series) -> Iterator[Bars | None]:
-        """The bars of a series, which don't change meanwhile; None where nothing of it is known."""
+        """The bars of a series, which don't change meanwhile; None if the series is unknown."""
         with self._lock:
             yield self._bars.get(series)
 
     @contextmanager
     def still(self) -> Iterator[Mapping[Series, Bars]]:
-        """The bars of all series, none of which changes meanwhile."""
+        """The bars of all series, which don't change meanwhile."""
         with self._lock:
             yield self._bars
 
     def subscribe(self, ticker: Ticker, subscriber: Subscriber) -> None:
-        """Give a subscriber every tick of a series. Only within `still`."""
+        """Send a subscriber every tick of a series. Call this only within `still`."""
         ticker.subscribe(subscriber, self._bars.get(ticker.series))
-        there = self._tickers.setdefault(ticker.series, [])
-        if ticker not in there:
-            there.append(ticker)
+        subscribed = self._tickers.setdefault(ticker.series, [])
+        if ticker not in subscribed:
+            subscribed.append(ticker)
 
     def unsubscribe(self, ticker: Ticker, subscriber: Subscriber) -> None:
-        """The opposite."""
+        """Send this subscriber no more ticks."""
         with self._lock:
             ticker.unsubscribe(subscriber)
-            there = self._tickers.get(ticker.series, [])
-            if ticker in there and not ticker.has_subscribers:
-                there.remove(ticker)
+            subscribed = self._tickers.get(ticker.series, [])
+            if ticker in subscribed and not ticker.has_subscribers:
+                subscribed.remove(ticker)
 
     def call(self, changed: Callable[[Collection[Series]], None]) -> None:
-        """From now on call this in the log's thread after each batch, with the series whose bars have changed."""
+        """From now on call `changed` in the log's thread after each batch, with the series whose bars have changed."""
         self._calls.append(changed)
 
     def version(self, series: Series) -> int:
@@ -154,11 +157,11 @@ class Live:
         return bars.version if bars else 0
 
     def ills(self) -> list[str]:
-        """What only a restart repairs: [] is healthy."""
+        """What only a restart can repair; empty if healthy."""
         return ["the log isn't followed any more"] if self._thread and not self._thread.is_alive() else []
 
     def not_ready(self) -> list[str]:
-        """What is missing: [] is ready."""
+        """What is missing; empty if ready."""
         if self.problem:
             return [f"the log can't be read: {self.problem.message}"]
         if ills := self.ills():
@@ -173,20 +176,20 @@ class Live:
                     if self._is_over.is_set():
                         return
             except TradecapError as error:
-                self._tell(error)
-            except Exception as error:  # noqa: BLE001 -- of a thread: it would end unseen, and the answers grow old
-                self._tell(TradecapError(f"Reading the log failed: {type(error).__name__}: {error}.", "look at the log, and report this."))
+                self._report(error)
+            except Exception as error:  # noqa: BLE001 -- in a thread: it would end unnoticed, and the answers would go stale
+                self._report(TradecapError(f"Reading the log failed: {type(error).__name__}: {error}.", "look at the log, and report this."))
             self._is_over.wait(RETRY_S)
 
-    def _tell(self, error: TradecapError) -> None:
+    def _report(self, error: TradecapError) -> None:
         if self.problem is None or self.problem.message != error.message:
-            self._say(f"The log can't be read: {error.message} It is tried again.")
+            self._say(f"The log can't be read: {error.message} Trying again.")
         self.problem = error
 
     def _is_followed(self) -> bool:
         now_s = time.monotonic()
         if now_s - self._looked_s > (LAG_S if self.is_caught_up else LOOK_S):
-            # a log that has gone away shows here: a reader that waits for more doesn't notice
+            # a reader that waits for more doesn't notice that a log has gone away; this call does
             self.behind = self.log.behind(self.positions)
             self._looked_s = time.monotonic()
             self.is_caught_up = self.is_caught_up or now_s - self.taken_s > QUIET_S or not any(self.behind.values())
@@ -233,6 +236,6 @@ class Live:
                 max(self._bars.values(), key=lambda bars: bars.kept).shrink()
 
     def _note(self, damage: Damage) -> None:
-        if damage not in self._told:
-            self._told = [*self._told[-TOLD:], damage]
-            self._say(f"{damage.detail}. What comes after it is served.")
+        if damage not in self._reported:
+            self._reported = [*self._reported[-REPORTED:], damage]
+            self._say(f"{damage.detail}. Everything after it is served.")

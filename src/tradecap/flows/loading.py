@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.capture.status import Said
+from tradecap.flows.capture.status import NewsItem
 from tradecap.flows.load import Loaded, LoadStatus, load
 from tradecap.flows.stop import Stop
 from tradecap.log.api import Log
@@ -35,7 +35,7 @@ class Loading:
         """A log that may be out of reach at the beginning is opened by the loader, as soon as it can be."""
         self.loaded: Loaded | None = None
         self.problem: TradecapError | None = None
-        self.news: deque[Said] = deque()
+        self.news: deque[NewsItem] = deque()
         self.is_left = False
         self.status = LoadStatus()
         self.log: Log | None = None if callable(log) else log
@@ -88,7 +88,7 @@ class Loading:
                 follow=lambda: not self._is_over.is_set(),
                 stop=self._is_enough,
                 progress=self._poured,
-                say=lambda text: self.news.append(Said("warning", text, {})),
+                say=lambda text: self.news.append(NewsItem("warning", text, {})),
                 status=self.status,
             )
             return
@@ -96,7 +96,7 @@ class Loading:
             self.problem = TradecapError(error.message, HINT, error.exit_code)
         except Exception as error:  # noqa: BLE001 -- of a thread: it would end unseen
             self.problem = TradecapError(f"The loader failed: {type(error).__name__}: {error}.", HINT)
-        self.news.append(Said("warning", f"nothing is poured any more: {self.problem.message}", {"hint": self.problem.hint}))
+        self.news.append(NewsItem("warning", f"nothing is poured any more: {self.problem.message}", {"hint": self.problem.hint}))
 
     def _opened(self) -> Log:
         while True:

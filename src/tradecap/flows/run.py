@@ -4,11 +4,12 @@ A run begins with `started`, attests the runs whose writers died (`recovered`), 
 """
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from tradecap import __version__
 from tradecap.log.api import LogWriter
-from tradecap.market.records import RunWriter, Trade
+from tradecap.market.records import DataRecord, RunWriter, Trade
 
 ALIVE_S: Final = 20.0
 """A writer without records for this long writes `alive`; a run on a topic counts as open for three times as long after its newest record."""
@@ -34,6 +35,12 @@ class Run:
     def record(self, recv_ns: int | None, head: bytes, framed: bytes, trade: Trade | None = None) -> None:
         """Write one data record; head and framed as of market.records."""
         self._writer.append(self._lines.record(recv_ns, head, framed), trade)
+
+    def write(self, records: Sequence[DataRecord]) -> None:
+        """Write data records, in order."""
+        append = self._writer.append
+        for line, record in zip(self._lines.records(records), records, strict=True):
+            append(line, record[-1])
 
     def message(self, recv_ns: int | None, head: bytes, line: int, payload: bytes, trade: Trade) -> int:
         """Write the record of a message that is a trade, as of `RunWriter.message`; how many records there are now."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from tradecap.digits import number
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.capture.status import Said
+from tradecap.flows.capture.status import NewsItem
 from tradecap.flows.records import read_record
 from tradecap.log.api import Carrier, Damage, DamageKind, Log, Record
 from tradecap.log.folder.spool import Spool, Target
@@ -50,7 +50,7 @@ class Shipped:
     retries: int = 0
     at: Positions = field(default_factory=dict)
     damage: list[Damage] = field(default_factory=list)
-    news: deque[Said] = field(default_factory=lambda: deque(maxlen=1000))
+    news: deque[NewsItem] = field(default_factory=lambda: deque(maxlen=1000))
     waits_s: float | None = None
     acknowledged_s: float = 0.0
     oldest_ns: int | None = None
@@ -206,7 +206,7 @@ class _Shipment:
         done.retries += 1
         if error.message != done.trouble:
             text = f"not shipped for now, trying again: {error.message}"
-            done.news.append(Said("warning", text, {"hint": error.hint, "target": done.target.url}))
+            done.news.append(NewsItem("warning", text, {"hint": error.hint, "target": done.target.url}))
         done.trouble = error.message
         until_s = time.monotonic() + self._rest_s
         self._rest_s = min(2 * self._rest_s, LONGEST_REST_S)
@@ -254,7 +254,7 @@ class _Shipment:
         if not line:
             raise FinalError(f"A record is too long: {place}.", "let the topic take longer ones (max.message.bytes).", Exit.UNDELIVERED)
         self._done.shortened += 1
-        self._done.news.append(Said("warning", f"{place}: the beginning of its payload is shipped, with size and SHA-256 of the whole", {}))
+        self._done.news.append(NewsItem("warning", f"{place}: the beginning of its payload is shipped, with size and SHA-256 of the whole", {}))
         return Record(line, envelope, None)
 
     def _no_record(self, batch: Batch, byte: int) -> None:
@@ -265,7 +265,7 @@ class _Shipment:
     def _damaged(self, damage: Damage) -> None:
         if damage not in self._done.damage:
             self._done.damage.append(damage)
-            self._done.news.append(Said("warning", f"{damage.detail}.", damage._asdict()))
+            self._done.news.append(NewsItem("warning", f"{damage.detail}.", damage._asdict()))
             number = damage.place[:6]
             if number.isdecimal():
                 self._is_kept(lambda: self._spool.keep(int(number)))
@@ -275,7 +275,7 @@ class _Shipment:
     def _acknowledged(self, batch: Batch, records: int) -> None:
         done = self._done
         if done.trouble:
-            done.news.append(Said("info", f"{done.target.url} takes records again", {}))
+            done.news.append(NewsItem("info", f"{done.target.url} takes records again", {}))
         done.trouble, done.waits_s, done.acknowledged_s = "", None, time.monotonic()
         if done.oldest_ns is not None:
             done.latency.add(time.time_ns() - done.oldest_ns)
@@ -308,7 +308,7 @@ class _Shipment:
             keep()
         except TradecapError as error:
             if error.message != self._unkept:
-                self._done.news.append(Said("warning", error.message, {"hint": error.hint}))
+                self._done.news.append(NewsItem("warning", error.message, {"hint": error.hint}))
             self._unkept = error.message
             return False
         self._unkept = ""

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Self
 
 from tradecap.digits import number
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.capture.status import Said
+from tradecap.flows.capture.status import NewsItem
 from tradecap.flows.ship import Shipped, ship
 from tradecap.flows.stop import Stop
 from tradecap.log.api import Log
@@ -141,4 +141,4 @@ class Shipping:
             self.problem = error
         except Exception as error:  # noqa: BLE001 -- of a thread: it would end unseen
             self.problem = TradecapError(f"The shipper failed: {type(error).__name__}: {error}.", self._again, Exit.UNDELIVERED)
-        self.done.news.append(Said("warning", f"nothing is shipped any more: {self.problem.message}", {"hint": self.problem.hint}))
+        self.done.news.append(NewsItem("warning", f"nothing is shipped any more: {self.problem.message}", {"hint": self.problem.hint}))

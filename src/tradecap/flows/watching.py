@@ -1,8 +1,8 @@
-"""Follows bars: those that are there first, then each change, without a seam.
+"""Follows bars: first the existing ones, then each change, with nothing missing in between.
 
-Rules: the running minutes and the subscription are taken under one lock, so the first change that a subscriber gets is the one after the bars it was
-given. What the store knows is asked before and after, never under the lock. A bar that began before the running part does takes its older minutes
-from the store, which are asked again after each sweep.
+Rules: the running minutes and the subscription are taken under one lock, so the first change that a subscriber gets is
+the one after the bars it was given. The store is queried before and after that, never under the lock. If a bar began
+before the running part, its older minutes come from the store, and are queried again after each sweep.
 """
 
 import threading
@@ -17,7 +17,7 @@ from tradecap.store.api import Series
 
 
 class Past(NamedTuple):
-    """A bar that was there at the beginning. revision: how many ids it has (0: the store alone has it, with holes)."""
+    """A bar that existed at the beginning. revision: how many ids it has (0: only the store has it, with holes)."""
 
     series: Series
     candle: Candle
@@ -26,7 +26,8 @@ class Past(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """The bars that have changed, oldest first, and the version of the series that they show. ticks is None where that can't be known any more."""
+    """The bars that have changed, oldest first, and the version of the series that they show. ticks: None if the changes
+    are no longer known."""
 
     ticks: list[Tick] | None
     at: int
@@ -41,25 +42,26 @@ class Watching:
         self._lock = threading.Lock()
 
     def ticker(self, series: Series, seconds: int) -> Ticker:
-        """The bars of a series in an interval, to be given back by `leave`. `prepare` and `begin` ask the store for what they need of it."""
+        """The bars of a series in an interval, until `leave`. `prepare` and `begin` query the store for what the ticker
+        needs."""
         with self._lock:
             ticker = self._tickers.setdefault((series, seconds), Ticker(series, seconds))
             ticker.users += 1
         return ticker
 
     def leave(self, ticker: Ticker) -> None:
-        """Nobody needs this ticker here any more."""
+        """A ticker from `ticker` is no longer needed by its caller."""
         with self._lock:
             ticker.users -= 1
 
     def begin(self, tickers: Sequence[Ticker], history: int, subscriber: Subscriber | None = None) -> tuple[list[Past], dict[Series, int]]:
         """The newest bars of each series, `history` and the current one, and the versions that they show.
 
-        subscriber: gets every tick after them; to be given back by `end`.
+        subscriber: gets every tick after them, until `end`.
         """
         for ticker in tickers:
             self.prepare(ticker)
-        if history and self._joined.stored:  # what the store answers is remembered, so that the queue doesn't fill up meanwhile
+        if history and self._joined.stored:  # the answers are cached, so that the queue doesn't fill up meanwhile
             for ticker in tickers:
                 with self._live.bars(ticker.series) as bars:
                     lived = lived_of(bars)
@@ -82,13 +84,13 @@ class Watching:
         return past, versions
 
     def end(self, tickers: Sequence[Ticker], subscriber: Subscriber) -> None:
-        """The subscriber gets nothing any more, even where `begin` is still at work in another thread."""
+        """Send the subscriber nothing more, even if `begin` is still running in another thread."""
         subscriber.lose(Lost.ENDED)
         for ticker in tickers:
             self._live.unsubscribe(ticker, subscriber)
 
     def changes(self, ticker: Ticker, since: int) -> Changes:
-        """What has changed after a version of the series."""
+        """What has changed since a version of the series."""
         with self._live.bars(ticker.series) as bars:
             return Changes(ticker.changed(bars, since), bars.version) if bars else Changes([] if not since else None, 0)
 
@@ -99,13 +101,14 @@ class Watching:
             return Changes([newest] if newest else [], bars.version if bars else 0)
 
     def refresh(self) -> None:
-        """Ask the store again where it has swept. Raises TradecapError where it is away."""
+        """Query the store again after a sweep. Raises TradecapError if it doesn't answer."""
         for ticker in list(self._tickers.values()):
             if ticker.users and ticker.sweep is not None:
                 self.prepare(ticker)
 
     def prepare(self, ticker: Ticker) -> None:
-        """Ask the store for the minutes that this ticker needs, once for each sweep. Raises TradecapError where it is needed and away."""
+        """Query the store for the minutes that this ticker needs, once for each sweep. Raises TradecapError if the store is
+        needed and doesn't answer."""
         stored = self._joined.stored
         if stored is None or ticker.sweep == stored.sweep:
             return
@@ -121,7 +124,8 @@ class Watching:
 
 
 def _edge_s(bars: Bars | None, seconds: int) -> int | None:
-    """From where on the store's minutes are needed: the newest bar or the one before it began before the running part. None: they aren't."""
+    """The time from which minutes of the store are needed, because the newest bar or the one before it began before the
+    running part. None if they aren't needed."""
     if bars is None or bars.newest_s is None or bars.oldest_s is None or bars.oldest_s < (bars.newest_s // seconds - 1) * seconds:
         return None
     return max((bars.oldest_s // seconds - 1) * seconds, 0)

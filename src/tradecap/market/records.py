@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -331,6 +331,11 @@ def series_head(venue: str, symbol: str, channel: str, via: str) -> bytes:
     return b"".join(b'"%b":%b,' % (key.encode(), msgspec.json.encode(value)) for key, value in members if value)
 
 
+DataRecord = tuple[int, bytes, bytes, Trade | None]
+"""(recv_ns, head, framed, trade) of a record to be written; head and framed as of `RunWriter.record`. A plain tuple, because it is made for every
+message of a capture."""
+
+
 class RunWriter:
     """Numbers the records of one run. `seq` is the number of the next record."""
 
@@ -344,6 +349,12 @@ class RunWriter:
         line = b'%b%d,"recv":%b,%b%b' % (self._start, self.seq, b"null" if recv_ns is None else b"%d" % recv_ns, head, framed)
         self.seq += 1
         return line
+
+    def records(self, found: Sequence[DataRecord]) -> list[bytes]:
+        """Data records, as of `record`."""
+        start, first = self._start, self.seq
+        self.seq += len(found)
+        return [b'%b%d,"recv":%d,%b%b' % (start, seq, recv_ns, head, framed) for seq, (recv_ns, head, framed, _) in enumerate(found, first)]
 
     def message(self, recv_ns: int | None, head: bytes, line: int, payload: bytes) -> bytes:
         """A data record of a JSON object. head: `series_head` and `source_beginning`."""

@@ -14,32 +14,31 @@ import pytest
 from tests.exchange import Running, running, until
 from tests.venues.peer import peering
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.capture.capture import capture
-from tradecap.flows.capture.plan import Captured, Plan
-from tradecap.flows.capture.repair import Repair
-from tradecap.flows.capture.resume import known_ids
+from tradecap.flows.capture.counts import Captured
+from tradecap.flows.capture.plan import Plan
 from tradecap.flows.capture.start import check_symbols
 from tradecap.flows.capture.status import Status
+from tradecap.flows.capture.wiring import Wiring
 from tradecap.flows.records import read_lines
 from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.market.records import Trade
 from tradecap.venues.api import SITES
-from tradecap.venues.feed import Feed, Terms
+from tradecap.venues.feed import Terms
 from tradecap.venues.rest import Rest
 from tradecap.venues.sites import Site
 
 QUICK = Terms(first_delay_s=0.01, longest_delay_s=0.1, flowing_within_s=0.5)
-PLAN = Plan("binance", "trade", ("BTCUSDT",), stale_s=60.0)
+PLAN = Plan(venue="binance", channel="trade", symbols=("BTCUSDT",))
 
 
 class Capturing:
     """A capture in a thread of its own, as a command would run it."""
 
     def __init__(self, exchange: Running, log: FileLog, plan: Plan = PLAN, terms: Terms = QUICK, **how: Any) -> None:
-        self.exchange, self.log, self.plan, self.terms = exchange, log, plan, terms
+        self.exchange, self.log, self.terms = exchange, log, terms
+        self.plan = replace(plan, is_repaired=how.get("repaired", True), is_resumed=how.get("resumed", True))
         self.site: Site = how.get("site") or SITES["binance"].at(exchange.url)
-        self.is_repaired, self.is_resumed = how.get("repaired", True), how.get("resumed", True)
         self.free: Callable[[], int] = how.get("free", lambda: sys.maxsize)
         self.status: Status | None = None
         self.done: Captured | None = None
@@ -50,13 +49,8 @@ class Capturing:
     def _run(self) -> None:
         try:
             with open_log(self.log.url, segment_bytes=1_000_000, segment_age_s=60.0).writer() as writer:
-                known = known_ids(self.log, "binance", self.plan.channel, self.plan.symbols) if self.is_resumed else {}
-                repair = Repair(lambda wait: Rest(self.site, wait=wait), self.plan.channel) if self.is_repaired else None
-                streams = [f"{symbol.lower()}@{self.plan.channel}" for symbol in self.plan.symbols]
-                with Feed(self.site.stream_url, streams, self.site.control, self.terms) as feed:
-                    self.done = capture(
-                        feed, writer, self.plan, repair=repair, known=known, free=self.free, stop=self._is_asked.is_set, see=self._see
-                    )
+                wiring = Wiring(self.site, self.log, writer, self.plan, terms=self.terms)
+                self.done = wiring.run(stop=self._is_asked.is_set, see=self._see, free=self.free)
         except BaseException as error:  # noqa: BLE001 -- of a thread: raised again in `end`
             self.error = error
 
@@ -95,11 +89,11 @@ class Capturing:
         return self.end()
 
     def until_written(self, *ids: int) -> None:
-        """Wait until these ids stand in the log."""
+        """Wait until these ids are in the log."""
         until(lambda: set(ids) <= set(ids_of(self.log)))
 
     def until_event(self, name: str) -> None:
-        """Wait until such an event stands in the log."""
+        """Wait until such an event is in the log."""
         until(lambda: bool(events_of(self.log, name)))
 
 
@@ -123,12 +117,12 @@ def test_trades_are_written_byte_for_byte_between_started_and_ended(log: FileLog
     lines = [line for _, _, line in read_lines(log)]
     assert b'"venue":"binance","symbol":"BTCUSDT","channel":"trade","via":"ws","data":{"stream":"btcusdt@trade","data":{"e":"trade"' in lines[2]
     assert [event["event"] for event in events_of(log)] == ["started", "connected", "ended"]
-    assert (done.valid, done.records, done.gaps_found, done.why) == (20, 23, 0, "asked to stop")
+    assert (done.counts.valid, done.counts.records, done.counts.gaps_found, done.why) == (20, 23, 0, "asked to stop")
     assert done.series == [{"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "first_id": 1, "last_id": 20, "trades": 20}]
 
 
-def test_a_jump_of_the_ids_is_fetched_and_told(log: FileLog) -> None:
-    """Messages that were lost on the way would be missing for ever, and nobody would know."""
+def test_a_jump_of_the_ids_is_fetched_and_reported(log: FileLog) -> None:
+    """Messages that were lost on the way would be missing forever, and nobody would know."""
     with running() as exchange, Capturing(exchange, log) as capturing:
         exchange.play(5)
         exchange.fire("drop", count=3)
@@ -138,12 +132,12 @@ def test_a_jump_of_the_ids_is_fetched_and_told(log: FileLog) -> None:
     assert sorted(ids_of(log)) == list(range(1, 11))
     assert ids_of(log, "rest") == [6, 7, 8]
     assert [(event["first"], event["last"]) for event in events_of(log, "gap_found", "gap_repaired")] == [(6, 8), (6, 8)]
-    assert (done.gaps_found, done.gaps_repaired, done.gaps_open) == (1, 1, [])
+    assert (done.counts.gaps_found, done.counts.gaps_repaired, done.gaps_open) == (1, 1, [])
 
 
 @pytest.mark.parametrize("kind", ["corrupt", "null", "out_of_range"])
 def test_a_trade_that_arrives_spoilt_is_a_gap_too(log: FileLog, kind: str) -> None:
-    """Its message stands in quarantine, and the trade would be nowhere."""
+    """Its message is in quarantine, and the trade would be nowhere."""
     with running() as exchange, Capturing(exchange, log) as capturing:
         exchange.play(2)
         exchange.fire(kind, count=1)
@@ -151,7 +145,7 @@ def test_a_trade_that_arrives_spoilt_is_a_gap_too(log: FileLog, kind: str) -> No
         capturing.until_event("gap_repaired")
         done = capturing.stop()
     assert sorted(ids_of(log)) == [1, 2, 3, 4, 5]
-    assert done.quarantined == 1
+    assert done.counts.quarantined == 1
 
 
 def test_what_was_traded_during_a_reconnect_is_fetched(log: FileLog) -> None:
@@ -166,7 +160,7 @@ def test_what_was_traded_during_a_reconnect_is_fetched(log: FileLog) -> None:
         capturing.until_event("gap_repaired")
         done = capturing.stop()
     assert sorted(ids_of(log)) == list(range(1, 14))
-    assert done.reconnects == 1
+    assert done.counts.reconnects == 1
 
 
 def test_the_end_of_a_run_repairs_what_the_stream_can_not_show_any_more(log: FileLog) -> None:
@@ -179,7 +173,7 @@ def test_the_end_of_a_run_repairs_what_the_stream_can_not_show_any_more(log: Fil
         capturing.until_event("gap_found")
         done = capturing.stop()
     assert sorted(ids_of(log)) == [1, 2, 3, 4]
-    assert done.gaps_repaired == 1
+    assert done.counts.gaps_repaired == 1
 
 
 def test_two_connections_write_each_trade_once(log: FileLog) -> None:
@@ -193,8 +187,8 @@ def test_two_connections_write_each_trade_once(log: FileLog) -> None:
         exchange.until_heard(2)
         done = capturing.stop()
     assert ids_of(log) == list(range(1, 21))
-    assert done.duplicates_dropped >= 10
-    assert done.gaps_found == 0
+    assert done.counts.duplicates_dropped >= 10
+    assert done.counts.gaps_found == 0
 
 
 def test_a_capture_goes_on_where_the_last_one_ended(log: FileLog) -> None:
@@ -214,7 +208,7 @@ def test_a_capture_goes_on_where_the_last_one_ended(log: FileLog) -> None:
 
 
 def test_a_hole_that_an_earlier_run_left_is_filled(log: FileLog) -> None:
-    """A crash in the middle of a repair would leave the rest of it open for ever."""
+    """A crash in the middle of a repair would leave the rest of it open forever."""
     with running() as exchange:
         with Capturing(exchange, log, repaired=False) as first:
             exchange.play(3)
@@ -226,7 +220,7 @@ def test_a_hole_that_an_earlier_run_left_is_filled(log: FileLog) -> None:
             second.until_event("gap_repaired")
             done = second.stop()
     assert sorted(ids_of(log)) == list(range(1, 10))
-    assert (done.gaps_found, done.gaps_repaired) == (1, 1)
+    assert (done.counts.gaps_found, done.counts.gaps_repaired) == (1, 1)
 
 
 def test_without_resume_the_past_is_left_alone(log: FileLog) -> None:
@@ -239,7 +233,7 @@ def test_without_resume_the_past_is_left_alone(log: FileLog) -> None:
         with Capturing(exchange, log, resumed=False) as second:
             exchange.play(1)
             second.until_written(11)
-            assert second.stop().gaps_found == 0
+            assert second.stop().counts.gaps_found == 0
     assert ids_of(log) == [1, 2, 3, 4, 5, 11]
 
 
@@ -315,7 +309,7 @@ def test_a_series_that_goes_by_unseen_is_found_by_rest(log: FileLog) -> None:
 
 
 def test_a_quiet_series_is_not_stale(log: FileLog) -> None:
-    """A symbol that nobody trades would be connected anew every minute."""
+    """A symbol that nobody trades would be connected again every minute."""
     with running() as exchange, Capturing(exchange, log, replace(PLAN, stale_s=0.3)) as capturing:
         exchange.play(2)
         time.sleep(1.5)
@@ -327,7 +321,7 @@ def test_it_stops_after_so_many_trades(log: FileLog) -> None:
     """--max-trades 10 that gives 11 is no limit."""
     with running() as exchange, Capturing(exchange, log, replace(PLAN, max_trades=10)) as capturing:
         exchange.play(50)
-        assert capturing.end().valid == 10
+        assert capturing.end().counts.valid == 10
     assert ids_of(log) == list(range(1, 11))
 
 
@@ -345,8 +339,8 @@ def test_a_disk_that_runs_full_ends_the_run_properly(log: FileLog) -> None:
     assert len(events_of(log, "ended")) == 1
 
 
-def test_a_venue_that_blocks_this_place_is_told_at_once(log: FileLog) -> None:
-    """It would try again for ever."""
+def test_a_venue_that_blocks_this_place_ends_the_capture_at_once(log: FileLog) -> None:
+    """It would try again forever."""
     with running() as exchange:
         exchange.fire("http", status=451, on="ws", for_s=60)
         capturing = Capturing(exchange, log)
@@ -389,7 +383,7 @@ def test_health_says_when_nothing_comes_and_when_the_log_is_stuck(log: FileLog) 
         assert "made nothing durable" in status.ills(time.monotonic() + 20)[0]
 
 
-def test_failing_to_connect_is_no_sign_of_health(log: FileLog) -> None:
+def test_failing_to_connect_is_not_a_sign_of_health(log: FileLog) -> None:
     """Each failed attempt would count as data that came."""
     with running() as exchange, Capturing(exchange, log, replace(PLAN, stale_s=1.0)) as capturing:
         until(lambda: capturing.status is not None)
@@ -412,7 +406,7 @@ def test_aggregates_are_captured_and_repaired_as_well(log: FileLog) -> None:
         capturing.until_event("gap_repaired")
         done = capturing.stop()
     assert sorted(ids_of(log)) == [1, 2, 3, 4, 5, 6]
-    assert (done.quarantined, done.series[0]["channel"]) == (0, "aggTrade")
+    assert (done.counts.quarantined, done.series[0]["channel"]) == (0, "aggTrade")
 
 
 def test_an_unknown_symbol_is_refused_with_the_one_that_was_meant() -> None:
@@ -456,10 +450,10 @@ def test_an_answer_that_is_no_list_of_symbols_is_a_warning(status: int, headers:
 
 
 def test_a_symbol_that_is_not_traded_now_is_a_warning_with_its_status() -> None:
-    """A capture of a delisted symbol would be silent for ever, and nobody know why."""
+    """A capture of a delisted symbol would be silent forever, and nobody know why."""
     body = listing(("AUSDT", "TRADING"), ("BUSDT", "BREAK"), ("CUSDT", "HALT"), ("DUSDT", None), ("EUSDT", "\x1b[2J"))
     with peering(rest=lambda _: (200, {}, body)) as peer, Rest(SITES["binance"].at(peer.url)) as rest:
         assert check_symbols(rest, ["AUSDT", "DUSDT"]) == ""
-        said = check_symbols(rest, ["AUSDT", "BUSDT", "CUSDT", "EUSDT"])
-    assert "BUSDT is BREAK, CUSDT is HALT, EUSDT is '\\x1b[2J'." in said
-    assert "AUSDT" not in said
+        warning = check_symbols(rest, ["AUSDT", "BUSDT", "CUSDT", "EUSDT"])
+    assert "BUSDT is BREAK, CUSDT is HALT, EUSDT is '\\x1b[2J'." in warning
+    assert "AUSDT" not in warning

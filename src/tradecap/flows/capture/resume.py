@@ -1,7 +1,8 @@
-"""Where a capture goes on: the ids of its series that the log holds already.
+"""Where a capture continues: the ids of its series that the log already holds.
 
-What the log has noted of a batch needn't be read; only the rest is. Of a topic only the newest records of each partition are read: a series that has
-none among them begins anew, and the hole before it is `uncovered`. What was injected counts for nothing: it is no trade of the venue.
+Rules: a batch whose ids the log has noted isn't read; only the rest is. From a topic only the newest records of each
+partition are read: a series that has none among them starts again, and the hole before it is `uncovered`. Injected
+records don't count, since the venue never sent them.
 """
 
 from collections.abc import Collection, Iterable
@@ -14,7 +15,7 @@ from tradecap.market.trade_ids import TradeIds
 
 
 def known_ids(log: Log, venue: str, channel: str, symbols: Collection[str]) -> dict[str, TradeIds]:
-    """By symbol, the ids of valid trades in the log. What is damaged is passed by."""
+    """The ids of valid trades in the log, by symbol. Damaged records are skipped."""
     known = {symbol: TradeIds() for symbol in symbols}
     for part in log.skim(unwatched):
         if isinstance(part, Batch):
@@ -33,5 +34,7 @@ def _add_notes(known: dict[str, TradeIds], notes: Iterable[SeriesNote], venue: s
 
 def _add_records(known: dict[str, TradeIds], batch: Batch, log_id: str, venue: str, channel: str) -> None:
     for envelope, reading, _ in records_of(batch, log_id):
-        if type(reading) is Trade and not envelope.fault and (reading.venue, reading.channel) == (venue, channel) and reading.symbol in known:
+        if type(reading) is not Trade or envelope.fault or reading.symbol not in known:
+            continue
+        if (reading.venue, reading.channel) == (venue, channel):
             known[reading.symbol].add(reading.id)

@@ -1,7 +1,6 @@
 """The folder of an embedded store, held by one process: the engine allows no second one, reading included (measured: docs/clickhouse.md)."""
 
 import errno
-import fcntl
 import os
 import re
 import shlex
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
+from tradecap.locks import LockFile
 from tradecap.store.clickhouse.plain_names import PlainNames
 
 UNWRITABLE: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -31,28 +31,26 @@ class Folder:
                 raise TradecapError(f"{path} is no store: it holds {stranger}.", "name a new folder or an empty one with --store chdb:PATH.")
             if not all(os.access(each, os.W_OK) for each in (path, *path.iterdir())):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            self._lock = os.open(path / "tradecap.lock", os.O_RDWR | os.O_CREAT, 0o644)
+            self._lock = LockFile(path / "tradecap.lock")
+        except BlockingIOError:
+            raise self._in_use() from None
         except OSError as error:
             if error.errno in UNWRITABLE and path.is_dir() and os.access(path, os.R_OK | os.X_OK):
                 raise _read_only(path, error.strerror) from error
             raise TradecapError(f"Store {path} can't be opened: {error.strerror}.", "check the path and its permissions.") from error
-        _refuse_followed_links(path)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise self._in_use() from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+            _refuse_followed_links(path)
+        except TradecapError:
+            self._lock.release()
+            raise
+        self._lock.write(b"%d" % os.getpid())
 
     def announce(self, url: str) -> None:
         """Note where this process answers for the store: another one that finds it locked names that URL."""
-        text = f"{os.getpid()}\n{url}\n".encode()
-        os.pwrite(self._lock, text, 0)
-        os.ftruncate(self._lock, len(text))
+        self._lock.write(f"{os.getpid()}\n{url}".encode())
 
     def _in_use(self) -> TradecapError:
-        holder, _, url = os.read(self._lock, 300).decode(errors="replace").strip().partition("\n")
-        os.close(self._lock)
+        holder, _, url = (self.path / "tradecap.lock").read_text(errors="replace").strip().partition("\n")
         hint = "an embedded store belongs to one process at a time: wait, or end that process."
         if url:
             hint = f"an embedded store belongs to one process at a time: ask that one at {url}, or end it."
@@ -61,9 +59,7 @@ class Folder:
     def release(self) -> None:
         """Let another process have it."""
         self.names.close()
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        self._lock.release()
 
 
 def _refuse_followed_links(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How a capture says that it is well."""
+"""Records of a capture become durable soon, and the status shows when they don't."""
 
 import time
 
@@ -7,7 +7,12 @@ from tradecap.flows.capture.durable_run import FLUSH_RECORDS, DurableRun
 from tradecap.flows.capture.status import STUCK_S, Status
 from tradecap.flows.run import Run
 from tradecap.log.folder.log import FileLog
-from tradecap.market.records import frame, series_head
+from tradecap.market.records import DataRecord, frame, series_head
+
+
+def a_record(number: int) -> DataRecord:
+    """A record of the trade with this id, as the stream brings it."""
+    return 1, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(number)), None
 
 
 def test_a_trade_after_a_long_silence_is_no_stuck_log(log: FileLog) -> None:
@@ -18,7 +23,7 @@ def test_a_trade_after_a_long_silence_is_no_stuck_log(log: FileLog) -> None:
         run = DurableRun(Run(writer, "stream", venue="binance", symbols=["BTCUSDT"], channel="trade"), status)
         status.flushed_s = now - 50
         status.arrived(now)
-        run.record(1, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(1)))
+        run.write([a_record(1)])
         assert status.ills(time.monotonic()) == []
         assert "the log made nothing durable" in status.ills(time.monotonic() + STUCK_S)[0]
         run.flush()
@@ -42,5 +47,5 @@ def test_after_a_thousand_records_they_are_durable_at_once(log: FileLog) -> None
         begun = sum(batch.records for batch in log.read())
         for number in range(FLUSH_RECORDS):
             assert (run.room, sum(batch.records for batch in log.read()) if number % 333 == 0 else begun) == (FLUSH_RECORDS - number, begun)
-            run.record(1, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(number)))
+            run.write([a_record(number)])
         assert (run.room, sum(batch.records for batch in log.read())) == (FLUSH_RECORDS, begun + FLUSH_RECORDS)

@@ -14,9 +14,9 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[1]
 PERSON: Final = (
-    "anybody anyone developer developers everybody everyone maintainer maintainers one operator people person reader readers reporter somebody "
-    "someone tester those user users"
-).split()
+    *("anybody", "anyone", "everybody", "everyone", "somebody", "someone", "one", "those", "people", "person"),
+    *("developer", "developers", "maintainer", "maintainers", "operator", "reader", "readers", "reporter", "tester", "user", "users"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ from tradecap.venues.binance import decode
 ROOT = Path(__file__).parents[1]
 WRITTEN = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("architecture", "data-quality", "clickhouse"))]
 """The documents whose commands are run, in this order, in one folder."""
-LINKED = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKED = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN = ("pip ", "make ")
 """Lines that set up a machine."""
 A_LITTLE = "0.02"

@@ -197,7 +197,7 @@ def test_the_picture_of_the_architecture_is_drawn_from_its_source() -> None:
     assert (ROOT / "docs/pictures/architecture.svg").read_text(encoding="utf-8") == source["svg"]()
     commands = {box.name for box in source["BOXES"] if box.kind == "ours"}
     assert commands <= set(COMMANDS)
-    letters = [row[0].split("**")[1] for row in table(ROOT / "docs/architecture.md", "The river")]
+    letters = [row[0].split("**")[1] for row in table(ROOT / "docs/architecture.md", "The pipeline")]
     assert [check.letter for check in source["CHECKS"]] == letters
 
 

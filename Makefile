@@ -27,7 +27,7 @@ JOBS := $(shell [ "$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)" -ge 2 ] 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: $(READY) ## the whole river on your machine: capture, spoil, load, prove
+demo: $(READY) ## the whole pipeline on your machine: capture, faults, load, proof
 	@$(BIN)/tradecap demo
 
 test: $(READY) ## all tests; those that need something that isn't here are skipped (ARGS='-k ...' goes to pytest)
@@ -48,7 +48,7 @@ down: ## stop the stack; topics, tables and spool stay in their volumes (ARGS=--
 ps: ## what runs of the stack, and how healthy it is
 	@$(COMPOSE) --profile '*' ps --all $(ARGS)
 
-logs: ## what the stack says (ARGS=stream: one service)
+logs: ## the output of the stack (ARGS=stream: one service)
 	@$(COMPOSE) --profile '*' logs --follow --tail 100 $(ARGS)
 
 topics: ## the stack's topic, and how it differs from what is wanted
@@ -82,7 +82,7 @@ chaos: $(READY) ## capture and process while everything fails, 20 seeds of 20 s 
 soak: $(READY) ## days of capture in ten minutes: 24 h limits, clocks that are set, midnight, the end of a month (MINUTES=60)
 	@TRADECAP_SOAK=$(MINUTES) $(BIN)/python -m pytest tests/chaos/test_soak.py $(ARGS)
 
-lint: $(READY) ## ruff, mypy --strict, the rules of who imports whom, hadolint, buf
+lint: $(READY) ## ruff, mypy --strict, the rules of imports, hadolint, buf
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy --strict && $(BIN)/lint-imports && $(BIN)/hadolint Dockerfile
 	@cd $(PROTO) && $(abspath $(BIN))/buf lint && $(abspath $(BIN))/buf breaking --against published.binpb
 

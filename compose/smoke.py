@@ -140,7 +140,7 @@ class Service:
         )
 
     def look_after(self) -> None:
-        """Start it again if it ended by itself and its policy says so."""
+        """Start it again if it ended by itself and its policy asks for it."""
         if self._is_wanted and self.process and (code := self.process.poll()) is not None and self._is_started_again(code):
             time.sleep(AGAIN_S)
             self.start()
@@ -170,7 +170,7 @@ class Service:
                 return
             time.sleep(LOOK_S)
             self.look_after()
-        raise SmokeError(f"{self.name} isn't {condition}; the end of what it said:\n{self.log_path.read_text(errors='replace')[-2_000:]}")
+        raise SmokeError(f"{self.name} isn't {condition}; the end of its output:\n{self.log_path.read_text(errors='replace')[-2_000:]}")
 
     def _is(self, condition: str) -> bool:
         assert self.process
@@ -315,9 +315,9 @@ def as_processes(file: Path, variables: Mapping[str, str], feed: str) -> None:
 
 
 def job(stack: Stack) -> None:
-    """Produce, inject, kill, prove beside the live capture, end the capture, show, prove again."""
+    """Produce, inject, kill, prove during the live capture, end the capture, show, prove again."""
     tool, feed, stream = stack.services["init"], stack.feed, stack.services["stream"]
-    step("produce: a recording beside the live capture", tool.run("tradecap", "replay", "sample:", "--limit", "2000", "-q"))
+    step("produce: a recording during the live capture", tool.run("tradecap", "replay", "sample:", "--limit", "2000", "-q"))
     step("inject: 100 duplicates, 20 nulls", tool.run("tradecap", "inject-bad", "--dupes", "100", "--nulls", "20", "--seed", "7", "--yes", "-q"))
     assert feed.process
     feed.process.send_signal(signal.SIGKILL)

@@ -26,7 +26,7 @@ circle { fill: #1a7f37; } .letter { fill: #ffffff; font-weight: 700; }
 
 
 class Box(NamedTuple):
-    """What stands at a place: its name and a line about it. `kind`: ours (a command), or another's."""
+    """A part of the picture: its name and a line about it. `kind`: ours (a command), or another's."""
 
     x: int
     y: int
@@ -37,7 +37,7 @@ class Box(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A quality checkpoint: its letter, where it stands, and what it does."""
+    """A quality checkpoint: its letter, where it is, and what it does."""
 
     letter: str
     x: int

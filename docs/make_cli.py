@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from tradecap.cli import COMMANDS, cli, load_command
-from tradecap.cli.options import Door, SharedOption
+from tradecap.cli.options import Command, SharedOption
 
 PAGE = Path(__file__).parent / "cli.md"
 
@@ -62,7 +62,7 @@ alone, are refused with exit code 2.
 |---|---|
 | 0 | ok |
 | 1 | a check failed |
-| 2 | wrong usage or unreadable input (an internal error as well: it says so) |
+| 2 | wrong usage or unreadable input (an internal error as well, which is named as one) |
 | 3 | a part can't be reached, or another process holds it |
 | 4 | records stayed undelivered, or the disk is full: they are safe on disk, the message says where |
 | 130 | stopped at once by Ctrl-C, SIGTERM or SIGHUP |
@@ -89,31 +89,31 @@ store name what to use instead, in one line on stderr (not with `-q`). Values ar
 
 def page() -> str:
     """The whole page."""
-    doors = {name: load_command(name) for name in COMMANDS if find_spec(f"tradecap.cli.{name.replace('-', '_')}")}
-    contents = "\n".join(f"* [`tradecap {name}`](#tradecap-{name}): {door.summary}" for name, door in doors.items())
-    parts = [HEAD, f"{contents}\n", RULES, _shared_options(doors), *(_chapter(name, door) for name, door in doors.items())]
+    commands = {name: load_command(name) for name in COMMANDS if find_spec(f"tradecap.cli.{name.replace('-', '_')}")}
+    contents = "\n".join(f"* [`tradecap {name}`](#tradecap-{name}): {command.summary}" for name, command in commands.items())
+    parts = [HEAD, f"{contents}\n", RULES, _shared_options(commands), *(_chapter(name, command) for name, command in commands.items())]
     return "\n".join(parts)
 
 
-def _shared_options(doors: dict[str, Door]) -> str:
-    """The options that all commands have, told once, from the command that has all of them."""
-    fullest = max(doors.values(), key=lambda door: sum(isinstance(param, SharedOption) for param in door.params))
+def _shared_options(commands: dict[str, Command]) -> str:
+    """The options that all commands have, listed once, from the command that has all of them."""
+    fullest = max(commands.values(), key=lambda command: sum(isinstance(param, SharedOption) for param in command.params))
     return f"## Options of all commands\n\n{_options(fullest, shared=True)}"
 
 
-def _chapter(name: str, door: Door) -> str:
-    usage = " ".join(door.collect_usage_pieces(click.Context(door, info_name=name)))
-    parts = [f"## tradecap {name}\n", f"{door.summary}\n", f"```\ntradecap {name} {usage}\n```\n"]
-    parts += [door.story.replace("\b\n", "") + "\n"] if door.story else []  # \b is click's mark for text that isn't wrapped
-    options = _options(door, shared=False)
+def _chapter(name: str, command: Command) -> str:
+    usage = " ".join(command.collect_usage_pieces(click.Context(command, info_name=name)))
+    parts = [f"## tradecap {name}\n", f"{command.summary}\n", f"```\ntradecap {name} {usage}\n```\n"]
+    parts += [command.story.replace("\b\n", "") + "\n"] if command.story else []  # \b is click's mark for text that isn't wrapped
+    options = _options(command, shared=False)
     parts += [options] if options else []
-    parts += ["```sh\n" + "\n".join(door.examples) + "\n```\n"] if door.examples else []
+    parts += ["```sh\n" + "\n".join(command.examples) + "\n```\n"] if command.examples else []
     return "\n".join(parts)
 
 
-def _options(door: Door, *, shared: bool) -> str:
-    ctx = click.Context(door, info_name=door.name, parent=click.Context(cli, info_name="tradecap"))
-    params = [param for param in door.params if isinstance(param, click.Option) and isinstance(param, SharedOption) == shared]
+def _options(command: Command, *, shared: bool) -> str:
+    ctx = click.Context(command, info_name=command.name, parent=click.Context(cli, info_name="tradecap"))
+    params = [param for param in command.params if isinstance(param, click.Option) and isinstance(param, SharedOption) == shared]
     records = [record for param in params if (record := param.get_help_record(ctx))]
     if not records:
         return ""

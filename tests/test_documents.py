@@ -29,7 +29,7 @@ from tradecap.venues.binance import decode
 ROOT = Path(__file__).parents[1]
 WRITTEN = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("architecture", "data-quality", "clickhouse"))]
 """The documents whose commands are run, in this order, in one folder."""
-LINKED = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKED = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 NOT_RUN = ("pip ", "make ")
 """Lines that set up a machine."""
 A_LITTLE = "0.02"
@@ -197,7 +197,7 @@ def test_the_picture_of_the_architecture_is_drawn_from_its_source() -> None:
     assert (ROOT / "docs/pictures/architecture.svg").read_text(encoding="utf-8") == source["svg"]()
     commands = {box.name for box in source["BOXES"] if box.kind == "ours"}
     assert commands <= set(COMMANDS)
-    letters = [row[0].split("**")[1] for row in table(ROOT / "docs/architecture.md", "The river")]
+    letters = [row[0].split("**")[1] for row in table(ROOT / "docs/architecture.md", "The pipeline")]
     assert [check.letter for check in source["CHECKS"]] == letters
 
 

@@ -106,7 +106,7 @@ def test_a_byte_order_mark_is_no_part_of_the_faults(tmp_path: Path) -> None:
         (["--port", "99999"], 2, "'99999' is not a port"),
         (["--port", "-1"], 2, "'-1' is not a port"),
         (["--wait", "0"], 2, "0 is too small"),
-        (["--wait=some"], 2, "'some' is no whole number"),
+        (["--wait=some"], 2, "'some' is not a whole number"),
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(args: list[str], code: int, told: str) -> None:

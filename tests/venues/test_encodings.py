@@ -44,8 +44,8 @@ def test_a_body_is_read_as_it_was_encoded(body: bytes, encoding: str) -> None:
 @pytest.mark.parametrize(
     ("body", "encoding", "reason"),
     [
-        (RAW, "gzip", "isn't the gzip"),
-        (b"\xff" + RAW, "deflate", "isn't the deflate"),
+        (RAW, "gzip", "isn't gzip"),
+        (b"\xff" + RAW, "deflate", "isn't deflate"),
         (gzipped(RAW)[:-9], "gzip", "ends too early"),
         (b"", "br", "encoded as 'br'"),
         (RAW, "gzip, gzip, gzip, gzip", "4 codings"),

@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem, shell_complete
 
 from tradecap import __version__
 from tradecap.cli.explain import explain
-from tradecap.cli.options import HELP_NAMES, Door, quiet_help
+from tradecap.cli.options import HELP_NAMES, Command, quiet_help
 from tradecap.cli.output import Output
 from tradecap.cli.signals import die_softly, end_in_peace
 from tradecap.errors import TradecapError
@@ -29,26 +29,26 @@ COMMANDS: Final = {
     "replay": "Write recordings into the log as a new run.",
     "inject-bad": "Add synthetic bad records to the log, drawn from its own trades.",
     "init-db": "Create or upgrade the store's schema; safe to run again.",
-    "load": "Pour the log into the store, and make the candles.",
+    "load": "Load the log into the store and build the candles.",
     "process": "Write enriched trades and candles to topics, exactly once.",
     "verify": "Reconcile log and store, record by record.",
     "candles": "Show candles.",
     "query": "Ask the store a read-only question, by name or in SQL.",
     "serve": "Serve candles, trades and statistics over REST and gRPC.",
-    "demo": "The whole river on the embedded default, in one go.",
+    "demo": "Run the whole pipeline once on this machine: capture, faults, load, proof.",
     "simulate": "A local exchange, fed by recordings or a generator.",
     "ship": "Copy a log into another unchanged, identities kept.",
     "attest": "Declare runs finished whose writer is known to be dead.",
     "topics": "Show the topics of the log and of process, and their drift.",
-    "config": "Show what is in force and where each value comes from.",
+    "config": "Show which settings are in use and where each comes from.",
     "completion": "Print the completion script for a shell.",
 }
-"""The commands in the order of the river, with the first line of their help (a test holds the two together)."""
+"""The commands in the order of the pipeline, with the first line of their help (a test holds the two together)."""
 COMPLETE_VARIABLE: Final = "_TRADECAP_COMPLETE"
 """Set by a shell's completion script, which click wrote."""
 
 
-class River(click.Group):
+class LazyGroup(click.Group):
     """The group of all commands, loaded one by one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
@@ -83,26 +83,26 @@ class River(click.Group):
             return super().parse_args(ctx, args or ["--help"])
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> NoReturn:
-        """Run and exit: what click would say and end with is said and ended here."""
+        """Run and exit: messages and exit code are ours, not click's."""
         sys.exit(run(sys.argv[1:] if args is None else args))
 
 
-def load_command(name: str) -> Door:
+def load_command(name: str) -> Command:
     """The command of that name, imported now."""
     module = name.replace("-", "_")
-    door = getattr(importlib.import_module(f"tradecap.cli.{module}"), module)
-    assert isinstance(door, Door)
-    return door
+    command = getattr(importlib.import_module(f"tradecap.cli.{module}"), module)
+    assert isinstance(command, Command)
+    return command
 
 
 @click.group(
-    cls=River,
+    cls=LazyGroup,
     help="Replayable market capture: every trade exactly once, and the proof.",
     context_settings={"max_content_width": 110, "help_option_names": [*HELP_NAMES]},
 )
 @click.version_option(__version__, prog_name="tradecap")
 def cli() -> None:
-    """The door to the doors."""
+    """Root of the command line."""
 
 
 def main() -> NoReturn:
@@ -143,7 +143,7 @@ def run(args: Sequence[str]) -> int:
 
 
 def _complain(error: BaseException, out: Output) -> int:
-    """Tell it on stderr, with the traceback only for who asked for it."""
+    """Print it on stderr, with the traceback only if it was asked for (-v)."""
     ending = explain(error)
     trace = "".join(traceback.format_exception(error)) if out.verbosity > 1 else ""
     if out.json_messages:

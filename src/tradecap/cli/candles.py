@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--venue", type=click.Choice(VENUES), help="Where the symbol is traded, if the store has it from several venues.")
 @click.option("--channel", type=click.Choice(CHANNELS), help="Made of trades or of aggregates (default trade, else aggTrade).")
 @time_range
-@click.option("--limit", type=POSITIVE, metavar="N", help="So many: the newest, or with --from the first from there.")
+@click.option("--limit", type=POSITIVE, metavar="N", help="At most N candles: the newest, or with --from the first N from there.")
 @click.option("--plot", is_flag=True, help="Draw them in the terminal.")
 @click.option("--csv", is_flag=True, help="As CSV.")
 @shared

@@ -1,6 +1,6 @@
 """Options that don't go together. What is typed and can't be meant is refused (exit 2); which of two would win is nobody's guess.
 
-Defaults, variables and profiles contradict nothing: only what stands on the command line counts.
+Defaults, variables and profiles contradict nothing: only the command line counts.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""tradecap demo: the whole river on the embedded default."""
+"""tradecap demo: the whole pipeline on the embedded default."""
 
 import shutil
 from functools import partial
@@ -54,12 +54,12 @@ LONGEST_S: Final = 300.0
 
 
 @command
-@click.option("--keep", is_flag=True, help=f"Go on in ./{FOLDER} instead of starting anew.")
+@click.option("--keep", is_flag=True, help=f"Continue in ./{FOLDER} instead of starting over.")
 @spoken
 def demo(keep: bool, out: Output) -> Exit:
-    """The whole river on the embedded default, in one go.
+    """Run the whole pipeline once on this machine: capture, faults, load, proof.
 
-    Live capture from an exchange on this machine that misbehaves, faults on purpose, store, candles, proof; each step says what it does. Its data
+    Live capture from an exchange on this machine that misbehaves, faults on purpose, store, candles, proof; each step is explained. Its data
     stays in ./tradecap-demo for looking around.
 
     \b

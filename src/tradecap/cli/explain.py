@@ -1,6 +1,6 @@
 """Any end of a command as one sentence, a hint and an exit code.
 
-Rules: what goes wrong every day (usage, files, connections, a full disk) is named for what it is; everything else is our mistake and says so. The
+Rules: what goes wrong every day (usage, files, connections, a full disk) is named for what it is; everything else is reported as our mistake. The
 exit codes are those of docs/cli.md; an internal error counts as 2, since 1 would claim that a check had failed.
 """
 

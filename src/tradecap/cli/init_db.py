@@ -61,10 +61,10 @@ def init_db(
     if drop and not yes:
         _ask_to_drop(settings)
     made = create_store(settings.store.value, anew=drop)
-    told = [_use(feed, feed_brokers, feed_collection, settings, out)] if feed else []
+    feeds = [_use(feed, feed_brokers, feed_collection, settings, out)] if feed else []
     out.show(
         {"store": settings.store.shown, **made._asdict(), **({"feed": feed} if feed else {})},
-        lambda: f"{settings.store.shown} has schema version {made.version}: {', '.join([_news(made), *told])}",
+        lambda: f"{settings.store.shown} has schema version {made.version}: {', '.join([_news(made), *feeds])}",
     )
     return Exit.OK
 
@@ -118,7 +118,7 @@ def _news(made: Schema) -> str:
     news = [
         *([f"upgraded from version {made.before}"] if 0 < made.before < made.version else []),
         *([f"{number(len(made.created))} tables and views created"] if made.created else []),
-        *([f"{number(len(made.replaced))} made anew"] if made.replaced else []),
+        *([f"{number(len(made.replaced))} made again"] if made.replaced else []),
     ]
     return ", ".join(news) or "nothing to do"
 

@@ -70,7 +70,7 @@ def inject_bad(
     drawn = secrets.randbits(32) if seed is None else seed
     stdin = standard_input() if from_file == "-" else BytesIO()
     bad = _bad(log, wanted, drawn, from_file, stdin)
-    first = next(bad, None)  # what can't be drawn is told before a run begins
+    first = next(bad, None)  # what can't be drawn is reported before a run begins
     records = chain([first] if first else [], bad)
     if dry_run:
         return _show_payloads(records, drawn, out)
@@ -83,7 +83,7 @@ def inject_bad(
         if isinstance(stdin, Intake):
             stdin.stop = stop
         done = inject(records, writer, drawn, stop=stop, progress=advance)
-    return _told(done, out)
+    return _report(done, out)
 
 
 def _bad(log: Log, wanted: dict[str, int], seed: int, path: str | None, stdin: BinaryIO) -> Iterator[Bad]:
@@ -106,7 +106,7 @@ def _show_payloads(bad: Iterable[Bad], seed: int, out: Output) -> Exit:
     return Exit.OK
 
 
-def _told(done: Injected, out: Output) -> Exit:
+def _report(done: Injected, out: Output) -> Exit:
     result = {"run": done.run, "seed": done.seed, "injected": dict(done.injected), "records": done.records}
     rows = [(fault, FAULTS[fault].outcome if fault in FAULTS else "as it is", n) for fault, n in done.injected.items()]
     summary = yellow(f"{number(done.injected.total())} bad records written on purpose")

@@ -1,7 +1,7 @@
 """Lines and tables that fit a terminal, for rich; imported where something is drawn.
 
 Rules: nothing is broken inside a number or a word. A table that is too wide first breaks the texts of columns that may be (`wrap`), then leaves
-columns out, in the order of `drop`, and says which. Where no terminal is, nothing is broken or left out.
+columns out, in the order of `drop`, and names them. Where no terminal is, nothing is broken or left out.
 """
 
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ class Fitted:
             shown.remove(index)
             hidden.append(self.columns[index])
         widths = self._widths(shown, room)
-        table = self._drawn(shown, widths)
+        table = self._draw(shown, widths)
         table.width = sum(widths) + GAP * (len(shown) - 1) + 2 * self._has_lines  # else rich would cut a table that is wider than the terminal
         yield table
         if hidden:
@@ -106,7 +106,7 @@ class Fitted:
             left -= given
         return [widths[index] for index in shown]
 
-    def _drawn(self, shown: Sequence[int], widths: Sequence[int]) -> Table:
+    def _draw(self, shown: Sequence[int], widths: Sequence[int]) -> Table:
         table = Table(box=box.SIMPLE_HEAD if self._has_lines else None, pad_edge=False, collapse_padding=self._has_lines)
         for index, width in zip(shown, widths, strict=True):
             table.add_column(Line(self.columns[index]), justify="right" if self._is_right[index] else "left", width=width, overflow="ignore")

@@ -24,7 +24,7 @@ from tradecap.store.api import Store
 
 
 @command
-@click.option("--follow", is_flag=True, help="Go on: pour what comes in until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Keep loading new records until Ctrl-C.")
 @click.option(
     "--feed",
     type=click.Choice(["loader", "kafka"]),
@@ -33,9 +33,9 @@ from tradecap.store.api import Store
 @click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics, /health and /ready here (0: any free port).")
 @shared
 def load(follow: bool, feed: str | None, metrics_port: int | None, settings: Settings, out: Output) -> Exit:
-    """Pour the log into the store, and make the candles.
+    """Load the log into the store and build the candles.
 
-    It goes on where the store stands, so it is safe to run again at any time, also after a crash. With a topic and a server several may run at
+    It continues where it stopped, so it is safe to run again at any time, also after a crash. With a topic and a server several may run at
     once. A store that doesn't answer is waited for: with --follow until it does, else for half a minute.
 
     \b
@@ -54,7 +54,7 @@ def load(follow: bool, feed: str | None, metrics_port: int | None, settings: Set
         if feed == "kafka" or (feed is None and _reads_by_itself(store, log)):
             done = wait_for_reader(log, store, settings, out, follow=follow, status=status)
         else:
-            done = pour(log, store, out, follow=follow, status=status)
+            done = load_log(log, store, out, follow=follow, status=status)
     out.show(result_of(done), lambda: sentence(done))
     return Exit.OK
 
@@ -65,7 +65,7 @@ def _reads_by_itself(store: Store, log: Log) -> bool:
 
 def load_afterwards(log: Log, store: Store, settings: Settings, out: Output) -> Loaded:
     """What a command with --load does at its end: the same as `tradecap load`."""
-    return wait_for_reader(log, store, settings, out) if _reads_by_itself(store, log) else pour(log, store, out)
+    return wait_for_reader(log, store, settings, out) if _reads_by_itself(store, log) else load_log(log, store, out)
 
 
 def wait_for_reader(log: Log, store: Store, settings: Settings, out: Output, *, follow: bool = False, status: LoadStatus | None = None) -> Loaded:
@@ -88,7 +88,7 @@ def _metrics(port: int | None, log: Log, status: LoadStatus, out: Output) -> Abs
     return LoadMetrics(port, log, status, out.note)
 
 
-def pour(log: Log, store: Store, out: Output, *, follow: bool = False, status: LoadStatus | None = None) -> Loaded:
+def load_log(log: Log, store: Store, out: Output, *, follow: bool = False, status: LoadStatus | None = None) -> Loaded:
     """Load with progress; damage in the log is warned of, not hidden."""
     status = status or LoadStatus()
     with interruptible(out) as stop, out.progress("load") as advance:
@@ -99,7 +99,7 @@ def pour(log: Log, store: Store, out: Output, *, follow: bool = False, status: L
 
 
 def _towards_the_end(log: Log, status: LoadStatus, advance: Advance) -> Advance:
-    """Progress up to the end of the log as it is when the store has said where it stands."""
+    """Progress up to the end of the log as it is when the store's position is known."""
     known: list[int | None] = []
 
     def advanced(amount: int, *, total: int | None = None) -> None:  # noqa: ARG001 -- the flow doesn't know it
@@ -114,7 +114,7 @@ def _towards_the_end(log: Log, status: LoadStatus, advance: Advance) -> Advance:
 def _warn(damages: Iterable[Damage], out: Output) -> None:
     for damage in damages:
         out.warn(f"{damage.detail}. What can be read of it was loaded.", **damage._asdict())
-        out.note("hint: bring the segment back from a copy; 'tradecap verify' says what is missing.")
+        out.note("hint: bring the segment back from a copy; 'tradecap verify' shows what is missing.")
 
 
 def result_of(done: Loaded) -> dict[str, object]:
@@ -125,5 +125,5 @@ def sentence(done: Loaded) -> str:
     rate = f" ({number(round(done.records / done.seconds))}/s)" if done.seconds and done.records else ""
     parts = f"{number(done.valid)} valid, {number(done.quarantined)} quarantined, {number(done.ignored)} ignored, {counted(done.events, 'event')}"
     again = f", {number(done.redelivered)} redelivered" if done.redelivered else ""
-    made = counted(done.candles, "minute")
-    return f"{counted(done.records, 'record')} poured in {span(done.seconds)}{rate}: {parts}{again}; {made} made"
+    made = counted(done.candles, "one-minute candle")
+    return f"{counted(done.records, 'record')} loaded in {span(done.seconds)}{rate}: {parts}{again}; {made} built"

@@ -17,7 +17,7 @@ from tradecap.venues.api import VENUES
 
 
 def log_in_force(settings: Settings, say: Callable[[str], None] = lambda _: None) -> Log:
-    """The log, to be read. say is told of a broker that is waited for."""
+    """The log, to be read. say gets a line when it waits for a broker."""
     return open_log(settings.log.value, kafka=settings.kafka_properties(), venue=_venue(settings), say=say)
 
 
@@ -40,7 +40,7 @@ def own_log(path: str) -> OwnLog:
 
 
 def records_after(log: Log, positions: Positions = BEGINNING) -> int | None:
-    """About how many records stand after a position, for those who wait; None where that can't be had, which whoever reads will be told."""
+    """About how many records come after a position; None where that can't be found out (reading it will report why)."""
     try:
         return Spool(log).waiting(positions) if isinstance(log, FileLog) else sum(log.behind(positions).values())
     except (TradecapError, OSError):

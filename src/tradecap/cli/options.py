@@ -2,7 +2,7 @@
 
 Rules: times are UTC and become nanoseconds since 1970; durations become seconds; sizes become bytes; symbols are upper-cased. What can't be
 understood is refused in one sentence that says what would be. The docstring of a command is its help: the first line says what it does, the part
-from `Examples:` on stands last.
+from `Examples:` on comes last.
 """
 
 import functools
@@ -41,7 +41,7 @@ def parse_size(text: str) -> int:
     """Bytes in `64MB` (10^6), `1GiB` (2^30) or `4096`. Raises ValueError with a sentence."""
     match = _SIZE.fullmatch(text.strip())
     if match is None or match[2].upper() not in UNITS_BYTES:
-        raise ValueError(f"{text!r} is no size; write it like 64MB, 1GiB or 4096.")
+        raise ValueError(f"{text!r} is not a size; write it like 64MB, 1GiB or 4096.")
     size = int(Decimal(match[1]) * UNITS_BYTES[match[2].upper()])
     if size < 1:
         raise ValueError(f"{text!r} is less than a byte.")
@@ -49,7 +49,7 @@ def parse_size(text: str) -> int:
 
 
 def typed(name: str, parse: Callable[[str], object]) -> Callable[[Any], object]:
-    """A type for click made of a function that raises ValueError with a sentence. A default that is no text is passed as it is."""
+    """A type for click made of a function that raises ValueError with a sentence. A default that isn't text is passed as it is."""
 
     def convert(value: Any) -> object:
         try:
@@ -64,26 +64,26 @@ def typed(name: str, parse: Callable[[str], object]) -> Callable[[Any], object]:
 def _positive_duration(text: str) -> float:
     seconds = parse_duration(text)
     if seconds <= 0:
-        raise ValueError(f"{text!r} is no time at all; it must be longer than 0.")
+        raise ValueError(f"{text!r} is too short: the duration must be greater than 0.")
     return seconds
 
 
 def parse_symbol(text: str) -> str:
     if not text or re.search(r"[\s\x00-\x1f/\\?&#]", text):
-        raise ValueError(f"{text!r} is no symbol; write it like BTCUSDT.")
+        raise ValueError(f"{text!r} is not a symbol; write it like BTCUSDT.")
     return text.upper()
 
 
 def _series(text: str) -> tuple[str, str]:
     venue, colon, symbol = text.partition(":")
     if venue.lower() not in VENUES or (colon and not symbol):
-        raise ValueError(f"{text!r} is no series; write VENUE:SYMBOL with one of {', '.join(VENUES)}, like binance-usdm:BTCUSDT.")
+        raise ValueError(f"{text!r} is not a series; write VENUE:SYMBOL with one of {', '.join(VENUES)}, like binance-usdm:BTCUSDT.")
     return venue.lower(), symbol.upper()
 
 
 def _whole(text: str, least: int) -> int:
     if not re.fullmatch(r"[+-]?\d+(?:_\d+)*", text, re.ASCII) or len(text) > 40:
-        raise ValueError(f"{text!r} is no whole number.")
+        raise ValueError(f"{text!r} is not a whole number.")
     if not least <= int(text) <= MAX_COUNT:
         raise ValueError(f"{text} is too {'small' if int(text) < least else 'large'}; it must be {least} or more and below 2^63.")
     return int(text)
@@ -101,7 +101,7 @@ def _speed(text: str) -> float | None:
     try:
         speed = Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"{text!r} is no speed; write max, or a factor like 1 (as recorded) or 10.") from None
+        raise ValueError(f"{text!r} is not a speed; write max, or a factor like 1 (as recorded) or 10.") from None
     if not (speed.is_finite() and Decimal("1e-6") <= speed <= Decimal("1e9")):
         raise ValueError(f"a speed of {text} cannot be kept; write max, or a factor like 1 (as recorded) or 10.")
     return float(speed)
@@ -141,41 +141,41 @@ class _File(click.Path):
 FILE: Final = _File(dir_okay=False, path_type=Path)
 """A file to read or write, as a Path."""
 FILE_NAME: Final = _File(dir_okay=False, allow_dash=True)
-"""... or its name, for who takes `-` as well, or shows it."""
+"""... or its name, for options that take `-` as well or show the name."""
 
 
 class SharedOption(click.Option):
-    """An option that every command has; stands under a heading of its own in the help."""
+    """An option that every command has, under a heading of its own in the help."""
 
 
 HELP_NAMES: Final = ("-h", "--help")
 
 
-class Door(click.Command):
+class Command(click.Command):
     """A command whose help starts with what it does and ends with its examples."""
 
     is_service = False
-    """Where no person looks and nothing else was asked for, its lines on stderr are JSON: all of them, what is wrong with its options as well."""
+    """Unless a person looks or something else was asked for, its lines on stderr are JSON: all of them, what is wrong with its options as well."""
 
     @property
     def summary(self) -> str:
         """The first line of the help."""
-        return self._told()[0].split("\n", 1)[0]
+        return self._parts()[0].split("\n", 1)[0]
 
     @property
     def story(self) -> str:
         """The help between the first line and the examples."""
-        return self._told()[0].removeprefix(self.summary).strip()
+        return self._parts()[0].removeprefix(self.summary).strip()
 
     @property
     def examples(self) -> list[str]:
         """The examples, a line each."""
-        return [line.strip() for line in self._told()[1].splitlines() if line.strip()]
+        return [line.strip() for line in self._parts()[1].splitlines() if line.strip()]
 
-    def _told(self) -> tuple[str, str]:
+    def _parts(self) -> tuple[str, str]:
         """The help, parted at `Examples:`. A \\b (click's mark for text that isn't to be wrapped) before it goes."""
-        told = inspect.cleandoc(self.help or "")
-        before, _, after = re.sub(r"^Examples?:", "\f", told, count=1, flags=re.MULTILINE).partition("\f")
+        text = inspect.cleandoc(self.help or "")
+        before, _, after = re.sub(r"^Examples?:", "\f", text, count=1, flags=re.MULTILINE).partition("\f")
         return before.strip().removesuffix("\b").strip(), after.strip()
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
@@ -224,16 +224,16 @@ def quiet_help(ctx: click.Context) -> Iterator[None]:
         raise unwritten(error) from error
 
 
-def command(body: Body) -> Door:
+def command(body: Body) -> Command:
     """Make a function a command. Its name, with - for _, is the command's; what it returns is the exit code (None: ok)."""
-    return click.command(body.__name__.replace("_", "-"), cls=Door)(body)
+    return click.command(body.__name__.replace("_", "-"), cls=Command)(body)
 
 
-def service(body: Body) -> Door:
+def service(body: Body) -> Command:
     """Make a function a command that runs for days, mostly watched by programs."""
-    door = command(body)
-    door.is_service = True
-    return door
+    made = command(body)
+    made.is_service = True
+    return made
 
 
 def shared(body: Body) -> Body:
@@ -265,8 +265,8 @@ def spoken(body: Body) -> Body:
     return _with(
         speaking,
         _shared("--json", is_flag=True, help="The result as one JSON object on stdout."),
-        _shared("-v", "--verbose", count=True, help="Say more on stderr; -vv also shows the traceback of an error."),
-        _shared("-q", "--quiet", is_flag=True, help="Say only what is wrong on stderr."),
+        _shared("-v", "--verbose", count=True, help="Print more on stderr; -vv also shows the traceback of an error."),
+        _shared("-q", "--quiet", is_flag=True, help="Print only problems on stderr."),
         _shared(
             "--log-format",
             type=click.Choice(["text", "json"]),
@@ -279,7 +279,7 @@ def spoken(body: Body) -> Body:
 
 
 def _choose_form(ctx: click.Context, param: click.Parameter, value: str | None) -> None:  # noqa: ARG001 -- the signature of a callback
-    """Before the other options, so that what is wrong with them is told in this form."""
+    """Before the other options, so that what is wrong with them is reported in this form."""
     if value:
         ctx.ensure_object(Output).json_messages = value == "json"
 

@@ -36,21 +36,21 @@ if TYPE_CHECKING:
     from tradecap.cli.lines import Fitted
 
 PLAIN_WIDTH: Final = 1_000_000
-"""Columns where no terminal says otherwise: nothing is wrapped or cut in a pipe."""
+"""Columns where there is no terminal: nothing is wrapped or cut in a pipe."""
 PLAIN_PROGRESS_S: Final = 10.0
 TALKATIVE: Final = ("urllib3", "clickhouse_connect")
-"""Libraries that warn of each attempt and each error, which is told once by what becomes of it; with -v they may speak."""
+"""Libraries that warn of each attempt and each error. The result reports it once; their own lines are shown with -v."""
 MESSAGE_COLOURS: Final = {"error": "red", "warning": "yellow"}
 
 
 class Advance(Protocol):
-    """Says that `amount` more is done; `total` when it becomes known or changes."""
+    """Reports that `amount` more is done; `total` when it becomes known or changes."""
 
     def __call__(self, amount: int, *, total: int | None = None) -> None: ...
 
 
 class Output:
-    """The two mouths of a command, and how it was asked to speak."""
+    """Writes a command's result to stdout and its messages to stderr, in the form that was asked for."""
 
     def __init__(self) -> None:
         self.json = False
@@ -60,7 +60,7 @@ class Output:
         self.given = Given()
         """What command lines in its messages repeat."""
         self.is_drawing = False
-        """Whether something moves on the terminal of stderr: whatever else is written there goes through who draws."""
+        """Whether something moves on the terminal of stderr: whatever else is written there goes through what draws it."""
 
     def configure(self, *, json: bool, quiet: bool, verbosity: int) -> None:
         """How to speak from here on; logging follows."""
@@ -105,7 +105,7 @@ class Output:
         if self.json:
             self._write([json_bytes(result).decode()], visible_json)
         else:
-            self._write(_drawn(human()), str)
+            self._write(_draw(human()), str)
 
     def lines(self, lines: Iterable[str]) -> None:
         """Write lines of the result as they come, until they end or the reader has gone. For output that isn't a `show` (--csv, --print)."""
@@ -221,7 +221,7 @@ def _so_far(done: int, total: int, seconds: float, unit: str) -> str:
     return f"{share}{number(done)}{of} {unit}{rate}{left}"
 
 
-def _drawn(picture: "RenderableType") -> list[str]:
+def _draw(picture: "RenderableType") -> list[str]:
     """The lines of a picture, as wide as the terminal; in a pipe as wide as they are, without blanks at the end."""
     from tradecap.cli.lines import line
 
@@ -290,7 +290,7 @@ def _colour(stream: IO[str] | None) -> bool:
 
 
 def unwritten(error: OSError) -> TradecapError:
-    """What is told where standard output takes no more: what it was sent to is full, most of the time."""
+    """The message when standard output takes no more: usually the disk behind it is full."""
     hint = "make room where it goes, or send it elsewhere, and run it again; what was acknowledged is safe on disk."
     return TradecapError(f"The result couldn't be written to standard output: {error.strerror}.", hint, Exit.UNDELIVERED)
 
@@ -301,7 +301,7 @@ def hush(stream: IO[str]) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, wrap: Sequence[str] = (), drop: Sequence[str | int] = ()) -> "Fitted":
-    """Rows under their names; whole numbers are grouped, and stand to the right like all that isn't text.
+    """Rows under their names; whole numbers are grouped, and aligned to the right like all that isn't text.
 
     Where a terminal is too narrow the texts of the columns in `wrap` are broken, then those in `drop` left out, the first one first.
     """
@@ -337,7 +337,7 @@ def _short(value: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """A duration, the way people say it: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    """A duration, as people write it: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -354,17 +354,17 @@ def unbroken(text: str) -> "Text":
 
 
 def proven(text: str) -> "Text":
-    """Green: shown to be right. The text must say so as well."""
+    """Green: shown to be right. The text must show it as well."""
     return _styled(text, "green")
 
 
 def spoilt(text: str) -> "Text":
-    """Yellow: spoilt on purpose, or still open. The text must say so as well."""
+    """Yellow: spoilt on purpose, or still open. The text must show it as well."""
     return _styled(text, "yellow")
 
 
 def lost(text: str) -> "Text":
-    """Red: lost or wrong. The text must say so as well."""
+    """Red: lost or wrong. The text must show it as well."""
     return _styled(text, "bold red")
 
 

@@ -67,7 +67,7 @@ def _with_options(text: str, by: Given) -> str:
 
 
 def _next_to(store: str) -> str:
-    """The URL of a store of its own beside this one."""
+    """The URL of a second store next to this one."""
     url, mark, rest = store.partition("?")
     if url.startswith("chdb:"):
         return f"{url.rstrip('/')}-rebuilt{mark}{rest}"

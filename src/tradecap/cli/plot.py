@@ -1,6 +1,6 @@
 """A candle chart in characters: one column a candle, two pixels a line.
 
-Rules: a rising candle is filled and green, a falling one is hollow and red, so the picture reads without colour; the scale stands on the left,
+Rules: a rising candle is filled and green, a falling one is hollow and red, so the picture reads without colour; the scale is on the left,
 times below; it fits the width it is given.
 """
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @command
 @click.argument("question", metavar=f"SQL|{'|'.join(QUESTIONS)}")
-@click.option("--limit", type=POSITIVE, default="1000", metavar="N", help="At most so many rows (default 1000).")
+@click.option("--limit", type=POSITIVE, default="1000", metavar="N", help="At most N rows (default 1000).")
 @click.option("--csv", is_flag=True, help="As CSV.")
 @shared
 def query(question: str, limit: int, csv: bool, settings: Settings, out: Output) -> Exit:
@@ -43,11 +43,11 @@ def query(question: str, limit: int, csv: bool, settings: Settings, out: Output)
     if csv:
         out.lines(_csv(answer))
     else:
-        out.show(answer._asdict(), lambda: _drawn(answer))
+        out.show(answer._asdict(), lambda: _draw(answer))
     return Exit.OK
 
 
-def _drawn(answer: Answer) -> "RenderableType":
+def _draw(answer: Answer) -> "RenderableType":
     """As many columns as there is room for, from the first one on."""
     return table(answer.columns, [[_text(cell) for cell in row] for row in answer.rows], drop=range(len(answer.columns) - 1, 0, -1))
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
 @click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For lines that don't name their venue or symbol.")
 @click.option("--dry-run", is_flag=True, help="Only report; write nothing.")
-@click.option("--load", "also_load", is_flag=True, help="Pour into the store afterwards.")
+@click.option("--load", "also_load", is_flag=True, help="Load into the store afterwards.")
 @segments
 @shared
 def replay(
@@ -64,9 +64,10 @@ def replay(
 ) -> Exit:
     """Write recordings into the log as a new run.
 
-    PATH is a file (plain, .gz, .bz2, .xz, .zst, .zip or .tar, told by its content), one of our logs, - for stdin, or sample: for the recording that
-    comes with the package. What can't be read is logged whole and ends in quarantine; other streams are counted and left out. A file in which nothing
-    is recognised, or of a market that isn't read, is refused (exit 2); lines without a single trade end with exit 1.
+    PATH is a file (plain, .gz, .bz2, .xz, .zst, .zip or .tar, recognised by its content), a tradecap log, - for stdin, or
+    sample: for the recording that comes with the package. Messages that can't be read are logged whole and end in quarantine;
+    other streams are counted and left out. A file in which nothing is recognised, or of a market that isn't supported, is
+    refused (exit 2); lines without a single trade end with exit 1.
 
     \b
     Examples:
@@ -81,14 +82,14 @@ def replay(
     if dry_run:
         with _working(sources, out) as (stop, advance):
             done = flow(inputs, Nowhere(), choice, stop=stop, progress=advance)
-        return _told(done, None, out, choice)
+        return _report(done, None, out, choice)
     log = log_to_write(settings, out, segment_bytes, segment_age_s)
     refuse_own_log(inputs, log)
     with _opened(log, settings, also_load) as load_too:
         with _working(sources, out) as (stop, advance), log.writer() as writer:
             done = flow(inputs, writer, choice, stop=stop, progress=advance)
         loaded = load_too(out)
-    return _told(done, loaded, out, choice)
+    return _report(done, loaded, out, choice)
 
 
 @contextmanager
@@ -118,9 +119,9 @@ def _estimating(sources: list[Source], advance: Advance) -> Advance:
 
 @contextmanager
 def _opened(log: Log, settings: Settings, also_load: bool) -> Iterator[Callable[[Output], Loaded | None]]:
-    """What pours into the store, which is opened first: what is wrong with it is told before anything is written."""
+    """What loads into the store, which is opened first: what is wrong with it is reported before anything is written."""
     if not also_load:
-        yield lambda out: None  # noqa: ARG005 -- nothing is poured
+        yield lambda out: None  # noqa: ARG005 -- nothing is loaded
         return
     with open_store(settings.store.value, read=read_record, topic=topic_access(log, settings, reads=True)) as store:
         yield lambda out: load_afterwards(log, store, settings, out)
@@ -144,14 +145,14 @@ def _source(path: str) -> Source:
     return source._replace(meter=Meter(size)) if size else source
 
 
-def _told(done: Replayed, loaded: Loaded | None, out: Output, choice: Choice) -> Exit:
+def _report(done: Replayed, loaded: Loaded | None, out: Output, choice: Choice) -> Exit:
     result = {name: getattr(done, name) for name in RESULT if getattr(done, name) is not None}
     if loaded:
-        out.show(result | {"load": result_of(loaded)}, lambda: stacked(_drawn(done), "", sentence(loaded)))
+        out.show(result | {"load": result_of(loaded)}, lambda: stacked(_draw(done), "", sentence(loaded)))
     else:
-        out.show(result, lambda: _drawn(done))
+        out.show(result, lambda: _draw(done))
     for host in done.unknown_hosts:
-        out.warn(f"{host} is no venue that tradecap knows: its other streams are counted, a trade would end its file")
+        out.warn(f"{host} isn't a venue that tradecap knows: its other streams are counted, a trade would end its file")
     if done.named_by_file:
         names = ", ".join(done.named_by_file)
         out.warn(f"only the name of the file says that its rows are of {names}; --as VENUE:SYMBOL files them under another symbol")
@@ -170,7 +171,7 @@ def _told(done: Replayed, loaded: Loaded | None, out: Output, choice: Choice) ->
     return Exit.OK
 
 
-def _drawn(done: Replayed) -> "RenderableType":
+def _draw(done: Replayed) -> "RenderableType":
     rows = [("trade", "logged", done.valid)]
     rows += [(f"quarantined: {reason}", "logged", n) for reason, n in sorted(done.quarantined.items())]
     rows += [("event", "logged", done.events)]

@@ -1,7 +1,7 @@
 """Secrets from the environment: from a variable, or from the file that the variable with `_FILE` names.
 
-Rules: an empty variable counts as unset. Both at once are refused: nobody could say which holds. The line ends at the end of a file are not a part of
-the secret; everything else is, as it is. What is read is hidden from then on, whoever quotes it.
+Rules: an empty variable counts as unset. Both at once are refused: which one holds would be a guess. The line ends at the end of a file are not a
+part of the secret; everything else is, as it is. What is read is hidden from then on, whoever quotes it.
 """
 
 from collections.abc import Mapping

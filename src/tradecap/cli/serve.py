@@ -189,7 +189,7 @@ def _rules(place: Place) -> "Rules":
 
 @contextmanager
 def _store(settings: Settings, log: Log, out: Output, is_needed: bool) -> Iterator[Store | None]:
-    """The store; None where there is none, which is said."""
+    """The store; None where there is none, with a warning."""
     access = topic_access(log, settings, reads=False)
     try:
         opened = open_store(settings.store.value, read=read_record, topic=access)

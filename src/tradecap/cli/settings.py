@@ -1,4 +1,4 @@
-"""Which log and store are in force, and who says so.
+"""Which log and store are in use, and where that comes from.
 
 Rules: an option wins over the environment (`TRADECAP_LOG`, ...), that over the profile, that over the top level of tradecap.toml, that over the
 default. The first tradecap.toml found is the only one read: the one named, else ./tradecap.toml, else the user's. What isn't understood in it is
@@ -76,7 +76,7 @@ class Settings(NamedTuple):
     symbols: Value = Value("symbols", "", "default")
     """What `stream` captures where none are named: symbols separated by commas or blanks."""
     password: Property | None = None
-    """Of the store, where it comes from a variable; it is in the store's URL as well."""
+    """The store's password where it comes from a variable; it is in the store's URL as well."""
     topics: tuple[Value, ...] = ()
     """The topics of `process` that the profile names."""
 
@@ -151,11 +151,11 @@ def _home() -> str:
 
 def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
     """The settings in force. options: what was given on the command line for log, store, profile and config; None where nothing was."""
-    config = _said("config", options, environ)
+    config = _given("config", options, environ)
     file = _find_config(config)
-    profile = _said("profile", options, environ) or Value("profile", file.default_profile, file.path if file.default_profile else "default")
+    profile = _given("profile", options, environ) or Value("profile", file.default_profile, file.path if file.default_profile else "default")
     chosen = _profile(file, profile)
-    values = {name: _said(name, options, environ) or _written(name, file, profile.value, chosen) for name in NAMES}
+    values = {name: _given(name, options, environ) or _written(name, file, profile.value, chosen) for name in NAMES}
     store, password = _with_password(values["store"], environ)
     return Settings(
         log=values["log"],
@@ -181,7 +181,7 @@ def _with_password(store: Value, environ: Mapping[str, str]) -> tuple[Value, Pro
     return store._replace(value=url), Property("store.password", secret.value, secret.source)
 
 
-def _said(name: str, options: Mapping[str, str | None], environ: Mapping[str, str]) -> Value | None:
+def _given(name: str, options: Mapping[str, str | None], environ: Mapping[str, str]) -> Value | None:
     """What this call itself says: by option, else by environment."""
     given = options.get(name)
     if given == "":
@@ -210,9 +210,9 @@ def _profile(file: ConfigFile, profile: Value) -> Mapping[str, str]:
     raise TradecapError(f"There is no profile {profile.value!r} {where} ({profile.source}).", known)
 
 
-def _find_config(said: Value | None) -> ConfigFile:
-    if said is not None:
-        return read_config(Path(said.value))
+def _find_config(given: Value | None) -> ConfigFile:
+    if given is not None:
+        return read_config(Path(given.value))
     if Path(CONFIG_NAME).exists():
         return read_config(Path(CONFIG_NAME))
     users = user_config()
@@ -243,7 +243,7 @@ def _broken(shown: str, problem: str) -> TradecapError:
     """tomllib says where in words: 'Expected ... (at line 3, column 5)'; people and editors want file:line."""
     at = re.search(r" \(at line (\d+), column \d+\)$", problem)
     what, place = (problem[: at.start()], f"{shown}:{at[1]}") if at else (problem.removesuffix(" (at end of document)"), shown)
-    return TradecapError(f"{place} is not valid TOML: {what}.", f"mend that line; {INIT_HINT}")
+    return TradecapError(f"{place} is not valid TOML: {what}.", f"repair that line; {INIT_HINT}")
 
 
 def _strings(table: Mapping[str, object], shown: str, inside: str) -> dict[str, str]:

@@ -17,7 +17,8 @@ import msgspec
 
 from tradecap import sample
 from tradecap.cli.logs import own_log
-from tradecap.cli.options import COUNT, DURATION, FILE_NAME, PORT, POSITIVE, SPEED, SYMBOL, TIME, Door, spoken, typed
+from tradecap.cli.options import COUNT, DURATION, FILE_NAME, PORT, POSITIVE, SPEED, SYMBOL, TIME, spoken, typed
+from tradecap.cli.options import Command as Door
 from tradecap.cli.output import Output, counted, span, stacked, table
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit, TradecapError

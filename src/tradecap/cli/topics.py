@@ -56,11 +56,11 @@ def topics(create: bool, partitions: int, replication: int | None, settings: Set
     if not all(each.config for each in found):
         out.warn("Settings of topics can't be seen: this client has no right to DESCRIBE_CONFIGS, so no drift was looked for.")
     rows = [{**each._asdict(), "drift": [drift._asdict() for drift in each.drift]} for each in found]
-    out.show({"topics": rows}, lambda: _drawn(found))
+    out.show({"topics": rows}, lambda: _draw(found))
     return Exit.CHECK_FAILED if any(each.drift for each in found) else Exit.OK
 
 
-def _drawn(topics: "list[Topic]") -> "RenderableType":
+def _draw(topics: "list[Topic]") -> "RenderableType":
     rows = [
         (topic.name, number(topic.partitions), number(topic.replication), ", ".join(f"{name}={value}" for name, value in topic.config.items()))
         for topic in topics

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 def _expectation(text: str) -> tuple[str, int]:
     name, equals, count = text.partition("=")
     if not equals or not re.fullmatch(r"\d{1,18}", count, re.ASCII):
-        raise ValueError(f"{text!r} is no expectation; write NAME=N, like duplicates=100.")
+        raise ValueError(f"{text!r} is not an expectation; write NAME=N, like duplicates=100.")
     if name not in EXPECTABLE and not (name.startswith("quarantined.") and name[12:] in REASONS):
         raise ValueError(f"{name!r} can't be expected; there is {', '.join(EXPECTABLE)} and quarantined.REASON (like quarantined.null_field).")
     return name, int(count)
@@ -54,16 +54,16 @@ def _expectation(text: str) -> tuple[str, int]:
 def _offset(text: str) -> int:
     match = re.fullmatch(r"([+-])(\d\d):(\d\d)", text, re.ASCII)
     if match is None or int(match[2]) > 14 or int(match[3]) > 59:
-        raise ValueError(f"{text!r} is no offset from UTC; write it like +01:00.")
+        raise ValueError(f"{text!r} is not an offset from UTC; write it like +01:00.")
     return int(f"{match[1]}1") * (int(match[2]) * 3600 + int(match[3]) * 60)
 
 
 @command
 @click.option("--expect", type=typed("expectation", _expectation), multiple=True, metavar="NAME=N", help="Also check a count (may be repeated).")
-@click.option("--run", metavar="ID|last", default="", help="Expectations are of this run.")
-@click.option("--symbol", type=SYMBOL, help="Narrow ids and candles to a symbol.")
+@click.option("--run", metavar="ID|last", default="", help="Apply --expect to this run only.")
+@click.option("--symbol", type=SYMBOL, help="Check ids and candles of this symbol only.")
 @time_range
-@click.option("--strict", is_flag=True, help="Ids between two coverages fail too.")
+@click.option("--strict", is_flag=True, help="Also fail on ids missing between two captures.")
 @click.option(
     "--allow-gaps", is_flag=True, help="Ids missing inside a coverage don't fail, nor records that retention removed before they were loaded."
 )
@@ -73,7 +73,7 @@ def _offset(text: str) -> int:
     "wait_s",
     type=WAIT,
     metavar="DURATION",
-    help="Look again at what differs for up to this long, while others load (default 30s with a topic or a server store, else 0s).",
+    help="Wait up to this long until another process has loaded the rest (default 30s with a topic or a server store, else 0s).",
 )
 @click.option(
     "--klines",
@@ -82,8 +82,10 @@ def _offset(text: str) -> int:
     metavar="FILE",
     help="Compare candles with the venue's own: CSV, zip or REST answers (may be repeated).",
 )
-@click.option("--klines-offset", "offset_s", type=typed("offset", _offset), metavar="+HH:MM", help="Of times in them that don't say it (else UTC).")
-@click.option("--as", "series", type=SERIES, metavar="VENUE:SYMBOL", help="What the klines are of, where no file name tells.")
+@click.option(
+    "--klines-offset", "offset_s", type=typed("offset", _offset), metavar="+HH:MM", help="UTC offset of kline times that carry none (default UTC)."
+)
+@click.option("--as", "series", type=SERIES, metavar="VENUE:SYMBOL", help="Venue and symbol of the klines, where the file name doesn't show them.")
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")
 @click.option("--certificate", type=FILE, metavar="FILE", help="Also write what was found as a certificate (JSON), to keep.")
 @click.option("--against", type=FILE, metavar="CERTIFICATE", help="Also check that the log is what was certified, or that and more.")
@@ -114,7 +116,7 @@ def verify(
     """Reconcile log and store, record by record.
 
     Exit 0: every record that entered is a stored trade, a known duplicate, a conflict, an event, ignored, or quarantined with a reason.
-    Exit 1: a check failed; it says what differs, where, and what to run.
+    Exit 1: a check failed, with what differs, where, and what to run.
 
     \b
     Examples:
@@ -239,7 +241,7 @@ def drawn(verdict: Verdict, given: Given = NOTHING_GIVEN) -> "RenderableType":
 
 
 def _story(check: Check) -> list["RenderableType"]:
-    """What there is to say of it. Of accounting it is the last line anyway."""
+    """The lines about a check that failed; accounting is the last line anyway."""
     if check.ok:
         return [f"{check.name}: {check.detail}"] if check.detail and check.name != "accounting" else []
     expected, actual = check.texts

@@ -7,7 +7,7 @@ its minute be computed again when it is asked for.
 Memory: trades are kept for `kept_s` of trade time behind the newest two (one wild time moves nothing), then only the bar of their minute; `bars_kept`
 bars at most, the newest. About 300 bytes a trade and 400 a bar. A bar without its trades still grows at its end. What would change it otherwise (an
 id in between, a record that may win over one that is forgotten) makes it `unsure`: only the store can tell then, and it isn't complete. Ids are kept
-as intervals for ever. Nothing here knows a clock, a file or a venue.
+as intervals forever. Nothing here knows a clock, a file or a venue.
 """
 
 from bisect import bisect_left, insort
@@ -115,7 +115,7 @@ class Bars:
         is_known = not self.ids.add(trade.id)
         if self.newest is None or trade.id >= self.newest.id:
             self.newest = trade
-        if at_s < self.floor_s or (is_known and not self._is_told(trade, rank, at_s)):
+        if at_s < self.floor_s or (is_known and not self._is_reported(trade, rank, at_s)):
             self.version += not is_known
             return False
         if not is_known:
@@ -231,8 +231,8 @@ class Bars:
             self.forgotten = self.version  # a bar has gone, which no change can show
         return True
 
-    def _is_told(self, trade: Trade, rank: Rank, at_s: int) -> bool:
-        """A record of an id that is known and whose trade is forgotten: whether a minute can't be sure any more, as the record may win over it."""
+    def _is_reported(self, trade: Trade, rank: Rank, at_s: int) -> bool:
+        """A record of a known id whose trade is forgotten: whether a minute is no longer certain, as the record may win over it."""
         doubtful = [
             minute
             for minute in self._minutes.values()

@@ -100,8 +100,8 @@ def roll_up(intervals: Sequence[Candle], interval_s: int) -> list[Candle]:
 
     All integers and `complete` are equal exactly, whatever the ids of the shorter intervals look like, as open and close go by open_id and
     close_id. volatility_sq is equal to 1e-9 relative, the squared return over each inner edge added, as long as the ids of two parts of one
-    interval don't interleave (T fell while the id rose, across an edge): which trades follow each other then can't be told from candles, and it
-    is an approximation. ValueError when interval_s is no interval or no multiple of the given ones.
+    interval don't interleave (T fell while the id rose, across an edge): candles then don't show which trades follow each other, and it is an
+    approximation. ValueError when interval_s is not an interval or not a multiple of the given ones.
     """
     check_interval(interval_s)
     buckets: dict[int, list[Candle]] = {}
@@ -181,7 +181,9 @@ def _rolled(open_time_s: int, interval_s: int, parts: Sequence[Candle]) -> Candl
 
 
 def squared_return(before: int, after: int) -> float:
-    """Of two prices. The difference is taken in integers: two close prices as floats would lose most of its digits.
+    """The squared logarithmic return between two prices.
+
+    The difference is taken in integers: two close prices as floats would lose most of its digits.
 
     Squared, a fall is a rise the other way: seen from the lower price, a deep one doesn't end at log1p(-1), from 9 999 999 999 to 0.00000001.
     """

@@ -2,8 +2,8 @@
 
 Rules: an id is logged once a run, whichever connection or REST answer brings it again; a copy is compared by content, and one that differs is
 logged too. A copy of an id so old that its content isn't remembered can't be compared: it is logged. An id is missing when every live connection
-has passed it, or after WAIT_S; then it is a gap, and stays open until the id arrives by whatever way. Ids before the first one of a run are none
-of its business, unless it is told (`expect_after`). Times come from outside, in seconds. Nothing here knows a clock, a log or a venue.
+has passed it, or after WAIT_S; then it is a gap, and stays open until the id arrives by whatever way. Ids before the first one of a run are not
+its business, unless `expect_after` sets where to begin. Times come from outside, in seconds. Nothing here knows a clock, a log or a venue.
 
 One odd id moves nothing. An id is far when it is more than `near` (NEAR, or --repair-max if that is greater) above the expected id or below the
 first one. A far trade is logged like any other, and then its connection decides (`market.strays`):
@@ -98,7 +98,7 @@ class IdBook:
     def expect_after(self, last_id: int, *others: int, is_guess: bool = False) -> None:
         """An earlier run ended with this id: what follows it is missing until it comes. others: where else the log has a position.
 
-        is_guess: the venue said so by REST alone, so the first id of a connection knows better.
+        is_guess: it comes from the venue's REST alone, so the first id of a connection knows better.
         """
         self.expected = self._floor = last_id + 1
         self._is_sure, self._is_guess = not is_guess, is_guess
@@ -139,7 +139,7 @@ class IdBook:
             if self.expected < number:
                 self._skipped.append(_Skipped(self.expected, number - 1, now_s))
         elif self.newest is None:
-            # the first id of all, or one below what an earlier run ended with: the venue numbers anew
+            # the first id of all, or one below what an earlier run ended with: the venue restarted its numbers
             self._floor = number
         else:
             if number < self._floor:
@@ -268,7 +268,7 @@ class IdBook:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether ids were skipped that are no gap yet."""
+        """Whether ids were skipped that aren't a gap yet."""
         return bool(self._skipped)
 
     def declare(self, live: Collection[int], now_s: float, *, at_once: bool = False) -> list[Range]:

@@ -1,4 +1,4 @@
-"""Where the numbers of a message stand in its bytes. What reads many messages at a time (market/templates.py) is handed this by a venue."""
+"""Where the numbers of a message are in its bytes. A venue gives this to market/templates.py, which reads many messages at a time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """What becomes of the trades of a partition, one by one: new, too late, repeated or in conflict, and which minutes they change.
 
-Rules: of records with one id the first that comes is the trade, for ever. Each series has a clock of its own, the second greatest trade time that
+Rules: the first record of an id that comes is the trade, forever. Each series has a clock of its own, the second greatest trade time that
 was seen: one wild time moves nothing. A minute is closed once that clock has left it, and correctable until the clock is 60 minutes beyond it; a
 trade of an older minute is `too late` and changes no candle. What is decided of a trade depends on the trades before it alone, never on how they were
 split into batches. A closed minute is computed from all its trades, as `candles.every_interval` does it.

@@ -21,7 +21,7 @@ MAX_PAYLOAD: Final = 256 * 1024
 MAX_LINE: Final = 900_000
 """Bytes of a record's line; if it would be longer, only the first `KEPT_OF_OVERSIZE` of its payload are kept. Brokers take 1 MiB by default."""
 MAX_HEAD: Final = 30_000
-"""Bytes of a line that are left for what stands before the payload."""
+"""Bytes of a line that are left for what comes before the payload."""
 KEPT_OF_OVERSIZE: Final = 64 * 1024
 MAX_DEPTH: Final = 100
 
@@ -77,7 +77,7 @@ class Ignored(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """A message that is no valid trade: kept whole in quarantine. `reason` is one of REASONS, `field` the key it was found at or ''."""
+    """A message that isn't a valid trade: kept whole in quarantine. `reason` is one of REASONS, `field` the key it was found at or ''."""
 
     reason: str
     field: str = ""
@@ -125,7 +125,7 @@ _decode_anything = msgspec.json.Decoder().decode
 
 
 def read_envelope(line: bytes) -> Envelope | None:
-    """Take a line of the log apart; None when it is no record (damage, or somebody else's line)."""
+    """Take a line of the log apart; None when it isn't a record (damage, or somebody else's line)."""
     whole = _ENVELOPE.match(line)
     if whole is None or b"\n" in line:
         return None
@@ -258,7 +258,7 @@ def _is_uuid(text: str) -> bool:
 
 
 def is_plain_object(payload: bytes) -> bool:
-    """Whether the payload may stand as `data`: one line, a JSON object by a full parse, at most MAX_DEPTH deep."""
+    """Whether the payload may be written as `data`: one line, a JSON object by a full parse, at most MAX_DEPTH deep."""
     if payload[:1] != b"{" or payload[-1:] != b"}" or b"\n" in payload:
         return False
     return parse_object(payload) is not None
@@ -384,7 +384,7 @@ def json_text(text: str) -> bytes:
 
 
 def json_bytes(value: object) -> bytes:
-    """A value as JSON; what JSON doesn't know becomes text. The name of a file may hold bytes that are no text: only then each text is looked at."""
+    """A value as JSON; what JSON doesn't know becomes text. The name of a file may hold bytes that aren't text: only then each text is looked at."""
     try:
         return msgspec.json.encode(value, enc_hook=str)
     except UnicodeEncodeError:
@@ -428,7 +428,7 @@ def content_hash(trade: Trade) -> int:
 
 
 def line_hash(line: bytes) -> int:
-    """crc32 of a record's line without its newline: the evidence kept of what is no trade."""
+    """crc32 of a record's line without its newline: the evidence kept of what isn't a trade."""
     return zlib.crc32(line)
 
 

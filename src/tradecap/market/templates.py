@@ -1,9 +1,9 @@
 """Lines that differ in nothing but the digits of their numbers, read many at a time.
 
 Rules: a line whose bytes are those of one that was read as a trade, but for digits in the places of its numbers, is read as that one was, with other
-numbers. So a template is made of a line that was read strictly, and knows nothing of JSON or of a venue: who hands it over says where its numbers
-stand. A number with a leading zero, a time out of range, a price or quantity of nothing: such a line doesn't fit, and is read as if there was no
-template. The content hash is CRC32 of the same text as `records.content`; as CRC32 is affine over bits, each digit adds its part by itself.
+numbers. So a template is made of a line that was read strictly, and knows nothing of JSON or of a venue: whatever hands it over
+knows where its numbers are. A number with a leading zero, a time out of range, a price or quantity of nothing: such a line
+doesn't fit, and is read as if there was no template. The content hash is CRC32 of the same text as `records.content`; as CRC32 is affine over bits, each digit adds its part by itself.
 
 Source of the method: X = line XOR template has values of at most 9 in the places of digits and 0 elsewhere; there X is the digits.
 """
@@ -51,7 +51,7 @@ class Columns:
 
 
 class Template:
-    """A line, and where its numbers stand. envelope and trade: what it was read as, which the lines that fit share but for their numbers."""
+    """A line, and where its numbers are. envelope and trade: what it was read as, which the lines that fit share but for their numbers."""
 
     def __init__(self, line: bytes, envelope: Envelope, trade: Trade, spans: Mapping[str, Span], numbers: Numbers) -> None:
         self.envelope, self.trade = envelope, trade
@@ -65,7 +65,7 @@ class Template:
         self._hashes: dict[tuple[int, int], _ContentHash] = {}
 
     def fitting(self, lines: Bytes, rows: Ints) -> tuple[Ints, Columns]:
-        """Of the rows of `lines` (an array with a line of this length in each row) those that fit, and what they hold."""
+        """Which rows of `lines` (an array with a line of this length in each row) fit, and what they hold."""
         digits = lines[rows] ^ self._zeroed
         fits = (digits <= self._limit).all(axis=1)
         for name, (first, end) in self._spans.items():
@@ -171,7 +171,7 @@ def _number(digits: Bytes, span: Span) -> Ints:
 
 
 def template_of(line: bytes, envelope: Envelope, trade: Trade, numbers: Numbers | None) -> Template | None:
-    """Make a template of a line that was read as a trade; None where its numbers aren't all where they are said to be."""
+    """Make a template of a line that was read as a trade; None where its numbers aren't all at these places."""
     data_at = len(line) - 1 - len(envelope.data)
     found = NUMBERS.match(line, NUMBERS_AT)
     if numbers is None or found is None or not envelope.data or line[data_at:-1] != bytes(envelope.data):
@@ -182,10 +182,10 @@ def template_of(line: bytes, envelope: Envelope, trade: Trade, numbers: Numbers 
     if (source := SOURCE.search(line, found.end(), data_at + 1)) and source.end() == data_at + 1:
         spans["source"] = source.span(1)
     spans |= {name: (data_at + first, data_at + end) for name, (first, end) in numbers.spans.items()}
-    return Template(line, envelope, trade, spans, numbers) if _is_told(line, spans, envelope, trade) else None
+    return Template(line, envelope, trade, spans, numbers) if _holds_the_numbers(line, spans, envelope, trade) else None
 
 
-def _is_told(line: bytes, spans: Mapping[str, Span], envelope: Envelope, trade: Trade) -> bool:
+def _holds_the_numbers(line: bytes, spans: Mapping[str, Span], envelope: Envelope, trade: Trade) -> bool:
     """Whether the digits at these places are the numbers that were read."""
     texts: dict[str, Any] = {name: line[first:end] for name, (first, end) in spans.items()}
     if not all(text.isdigit() for text in texts.values()):

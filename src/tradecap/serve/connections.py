@@ -1,8 +1,8 @@
 """HTTP connections with bounds that uvicorn doesn't have.
 
-Rules: a client (an address) has at most `per_client` connections, all together have `in_all`; who comes beyond that is hung up on. A connection must
+Rules: a client (an address) has at most `per_client` connections, all together have `in_all`; a connection beyond that is closed. A connection must
 bring a whole request head within REQUEST_S of being opened or of the last answer, and must take what it is sent within WRITE_S: a client that sends
-byte by byte, says nothing or never reads holds nothing for long. One connection holds one answer at most; uvicorn reads no further while it answers.
+byte by byte, sends nothing or never reads holds nothing for long. One connection holds one answer at most; uvicorn reads no further while it answers.
 """
 
 import asyncio

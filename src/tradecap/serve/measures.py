@@ -85,7 +85,7 @@ class Measures(Collector):
     def _lag(self) -> Iterable[Metric]:
         log = self._joined.live.log
         if self._joined.live.problem:
-            return  # an unknown lag is no lag of 0
+            return  # an unknown lag isn't a lag of 0
         lag = GaugeMetricFamily(
             f"tradecap_serve_lag_{log.lag_unit}", f"{log.lag_unit.title()} of the log that aren't served yet.", labels=["partition"]
         )

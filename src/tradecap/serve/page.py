@@ -28,7 +28,7 @@ FILES: Final = {
 OPEN: Final = (*FILES, "/app/")
 """Paths that need no token."""
 LIBRARY_STYLE: Final = "sha256-3pRED1tOXas1FXFoPb9TGCjmYe9XQsmO9OV23khV2nY="
-"""Of the style that the library adds for its link to TradingView."""
+"""The hash of the style that the library adds for its link to TradingView."""
 POLICY: Final = "; ".join(
     (
         "default-src 'none'",

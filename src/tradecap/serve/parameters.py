@@ -1,4 +1,4 @@
-"""What stands in a query, read strictly: what can't be understood is a 422 that names the parameter.
+"""The parameters of a query, read strictly: what can't be understood is a 422 that names the parameter.
 
 Rules: times are RFC 3339, a day, `-10m` before the newest trade, or the time since 1970 in seconds (up to 11 digits) or ms (12 to 14). A window is a
 whole number of minutes.

@@ -9,7 +9,7 @@ import msgspec
 
 TYPE: Final = "application/problem+json"
 RETRY_S: Final = 2
-"""After so many seconds it is worth asking again."""
+"""Clients should ask again after this many seconds."""
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 

@@ -1,7 +1,7 @@
 """Streams of bars that are open: how many there may be, what wakes them, and their end.
 
 Rules: all streams run in the server's one event loop; the log's thread wakes those whose series have changed. There are at most STREAMS of them, and
-STREAMS_PER_CLIENT of one address; the next one is refused. At the end of the server each stream is told to finish.
+STREAMS_PER_CLIENT of one address; the next one is refused. At the end of the server each stream is asked to finish.
 """
 
 import asyncio

@@ -25,7 +25,7 @@ def _decode_unnamed(payload: bytes, venue: str, symbol: str, channel: str) -> Re
 
 
 UNNAMED: Final = replace(_first, name="", decode=_decode_unnamed, sites=())
-"""Stands where a record names no venue, or one that isn't known (whose messages nobody can read): `VENUES.get(name, UNNAMED)`."""
+"""Used where a record names no venue, or one that isn't known (whose messages nobody can read): `VENUES.get(name, UNNAMED)`."""
 
 
 def by_shape(payload: bytes, _: str, symbol: str, channel: str) -> Reading:
@@ -46,7 +46,7 @@ def venue_of(host: str) -> str:
 
 @lru_cache(maxsize=1024)
 def unsupported(host: str, symbol: str) -> str:
-    """Why messages of this host or symbol are of no market that is read, as a sentence; '' where neither says so."""
+    """Why messages of this host or symbol are of no market that is read, as a sentence; '' where they are."""
     markets = (market for venue in VENUES.values() for market in venue.unsupported)
     return next((market.why for market in markets if market.hosts.fullmatch(host) or market.symbols.fullmatch(symbol)), "")
 

@@ -31,11 +31,11 @@ def _inflated(body: bytes, name: str, limit: int) -> bytes:
         return _members(body, _AUTOMATIC, name, limit)
     except zlib.error as error:
         if name != "deflate":
-            raise ValueError("the answer isn't the gzip that it says it is") from error
+            raise ValueError("the answer isn't gzip, as its header claims") from error
     try:
         return _members(body, _RAW, name, limit)
     except zlib.error as error:
-        raise ValueError("the answer isn't the deflate that it says it is") from error
+        raise ValueError("the answer isn't deflate, as its header claims") from error
 
 
 def _members(body: bytes, window: int, name: str, limit: int) -> bytes:

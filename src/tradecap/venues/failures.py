@@ -1,6 +1,6 @@
 """What can go wrong on the way to a venue, under one name each.
 
-Rules: a failure is a value; its kind is a stable word (it stands in the log's events and people search for it), its text one sentence for people.
+Rules: a failure is a value; its kind is a stable word (it is in the log's events and people search for it), its text one sentence for people.
 `is_final` failures don't heal by trying again. Close codes and what is behind each status: docs/binance.md §2 and §5.
 """
 
@@ -42,13 +42,13 @@ class Failure(NamedTuple):
     retry_after_s: float | None = None
 
 
-def status_failure(status: int, headers: Mapping[str, str], said: str = "", hints: Mapping[int, str] = NO_HINTS) -> Failure:
-    """An HTTP status that isn't what was hoped for; said is the venue's own message, hints are what it knows better than we do here."""
+def status_failure(status: int, headers: Mapping[str, str], venue_text: str = "", hints: Mapping[int, str] = NO_HINTS) -> Failure:
+    """An HTTP status that isn't what was hoped for; venue_text is the venue's own message, hints are what it knows better than we do here."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown status"
     what = {451: "geo-blocked", 418: "banned", 429: "too many requests", 403: "refused by the firewall"}.get(status, phrase)
     retry_after_s = _retry_after_s(headers)
     text = f"HTTP {status} ({what}{f', not before {retry_after_s:g} s are over' if retry_after_s else ''})" + (
-        f": {said.rstrip('.')}" if said else ""
+        f": {venue_text.rstrip('.')}" if venue_text else ""
     )
     is_final = status == 451 or (400 <= status < 500 and status not in (403, 408, 418, 425, 429))
     return Failure(f"http_{status}", text, hints.get(status) or _STATUS_HINTS.get(status, UNREACHABLE), is_final, retry_after_s)
@@ -90,24 +90,24 @@ def network_failure(error: BaseException, proxy: Proxy | None = None) -> Failure
     return failure._replace(text=f"{failure.text} (through the proxy {proxy.name})") if proxy and failure.kind != "proxy" else failure
 
 
-def _network_failure(error: BaseException, said: str) -> Failure:
+def _network_failure(error: BaseException, text: str) -> Failure:
     if isinstance(error, ProxyError):
-        return Failure("proxy", said, error.hint, error.is_final)
+        return Failure("proxy", text, error.hint, error.is_final)
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = (
             trust_hint()
             if error.verify_code in _ISSUER_UNKNOWN
             else "is something between here and the venue, or is the clock of this machine wrong?"
         )
-        return Failure("tls", f"the certificate isn't trusted: {error.verify_message or said}", hint)
+        return Failure("tls", f"the certificate isn't trusted: {error.verify_message or text}", hint)
     if isinstance(error, ssl.SSLError):
-        return Failure("tls", f"TLS failed: {said}")
+        return Failure("tls", f"TLS failed: {text}")
     if isinstance(error, socket.gaierror):
-        return Failure("dns", f"the host's name can't be resolved: {said}")
+        return Failure("dns", f"the host's name can't be resolved: {text}")
     if isinstance(error, TimeoutError):
         return Failure("timeout", "no answer in time")
     if isinstance(error, ConnectionRefusedError):
         return Failure("refused", "the connection was refused: nothing listens there")
     if isinstance(error, ConnectionError):
-        return Failure("aborted", f"the connection broke off: {said}")
-    return Failure("network", said)
+        return Failure("aborted", f"the connection was lost: {text}")
+    return Failure("network", text)

@@ -2,7 +2,7 @@
 
 Rules: one connection, kept open; one request at a time. Never more than half of the request weight the venue allows a minute, by the count in its
 own headers (everybody behind this address uses the other half). Where it says Retry-After, with whatever status, nothing is asked before that. A
-request is tried once: who asks decides whether to ask again. Rows are handed on as the bytes they came as.
+request is tried once: the caller decides whether to ask again. Rows are handed on as the bytes they came as.
 
 What is asked for, and what an answer says, is the venue's (`RestApi`).
 """
@@ -31,7 +31,7 @@ from tradecap.venues.sites import Request, Site
 SHARE: Final = 0.5
 TIMEOUT_S: Final = 10.0
 BANNED_S: Final = 60.0
-"""How long to wait after 418 and 429 that don't say it."""
+"""How long to wait after 418 and 429 without Retry-After."""
 MAX_ANSWER: Final = 256 * 1024 * 1024
 REST_URL: Final = "is --rest-url the base of this venue's REST interface?"
 
@@ -70,7 +70,7 @@ class Rest:
         self.site = site
         self.api = site.rest
         self.has_history = site.has_history
-        """Whether old trades can be asked for by id; what the site is known for, until the venue says otherwise."""
+        """Whether old trades can be asked for by id; what the site is known for, until the venue answers otherwise."""
         self.budget = budget or Budget(int(site.weight_per_minute * SHARE), time.time() - time.monotonic())
         self.requests = 0
         self._base = urlsplit(site.rest_url)
@@ -122,7 +122,7 @@ class Rest:
         try:
             listed = self.api.statuses(body)
         except (ValueError, RecursionError) as error:
-            raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer is no list of symbols", REST_URL)) from error
+            raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer is not a list of symbols", REST_URL)) from error
         if not listed:
             raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer lists no symbol", REST_URL))
         return listed
@@ -144,7 +144,7 @@ class Rest:
         try:
             rows = [bytes(row) for row in msgspec.json.decode(body, type=list[msgspec.Raw])]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer is no list of rows")) from error
+            raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer is not a list of rows")) from error
         if rows and all(self.api.row_id(row, channel) < 0 for row in rows):
             raise RestError(self._url(request.endpoint), Failure("unreadable", "no row of the answer has an id"))
         return rows
@@ -166,11 +166,11 @@ class Rest:
                 body = b""
             if status == 200:
                 return body
-            said = self.api.message(body)
-            failure = status_failure(status, headers, said, self.site.hints)
+            venue_text = self.api.message(body)
+            failure = status_failure(status, headers, venue_text, self.site.hints)
             pause_s = BANNED_S if failure.retry_after_s is None and status in (418, 429) else failure.retry_after_s or 0.0
             self.budget.refuse(pause_s, time.monotonic())
-            raise RestError(self._url(endpoint), failure, is_key_wanted=said.startswith(self.api.key_wanted))
+            raise RestError(self._url(endpoint), failure, is_key_wanted=venue_text.startswith(self.api.key_wanted))
 
     def _exchange(self, endpoint: str, given: Mapping[str, object]) -> tuple[int, dict[str, str], bytes]:
         path = f"{self._base.path}{self.site.rest_path}/{endpoint}" + (f"?{urlencode(given)}" if given else "")
@@ -190,7 +190,7 @@ class Rest:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             if is_kept and isinstance(error, (ConnectionError, http.client.RemoteDisconnected)):
-                return self._exchange(endpoint, given)  # the venue closed a connection that lay idle; a new one is no second attempt
+                return self._exchange(endpoint, given)  # the venue closed a connection that lay idle; a new one isn't a second attempt
             self._failed += 1
             raise RestError(self._url(endpoint), network_failure(error, self._proxy)) from error
         return answer.status, {name.title(): value for name, value in answer.headers.items()}, body
@@ -199,8 +199,8 @@ class Rest:
 class Budget:
     """What may still be asked for in this minute of the venue's clock.
 
-    Times are those of a clock that is never set (who obeys Retry-After by one that is, waits an hour or is banned); the venue's is ahead_s ahead of
-    it, which is learnt.
+    Times are those of a clock that is never set (obeying Retry-After by one that is set means waiting an hour or being
+    banned); the venue's is ahead_s ahead of it, which is learnt.
     """
 
     def __init__(self, weight: int, ahead_s: float = 0.0) -> None:

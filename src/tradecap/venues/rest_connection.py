@@ -19,7 +19,7 @@ class Connection(http.client.HTTPConnection):
         self._forwards = proxy is not None and not proxy.is_socks and tls is None
         self.default_port = 443 if tls else 80  # the Host header leaves it out
         self.prefix = f"{base.scheme}://{base.netloc}" if self._forwards else ""
-        """What stands before the path in a request."""
+        """What comes before the path in a request."""
         self.headers = proxy.headers if proxy and self._forwards else {}
         """What each request tells the proxy."""
         super().__init__(self._name, base.port or self.default_port, timeout=timeout_s)

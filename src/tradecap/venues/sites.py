@@ -23,7 +23,7 @@ class Reply(NamedTuple):
 
 @dataclass(frozen=True)
 class Control:
-    """What is said on a connection that isn't about the market.
+    """Messages on a connection that aren't about the market.
 
     stream_name: (symbol, channel) as a stream that can be subscribed to. subscriptions: (id, request) of each message that together ask for all
     streams. read_reply: a message as an answer to one of them, None when it isn't an answer. is_shutdown: whether the server announces its end; a
@@ -120,9 +120,9 @@ def _base(url: str, schemes: tuple[str, str], option: str, example: str) -> str:
     except ValueError as error:
         raise TradecapError(f"{shown} can't be read: {error}.", hint) from None
     if parts.user is not None:
-        raise TradecapError(f"{option} holds a user or a password, which would stand in the log.", f"leave them out, as in {option} {example}")
+        raise TradecapError(f"{option} holds a user or a password, which would end up in the log.", f"leave them out, as in {option} {example}")
     if parts.scheme not in schemes or not parts.host or {"?", "#"} & set(parts.rest) or not url.isprintable():
-        raise TradecapError(f"{shown} is no base of {schemes[0]}:// or {schemes[1]}://.", hint)
+        raise TradecapError(f"{shown} is not a base of {schemes[0]}:// or {schemes[1]}://.", hint)
     if {"ws", "stream"} & set(parts.rest.split("/")):
-        raise TradecapError(f"{shown} is no base: it goes on after it.", f"leave out /ws and /stream, as in {option} {example}")
+        raise TradecapError(f"{shown} is more than a base.", f"leave out /ws and /stream, as in {option} {example}")
     return url.rstrip("/")

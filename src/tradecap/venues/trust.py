@@ -1,7 +1,7 @@
 """Why a certificate may not be trusted here: which CA certificates this machine has.
 
 Rules: asked after a failure, never before a connection. OpenSSL reads SSL_CERT_FILE, or the file it was built with, and from the folder SSL_CERT_DIR
-the files named by hash, each when it is needed; it says nothing about what it can't read (SSL_CTX_set_default_verify_paths).
+the files named by hash, each when it is needed; it doesn't report what it can't read (SSL_CTX_set_default_verify_paths).
 """
 
 import os

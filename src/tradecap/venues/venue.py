@@ -13,7 +13,7 @@ from tradecap.venues.sites import Site
 Decode = Callable[[bytes, str, str, str], Reading]
 """(payload, venue, symbol, channel) -> what the message is. It never raises, on any bytes.
 
-venue '' means that nobody says which one it is: it is told by shape. symbol and channel are for rows that don't name theirs; a message's own symbol
+venue '' means that it isn't known: the shape of the message decides. symbol and channel are for rows that don't name theirs; a message's own symbol
 goes before. A message holds one trade at most.
 """
 Described = Callable[[bytes], tuple[str, str]]
@@ -21,13 +21,13 @@ Described = Callable[[bytes], tuple[str, str]]
 Moved = Callable[[bytes, str, int], bytes]
 """(payload of a valid trade, its channel, microseconds) -> the payload with its times that much later."""
 NumbersOf = Callable[[bytes, str], Numbers | None]
-"""(payload of a valid trade, its channel) -> where its numbers stand; None where it isn't of a usual shape."""
+"""(payload of a valid trade, its channel) -> where its numbers are; None where it isn't of a usual shape."""
 ReadKlines = Callable[[Iterable[bytes], int | None], Iterator[Kline | WrongRow]]
 """(lines of a file, UTC offset in seconds of times that carry none) -> the klines in it, and what is wrong."""
 
 
 def no_numbers(_: bytes, __: str) -> None:
-    """Of a venue whose messages are read one by one."""
+    """For a venue whose messages are read one by one."""
 
 
 NO_HOST: Final = re.compile(r"(?!)")

@@ -232,7 +232,7 @@ def test_what_keeps_a_repair_from_ending_is_named(log: FileLog) -> None:
     """'It wasn't repaired' tells nobody whether to wait or to change a URL."""
     with peering(sending(trade(1), trade(3)), lambda _: (200, {}, b"<html>Sign in</html>")) as peer:
         done = captured(peer, log, lambda: len(peer.paths) > 1)
-    assert "no list of rows" in str(done.gaps_open[0]["why"])
+    assert "not a list of rows" in str(done.gaps_open[0]["why"])
 
 
 def test_a_venue_that_never_answers_is_no_success(log: FileLog) -> None:

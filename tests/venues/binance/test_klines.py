@@ -105,13 +105,13 @@ def test_floats_come_back_to_the_digits_that_were_published() -> None:
             (ROW.replace(b"180000", b"181000").replace(b"239999", b"240999"),),
             WrongRow(1, "it doesn't open where an interval of 60 s begins (in UTC)"),
         ),
-        ((b"[[1,2]]",), WrongRow(1, "it is no array of 12, as GET /klines answers")),
-        ((b'[{"a":1}]',), WrongRow(1, "it is no array of 12, as GET /klines answers")),
+        ((b"[[1,2]]",), WrongRow(1, "it is not an array of 12, as GET /klines answers")),
+        ((b'[{"a":1}]',), WrongRow(1, "it is not an array of 12, as GET /klines answers")),
         ((b"[1723161180000,1.5,2,3,4,5,6,7,8,9,10,11]",), WrongRow(1, "its values aren't whole numbers and decimal texts")),
-        ((b"[[",), WrongRow(1, "it is no JSON array")),
+        ((b"[[",), WrongRow(1, "it is not a JSON array")),
         ((API_HEADER, b"1,1,1,1,1,1,1,yesterday"), WrongRow(2, "its close_datetime is 'yesterday'")),
         ((API_HEADER, b"1,1,1,nan,1,1,1,2024-12-01 00:00:59.999"), WrongRow(2, "its close is 'nan'")),
-        ((API_HEADER, b"1,1,1,1,1,1,1,2024-12-01 00:00:59.999"), WrongRow(2, "its interval can't be told from its times")),
+        ((API_HEADER, b"1,1,1,1,1,1,1,2024-12-01 00:00:59.999"), WrongRow(2, "its times don't show its interval")),
     ],
 )
 def test_what_is_no_kline_is_named_with_its_line(lines: tuple[bytes, ...], wrong: WrongRow) -> None:

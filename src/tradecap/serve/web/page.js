@@ -86,7 +86,7 @@ export async function* events(body, heard) {
   }
 }
 
-/** Resolves after a time, when the page is woken, or when the signal says so. */
+/** Resolves after a time, when the page is woken, or when the signal is aborted. */
 function sleep(ms, signal) {
   return new Promise((resolve) => {
     const done = () => {

@@ -1,8 +1,8 @@
 """Binance: spot, USD-M futures and Binance.US. Pure: everything the program knows about its messages, requests, hosts and files.
 
 plain.py reads the messages as they are really sent, strict.py all others; limits.py says what a value may be, symbols.py
-what a symbol. control.py and rest.py are what is
-said to the venue, sites.py where. klines.py reads its files of klines, shift.py moves the times of a message, synthetic.py writes messages as the
+what a symbol. control.py and rest.py hold what is
+sent to the venue, sites.py where to. klines.py reads its files of klines, shift.py moves the times of a message, synthetic.py writes messages as the
 venue does. The same reading in SQL is store/clickhouse/schema/0003_binance.sql.
 """
 
@@ -45,4 +45,4 @@ VENUES: Final = (
     ),
     replace(_SPOT, name="binance-us", hosts=US_HOSTS, recorded_as={"BINANCE_US": "stream.binance.us"}, sites=US_SITES),
 )
-"""They write the same messages; `decode` is told which one it is, or tells spot from USD-M by shape."""
+"""They write the same messages; `decode` gets the venue, or tells spot from USD-M by shape."""

@@ -1,4 +1,4 @@
-"""What is said on a Binance connection that isn't about the market: subscriptions, their answers, and the announcement of an end.
+"""Messages on a Binance connection that aren't about the market: subscriptions, their answers, and the announcement of an end.
 
 Rules: pure. Streams are asked for by SUBSCRIBE on the combined path, never in the URL (about 8000 characters are too many for it).
 
@@ -21,7 +21,7 @@ STREAMS_A_REQUEST: Final = 100
 def stream_name(symbol: str, channel: str) -> str:
     """A stream as it is subscribed to: the symbol in small letters, the rest as written."""
     if channel not in CHANNELS:
-        raise ValueError(f"{channel!r} is no channel")
+        raise ValueError(f"{channel!r} is not a channel")
     return f"{symbol.lower()}@{channel}"
 
 
@@ -43,8 +43,8 @@ def read_reply(payload: bytes) -> Reply | None:
         return None
     number = message.get("id")
     error = message.get("error", message if "code" in message else None)  # documented bare, seen inside `error`
-    said = f"{error.get('code')}: {error.get('msg')}" if isinstance(error, dict) else str(error) if error is not None else ""
-    return Reply(number if isinstance(number, int) and not isinstance(number, bool) else None, said)
+    text = f"{error.get('code')}: {error.get('msg')}" if isinstance(error, dict) else str(error) if error is not None else ""
+    return Reply(number if isinstance(number, int) and not isinstance(number, bool) else None, text)
 
 
 def is_shutdown(payload: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Where the numbers of a trade message stand, for reading many messages that differ in nothing else.
+"""Where the numbers of a trade message are, for reading many messages that differ in nothing else.
 
 Rules: only of the shapes that the venue sends, each member once; None for every other message.
 """
@@ -19,7 +19,7 @@ _NAMES: Final = {
 
 
 def numbers_of(payload: bytes, channel: str) -> Numbers | None:
-    """Where the numbers of a message of this channel stand; None where it isn't one of the usual shapes."""
+    """Where the numbers of a message of this channel are; None where it isn't one of the usual shapes."""
     names = _NAMES.get(channel)
     if names is None:
         return None

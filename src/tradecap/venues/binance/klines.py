@@ -26,7 +26,7 @@ ARCHIVE_COLUMNS: Final = (
 )  # fmt: skip
 """In the order of the file, without the twelfth, which means nothing."""
 LOOKED_AT: Final = 1000
-"""Rows that are looked at to find the interval where no row says it."""
+"""How many rows are read to find the interval where no row names it."""
 PUBLISHED_DECIMALS: Final = 8
 
 _EXACT: Final = re.compile(r"(\d{1,26})(?:\.(\d{1,16}))?", re.ASCII)
@@ -93,7 +93,7 @@ def _rest_rows(lines: Iterator[tuple[int, bytes]], _: int | None) -> Iterator[_F
         try:
             value = msgspec.json.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            yield WrongRow(number, "it is no JSON array")
+            yield WrongRow(number, "it is not a JSON array")
             return
         rows = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
         for row in rows:
@@ -102,19 +102,19 @@ def _rest_rows(lines: Iterator[tuple[int, bytes]], _: int | None) -> Iterator[_F
 
 def _rest_row(number: int, row: object) -> _Found:
     if not isinstance(row, list) or len(row) != 12:
-        return WrongRow(number, "it is no array of 12, as GET /klines answers")
+        return WrongRow(number, "it is not an array of 12, as GET /klines answers")
     if any(isinstance(cell, bool) or not isinstance(cell, int | str) for cell in row[:11]):
         return WrongRow(number, "its values aren't whole numbers and decimal texts")
     return _exact_row(number, [str(cell) for cell in row])
 
 
 def _exact_row(number: int, cells: list[str]) -> _Found:
-    said = dict(zip(ARCHIVE_COLUMNS, cells, strict=False))
-    times = {name: _micros(said[name]) for name in ("open_time", "close_time")}
-    amounts = {name: exact_units(said[name], decimals) for name, decimals in DECIMALS.items()}
+    cells_by_name = dict(zip(ARCHIVE_COLUMNS, cells, strict=False))
+    times = {name: _micros(cells_by_name[name]) for name in ("open_time", "close_time")}
+    amounts = {name: exact_units(cells_by_name[name], decimals) for name, decimals in DECIMALS.items()}
     for name, value in (times | amounts).items():
         if value is None:
-            return WrongRow(number, f"its {name} is {said[name][:40]!r}")
+            return WrongRow(number, f"its {name} is {cells_by_name[name][:40]!r}")
     return _Row(number, times["open_time"], times["close_time"] or 0, amounts, True)
 
 
@@ -128,12 +128,12 @@ def _api_rows(lines: Iterator[tuple[int, bytes]], offset_s: int | None) -> Itera
             yield _api_row(number, dict(zip(names, cells, strict=True)), offset_s)
 
 
-def _api_row(number: int, said: dict[str, str], offset_s: int | None) -> _Found:
-    amounts = {name: float_units(said[name], DECIMALS[name]) for name in API_COLUMNS[:-1]}
+def _api_row(number: int, cells_by_name: dict[str, str], offset_s: int | None) -> _Found:
+    amounts = {name: float_units(cells_by_name[name], DECIMALS[name]) for name in API_COLUMNS[:-1]}
     for name, value in amounts.items():
         if value is None:
-            return WrongRow(number, f"its {name} is {said[name][:40]!r}")
-    close = _local_time(said["close_datetime"].strip(), offset_s)
+            return WrongRow(number, f"its {name} is {cells_by_name[name][:40]!r}")
+    close = _local_time(cells_by_name["close_datetime"].strip(), offset_s)
     if isinstance(close, str):
         return WrongRow(number, close)
     return _Row(number, None, close, {**dict.fromkeys(DECIMALS), **amounts}, False)
@@ -152,7 +152,7 @@ def exact_units(text: str, decimals: int) -> int | None:
 
 
 def float_units(text: str, decimals: int) -> int | None:
-    """A float's text in units of 10^-decimals, brought back to the decimals that are published; None where it is no such number."""
+    """A float's text in units of 10^-decimals, brought back to the decimals that are published; None where it isn't such a number."""
     try:
         value = Decimal(text.strip())
     except InvalidOperation:
@@ -177,10 +177,10 @@ def _local_time(text: str, offset_s: int | None) -> int | str:
         time = datetime.fromisoformat(text)
     except ValueError:
         return f"its close_datetime is {text[:40]!r}"
-    said = time.utcoffset()
-    if said is not None and offset_s is not None and said != timedelta(seconds=offset_s):
-        return f"its close_datetime {text} says its offset itself, and it isn't the one given"
-    if said is None:
+    own_offset = time.utcoffset()
+    if own_offset is not None and offset_s is not None and own_offset != timedelta(seconds=offset_s):
+        return f"its close_datetime {text} has an offset of its own, which isn't the one given"
+    if own_offset is None:
         time = time.replace(tzinfo=timezone(timedelta(seconds=offset_s or 0)))
     time_us = (time - _EPOCH) // timedelta(microseconds=1)
     return time_us if MIN_TIME_US <= time_us < MAX_TIME_US else f"its close_datetime is {text[:40]!r}"
@@ -219,7 +219,7 @@ def _kline(row: _Row, interval_s: int, last_s: int) -> Kline | WrongRow:
     open_us = row.open_us if row.open_us is not None else (_end_s(row) - interval_s) * 10**6
     open_s = open_us // 10**6
     if interval_s <= 0:
-        return WrongRow(row.line, "its interval can't be told from its times")
+        return WrongRow(row.line, "its times don't show its interval")
     if open_us % 10**6 or _end_s(row) - open_s != interval_s:
         return WrongRow(row.line, f"its times aren't {interval_s} s apart, as in the rows before")
     if open_s % interval_s:

@@ -134,8 +134,8 @@ def described(payload: bytes) -> tuple[str, str]:
 def _fast(payload: bytes, venue: str) -> Reading | None:
     """The shapes the venue really sends, without a repeated key; None for everything that has to be looked at closely.
 
-    A typed decode takes the last of repeated keys. A colon stands at least once a key, so where there are no more of them than different keys, none
-    is repeated.
+    A typed decode takes the last of repeated keys. There is at least one colon for each key, so where there are no more colons than
+    different keys, none is repeated.
     """
     keys = payload.count(b":")
     try:

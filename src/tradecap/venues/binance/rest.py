@@ -15,7 +15,7 @@ from tradecap.venues.sites import Request, RestApi
 
 PAGE: Final = 1000
 SYMBOLS_IN_A_URL: Final = 100
-"""Of more the whole list is asked for: it weighs the same, and a URL of 8 KB is refused."""
+"""For more symbols the whole list is requested: it weighs the same, and a URL of 8 KB is refused."""
 
 
 def newest(symbol: str, channel: str, limit: int) -> Request:
@@ -49,10 +49,10 @@ def row_id(row: bytes, channel: str) -> int:
 def message(body: bytes) -> str:
     """The venue's own words: {"code": ..., "msg": ...}."""
     try:
-        said = msgspec.json.decode(body, type=dict[str, object])
+        answer = msgspec.json.decode(body, type=dict[str, object])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
-    return f"{said['code']} {said['msg']}"[:300] if "code" in said and "msg" in said else ""
+    return f"{answer['code']} {answer['msg']}"[:300] if "code" in answer and "msg" in answer else ""
 
 
 class _Listing(msgspec.Struct):
@@ -79,7 +79,7 @@ def whole_listing(_: Sequence[str]) -> Request:
 
 
 def statuses(body: bytes) -> dict[str, str]:
-    """The listed symbols with their statuses. Raises ValueError where the answer is no list."""
+    """The listed symbols with their statuses. Raises ValueError where the answer isn't a list."""
     return {each.symbol: each.status or "" for each in _info(body).symbols}
 
 

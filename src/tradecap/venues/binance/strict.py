@@ -42,7 +42,7 @@ IGNORED: Final = (
     "reply",
     "event",
 )
-"""Kinds of messages that are no trades: the venue's event names; bookTicker, snapshot and reply also by shape; event is one of our own logs."""
+"""Kinds of messages that aren't trades: the venue's event names; bookTicker, snapshot and reply also by shape; event is one of our own logs."""
 
 
 class _Number(str):
@@ -54,7 +54,7 @@ class _Integer(_Number):
 
 
 class _Members(list[tuple[str, object]]):
-    """A JSON object as it was written: repeated keys stand twice."""
+    """A JSON object as it was written: repeated keys appear twice."""
 
 
 _parse = json.JSONDecoder(object_pairs_hook=_Members, parse_int=_Integer, parse_float=_Number).decode
@@ -101,7 +101,7 @@ def _members(payload: bytes) -> _Members | Rejected:
 
 
 def _a_repeated(names: list[str]) -> str:
-    """The smallest name that stands twice (the SQL gives the same one)."""
+    """The smallest name that appears twice (the SQL gives the same one)."""
     return min((name for name, times in Counter(names).items() if times > 1), key=str.encode)[:64]
 
 
@@ -119,7 +119,7 @@ def _message(message: dict[str, object], venue: str, symbol: str, channel: str) 
 
 
 def _without_name(message: dict[str, object], venue: str, symbol: str, channel: str) -> Reading:
-    """Messages without `e` are told by their shape."""
+    """Messages without `e` are recognised by their shape."""
     if all(key in message for key in ("u", "s", "b", "B", "a", "A")):
         return Ignored("bookTicker")
     if all(key in message for key in ("lastUpdateId", "bids", "asks")):
@@ -145,7 +145,7 @@ def _archive_message(row: str, channel: str) -> dict[str, object]:
 
 
 def _column(name: str, text: str) -> object:
-    """What a JSON message would hold in its place: null for nothing, and a text for what is no number or flag where one should be."""
+    """What a JSON message would hold in its place: null for nothing, and a text for what isn't a number or flag where one should be."""
     if not text:
         return None
     if name in ("id", "time", "a", "f", "l", "T") and _is_integer(text):
@@ -185,7 +185,7 @@ def _trade(message: dict[str, object], channel: str, venue: str, row_symbol: str
 
 
 def _in_book(execution: object, venue: str, channel: str) -> bool | Rejected:
-    """Whether a trade was made in the order book. Only USD-M trades say so, in `X`."""
+    """Whether a trade was made in the order book. Only USD-M trades carry that, in `X`."""
     if venue != "binance-usdm" or channel != "trade":
         return True
     if execution is None:

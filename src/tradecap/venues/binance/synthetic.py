@@ -19,7 +19,7 @@ CLOCK_BEHIND_NS: Final = 1_270_000_000
 """The recorder's clock runs this far behind the exchange (item 5)."""
 LONGEST_SILENCE_MS: Final = 3_800
 BURST_BEFORE_MINUTE_END_MS: Final = 60
-"""The big order comes this close to a minute's end, so that its E lies in the next minute: who makes candles by E gets them wrong."""
+"""The big order comes this close to a minute's end, so that its E lies in the next minute: candles made by E are wrong."""
 PERIOD_MS: Final = 300_000
 """One big order and one long silence in each."""
 
@@ -188,7 +188,7 @@ def _big_fills(instrument: Instrument, rng: Random, best: int, is_buy: bool) -> 
 
 
 def _off_book_fill(instrument: Instrument, rng: Random, best: int) -> tuple[int, int]:
-    """Of the insurance fund, with a price; or NA, whose price and quantity are 0 (docs/binance.md §7)."""
+    """A fill of the insurance fund, with a price; or NA, whose price and quantity are 0 (docs/binance.md §7)."""
     return (best * instrument.tick, _lots(instrument, rng) * instrument.lot) if _below(rng, 2) else (0, 0)
 
 
@@ -249,7 +249,7 @@ def combined(stream: bytes, payload: bytes) -> bytes:
 
 
 def written(units: int, decimals: int) -> bytes:
-    """units of 10^-8 with exactly so many decimals (1 to 8; finer digits are cut)."""
+    """units of 10^-8 with exactly this many decimals (1 to 8; finer digits are cut)."""
     return b"%d.%0*d" % (units // 10**8, decimals, units % 10**8 // 10 ** (8 - decimals))
 
 

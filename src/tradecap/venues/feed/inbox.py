@@ -34,7 +34,7 @@ class Terms:
 
 
 Message = tuple[int, int, bytes]
-"""(connection, recv_ns, payload): a plain tuple, because there are so many of them."""
+"""(connection, recv_ns, payload): a plain tuple, because there are very many of them."""
 
 
 class Notice(NamedTuple):
@@ -90,11 +90,11 @@ class Inbox:
         return taken
 
     def notice(self, name: str, connection: int, failure: Failure | None = None, **detail: Any) -> None:
-        """Tell what happened."""
-        said = {"connection": connection, **detail}
+        """Report what happened."""
+        content = {"connection": connection, **detail}
         if failure:
-            said |= {"failure": failure.kind, "text": failure.text}
-        self.queue.append(Notice(name, time.time_ns(), connection, said, failure))
+            content |= {"failure": failure.kind, "text": failure.text}
+        self.queue.append(Notice(name, time.time_ns(), connection, content, failure))
         self.arrived.set()
 
     async def room(self) -> None:

@@ -127,7 +127,7 @@ class Line:
         """Whether it is an answer to us (and not from the market)."""
         if self._control.is_shutdown(payload):
             self.shutdown.set()
-            self._queue.append((self.number, self._socket.recv_ns, payload))  # told, but no sign that the market flows
+            self._queue.append((self.number, self._socket.recv_ns, payload))  # passed on, but not a sign that the market flows
             self._inbox.arrived.set()
             return True
         reply = self._control.read_reply(payload)
@@ -164,7 +164,7 @@ class Line:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._socket.close(1000, why), 2.0)
             await asyncio.wait([self.reading], timeout=2.0)
-        self._socket.transport.abort()  # who didn't answer the goodbye would hold the socket
+        self._socket.transport.abort()  # a peer that didn't answer the close frame would hold the socket
         self.reading.cancel()
         with contextlib.suppress(LostError, asyncio.CancelledError):
             await self.reading

@@ -136,4 +136,4 @@ async def _dialled(host: str, port: int, within_s: float, proxy: Proxy | None, f
 def _no_handshake(error: Exception) -> Failure:
     if isinstance(error.__cause__, EOFError | ConnectionError):
         return Failure("aborted", "the connection broke off during the handshake")
-    return Failure("no_websocket", mask(f"that is no WebSocket: {error}"))
+    return Failure("no_websocket", mask(f"that is not a WebSocket: {error}"))

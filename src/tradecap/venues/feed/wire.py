@@ -16,7 +16,7 @@ from websockets.protocol import Event, State
 FINAL_TEXT: Final = 0x81
 SIZE_16: Final = 126
 SIZE_64: Final = 127
-"""Where the second byte of a frame says so, the size is in the next two bytes, or in the next eight."""
+"""Where the second byte of a frame is one of these, the size is in the next two bytes, or in the next eight."""
 END_OF_HEAD: Final = b"\r\n\r\n"
 _BEGINS: Final = (Opcode.TEXT, Opcode.BINARY)
 

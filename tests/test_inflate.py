@@ -83,7 +83,7 @@ def taken(pieces: Iterator[bytes]) -> tuple[bytes, BrokenError | None]:
 
 
 @each_packing
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(parts=st.lists(st.binary(max_size=3000), max_size=3), size=st.integers(1, 5000))
 def test_members_in_a_row_are_one_stream_however_they_are_cut(packing: Packing, parts: list[bytes], size: int) -> None:
     """A file made by appending packed days would end after the first of them."""

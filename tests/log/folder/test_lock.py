@@ -21,6 +21,7 @@ def test_the_lock_names_its_process_and_run_while_it_is_held(tmp_path: Path) -> 
     assert read_holder(tmp_path / "lock") == Holder(os.getpid(), "r")
     lock.release()
     assert holder(tmp_path) is None
+    assert read_holder(tmp_path / "lock") is None
 
 
 def test_a_second_lock_is_refused_with_the_holder_and_leaves_the_first_one_held(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_a_second_lock_is_refused_with_the_holder_and_leaves_the_first_one_held(
     Lock(tmp_path).release()
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b'{"pid":"x"}', b"\xff" * 80])
+@pytest.mark.parametrize("text", [b"", b"{", b'{"pid":"x"}', b"\xff" * 80], ids=["empty", "cut", "wrong", "noise"])
 def test_a_lock_file_that_says_nothing_still_locks(tmp_path: Path, text: bytes) -> None:
     """A holder that died while it wrote its name, or a foreign file, would decide who may write."""
     (tmp_path / "lock").write_bytes(text)

@@ -5,7 +5,6 @@ import pytest
 from tests.cases import AGG, AGG_CSV, COMBINED, CSV, LEGACY, OFF_BOOK, TRADE, USDM
 from tradecap.market.records import Trade
 from tradecap.venues.binance.fields import numbers_of
-from tradecap.venues.binance.limits import MAX_MS, MIN_MS
 from tradecap.venues.binance.plain import decode
 
 
@@ -27,7 +26,7 @@ def test_the_digits_there_are_the_numbers_of_the_trade(payload: bytes, channel: 
         trade.event_time_us // 1000,
     ]
     assert [int(texts.get(name, texts["id"])) for name in ("first", "last")] == [trade.first_id, trade.last_id]
-    assert (numbers.since_ms, numbers.until_ms) == (MIN_MS, MAX_MS)
+    assert (numbers.since_ms, numbers.until_ms) == (1_262_304_000_000, 4_133_980_800_000), "2010 to 2100"
 
 
 @pytest.mark.parametrize(

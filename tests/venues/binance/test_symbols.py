@@ -62,7 +62,7 @@ def test_each_market_that_is_refused_says_which_by_host_and_symbol() -> None:
     assert coin.symbols.fullmatch("btcusd_perp")
     assert options.hosts.fullmatch("eapi.binance.com")
     assert options.symbols.fullmatch("BTC-251230-100000-C")
-    for name in ("stream.binance.com", "fstream.binance.com", "dstreamxbinance.com"):
+    for name in ("stream.binance.com", "fstream.binance.com", "dstreamxbinance.com", "dstreamxbinancefuture.com"):
         assert not any(market.hosts.fullmatch(name) for market in UNSUPPORTED)
     assert not any(market.symbols.fullmatch(name) for market in UNSUPPORTED for name in ("BTCUSDT", "BTCUSDT_210625"))
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Fixtures of a package of parts reach every test only from here.
 from tests.kafka.fixtures import kafka as kafka
@@ -25,6 +26,8 @@ from tradecap.log.folder.log import FileLog
 from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.urls import learn_all
 
+settings.register_profile("patient", parent=settings(), deadline=None)
+settings.load_profile("patient")  # a busy machine would fail a test for one example that took long
 STDERR = pytest.StashKey[int]()
 """Where a crash is reported, past what pytest captures."""
 

@@ -113,6 +113,7 @@ def test_an_address_that_takes_connections_and_says_nothing_is_not_tried_for_eve
         with Feed(f"{url}/stream", ["btcusdt@trade"], CONTROL, replace(QUICK, open_within_s=0.3)) as feed:
             tap = Tap(feed)
             tap.until_so(lambda: bool(tap.named("connected")))
+            assert len(tap.named("disconnected")) <= 1
 
 
 def test_streams_rest_and_store_try_every_address(resolving: Names) -> None:

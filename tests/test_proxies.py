@@ -117,4 +117,5 @@ def test_exceptions_name_hosts_domains_networks_and_ports(no_proxy: str, host: s
 def test_no_variable_ends_in_a_traceback(value: str, no_proxy: str, port: int) -> None:
     """A slip in a variable would be reported as a mistake of tradecap."""
     with suppress(TradecapError):
-        proxy_for("wss", "venue.test", port, {"HTTPS_PROXY": value, "NO_PROXY": no_proxy})
+        proxy = proxy_for("wss", "venue.test", port, {"HTTPS_PROXY": value, "NO_PROXY": no_proxy})
+        assert proxy is None or (proxy.host and 0 < proxy.port < 65536)

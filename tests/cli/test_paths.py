@@ -13,6 +13,9 @@ import pytest
 from tests.flows.builders import a_message, some_messages
 from tradecap.cli import COMMANDS, load_command
 from tradecap.cli.options import FILE, FILE_NAME
+from tradecap.flows.records import read_lines
+from tradecap.log.folder.log import FileLog
+from tradecap.market.records import Trade
 from tradecap.store.clickhouse.plain_names import PlainNames
 
 from .conftest import Program
@@ -187,3 +190,5 @@ def test_the_record_of_an_odd_name_is_utf_8() -> None:
     """The name of the recording stands in every record: one that is no UTF-8 broke the run off after its first."""
     Path(os.fsdecode(b"\xff.ndjson")).write_bytes(a_message(1) + b"\n")
     ran("replay", os.fsdecode(b"\xff.ndjson"), "--log", "file:l", "-q")
+    sources = [envelope.src for envelope, reading, _ in read_lines(FileLog(Path("l"), create=False)) if isinstance(reading, Trade)]
+    assert sources == ["\ufffd.ndjson:1"]

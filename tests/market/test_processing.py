@@ -11,9 +11,8 @@ from tests.market.test_bars import at, same
 from tests.processing import HOUR, whole
 from tradecap.market.candles import Candle
 from tradecap.market.processing import Outcome, Partition
-from tradecap.market.processing_state import BLOCK, CHUNK, Delta, ids_value, key_of, read_ids, read_key
+from tradecap.market.processing_state import CHUNK, Delta, read_key
 from tradecap.market.records import Trade
-from tradecap.market.trade_ids import TradeIds
 
 LARGEST = 256_000
 
@@ -171,35 +170,6 @@ def test_misplaced_trades_are_remembered() -> None:
     topics.settle(partition)
     assert Partition.restored(topics.state).misplaced == 2
     assert Partition.restored(topics.state).settle() == ([], [])
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, BLOCK - 1), st.integers(0, 3000)), max_size=20), st.booleans())
-def test_a_block_of_ids_is_what_it_was(ranges: list[tuple[int, int]], is_scattered: bool) -> None:
-    """An id that is lost from the state comes twice; one too many is a trade that never comes."""
-    begin = 5 * BLOCK
-    ids = TradeIds((begin + first, min(begin + first + length, begin + BLOCK - 1)) for first, length in ranges)
-    if is_scattered:
-        ids = ids.union(TradeIds((begin + n, begin + n) for n in range(0, BLOCK, 64)))
-    value = ids_value(ids, 5)
-    assert len(value) < LARGEST
-    assert TradeIds(read_ids(value, 5)) == ids
-
-
-def test_the_worst_block_is_bounded() -> None:
-    """Every second id is half a million intervals: megabytes, which no broker takes."""
-    ids = TradeIds()
-    ids._firsts = ids._lasts = list(range(0, BLOCK, 2))
-    value = ids_value(ids, 0)
-    assert len(value) < LARGEST
-    assert TradeIds(read_ids(value, 0)) == ids
-
-
-def test_keys_are_told_apart() -> None:
-    """A symbol with a separator in it would share its ids with another series."""
-    keys = {key_of(series, "ids", 1) for series in (("a", "b|c", "d"), ("a|b", "c", "d"), ("a", 'b","c', "d"))}
-    assert len(keys) == 3
-    assert read_key(key_of(("a", 'b","c', "d"), "trades", 60, 2)) == (("a", 'b","c', "d"), "trades", 60, 2)
 
 
 def test_trades_come_back_as_they_were() -> None:

@@ -1,5 +1,6 @@
 """The page in a browser: what is drawn is what the server answers, live, and after an outage."""
 
+import json
 import re
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,10 +15,11 @@ from tests.serve.browsing import browser as browser
 from tests.serve.browsing import tab as tab
 from tests.serve.serving import Served, serving
 from tests.serve.test_crash import free_port, settled
+from tests.serve.test_events import Events
 from tradecap.log.folder.log import FileLog
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 pytestmark = pytest.mark.browser
 
@@ -155,6 +157,34 @@ def test_older_bars_come_on_the_way_back_and_keys_move_the_chart(tmp_path: Path,
         tab.page.keyboard.press("End")
         tab.page.mouse.move(0, 0)
         tab.wait("#close", "2299.01")
+
+
+def test_an_older_event_does_not_undo_a_newer_bar(tmp_path: Path, tab: Tab) -> None:
+    """A slow network would set the newest bar back to an older price, and nothing would correct it in a quiet market."""
+    log = FileLog(tmp_path / "log", create=True)
+    replayed(log, minutes(1000, 3))
+    with served_at(tmp_path, 0) as served, log.writer() as writer:
+        event = Events(served).next()
+        assert event
+        text = f"id: {event.id}\nevent: bar\ndata: {json.dumps(event.data)}\n\n"
+        begun(writer, [a_message(1003, at_s=130, price=1999 * 10**8)])
+        tab.until(lambda: served.bars()[-1]["close"] == "1999")
+        asked: list[str] = []
+
+        def delayed(route: "Route") -> None:
+            """What the server sent before the trade comes first, and then the connection is gone."""
+            asked.append(route.request.url)
+            if len(asked) == 1:
+                route.fulfill(status=200, content_type="text/event-stream", body=text)
+            else:
+                route.abort()
+
+        tab.page.route("**/live?*", delayed)
+        tab.page.goto(f"{served.url}/app")
+        tab.until(lambda: len(asked) > 1)
+        tab.wait("#close", "1999")
+        assert event.data["close"] == "1102.01"
+        same_as(served.bars(), tab.bars())
 
 
 def test_a_token_is_asked_for_and_kept_in_a_header(recorded: Path, tab: Tab) -> None:

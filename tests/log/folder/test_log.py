@@ -580,7 +580,8 @@ def test_a_log_that_lost_its_identity_gets_no_new_one(folder: Path, log: FileLog
     """A store would take the same records for those of another log and count them twice."""
     write_run(log, 1)
     (folder / "log.json").unlink()
-    refusal(folder, create=True)
+    assert "log.json" in refusal(folder, create=True).message
+    assert not (folder / "log.json").exists()
 
 
 def test_a_log_of_a_newer_tradecap_is_left_alone(folder: Path, log: FileLog) -> None:

@@ -41,10 +41,11 @@ def test_a_second_writer_is_told_who_writes(url: str) -> None:
 def test_asking_who_writes_never_keeps_a_writer_out(url: str) -> None:
     """A dashboard that looks at a log would make a capture fail to begin."""
     log, stop = open_log(url), threading.Event()
+    seen: list[frozenset[str]] = []
 
     def look() -> None:
         while not stop.is_set():
-            log.open_runs()
+            seen.append(log.open_runs())
 
     looking = threading.Thread(target=look)
     looking.start()
@@ -54,6 +55,8 @@ def test_asking_who_writes_never_keeps_a_writer_out(url: str) -> None:
     finally:
         stop.set()
         looking.join()
+    assert seen
+    assert all(len(runs) <= 1 for runs in seen)
 
 
 def test_a_run_without_an_end_is_reported_to_the_next_writers_until_one_attests_it(log: Log) -> None:

@@ -85,7 +85,7 @@ def test_what_is_pasted_works(tmp_path: Path) -> None:
         for document, command in [(written, command) for written in WRITTEN for command in commands(written)]:
             if command[-1].startswith("tradecap stream "):
                 command = [*command[:-1], f"{command[-1]} --ws-url {live.exchange.url} --duration 2s"]
-            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
             exits = re.search(r"# exits with (\d)$", command[-1])
             assert done.returncode == (int(exits[1]) if exits else 0), f"{document.name}: {command}\n{done.stdout}{done.stderr}"
             assert done.stdout, f"{document.name}: {command} says nothing"

@@ -146,6 +146,14 @@ def test_the_table_of_checks_is_what_verify_runs(spoilt_sample: tuple[FileLog, C
     assert set(re.findall(r"\w+\.\w+", of_faults)) <= set(said)
 
 
+def test_readme_comes_to_the_first_proof_on_the_first_screen() -> None:
+    """A stranger decides on the first screen; a glossary of more than ten words isn't read."""
+    readme = ROOT / "README.md"
+    before, _, _ = readme.read_text(encoding="utf-8").partition("\nPROVEN ")
+    assert before.count("\n") < 30
+    assert len(table(readme, "Ten words")) <= 10
+
+
 def test_no_document_names_a_command_that_is_not_there() -> None:
     """A command that isn't part of this version would be tried, and refused."""
     for document in WRITTEN:

@@ -85,7 +85,7 @@ def test_what_is_pasted_works(tmp_path: Path) -> None:
         for document, command in [(written, command) for written in WRITTEN for command in commands(written)]:
             if command[-1].startswith("tradecap stream "):
                 command = [*command[:-1], f"{command[-1]} --ws-url {live.exchange.url} --duration 2s"]
-            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+            done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
             exits = re.search(r"# exits with (\d)$", command[-1])
             assert done.returncode == (int(exits[1]) if exits else 0), f"{document.name}: {command}\n{done.stdout}{done.stderr}"
             assert done.stdout, f"{document.name}: {command} says nothing"
@@ -144,6 +144,14 @@ def test_the_table_of_checks_is_what_verify_runs(spoilt_sample: tuple[FileLog, C
     assert said[: len(verdict.checks)] == [check.name for check in verdict.checks]
     of_faults = " ".join(row[3] for row in table(ROOT / "docs/data-quality.md", "Faults"))
     assert set(re.findall(r"\w+\.\w+", of_faults)) <= set(said)
+
+
+def test_readme_comes_to_the_first_proof_on_the_first_screen() -> None:
+    """A stranger decides on the first screen; a glossary of more than ten words isn't read."""
+    readme = ROOT / "README.md"
+    before, _, _ = readme.read_text(encoding="utf-8").partition("\nPROVEN ")
+    assert before.count("\n") < 30
+    assert len(table(readme, "Ten words")) <= 10
 
 
 def test_no_document_names_a_command_that_is_not_there() -> None:

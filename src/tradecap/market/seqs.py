@@ -1,8 +1,9 @@
 """Numbers of the records of a run that have been seen, in whatever order they came.
 
 Rules: a run numbers its records 0, 1, 2 ... and the partitions of a topic are read as they come; so hundreds of blocks
-may have thousands of holes at a time. Numbers are kept as intervals; a block of 2^16 that has more than a few is a bitmap of 8 KiB until it is finished. So memory depends on what is
-missing, block by block, and not on the order of adding. Nothing here knows a log.
+may have thousands of holes at a time. Numbers are kept as intervals; a block of 2^16 that has more than a few is a
+bitmap of 8 KiB until it is finished. So memory depends on what is missing, block by block, and not on the order of
+adding. Nothing here knows a log.
 """
 
 from collections.abc import Iterable, Iterator

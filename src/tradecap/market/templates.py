@@ -3,7 +3,8 @@
 Rules: a line whose bytes are those of one that was read as a trade, but for digits in the places of its numbers, is read as that one was, with other
 numbers. So a template is made of a line that was read strictly, and knows nothing of JSON or of a venue: whatever hands it over
 knows where its numbers are. A number with a leading zero, a time out of range, a price or quantity of nothing: such a line
-doesn't fit, and is read as if there was no template. The content hash is CRC32 of the same text as `records.content`; as CRC32 is affine over bits, each digit adds its part by itself.
+doesn't fit, and is read as if there was no template. The content hash is CRC32 of the same text
+as `records.content`; as CRC32 is affine over bits, each digit adds its part by itself.
 
 Source of the method: X = line XOR template has values of at most 9 in the places of digits and 0 elsewhere; there X is the digits.
 """

@@ -140,7 +140,7 @@ def test_a_connection_without_a_whole_request_ends(sent: bytes, said: bytes) -> 
             reader, writer = await dial(exchange)
             writer.write(sent)
             assert (await reader.read()).startswith(said)
-            await until(lambda: not exchange.entrance.wires)
+            await until(lambda: not exchange.connections.wires)
 
     running(knock)()
 

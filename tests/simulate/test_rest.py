@@ -10,28 +10,28 @@ from hypothesis import strategies as st
 from tests.simulate.builders import NOON_US, some_entries
 from tradecap.simulate.aggregates import with_aggregates
 from tradecap.simulate.exchange_info import listing
-from tradecap.simulate.limits import Limits, Rules
+from tradecap.simulate.limits import AddressLimits, Rules
 from tradecap.simulate.market_data import Market
-from tradecap.simulate.rest import Answer, Rest
+from tradecap.simulate.rest import HttpAnswer, RestEndpoints
 
 NOON_MS = NOON_US // 1000
 
 
-def a_rest(count: int = 2_500, rules: Rules | None = None) -> Rest:
+def a_rest(count: int = 2_500, rules: Rules | None = None) -> RestEndpoints:
     """Trades 1 ... count of BTCUSDT, a millisecond apart, each with its aggTrade."""
     market, rules = Market(["BTCUSDT"]), rules or Rules(weight_per_minute=None)
     entries = some_entries(count)
     for entry in with_aggregates(entries, lambda _: True):
         market.add(entry)
     known = {"BTCUSDT": listing("BTCUSDT", [entry.trade for entry in entries if entry.trade])}
-    return Rest(market, lambda: NOON_US + count * 1000, lambda: known, rules, Limits(rules))
+    return RestEndpoints(market, lambda: NOON_US + count * 1000, lambda: known, rules, AddressLimits(rules))
 
 
-def ask(rest: Rest, path: str, method: str = "GET", **headers: str) -> Answer:
+def ask(rest: RestEndpoints, path: str, method: str = "GET", **headers: str) -> HttpAnswer:
     return rest.answer(method, f"/api/v3/{path}", {name.replace("_", "-"): value for name, value in headers.items()}, "me", 0.0)
 
 
-def body(rest: Rest, path: str, **headers: str) -> Any:
+def body(rest: RestEndpoints, path: str, **headers: str) -> Any:
     answer = ask(rest, path, **headers)
     assert answer.status == 200, answer
     return json.loads(answer.body)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradecap.simulate.subscriptions import Refused, Session, reply, session_at
+from tradecap.simulate.subscriptions import Session, SubscriptionRefusal, reply, session_at
 
 
 def said(request: object, session: Session | None = None) -> Any:
@@ -148,7 +148,7 @@ def test_other_paths_are_none() -> None:
     """A client of another product would wait for ever."""
     assert session_at("/ws-api/v3") is None
     assert session_at("//[/ws") is None
-    with pytest.raises(Refused):
+    with pytest.raises(SubscriptionRefusal):
         session_at("/ws/btcusdt@trade?timeUnit=HOUR")
 
 

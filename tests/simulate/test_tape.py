@@ -11,7 +11,7 @@ from tests.simulate.builders import NOON_US, an_entry, some_entries
 from tradecap.market.records import Trade
 from tradecap.simulate.aggregates import with_aggregates
 from tradecap.simulate.player import shifted
-from tradecap.simulate.tape import Entry, Shift, endless, in_order, moved, rising
+from tradecap.simulate.tape import Entry, TapeShift, endless, in_order, moved, rising
 from tradecap.venues.binance import decode
 
 
@@ -70,7 +70,7 @@ def test_a_moved_message_says_what_its_trade_says(ids: int, time_ms: int, maker:
     """REST would tell other ids or times than the stream did."""
     trade = a_trade(id=5, channel=channel, first_id=4 if channel == "aggTrade" else 5, last_id=5, is_buyer_maker=maker)
     stream = f"btcusdt@{channel}"
-    shift = Shift(time_ms % 10**9 * 1000, {stream: ids, "btcusdt@trade": ids})
+    shift = TapeShift(time_ms % 10**9 * 1000, {stream: ids, "btcusdt@trade": ids})
     entry = moved(an_entry(trade), shift)
     assert decode(entry.payload) == entry.trade
     assert entry.trade is not None
@@ -93,7 +93,7 @@ def test_a_moved_time_keeps_its_unit() -> None:
     """A recording in microseconds would be moved a thousand times too little."""
     plain = an_entry()
     micro = Entry(plain.stream, plain.payload.replace(b"000,", b"000123,"), plain.trade, plain.time_ns)
-    assert b'"T":%d,' % (NOON_US + 1_000_123) in moved(micro, Shift(1_000_000)).payload
+    assert b'"T":%d,' % (NOON_US + 1_000_123) in moved(micro, TapeShift(1_000_000)).payload
 
 
 def test_trades_at_another_time_are_other_trades() -> None:

@@ -32,7 +32,7 @@ from tradecap.log.api import Log
 from tradecap.market.faults import FAULTS
 from tradecap.recordings.reading import Source
 from tradecap.simulate import Exchange, Fault, Recording
-from tradecap.simulate.beside import Beside
+from tradecap.simulate.exchange_thread import ExchangeThread
 from tradecap.store import open_store
 from tradecap.store.api import Store
 from tradecap.venues.api import SITES
@@ -117,7 +117,7 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
             out.note(f"   {status.news.popleft().text}")
 
     plan = Plan("binance", "trade", tuple(tape.symbols), duration_s=LONGEST_S, stale_s=STALE_S, max_trades=trades, detail={"site": "demo"})
-    with Beside(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, log.writer() as writer:
+    with ExchangeThread(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, log.writer() as writer:
         site = SITES["binance"].at(beside.exchange.url)
         repair = Repair(lambda wait: Rest(site, wait=wait), "trade")
         with Feed(site.stream_url, [site.control.stream_name(symbol, "trade") for symbol in tape.symbols], site.control) as feed:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -24,9 +24,11 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.flows.stop import Stop
 from tradecap.recordings.reading import Source as Opened
 from tradecap.recordings.reading import expand
-from tradecap.simulate import Exchange, Fault, Generated, Recording, Rules
+from tradecap.simulate import Exchange, ExchangeSettings, Fault, Generated, Recording, Rules
 from tradecap.simulate.faults import read_faults, short_fault
+from tradecap.simulate.limits import NO_LIMITS
 from tradecap.simulate.recordings import Opener, opener
+from tradecap.simulate.settings import FaultReport
 from tradecap.simulate.tls import throw_away
 
 if TYPE_CHECKING:
@@ -118,24 +120,31 @@ def simulate(paths: tuple[str, ...], out: Output, **options: Any) -> Exit:
     """
     faults, seed = _faults(options["faults_file"], options["short_faults"], options["seed"])
     source = _source(paths, options, seed)
-    rules = Rules(weight_per_minute=None, requests_per_5_minutes=None, connections_per_5_minutes=None, incoming_per_second=None)
     with ExitStack() as stack:
-        context, ca = None, None
+        tls, ca = None, None
         if options["tls"]:
-            context, ca = throw_away(options["host"], Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradecap-tls-"))))
-        exchange = {
-            **{"host": options["host"], "port": options["port"], "tls": context, "ca": str(ca) if ca else None, "speed": options["speed"]},
-            **{"loop": options["loop"] and bool(paths), "now": options["now"], "history_s": options["history_s"] or 0.0},
-            **{
-                "start": "subscriber" if options["wait"] else "now",
-                "streams": options["wait"] or 1,
-                "rules": rules if options["no_limits"] else Rules(),
-            },
-            **{"time_scale": options["time_scale"], "keep": options["keep"], "faults": faults, "seed": seed},
-        }
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tradecap-tls-"))
+            tls, ca = throw_away(options["host"], Path(folder))
+        settings = ExchangeSettings(
+            host=options["host"],
+            port=options["port"],
+            tls=tls,
+            ca=str(ca) if ca else None,
+            speed=options["speed"],
+            loop=options["loop"] and bool(paths),
+            now=options["now"],
+            history_s=options["history_s"] or 0.0,
+            start="subscriber" if options["wait"] else "now",
+            streams=options["wait"] or 1,
+            rules=NO_LIMITS if options["no_limits"] else Rules(),
+            time_scale=options["time_scale"],
+            keep=options["keep"],
+            faults=faults,
+            seed=seed,
+        )
         _warn_of(options["host"], out)
         stop = stack.enter_context(interruptible(out))
-        asyncio.run(_serve(lambda told: Exchange(source, on_fault=told, **exchange), stop, options["duration_s"], out))
+        asyncio.run(_serve(source, settings, stop, options["duration_s"], out))
     return Exit.OK
 
 
@@ -181,20 +190,19 @@ def _warn_of(host: str, out: Output) -> None:
         out.warn(f"warning: listening on {host}: others can reach this exchange, and it knows no passwords.", host=host)
 
 
-async def _serve(make: Callable[[Callable[[dict[str, object]], None]], Exchange], stop: Stop, duration_s: float | None, out: Output) -> None:
-    """Until somebody asks for the end. What happens is told as it happens."""
+async def _serve(source: Recording | Generated, settings: ExchangeSettings, stop: Stop, duration_s: float | None, out: Output) -> None:
+    """Serve until `stop` or for `duration_s`. Faults are printed as they happen."""
     fired: Counter[str] = Counter()
 
-    def told(report: dict[str, object]) -> None:
+    def report_fault(report: FaultReport) -> None:
         fired[str(report["fault"])] += 0 if report.get("ended") else 1
-        out.lines([msgspec.json.encode(report).decode() if out.json else _sentence(report)])
+        out.lines([msgspec.json.encode(report).decode() if out.json else _fault_line(report)])
 
     began = time.monotonic()
-    exchange = make(told)
-    asyncio.get_running_loop().set_exception_handler(exchange.entrance.handle)
+    exchange = Exchange(source, settings, on_fault=report_fault)
+    asyncio.get_running_loop().set_exception_handler(exchange.connections.handle_loop_error)
     async with exchange:
-        place = {"url": exchange.url, "rest_url": exchange.rest_url, "ca": exchange.ca}
-        out.lines([msgspec.json.encode(place).decode()] if out.json else [f"{name:9}{value}" for name, value in place.items() if value])
+        out.lines(_addresses(exchange, out.json))
         out.note(f"serving {', '.join(exchange.symbols[:8])} from {exchange.origin} (Ctrl-C ends it)")
         has_ended = False
         while not stop() and (duration_s is None or time.monotonic() - began < duration_s):
@@ -206,15 +214,23 @@ async def _serve(make: Callable[[Callable[[dict[str, object]], None]], Exchange]
                 for problem in exchange.problems:
                     out.warn(f"warning: {problem.message}", hint=problem.hint)
     counts = exchange.summary() | {"faults": dict(fired), "seconds": round(time.monotonic() - began, 3)}
-    out.show(counts, lambda: _drawn(counts))
+    out.show(counts, lambda: _result(counts))
 
 
-def _sentence(report: dict[str, object]) -> str:
+def _addresses(exchange: Exchange, as_json: bool) -> list[str]:
+    """Where it listens, and the CA file."""
+    addresses = {"url": exchange.url, "rest_url": exchange.rest_url, "ca": exchange.ca}
+    if as_json:
+        return [msgspec.json.encode(addresses).decode()]
+    return [f"{name:9}{value}" for name, value in addresses.items() if value]
+
+
+def _fault_line(report: FaultReport) -> str:
     rest = {name: value for name, value in report.items() if name not in ("fault", "seconds", "trades")}
     return f"{report['seconds']:>12} s  {report['fault']:12} {msgspec.json.encode(rest).decode()}"
 
 
-def _drawn(counts: dict[str, Any]) -> "RenderableType":
+def _result(counts: dict[str, Any]) -> "RenderableType":
     names = ("trades", "messages", "connections", "requests", "cut")
     rows = [(name, counts[name]) for name in names]
     rows += [(f"fault: {kind}", n) for kind, n in sorted(counts["faults"].items())]

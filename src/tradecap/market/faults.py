@@ -37,7 +37,7 @@ _Choice = TypeVar("_Choice")
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _MemberSpan:
     """Where one member of a JSON object stands: start of its key, start and end of its value."""
 
     start: int
@@ -46,20 +46,20 @@ class _Member:
 
 
 @dataclass(frozen=True, slots=True)
-class _Message:
+class _TradeMessage:
     """A valid message and where its members stand (of a combined-stream wrapper: those of `data`), in the order they come."""
 
     payload: bytes
     channel: str
     fields: Sequence[str]
-    members: dict[str, _Member]
+    members: dict[str, _MemberSpan]
 
     def __getitem__(self, field: str) -> bytes:
         """The value of a member as it is written."""
         member = self.members[field]
         return self.payload[member.value : member.end]
 
-    def replaced(self, field: str, value: bytes) -> "_Message":
+    def replaced(self, field: str, value: bytes) -> "_TradeMessage":
         """The message with another value in one member."""
         member = self.members[field]
         return _read(self.payload[: member.value] + value + self.payload[member.end :], self.channel, self.fields)
@@ -74,11 +74,11 @@ class _Message:
         return "X" in self.members and self["X"] != b'"MARKET"'
 
 
-Edit = Callable[[_Message, Random], bytes]
+Edit = Callable[[_TradeMessage, Random], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TradeFault:
     """One way to spoil a trade. `outcome` is 'duplicate', 'conflict' or the reason it must be quarantined with."""
 
     help: str
@@ -97,23 +97,23 @@ def spoil(fault: str, payload: bytes, channel: str, required: Sequence[str], rng
 # ---- reading: where the members stand ----
 
 
-def _read(payload: bytes, channel: str, required: Sequence[str]) -> _Message:
+def _read(payload: bytes, channel: str, required: Sequence[str]) -> _TradeMessage:
     members = _members(payload, 0)
     data = members.get("data")
     if data is not None and payload[data.value : data.value + 1] == b"{":
         members = _members(payload, data.value)
-    return _Message(payload, channel, required, members)
+    return _TradeMessage(payload, channel, required, members)
 
 
-def _members(payload: bytes, at: int) -> dict[str, _Member]:
+def _members(payload: bytes, at: int) -> dict[str, _MemberSpan]:
     """The members of the JSON object that begins at `at`; of nested values only the span."""
-    members: dict[str, _Member] = {}
+    members: dict[str, _MemberSpan] = {}
     key: re.Match[bytes] | None = None
     depth, value, end = 0, 0, 0
     for token in _TOKEN.finditer(payload, at):
         text = token[0]
         if depth == 1 and key is not None and text in (b",", b"}"):
-            members[msgspec.json.decode(key[0], type=str)] = _Member(key.start(), value, end)
+            members[msgspec.json.decode(key[0], type=str)] = _MemberSpan(key.start(), value, end)
             key, value = None, 0
         elif depth == 1 and key is None and text.startswith(b'"'):
             key = token
@@ -129,11 +129,11 @@ def _members(payload: bytes, at: int) -> dict[str, _Member]:
 # ---- the edits, in the order of the table ----
 
 
-def _dupe(message: _Message, _rng: Random) -> bytes:
+def _dupe(message: _TradeMessage, _rng: Random) -> bytes:
     return message.payload
 
 
-def _conflict(message: _Message, rng: Random) -> bytes:
+def _conflict(message: _TradeMessage, rng: Random) -> bytes:
     field = _pick(rng, ("p", "q", "T", "m"))
     if field == "m":
         return message.replaced("m", b"false" if message["m"] == b"true" else b"true").payload
@@ -141,7 +141,7 @@ def _conflict(message: _Message, rng: Random) -> bytes:
     return change(message, field, rng)
 
 
-def _other_amount(message: _Message, field: str, rng: Random) -> bytes:
+def _other_amount(message: _TradeMessage, field: str, rng: Random) -> bytes:
     """A price or quantity up to one percent away, in the decimals it came with; upwards only where that stays a valid trade."""
     units = int(message[field].strip(b'"').replace(b".", b""))
     step = 1 + _below(rng, max(1, units // 100))
@@ -152,12 +152,12 @@ def _other_amount(message: _Message, field: str, rng: Random) -> bytes:
     return message.replaced(field, _amount(message[field], units - step)).payload
 
 
-def _is_within_limits(message: _Message) -> bool:
+def _is_within_limits(message: _TradeMessage) -> bool:
     price, qty = _scaled(message["p"]), _scaled(message["q"])
     return price < MAX_PRICE * 10**8 and qty < MAX_QTY * 10**8 and price * qty < MAX_NOTIONAL * 10**16
 
 
-def _other_minute(message: _Message, field: str, rng: Random) -> bytes:
+def _other_minute(message: _TradeMessage, field: str, rng: Random) -> bytes:
     """One to five minutes earlier or later, inside the years a trade can have."""
     time = int(message[field])
     unit = 1000 if time >= MICROSECONDS_FROM else 1
@@ -168,11 +168,11 @@ def _other_minute(message: _Message, field: str, rng: Random) -> bytes:
     return message.replaced(field, b"%d" % moved).payload
 
 
-def _null(message: _Message, rng: Random) -> bytes:
+def _null(message: _TradeMessage, rng: Random) -> bytes:
     return message.replaced(_pick(rng, message.required), b"null").payload
 
 
-def _missing(message: _Message, rng: Random) -> bytes:
+def _missing(message: _TradeMessage, rng: Random) -> bytes:
     field = _pick(rng, message.required)
     members = list(message.members.values())
     at = members.index(message.members[field])
@@ -183,7 +183,7 @@ def _missing(message: _Message, rng: Random) -> bytes:
     return message.payload[:start] + message.payload[end:]
 
 
-def _malformed(message: _Message, rng: Random) -> bytes:
+def _malformed(message: _TradeMessage, rng: Random) -> bytes:
     """Broken as RFC 8259 sees it: NaN is what Python's own json writes and takes. ASCII throughout, or it would be not_utf8."""
     payload, field = message.payload, _pick(rng, message.required)
     *others, last = message.members.values()
@@ -199,7 +199,7 @@ def _malformed(message: _Message, rng: Random) -> bytes:
     return _pick(rng, ways)()
 
 
-def _truncated(message: _Message, rng: Random) -> bytes:
+def _truncated(message: _TradeMessage, rng: Random) -> bytes:
     """The opening brace stays and the last one goes; a character of several bytes is not cut, for that would be not_utf8."""
     payload = message.payload
     shortest = payload.index(b"{") + 1
@@ -209,7 +209,7 @@ def _truncated(message: _Message, rng: Random) -> bytes:
     return payload[:cut]
 
 
-def _wrong_type(message: _Message, rng: Random) -> bytes:
+def _wrong_type(message: _TradeMessage, rng: Random) -> bytes:
     field = _pick(rng, message.required)
     value = message[field]
     boolean = _pick(rng, (b"true", b"false"))
@@ -224,7 +224,7 @@ def _wrong_type(message: _Message, rng: Random) -> bytes:
     return message.replaced(field, _pick(rng, [*others, b"[%b]" % value])).payload
 
 
-def _out_of_range(message: _Message, rng: Random) -> bytes:
+def _out_of_range(message: _TradeMessage, rng: Random) -> bytes:
     ways: list[Edit] = [_huge_amount, _huge_notional, _huge_id, _negative_id]
     if not message.is_off_book:
         ways.append(_zero)
@@ -233,40 +233,40 @@ def _out_of_range(message: _Message, rng: Random) -> bytes:
     return _pick(rng, ways)(message, rng)
 
 
-def _zero(message: _Message, rng: Random) -> bytes:
+def _zero(message: _TradeMessage, rng: Random) -> bytes:
     field = _pick(rng, ("p", "q"))
     return message.replaced(field, _amount(message[field], 0)).payload
 
 
-def _huge_amount(message: _Message, rng: Random) -> bytes:
+def _huge_amount(message: _TradeMessage, rng: Random) -> bytes:
     """From exactly the limit to ten digits above it, past what 64 bits hold."""
     field, limit = _pick(rng, (("p", MAX_PRICE), ("q", MAX_QTY)))
     amount = limit * 10 ** _pick(rng, (0, _below(rng, 11))) + _pick(rng, (0, _below(rng, limit)))
     return message.replaced(field, b'"%d.00000000"' % amount).payload
 
 
-def _huge_notional(message: _Message, rng: Random) -> bytes:
+def _huge_notional(message: _TradeMessage, rng: Random) -> bytes:
     """Price and quantity valid each, their product not."""
     price = _pick(rng, (10**9, 10**9 + _below(rng, 9 * 10**9)))
     qty = -(-MAX_NOTIONAL // price) + _pick(rng, (0, _below(rng, 10**14)))
     return message.replaced("p", b'"%d.00000000"' % price).replaced("q", b'"%d.00000000"' % qty).payload
 
 
-def _huge_id(message: _Message, rng: Random) -> bytes:
+def _huge_id(message: _TradeMessage, rng: Random) -> bytes:
     beyond = _pick(rng, (0, _below(rng, 1000), _below(rng, MAX_ID)))
     return message.replaced(_pick(rng, IDS[message.channel]), b"%d" % (MAX_ID + beyond)).payload
 
 
-def _negative_id(message: _Message, rng: Random) -> bytes:
+def _negative_id(message: _TradeMessage, rng: Random) -> bytes:
     field = _pick(rng, IDS[message.channel])
     return message.replaced(field, b"%d" % min(-1, -int(message[field]))).payload
 
 
-def _first_after_last(message: _Message, rng: Random) -> bytes:
+def _first_after_last(message: _TradeMessage, rng: Random) -> bytes:
     return message.replaced("f", b"%d" % (int(message["l"]) + 1 + _below(rng, 1000))).payload
 
 
-def _bad_time(message: _Message, rng: Random) -> bytes:
+def _bad_time(message: _TradeMessage, rng: Random) -> bytes:
     """Just outside or far outside the years a trade can have, in both units. µs begin at 10^14, so those before 2010 begin in 1973."""
     time = _pick(
         rng,
@@ -287,7 +287,7 @@ def _bad_time(message: _Message, rng: Random) -> bytes:
     return message.replaced("T", b"%d" % time).payload
 
 
-def _oversize(message: _Message, rng: Random) -> bytes:
+def _oversize(message: _TradeMessage, rng: Random) -> bytes:
     """A little over the limit, so that the record is still kept whole and a thousand of them don't fill a disk."""
     end = list(message.members.values())[-1].end
     size = MAX_PAYLOAD + 1024 + _below(rng, 43 * 1024)
@@ -295,19 +295,27 @@ def _oversize(message: _Message, rng: Random) -> bytes:
     return head + b"x" * (size - len(head) - len(tail)) + tail
 
 
-FAULTS: Final[dict[str, Fault]] = {
-    "dupes": Fault("The same message once more.", "duplicate", _dupe),
-    "conflicts": Fault("The id of a known trade with another price, quantity, minute or taker side.", "conflict", _conflict),
-    "nulls": Fault("null in a required field.", "null_field", _null),
-    "missing": Fault("A required field left out.", "missing_field", _missing),
-    "malformed": Fault("JSON broken in the middle: a stray byte, a lost comma or colon, a bare word, wrong quotes.", "malformed_json", _malformed),
-    "truncated": Fault("JSON cut off at any byte.", "malformed_json", _truncated),
-    "wrong_type": Fault("A required field of another JSON type: a number for a string, a string for a number, an array.", "wrong_type", _wrong_type),
-    "out_of_range": Fault("A price, quantity or id that no trade can have: zero, negative or too large.", "out_of_range", _out_of_range),
-    "bad_time": Fault("A trade time before 2010 or after 2100.", "bad_time", _bad_time),
-    "oversize": Fault("A message of more than 256 KiB.", "oversize", _oversize),
+FAULTS: Final[dict[str, TradeFault]] = {
+    "dupes": TradeFault("The same message once more.", "duplicate", _dupe),
+    "conflicts": TradeFault("The id of a known trade with another price, quantity, minute or taker side.", "conflict", _conflict),
+    "nulls": TradeFault("null in a required field.", "null_field", _null),
+    "missing": TradeFault("A required field left out.", "missing_field", _missing),
+    "malformed": TradeFault(
+        "JSON broken in the middle: a stray byte, a lost comma or colon, a bare word, wrong quotes.",
+        "malformed_json",
+        _malformed,
+    ),
+    "truncated": TradeFault("JSON cut off at any byte.", "malformed_json", _truncated),
+    "wrong_type": TradeFault(
+        "A required field of another JSON type: a number for a string, a string for a number, an array.",
+        "wrong_type",
+        _wrong_type,
+    ),
+    "out_of_range": TradeFault("A price, quantity or id that no trade can have: zero, negative or too large.", "out_of_range", _out_of_range),
+    "bad_time": TradeFault("A trade time before 2010 or after 2100.", "bad_time", _bad_time),
+    "oversize": TradeFault("A message of more than 256 KiB.", "oversize", _oversize),
 }
-"""Fault of `inject-bad` -> what becomes of it, many to one, in the order of the options."""
+"""The faults of `inject-bad`, in the order of its options. Several may have the same outcome."""
 
 
 # ---- numbers as they are written ----

@@ -17,7 +17,7 @@ HELD: Final = 2_000
 HELD_NS: Final = 500_000_000
 
 
-class _Group:
+class _OrderFills:
     """Fills of one aggregate, as far as they have come. held: how many of them haven't been handed out."""
 
     __slots__ = ("first", "held", "is_open", "last", "number", "qty")
@@ -32,8 +32,8 @@ class _Group:
 
 def with_aggregates(entries: Iterable[Entry], wanted: Callable[[str], bool]) -> Iterator[Entry]:
     """The entries, with an aggTrade behind the last fill of each order of the symbols that are `wanted`."""
-    held: deque[tuple[Entry, _Group | None]] = deque()
-    groups: dict[str, _Group] = {}
+    held: deque[tuple[Entry, _OrderFills | None]] = deque()
+    groups: dict[str, _OrderFills] = {}
     are_wanted: dict[str, bool] = {}
     for entry in entries:
         trade = entry.trade
@@ -61,11 +61,11 @@ def with_aggregates(entries: Iterable[Entry], wanted: Callable[[str], bool]) -> 
         yield from _handed_out(oldest, its_group)
 
 
-def _group_of(trade: Trade, groups: dict[str, _Group]) -> _Group:
+def _group_of(trade: Trade, groups: dict[str, _OrderFills]) -> _OrderFills:
     """The aggregate that a fill belongs to: the one before it, or a new one, which ends the one before it."""
     group = groups.get(trade.symbol)
     if group is None:
-        group = groups[trade.symbol] = _Group(trade, trade.id // 2)
+        group = groups[trade.symbol] = _OrderFills(trade, trade.id // 2)
         return group
     first = group.first
     is_same = trade.trade_time_us == first.trade_time_us and trade.price == first.price and trade.is_buyer_maker == first.is_buyer_maker
@@ -75,11 +75,11 @@ def _group_of(trade: Trade, groups: dict[str, _Group]) -> _Group:
         group.held += 1
         return group
     group.is_open = False
-    group = groups[trade.symbol] = _Group(trade, group.number + 1)
+    group = groups[trade.symbol] = _OrderFills(trade, group.number + 1)
     return group
 
 
-def _handed_out(entry: Entry, group: _Group | None) -> Iterator[Entry]:
+def _handed_out(entry: Entry, group: _OrderFills | None) -> Iterator[Entry]:
     yield entry
     if group is not None:
         group.held -= 1
@@ -87,7 +87,7 @@ def _handed_out(entry: Entry, group: _Group | None) -> Iterator[Entry]:
             yield _made(group, entry)
 
 
-def _made(group: _Group, last: Entry) -> Entry:
+def _made(group: _OrderFills, last: Entry) -> Entry:
     """Its message is left to be written by who says it: often nobody listens."""
     first, final = group.first, group.last
     trade = Trade(

@@ -23,7 +23,7 @@ SELF_TRADE_MODES: Final = ("EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECRE
 
 
 @dataclass(frozen=True)
-class Listing:
+class ListedSymbol:
     """A symbol of the exchange. tick and lot in units of 10^-8."""
 
     symbol: str
@@ -33,15 +33,15 @@ class Listing:
     lot: int
 
 
-def listing(symbol: str, trades: Iterable[Trade]) -> Listing:
+def listing(symbol: str, trades: Iterable[Trade]) -> ListedSymbol:
     """What the name and the first trades of a symbol tell."""
     quote = next((each for each in QUOTES if symbol.endswith(each) and len(symbol) > len(each)), symbol[-3:])
     base = symbol.removesuffix(quote) or symbol
     known = SPOT.get(symbol)
     if known:
-        return Listing(symbol, base, quote, known.tick, known.lot)
+        return ListedSymbol(symbol, base, quote, known.tick, known.lot)
     seen = list(trades)
-    return Listing(symbol, base, quote, _step(trade.price for trade in seen), _step(trade.qty for trade in seen))
+    return ListedSymbol(symbol, base, quote, _step(trade.price for trade in seen), _step(trade.qty for trade in seen))
 
 
 def _step(units: Iterable[int]) -> int:
@@ -52,7 +52,7 @@ def _step(units: Iterable[int]) -> int:
     return step
 
 
-def exchange_info(listings: Sequence[Listing], server_time: int, rules: Rules) -> dict[str, object]:
+def exchange_info(listings: Sequence[ListedSymbol], server_time: int, rules: Rules) -> dict[str, object]:
     """The whole answer for these symbols."""
     limits = [("REQUEST_WEIGHT", "MINUTE", 1, rules.weight_per_minute or 6_000), ("ORDERS", "SECOND", 10, 100), ("ORDERS", "DAY", 1, 200_000)]
     limits.append(("RAW_REQUESTS", "MINUTE", 5, rules.requests_per_5_minutes or 300_000))
@@ -66,7 +66,7 @@ def exchange_info(listings: Sequence[Listing], server_time: int, rules: Rules) -
     }
 
 
-def _symbol(each: Listing) -> dict[str, object]:
+def _symbol(each: ListedSymbol) -> dict[str, object]:
     return {
         "symbol": each.symbol,
         "status": "TRADING",
@@ -97,7 +97,7 @@ def _symbol(each: Listing) -> dict[str, object]:
     }
 
 
-def _filters(each: Listing) -> list[dict[str, object]]:
+def _filters(each: ListedSymbol) -> list[dict[str, object]]:
     tick, lot = decimal(each.tick), decimal(each.lot)
     return [
         {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": decimal(each.tick * 10**8), "tickSize": tick},

@@ -13,9 +13,8 @@ one sentence that says what would be. Pure: time and trades are told from outsid
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from random import Random
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from tradecap.errors import TradecapError
@@ -33,24 +32,24 @@ MESSAGE_KINDS: Final = {
     "out_of_range": "give a member a value no trade has",
     "bad_time": "give them a time no trade has",
 }
-SOCKET_KINDS: Final = {
+CONNECTION_KINDS: Final = {
     "close": "close connections with `code` and `reason`",
     "abort": "end connections without a close frame; with `partial` in the middle of a message",
     "silent": "say nothing any more, not even pongs, `for` so long (without it: for ever)",
     "shutdown": "say serverShutdown, and close `by` later",
 }
 """Kinds that touch connections: one without a trigger waits for the first subscriber."""
-DOOR_KINDS: Final = {
+SERVER_KINDS: Final = {
     "refuse": "refuse new connections `for` so long",
     "http": "answer `count` requests (or all `for` so long) with `status`; `on` rest, ws or both",
     "slow": "answer `count` requests (or all `for` so long) `by` later",
     "clock": "be wrong about the time by `by`, `for` so long (without it: for ever)",
 }
-KINDS: Final = MESSAGE_KINDS | SOCKET_KINDS | DOOR_KINDS
-SPOILT_AS: Final = {"corrupt": "malformed", "truncate": "truncated", "null": "nulls"} | {
+KINDS: Final = MESSAGE_KINDS | CONNECTION_KINDS | SERVER_KINDS
+PAYLOAD_FAULTS: Final = {"corrupt": "malformed", "truncate": "truncated", "null": "nulls"} | {
     name: name for name in ("wrong_type", "missing", "out_of_range", "bad_time")
 }
-"""How `market.faults` calls them."""
+"""Their names in `market.faults`."""
 TRIGGERS: Final = ("at", "trades", "every", "every_trades", "chance")
 CLOSE_CODES: Final = (1000, 1001, 1002, 1003, *range(1007, 1015))
 STATUSES: Final = (403, 418, 429, 451, *range(500, 505))
@@ -198,66 +197,3 @@ def _seconds(value: object) -> float | None:
         return float(value)
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     return float(match[2]) * _UNITS[match[3]] * (-1 if match[1] == "-" else 1) if match else None
-
-
-# ---- when ----
-
-
-@dataclass
-class _Due:
-    fault: Fault
-    next_s: float | None = None
-    next_trade: int | None = None
-    left: int | None = None
-    rng: Random = field(default_factory=Random)
-
-
-class Schedule:
-    """Which faults are due."""
-
-    def __init__(self, faults: Iterable[Fault] = (), seed: int = 1) -> None:
-        self._due = [_due(fault, Random(f"{seed}/{number}")) for number, fault in enumerate(faults)]
-
-    def __bool__(self) -> bool:
-        return bool(self._due)
-
-    def untimed(self) -> list[Fault]:
-        """Those without a trigger, which are at work from the first moment; they are handed out once."""
-        found = [each for each in self._due if not each.fault.trigger]
-        self._due = [each for each in self._due if each.fault.trigger]
-        return [each.fault for each in found]
-
-    def at_time(self, elapsed_s: float) -> Iterator[Fault]:
-        """Those that are due so long after the beginning."""
-        for each in [*self._due]:
-            while each.next_s is not None and each.next_s <= elapsed_s:
-                each.next_s = each.next_s + each.fault.every_s if each.fault.every_s else None
-                yield self._fired(each)
-
-    def at_trade(self, count: int) -> Iterator[Fault]:
-        """Those that are due when trade number `count` (the first is 1) has been said; call it for each."""
-        for each in [*self._due]:
-            if each.next_trade is not None and each.next_trade <= count:
-                each.next_trade = count + each.fault.every_trades if each.fault.every_trades else None
-                yield self._fired(each)
-            elif each.fault.chance is not None and each.rng.random() < each.fault.chance:
-                yield self._fired(each)
-
-    def _fired(self, each: _Due) -> Fault:
-        if each.left is not None:
-            each.left -= 1
-            if each.left == 0:
-                self._due.remove(each)
-                each.next_s = each.next_trade = None
-        return each.fault
-
-
-def _due(fault: Fault, rng: Random) -> _Due:
-    once = fault.trigger in ("at", "trades", "")
-    left = fault.times if fault.times is not None else 1 if once else None
-    if once and left != 1:
-        raise TradecapError(
-            f"The fault {fault.kind!r} fires once: times = {left} needs every, every_trades or chance.", "use every = instead of at =."
-        )
-    first_s = fault.at_s if fault.at_s is not None else fault.every_s
-    return _Due(fault, first_s, fault.trades if fault.trades is not None else fault.every_trades, left, rng)

@@ -90,7 +90,7 @@ def following(interval: str, open_s: int, offset_s: int = 0) -> int:
     return opening("1M", open_s + offset_s + 32 * _D - offset_s, offset_s)
 
 
-class Kline:
+class ServedKline:
     """One interval, made of its minutes; without a minute, all prices are the close before it."""
 
     __slots__ = ("close", "high", "interval", "low", "next_s", "open", "open_s", "parts")
@@ -127,7 +127,7 @@ class Kline:
         return {"e": "kline", "E": unit_time(event_us, micro), "s": symbol, "k": inner}
 
 
-def klines(source: Parts, interval: str, now_s: int, *, since_s: int = 0, offset_s: int = 0) -> Iterator[Kline]:
+def klines(source: Parts, interval: str, now_s: int, *, since_s: int = 0, offset_s: int = 0) -> Iterator[ServedKline]:
     """All klines that opened at since_s or later, ascending, to the one that now_s falls in, none left out between the first trade and it."""
     candles = list(source.candles().values())
     if not candles:
@@ -147,7 +147,7 @@ def klines(source: Parts, interval: str, now_s: int, *, since_s: int = 0, offset
         while at < len(candles) and candles[at].open_time_s < next_s:
             at += 1
         parts = candles[start:at]
-        kline = Kline(interval, open_s, next_s, parts, close_before)
+        kline = ServedKline(interval, open_s, next_s, parts, close_before)
         close_before = kline.close
         yield kline
         open_s = next_s

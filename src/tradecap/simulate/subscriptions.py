@@ -36,7 +36,7 @@ class Session:
     streams: dict[str, None] = field(default_factory=dict)
 
 
-class Refused(Exception):  # noqa: N818 -- an answer, not a mistake of ours
+class SubscriptionRefusal(Exception):  # noqa: N818 -- an answer, not a mistake of ours
     """The request is answered with this error."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -45,7 +45,7 @@ class Refused(Exception):  # noqa: N818 -- an answer, not a mistake of ours
 
 
 def session_at(target: str) -> Session | None:
-    """The session of a connection to this path and query; None for a path that isn't there. Raises Refused for a unit of time that isn't.
+    """The session of a connection to this path and query; None for a path that isn't there. Raises SubscriptionRefusal for a unit of time that isn't.
 
     A name in the path that is no stream's is passed over: ccxt connects to /ws/0, /ws/1 ... and subscribes afterwards.
     """
@@ -61,7 +61,7 @@ def session_at(target: str) -> Session | None:
         return None
     micro = _UNITS.get(query.get("timeUnit", "MILLISECOND"))
     if micro is None:
-        raise Refused(2, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
+        raise SubscriptionRefusal(2, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
     session = Session(is_combined=path == "/stream", is_micro=micro)
     _subscribe(session, [name for name in names.split("/") if _STREAM.fullmatch(name)])
     return session
@@ -74,7 +74,7 @@ def reply(session: Session, text: str) -> bytes:
         members = _members(text)
         request_id = _request_id(members)
         result = _carried_out(session, members)
-    except Refused as error:
+    except SubscriptionRefusal as error:
         return msgspec.json.encode({"error": {"code": error.code, "msg": error.message}, "id": request_id})
     return msgspec.json.encode({"result": result, "id": request_id})
 
@@ -83,16 +83,16 @@ def _members(text: str) -> dict[str, object]:
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except RecursionError:
-        raise Refused(3, "Invalid JSON: recursion limit exceeded at line 1 column 128") from None
+        raise SubscriptionRefusal(3, "Invalid JSON: recursion limit exceeded at line 1 column 128") from None
     except ValueError as error:
         line, column = getattr(error, "lineno", 1), getattr(error, "colno", 1)
-        raise Refused(3, f"Invalid JSON: expected value at line {line} column {column}") from None
+        raise SubscriptionRefusal(3, f"Invalid JSON: expected value at line {line} column {column}") from None
     if (column := _lone_surrogate(text)) is not None:
-        raise Refused(3, f"Invalid JSON: lone leading surrogate in hex escape at line 1 column {column}")
+        raise SubscriptionRefusal(3, f"Invalid JSON: lone leading surrogate in hex escape at line 1 column {column}")
     if not isinstance(value, dict):
-        raise Refused(2, f"Invalid request: invalid type, expected struct Request at line 1 column {len(text)}")
+        raise SubscriptionRefusal(2, f"Invalid request: invalid type, expected struct Request at line 1 column {len(text)}")
     if "method" not in value:
-        raise Refused(2, f"Invalid request: missing field `method` at line 1 column {len(text)}")
+        raise SubscriptionRefusal(2, f"Invalid request: missing field `method` at line 1 column {len(text)}")
     return value
 
 
@@ -119,7 +119,7 @@ def _request_id(members: dict[str, object]) -> object:
     is_integer = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
     is_text = isinstance(value, str) and _ID_TEXT.fullmatch(value) is not None
     if not (is_integer or is_text or value is None):
-        raise Refused(2, "Invalid request: request ID must be an unsigned integer")
+        raise SubscriptionRefusal(2, "Invalid request: request ID must be an unsigned integer")
     return value
 
 
@@ -129,13 +129,13 @@ def _carried_out(session: Session, members: dict[str, object]) -> object:
         expected = ", ".join(f"`{name}`" for name in METHODS)
         written = method if isinstance(method, str) else json.dumps(method)
         column = len('{"method":') + len(json.dumps(method))
-        raise Refused(2, f"Invalid request: unknown variant `{written}`, expected one of {expected} at line 1 column {column}")
+        raise SubscriptionRefusal(2, f"Invalid request: unknown variant `{written}`, expected one of {expected} at line 1 column {column}")
     if method == "LIST_SUBSCRIPTIONS":
         if params:
-            raise Refused(2, "Invalid request: too many parameters")
+            raise SubscriptionRefusal(2, "Invalid request: too many parameters")
         return list(session.streams)
     if not isinstance(params, list):
-        raise Refused(2, "Invalid request: params must be an array")
+        raise SubscriptionRefusal(2, "Invalid request: params must be an array")
     if method == "SET_PROPERTY":
         _set_property(session, params)
         return None
@@ -149,32 +149,32 @@ def _carried_out(session: Session, members: dict[str, object]) -> object:
 
 def _property(params: list[object], count: int) -> None:
     if not params or not isinstance(params[0], str):
-        raise Refused(2, "Invalid request: property name must be a string")
+        raise SubscriptionRefusal(2, "Invalid request: property name must be a string")
     if params[0] != "combined":
-        raise Refused(0, "Unknown property")
+        raise SubscriptionRefusal(0, "Unknown property")
     if len(params) > count:
-        raise Refused(2, "Invalid request: too many parameters")
+        raise SubscriptionRefusal(2, "Invalid request: too many parameters")
 
 
 def _set_property(session: Session, params: list[object]) -> None:
     _property(params, 2)
     value = params[1] if len(params) > 1 else None
     if not isinstance(value, bool):
-        raise Refused(1, "Invalid value type: expected Boolean")
+        raise SubscriptionRefusal(1, "Invalid value type: expected Boolean")
     session.is_combined = value
 
 
 def _names(params: list[object]) -> list[str]:
     names = [name for name in params if isinstance(name, str) and _STREAM.fullmatch(name)]
     if len(names) < len(params) or not names:
-        raise Refused(2, "Invalid request: invalid stream")
+        raise SubscriptionRefusal(2, "Invalid request: invalid stream")
     return names
 
 
 def _subscribe(session: Session, names: Iterable[str]) -> None:
     new = dict.fromkeys(name for name in names if name not in session.streams)
     if len(session.streams) + len(new) > MAX_STREAMS:
-        raise Refused(4, "Too many subscriptions")
+        raise SubscriptionRefusal(4, "Too many subscriptions")
     session.streams |= new
 
 

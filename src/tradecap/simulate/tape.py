@@ -9,10 +9,11 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from tradecap.errors import TradecapError
 from tradecap.market.records import Trade
 from tradecap.venues.binance.limits import MICROSECONDS_FROM
 from tradecap.venues.binance.synthetic import message
@@ -43,6 +44,21 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 def stream_name(symbol: str, channel: str) -> str:
     """The name of a symbol's stream."""
     return f"{symbol.lower()}@{channel}"
+
+
+class TradeSource(Protocol):
+    """Where trades come from: `Recording` or `Generated`."""
+
+    symbols: list[str]
+    samples: dict[str, list[Trade]]
+    """Some trades of each symbol, to see its tick and lot."""
+    first_time_us: int
+    names: str
+    left_out: Counter[str]
+    problems: list[TradecapError]
+
+    def entries(self) -> Iterator[Entry]:
+        """One pass."""
 
 
 Round = Callable[[], Iterator[Entry]]
@@ -93,7 +109,7 @@ def rising(entries: Iterable[Entry], dropped: Counter[str]) -> Iterator[Entry]:
 
 def endless(rounds: Round) -> Iterator[Entry]:
     """Round after round, each moved behind the one before. A round without a trade ends it."""
-    extent = _Extent()
+    extent = _RoundSpan()
     for entry in rounds():
         extent.add(entry)
         yield entry
@@ -105,24 +121,24 @@ def endless(rounds: Round) -> Iterator[Entry]:
         shift = shift.again(step)
 
 
-class Shift(NamedTuple):
+class TapeShift(NamedTuple):
     """How far a message is moved: times in whole milliseconds (given in µs), ids by the name of their stream, and all ids alike by `all_ids`."""
 
     time_us: int
     ids: dict[str, int] = {}  # noqa: RUF012 -- never written to
     all_ids: int = 0
 
-    def again(self, step: "Shift") -> "Shift":
+    def again(self, step: "TapeShift") -> "TapeShift":
         """Both one after the other."""
         ids = {stream: by + step.ids.get(stream, 0) for stream, by in self.ids.items()}
-        return Shift(self.time_us + step.time_us, ids, self.all_ids + step.all_ids)
+        return TapeShift(self.time_us + step.time_us, ids, self.all_ids + step.all_ids)
 
 
 _MEMBERS: Final = re.compile(rb'"(E|T|t|a|f|l|u)":(\d{1,19})(?=[,}])')
 _ID_MEMBERS: Final = {b"trade": (b"t",), b"aggTrade": (b"a",), b"bookTicker": (b"u",)}
 
 
-def moved(entry: Entry, shift: Shift) -> Entry:
+def moved(entry: Entry, shift: TapeShift) -> Entry:
     """The entry at another time and with other ids."""
     trade, stream = entry.trade, entry.stream
     ids_by = shift.ids.get(stream, 0) + shift.all_ids
@@ -159,7 +175,7 @@ def _moved_trade(trade: Trade, time_us: int, ids_by: int, fills_by: int) -> Trad
 _UPDATE: Final = re.compile(rb'"u":(\d{1,19})')
 
 
-class _Extent:
+class _RoundSpan:
     """From where to where the ids and times of a round go."""
 
     def __init__(self) -> None:
@@ -183,8 +199,8 @@ class _Extent:
         first, last = self._ids.get(stream, (low, high))
         self._ids[stream] = min(first, low), max(last, high)
 
-    def step(self) -> Shift:
+    def step(self) -> TapeShift:
         if self._times is None:
-            return Shift(0, {})
+            return TapeShift(0, {})
         time_us = (self._times[1] - self._times[0] + ROUND_GAP_US) // 1000 * 1000
-        return Shift(time_us, {stream: last - first + 1 for stream, (first, last) in self._ids.items()})
+        return TapeShift(time_us, {stream: last - first + 1 for stream, (first, last) in self._ids.items()})

@@ -1,8 +1,9 @@
 """The REST side: a request in, status, headers and body out.
 
-Rules (docs/binance.md §5): paths under /api/v3; parameters are checked in the venue's order (duplicate, unknown, missing, malformed), each
-with its code; lists ascend; a limit above the greatest is the greatest. Answers come from what has been traded and from nothing else. Times may be
-asked for in milliseconds or microseconds and are told in what X-MBX-TIME-UNIT says. Pure: the time comes from outside.
+Rules (docs/binance.md §5): paths under /api/v3; parameters are checked in the venue's order (duplicate, unknown,
+missing, malformed), each with its code; lists ascend; a limit above MAX_LIMIT counts as MAX_LIMIT. REST never shows
+future trades. Times in a request may be in milliseconds or microseconds; in an answer they are in the unit of the
+header X-MBX-TIME-UNIT. Pure: the time comes from outside.
 """
 
 import re
@@ -15,12 +16,12 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 
 from tradecap.market.records import Trade
+from tradecap.market.trade_limits import MICROSECONDS_FROM, in_us
 from tradecap.simulate.exchange_info import ListedSymbol, exchange_info
 from tradecap.simulate.klines import INTERVALS, klines, opening, zone_offset_s
 from tradecap.simulate.limits import AddressLimits, Rules
 from tradecap.simulate.market_data import Market
 from tradecap.simulate.messages import agg_trade_row, trade_row, unit_time
-from tradecap.venues.binance.limits import MICROSECONDS_FROM
 
 DEFAULT_LIMIT: Final = 500
 MAX_LIMIT: Final = 1_000
@@ -30,14 +31,14 @@ UNITS: Final = {"MICROSECOND": True, "microsecond": True, "MILLISECOND": False, 
 
 
 class HttpAnswer(NamedTuple):
-    """What goes back."""
+    """An HTTP answer: status, body and headers of its own."""
 
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class RestRefusal(Exception):  # noqa: N818 -- an answer, not a mistake of ours
+class RestRefusal(Exception):  # noqa: N818 -- an answer, not an error of ours
     """The request is answered with this error."""
 
     def __init__(self, code: int, message: str, status: int = 400) -> None:
@@ -64,12 +65,14 @@ class Ask(NamedTuple):
 
     def time_us(self, name: str) -> int | None:
         number = self.number(name)
-        return None if number is None else number if number >= MICROSECONDS_FROM else number * 1000
+        return None if number is None else in_us(number)
 
     def end_us(self, name: str) -> int | None:
-        """As `time_us`, the last microsecond of the millisecond, as the end is inclusive."""
+        """As `time_us`, but the last microsecond of a millisecond: the end is inclusive."""
         number = self.number(name)
-        return None if number is None else number if number >= MICROSECONDS_FROM else number * 1000 + 999
+        if number is None:
+            return None
+        return number if number >= MICROSECONDS_FROM else in_us(number) + 999
 
     def limit(self) -> int:
         limit = self.number("limit", DEFAULT_LIMIT)
@@ -79,7 +82,7 @@ class Ask(NamedTuple):
 
 
 class RestEndpoints:
-    """The endpoints over a market. now_us: the exchange's clock; listings: what is known of its symbols."""
+    """The endpoints over a market. now_us: the exchange's clock. listings: its symbols."""
 
     def __init__(
         self, market: Market, now_us: Callable[[], int], listings: Callable[[], Mapping[str, ListedSymbol]], rules: Rules, limits: AddressLimits
@@ -88,17 +91,17 @@ class RestEndpoints:
         self._rules, self._limits = rules, limits
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], address: str, now_s: float) -> HttpAnswer:
-        """The answer to a request, with its weight taken from the address."""
+        """The answer to a request. Its weight counts for the address."""
         path, _, query = target.partition("?")
         name = unquote(path).rstrip("/").removeprefix(PREFIX)
         endpoint = ENDPOINTS.get(name) if path.startswith(PREFIX) else None
         if endpoint is None:
             return _error(404, -1000, f"There is no {path} on this exchange; it has {PREFIX}{{{','.join(ENDPOINTS)}}}.")
-        verdict = self._limits.request(address, endpoint.weight, now_s)
-        used = (("X-MBX-USED-WEIGHT", str(verdict.used)), ("X-MBX-USED-WEIGHT-1M", str(verdict.used)))
-        if verdict.status != 200:
-            until_ms = unit_time(self._now_us(), False) + verdict.retry_s * 1000
-            return limited(verdict.status, verdict.retry_s, until_ms, verdict.limited, used)
+        admission = self._limits.request(address, endpoint.weight, now_s)
+        used = (("X-MBX-USED-WEIGHT", str(admission.used)), ("X-MBX-USED-WEIGHT-1M", str(admission.used)))
+        if admission.status != 200:
+            until_ms = unit_time(self._now_us(), False) + admission.retry_s * 1000
+            return limited(admission.status, admission.retry_s, until_ms, admission.limited, used)
         try:
             if method not in ("GET", "HEAD"):
                 raise RestRefusal(-1000, f"Request method '{method}' is not supported.", 405)
@@ -165,7 +168,7 @@ class RestEndpoints:
         until_s = now_s if end_us is None else min(now_s, end_us // 1_000_000)
         if start_us is not None:
             since_s = -(-start_us // 1_000_000)
-        else:  # some more than the newest `limit`, to begin with
+        else:  # a few more than the newest `limit`, to start with
             since_s = opening(interval, until_s - (limit + 1) * (INTERVALS[interval] or 31 * 86_400), offset_s)
         parts = self._market.parts(symbol, interval, since_s, until_s, limit + 1)
         every = klines(parts, interval, until_s, since_s=since_s, offset_s=offset_s)
@@ -183,7 +186,7 @@ class RestEndpoints:
 
 
 class Endpoint(NamedTuple):
-    """A path of the venue: its weight, the parameters it takes, and who answers."""
+    """A path of the venue: its weight, its parameters, and the method that answers."""
 
     weight: int
     params: frozenset[str]
@@ -235,7 +238,7 @@ def _legal_symbol(symbol: str, parameter: str) -> None:
 
 
 def _list(ask: Ask, name: str) -> list[str] | None:
-    """A parameter that is a JSON list of texts; None where it wasn't sent, or (permissions) is a bare word."""
+    """A parameter that is a JSON list of texts. None if it wasn't sent, or (permissions) if it is a bare word."""
     text = ask.given.get(name)
     if text is None or (name == "permissions" and not text.startswith("[")):
         return None
@@ -252,7 +255,7 @@ def _rows(found: list[Trade], row: Callable[[Trade, bool], dict[str, object]], a
 
 
 def limited(status: int, retry_s: int, until_ms: int, limit: str = "", headers: tuple[tuple[str, str], ...] = ()) -> HttpAnswer:
-    """429 or 418, as the venue words them."""
+    """429 or 418, in the venue's words."""
     if status == 418:
         text = f"Way too much request weight used; IP banned until {until_ms}. Please use WebSocket Streams for live updates to avoid bans."
     else:

@@ -4,9 +4,9 @@
     def test_my_client_reconnects(tradecap_exchange):
         run_my_client(tradecap_exchange.url)
 
-Rules: the exchange runs in a thread with a loop of its own, on a free port of 127.0.0.1. Options are those of `tradecap simulate`, set by the marker;
-a marker on a class or module holds for its tests, and the closest one wins option by option. Nothing is imported until a test asks for the fixture:
-pytest loads this module in every run.
+Rules: the exchange runs in a thread with a loop of its own, on a free port of 127.0.0.1. The marker sets options, named
+like those of `tradecap simulate`. A marker on a class or module holds for its tests, and the closest one wins, option by
+option. Nothing is imported until a test uses the fixture: pytest loads this module in every run.
 """
 
 import time
@@ -31,14 +31,14 @@ OPTIONS: Final = {
     "loop": ("play the recording again and again", False),
     "now": ("shift times so that the first trade is now", False),
     "wait": ("begin when this many streams are subscribed; 0: at once", 1),
-    "manual": ("play only what `play(count)` says", False),
+    "manual": ("play only what `play(count)` asks for", False),
     "history_s": ("seconds of trading that have happened already", 0.0),
     "faults": ("what goes wrong: texts as --fault takes them, or Fault", ()),
     "tls": ("wss and https; `ca` is the file to trust", False),
     "limits": ("the venue's limits of weight, connections and messages", True),
     "time_scale": ("the venue's clocks run this many times as fast", 1.0),
 }
-"""What the marker takes beside the paths of recordings: what it means, and the default."""
+"""What the marker takes in addition to paths of recordings: the meaning, and the default."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -145,7 +145,7 @@ def _opener(path: str, folder: Path) -> "Opener":
 
     if path == "sample:":
         return lambda: Source("sample:", stream=sample.open_sample())
-    return opener(str(folder / path))  # beside the test's own file, unless it is absolute
+    return opener(str(folder / path))  # next to the test's own file, unless it is absolute
 
 
 def _fault(fault: "str | Fault") -> "Fault":

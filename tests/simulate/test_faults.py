@@ -31,9 +31,9 @@ def test_a_file_and_its_short_forms_say_the_same() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("boom", "'boom' is unknown; there are drop,"),
+        ("boom", "'boom' is unknown; the kinds are drop,"),
         ("close at=10s trades=5", "more than one trigger: at, trades"),
-        ("close at=soon", "'soon' is no duration"),
+        ("close at=soon", "'soon' is not a duration"),
         ("close code=99", "codes of RFC"),
         ("close code=1006", "codes of RFC"),
         ("drop count=x", "wrong type"),
@@ -41,7 +41,7 @@ def test_a_file_and_its_short_forms_say_the_same() -> None:
         ("drop colour=red", "'colour', which no fault has"),
         ("drop at", "isn't NAME=VALUE"),
         ("reorder count=1", "count of 2 or more"),
-        ("http status=200", "knows status"),
+        ("http status=200", "accepts status"),
         ("refuse at=1s", "needs `for`"),
         ("drop chance=2", "above 0, at most 1"),
         ("", "has no kind"),

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradecap.simulate.subscriptions import Session, SubscriptionRefusal, reply, session_at
@@ -152,6 +152,7 @@ def test_other_paths_are_none() -> None:
         session_at("/ws/btcusdt@trade?timeUnit=HOUR")
 
 
+@settings(deadline=None)
 @given(
     st.text()
     | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)).map(json.dumps)

@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import islice, pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import a_trade
@@ -19,6 +19,7 @@ def trades(entries: list[Entry]) -> list[Trade]:
     return [entry.trade for entry in entries if entry.trade]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=60))
 def test_ids_only_rise(ids: list[int]) -> None:
     """Two captures of one hour would make the exchange say trades twice."""
@@ -29,6 +30,7 @@ def test_ids_only_rise(ids: list[int]) -> None:
     assert max((trade.id for trade in kept), default=-1) == max(ids, default=-1)
 
 
+@settings(deadline=None)
 @given(st.permutations(range(12)), st.integers(0, 30))
 def test_what_a_log_holds_too_late_takes_its_place(ids: list[int], window: int) -> None:
     """A trade that a capture missed and repaired later would be missing from the exchange."""
@@ -65,6 +67,7 @@ def test_a_loop_goes_on_where_it_ended() -> None:
     assert all(before.time_ns <= after.time_ns for before, after in pairwise(played))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 10**15), st.booleans(), st.sampled_from(["trade", "aggTrade"]))
 def test_a_moved_message_says_what_its_trade_says(ids: int, time_ms: int, maker: bool, channel: str) -> None:
     """REST would tell other ids or times than the stream did."""

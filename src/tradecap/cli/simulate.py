@@ -44,14 +44,14 @@ def _factor(text: str) -> float:
     except ValueError:
         factor = 0.0
     if not 0.001 <= factor <= 1_000_000:
-        raise ValueError(f"{text!r} is no factor; write a number like 60.")
+        raise ValueError(f"{text!r} is not a factor; write a number like 60.")
     return factor
 
 
 def _series(text: str) -> tuple[str, str]:
     venue, colon, symbol = text.partition(":")
     if venue.lower() not in ("binance", "binance-us") or (colon and not symbol):
-        raise ValueError(f"{text!r} is no spot series; write VENUE:SYMBOL, like binance:BTCUSDT.")
+        raise ValueError(f"{text!r} is not a spot series; write VENUE:SYMBOL, like binance:BTCUSDT.")
     return venue.lower(), symbol.upper()
 
 
@@ -60,14 +60,14 @@ SERIES: Final = typed("series", _series)
 
 
 class _Simulate(Door):
-    """The value of --wait may be left out; click would take whatever word comes next."""
+    """Allows --wait without a value; click would take the next word for it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, list(with_wait(args)))
 
 
 def with_wait(args: list[str]) -> Iterator[str]:
-    """The arguments with a value for each `--wait`: the next word where that is a whole number, else 1."""
+    """The arguments with a value for each `--wait`: the next word if it is a whole number, else 1."""
     words = iter(args)
     for word in words:
         if word == "--":
@@ -86,31 +86,38 @@ def with_wait(args: list[str]) -> Iterator[str]:
 
 @click.command("simulate", cls=_Simulate)
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
-@click.option("--port", type=PORT, default=str(DEFAULT_PORT), metavar="N", help=f"Listen here; 0 takes any free one (default {DEFAULT_PORT}).")
-@click.option("--host", default="localhost", metavar="ADDRESS", help="Listen here (default localhost: 127.0.0.1 and ::1; '::': everywhere).")
-@click.option("--tls", is_flag=True, help="wss and https, with a throw-away certificate; prints the file of its authority.")
-@click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Only this symbol; of the generator, this one (may be repeated).")
+@click.option("--port", type=PORT, default=str(DEFAULT_PORT), metavar="N", help=f"Port to listen on; 0 takes any free one (default {DEFAULT_PORT}).")
+@click.option("--host", default="localhost", metavar="ADDRESS", help="Address to listen on (default localhost: 127.0.0.1 and ::1; '::': all).")
+@click.option("--tls", is_flag=True, help="Use wss and https, with a throw-away certificate; prints the path of the CA file.")
+@click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Serve only this symbol; the generator makes this one (may be repeated).")
 @click.option("--rate", type=FACTOR, default=None, metavar="N", help="Generator: trades a second of each symbol (default: about 9).")
-@click.option("--seed", type=COUNT, default=None, metavar="N", help="Generator and faults: the same seed makes the same (default 1).")
+@click.option(
+    "--seed", type=COUNT, default=None, metavar="N", help="Generator and faults: the same seed gives the same trades and faults (default 1)."
+)
 @click.option("--begin", "begin_ns", type=TIME, default=None, metavar="TIME", help="Generator: the time of the first trade (default: now).")
 @click.option("--speed", type=SPEED, default="1", metavar="max|N", help="1 = as recorded, max = as fast as clients read (default 1).")
-@click.option("--loop", is_flag=True, help="Again from the beginning after the end; ids and times move on.")
+@click.option("--loop", is_flag=True, help="After the end, start again from the beginning; ids and times move on.")
 @click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
-@click.option("--wait", type=POSITIVE, default=None, metavar="[N]", help="Begin when N streams are subscribed (without N: one), not at once.")
-@click.option("--history", "history_s", type=DURATION, default=None, metavar="DURATION", help="So much has been traded already at the beginning.")
-@click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For rows that don't name theirs.")
-@click.option("--faults", "faults_file", type=FILE_NAME, default=None, metavar="FILE", help="What goes wrong, in TOML.")
-@click.option("--fault", "short_faults", multiple=True, metavar="TEXT", help='In short: "close at=10s code=1001", "drop trades=1000 count=5".')
+@click.option("--wait", type=POSITIVE, default=None, metavar="[N]", help="Start when N streams are subscribed (without N: one), not at once.")
+@click.option(
+    "--history", "history_s", type=DURATION, default=None, metavar="DURATION", help="Start with this much trading history behind it (for REST)."
+)
+@click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="Venue and symbol of rows that don't name theirs.")
+@click.option("--faults", "faults_file", type=FILE_NAME, default=None, metavar="FILE", help="Faults to inject, in a TOML file.")
+@click.option(
+    "--fault", "short_faults", multiple=True, metavar="TEXT", help='A fault in short: "close at=10s code=1001", "drop trades=1000 count=5".'
+)
 @click.option("--time-scale", type=FACTOR, default="1", metavar="N", help="The venue's clocks (ping, pong, 24 h, weights, bans) run N times as fast.")
-@click.option("--no-limits", is_flag=True, help="No limits of weight, connections and incoming messages.")
-@click.option("--keep", type=POSITIVE, default="500000", metavar="N", help="REST remembers so many trades of each series (default 500000).")
+@click.option("--no-limits", is_flag=True, help="Don't limit request weight, connections and incoming messages.")
+@click.option("--keep", type=POSITIVE, default="500000", metavar="N", help="REST remembers the newest N trades of each series (default 500000).")
 @click.option("--duration", "duration_s", type=DURATION, default=None, metavar="DURATION", help="End after this time.")
 @spoken
 def simulate(paths: tuple[str, ...], out: Output, **options: Any) -> Exit:
-    """A local exchange, fed by recordings or a generator.
+    """Run a local exchange, fed by recordings or a generator.
 
-    PATH is what replay reads: a file, one of our logs, - for stdin, or sample: for the recording that comes with the package; several are merged by
-    trade time. Without PATH trades are generated. docs/simulate.md tells how to point clients here, and lists the faults.
+    PATH is anything that replay reads: a file, a tradecap log, - for stdin, or sample: for the recording that comes
+    with the package. Several are merged by trade time. Without PATH, trades are generated. docs/simulate.md shows how to
+    point clients here and lists the faults.
 
     \b
     Examples:
@@ -155,7 +162,7 @@ def _faults(file: str | None, short: tuple[str, ...], seed: int | None) -> tuple
         try:
             text = Path(file).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
-            raise TradecapError(f"{file} is no text: {error}.", "docs/simulate.md has an example.") from error
+            raise TradecapError(f"{file} is not a text file: {error}.", "docs/simulate.md has an example.") from error
         faults, its_seed = read_faults(text, file)
     chosen = seed if seed is not None else its_seed if its_seed is not None else 1
     return faults + [short_fault(each) for each in short], chosen
@@ -165,7 +172,7 @@ def _source(paths: tuple[str, ...], options: dict[str, Any], seed: int) -> Recor
     if paths:
         for name, value in {"--rate": options["rate"], "--begin": options["begin_ns"]}.items():
             if value is not None:
-                raise click.UsageError(f"{name} is of the generator, and there is a recording.")
+                raise click.UsageError(f"{name} is for the generator; it can't be used with a recording.")
         if "-" in paths and options["loop"]:
             raise click.UsageError("--loop can't read stdin twice.")
         return Recording([_opener(path) for path in paths], options["symbols"], options["series"] or ("", ""))
@@ -187,7 +194,7 @@ def _warn_of(host: str, out: Output) -> None:
     except ValueError:
         is_local = False
     if not is_local:
-        out.warn(f"warning: listening on {host}: others can reach this exchange, and it knows no passwords.", host=host)
+        out.warn(f"warning: listening on {host}: other machines can reach this exchange, and it has no passwords.", host=host)
 
 
 async def _serve(source: Recording | Generated, settings: ExchangeSettings, stop: Stop, duration_s: float | None, out: Output) -> None:
@@ -210,7 +217,7 @@ async def _serve(source: Recording | Generated, settings: ExchangeSettings, stop
             exchange.check()
             if exchange.player.has_ended and not has_ended:
                 has_ended = True
-                out.note("the recording has ended; REST goes on answering")
+                out.note("the recording has ended; REST still answers")
                 for problem in exchange.problems:
                     out.warn(f"warning: {problem.message}", hint=problem.hint)
     counts = exchange.summary() | {"faults": dict(fired), "seconds": round(time.monotonic() - began, 3)}

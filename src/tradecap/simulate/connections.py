@@ -1,7 +1,7 @@
 """The clients of the exchange: TCP connections, the WebSockets among them, and the venue's rules for both.
 
-Rules: everything is bounded. A client that doesn't read is cut; at full speed the tape waits up to `patience_s` for it. A
-WebSocket ends when a pong is missing, after 24 hours and after too many messages. The clocks of these rules run
+Rules: everything is bounded. A client that doesn't read is cut; at full speed the tape waits up to `patience_s` for it.
+A WebSocket ends when a pong is missing, after 24 hours and after too many messages. The clocks of these rules run
 `time_scale` times as fast as ours.
 """
 

@@ -4,8 +4,8 @@
         exchange.url, exchange.rest_url      # ws://127.0.0.1:40123, http://127.0.0.1:40123
         exchange.fire(Fault("close", code=1001))
 
-Rules: REST and the streams show one and the same market. This file is the exchange's life: start, play, stop. How it is set
-up is in settings.py, its clients in connections.py, its faults in fault_injector.py.
+Rules: REST and the streams show one and the same market. This file is the exchange's life: start, play, stop. How it is
+set up is in settings.py, its clients in connections.py, its faults in fault_injector.py.
 """
 
 import asyncio
@@ -34,7 +34,8 @@ from tradecap.simulate.websocket import WebSocket
 class Exchange:
     """A local exchange. It serves from `async with` on; see `url` and `rest_url`.
 
-    Settings may also be given by name: Exchange(source, speed=None). Raises TradecapError (exit 3) when the port is taken.
+    Settings may also be given by name: Exchange(source, speed=None). Raises TradecapError (exit 3) when the port is
+    taken.
     """
 
     def __init__(self, source: TradeSource, settings: ExchangeSettings | None = None, **changes: Any) -> None:

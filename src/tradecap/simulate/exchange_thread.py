@@ -1,7 +1,7 @@
 """An exchange in a thread with a loop of its own, for a program that isn't a coroutine. It lives as long as a `with`.
 
-Rule: the exchange belongs to its loop. Another thread may read its `url`, `rest_url`, `reports` and `counts`; everything
-else goes through `do` and `call`.
+Rule: the exchange belongs to its loop. Another thread may read its `url`, `rest_url`, `reports` and `counts`;
+everything else goes through `do` and `call`.
 """
 
 import asyncio

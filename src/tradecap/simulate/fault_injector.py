@@ -1,8 +1,8 @@
-"""Faults at work on a running exchange: when they fire, what they do to connections and to the clock, and their reports.
+"""Faults at work on a running exchange: when they fire, what they do to connections and the clock, their reports.
 
-Rules: each fault that fires is reported once, as plain data, when it has had its effect, with the ids it touched, so that
-a test can compare a client's behaviour with it. A fault that touched nothing is reported too. Reports are in the order in
-which things happened.
+Rules: each fault that fires is reported once, as plain data, when it has had its effect, with the ids it touched, so
+that a test can compare a client's behaviour with it. A fault that touched nothing is reported too. Reports are in the
+order in which things happened.
 """
 
 import asyncio

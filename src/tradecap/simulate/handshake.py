@@ -1,4 +1,4 @@
-"""The handshake of a WebSocket (RFC 6455 §4): the greeting, or the answer to a request that isn't allowed to become one. Pure."""
+"""The handshake of a WebSocket (RFC 6455 §4): the response that opens it, or the answer that refuses it. Pure."""
 
 from http import HTTPStatus
 from typing import Final
@@ -23,7 +23,7 @@ def handshake(request: h11.Request, target: str) -> bytes | HttpAnswer:
     versions = headers.get_all("Sec-WebSocket-Version")
     if versions and versions != [VERSION]:
         more = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", VERSION))
-        return HttpAnswer(426, b"<html><body>this exchange speaks version 13 of the WebSocket protocol</body></html>", more)
+        return HttpAnswer(426, b"<html><body>this exchange supports version 13 of the WebSocket protocol</body></html>", more)
     response = ServerProtocol().accept(Request(target, headers))
     if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
         return HttpAnswer(response.status_code, bytes(response.body or b""))

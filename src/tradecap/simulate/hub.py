@@ -1,7 +1,7 @@
 """Streams, and the sockets that subscribed to them.
 
-Rules: a message is framed once for each form it is wanted in (bare or wrapped, milliseconds or microseconds), however many
-sockets get it. Nothing is queued for a stream without subscribers.
+Rules: a message is framed once for each form it is wanted in (bare or wrapped, milliseconds or microseconds), however
+many sockets get it. Nothing is queued for a stream without subscribers.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,7 +1,8 @@
 """The kline streams with subscribers, sent at the venue's pace.
 
-Rules (docs/binance.md §4): an update every two seconds of the exchange's time (for 1s: every second), also without a trade.
-Every interval is closed by a message soon after its end, even if the exchange runs so fast that no update fell into it.
+Rules (docs/binance.md §4): an update every two seconds of the exchange's time (for 1s: every second), also without a
+trade. Every interval is closed by a message soon after its end, even if the exchange runs so fast that no update fell
+into it.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
-"""The venue's limits for one address: request weight, raw requests, new connections; and what follows when they are exceeded.
+"""The venue's limits for one address: request weight, requests, new connections; and what follows when it exceeds them.
 
-Rules (docs/binance.md §2 and §5): windows are fixed, not sliding. Over the limit a request is answered 429 with the seconds
-until the window ends. An address that goes on is banned (418) for 2 minutes, and each further time for twice as long, up to
-3 days. The documents don't give the number of requests until a ban: here it is PATIENCE. Times come from outside, in seconds,
-already scaled. Pure.
+Rules (docs/binance.md §2 and §5): windows are fixed, not sliding. Over the limit a request is answered 429 with the
+seconds until the window ends. An address that goes on is banned (418) for 2 minutes, and each further time for twice as
+long, up to 3 days. The documents don't give the number of requests until a ban: here it is PATIENCE. Times come from
+outside, in seconds, already scaled. Pure.
 """
 
 from collections import defaultdict, deque
@@ -36,7 +36,8 @@ NO_LIMITS: Final = Rules(weight_per_minute=None, requests_per_5_minutes=None, co
 class Admission(NamedTuple):
     """The answer to one request.
 
-    status: 200, 429 or 418. used: the weight used in this window. retry_s: how long to wait. limited: the limit exceeded.
+    status: 200, 429 or 418. used: the weight used in this window. retry_s: how long to wait. limited: the limit
+    exceeded.
     """
 
     status: int

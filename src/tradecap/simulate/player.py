@@ -1,9 +1,9 @@
 """Plays a tape: sends each entry when it is due, and keeps the exchange's clock.
 
-Rules: pacing is that of `market.pacing` (recorded silence is kept, speed divides it). At full speed the tape goes as fast as
-the slowest client that still reads. The exchange's clock runs with the tape: it shows the event time of the entry that is
-being sent, goes on in between, and goes on after the end. A trade is in the market before it is sent, so REST always knows
-what was on the stream.
+Rules: pacing is that of `market.pacing` (recorded silence is kept, speed divides it). At full speed the tape goes as
+fast as the slowest client that still reads. The exchange's clock runs with the tape: it shows the event time of the
+entry that is being sent, goes on in between, and goes on after the end. A trade is in the market before it is sent, so
+REST always knows what was on the stream.
 """
 
 import asyncio
@@ -65,8 +65,8 @@ class Clock:
 class Player:
     """Plays entries.
 
-    `send` takes an entry, `remember` one that was traded before the beginning. `flush` writes what was sent, `drained` waits
-    until clients have caught up, `pulse` is called in between.
+    `send` takes an entry, `remember` one that was traded before the beginning. `flush` writes what was sent, `drained`
+    waits until clients have caught up, `pulse` is called in between.
     """
 
     def __init__(

@@ -36,7 +36,10 @@ class ExchangeSettings:
     history_s: float = 0.0
     """Start with this much trading history behind it (for REST)."""
     start: Start = "now"
-    """now: play at once. subscriber: play as soon as `streams` streams are subscribed. manual: only by `play(count)`."""
+    """now: play at once.
+
+    subscriber: play as soon as `streams` streams are subscribed. manual: only by `play(count)`.
+    """
     streams: int = 1
 
     rules: Rules = field(default_factory=Rules)

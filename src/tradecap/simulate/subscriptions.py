@@ -1,9 +1,9 @@
-"""What a client says on a connection, and what it is answered: subscriptions, properties, errors.
+"""A client's requests on a WebSocket and their answers: subscriptions, properties, errors.
 
-Rules (docs/binance.md §2 and §3): a request is one JSON text; the answer echoes its id as it was written, and is never wrapped. Subscribing
-twice is subscribing once. Names are case sensitive, and a symbol in a name is written in small letters: a well-formed name in capitals, or of an
-unknown symbol, is acknowledged and stays silent. Error texts are the venue's, which is written in Rust (serde): `line L column C` points behind what
-was read. Pure.
+Rules (docs/binance.md §2 and §3): a request is one JSON text. The answer repeats its id as it was written and is never
+wrapped. Subscribing twice is subscribing once. Names are case sensitive, with the symbol in lowercase: a well-formed
+name in capitals, or with an unknown symbol, is acknowledged and stays silent. Error texts are those of the venue, which
+uses Rust's serde: `line L column C` is where reading stopped. Pure.
 """
 
 import json
@@ -22,21 +22,21 @@ METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERT
 _STREAM: Final = re.compile(r"[^\s@/?&#!]+@[A-Za-z0-9_]+(?:@[+-]?[0-9:]+(?:ms)?)?|![A-Za-z0-9_]+(?:@[A-Za-z0-9_]+)*")
 _ID_TEXT: Final = re.compile(r"[A-Za-z0-9_-]{0,36}", re.ASCII)
 _ORIGIN: Final = re.compile(r"^[A-Za-z]+://[^/?]*")
-"""In front of a path where a proxy asks."""
+"""A proxy may put this in front of a path."""
 _ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})|\\.", re.DOTALL)
 _UNITS: Final = {"MICROSECOND": True, "microsecond": True, "MILLISECOND": False, "millisecond": False}
 
 
 @dataclass
 class Session:
-    """What a connection has asked for. streams: the names, in the order of asking."""
+    """What a connection has subscribed to. streams: the names, in the order of subscribing."""
 
     is_combined: bool = False
     is_micro: bool = False
     streams: dict[str, None] = field(default_factory=dict)
 
 
-class SubscriptionRefusal(Exception):  # noqa: N818 -- an answer, not a mistake of ours
+class SubscriptionRefusal(Exception):  # noqa: N818 -- an answer, not an error of ours
     """The request is answered with this error."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -45,13 +45,14 @@ class SubscriptionRefusal(Exception):  # noqa: N818 -- an answer, not a mistake 
 
 
 def session_at(target: str) -> Session | None:
-    """The session of a connection to this path and query; None for a path that isn't there. Raises SubscriptionRefusal for a unit of time that isn't.
+    """The session of a connection to this path and query. None: there is no such path.
 
-    A name in the path that is no stream's is passed over: ccxt connects to /ws/0, /ws/1 ... and subscribes afterwards.
+    Raises SubscriptionRefusal for an unknown unit of time. A name in the path that isn't a stream's is ignored: ccxt
+    connects to /ws/0, /ws/1 ... and subscribes afterwards.
     """
     path, _, query_text = _ORIGIN.sub("", target).partition("?")
     path = unquote(path).rstrip("/")
-    # not parse_qsl: the + of @kline_1d@+08:00 is a plus sign, no blank
+    # not parse_qsl: the + of @kline_1d@+08:00 is a plus sign, not a blank
     query = {unquote(name): unquote(value) for name, _, value in (pair.partition("=") for pair in query_text.split("&"))}
     if path == "/stream":
         names = query.get("streams", "")
@@ -97,12 +98,12 @@ def _members(text: str) -> dict[str, object]:
 
 
 def _no_constant(name: str) -> object:
-    """Python's json reads NaN and Infinity, which JSON doesn't have."""
+    """Refuse NaN and Infinity, which Python's json accepts and JSON doesn't have."""
     raise ValueError(name)
 
 
 def _lone_surrogate(text: str) -> int | None:
-    """The place behind an escape of half a character (`\\ud800`), which no UTF-8 can hold; None where there is no such escape."""
+    """The column after an escape of half a character (`\\ud800`), which UTF-8 can't hold. None: no such escape."""
     high_until = -1
     for escape in _ESCAPE.finditer(text):
         code = int(escape[1], 16) if escape[1] else 0

@@ -1,7 +1,7 @@
 """The listening sockets, the open TCP connections, and the limit on open files.
 
-Rules: a connection that would take one of the last file descriptors is ended at once, with a single warning; asyncio would
-print a report for each attempt.
+Rules: a connection that would take one of the last file descriptors is ended at once, with a single warning; asyncio
+would print a report for each attempt.
 """
 
 import asyncio

@@ -1,8 +1,9 @@
-"""The exchange's end of a WebSocket: frames out, requests in, and how it ends (the package websockets, without its I/O).
+"""The exchange's end of a WebSocket: frames out, requests in, its end (the package websockets, without its I/O).
 
 Rules: only whole frames are written, so an answer never falls into the middle of a message. The hub hands over finished
-frames; they are written together, once a turn of the loop. A client that doesn't read is cut, without a close frame, when
-`max_behind` bytes wait for it. A silent socket keeps its TCP connection and sends nothing any more, not even pongs.
+frames; they are written together, once a turn of the loop. A client that doesn't read is cut, without a close frame,
+when `max_behind` bytes wait for it. A silent socket keeps its TCP connection and sends nothing any more, not even
+pongs.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """One TCP connection of a client: HTTP/1.1 first (h11), and after an upgrade a WebSocket.
 
 Rules: what waits for a client that doesn't read is bounded. A request is answered only while less than HIGH_WATER bytes
-wait, and a client that then reads nothing for `patience_s` is cut. A request must arrive completely within `request_s`; an
-idle HTTP connection ends after `idle_s`.
+wait, and a client that then reads nothing for `patience_s` is cut. A request must arrive completely within `request_s`;
+an idle HTTP connection ends after `idle_s`.
 """
 
 import asyncio

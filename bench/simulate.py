@@ -1,7 +1,7 @@
-"""Figures of the local exchange: how fast to one client, how many clients, how exactly paced, how much memory. `python bench/simulate.py [WHAT...]`.
+"""Measures the local exchange: speed to one client, number of clients, pacing, memory. `python bench/simulate.py [WHAT...]`
 
-The clients are processes of their own that only count bytes, so that the exchange is what is measured. Rates per CPU second are the steadier
-figure where other work shares the machine; both are printed.
+The clients are processes of their own that only count bytes, so that the exchange alone is measured. Rates per CPU
+second are steadier when other work shares the machine; both are printed.
 """
 
 import argparse
@@ -31,13 +31,13 @@ Figures = dict[str, object]
 
 
 def rss_mb() -> int:
-    """Of this process, now."""
+    """Memory of this process, now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
-def count(port: int, path: str, clients: int, until: int, seconds: float, told: "multiprocessing.Queue[tuple[int, float]]") -> None:
-    """So many clients that read and count trades; ends after `until` of them or so many seconds after the first."""
+def count(port: int, path: str, clients: int, until: int, seconds: float, counted: "multiprocessing.Queue[tuple[int, float]]") -> None:
+    """`clients` clients that read and count trades. Ends after `until` trades, or `seconds` after the first."""
     ready = selectors.DefaultSelector()
     for _ in range(clients):
         client = socket.create_connection(("127.0.0.1", port))
@@ -49,11 +49,11 @@ def count(port: int, path: str, clients: int, until: int, seconds: float, told: 
             data = key.fileobj.recv(2**20)  # type: ignore[union-attr]  # they are sockets
             seen += data.count(b'"e":"trade"')
             began = began or time.perf_counter()
-    told.put((seen, time.perf_counter() - began))
+    counted.put((seen, time.perf_counter() - began))
 
 
 def a_file(folder: Path, messages: int) -> Path:
-    """A recording of so many trades."""
+    """A recording of this many trades."""
     path = folder / "trades.ndjson"
     with path.open("wb") as file:
         for trade in islice(trades(SPOT["ETHUSDT"], 7, START_MS, 4 * 10**12), messages):
@@ -64,10 +64,10 @@ def a_file(folder: Path, messages: int) -> Path:
 async def one_client(messages: int) -> Figures:
     """At full speed to one client that reads as fast as it can; memory at each tenth of the way."""
     with tempfile.TemporaryDirectory() as folder:
-        told: multiprocessing.Queue[tuple[int, float]] = multiprocessing.Queue()
+        counted: multiprocessing.Queue[tuple[int, float]] = multiprocessing.Queue()
         async with Exchange(recording(a_file(Path(folder), messages)), speed=None, start="subscriber") as exchange:
             # a few less than there are: an order's big message may be cut by a read
-            client = multiprocessing.Process(target=count, args=(exchange.port, "/ws/ethusdt@trade", 1, messages * 99 // 100, 1e9, told))
+            client = multiprocessing.Process(target=count, args=(exchange.port, "/ws/ethusdt@trade", 1, messages * 99 // 100, 1e9, counted))
             client.start()
             began = time.process_time()
             memory: list[int] = []
@@ -76,20 +76,20 @@ async def one_client(messages: int) -> Figures:
                 if exchange.market.trades >= (len(memory) + 1) * messages // 10:
                     memory.append(rss_mb())
             cpu_s = time.process_time() - began
-            seen, seconds = await asyncio.to_thread(told.get)
+            seen, seconds = await asyncio.to_thread(counted.get)
             client.join()
     rates = {"messages_per_s": round(seen / seconds), "messages_per_cpu_s": round(messages / cpu_s)}
     return {"messages": messages, **rates, "rss_mb": memory, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
 async def many_clients(clients: int, rate: int, seconds: float) -> Figures:
-    """So many clients at one rate each: whether all get it, and how late."""
-    told: multiprocessing.Queue[tuple[int, float]] = multiprocessing.Queue()
+    """This many clients, each at this rate: whether all of them keep up, and how late messages are."""
+    counted: multiprocessing.Queue[tuple[int, float]] = multiprocessing.Queue()
     source = Generated(["BTCUSDT"], begin_ms=START_MS, rate=rate)
     async with Exchange(source, rules=Rules(connections_per_5_minutes=None)) as exchange:
-        client = multiprocessing.Process(target=count, args=(exchange.port, "/ws/btcusdt@trade", clients, 10**12, seconds, told))
+        client = multiprocessing.Process(target=count, args=(exchange.port, "/ws/btcusdt@trade", clients, 10**12, seconds, counted))
         client.start()
-        seen, taken = await asyncio.to_thread(told.get)
+        seen, taken = await asyncio.to_thread(counted.get)
         client.join()
         cut = exchange.summary()["cut"]
         lateness = exchange.player.lateness.summary()
@@ -97,7 +97,7 @@ async def many_clients(clients: int, rate: int, seconds: float) -> Figures:
 
 
 async def pacing(rate: int, seconds: float) -> Figures:
-    """How late messages are said at this rate, beside a bare loop that does nothing but sleep: what the machine allows."""
+    """How late messages are sent at this rate, compared with a loop that does nothing but sleep."""
     bare, began = Lateness(), time.monotonic_ns()
     for number in range(int(rate * seconds)):
         due_ns = began + number * 1_000_000_000 // rate

@@ -7,12 +7,12 @@ from typing import Any
 
 from tests.simulate.builders import Scripted, some_entries
 from tradecap.simulate import Exchange, Fault, Rules
-from tradecap.simulate.beside import Beside
+from tradecap.simulate.exchange_thread import ExchangeThread
 
 NO_LIMITS = Rules(weight_per_minute=None, connections_per_5_minutes=None)
 
 
-class Running(Beside):
+class Running(ExchangeThread):
     """An exchange that is running in another thread."""
 
     @property

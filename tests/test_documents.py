@@ -22,7 +22,7 @@ from tradecap.market.faults import FAULTS
 from tradecap.market.records import REASONS, Rejected
 from tradecap.recordings.reading import Source
 from tradecap.simulate import Exchange, Generated
-from tradecap.simulate.beside import Beside
+from tradecap.simulate.exchange_thread import ExchangeThread
 from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.venues.binance import decode
 
@@ -78,7 +78,7 @@ def spoilt_sample(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fi
 
 def test_what_is_pasted_works(tmp_path: Path) -> None:
     """The first command that fails for a first-time user is the last one he types. Live captures are made from an exchange on this machine."""
-    live = Beside(lambda: Exchange(Generated(["BTCUSDT"], begin_ms=1_723_161_600_000, rate=200), history_s=60))
+    live = ExchangeThread(lambda: Exchange(Generated(["BTCUSDT"], begin_ms=1_723_161_600_000, rate=200), history_s=60))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRADECAP_", "XDG_"))}
     environment = kept | {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with live:

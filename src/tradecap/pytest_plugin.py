@@ -4,9 +4,9 @@
     def test_my_client_reconnects(tradecap_exchange):
         run_my_client(tradecap_exchange.url)
 
-Rules: the exchange runs in a thread with a loop of its own, on a free port of 127.0.0.1. Options are those of `tradecap simulate`, set by the marker;
-a marker on a class or module holds for its tests, and the closest one wins option by option. Nothing is imported until a test asks for the fixture:
-pytest loads this module in every run.
+Rules: the exchange runs in a thread with a loop of its own, on a free port of 127.0.0.1. The marker sets options, named
+like those of `tradecap simulate`. A marker on a class or module holds for its tests, and the closest one wins, option by
+option. Nothing is imported until a test uses the fixture: pytest loads this module in every run.
 """
 
 import time
@@ -19,7 +19,7 @@ import pytest
 
 if TYPE_CHECKING:
     from tradecap.simulate import Exchange, Fault, Generated, Recording
-    from tradecap.simulate.beside import Beside
+    from tradecap.simulate.exchange_thread import ExchangeThread
     from tradecap.simulate.recordings import Opener
 
 MARK: Final = "tradecap_exchange"
@@ -31,14 +31,14 @@ OPTIONS: Final = {
     "loop": ("play the recording again and again", False),
     "now": ("shift times so that the first trade is now", False),
     "wait": ("begin when this many streams are subscribed; 0: at once", 1),
-    "manual": ("play only what `play(count)` says", False),
+    "manual": ("play only what `play(count)` asks for", False),
     "history_s": ("seconds of trading that have happened already", 0.0),
     "faults": ("what goes wrong: texts as --fault takes them, or Fault", ()),
     "tls": ("wss and https; `ca` is the file to trust", False),
     "limits": ("the venue's limits of weight, connections and messages", True),
     "time_scale": ("the venue's clocks run this many times as fast", 1.0),
 }
-"""What the marker takes beside the paths of recordings: what it means, and the default."""
+"""What the marker takes in addition to paths of recordings: the meaning, and the default."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
 class ServedExchange:
     """A running exchange, to be used from the test's own thread."""
 
-    def __init__(self, served: "Beside") -> None:
+    def __init__(self, served: "ExchangeThread") -> None:
         self._served = served
         exchange = served.exchange
         self.url: str = exchange.url
@@ -81,12 +81,12 @@ class ServedExchange:
 @pytest.fixture
 def tradecap_exchange(request: pytest.FixtureRequest, tmp_path: Path) -> "Iterator[ServedExchange]":
     """A local exchange on a free port, as the marker `tradecap_exchange` wants it."""
-    from tradecap.simulate.beside import Beside
+    from tradecap.simulate.exchange_thread import ExchangeThread
 
     recordings, options = _wanted(request)
     with ExitStack() as stack:
         make = _maker(recordings, options, request.path.parent, tmp_path)
-        yield ServedExchange(stack.enter_context(Beside(make)))
+        yield ServedExchange(stack.enter_context(ExchangeThread(make)))
 
 
 def _wanted(request: pytest.FixtureRequest) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -106,19 +106,26 @@ def _wanted(request: pytest.FixtureRequest) -> tuple[tuple[str, ...], dict[str, 
 
 
 def _maker(recordings: tuple[str, ...], options: Mapping[str, Any], folder: Path, tmp_path: Path) -> "Callable[[], Exchange]":
-    from tradecap.simulate import Exchange, Rules
+    from tradecap.simulate import Exchange, ExchangeSettings, Rules
+    from tradecap.simulate.limits import NO_LIMITS
     from tradecap.simulate.tls import throw_away
 
     context, ca = throw_away("127.0.0.1", tmp_path) if options["tls"] else (None, None)
-    none = Rules(weight_per_minute=None, requests_per_5_minutes=None, connections_per_5_minutes=None, incoming_per_second=None)
-    how: dict[str, Any] = {
-        **{"tls": context, "ca": str(ca) if ca else None, "seed": options["seed"], "now": options["now"], "history_s": options["history_s"]},
-        **{"speed": None if options["speed"] == "max" else float(options["speed"]), "loop": options["loop"] and bool(recordings)},
-        **{"start": "manual" if options["manual"] else "subscriber" if options["wait"] else "now", "streams": int(options["wait"])},
-        **{"rules": Rules() if options["limits"] else none, "time_scale": options["time_scale"]},
-        "faults": [_fault(each) for each in options["faults"]],
-    }
-    return lambda: Exchange(_source(recordings, options, folder), **how)
+    settings = ExchangeSettings(
+        tls=context,
+        ca=str(ca) if ca else None,
+        speed=None if options["speed"] == "max" else float(options["speed"]),
+        loop=options["loop"] and bool(recordings),
+        now=options["now"],
+        history_s=options["history_s"],
+        start="manual" if options["manual"] else "subscriber" if options["wait"] else "now",
+        streams=int(options["wait"]),
+        rules=Rules() if options["limits"] else NO_LIMITS,
+        time_scale=options["time_scale"],
+        faults=[_fault(each) for each in options["faults"]],
+        seed=options["seed"],
+    )
+    return lambda: Exchange(_source(recordings, options, folder), settings)
 
 
 def _source(recordings: tuple[str, ...], options: Mapping[str, Any], folder: Path) -> "Recording | Generated":
@@ -138,7 +145,7 @@ def _opener(path: str, folder: Path) -> "Opener":
 
     if path == "sample:":
         return lambda: Source("sample:", stream=sample.open_sample())
-    return opener(str(folder / path))  # beside the test's own file, unless it is absolute
+    return opener(str(folder / path))  # next to the test's own file, unless it is absolute
 
 
 def _fault(fault: "str | Fault") -> "Fault":

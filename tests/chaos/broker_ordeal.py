@@ -18,9 +18,9 @@ from tradecap.errors import Exit
 from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.log.folder.spool import Spool, Target
+from tradecap.simulate.exchange import Exchange
 from tradecap.simulate.generator import Generated
 from tradecap.simulate.limits import Rules
-from tradecap.simulate.server import Exchange
 
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
 FULL_AT = 150_000

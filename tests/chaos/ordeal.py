@@ -18,10 +18,10 @@ from tradecap.flows.records import read_lines
 from tradecap.log.folder.lock import read_holder
 from tradecap.log.folder.log import FileLog
 from tradecap.market.records import Trade
+from tradecap.simulate.exchange import Exchange
 from tradecap.simulate.faults import Fault
 from tradecap.simulate.generator import Generated
 from tradecap.simulate.limits import Rules
-from tradecap.simulate.server import Exchange
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 KINDS = (

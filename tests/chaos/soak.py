@@ -18,10 +18,10 @@ from tests.chaos.ordeal import LAST_CALM_S, SYMBOLS, fire_all, live, traded
 from tests.chaos.soaking import LIFETIME_S
 from tradecap.market.records import Trade
 from tradecap.market.trade_ids import TradeIds
+from tradecap.simulate.exchange import Exchange
 from tradecap.simulate.faults import Fault
 from tradecap.simulate.generator import Generated
 from tradecap.simulate.limits import Rules
-from tradecap.simulate.server import Exchange
 
 SPEED = 20.0
 RATE = 10.0

@@ -160,6 +160,7 @@ def test_a_spoilt_trade_has_its_one_fault_and_no_other(fault: str, message: tupl
     assert complaints(spoil(fault, payload, channel, Random(seed)), channel) == {FAULTS[fault].outcome}
 
 
+@settings(deadline=None)
 @given(message=a_message(), seed=a_seed)
 def test_a_dupe_is_the_same_bytes(message: tuple[bytes, str], seed: int) -> None:
     """A duplicate that was written anew wouldn't be what a venue delivers twice."""

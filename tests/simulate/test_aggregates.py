@@ -1,6 +1,6 @@
 """Aggregates made from trades."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import a_trade
@@ -27,6 +27,7 @@ def entries_of(drawn: list[tuple[str, int, int, bool]]) -> list[Entry]:
     return entries
 
 
+@settings(deadline=None)
 @given(fills)
 def test_each_fill_is_in_exactly_one_aggregate(drawn: list[tuple[str, int, int, bool]]) -> None:
     """Candles and repairs made from aggTrades would miss or double quantities."""
@@ -38,6 +39,7 @@ def test_each_fill_is_in_exactly_one_aggregate(drawn: list[tuple[str, int, int, 
         assert made == [*aggregate(of_symbol, of_symbol[0].id // 2)] if of_symbol else not made
 
 
+@settings(deadline=None)
 @given(fills)
 def test_an_aggregate_stands_right_behind_its_last_fill(drawn: list[tuple[str, int, int, bool]]) -> None:
     """A client that compares the two streams would see an order before it was filled, or long after."""

@@ -2,11 +2,30 @@
 
 import asyncio
 import json
+import time
+from dataclasses import replace
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
-from tests.simulate.talking import HANDSHAKE, PING, an_exchange, dial, frame, raw_socket, running, until
-from tradecap.simulate import Rules
+from tests.simulate.builders import Scripted, some_entries
+from tests.simulate.talking import (
+    HANDSHAKE,
+    PING,
+    an_exchange,
+    ask,
+    closing,
+    dial,
+    frame,
+    get,
+    hears,
+    ids,
+    raw_socket,
+    running,
+    until,
+)
+from tradecap.simulate import Exchange, Rules
 
 TEXT, BINARY = 1, 2
 UNLIMITED = Rules(weight_per_minute=None, requests_per_5_minutes=None, incoming_per_second=None)
@@ -140,7 +159,7 @@ def test_a_connection_without_a_whole_request_ends(sent: bytes, said: bytes) -> 
             reader, writer = await dial(exchange)
             writer.write(sent)
             assert (await reader.read()).startswith(said)
-            await until(lambda: not exchange.entrance.wires)
+            await until(lambda: not exchange.connections.wires)
 
     running(knock)()
 
@@ -170,3 +189,119 @@ async def test_a_connection_that_was_used_may_rest_and_be_used_again() -> None:
             await reader.readuntil(b"{}")
             await asyncio.sleep(0.2)
         writer.close()
+
+
+@running
+async def test_http_keeps_its_connection_and_turns_into_a_websocket() -> None:
+    """aiohttp takes a connection that REST has used for its WebSocket; it would hang."""
+    async with an_exchange() as exchange:
+        reader, writer = await asyncio.open_connection("127.0.0.1", exchange.port)
+        for _ in range(2):
+            writer.write(b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"200 OK" in await reader.readuntil(b"{}")
+        key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        writer.write(b"GET /ws/btcusdt@trade HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + key + b"\r\n")
+        assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in await reader.readuntil(b"\r\n\r\n")
+        await exchange.play(1)
+        assert b'"e":"trade"' in await reader.read(1_000)
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"\r\n" * 50_000]
+)
+def test_garbage_ends_a_connection_and_nothing_else(garbage: bytes) -> None:
+    """A port scan would end the exchange."""
+
+    async def knock() -> None:
+        async with an_exchange() as exchange:
+            reader, writer = await asyncio.open_connection("127.0.0.1", exchange.port)
+            writer.write(garbage)
+            writer.write_eof()
+            await reader.read()
+            assert (await get(f"{exchange.rest_url}/api/v3/ping"))[0] == 200
+
+    running(knock)()
+
+
+# ---- the venue's rules ----
+
+FAST = Rules(ping_every_s=0.05, pong_within_s=0.2, incoming_per_second=None)
+
+
+@running
+async def test_pings_come_and_pongs_keep_alive() -> None:
+    """A client that answers pings would be cut, or one that doesn't would live on."""
+    async with an_exchange(rules=replace(FAST, pong_within_s=2.0)) as exchange, await hears(exchange, "/ws") as client:
+        await asyncio.sleep(2.5)
+        assert (await ask(client, {"method": "LIST_SUBSCRIPTIONS", "id": 1}))["result"] == []
+
+
+@running
+async def test_who_doesnt_pong_is_cut() -> None:
+    """A client with a dead event loop would look healthy here."""
+    async with an_exchange(rules=FAST) as exchange:
+        reader, writer = await raw_socket(exchange)
+        await until(lambda: not exchange.sockets)
+        assert exchange.summary()["cut_because"] == {"no pong": 1}
+        assert b"\x89\x0d17232" in await reader.read(100)  # a ping frame whose payload is the exchange's time
+        writer.close()
+
+
+@running
+async def test_an_unasked_pong_keeps_nobody_alive() -> None:
+    """The venue says that unsolicited pongs don't count; a client relying on them would live here."""
+    async with an_exchange(rules=FAST) as exchange:
+        _, writer = await raw_socket(exchange)
+        deadline = time.monotonic() + 60.0
+        while exchange.sockets and time.monotonic() < deadline:
+            writer.write(b"\x8a\x80\x00\x00\x00\x00")
+            await asyncio.sleep(0.25)
+        assert not exchange.sockets
+        writer.close()
+
+
+@running
+async def test_more_than_five_messages_a_second_end_it() -> None:
+    """A client that subscribes one by one would be cut only at the venue."""
+    async with an_exchange() as exchange, await hears(exchange, "/ws") as client:
+        for n in range(6):
+            await client.send(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": n}))
+        assert await closing(client) == (1008, 5)
+
+
+@running
+async def test_a_day_is_the_end_and_a_scale_makes_it_short() -> None:
+    """A client would meet the 24 h limit for the first time in production."""
+    async with an_exchange(time_scale=200_000) as exchange, await hears(exchange, "/ws") as client:
+        assert await closing(client) == (1001, 0)
+        assert exchange.summary()["cut_because"] == {"24 hours": 1}
+
+
+@running
+async def test_too_many_connections_are_refused() -> None:
+    """A reconnect loop without a pause would work here."""
+    async with an_exchange(rules=Rules(connections_per_5_minutes=1)) as exchange, await hears(exchange, "/ws"):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{exchange.url}/ws")
+        assert refused.value.response.status_code == 429
+
+
+@running
+async def test_who_doesnt_read_is_cut_and_holds_nobody_up() -> None:
+    """One stopped client would fill the memory, or stop the others."""
+    entries = some_entries(60_000)
+    async with Exchange(Scripted(entries), speed=None, start="subscriber", max_behind=2**20, patience_s=0.5) as exchange:
+        stuck = await hears(exchange, "/ws/btcusdt@trade", max_queue=1)
+        await until(lambda: exchange.player.has_ended)
+        assert exchange.summary()["cut_because"] == {"didn't read": 1}
+        stuck.transport.abort()
+
+
+@running
+async def test_full_speed_waits_for_who_reads() -> None:
+    """A fast replay would cut the very client it is for."""
+    async with Exchange(Scripted(some_entries(60_000)), speed=None, start="subscriber") as exchange:
+        client = await hears(exchange, "/ws/btcusdt@trade")
+        assert await ids(client, 60_000) == list(range(1, 60_001))
+        await client.close()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import NOON_S, a_trade
@@ -35,6 +35,7 @@ def some_trades(draw: st.DrawFn) -> list[Trade]:
     return trades
 
 
+@settings(deadline=None)
 @given(some_trades(), st.sampled_from(sorted(BY_DAY)))
 def test_klines_are_the_candles_of_the_same_trades(trades: list[Trade], interval: str) -> None:
     """verify's comparison with klines would fail on sound data, or pass on wrong data."""
@@ -54,6 +55,7 @@ def test_klines_are_the_candles_of_the_same_trades(trades: list[Trade], interval
     assert not exact
 
 
+@settings(deadline=None)
 @given(some_trades())
 def test_no_interval_is_left_out_and_an_empty_one_keeps_the_close(trades: list[Trade]) -> None:
     """A client that counts minutes would run out of step in a quiet market."""
@@ -67,6 +69,7 @@ def test_no_interval_is_left_out_and_an_empty_one_keeps_the_close(trades: list[T
             assert (inner["f"], inner["L"], inner["n"], inner["v"]) == (-1, -1, 0, "0.00000000")
 
 
+@settings(deadline=None)
 @given(some_trades(), st.integers(0, 59))
 def test_how_trades_are_folded_changes_nothing(trades: list[Trade], cut: int) -> None:
     """A kline would depend on when somebody asked for it."""
@@ -78,6 +81,7 @@ def test_how_trades_are_folded_changes_nothing(trades: list[Trade], cut: int) ->
     assert [k.row(True) for k in klines(asked, "1m", 0)] == [k.row(True) for k in klines(minutes_of(trades), "1m", 0)]
 
 
+@settings(deadline=None)
 @given(some_trades(), st.integers(-3, 200), st.integers(0, 200))
 def test_seconds_are_of_the_trades_that_are_remembered(trades: list[Trade], since: int, length: int) -> None:
     """A kline of one second would differ from its trades, or depend on where the request begins."""
@@ -132,6 +136,7 @@ def test_where_intervals_begin(interval: str, time: int, offset_h: int, opens: i
     assert following(interval, opens, offset_h * 3600) == next_opens
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(INTERVALS)), st.integers(0, 4 * 10**9), st.integers(-12 * 4, 14 * 4))
 def test_each_moment_is_in_one_interval(interval: str, time_s: int, quarters: int) -> None:
     """A trade would belong to two klines, or to none."""

@@ -1,11 +1,11 @@
 """What one address may ask for."""
 
-from tradecap.simulate.limits import PATIENCE, Incoming, Limits, Rules
+from tradecap.simulate.limits import PATIENCE, AddressLimits, Incoming, Rules
 
 
 def test_over_the_limit_is_429_and_going_on_is_a_ban_that_doubles() -> None:
     """A client that doesn't back off would pass here and be banned for days at the venue."""
-    limits = Limits(Rules(weight_per_minute=100))
+    limits = AddressLimits(Rules(weight_per_minute=100))
     assert [limits.request("a", 25, 5.0).status for _ in range(5)] == [200, 200, 200, 200, 429]
     assert limits.request("a", 1, 5.0).retry_s == 55
     for _ in range(PATIENCE - 2):
@@ -20,7 +20,7 @@ def test_over_the_limit_is_429_and_going_on_is_a_ban_that_doubles() -> None:
 
 def test_each_minute_begins_anew_and_each_address_by_itself() -> None:
     """A client that waits as it was told would stay locked out, or be locked out by another."""
-    limits = Limits(Rules(weight_per_minute=10))
+    limits = AddressLimits(Rules(weight_per_minute=10))
     limits.request("a", 11, 59.0)
     assert limits.request("b", 10, 59.0).status == 200
     assert limits.request("a", 10, 60.0).status == 200
@@ -28,7 +28,7 @@ def test_each_minute_begins_anew_and_each_address_by_itself() -> None:
 
 def test_connections_are_counted_over_five_minutes() -> None:
     """A client that connects in a loop would be refused only at the venue."""
-    limits = Limits(Rules(connections_per_5_minutes=2))
+    limits = AddressLimits(Rules(connections_per_5_minutes=2))
     assert [limits.connection("a", at) for at in (0.0, 200.0, 210.0, 301.0, 302.0)] == [True, True, False, True, False]
     assert limits.connection("b", 2.0)
 

@@ -1,6 +1,6 @@
 """What REST answers from."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import a_trade
@@ -23,6 +23,7 @@ def trades_of(numbers: set[int]) -> list[Trade]:
     return [a_trade(id=n, trade_time_us=NOON_US + n // 2 * 1000, event_time_us=NOON_US + n // 2 * 1000) for n in sorted(numbers)]
 
 
+@settings(deadline=None)
 @given(ids, st.integers(0, 210), st.integers(1, 90))
 def test_by_id(numbers: set[int], from_id: int, limit: int) -> None:
     """A gap repaired with fromId would stay open or be filled twice."""
@@ -31,6 +32,7 @@ def test_by_id(numbers: set[int], from_id: int, limit: int) -> None:
     assert history_of(trades).newest(limit) == trades[-limit:]
 
 
+@settings(deadline=None)
 @given(ids, st.one_of(st.none(), st.integers(0, 105)), st.one_of(st.none(), st.integers(0, 105)), st.integers(1, 90))
 def test_by_time(numbers: set[int], start: int | None, end: int | None, limit: int) -> None:
     """A window would lose the trades of its first or last millisecond."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from itertools import islice, pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import a_trade
@@ -11,7 +11,7 @@ from tests.simulate.builders import NOON_US, an_entry, some_entries
 from tradecap.market.records import Trade
 from tradecap.simulate.aggregates import with_aggregates
 from tradecap.simulate.player import shifted
-from tradecap.simulate.tape import Entry, Shift, endless, in_order, moved, rising
+from tradecap.simulate.tape import Entry, TapeShift, endless, in_order, moved, rising
 from tradecap.venues.binance import decode
 
 
@@ -19,6 +19,7 @@ def trades(entries: list[Entry]) -> list[Trade]:
     return [entry.trade for entry in entries if entry.trade]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 30), max_size=60))
 def test_ids_only_rise(ids: list[int]) -> None:
     """Two captures of one hour would make the exchange say trades twice."""
@@ -29,6 +30,7 @@ def test_ids_only_rise(ids: list[int]) -> None:
     assert max((trade.id for trade in kept), default=-1) == max(ids, default=-1)
 
 
+@settings(deadline=None)
 @given(st.permutations(range(12)), st.integers(0, 30))
 def test_what_a_log_holds_too_late_takes_its_place(ids: list[int], window: int) -> None:
     """A trade that a capture missed and repaired later would be missing from the exchange."""
@@ -65,12 +67,13 @@ def test_a_loop_goes_on_where_it_ended() -> None:
     assert all(before.time_ns <= after.time_ns for before, after in pairwise(played))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**6), st.integers(0, 10**15), st.booleans(), st.sampled_from(["trade", "aggTrade"]))
 def test_a_moved_message_says_what_its_trade_says(ids: int, time_ms: int, maker: bool, channel: str) -> None:
     """REST would tell other ids or times than the stream did."""
     trade = a_trade(id=5, channel=channel, first_id=4 if channel == "aggTrade" else 5, last_id=5, is_buyer_maker=maker)
     stream = f"btcusdt@{channel}"
-    shift = Shift(time_ms % 10**9 * 1000, {stream: ids, "btcusdt@trade": ids})
+    shift = TapeShift(time_ms % 10**9 * 1000, {stream: ids, "btcusdt@trade": ids})
     entry = moved(an_entry(trade), shift)
     assert decode(entry.payload) == entry.trade
     assert entry.trade is not None
@@ -93,7 +96,7 @@ def test_a_moved_time_keeps_its_unit() -> None:
     """A recording in microseconds would be moved a thousand times too little."""
     plain = an_entry()
     micro = Entry(plain.stream, plain.payload.replace(b"000,", b"000123,"), plain.trade, plain.time_ns)
-    assert b'"T":%d,' % (NOON_US + 1_000_123) in moved(micro, Shift(1_000_000)).payload
+    assert b'"T":%d,' % (NOON_US + 1_000_123) in moved(micro, TapeShift(1_000_000)).payload
 
 
 def test_trades_at_another_time_are_other_trades() -> None:

@@ -154,7 +154,7 @@ def test_a_connection_that_the_venue_closed_while_idle_is_no_failure() -> None:
     with running() as exchange, Rest(site_of(exchange)) as rest:
         exchange.play(1)
         rest.newest("BTCUSDT", "trade")
-        for wire in [*exchange.exchange.entrance.wires]:
+        for wire in [*exchange.exchange.connections.wires]:
             exchange.call(wire.transport.abort)
         time.sleep(0.05)
         assert len(rest.newest("BTCUSDT", "trade")) == 1

@@ -30,7 +30,7 @@ from tradecap.log.api import Log
 from tradecap.market.faults import FAULTS
 from tradecap.recordings.reading import Source
 from tradecap.simulate import Exchange, Fault, Recording
-from tradecap.simulate.beside import Beside
+from tradecap.simulate.exchange_thread import ExchangeThread
 from tradecap.store import open_store
 from tradecap.store.api import Store
 from tradecap.venues.api import SITES
@@ -122,7 +122,7 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
         is_resumed=False,
         detail={"site": "demo"},
     )
-    with Beside(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, log.writer() as writer:
+    with ExchangeThread(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, log.writer() as writer:
         done = Wiring(SITES["binance"].at(beside.exchange.url), log, writer, plan).run(stop=stop, see=tell)
     if done.problem:
         raise done.problem

@@ -1,8 +1,9 @@
-"""Spoiling a trade on purpose: the one table of faults, each with what it must end as.
+"""Spoiling a trade on purpose: the table of faults, each with the outcome it must have.
 
-Rules: an edit is textual and touches only the members it names, so everything else of the message stays verbatim, whatever its key order,
-wrapper or venue. Each fault spoils in one way only, so exactly one outcome is right; the limits are those of a valid trade.
-The same (fault, payload, channel, state of rng) gives the same bytes on every Python: of `random.Random` only getrandbits is used.
+Rules: an edit is textual and changes only the members it names, so everything else in the message stays verbatim,
+whatever its key order, wrapper or venue. Each fault spoils in one way only, so exactly one outcome is right. The same
+(fault, payload, channel, state of rng) gives the same bytes on every Python: of `random.Random` only getrandbits is
+used. Faulty ids stay below 2^64: beyond it, some parsers reject the whole document (simdjson: BIGINT_ERROR).
 """
 
 import re
@@ -14,22 +15,22 @@ from typing import Final, TypeVar
 import msgspec
 
 from tradecap.market.records import MAX_PAYLOAD
+from tradecap.market.trade_limits import (
+    MAX_ID,
+    MAX_MS,
+    MAX_PRICE,
+    MAX_QTY,
+    MAX_QUOTE,
+    MAX_TIME_US,
+    MICROSECONDS_FROM,
+    MIN_MS,
+    MIN_TIME_US,
+    SCALE,
+    in_us,
+    later,
+)
 
 IDS: Final = {"trade": ("t",), "aggTrade": ("a", "f", "l")}
-
-MAX_PRICE: Final = 10**10
-MAX_QTY: Final = 10**15
-MAX_NOTIONAL: Final = 10**17
-"""price × quantity; a valid trade is below all three."""
-MAX_ID: Final = 2**63
-"""Ids are below it. Faults stay below 2^64: beyond, some parsers call the whole document broken (simdjson: BIGINT_ERROR)."""
-
-FROM_MS: Final = 1_262_304_000_000
-"""2010-01-01 UTC, the first valid trade time."""
-UNTIL_MS: Final = 4_133_980_800_000
-"""2101-01-01 UTC, exclusive."""
-MICROSECONDS_FROM: Final = 10**14
-"""A time this large is in microseconds, a smaller one in milliseconds."""
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
@@ -37,8 +38,8 @@ _Choice = TypeVar("_Choice")
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
-    """Where one member of a JSON object stands: start of its key, start and end of its value."""
+class _MemberSpan:
+    """Where one member of a JSON object is: start of its key, start and end of its value."""
 
     start: int
     value: int
@@ -46,20 +47,23 @@ class _Member:
 
 
 @dataclass(frozen=True, slots=True)
-class _Message:
-    """A valid message and where its members stand (of a combined-stream wrapper: those of `data`), in the order they come."""
+class _TradeMessage:
+    """A valid message and where its members are, in their order.
+
+    In a combined-stream wrapper these are the members of `data`.
+    """
 
     payload: bytes
     channel: str
     fields: Sequence[str]
-    members: dict[str, _Member]
+    members: dict[str, _MemberSpan]
 
     def __getitem__(self, field: str) -> bytes:
         """The value of a member as it is written."""
         member = self.members[field]
         return self.payload[member.value : member.end]
 
-    def replaced(self, field: str, value: bytes) -> "_Message":
+    def replaced(self, field: str, value: bytes) -> "_TradeMessage":
         """The message with another value in one member."""
         member = self.members[field]
         return _read(self.payload[: member.value] + value + self.payload[member.end :], self.channel, self.fields)
@@ -70,16 +74,16 @@ class _Message:
 
     @property
     def is_off_book(self) -> bool:
-        """USD-M trades outside the order book (insurance fund, ADL, NA) may have price and quantity 0 (docs/binance.md §7)."""
+        """Whether price and quantity may be 0: USD-M trades outside the order book (docs/binance.md §7)."""
         return "X" in self.members and self["X"] != b'"MARKET"'
 
 
-Edit = Callable[[_Message, Random], bytes]
+Edit = Callable[[_TradeMessage, Random], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One way to spoil a trade. `outcome` is 'duplicate', 'conflict' or the reason it must be quarantined with."""
+class TradeFault:
+    """One way to spoil a trade. outcome: 'duplicate', 'conflict' or the reason it must be quarantined with."""
 
     help: str
     outcome: str
@@ -89,31 +93,32 @@ class Fault:
 def spoil(fault: str, payload: bytes, channel: str, required: Sequence[str], rng: Random) -> bytes:
     """A valid trade or aggTrade message (bare or combined, verbatim) with one fault of FAULTS in it.
 
-    required: the members that must be there and not null. The edits that aren't about any of them name p, q, T, m, X and the ids.
+    required: the members that must be present and not null. Edits that aren't about any of them use p, q, T, m, X and
+    the ids.
     """
     return FAULTS[fault].edit(_read(payload, channel, required), rng)
 
 
-# ---- reading: where the members stand ----
+# ---- reading: where the members are ----
 
 
-def _read(payload: bytes, channel: str, required: Sequence[str]) -> _Message:
+def _read(payload: bytes, channel: str, required: Sequence[str]) -> _TradeMessage:
     members = _members(payload, 0)
     data = members.get("data")
     if data is not None and payload[data.value : data.value + 1] == b"{":
         members = _members(payload, data.value)
-    return _Message(payload, channel, required, members)
+    return _TradeMessage(payload, channel, required, members)
 
 
-def _members(payload: bytes, at: int) -> dict[str, _Member]:
-    """The members of the JSON object that begins at `at`; of nested values only the span."""
-    members: dict[str, _Member] = {}
+def _members(payload: bytes, at: int) -> dict[str, _MemberSpan]:
+    """The members of the JSON object that begins at `at`. Of a nested value only the span is kept."""
+    members: dict[str, _MemberSpan] = {}
     key: re.Match[bytes] | None = None
     depth, value, end = 0, 0, 0
     for token in _TOKEN.finditer(payload, at):
         text = token[0]
         if depth == 1 and key is not None and text in (b",", b"}"):
-            members[msgspec.json.decode(key[0], type=str)] = _Member(key.start(), value, end)
+            members[msgspec.json.decode(key[0], type=str)] = _MemberSpan(key.start(), value, end)
             key, value = None, 0
         elif depth == 1 and key is None and text.startswith(b'"'):
             key = token
@@ -129,11 +134,11 @@ def _members(payload: bytes, at: int) -> dict[str, _Member]:
 # ---- the edits, in the order of the table ----
 
 
-def _dupe(message: _Message, _rng: Random) -> bytes:
+def _dupe(message: _TradeMessage, _rng: Random) -> bytes:
     return message.payload
 
 
-def _conflict(message: _Message, rng: Random) -> bytes:
+def _conflict(message: _TradeMessage, rng: Random) -> bytes:
     field = _pick(rng, ("p", "q", "T", "m"))
     if field == "m":
         return message.replaced("m", b"false" if message["m"] == b"true" else b"true").payload
@@ -141,8 +146,8 @@ def _conflict(message: _Message, rng: Random) -> bytes:
     return change(message, field, rng)
 
 
-def _other_amount(message: _Message, field: str, rng: Random) -> bytes:
-    """A price or quantity up to one percent away, in the decimals it came with; upwards only where that stays a valid trade."""
+def _other_amount(message: _TradeMessage, field: str, rng: Random) -> bytes:
+    """A price or quantity up to one percent away, with as many decimals; higher only if the trade stays valid."""
     units = int(message[field].strip(b'"').replace(b".", b""))
     step = 1 + _below(rng, max(1, units // 100))
     higher = message.replaced(field, _amount(message[field], units + step))
@@ -152,27 +157,26 @@ def _other_amount(message: _Message, field: str, rng: Random) -> bytes:
     return message.replaced(field, _amount(message[field], units - step)).payload
 
 
-def _is_within_limits(message: _Message) -> bool:
+def _is_within_limits(message: _TradeMessage) -> bool:
     price, qty = _scaled(message["p"]), _scaled(message["q"])
-    return price < MAX_PRICE * 10**8 and qty < MAX_QTY * 10**8 and price * qty < MAX_NOTIONAL * 10**16
+    return price < MAX_PRICE and qty < MAX_QTY and price * qty < MAX_QUOTE
 
 
-def _other_minute(message: _Message, field: str, rng: Random) -> bytes:
-    """One to five minutes earlier or later, inside the years a trade can have."""
+def _other_minute(message: _TradeMessage, field: str, rng: Random) -> bytes:
+    """One to five minutes earlier or later, within the years that a trade can have."""
     time = int(message[field])
-    unit = 1000 if time >= MICROSECONDS_FROM else 1
-    distance = (1 + _below(rng, 5)) * 60_000 * unit
-    earlier, later = time - distance, time + distance
-    may_be_earlier, may_be_later = earlier >= FROM_MS * unit, later < UNTIL_MS * unit
-    moved = earlier if may_be_earlier and (_below(rng, 2) or not may_be_later) else later
-    return message.replaced(field, b"%d" % moved).payload
+    distance_us = (1 + _below(rng, 5)) * 60_000_000
+    may_be_earlier = in_us(time) - distance_us >= MIN_TIME_US
+    may_be_later = in_us(time) + distance_us < MAX_TIME_US
+    is_earlier = may_be_earlier and (_below(rng, 2) or not may_be_later)
+    return message.replaced(field, b"%d" % later(time, -distance_us if is_earlier else distance_us)).payload
 
 
-def _null(message: _Message, rng: Random) -> bytes:
+def _null(message: _TradeMessage, rng: Random) -> bytes:
     return message.replaced(_pick(rng, message.required), b"null").payload
 
 
-def _missing(message: _Message, rng: Random) -> bytes:
+def _missing(message: _TradeMessage, rng: Random) -> bytes:
     field = _pick(rng, message.required)
     members = list(message.members.values())
     at = members.index(message.members[field])
@@ -183,8 +187,8 @@ def _missing(message: _Message, rng: Random) -> bytes:
     return message.payload[:start] + message.payload[end:]
 
 
-def _malformed(message: _Message, rng: Random) -> bytes:
-    """Broken as RFC 8259 sees it: NaN is what Python's own json writes and takes. ASCII throughout, or it would be not_utf8."""
+def _malformed(message: _TradeMessage, rng: Random) -> bytes:
+    """Not JSON by RFC 8259, though Python's own json accepts NaN. ASCII only, or the fault would be not_utf8."""
     payload, field = message.payload, _pick(rng, message.required)
     *others, last = message.members.values()
     member, before_comma = message.members[field], _pick(rng, others)
@@ -199,8 +203,8 @@ def _malformed(message: _Message, rng: Random) -> bytes:
     return _pick(rng, ways)()
 
 
-def _truncated(message: _Message, rng: Random) -> bytes:
-    """The opening brace stays and the last one goes; a character of several bytes is not cut, for that would be not_utf8."""
+def _truncated(message: _TradeMessage, rng: Random) -> bytes:
+    """Keep the opening brace and lose the last one. A character of several bytes isn't cut: that would be not_utf8."""
     payload = message.payload
     shortest = payload.index(b"{") + 1
     cut = shortest + _below(rng, payload.rindex(b"}") - shortest + 1)
@@ -209,7 +213,7 @@ def _truncated(message: _Message, rng: Random) -> bytes:
     return payload[:cut]
 
 
-def _wrong_type(message: _Message, rng: Random) -> bytes:
+def _wrong_type(message: _TradeMessage, rng: Random) -> bytes:
     field = _pick(rng, message.required)
     value = message[field]
     boolean = _pick(rng, (b"true", b"false"))
@@ -224,7 +228,7 @@ def _wrong_type(message: _Message, rng: Random) -> bytes:
     return message.replaced(field, _pick(rng, [*others, b"[%b]" % value])).payload
 
 
-def _out_of_range(message: _Message, rng: Random) -> bytes:
+def _out_of_range(message: _TradeMessage, rng: Random) -> bytes:
     ways: list[Edit] = [_huge_amount, _huge_notional, _huge_id, _negative_id]
     if not message.is_off_book:
         ways.append(_zero)
@@ -233,61 +237,61 @@ def _out_of_range(message: _Message, rng: Random) -> bytes:
     return _pick(rng, ways)(message, rng)
 
 
-def _zero(message: _Message, rng: Random) -> bytes:
+def _zero(message: _TradeMessage, rng: Random) -> bytes:
     field = _pick(rng, ("p", "q"))
     return message.replaced(field, _amount(message[field], 0)).payload
 
 
-def _huge_amount(message: _Message, rng: Random) -> bytes:
-    """From exactly the limit to ten digits above it, past what 64 bits hold."""
-    field, limit = _pick(rng, (("p", MAX_PRICE), ("q", MAX_QTY)))
+def _huge_amount(message: _TradeMessage, rng: Random) -> bytes:
+    """From exactly the limit to ten digits above it, more than 64 bits hold."""
+    field, limit = _pick(rng, (("p", MAX_PRICE // SCALE), ("q", MAX_QTY // SCALE)))
     amount = limit * 10 ** _pick(rng, (0, _below(rng, 11))) + _pick(rng, (0, _below(rng, limit)))
     return message.replaced(field, b'"%d.00000000"' % amount).payload
 
 
-def _huge_notional(message: _Message, rng: Random) -> bytes:
-    """Price and quantity valid each, their product not."""
+def _huge_notional(message: _TradeMessage, rng: Random) -> bytes:
+    """Price and quantity are valid, their product isn't."""
     price = _pick(rng, (10**9, 10**9 + _below(rng, 9 * 10**9)))
-    qty = -(-MAX_NOTIONAL // price) + _pick(rng, (0, _below(rng, 10**14)))
+    qty = -(-MAX_QUOTE // SCALE**2 // price) + _pick(rng, (0, _below(rng, 10**14)))
     return message.replaced("p", b'"%d.00000000"' % price).replaced("q", b'"%d.00000000"' % qty).payload
 
 
-def _huge_id(message: _Message, rng: Random) -> bytes:
+def _huge_id(message: _TradeMessage, rng: Random) -> bytes:
     beyond = _pick(rng, (0, _below(rng, 1000), _below(rng, MAX_ID)))
     return message.replaced(_pick(rng, IDS[message.channel]), b"%d" % (MAX_ID + beyond)).payload
 
 
-def _negative_id(message: _Message, rng: Random) -> bytes:
+def _negative_id(message: _TradeMessage, rng: Random) -> bytes:
     field = _pick(rng, IDS[message.channel])
     return message.replaced(field, b"%d" % min(-1, -int(message[field]))).payload
 
 
-def _first_after_last(message: _Message, rng: Random) -> bytes:
+def _first_after_last(message: _TradeMessage, rng: Random) -> bytes:
     return message.replaced("f", b"%d" % (int(message["l"]) + 1 + _below(rng, 1000))).payload
 
 
-def _bad_time(message: _Message, rng: Random) -> bytes:
-    """Just outside or far outside the years a trade can have, in both units. µs begin at 10^14, so those before 2010 begin in 1973."""
+def _bad_time(message: _TradeMessage, rng: Random) -> bytes:
+    """Just outside or far outside the years that a trade can have, in both units."""
     time = _pick(
         rng,
         (
             0,
-            -1 - _below(rng, UNTIL_MS),
+            -1 - _below(rng, MAX_MS),
             -int(message["T"]),
-            FROM_MS - 1,
-            _below(rng, FROM_MS),
-            UNTIL_MS,
-            UNTIL_MS + _below(rng, MICROSECONDS_FROM - UNTIL_MS),
-            FROM_MS * 1000 - 1,
-            MICROSECONDS_FROM + _below(rng, FROM_MS * 1000 - MICROSECONDS_FROM),
-            UNTIL_MS * 1000,
-            UNTIL_MS * 1000 + _below(rng, MAX_ID - UNTIL_MS * 1000),
+            MIN_MS - 1,
+            _below(rng, MIN_MS),
+            MAX_MS,
+            MAX_MS + _below(rng, MICROSECONDS_FROM - MAX_MS),
+            MIN_TIME_US - 1,
+            MICROSECONDS_FROM + _below(rng, MIN_TIME_US - MICROSECONDS_FROM),
+            MAX_TIME_US,
+            MAX_TIME_US + _below(rng, MAX_ID - MAX_TIME_US),
         ),
     )
     return message.replaced("T", b"%d" % time).payload
 
 
-def _oversize(message: _Message, rng: Random) -> bytes:
+def _oversize(message: _TradeMessage, rng: Random) -> bytes:
     """A little over the limit, so that the record is still kept whole and a thousand of them don't fill a disk."""
     end = list(message.members.values())[-1].end
     size = MAX_PAYLOAD + 1024 + _below(rng, 43 * 1024)
@@ -295,19 +299,27 @@ def _oversize(message: _Message, rng: Random) -> bytes:
     return head + b"x" * (size - len(head) - len(tail)) + tail
 
 
-FAULTS: Final[dict[str, Fault]] = {
-    "dupes": Fault("The same message once more.", "duplicate", _dupe),
-    "conflicts": Fault("The id of a known trade with another price, quantity, minute or taker side.", "conflict", _conflict),
-    "nulls": Fault("null in a required field.", "null_field", _null),
-    "missing": Fault("A required field left out.", "missing_field", _missing),
-    "malformed": Fault("JSON broken in the middle: a stray byte, a lost comma or colon, a bare word, wrong quotes.", "malformed_json", _malformed),
-    "truncated": Fault("JSON cut off at any byte.", "malformed_json", _truncated),
-    "wrong_type": Fault("A required field of another JSON type: a number for a string, a string for a number, an array.", "wrong_type", _wrong_type),
-    "out_of_range": Fault("A price, quantity or id that no trade can have: zero, negative or too large.", "out_of_range", _out_of_range),
-    "bad_time": Fault("A trade time before 2010 or after 2100.", "bad_time", _bad_time),
-    "oversize": Fault("A message of more than 256 KiB.", "oversize", _oversize),
+FAULTS: Final[dict[str, TradeFault]] = {
+    "dupes": TradeFault("The same message once more.", "duplicate", _dupe),
+    "conflicts": TradeFault("The id of a known trade with another price, quantity, minute or taker side.", "conflict", _conflict),
+    "nulls": TradeFault("null in a required field.", "null_field", _null),
+    "missing": TradeFault("A required field left out.", "missing_field", _missing),
+    "malformed": TradeFault(
+        "JSON broken in the middle: a stray byte, a lost comma or colon, a bare word, wrong quotes.",
+        "malformed_json",
+        _malformed,
+    ),
+    "truncated": TradeFault("JSON cut off at any byte.", "malformed_json", _truncated),
+    "wrong_type": TradeFault(
+        "A required field of another JSON type: a number for a string, a string for a number, an array.",
+        "wrong_type",
+        _wrong_type,
+    ),
+    "out_of_range": TradeFault("A price, quantity or id that no trade can have: zero, negative or too large.", "out_of_range", _out_of_range),
+    "bad_time": TradeFault("A trade time before 2010 or after 2100.", "bad_time", _bad_time),
+    "oversize": TradeFault("A message of more than 256 KiB.", "oversize", _oversize),
 }
-"""Fault of `inject-bad` -> what becomes of it, many to one, in the order of the options."""
+"""The faults of `inject-bad`, in the order of its options. Several may have the same outcome."""
 
 
 # ---- numbers as they are written ----
@@ -328,7 +340,7 @@ def _amount(like: bytes, units: int) -> bytes:
 
 
 def _number(written: bytes) -> bytes:
-    """The JSON number inside a JSON string. Leading zeros are allowed there, not here."""
+    """The JSON number in a JSON string, without the leading zeros that only the string may have."""
     text = written.strip(b'"').lstrip(b"0")
     return text if text[:1].isdigit() else b"0" + text
 

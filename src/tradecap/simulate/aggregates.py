@@ -1,9 +1,9 @@
-"""Aggregated trades, made where a recording has none.
+"""Aggregated trades, made for recordings without them.
 
-Rules: the venue aggregates the fills of one taker order at one price and one time (docs/binance.md §4); a trade doesn't name its order, so
-neighbours of one series with the same time, price and side are taken for one. The aggregate stands right behind its last fill, with that fill's
-event time. Which fill is the last shows only by the next trade, so entries are held back until it has come, at most HELD of them and HELD_NS of
-recorded time (E - T was 0.22 s at most). Pure.
+Rules: the venue aggregates the fills of one taker order at one price and one time (docs/binance.md §4). A trade doesn't
+name its order, so neighbours in one series with the same time, price and side count as one order. The aggregate follows
+its last fill directly, with that fill's event time. Only the next trade shows which fill was the last, so entries are
+held back until it comes: at most HELD of them, and HELD_NS of recorded time (E - T was 0.22 s at most). Pure.
 """
 
 from collections import deque
@@ -17,8 +17,8 @@ HELD: Final = 2_000
 HELD_NS: Final = 500_000_000
 
 
-class _Group:
-    """Fills of one aggregate, as far as they have come. held: how many of them haven't been handed out."""
+class _OrderFills:
+    """The fills of one aggregate so far. held: how many of them are held back."""
 
     __slots__ = ("first", "held", "is_open", "last", "number", "qty")
 
@@ -31,9 +31,9 @@ class _Group:
 
 
 def with_aggregates(entries: Iterable[Entry], wanted: Callable[[str], bool]) -> Iterator[Entry]:
-    """The entries, with an aggTrade behind the last fill of each order of the symbols that are `wanted`."""
-    held: deque[tuple[Entry, _Group | None]] = deque()
-    groups: dict[str, _Group] = {}
+    """The entries, with an aggTrade after the last fill of each order, for the symbols that are `wanted`."""
+    held: deque[tuple[Entry, _OrderFills | None]] = deque()
+    groups: dict[str, _OrderFills] = {}
     are_wanted: dict[str, bool] = {}
     for entry in entries:
         trade = entry.trade
@@ -61,11 +61,11 @@ def with_aggregates(entries: Iterable[Entry], wanted: Callable[[str], bool]) -> 
         yield from _handed_out(oldest, its_group)
 
 
-def _group_of(trade: Trade, groups: dict[str, _Group]) -> _Group:
-    """The aggregate that a fill belongs to: the one before it, or a new one, which ends the one before it."""
+def _group_of(trade: Trade, groups: dict[str, _OrderFills]) -> _OrderFills:
+    """The aggregate that a fill belongs to: the current one, or a new one, which ends the current one."""
     group = groups.get(trade.symbol)
     if group is None:
-        group = groups[trade.symbol] = _Group(trade, trade.id // 2)
+        group = groups[trade.symbol] = _OrderFills(trade, trade.id // 2)
         return group
     first = group.first
     is_same = trade.trade_time_us == first.trade_time_us and trade.price == first.price and trade.is_buyer_maker == first.is_buyer_maker
@@ -75,11 +75,11 @@ def _group_of(trade: Trade, groups: dict[str, _Group]) -> _Group:
         group.held += 1
         return group
     group.is_open = False
-    group = groups[trade.symbol] = _Group(trade, group.number + 1)
+    group = groups[trade.symbol] = _OrderFills(trade, group.number + 1)
     return group
 
 
-def _handed_out(entry: Entry, group: _Group | None) -> Iterator[Entry]:
+def _handed_out(entry: Entry, group: _OrderFills | None) -> Iterator[Entry]:
     yield entry
     if group is not None:
         group.held -= 1
@@ -87,8 +87,8 @@ def _handed_out(entry: Entry, group: _Group | None) -> Iterator[Entry]:
             yield _made(group, entry)
 
 
-def _made(group: _Group, last: Entry) -> Entry:
-    """Its message is left to be written by who says it: often nobody listens."""
+def _made(group: _OrderFills, last: Entry) -> Entry:
+    """An entry without a payload: the message is written when it is sent, and often it has no subscriber."""
     first, final = group.first, group.last
     trade = Trade(
         venue=first.venue,

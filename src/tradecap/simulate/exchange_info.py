@@ -1,7 +1,7 @@
 """/exchangeInfo: the symbols served, with filters that their trades keep.
 
-Rules: what a recording doesn't tell (base and quote, tick, lot) is taken from the symbol's name and from its first trades: the step is the greatest
-power of ten that all of them are multiples of. The shape is the venue's (rest-api.md, enums.md, filters.md). Pure.
+Rules: base and quote come from the symbol's name, tick and lot from its first trades: the step is the greatest power of
+ten that divides all of them. The shape is the venue's (rest-api.md, enums.md, filters.md). Pure.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,8 +22,8 @@ ORDER_TYPES: Final = ("LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_
 SELF_TRADE_MODES: Final = ("EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT")
 
 
-@dataclass(frozen=True)
-class Listing:
+@dataclass(frozen=True, kw_only=True)
+class ListedSymbol:
     """A symbol of the exchange. tick and lot in units of 10^-8."""
 
     symbol: str
@@ -33,27 +33,28 @@ class Listing:
     lot: int
 
 
-def listing(symbol: str, trades: Iterable[Trade]) -> Listing:
-    """What the name and the first trades of a symbol tell."""
+def listing(symbol: str, trades: Iterable[Trade]) -> ListedSymbol:
+    """A symbol, as far as its name and its first trades show it."""
     quote = next((each for each in QUOTES if symbol.endswith(each) and len(symbol) > len(each)), symbol[-3:])
     base = symbol.removesuffix(quote) or symbol
     known = SPOT.get(symbol)
     if known:
-        return Listing(symbol, base, quote, known.tick, known.lot)
+        return ListedSymbol(symbol=symbol, base=base, quote=quote, tick=known.tick, lot=known.lot)
     seen = list(trades)
-    return Listing(symbol, base, quote, _step(trade.price for trade in seen), _step(trade.qty for trade in seen))
+    tick, lot = _step(trade.price for trade in seen), _step(trade.qty for trade in seen)
+    return ListedSymbol(symbol=symbol, base=base, quote=quote, tick=tick, lot=lot)
 
 
 def _step(units: Iterable[int]) -> int:
-    """The greatest power of ten, at most 10^8, that divides all of them; the smallest unit where there are none."""
+    """The greatest power of ten, at most 10^8, that divides all of them. Without numbers: 1."""
     step, numbers = 10**8, list(units)
     while step > 1 and (not numbers or any(number % step for number in numbers)):
         step //= 10
     return step
 
 
-def exchange_info(listings: Sequence[Listing], server_time: int, rules: Rules) -> dict[str, object]:
-    """The whole answer for these symbols."""
+def exchange_info(listings: Sequence[ListedSymbol], server_time: int, rules: Rules) -> dict[str, object]:
+    """The answer for these symbols."""
     limits = [("REQUEST_WEIGHT", "MINUTE", 1, rules.weight_per_minute or 6_000), ("ORDERS", "SECOND", 10, 100), ("ORDERS", "DAY", 1, 200_000)]
     limits.append(("RAW_REQUESTS", "MINUTE", 5, rules.requests_per_5_minutes or 300_000))
     names = ("rateLimitType", "interval", "intervalNum", "limit")
@@ -66,7 +67,7 @@ def exchange_info(listings: Sequence[Listing], server_time: int, rules: Rules) -
     }
 
 
-def _symbol(each: Listing) -> dict[str, object]:
+def _symbol(each: ListedSymbol) -> dict[str, object]:
     return {
         "symbol": each.symbol,
         "status": "TRADING",
@@ -97,7 +98,7 @@ def _symbol(each: Listing) -> dict[str, object]:
     }
 
 
-def _filters(each: Listing) -> list[dict[str, object]]:
+def _filters(each: ListedSymbol) -> list[dict[str, object]]:
     tick, lot = decimal(each.tick), decimal(each.lot)
     return [
         {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": decimal(each.tick * 10**8), "tickSize": tick},

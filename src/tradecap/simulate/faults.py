@@ -1,8 +1,8 @@
-"""What goes wrong on purpose, and when: faults from a TOML file or from short texts, and the schedule that says which are due.
+"""What goes wrong on purpose: faults, read from a TOML file or from short texts.
 
-Rules: a fault has a kind and at most one trigger: `at` (time since the tape began), `trades` (after so many), `every` or `every_trades` (again and
-again), `chance` (of each trade, drawn from the seed). The same faults, seed and tape fire at the same trades. What can't be understood is refused in
-one sentence that says what would be. Pure: time and trades are told from outside.
+Rules: a fault has a kind and at most one trigger: `at` (time since the tape began), `trades` (after this many), `every`
+or `every_trades` (repeatedly), `chance` (of each trade, drawn from the seed). A fault that can't be read is refused in
+one sentence that names what is accepted. Pure.
 
     seed = 7
     [[fault]]
@@ -13,44 +13,43 @@ one sentence that says what would be. Pure: time and trades are told from outsid
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from random import Random
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from tradecap.errors import TradecapError
 
 MESSAGE_KINDS: Final = {
     "drop": "leave messages out",
-    "duplicate": "say messages twice",
-    "reorder": "say `count` messages in the opposite order",
-    "delay": "say messages `by` later",
+    "duplicate": "send messages twice",
+    "reorder": "send `count` messages in the opposite order",
+    "delay": "send messages `by` later",
     "corrupt": "break their JSON",
     "truncate": "cut them off",
     "wrong_type": "give a member another type",
-    "null": "give a required member null",
+    "null": "set a required member to null",
     "missing": "leave a required member out",
-    "out_of_range": "give a member a value no trade has",
-    "bad_time": "give them a time no trade has",
+    "out_of_range": "give a member a value that no trade has",
+    "bad_time": "give them a time that no trade has",
 }
-SOCKET_KINDS: Final = {
+CONNECTION_KINDS: Final = {
     "close": "close connections with `code` and `reason`",
     "abort": "end connections without a close frame; with `partial` in the middle of a message",
-    "silent": "say nothing any more, not even pongs, `for` so long (without it: for ever)",
-    "shutdown": "say serverShutdown, and close `by` later",
+    "silent": "send nothing any more, not even pongs, for the time `for` (without it: forever)",
+    "shutdown": "send serverShutdown, and close `by` later",
 }
-"""Kinds that touch connections: one without a trigger waits for the first subscriber."""
-DOOR_KINDS: Final = {
-    "refuse": "refuse new connections `for` so long",
-    "http": "answer `count` requests (or all `for` so long) with `status`; `on` rest, ws or both",
-    "slow": "answer `count` requests (or all `for` so long) `by` later",
-    "clock": "be wrong about the time by `by`, `for` so long (without it: for ever)",
+"""Kinds that touch connections. Without a trigger they wait for the first subscriber."""
+SERVER_KINDS: Final = {
+    "refuse": "refuse new connections for the time `for`",
+    "http": "answer `count` requests (or all for the time `for`) with `status`; `on` rest, ws or both",
+    "slow": "answer `count` requests (or all for the time `for`) `by` later",
+    "clock": "show a time that is wrong by `by`, for the time `for` (without it: forever)",
 }
-KINDS: Final = MESSAGE_KINDS | SOCKET_KINDS | DOOR_KINDS
-SPOILT_AS: Final = {"corrupt": "malformed", "truncate": "truncated", "null": "nulls"} | {
+KINDS: Final = MESSAGE_KINDS | CONNECTION_KINDS | SERVER_KINDS
+PAYLOAD_FAULTS: Final = {"corrupt": "malformed", "truncate": "truncated", "null": "nulls"} | {
     name: name for name in ("wrong_type", "missing", "out_of_range", "bad_time")
 }
-"""How `market.faults` calls them."""
+"""Their names in `market.faults`."""
 TRIGGERS: Final = ("at", "trades", "every", "every_trades", "chance")
 CLOSE_CODES: Final = (1000, 1001, 1002, 1003, *range(1007, 1015))
 STATUSES: Final = (403, 418, 429, 451, *range(500, 505))
@@ -58,7 +57,7 @@ STATUSES: Final = (403, 418, 429, 451, *range(500, 505))
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong. Durations are seconds; the names in a file are those without `_s` (and `for` for for_s)."""
+    """One thing that goes wrong. Durations are in seconds; in a file their names have no `_s` (`for` is for_s)."""
 
     kind: str
     at_s: float | None = None
@@ -67,7 +66,7 @@ class Fault:
     every_trades: int | None = None
     chance: float | None = None
     times: int | None = None
-    """How often it fires; None: once, or with every, every_trades and chance without end."""
+    """How many times it fires. None: once, or with every, every_trades and chance without end."""
     count: int = 1
     """How many messages or requests it touches."""
     symbol: str = ""
@@ -91,7 +90,7 @@ class Fault:
 
     @property
     def trigger(self) -> str:
-        """The name of its trigger, '' for one that is fired by hand."""
+        """The name of its trigger, '' for none."""
         return next((name for name in TRIGGERS if getattr(self, _FIELDS[name]) is not None), "")
 
 
@@ -107,21 +106,21 @@ def _may_be_sent(code: int) -> bool:
 def _problem(fault: Fault) -> str:
     given = [name for name in TRIGGERS if getattr(fault, _FIELDS[name]) is not None]
     checks = (
-        (fault.kind not in KINDS, f"is unknown; there are {', '.join(KINDS)}"),
+        (fault.kind not in KINDS, f"is unknown; the kinds are {', '.join(KINDS)}"),
         (len(given) > 1, f"has more than one trigger: {', '.join(given)}"),
         (fault.count < 1, "must touch 1 message or more"),
         (fault.kind == "reorder" and fault.count < 2, "needs a count of 2 or more"),
         (fault.times is not None and fault.times < 1, "must fire once or more"),
-        (fault.sockets not in ("all", "oldest", "newest", "random"), "knows sockets = all, oldest, newest or random"),
-        (fault.on not in ("rest", "ws", "both"), "knows on = rest, ws or both"),
-        (fault.channel not in ("", "trade", "aggTrade"), "knows channel = trade or aggTrade"),
-        (fault.kind == "http" and fault.status not in STATUSES, f"knows status {', '.join(map(str, STATUSES))}"),
-        (fault.kind == "close" and not _may_be_sent(fault.code), "knows codes of RFC 6455 that may be sent, and 3000-4999"),
+        (fault.sockets not in ("all", "oldest", "newest", "random"), "accepts sockets = all, oldest, newest or random"),
+        (fault.on not in ("rest", "ws", "both"), "accepts on = rest, ws or both"),
+        (fault.channel not in ("", "trade", "aggTrade"), "accepts channel = trade or aggTrade"),
+        (fault.kind == "http" and fault.status not in STATUSES, f"accepts status {', '.join(map(str, STATUSES))}"),
+        (fault.kind == "close" and not _may_be_sent(fault.code), "accepts codes of RFC 6455 that may be sent, and 3000-4999"),
         (fault.kind == "refuse" and fault.for_s is None, "needs `for`: how long"),
-        (fault.chance is not None and not 0 < fault.chance <= 1, "has a chance that is none: above 0, at most 1"),
-        (fault.trades is not None and fault.trades < 1, "fires after 1 trade or more"),
-        (fault.every_trades is not None and fault.every_trades < 1, "fires every 1 trade or more"),
-        (fault.every_s is not None and fault.every_s <= 0, "fires every so often, which must be longer than 0"),
+        (fault.chance is not None and not 0 < fault.chance <= 1, "needs a chance above 0, at most 1"),
+        (fault.trades is not None and fault.trades < 1, "needs `trades` of 1 or more"),
+        (fault.every_trades is not None and fault.every_trades < 1, "needs `every_trades` of 1 or more"),
+        (fault.every_s is not None and fault.every_s <= 0, "needs `every` longer than 0"),
     )
     return next((sentence for is_wrong, sentence in checks if is_wrong), "")
 
@@ -130,11 +129,11 @@ def _problem(fault: Fault) -> str:
 
 
 def read_faults(text: str, name: str) -> tuple[list[Fault], int | None]:
-    """The faults and the seed (None: not said) of a TOML file. Raises TradecapError (exit 2) naming the place."""
+    """The faults of a TOML file, and its seed (None: not given). Raises TradecapError (exit 2) that names the place."""
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise TradecapError(f"{name} is no TOML: {error}.", "docs/simulate.md has an example.") from error
+        raise TradecapError(f"{name} is not TOML: {error}.", "docs/simulate.md has an example.") from error
     tables, seed = content.pop("fault", []), content.pop("seed", None)
     if content or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         extra = f" It has {', '.join(content)}." if content else ""
@@ -166,11 +165,11 @@ def _plain(name: str, value: str) -> object:
 
 def _fault(table: Mapping[str, Any], where: str) -> Fault:
     if not isinstance(table.get("kind"), str):
-        raise TradecapError(f"{where[:1].upper()}{where[1:]} has no kind.", f"there are {', '.join(KINDS)}.")
+        raise TradecapError(f"{where[:1].upper()}{where[1:]} has no kind.", f"the kinds are {', '.join(KINDS)}.")
     values: dict[str, Any] = {}
     for name, value in table.items():
         if name not in _FIELDS:
-            raise TradecapError(f"{where[:1].upper()}{where[1:]} has {name!r}, which no fault has.", f"there are {', '.join(_FIELDS)}.")
+            raise TradecapError(f"{where[:1].upper()}{where[1:]} has {name!r}, which no fault has.", f"a fault may have {', '.join(_FIELDS)}.")
         values[_FIELDS[name]] = _value(name, value, where)
     return Fault(**values)
 
@@ -180,7 +179,7 @@ def _value(name: str, value: object, where: str) -> object:
         seconds = _seconds(value)
         if seconds is not None:
             return seconds
-        raise TradecapError(f"In {where}, {name} = {value!r} is no duration.", "write it like 10s, 500ms or 1m.")
+        raise TradecapError(f"In {where}, {name} = {value!r} is not a duration.", "write it like 10s, 500ms or 1m.")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     wanted = _TYPES[_FIELDS[name]]
     fits = is_number and (wanted == float | None or isinstance(value, int)) if wanted not in (str, bool) else type(value) is wanted
@@ -198,66 +197,3 @@ def _seconds(value: object) -> float | None:
         return float(value)
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     return float(match[2]) * _UNITS[match[3]] * (-1 if match[1] == "-" else 1) if match else None
-
-
-# ---- when ----
-
-
-@dataclass
-class _Due:
-    fault: Fault
-    next_s: float | None = None
-    next_trade: int | None = None
-    left: int | None = None
-    rng: Random = field(default_factory=Random)
-
-
-class Schedule:
-    """Which faults are due."""
-
-    def __init__(self, faults: Iterable[Fault] = (), seed: int = 1) -> None:
-        self._due = [_due(fault, Random(f"{seed}/{number}")) for number, fault in enumerate(faults)]
-
-    def __bool__(self) -> bool:
-        return bool(self._due)
-
-    def untimed(self) -> list[Fault]:
-        """Those without a trigger, which are at work from the first moment; they are handed out once."""
-        found = [each for each in self._due if not each.fault.trigger]
-        self._due = [each for each in self._due if each.fault.trigger]
-        return [each.fault for each in found]
-
-    def at_time(self, elapsed_s: float) -> Iterator[Fault]:
-        """Those that are due so long after the beginning."""
-        for each in [*self._due]:
-            while each.next_s is not None and each.next_s <= elapsed_s:
-                each.next_s = each.next_s + each.fault.every_s if each.fault.every_s else None
-                yield self._fired(each)
-
-    def at_trade(self, count: int) -> Iterator[Fault]:
-        """Those that are due when trade number `count` (the first is 1) has been said; call it for each."""
-        for each in [*self._due]:
-            if each.next_trade is not None and each.next_trade <= count:
-                each.next_trade = count + each.fault.every_trades if each.fault.every_trades else None
-                yield self._fired(each)
-            elif each.fault.chance is not None and each.rng.random() < each.fault.chance:
-                yield self._fired(each)
-
-    def _fired(self, each: _Due) -> Fault:
-        if each.left is not None:
-            each.left -= 1
-            if each.left == 0:
-                self._due.remove(each)
-                each.next_s = each.next_trade = None
-        return each.fault
-
-
-def _due(fault: Fault, rng: Random) -> _Due:
-    once = fault.trigger in ("at", "trades", "")
-    left = fault.times if fault.times is not None else 1 if once else None
-    if once and left != 1:
-        raise TradecapError(
-            f"The fault {fault.kind!r} fires once: times = {left} needs every, every_trades or chance.", "use every = instead of at =."
-        )
-    first_s = fault.at_s if fault.at_s is not None else fault.every_s
-    return _Due(fault, first_s, fault.trades if fault.trades is not None else fault.every_trades, left, rng)

@@ -1,9 +1,10 @@
-"""Trades without a recording: `venues.binance.synthetic` at any rate, for ever.
+"""Trades without a recording: `venues.binance.synthetic` at any rate, without end.
 
-Rules: the same symbols, rate, seed and beginning give the same bytes. The first id is the beginning in microseconds, beyond any id of a recording: a
-generator that is started later never gives an id again, up to a million trades a second. What makes real streams hard stays at every rate
-(docs/binance.md §9): orders of up to a hundred and more fills in one millisecond, both sides in one millisecond, event times that lag behind in
-bursts, dust, and once in five minutes a silence of 3.8 s. Only the pauses between orders are made shorter or longer.
+Rules: the same symbols, rate, seed and beginning give the same bytes. The first id is the beginning in microseconds,
+above any id of a recording: a generator that starts later never repeats an id, up to a million trades a second. The
+difficulties of real streams stay at every rate (docs/binance.md §9): orders with a hundred fills or more in one
+millisecond, both sides in one millisecond, event times that lag in bursts, dust, and a silence of 3.8 s once in five
+minutes. Only the pauses between orders become shorter or longer.
 """
 
 import heapq
@@ -24,7 +25,7 @@ from tradecap.venues.binance.synthetic import LONGEST_SILENCE_MS, PERIOD_MS, SPO
 
 NEVER_MS: Final = 4_000_000_000_000
 BEYOND_RECORDINGS: Final = 10**10
-"""No id of the sample or of the venue's spot symbols has come near it (3.7 * 10^9 in 2024)."""
+"""Above every id in the sample and of the venue's spot symbols (3.7 * 10^9 in 2024)."""
 SILENT_SHARE: Final = LONGEST_SILENCE_MS / PERIOD_MS
 SILENCE_AT_MS: Final = PERIOD_MS * 7 // 10
 
@@ -42,7 +43,7 @@ class Generated:
         self.samples = {symbol: list(islice(self._trades(instrument(symbol)), 300)) for symbol in self.symbols}
 
     def entries(self) -> Iterator[Entry]:
-        """All entries, without end."""
+        """The entries, without end."""
         streams = [map(_entry, self._trades(instrument(symbol))) for symbol in self.symbols]
         merged = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda entry: entry.time_ns)
         return with_aggregates(merged, lambda _: True)
@@ -58,7 +59,7 @@ def first_id(begin_ms: int) -> int:
 
 
 def instrument(symbol: str) -> Instrument:
-    """The instrument of a symbol; one that isn't in the table trades like another, at a price of its own."""
+    """The instrument of a symbol. A symbol that isn't in the table trades like ETHUSDT, at a price of its own."""
     if symbol in SPOT:
         return SPOT[symbol]
     number = zlib.crc32(symbol.encode())
@@ -68,13 +69,16 @@ def instrument(symbol: str) -> Instrument:
 
 
 def natural_rate(traded: Instrument) -> float:
-    """Trades a second outside of the long silence, without being made faster or slower. Measured on the instrument, so that it fits."""
+    """Trades a second outside the long silence, at the instrument's own pace. Measured on the instrument itself."""
     within = sum(1 for _ in trades(traded, 1, 0, 4 * PERIOD_MS))
     return within * 1000 / (4 * (PERIOD_MS - LONGEST_SILENCE_MS))
 
 
 def at_rate(plain: Iterator[Trade], faster: float, begin_ms: int) -> Iterator[Trade]:
-    """The same trades with pauses divided by `faster`; the natural silences go, and one of its full length comes in each period."""
+    """The same trades with pauses divided by `faster`.
+
+    The natural silences are replaced by one of full length in each period.
+    """
     faster /= 1 - SILENT_SHARE
     before_us = begin_ms * 1000
     at, event_us = float(before_us), 0

@@ -1,22 +1,26 @@
-"""Who hears what: streams, and the sockets that subscribed to them.
+"""Streams, and the sockets that subscribed to them.
 
-Rules: a message is framed once for each form it is wanted in (bare or wrapped, milliseconds or microseconds), however many hear it. Nothing is queued
-for a stream nobody hears.
+Rules: a message is framed once for each form it is wanted in (bare or wrapped, milliseconds or microseconds), however
+many sockets get it. Nothing is queued for a stream without subscribers.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tradecap.market.records import Trade
 from tradecap.simulate.messages import in_unit, is_in_micro, text_frame, wrapped
 from tradecap.simulate.subscriptions import Session
 
-Form = tuple[bytes | None, bool]
-"""The name to wrap a message under (None: bare), and whether its times are in microseconds."""
+
+class MessageForm(NamedTuple):
+    """How a listener wants a stream's messages. wrapped_as: the stream name in the wrapper, None for bare messages."""
+
+    wrapped_as: bytes | None
+    is_micro: bool
 
 
-class Listener(Protocol):
-    """A socket that can be told things."""
+class StreamListener(Protocol):
+    """A socket that messages can be sent to."""
 
     session: Session
 
@@ -28,14 +32,14 @@ class Hub:
     """Streams and their listeners."""
 
     def __init__(self) -> None:
-        self._streams: dict[str, dict[Form, dict[Listener, None]]] = {}
-        self._forms: dict[Listener, dict[str, Form]] = {}
+        self._streams: dict[str, dict[MessageForm, dict[StreamListener, None]]] = {}
+        self._forms: dict[StreamListener, dict[str, MessageForm]] = {}
 
-    def sync(self, listener: Listener) -> None:
-        """Take over what the listener's session now says."""
+    def update(self, listener: StreamListener) -> None:
+        """Take over the subscriptions of the listener's session."""
         session = listener.session
         held = self._forms.setdefault(listener, {})
-        wanted = {stream: (stream.encode() if session.is_combined else None, session.is_micro) for stream in session.streams}
+        wanted = {stream: MessageForm(stream.encode() if session.is_combined else None, session.is_micro) for stream in session.streams}
         for stream, form in [*held.items()]:
             if wanted.get(stream) != form:
                 self._drop(listener, stream, form)
@@ -45,12 +49,12 @@ class Hub:
                 self._streams.setdefault(stream, {}).setdefault(form, {})[listener] = None
                 held[stream] = form
 
-    def leave(self, listener: Listener) -> None:
+    def remove(self, listener: StreamListener) -> None:
         """Forget a listener."""
         for stream, form in self._forms.pop(listener, {}).items():
             self._drop(listener, stream, form)
 
-    def _drop(self, listener: Listener, stream: str, form: Form) -> None:
+    def _drop(self, listener: StreamListener, stream: str, form: MessageForm) -> None:
         forms = self._streams[stream]
         del forms[form][listener]
         if not forms[form]:
@@ -59,33 +63,33 @@ class Hub:
             del self._streams[stream]
 
     def streams(self) -> Iterable[str]:
-        """The streams that somebody hears."""
+        """The streams with subscribers."""
         return self._streams.keys()
 
     def count(self) -> int:
-        """How many streams somebody hears."""
+        """How many streams have subscribers."""
         return len(self._streams)
 
-    def hears(self, stream: str) -> bool:
+    def has_listeners(self, stream: str) -> bool:
         return stream in self._streams
 
-    def say(self, stream: str, payload: bytes, trade: Trade | None = None) -> int:
-        """Tell a message to all who hear its stream; how many."""
+    def send(self, stream: str, payload: bytes, trade: Trade | None = None) -> int:
+        """Put a message to all listeners of its stream. Returns how many they are."""
         forms = self._streams.get(stream)
         if forms is None:
             return 0
-        heard = 0
+        receivers = 0
         recorded = None if trade is None else is_in_micro(payload)
         for (name, micro), listeners in forms.items():
             body = payload if recorded is None or recorded == micro else in_unit(payload, trade, micro)
             frame = text_frame(body if name is None else wrapped(name, body))
             for listener in listeners:
                 listener.put(frame)
-            heard += len(listeners)
-        return heard
+            receivers += len(listeners)
+        return receivers
 
-    def say_each(self, stream: str, make: Callable[[bool], bytes]) -> None:
-        """As `say`, for a message that is made in the unit that is wanted."""
+    def send_made(self, stream: str, make: Callable[[bool], bytes]) -> None:
+        """As `send`, for a message that is made in the unit that is wanted (True: microseconds)."""
         for (name, micro), listeners in self._streams.get(stream, {}).items():
             body = make(micro)
             frame = text_frame(body if name is None else wrapped(name, body))

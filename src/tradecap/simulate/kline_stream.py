@@ -1,7 +1,8 @@
-"""The kline streams that somebody hears, told at the venue's pace.
+"""The kline streams with subscribers, sent at the venue's pace.
 
-Rules (docs/binance.md §4): an update every two seconds of the exchange's time (of 1s: every second), also without a trade; a message that closes the
-interval soon after its end, always, also when the exchange runs so fast that no update fell into it.
+Rules (docs/binance.md §4): an update every two seconds of the exchange's time (for 1s: every second), also without a
+trade. Every interval is closed by a message soon after its end, even if the exchange runs so fast that no update fell
+into it.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Final
 import msgspec
 
 from tradecap.simulate.hub import Hub
-from tradecap.simulate.klines import INTERVALS, SECOND, Kline, klines, opening
+from tradecap.simulate.klines import INTERVALS, SECOND, ServedKline, klines, opening
 from tradecap.simulate.market_data import Market
 
 UTC_8: Final = "@+08:00"
@@ -18,7 +19,7 @@ EVERY_SECOND: Final = f"@kline_{SECOND}"
 
 
 class KlineStream:
-    """Says klines into the hub; `pulse` as often as you like."""
+    """Sends klines into the hub. Call `pulse` as often as you like."""
 
     def __init__(self, market: Market, hub: Hub, now_us: Callable[[], int], every_s: float) -> None:
         self._market, self._hub, self._now_us = market, hub, now_us
@@ -28,21 +29,21 @@ class KlineStream:
         """The open time of the interval each stream is in."""
 
     def pulse(self) -> None:
-        """Say what is due."""
+        """Send the klines that are due."""
         now_us = self._now_us()
         if now_us < self._next_us:
             return
         half_us = self._every_us // 2
         self._next_us = now_us - now_us % half_us + half_us
         before, self._turn = self._turn, now_us // self._every_us
-        heard = [stream for stream in self._hub.streams() if "@kline_" in stream]
-        for stream in self._opened.keys() - heard:
+        subscribed = [stream for stream in self._hub.streams() if "@kline_" in stream]
+        for stream in self._opened.keys() - subscribed:
             del self._opened[stream]
-        for stream in heard:
+        for stream in subscribed:
             if self._turn != before or EVERY_SECOND in stream:
-                self._say(stream, now_us)
+                self._send(stream, now_us)
 
-    def _say(self, stream: str, now_us: int) -> None:
+    def _send(self, stream: str, now_us: int) -> None:
         name, _, rest = stream.partition("@kline_")
         interval, at, zone = rest.partition("@")
         offset_s = 8 * 3600 if at + zone == UTC_8 else 0
@@ -54,8 +55,10 @@ class KlineStream:
         current = opening(interval, now_s, offset_s)
         parts = self._market.parts(symbol, interval, since_s, now_s, now_s - since_s + 1)
         for kline in klines(parts, interval, now_s, since_s=since_s, offset_s=offset_s):
-            self._tell(stream, symbol, kline, now_us, kline.open_s < current)
+            is_closed = kline.open_s < current
+            self._hub.send_made(stream, _message(kline, symbol, now_us, is_closed))
         self._opened[stream] = current
 
-    def _tell(self, stream: str, symbol: str, kline: Kline, now_us: int, is_closed: bool) -> None:
-        self._hub.say_each(stream, lambda micro: msgspec.json.encode(kline.message(symbol, now_us, micro, is_closed)))
+
+def _message(kline: ServedKline, symbol: str, now_us: int, is_closed: bool) -> Callable[[bool], bytes]:
+    return lambda micro: msgspec.json.encode(kline.message(symbol, now_us, micro, is_closed))

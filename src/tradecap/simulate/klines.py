@@ -1,9 +1,9 @@
-"""Klines: of any interval the venue has, as REST rows and as messages of the stream.
+"""Klines of every interval that the venue has, as REST rows and as messages of the stream.
 
-Rules (docs/binance.md §4, §5 and §10): a minute is made by `market.candles` from the trades by T; longer intervals are sums of minutes, a second is
-made from the trades that the exchange remembers. An
-interval without a trade has n = 0, the close before it as all four prices, and on the stream f = L = -1. Weeks begin on Monday, months on their
-first day, three days are counted from 1970; a time zone moves the boundaries. Memory is bounded: MAX_MINUTES of each symbol. Pure.
+Rules (docs/binance.md §4, §5 and §10): `market.candles` makes a minute from the trades by T; longer intervals are sums
+of minutes, a second is made from the trades that the exchange remembers. An interval without a trade has n = 0, the
+previous close as all four prices, and on the stream f = L = -1. Weeks begin on Monday, months on their first day, three
+days are counted from 1970; a time zone moves the boundaries. Memory is bounded: MAX_MINUTES of each symbol. Pure.
 """
 
 import calendar
@@ -29,18 +29,18 @@ MONDAY_S: Final = 4 * _D
 """1970-01-05."""
 MAX_MINUTES: Final = 50_000
 FOLDED: Final = 100
-"""Trades that wait until they are put into their minutes."""
+"""Trades collected before they are added to their minutes."""
 
 
 class Parts(Protocol):
-    """What klines are made of."""
+    """The candles that klines are made of."""
 
     def candles(self) -> dict[int, Candle]:
-        """By their open time in seconds, ascending; not to be changed."""
+        """By their open time in seconds, ascending. Don't change it."""
 
 
 class Minutes:
-    """The minutes of one symbol that have traded so far, ascending."""
+    """The minutes of one symbol with trades so far, ascending."""
 
     def __init__(self) -> None:
         self._minutes: dict[int, Candle] = {}
@@ -55,7 +55,7 @@ class Minutes:
         return bool(self._minutes or self._waiting)
 
     def candles(self) -> dict[int, Candle]:
-        """By their open time in seconds, ascending; not to be changed."""
+        """By their open time in seconds, ascending. Don't change it."""
         if self._waiting:
             self._fold()
         return self._minutes
@@ -74,7 +74,7 @@ class Minutes:
 
 
 def opening(interval: str, time_s: int, offset_s: int = 0) -> int:
-    """The open time of the interval that a time falls in, by the clocks of a zone offset_s ahead of UTC."""
+    """The open time of the interval that a time falls in, in a time zone offset_s ahead of UTC."""
     local = time_s + offset_s
     if interval == "1M":
         day = datetime.fromtimestamp(local, UTC)
@@ -90,8 +90,8 @@ def following(interval: str, open_s: int, offset_s: int = 0) -> int:
     return opening("1M", open_s + offset_s + 32 * _D - offset_s, offset_s)
 
 
-class Kline:
-    """One interval, made of its minutes; without a minute, all prices are the close before it."""
+class ServedKline:
+    """One interval, made of its minutes. Without a minute, all prices are the previous close."""
 
     __slots__ = ("close", "high", "interval", "low", "next_s", "open", "open_s", "parts")
 
@@ -127,8 +127,8 @@ class Kline:
         return {"e": "kline", "E": unit_time(event_us, micro), "s": symbol, "k": inner}
 
 
-def klines(source: Parts, interval: str, now_s: int, *, since_s: int = 0, offset_s: int = 0) -> Iterator[Kline]:
-    """All klines that opened at since_s or later, ascending, to the one that now_s falls in, none left out between the first trade and it."""
+def klines(source: Parts, interval: str, now_s: int, *, since_s: int = 0, offset_s: int = 0) -> Iterator[ServedKline]:
+    """All klines that opened at since_s or later, ascending, up to the one that now_s falls in, without a hole."""
     candles = list(source.candles().values())
     if not candles:
         return
@@ -147,7 +147,7 @@ def klines(source: Parts, interval: str, now_s: int, *, since_s: int = 0, offset
         while at < len(candles) and candles[at].open_time_s < next_s:
             at += 1
         parts = candles[start:at]
-        kline = Kline(interval, open_s, next_s, parts, close_before)
+        kline = ServedKline(interval, open_s, next_s, parts, close_before)
         close_before = kline.close
         yield kline
         open_s = next_s
@@ -157,7 +157,7 @@ _ZONE: Final = re.compile(r"([+-]?)(\d{1,2})(?::([0-5]\d))?", re.ASCII)
 
 
 def zone_offset_s(text: str) -> int | None:
-    """Seconds ahead of UTC of `0`, `8`, `-1:00`, `05:45`; None for what is none, or outside of -12:00 to +14:00."""
+    """Seconds ahead of UTC for `0`, `8`, `-1:00`, `05:45`. None if it can't be read or is outside -12:00 to +14:00."""
     match = _ZONE.fullmatch(text)
     if match is None:
         return None

@@ -1,8 +1,9 @@
-"""What one address may ask for: request weight, raw requests, new connections; and what happens to who asks for more.
+"""The venue's limits for one address: request weight, requests, new connections; and what follows when it exceeds them.
 
-Rules (docs/binance.md §2 and §5): windows are fixed, not sliding. Over the limit a request is answered 429 with the seconds until the window
-ends; who goes on asking is banned (418), for 2 minutes and each time for twice as long, up to 3 days. The documents don't say how long one may go
-on: here PATIENCE requests. Times come from outside, in seconds, already scaled. Pure.
+Rules (docs/binance.md §2 and §5): windows are fixed, not sliding. Over the limit a request is answered 429 with the
+seconds until the window ends. An address that goes on is banned (418) for 2 minutes, and each further time for twice as
+long, up to 3 days. The documents don't give the number of requests until a ban: here it is PATIENCE. Times come from
+outside, in seconds, already scaled. Pure.
 """
 
 from collections import defaultdict, deque
@@ -14,9 +15,9 @@ SHORTEST_BAN_S: Final = 120
 LONGEST_BAN_S: Final = 3 * 86_400
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rules:
-    """The venue's limits; a test may want others. None: not limited."""
+    """The venue's limits. None: not limited."""
 
     weight_per_minute: int | None = 6_000
     requests_per_5_minutes: int | None = 300_000
@@ -29,8 +30,15 @@ class Rules:
     kline_every_s: float = 2
 
 
-class Verdict(NamedTuple):
-    """status 200, 429 or 418; retry_s: how long to wait; used: the weight of this window."""
+NO_LIMITS: Final = Rules(weight_per_minute=None, requests_per_5_minutes=None, connections_per_5_minutes=None, incoming_per_second=None)
+
+
+class Admission(NamedTuple):
+    """The answer to one request.
+
+    status: 200, 429 or 418. used: the weight used in this window. retry_s: how long to wait. limited: the limit
+    exceeded.
+    """
 
     status: int
     used: int
@@ -38,8 +46,8 @@ class Verdict(NamedTuple):
     limited: str = ""
 
 
-@dataclass
-class _Account:
+@dataclass(kw_only=True)
+class _AddressAccount:
     window: int = -1
     used: int = 0
     requests_window: int = -1
@@ -50,18 +58,18 @@ class _Account:
     connections: deque[float] = field(default_factory=deque)
 
 
-class Limits:
+class AddressLimits:
     """The accounts of all addresses."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._accounts: defaultdict[str, _Account] = defaultdict(_Account)
+        self._accounts: defaultdict[str, _AddressAccount] = defaultdict(_AddressAccount)
 
-    def request(self, address: str, weight: int, now_s: float) -> Verdict:
+    def request(self, address: str, weight: int, now_s: float) -> Admission:
         """Count a request."""
         account, rules = self._accounts[address], self._rules
         if now_s < account.banned_until_s:
-            return Verdict(418, account.used, _up(account.banned_until_s - now_s))
+            return Admission(418, account.used, _up(account.banned_until_s - now_s))
         if account.window != now_s // 60:
             account.window, account.used, account.refused = int(now_s // 60), 0, 0
         if account.requests_window != now_s // 300:
@@ -72,18 +80,18 @@ class Limits:
             return self._refused(account, now_s, 60, f"{rules.weight_per_minute} request weight per 1 MINUTE")
         if rules.requests_per_5_minutes is not None and account.requests > rules.requests_per_5_minutes:
             return self._refused(account, now_s, 300, f"{rules.requests_per_5_minutes} requests per 5 MINUTE")
-        return Verdict(200, account.used)
+        return Admission(200, account.used)
 
-    def _refused(self, account: _Account, now_s: float, window_s: int, limited: str) -> Verdict:
+    def _refused(self, account: _AddressAccount, now_s: float, window_s: int, limited: str) -> Admission:
         account.refused += 1
         if account.refused <= PATIENCE:
-            return Verdict(429, account.used, _up(window_s - now_s % window_s), limited)
+            return Admission(429, account.used, _up(window_s - now_s % window_s), limited)
         length_s = min(LONGEST_BAN_S, SHORTEST_BAN_S << min(account.bans, 12))
         account.bans, account.refused, account.banned_until_s = account.bans + 1, 0, now_s + length_s
-        return Verdict(418, account.used, length_s)
+        return Admission(418, account.used, length_s)
 
     def connection(self, address: str, now_s: float) -> bool:
-        """Count a new connection; whether it may come in."""
+        """Count a new connection. Returns whether it may come in."""
         if self._rules.connections_per_5_minutes is None:
             return True
         times = self._accounts[address].connections
@@ -105,7 +113,7 @@ class Incoming:
         self._times: deque[float] = deque()
 
     def count(self, now_s: float) -> bool:
-        """Count one; False when it is one too many."""
+        """Count one. Returns False when it is one too many."""
         if self._limit is None:
             return True
         times = self._times

@@ -1,7 +1,8 @@
 """What has been traded so far: the exchange's memory, which REST answers from.
 
-Rules: nothing is known here before it was traded. Ids of a series rise. Memory is bounded: the newest `keep` trades of each series and the minutes
-of `klines.MAX_MINUTES`; what is older is forgotten. Seconds are made when they are asked for, from the trades. Numbers stay exact. Pure.
+Rules: it never knows a trade before it was traded. Ids of a series rise. Memory is bounded: the newest `keep` trades of
+each series and `klines.MAX_MINUTES` minutes; older ones are forgotten. Seconds are made from the trades on request.
+Numbers stay exact. Pure.
 """
 
 from array import array
@@ -53,18 +54,18 @@ class History:
         return self._slice(len(self._ids) - limit, len(self._ids))
 
     def from_id(self, trade_id: int, limit: int) -> list[Trade]:
-        """Those with this id and after it."""
+        """Up to `limit` trades from this id on."""
         at = bisect_left(self._ids, trade_id)
         return self._slice(at, at + limit)
 
     def within(self, start_us: int | None, end_us: int | None, limit: int) -> list[Trade]:
-        """Of the closed range [start_us, end_us] the oldest; without a start the newest (docs/binance.md §5)."""
+        """Trades from start_us to end_us (inclusive): the oldest, without a start the newest (docs/binance.md §5)."""
         low = 0 if start_us is None else bisect_left(self._times, start_us)
         high = len(self._ids) if end_us is None else bisect_right(self._times, end_us)
         return self._slice(max(low, high - limit), high) if start_us is None else self._slice(low, min(low + limit, high))
 
     def seconds(self, since_s: int, until_s: int) -> list[Candle]:
-        """The seconds with trades that begin in the closed range [since_s, until_s], and the last one before it (for its close)."""
+        """The seconds with trades from since_s to until_s (inclusive), and the last one before them (for its close)."""
         low = bisect_left(self._times, since_s * 1_000_000)
         if low:
             low = bisect_left(self._times, self._times[low - 1] // 1_000_000 * 1_000_000)
@@ -72,7 +73,7 @@ class History:
 
     @property
     def first_s(self) -> int:
-        """The oldest second that is remembered whole."""
+        """The oldest second that is remembered completely."""
         return self._times[0] // 1_000_000 + self._has_forgotten
 
     def _slice(self, low: int, high: int) -> list[Trade]:
@@ -112,7 +113,7 @@ class Seconds:
 
 
 class Market:
-    """All series of the exchange, by the names of their streams. symbols: those it will have, traded or not."""
+    """All series of the exchange, by stream name. symbols: all that it serves, traded or not."""
 
     def __init__(self, symbols: Iterable[str] = (), keep: int = KEEP) -> None:
         self.symbols = set(symbols)
@@ -122,7 +123,7 @@ class Market:
         self._minutes: dict[str, tuple[str, Minutes]] = {}
 
     def add(self, entry: Entry) -> bool:
-        """Take in what is being said now; whether it was counted as a trade (of a symbol without trades, its aggregates are)."""
+        """Add an entry. Returns whether it counts as a trade (for a symbol without trades, aggregates count)."""
         trade = entry.trade
         if trade is None:
             return False
@@ -139,7 +140,7 @@ class Market:
 
     def _begin(self, stream: str, trade: Trade) -> History:
         self.symbols.add(trade.symbol)
-        if trade.symbol not in self._minutes or trade.channel == "trade":  # minutes are of trades where there are any
+        if trade.symbol not in self._minutes or trade.channel == "trade":  # minutes are made of trades if there are any
             self._minutes[trade.symbol] = (trade.channel, Minutes())
         history = self._histories[stream] = History(trade, self._keep)
         return history
@@ -154,7 +155,7 @@ class Market:
         return history.last_id if history else None
 
     def parts(self, symbol: str, interval: str, since_s: int, until_s: int, count: int) -> Parts:
-        """What the first `count` klines of this interval from since_s to until_s are made of."""
+        """The candles for the first `count` klines of this interval from since_s to until_s."""
         if interval != SECOND or symbol not in self._minutes:
             return self.minutes(symbol)
         history = self._histories[f"{symbol.lower()}@{self._minutes[symbol][0]}"]

@@ -1,21 +1,25 @@
 """Messages as they go over the wire: units of time, the wrapper of combined streams, WebSocket frames, rows of REST.
 
-Rules: pure. A message in the unit it was recorded in stays byte for byte. A frame is made once and sent to everybody: a server's frames aren't
-masked (RFC 6455 §5.1), and no extension is negotiated. Prices and quantities have eight decimals (docs/binance.md §4, observed).
+Rules: pure. A message in the unit that it was recorded in stays byte for byte. A frame is made once for all clients: a
+server's frames aren't masked (RFC 6455 §5.1), and no extension is negotiated. Prices and quantities have eight decimals
+(docs/binance.md §4, observed).
 """
 
 import re
 from typing import Final
 
 from tradecap.market.records import Trade
-from tradecap.venues.binance.limits import MICROSECONDS_FROM
+from tradecap.market.trade_limits import MICROSECONDS_FROM
 from tradecap.venues.binance.synthetic import written
 
 _TIMES: Final = re.compile(rb'"(E|T)":(\d{13,16})(?=[,}])')
 
 
 def in_unit(payload: bytes, trade: Trade | None, micro: bool) -> bytes:
-    """A stream's message with its times in microseconds or in milliseconds. The microseconds that milliseconds hide come from the trade."""
+    """A stream's message with its times in microseconds or milliseconds.
+
+    Digits that milliseconds lack come from the trade.
+    """
 
     def time(match: re.Match[bytes]) -> bytes:
         value = int(match[2])
@@ -36,7 +40,7 @@ def is_in_micro(payload: bytes) -> bool:
 
 
 def wrapped(stream: bytes, payload: bytes) -> bytes:
-    """A message as a combined stream has it."""
+    """A message in the wrapper of a combined stream."""
     return b'{"stream":"%b","data":%b}' % (stream, payload)
 
 
@@ -83,10 +87,10 @@ def decimal(units: int) -> str:
 
 
 def unit_time(time_us: int, micro: bool) -> int:
-    """A time in the unit that was asked for."""
+    """A time in the wanted unit."""
     return time_us if micro else time_us // 1000
 
 
 def server_shutdown(event_us: int, micro: bool) -> bytes:
-    """The announcement that the server is about to go (docs/binance.md §2, since 2026-05-08). Its stream is `!serverShutdown`."""
+    """The announcement that the server will shut down (docs/binance.md §2, since 2026-05-08), on `!serverShutdown`."""
     return b'{"e":"serverShutdown","E":%d}' % unit_time(event_us, micro)

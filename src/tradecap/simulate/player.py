@@ -1,8 +1,9 @@
-"""Plays a tape: says each entry when it is due, and tells what time it is on the exchange.
+"""Plays a tape: sends each entry when it is due, and keeps the exchange's clock.
 
-Rules: pacing is that of `market.pacing` (recorded silence is kept, speed divides it). At full speed the tape goes as fast as the slowest client
-reads, for as long as that one reads at all. The exchange's clock runs with the tape: it shows the event time of what is being said, goes on in
-between, and goes on after the end. What an entry says is in the market before anybody hears it, so REST always knows what was on the stream.
+Rules: pacing is that of `market.pacing` (recorded silence is kept, speed divides it). At full speed the tape goes as
+fast as the slowest client that still reads. The exchange's clock runs with the tape: it shows the event time of the
+entry that is being sent, goes on in between, and goes on after the end. A trade is in the market before it is sent, so
+REST always knows what was on the stream.
 """
 
 import asyncio
@@ -13,36 +14,36 @@ from itertools import chain, islice
 from typing import Final
 
 from tradecap.market.pacing import Lateness, Pacer
-from tradecap.simulate.tape import Entry, Shift, moved
+from tradecap.simulate.tape import Entry, TapeShift, moved
 
 BATCH: Final = 500
-"""Entries between two looks at the network."""
+"""At full speed, entries sent before the network gets its turn."""
 WORK_S: Final = 0.004
-"""No longer than this without one."""
+"""When paced, the network gets its turn after this time at the latest."""
 AHEAD: Final = 512
-"""Entries read ahead while there is time, READ at once, which takes less than READ_NS."""
+"""Entries read ahead while there is time. READ of them are read at once, which takes less than READ_NS."""
 READ: Final = 16
 READ_NS: Final = 1_000_000
 EARLY_NS: Final = 500_000
-"""A sleep ends up to a millisecond late (epoll counts in whole ones); it is aimed so much too early, and the rest is waited out awake."""
+"""Sleep until this long before an entry is due and spin for the rest: epoll ends a sleep up to 1 ms late."""
 
 
 class Clock:
-    """The exchange's time. speed None: as fast as it goes, so time stands still between two entries."""
+    """The exchange's time. speed None: as fast as clients read, so time stands still between two entries."""
 
     def __init__(self, first_us: int, speed: float | None) -> None:
         self._us, self._at_ns = first_us, 0
         self._speed = speed
         self.offset_us = 0
-        """How wrong the clock is."""
+        """How far off the clock is."""
 
     def start(self) -> None:
-        """From now on it runs."""
+        """Let it run from now on."""
         if not self._at_ns:
             self._at_ns = time.monotonic_ns()
 
-    def said(self, event_us: int, due_ns: int) -> None:
-        """At this monotonic time it was event_us."""
+    def set(self, event_us: int, due_ns: int) -> None:
+        """At the monotonic time due_ns it was event_us."""
         if event_us > self._us:
             self._us, self._at_ns = event_us, due_ns
 
@@ -51,20 +52,21 @@ class Clock:
         self._speed, self._at_ns = self._speed or 1.0, time.monotonic_ns()
 
     def true_us(self) -> int:
+        """The time without the offset."""
         if not self._at_ns or self._speed is None:
             return self._us
         return self._us + max(0, int((time.monotonic_ns() - self._at_ns) * self._speed) // 1000)
 
     def now_us(self) -> int:
-        """What the exchange believes the time to be."""
+        """The time that the exchange shows."""
         return self.true_us() + self.offset_us
 
 
 class Player:
     """Plays entries.
 
-    `say` takes an entry, `remember` one that was traded before the beginning, `flush` sends what was said, `drained` waits until clients have caught
-    up, `pulse` is called in between.
+    `send` takes an entry, `remember` one that was traded before the beginning. `flush` writes what was sent, `drained`
+    waits until clients have caught up, `pulse` is called in between.
     """
 
     def __init__(
@@ -73,21 +75,22 @@ class Player:
         clock: Clock,
         *,
         speed: float | None,
-        say: Callable[[Entry], None],
+        send: Callable[[Entry], None],
         remember: Callable[[Entry], object],
         flush: Callable[[], None],
         drained: Callable[[], Awaitable[None]],
         pulse: Callable[[], None],
     ) -> None:
         self._entries, self._clock, self._speed = entries, clock, speed
-        self._say, self._remember, self._flush, self._drained, self._pulse = say, remember, flush, drained, pulse
+        self._send, self._remember, self._flush = send, remember, flush
+        self._drained, self._pulse = drained, pulse
         self._ahead: deque[Entry] = deque()
         self.lateness = Lateness()
-        self.said = 0
+        self.sent = 0
         self.has_ended = False
 
     async def play(self, pulse_s: float) -> None:
-        """All entries, each when it is due."""
+        """Send all entries, each when it is due."""
         self._clock.start()
         if self._speed is None:
             await self._at_full_speed()
@@ -117,10 +120,10 @@ class Player:
                 now_ns = time.monotonic_ns()
                 next_look_ns = now_ns + int(WORK_S * 1e9)
             self._know_time(entry, due_ns)
-            self._say(entry)
-            self.said += 1
+            self._send(entry)
+            self.sent += 1
             lateness.add(now_ns - due_ns)
-            if self.said % 32 == 0:
+            if self.sent % 32 == 0:
                 now_ns = time.monotonic_ns()
         self._flush()
 
@@ -128,7 +131,7 @@ class Player:
         return self._ahead.popleft() if self._ahead else next(self._entries, None)
 
     def _read_ahead(self, until_ns: int) -> None:
-        """Use the time there is: a burst that is only read when it is due would be late."""
+        """Read ahead until the next entry is due: a burst that is read only when it is due would be late."""
         while len(self._ahead) < AHEAD and time.monotonic_ns() < until_ns - READ_NS:
             some = list(islice(self._entries, READ))
             self._ahead.extend(some)
@@ -136,7 +139,7 @@ class Player:
                 return
 
     def recall(self, seconds: float) -> None:
-        """Take the first so many seconds of the tape as traded already."""
+        """Take the first `seconds` of the tape as traded already."""
         until_ns = 0
         for entry in self._entries:
             if not until_ns and entry.time_ns:
@@ -149,27 +152,28 @@ class Player:
 
     def _know_time(self, entry: Entry, due_ns: int) -> None:
         if entry.trade is not None:
-            self._clock.said(entry.trade.event_time_us or entry.trade.trade_time_us, due_ns)
+            self._clock.set(entry.trade.event_time_us or entry.trade.trade_time_us, due_ns)
 
     def step(self, count: int) -> int:
-        """Say so many entries at once; how many there were. The caller flushes."""
+        """Send the next `count` entries at once. Returns how many there were. The caller flushes."""
         done = 0
         for entry in self._entries:
             self._know_time(entry, 0)
-            self._say(entry)
+            self._send(entry)
             done += 1
             if done >= count:
                 break
-        self.said += done
+        self.sent += done
         if done < count:
             self.has_ended = True
         return done
 
 
 def shifted(entries: Iterator[Entry], time_us: int) -> Iterator[Entry]:
-    """All entries at another time, with ids that the recording doesn't have: another time is another trade.
+    """All entries at another time, with ids that the recording doesn't have: at another time it is another trade.
 
-    Ids move by the microseconds that times move by, so two runs with `now` don't meet either, up to a million trades a second.
+    Ids move by the same number of microseconds as times, so two runs with `now` don't share ids either, up to a million
+    trades a second.
     """
-    shift = Shift(time_us, all_ids=abs(time_us))
+    shift = TapeShift(time_us, all_ids=abs(time_us))
     return (moved(entry, shift) for entry in entries)

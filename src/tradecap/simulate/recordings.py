@@ -1,8 +1,9 @@
-"""Recordings as a source of the exchange: anything `tradecap replay` reads, one or many files, merged by trade time.
+"""Recordings as a source of the exchange: anything that `tradecap replay` reads, merged by trade time.
 
-Rules: a payload stands as it was recorded; REST rows become the stream's message. What is no trade and no quote is counted and left out; so is
-what `inject-bad` wrote into a log of ours, since no venue ever sent it. Only spot: the exchange speaks its protocol (USD-M has other paths, fields
-and limits). Whether aggTrades are recorded or have to be made is decided by the first LOOKED_AT entries, symbol by symbol.
+Rules: a payload is sent as it was recorded; a REST row becomes the stream's message. Messages other than trades and
+quotes are counted and left out, and so are records that `inject-bad` wrote: no venue sent them. Only spot: USD-M has
+other paths, fields and limits. The first LOOKED_AT entries decide for each symbol whether its aggTrades were recorded
+or have to be made.
 """
 
 import heapq
@@ -28,18 +29,19 @@ from tradecap.venues.binance import decode
 from tradecap.venues.binance.synthetic import message
 
 LOOKED_AT: Final = 20_000
-"""Entries read ahead: to see what there is, and to put what a log holds too late in its place."""
+"""Entries read ahead: to see which symbols and streams there are, and to move late entries to their place."""
 NEVER_US: Final = 2**63
 
 Opener = Callable[[], Source]
-"""Opens a recording anew."""
+"""Opens a recording, each time from its beginning."""
 
 
 class Recording:
-    """Recordings to be played, as often as wanted (from a stream: once). symbols: only these; series: (venue, symbol) of rows that name none.
+    """Recordings to be played any number of times (a stream: once).
 
-    Raises TradecapError (exit 2) for what holds no spot trade or none of a symbol that was asked for. `left_out` counts what wasn't played,
-    `problems` are why recordings broke off before their end.
+    symbols: play only these. series: (venue, symbol) of rows that name none. Raises TradecapError (exit 2) for a
+    recording without a spot trade, or without one of a wanted symbol. `left_out` counts what wasn't played; `problems`
+    are why recordings broke off before their end.
     """
 
     def __init__(self, openers: Sequence[Opener], symbols: Iterable[str] = (), series: tuple[str, str] = ("", "")) -> None:
@@ -73,7 +75,7 @@ class Recording:
             raise self.problems[0] if self.problems else self._nothing()
         if missing:
             name = ", ".join(sorted(missing))
-            raise TradecapError(f"{self.names} has no trade of {name}.", "leave --symbol out to serve all it has, or check the spelling.")
+            raise TradecapError(f"{self.names} has no trade of {name}.", "leave --symbol out to serve all its symbols, or check the spelling.")
         self.symbols = sorted({trade.symbol for trade in trades})
         self.samples = {symbol: [t for t in trades if t.symbol == symbol][:1_000] for symbol in self.symbols}
         self.first_time_us = min(trade.trade_time_us for trade in trades)
@@ -82,7 +84,7 @@ class Recording:
         return chain(seen, whole)
 
     def _anywhere(self) -> Iterator[Entry]:
-        """One trade of each symbol of the whole recording: for an answer to 'does it hold that symbol at all'."""
+        """One trade of each symbol in the whole recording, to see whether it holds a symbol at all."""
         known: set[str] = set()
         for each in self._merged():
             if each.trade and each.trade.symbol not in known:
@@ -97,7 +99,7 @@ class Recording:
                 f"{self.names} is a recording of USD-M futures, and simulate is a spot exchange.",
                 "spot trades have the member M; 'tradecap replay' reads recordings of futures.",
             )
-        return TradecapError(f"{self.names} holds no trade.", "'tradecap replay --dry-run FILE' says what it holds.")
+        return TradecapError(f"{self.names} holds no trade.", "'tradecap replay --dry-run FILE' shows what it holds.")
 
     def _merged(self) -> Iterator[Entry]:
         sources = [opener() for opener in self._openers]
@@ -107,7 +109,10 @@ class Recording:
         return in_order(entries, LOOKED_AT)
 
     def _first_time(self, source: Source) -> int:
-        """The trade time a file begins with, so that it can be opened when its turn comes. Of what can't be read twice: 0."""
+        """The trade time that a file begins with, to open it when its turn comes.
+
+        0 for a stream, which can't be read twice.
+        """
         if source.stream is not None:
             return 0
         counted, problems = self.left_out.copy(), [*self.problems]
@@ -136,11 +141,11 @@ class Recording:
                 left_out["unreadable"] += 1
 
     def _frames(self, source: Source) -> Iterator[Frame]:
-        """The frames up to where the recording breaks off, if it does (a file cut short)."""
+        """The frames up to the end, or to where the recording breaks off (a file cut short)."""
         try:
             yield from frames(source, recorders())
         except TradecapError as problem:
-            if problem.message not in [known.message for known in self.problems]:  # a loop meets it in each round
+            if problem.message not in [known.message for known in self.problems]:  # a loop would report it in each round
                 self.problems.append(problem)
         finally:
             if source.stream is not None:
@@ -159,17 +164,17 @@ class Recording:
 
 
 def recording(*paths: str | Path, symbols: Iterable[str] = (), series: tuple[str, str] = ("", "")) -> Recording:
-    """The recordings at these paths: files, and folders that are logs of ours."""
+    """The recordings at these paths: files, and folders that are tradecap logs."""
     return Recording([opener(str(path)) for path in paths], symbols, series)
 
 
 def opener(path: str) -> Opener:
-    """Opens the recording at a path again and again."""
+    """A function that opens the recording at a path, any number of times."""
     return lambda: expand([path], io.BytesIO(), lambda folder: as_recording(open_log(f"file:{folder}")))[0]
 
 
 def _keyed(entries: Iterator[Entry]) -> Iterator[tuple[int, Entry]]:
-    """With the trade time (of a quote: that of the trade before it), never falling inside a file: its order stays."""
+    """Each entry with the highest trade time so far: it never falls, so a file keeps its order."""
     newest = 0
     for entry in entries:
         if entry.trade is not None and entry.trade.trade_time_us > newest:
@@ -178,7 +183,10 @@ def _keyed(entries: Iterator[Entry]) -> Iterator[tuple[int, Entry]]:
 
 
 def _by_time(streams: Iterable[tuple[int, Iterator[tuple[int, Entry]]]]) -> Iterator[Entry]:
-    """All entries by their keys. A stream is begun when the others have come to its first key: a thousand files aren't open at once."""
+    """All entries by their keys.
+
+    A file is opened when the others have reached its first key: never a thousand at once.
+    """
     waiting = sorted(enumerate(streams), key=lambda each: each[1][0], reverse=True)
     running: list[tuple[int, int, Entry, Iterator[tuple[int, Entry]]]] = []
     while waiting or running:
@@ -199,7 +207,7 @@ def _advance(running: list[tuple[int, int, Entry, Iterator[tuple[int, Entry]]]],
 
 def _traded(trade: Trade, payload: bytes, recv_ns: int | None) -> Entry:
     bare = _bare(payload)
-    if b'"e":"' not in bare:  # a REST row: the stream says it in other words
+    if b'"e":"' not in bare:  # a REST row: the stream has another form
         trade = msgspec.structs.replace(trade, event_time_us=trade.trade_time_us)
         bare = message(trade)
     return Entry(stream_name(trade.symbol, trade.channel), bare, trade, recv_ns or (trade.event_time_us or trade.trade_time_us) * 1000)
@@ -210,10 +218,10 @@ _raw: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _quote(payload: bytes, recv_ns: int | None) -> tuple[str, Entry] | None:
-    """(symbol, entry) of a quote, which has no time of its own (0: due with the message before it)."""
+    """(symbol, entry) of a quote. It has no time of its own (0: due with the message before it)."""
     bare = _bare(payload)
     symbol = _QUOTED.search(bare)
-    if symbol is None or b'"e":' in bare:  # with a name it is of another market
+    if symbol is None or b'"e":' in bare:  # with an event name it is from another market
         return None
     name = symbol[1].decode()
     return name, Entry(f"{name.lower()}@bookTicker", bare, None, recv_ns or 0)

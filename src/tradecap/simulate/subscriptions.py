@@ -1,9 +1,9 @@
-"""What a client says on a connection, and what it is answered: subscriptions, properties, errors.
+"""A client's requests on a WebSocket and their answers: subscriptions, properties, errors.
 
-Rules (docs/binance.md §2 and §3): a request is one JSON text; the answer echoes its id as it was written, and is never wrapped. Subscribing
-twice is subscribing once. Names are case sensitive, and a symbol in a name is written in small letters: a well-formed name in capitals, or of an
-unknown symbol, is acknowledged and stays silent. Error texts are the venue's, which is written in Rust (serde): `line L column C` points behind what
-was read. Pure.
+Rules (docs/binance.md §2 and §3): a request is one JSON text. The answer repeats its id as it was written and is never
+wrapped. Subscribing twice is subscribing once. Names are case sensitive, with the symbol in lowercase: a well-formed
+name in capitals, or with an unknown symbol, is acknowledged and stays silent. Error texts are those of the venue, which
+uses Rust's serde: `line L column C` is where reading stopped. Pure.
 """
 
 import json
@@ -22,21 +22,21 @@ METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERT
 _STREAM: Final = re.compile(r"[^\s@/?&#!]+@[A-Za-z0-9_]+(?:@[+-]?[0-9:]+(?:ms)?)?|![A-Za-z0-9_]+(?:@[A-Za-z0-9_]+)*")
 _ID_TEXT: Final = re.compile(r"[A-Za-z0-9_-]{0,36}", re.ASCII)
 _ORIGIN: Final = re.compile(r"^[A-Za-z]+://[^/?]*")
-"""In front of a path where a proxy asks."""
+"""A proxy may put this in front of a path."""
 _ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})|\\.", re.DOTALL)
 _UNITS: Final = {"MICROSECOND": True, "microsecond": True, "MILLISECOND": False, "millisecond": False}
 
 
 @dataclass
 class Session:
-    """What a connection has asked for. streams: the names, in the order of asking."""
+    """What a connection has subscribed to. streams: the names, in the order of subscribing."""
 
     is_combined: bool = False
     is_micro: bool = False
     streams: dict[str, None] = field(default_factory=dict)
 
 
-class Refused(Exception):  # noqa: N818 -- an answer, not a mistake of ours
+class SubscriptionRefusal(Exception):  # noqa: N818 -- an answer, not an error of ours
     """The request is answered with this error."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -45,13 +45,14 @@ class Refused(Exception):  # noqa: N818 -- an answer, not a mistake of ours
 
 
 def session_at(target: str) -> Session | None:
-    """The session of a connection to this path and query; None for a path that isn't there. Raises Refused for a unit of time that isn't.
+    """The session of a connection to this path and query. None: there is no such path.
 
-    A name in the path that is no stream's is passed over: ccxt connects to /ws/0, /ws/1 ... and subscribes afterwards.
+    Raises SubscriptionRefusal for an unknown unit of time. A name in the path that isn't a stream's is ignored: ccxt
+    connects to /ws/0, /ws/1 ... and subscribes afterwards.
     """
     path, _, query_text = _ORIGIN.sub("", target).partition("?")
     path = unquote(path).rstrip("/")
-    # not parse_qsl: the + of @kline_1d@+08:00 is a plus sign, no blank
+    # not parse_qsl: the + of @kline_1d@+08:00 is a plus sign, not a blank
     query = {unquote(name): unquote(value) for name, _, value in (pair.partition("=") for pair in query_text.split("&"))}
     if path == "/stream":
         names = query.get("streams", "")
@@ -61,7 +62,7 @@ def session_at(target: str) -> Session | None:
         return None
     micro = _UNITS.get(query.get("timeUnit", "MILLISECOND"))
     if micro is None:
-        raise Refused(2, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
+        raise SubscriptionRefusal(2, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
     session = Session(is_combined=path == "/stream", is_micro=micro)
     _subscribe(session, [name for name in names.split("/") if _STREAM.fullmatch(name)])
     return session
@@ -74,7 +75,7 @@ def reply(session: Session, text: str) -> bytes:
         members = _members(text)
         request_id = _request_id(members)
         result = _carried_out(session, members)
-    except Refused as error:
+    except SubscriptionRefusal as error:
         return msgspec.json.encode({"error": {"code": error.code, "msg": error.message}, "id": request_id})
     return msgspec.json.encode({"result": result, "id": request_id})
 
@@ -83,26 +84,26 @@ def _members(text: str) -> dict[str, object]:
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except RecursionError:
-        raise Refused(3, "Invalid JSON: recursion limit exceeded at line 1 column 128") from None
+        raise SubscriptionRefusal(3, "Invalid JSON: recursion limit exceeded at line 1 column 128") from None
     except ValueError as error:
         line, column = getattr(error, "lineno", 1), getattr(error, "colno", 1)
-        raise Refused(3, f"Invalid JSON: expected value at line {line} column {column}") from None
+        raise SubscriptionRefusal(3, f"Invalid JSON: expected value at line {line} column {column}") from None
     if (column := _lone_surrogate(text)) is not None:
-        raise Refused(3, f"Invalid JSON: lone leading surrogate in hex escape at line 1 column {column}")
+        raise SubscriptionRefusal(3, f"Invalid JSON: lone leading surrogate in hex escape at line 1 column {column}")
     if not isinstance(value, dict):
-        raise Refused(2, f"Invalid request: invalid type, expected struct Request at line 1 column {len(text)}")
+        raise SubscriptionRefusal(2, f"Invalid request: invalid type, expected struct Request at line 1 column {len(text)}")
     if "method" not in value:
-        raise Refused(2, f"Invalid request: missing field `method` at line 1 column {len(text)}")
+        raise SubscriptionRefusal(2, f"Invalid request: missing field `method` at line 1 column {len(text)}")
     return value
 
 
 def _no_constant(name: str) -> object:
-    """Python's json reads NaN and Infinity, which JSON doesn't have."""
+    """Refuse NaN and Infinity, which Python's json accepts and JSON doesn't have."""
     raise ValueError(name)
 
 
 def _lone_surrogate(text: str) -> int | None:
-    """The place behind an escape of half a character (`\\ud800`), which no UTF-8 can hold; None where there is no such escape."""
+    """The column after an escape of half a character (`\\ud800`), which UTF-8 can't hold. None: no such escape."""
     high_until = -1
     for escape in _ESCAPE.finditer(text):
         code = int(escape[1], 16) if escape[1] else 0
@@ -119,7 +120,7 @@ def _request_id(members: dict[str, object]) -> object:
     is_integer = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
     is_text = isinstance(value, str) and _ID_TEXT.fullmatch(value) is not None
     if not (is_integer or is_text or value is None):
-        raise Refused(2, "Invalid request: request ID must be an unsigned integer")
+        raise SubscriptionRefusal(2, "Invalid request: request ID must be an unsigned integer")
     return value
 
 
@@ -129,13 +130,13 @@ def _carried_out(session: Session, members: dict[str, object]) -> object:
         expected = ", ".join(f"`{name}`" for name in METHODS)
         written = method if isinstance(method, str) else json.dumps(method)
         column = len('{"method":') + len(json.dumps(method))
-        raise Refused(2, f"Invalid request: unknown variant `{written}`, expected one of {expected} at line 1 column {column}")
+        raise SubscriptionRefusal(2, f"Invalid request: unknown variant `{written}`, expected one of {expected} at line 1 column {column}")
     if method == "LIST_SUBSCRIPTIONS":
         if params:
-            raise Refused(2, "Invalid request: too many parameters")
+            raise SubscriptionRefusal(2, "Invalid request: too many parameters")
         return list(session.streams)
     if not isinstance(params, list):
-        raise Refused(2, "Invalid request: params must be an array")
+        raise SubscriptionRefusal(2, "Invalid request: params must be an array")
     if method == "SET_PROPERTY":
         _set_property(session, params)
         return None
@@ -149,32 +150,32 @@ def _carried_out(session: Session, members: dict[str, object]) -> object:
 
 def _property(params: list[object], count: int) -> None:
     if not params or not isinstance(params[0], str):
-        raise Refused(2, "Invalid request: property name must be a string")
+        raise SubscriptionRefusal(2, "Invalid request: property name must be a string")
     if params[0] != "combined":
-        raise Refused(0, "Unknown property")
+        raise SubscriptionRefusal(0, "Unknown property")
     if len(params) > count:
-        raise Refused(2, "Invalid request: too many parameters")
+        raise SubscriptionRefusal(2, "Invalid request: too many parameters")
 
 
 def _set_property(session: Session, params: list[object]) -> None:
     _property(params, 2)
     value = params[1] if len(params) > 1 else None
     if not isinstance(value, bool):
-        raise Refused(1, "Invalid value type: expected Boolean")
+        raise SubscriptionRefusal(1, "Invalid value type: expected Boolean")
     session.is_combined = value
 
 
 def _names(params: list[object]) -> list[str]:
     names = [name for name in params if isinstance(name, str) and _STREAM.fullmatch(name)]
     if len(names) < len(params) or not names:
-        raise Refused(2, "Invalid request: invalid stream")
+        raise SubscriptionRefusal(2, "Invalid request: invalid stream")
     return names
 
 
 def _subscribe(session: Session, names: Iterable[str]) -> None:
     new = dict.fromkeys(name for name in names if name not in session.streams)
     if len(session.streams) + len(new) > MAX_STREAMS:
-        raise Refused(4, "Too many subscriptions")
+        raise SubscriptionRefusal(4, "Too many subscriptions")
     session.streams |= new
 
 

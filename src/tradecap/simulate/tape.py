@@ -1,31 +1,32 @@
-"""What the exchange will say, in order: an iterator of entries, each a message of one stream as the venue writes it.
+"""The tape: what the exchange sends, in order. Each entry is a message of one stream, as the venue writes it.
 
-Rules: inside a series ids only rise; what a recording says twice is said once (two captures may overlap). Times and ids of the rounds of a loop
-move on and never come again. A moved message differs from the recorded one in the digits of its ids and times and in nothing else. Memory is
-constant. Nothing here sleeps or knows a clock.
+Rules: within a series ids only rise; a trade in several recordings is sent once. In a loop the times and ids of each
+round move on and never come again. A moved message differs from the recorded one only in the digits of its ids and
+times. Memory is constant. Nothing here sleeps or reads a clock.
 """
 
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from tradecap.errors import TradecapError
 from tradecap.market.records import Trade
-from tradecap.venues.binance.limits import MICROSECONDS_FROM
+from tradecap.venues.binance.shift import moved as times_moved
 from tradecap.venues.binance.synthetic import message
 
 ROUND_GAP_US: Final = 1_000_000
-"""Between the last trade of a round and the first of the next one. Above any E - T there is (0.22 s observed, docs/binance.md §9)."""
+"""From the last trade of a round to the first of the next. E - T is shorter (0.22 s observed, docs/binance.md §9)."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One message: its stream as the venue writes it (btcusdt@trade), its bare text, and the trade it tells, None for a quote.
+    """One message: its stream as the venue names it (btcusdt@trade), its text, its trade (None: a quote).
 
-    payload is empty where nobody has written it yet (an aggregate that was made): see `text`. time_ns is when it was recorded: by the receive time,
-    else E, else T; 0 where nothing says it.
+    payload is empty if it isn't written yet (an aggregate that was made): see `text`. time_ns is when it was recorded:
+    the receive time, else E, else T, else 0.
     """
 
     stream: str
@@ -35,7 +36,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def text(self) -> bytes:
-        """The bare message."""
+        """The message without a wrapper."""
         return self.payload or (message(self.trade) if self.trade else b"")
 
 
@@ -45,14 +46,30 @@ def stream_name(symbol: str, channel: str) -> str:
     return f"{symbol.lower()}@{channel}"
 
 
+class TradeSource(Protocol):
+    """Where trades come from: `Recording` or `Generated`."""
+
+    symbols: list[str]
+    samples: dict[str, list[Trade]]
+    """Some trades of each symbol, to see its tick and lot."""
+    first_time_us: int
+    names: str
+    left_out: Counter[str]
+    problems: list[TradecapError]
+
+    def entries(self) -> Iterator[Entry]:
+        """One pass."""
+
+
 Round = Callable[[], Iterator[Entry]]
-"""Gives the entries of one pass over the source; may be called again."""
+"""Returns the entries of one pass over the source. May be called again."""
 
 
 def in_order(entries: Iterable[Entry], window: int) -> Iterator[Entry]:
-    """What a log holds too late (a repair comes after what it repairs) in its place by id, where that is within so many entries.
+    """The entries with late ones moved to their place by id, if it is at most `window` entries back.
 
-    Nothing else changes its place. A late entry is due together with the one that it goes before.
+    A log holds a repair after what it repairs. Nothing else changes its place. A late entry is due together with the
+    entry that it is put before.
     """
     ahead: deque[Entry] = deque()
     newest: dict[str, int] = {}
@@ -79,7 +96,7 @@ def _put_in_place(ahead: deque[Entry], late: Entry, trade_id: int) -> None:
 
 
 def rising(entries: Iterable[Entry], dropped: Counter[str]) -> Iterator[Entry]:
-    """Each id of a series once, and in its order: what comes again or too late is left out and counted."""
+    """Each id of a series once and in order. An entry that comes again or too late is left out and counted."""
     newest: dict[str, int] = {}
     for entry in entries:
         trade = entry.trade
@@ -92,8 +109,8 @@ def rising(entries: Iterable[Entry], dropped: Counter[str]) -> Iterator[Entry]:
 
 
 def endless(rounds: Round) -> Iterator[Entry]:
-    """Round after round, each moved behind the one before. A round without a trade ends it."""
-    extent = _Extent()
+    """Round after round, each moved to follow the one before. A round without a trade ends the loop."""
+    extent = _RoundSpan()
     for entry in rounds():
         extent.add(entry)
         yield entry
@@ -105,24 +122,27 @@ def endless(rounds: Round) -> Iterator[Entry]:
         shift = shift.again(step)
 
 
-class Shift(NamedTuple):
-    """How far a message is moved: times in whole milliseconds (given in µs), ids by the name of their stream, and all ids alike by `all_ids`."""
+class TapeShift(NamedTuple):
+    """How far to move a message.
+
+    time_us: whole milliseconds. ids: by stream. all_ids: for every id in addition.
+    """
 
     time_us: int
     ids: dict[str, int] = {}  # noqa: RUF012 -- never written to
     all_ids: int = 0
 
-    def again(self, step: "Shift") -> "Shift":
-        """Both one after the other."""
+    def again(self, step: "TapeShift") -> "TapeShift":
+        """This shift and `step` after it."""
         ids = {stream: by + step.ids.get(stream, 0) for stream, by in self.ids.items()}
-        return Shift(self.time_us + step.time_us, ids, self.all_ids + step.all_ids)
+        return TapeShift(self.time_us + step.time_us, ids, self.all_ids + step.all_ids)
 
 
-_MEMBERS: Final = re.compile(rb'"(E|T|t|a|f|l|u)":(\d{1,19})(?=[,}])')
+_IDS: Final = re.compile(rb'"(t|a|f|l|u)":(\d{1,19})(?=[,}])')
 _ID_MEMBERS: Final = {b"trade": (b"t",), b"aggTrade": (b"a",), b"bookTicker": (b"u",)}
 
 
-def moved(entry: Entry, shift: Shift) -> Entry:
+def moved(entry: Entry, shift: TapeShift) -> Entry:
     """The entry at another time and with other ids."""
     trade, stream = entry.trade, entry.stream
     ids_by = shift.ids.get(stream, 0) + shift.all_ids
@@ -136,11 +156,9 @@ def moved(entry: Entry, shift: Shift) -> Entry:
             value += ids_by
         elif name in (b"f", b"l"):
             value += fills_by
-        elif name in (b"E", b"T"):
-            value += shift.time_us if value >= MICROSECONDS_FROM else shift.time_us // 1000
         return b'"%b":%d' % (name, value)
 
-    payload = _MEMBERS.sub(member, entry.payload)
+    payload = entry.payload and _IDS.sub(member, times_moved(entry.payload, channel, shift.time_us))
     moved_trade = trade and _moved_trade(trade, shift.time_us, ids_by, fills_by)
     return Entry(stream, payload, moved_trade, entry.time_ns and entry.time_ns + shift.time_us * 1000)
 
@@ -159,8 +177,8 @@ def _moved_trade(trade: Trade, time_us: int, ids_by: int, fills_by: int) -> Trad
 _UPDATE: Final = re.compile(rb'"u":(\d{1,19})')
 
 
-class _Extent:
-    """From where to where the ids and times of a round go."""
+class _RoundSpan:
+    """The first and last ids and times of a round."""
 
     def __init__(self) -> None:
         self._ids: dict[str, tuple[int, int]] = {}
@@ -183,8 +201,8 @@ class _Extent:
         first, last = self._ids.get(stream, (low, high))
         self._ids[stream] = min(first, low), max(last, high)
 
-    def step(self) -> Shift:
+    def step(self) -> TapeShift:
         if self._times is None:
-            return Shift(0, {})
+            return TapeShift(0, {})
         time_us = (self._times[1] - self._times[0] + ROUND_GAP_US) // 1000 * 1000
-        return Shift(time_us, {stream: last - first + 1 for stream, (first, last) in self._ids.items()})
+        return TapeShift(time_us, {stream: last - first + 1 for stream, (first, last) in self._ids.items()})

@@ -1,4 +1,4 @@
-"""A certificate to throw away, for `--tls`: an authority made on the spot, and a certificate of it for this machine's names."""
+"""A throw-away certificate for `--tls`: a new authority (CA), and a certificate from it for this machine's names."""
 
 import ipaddress
 import ssl
@@ -11,7 +11,7 @@ NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def throw_away(host: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """The server's TLS, and the file with the authority that clients have to trust; written into the folder."""
+    """The server's TLS, and the CA file that clients have to trust. The file is written into the folder."""
     try:
         import trustme
     except ImportError as error:

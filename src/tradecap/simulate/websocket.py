@@ -1,8 +1,9 @@
-"""A WebSocket on a connection: what it is sent, what it asks for, how it ends (websockets, without its I/O).
+"""The exchange's end of a WebSocket: frames out, requests in, its end (the package websockets, without its I/O).
 
-Rules: only whole frames are written, so an answer never falls into the middle of a message. Frames of streams come ready-made from the hub and are
-written together, once a turn. A client that doesn't read is cut when `max_behind` bytes wait for it, without a close frame. A silent socket keeps its
-TCP connection and sends nothing any more, not even pongs.
+Rules: only whole frames are written, so an answer never falls into the middle of a message. The hub hands over finished
+frames; they are written together, once a turn of the loop. A client that doesn't read is cut, without a close frame,
+when `max_behind` bytes wait for it. A silent socket keeps its TCP connection and sends nothing any more, not even
+pongs.
 """
 
 import asyncio
@@ -13,16 +14,17 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from tradecap.simulate.limits import Incoming, Rules
+from tradecap.simulate.limits import Incoming
+from tradecap.simulate.settings import ExchangeSettings
 from tradecap.simulate.subscriptions import Session, reply
 
 MAX_MESSAGE: Final = 64 * 1024
-"""Bytes of a client's message or request line: 1024 streams with long names fit."""
+"""The most bytes of a client's message or request line: 1024 streams with long names fit."""
 CLOSE_TIMEOUT_S: Final = 5.0
 
 
-class Line(Protocol):
-    """The connection under it."""
+class TcpConnection(Protocol):
+    """The TCP connection that a WebSocket runs on."""
 
     address: str
     transport: asyncio.Transport
@@ -34,50 +36,49 @@ class Line(Protocol):
         """End it when everything is written."""
 
 
-class Connection(Protocol):
-    """What can be cut."""
+class Abortable(Protocol):
+    """Something that can be cut: a WebSocket or a TCP connection."""
 
     def abort(self) -> None:
         """End it at once."""
 
 
-class SocketHost(Protocol):
-    """The exchange as its WebSockets see it."""
+class WebSocketHost(Protocol):
+    """The exchange, as its WebSockets see it."""
 
-    rules: Rules
-    max_behind: int
-    dirty: "list[Socket]"
+    settings: ExchangeSettings
+    dirty: "list[WebSocket]"
     """Sockets with something to flush."""
 
     def now_s(self) -> float:
         """The clock of limits and pings, scaled."""
 
-    def asked(self, socket: "Socket") -> None:
+    def session_changed(self, socket: "WebSocket") -> None:
         """Its session may have changed."""
 
-    def parted(self, socket: "Socket") -> None:
-        """It hears nothing from now on."""
+    def parted(self, socket: "WebSocket") -> None:
+        """Nothing can be sent to it any more."""
 
-    def cut(self, connection: Connection) -> None:
+    def cut(self, connection: Abortable) -> None:
         """It is too far behind in reading."""
 
-    def too_many(self, socket: "Socket") -> None:
+    def too_many(self, socket: "WebSocket") -> None:
         """It sent too much in a second."""
 
 
-class Socket:
-    """A WebSocket connection and what it asked for."""
+class WebSocket:
+    """A WebSocket of a client, with what it subscribed to."""
 
-    def __init__(self, line: Line, host: SocketHost, session: Session) -> None:
+    def __init__(self, connection: TcpConnection, host: WebSocketHost, session: Session) -> None:
         self.session = session
         self.opened_s = self.pinged_s = host.now_s()
         self.pings: dict[bytes, float] = {}
         self.is_silent = False
         self.is_open = True
         self.sent = 0
-        self._line, self._host = line, host
+        self._connection, self._host = connection, host
         self._protocol = ServerProtocol(state=State.OPEN, max_size=MAX_MESSAGE)
-        self._incoming = Incoming(host.rules.incoming_per_second)
+        self._incoming = Incoming(host.settings.rules.incoming_per_second)
         self._outbox: list[bytes] = []
         self._parts: list[bytes] = []
         self._timeout: asyncio.TimerHandle | None = None
@@ -86,7 +87,7 @@ class Socket:
 
     @property
     def address(self) -> str:
-        return self._line.address
+        return self._connection.address
 
     # ---- out ----
 
@@ -97,20 +98,23 @@ class Socket:
         self._outbox.append(frame)
 
     def flush(self) -> None:
-        """Write what was put."""
+        """Write the frames that were put."""
         frames, self._outbox = self._outbox, []
         if not self.is_open or self.is_silent or not frames:
             return
         self.sent += len(frames)
-        self._line.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        self._connection.write(frames[0] if len(frames) == 1 else b"".join(frames))
         self._bound()
 
     def _bound(self) -> None:
-        if self.is_open and self._line.transport.get_write_buffer_size() > self._host.max_behind:
+        if self.is_open and self._connection.transport.get_write_buffer_size() > self._host.settings.max_behind:
             self._host.cut(self)
 
     def ping(self, time_ms: int, now_s: float) -> None:
-        """Ask for a pong. The payload is the exchange's time, but never twice the same, or an old pong would answer a new ping."""
+        """Ask for a pong.
+
+        The payload is the exchange's time, but never the same twice: an old pong must not answer a new ping.
+        """
         self._last_ping = max(self._last_ping + 1, time_ms)
         payload = b"%d" % self._last_ping
         self.pinged_s = now_s
@@ -120,7 +124,7 @@ class Socket:
             self._write()
 
     def close(self, code: int, reason: str = "") -> None:
-        """Say goodbye; who doesn't answer it within 5 s is cut."""
+        """Send a close frame. A client that doesn't answer it within CLOSE_TIMEOUT_S is cut."""
         if not self.is_open or self.is_silent:
             self.abort()
             return
@@ -136,17 +140,17 @@ class Socket:
         self._timeout = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
 
     def abort(self, broken: bytes = b"") -> None:
-        """End without a close frame; `broken` is the beginning of a frame that never ends."""
+        """End without a close frame. broken: the beginning of a frame that never ends, sent before."""
         self._stop()
-        transport = self._line.transport
+        transport = self._connection.transport
         if broken and not self.is_silent:
-            self._line.write(broken)
-            self._line.hang_up()
+            self._connection.write(broken)
+            self._connection.hang_up()
         else:
             transport.abort()
 
-    def hush(self) -> None:
-        """Go silent: half open."""
+    def silence(self) -> None:
+        """Send nothing from now on, and keep the TCP connection: half open."""
         self.is_silent = True
         self._outbox.clear()
 
@@ -158,9 +162,9 @@ class Socket:
     def _write(self) -> None:
         for data in self._protocol.data_to_send():
             if data:
-                self._line.write(data)
+                self._connection.write(data)
             else:
-                self._line.hang_up()
+                self._connection.hang_up()
         self._bound()
 
     def lost(self) -> None:
@@ -172,6 +176,7 @@ class Socket:
     # ---- in ----
 
     def received(self, data: bytes) -> None:
+        """Take in bytes of the client."""
         if self.is_silent:
             return
         self._protocol.receive_data(data)
@@ -208,4 +213,4 @@ class Socket:
             return
         self._protocol.send_text(answer)
         self._write()
-        self._host.asked(self)
+        self._host.session_changed(self)

@@ -1,7 +1,8 @@
-"""The wire: one TCP connection, first HTTP/1.1 (h11), and after an upgrade a WebSocket.
+"""One TCP connection of a client: HTTP/1.1 first (h11), and after an upgrade a WebSocket.
 
-Rules: what a client doesn't read is bounded: a request is answered only while less than HIGH_WATER waits to be read, and a client that then reads
-nothing for `patience_s` is cut. A request must come whole within `request_s`; an idle HTTP connection ends after `idle_s`.
+Rules: what waits for a client that doesn't read is bounded. A request is answered only while less than HIGH_WATER bytes
+wait, and a client that then reads nothing for `patience_s` is cut. A request must arrive completely within `request_s`;
+an idle HTTP connection ends after `idle_s`.
 """
 
 import asyncio
@@ -13,51 +14,47 @@ from typing import Final, Protocol, cast
 import h11
 
 from tradecap.simulate.handshake import handshake
-from tradecap.simulate.rest import Answer
+from tradecap.simulate.rest import HttpAnswer
 from tradecap.simulate.subscriptions import Session
-from tradecap.simulate.websocket import CLOSE_TIMEOUT_S, MAX_MESSAGE, Socket, SocketHost
+from tradecap.simulate.websocket import CLOSE_TIMEOUT_S, MAX_MESSAGE, WebSocket, WebSocketHost
 
 HIGH_WATER: Final = 1024 * 1024
-"""Bytes a client may be behind before the exchange takes notice."""
+"""When more bytes wait for a client, it is behind."""
 
 
-class Host(SocketHost, Protocol):
-    """The exchange as its connections see it."""
-
-    patience_s: float
-    request_s: float
-    idle_s: float
+class WireHost(WebSocketHost, Protocol):
+    """The exchange, as its connections see it."""
 
     def admits(self, wire: "Wire") -> bool:
-        """A TCP connection was made; whether it may stay."""
+        """A TCP connection was made. Returns whether it may stay."""
 
     def left(self, wire: "Wire") -> None:
         """It is gone."""
 
-    def upgrade(self, wire: "Wire", target: str) -> Session | Answer:
-        """A client wants a WebSocket: the session it gets, or the answer it gets instead."""
+    def upgrade(self, wire: "Wire", target: str) -> Session | HttpAnswer:
+        """A client wants a WebSocket. Returns its session, or the answer it gets instead."""
 
-    def answer(self, wire: "Wire", method: str, target: str, headers: Mapping[str, str]) -> tuple[Answer, float]:
-        """The answer to a request, and how many seconds it takes."""
+    def answer(self, wire: "Wire", method: str, target: str, headers: Mapping[str, str]) -> tuple[HttpAnswer, float]:
+        """The answer to a request, and after how many seconds to send it."""
 
-    def joined(self, socket: Socket) -> None:
+    def joined(self, socket: WebSocket) -> None:
         """A WebSocket was opened."""
 
-    def behind(self, socket: Socket, is_behind: bool) -> None:
+    def behind(self, socket: WebSocket, is_behind: bool) -> None:
         """It fell behind in reading, or has caught up."""
 
 
 class Wire(asyncio.Protocol):
-    """A TCP connection to the host."""
+    """A TCP connection to the exchange."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: WireHost) -> None:
         self._host = host
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_MESSAGE)
         self._request: h11.Request | None = None
         self._delay: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_half_sent = self._is_full = False
-        self.socket: Socket | None = None
+        self.socket: WebSocket | None = None
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -113,12 +110,12 @@ class Wire(asyncio.Protocol):
     # ---- the end ----
 
     def write(self, data: bytes) -> None:
-        """Write, unless the connection is ending: asyncio warns of that."""
+        """Write, unless the connection is ending: asyncio would warn."""
         if not self.transport.is_closing():
             self.transport.write(data)
 
     def hang_up(self) -> None:
-        """End the connection when everything is written; a client that doesn't read it all in time is cut."""
+        """End the connection when everything is written. A client that doesn't read it in time is cut."""
         self.transport.close()
         self._set_timer(CLOSE_TIMEOUT_S, self.transport.abort)
 
@@ -127,27 +124,27 @@ class Wire(asyncio.Protocol):
         self.transport.abort()
 
     def _set_timer(self, seconds: float | None, action: Callable[[], object] = bool) -> None:
-        """One thing is waited for at a time; None: nothing."""
+        """Replace the one timer of this connection. None: no timer."""
         if self._timer:
             self._timer.cancel()
         self._timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, action)
 
     def _await_request(self) -> None:
-        """Wait for the next request, or for the rest of one: its time runs from its first byte."""
+        """Wait for the next request, or for the rest of one. Its time runs from its first byte."""
         is_half_sent = bool(self._http.trailing_data[0]) or self._http.their_state is h11.SEND_BODY
         if is_half_sent and self._is_half_sent:
             return
         self._is_half_sent = is_half_sent
-        self._set_timer(self._host.request_s if is_half_sent else self._host.idle_s, self._give_up)
+        self._set_timer(self._host.settings.request_s if is_half_sent else self._host.settings.idle_s, self._give_up)
 
     def _give_up(self) -> None:
         if self._is_half_sent and self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._request = None
-            self._send(Answer(408, b"<html><body>the request did not come whole in time</body></html>", (("Connection", "close"),)))
+            self._send(HttpAnswer(408, b"<html><body>the request did not arrive completely in time</body></html>", (("Connection", "close"),)))
         self.hang_up()
 
     def _watch_reader(self, before: int) -> None:
-        """Cut a client that has read nothing since there were `before` bytes for it."""
+        """Cut a client that has read nothing since `before` bytes waited for it."""
 
         def look() -> None:
             left = self.transport.get_write_buffer_size()
@@ -156,7 +153,7 @@ class Wire(asyncio.Protocol):
             else:
                 self._watch_reader(left)
 
-        self._set_timer(self._host.patience_s, look)
+        self._set_timer(self._host.settings.patience_s, look)
 
     # ---- HTTP ----
 
@@ -190,11 +187,11 @@ class Wire(asyncio.Protocol):
         self._set_timer(None)
         if "websocket" in headers.get("upgrade", "").lower():
             greeting = handshake(request, target)
-            found = greeting if isinstance(greeting, Answer) else self._host.upgrade(self, target)
+            found = greeting if isinstance(greeting, HttpAnswer) else self._host.upgrade(self, target)
             if isinstance(greeting, bytes) and isinstance(found, Session):
                 self._switch(greeting, found)
                 return
-            assert isinstance(found, Answer)
+            assert isinstance(found, HttpAnswer)
             answer, delay_s = found, 0.0
         else:
             answer, delay_s = self._host.answer(self, method, target, headers)
@@ -204,14 +201,14 @@ class Wire(asyncio.Protocol):
         else:
             self._send(answer)
 
-    def _send_late(self, answer: Answer) -> None:
+    def _send_late(self, answer: HttpAnswer) -> None:
         self._delay = None
         if not self.transport.is_closing():
             self.transport.resume_reading()
             self._send(answer)
             self._advance()
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: HttpAnswer) -> None:
         if self.transport.is_closing():
             return
         is_head = self._request is not None and self._request.method == b"HEAD"
@@ -231,7 +228,7 @@ class Wire(asyncio.Protocol):
     def _refuse(self, error: h11.RemoteProtocolError) -> None:
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._request = None
-            self._send(Answer(error.error_status_hint, b"<html><body>bad request</body></html>", (("Connection", "close"),)))
+            self._send(HttpAnswer(error.error_status_hint, b"<html><body>bad request</body></html>", (("Connection", "close"),)))
         self.hang_up()
 
     # ---- WebSocket ----
@@ -239,7 +236,7 @@ class Wire(asyncio.Protocol):
     def _switch(self, greeting: bytes, session: Session) -> None:
         self.write(greeting)
         rest, _ = self._http.trailing_data
-        self.socket = Socket(self, self._host, session)
+        self.socket = WebSocket(self, self._host, session)
         self._host.joined(self.socket)
         if rest:
             self.socket.received(rest)

@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from tradecap.market.numbers import Numbers
-from tradecap.venues.binance.limits import MAX_MS, MIN_MS
+from tradecap.market.trade_limits import MAX_MS, MIN_MS
 
 _INTEGER: Final = re.compile(rb'"([A-Za-z])":(\d{1,18})[,}]')
 _AMOUNT: Final = re.compile(rb'"([pq])":"(\d{1,7})\.(\d{1,8})"')

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tradecap.market.klines import DECIMALS, Kline, WrongRow
-from tradecap.venues.binance.limits import MAX_TIME_US, MICROSECONDS_FROM, MIN_TIME_US
+from tradecap.market.trade_limits import MAX_TIME_US, MIN_TIME_US, in_us
 
 API_COLUMNS: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "close_datetime")
 ARCHIVE_COLUMNS: Final = (
@@ -167,7 +167,7 @@ def float_units(text: str, decimals: int) -> int | None:
 def _micros(text: str) -> int | None:
     if not _DIGITS.fullmatch(text):
         return None
-    time_us = int(text) if int(text) >= MICROSECONDS_FROM else int(text) * 1000
+    time_us = in_us(int(text))
     return time_us if MIN_TIME_US <= time_us < MAX_TIME_US else None
 
 

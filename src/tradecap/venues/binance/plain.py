@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 
 from tradecap.market.records import MAX_PAYLOAD, Ignored, Reading, Trade
-from tradecap.venues.binance.limits import MAX_ID, MAX_MS, MAX_TIME_US, MIN_MS, MIN_TIME_US, PLAIN_PRICE, PLAIN_QTY, scaled
+from tradecap.market.trade_limits import MAX_ID, MAX_MS, MAX_TIME_US, MIN_MS, MIN_TIME_US
+from tradecap.venues.binance.limits import PLAIN_PRICE, PLAIN_QTY, scaled
 from tradecap.venues.binance.strict import read_strictly
 from tradecap.venues.binance.symbols import is_plain_symbol
 

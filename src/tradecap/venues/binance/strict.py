@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from tradecap.market.records import CHANNELS, MAX_PAYLOAD, Ignored, Reading, Rejected, Trade, is_plain_object
-from tradecap.venues.binance.limits import MAX_ID, MAX_PRICE, MAX_QTY, MAX_QUOTE, MAX_TIME_US, MICROSECONDS_FROM, MIN_TIME_US, scaled
+from tradecap.market.trade_limits import MAX_ID, MAX_PRICE, MAX_QTY, MAX_QUOTE, MAX_TIME_US, MIN_TIME_US, in_us
+from tradecap.venues.binance.limits import scaled
 from tradecap.venues.binance.symbols import symbol_fault
 
 IGNORED: Final = (
@@ -242,7 +243,7 @@ def _time(value: object) -> object:
     if not isinstance(value, _Integer):
         return Rejected("wrong_type")
     time = int(value) if len(value) <= 20 else 0
-    time_us = time if time >= MICROSECONDS_FROM else time * 1000
+    time_us = in_us(time)
     return time_us if MIN_TIME_US <= time_us < MAX_TIME_US else Rejected("bad_time")
 
 

@@ -4,10 +4,10 @@
         for arrival in feed.take(0.05): ...
 
 Rules: a thread of its own runs asyncio; `take` belongs to one other thread. Messages and notices of what happened to connections come through one
-bounded queue, so a connection's last message comes before the notice of its end. Each of the `connections` places is always filled. Numbers of
+bounded queue, so a connection's last message comes before the notice of its end. Each of the `connections` slots is always filled. Numbers of
 connections begin at 1 and are never used again.
 
-inbox.py is the queue, place.py keeps a place filled, line.py is one connection, opening.py opens it, wire.py
+inbox.py is the queue, slot.py keeps a slot filled, line.py is one connection, opening.py opens it, wire.py
 is its bytes.
 """
 
@@ -26,7 +26,7 @@ from tradecap.urls import mask
 from tradecap.venues.failures import Failure
 from tradecap.venues.feed.inbox import Arrival, Inbox, LostError, Message, Notice, Terms
 from tradecap.venues.feed.line import Line
-from tradecap.venues.feed.place import ConnectionSlot, ConnectThrottle
+from tradecap.venues.feed.slot import ConnectionSlot, ConnectThrottle
 from tradecap.venues.sites import Control
 
 MISTAKE = "this is a mistake of tradecap: report it with what 'tradecap -vv' shows."
@@ -53,7 +53,7 @@ class Feed:
         self._ending = asyncio.Event()
         self._numbers = 0
         throttle = ConnectThrottle(self.terms)
-        self._places = [ConnectionSlot(number, self._line, self._inbox, self.terms, throttle) for number in range(self.terms.connections)]
+        self._slots = [ConnectionSlot(number, self._line, self._inbox, self.terms, throttle) for number in range(self.terms.connections)]
 
     # ---- the other thread's side ----
 
@@ -70,11 +70,11 @@ class Feed:
         return self._inbox.take(timeout_s, most)
 
     def replace(self, reason: str) -> None:
-        """Put a new connection into each place, before the old one is closed."""
+        """Put a new connection into each slot, before the old one is closed."""
 
         def ask() -> None:
-            for place in self._places:
-                place.replace(reason)
+            for slot in self._slots:
+                slot.replace(reason)
 
         self._inbox.on_loop(ask)
 
@@ -97,7 +97,7 @@ class Feed:
     async def _main(self) -> None:
         self._inbox.attach()
         self._is_up.set()
-        tasks = [asyncio.create_task(place.keep()) for place in self._places]
+        tasks = [asyncio.create_task(slot.keep()) for slot in self._slots]
         ending = asyncio.create_task(self._ending.wait())
         await asyncio.wait([*tasks, ending], return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:

@@ -1,8 +1,9 @@
-"""One place in a feed: it is filled as long as the feed runs.
+"""One connection slot of a feed: it holds a connection for as long as the feed runs.
 
-Rules: a lost connection is opened again, at once and then with full-jitter back-off that ends when data comes; never more attempts than the venue
-allows in five minutes, and none before its Retry-After is over: both hold for all places together, since the venue counts by address. A connection
-that is to be replaced (its lifetime is over, the server goes away, somebody asked) goes on until the new one is up and flows.
+Rules: a lost connection is opened again, at once and then with full-jitter back-off that ends when data comes. There are
+never more attempts than the venue allows in five minutes, and none before its Retry-After is over; both hold for all
+slots together, since the venue counts by address. A connection that is to be replaced (its lifetime is over, the server
+shuts down, a caller asked for it) stays until the new one is up and delivers.
 """
 
 import asyncio

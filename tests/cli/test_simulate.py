@@ -100,7 +100,7 @@ def test_a_byte_order_mark_is_no_part_of_the_faults(tmp_path: Path) -> None:
         (["--fault", "boom"], 2, "'boom' is unknown"),
         (["--faults", "nofile.toml"], 2, "nofile.toml"),
         (["sample:", "--symbol", "NOPE"], 2, "has no trade of NOPE"),
-        (["sample:", "--rate", "5"], 2, "--rate is of the generator"),
+        (["sample:", "--rate", "5"], 2, "--rate is for the generator"),
         (["-", "--loop"], 2, "--loop can't read stdin twice"),
         (["--host", "203.0.113.7"], 3, "can't listen on 203.0.113.7"),
         (["--port", "99999"], 2, "'99999' is not a port"),

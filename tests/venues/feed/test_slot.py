@@ -6,14 +6,14 @@ import time
 import pytest
 
 from tradecap.venues.feed.inbox import Terms
-from tradecap.venues.feed.place import Door
+from tradecap.venues.feed.slot import ConnectThrottle
 
 TERMS = Terms()
 
 
 def test_nothing_is_waited_for_before_the_first_attempt_and_the_first_retry() -> None:
     """Each short break would cost trades that only REST can bring back."""
-    door = Door(TERMS)
+    door = ConnectThrottle(TERMS)
     assert [door._delay_s(failed, 0.0) for failed in (0, 1)] == [0.0, 0.0]
 
 
@@ -21,14 +21,14 @@ def test_nothing_is_waited_for_before_the_first_attempt_and_the_first_retry() ->
 def test_the_wait_grows_up_to_its_limit(failed: int) -> None:
     """A thousand clients that lost the venue would come back in the same second, or one of them never."""
     longest = min(TERMS.longest_delay_s, TERMS.first_delay_s * 2 ** min(failed - 2, 16))
-    waits = [Door(TERMS)._delay_s(failed, 0.0) for _ in range(200)]
+    waits = [ConnectThrottle(TERMS)._delay_s(failed, 0.0) for _ in range(200)]
     assert all(0 <= wait <= longest for wait in waits)
     assert max(waits) > longest / 2 > min(waits)
 
 
 def test_the_attempts_of_five_minutes_are_counted_for_all_places() -> None:
     """The venue bans an address that connects too often."""
-    door = Door(TERMS)
+    door = ConnectThrottle(TERMS)
     waits = [door._delay_s(0, 100.0) for _ in range(TERMS.attempts_in_5_minutes + 1)]
     assert waits == [0.0] * TERMS.attempts_in_5_minutes + [TERMS.longest_delay_s]
     assert door._delay_s(0, 399.0) == TERMS.longest_delay_s
@@ -37,7 +37,7 @@ def test_the_attempts_of_five_minutes_are_counted_for_all_places() -> None:
 
 def test_a_shut_door_opens_after_the_longest_wish() -> None:
     """A Retry-After of one connection would be cut short by that of another."""
-    door = Door(TERMS)
+    door = ConnectThrottle(TERMS)
     began_s = time.monotonic()
     door.shut(0.2)
     door.shut(0.0)

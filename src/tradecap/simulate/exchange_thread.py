@@ -1,6 +1,7 @@
-"""An exchange beside a program that is no coroutine: in a thread and a loop of its own, for as long as a `with` lasts.
+"""An exchange in a thread with a loop of its own, for a program that isn't a coroutine. It lives as long as a `with`.
 
-Rule: the exchange belongs to its loop. From outside its `url`, `rest_url`, `reports` and `counts` are read; all else goes through `do` and `call`.
+Rule: the exchange belongs to its loop. Another thread may read its `url`, `rest_url`, `reports` and `counts`;
+everything else goes through `do` and `call`.
 """
 
 import asyncio
@@ -9,13 +10,13 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from tradecap.simulate.server import Exchange
+from tradecap.simulate.exchange import Exchange
 
 T = TypeVar("T")
 
 
-class Beside:
-    """Serves the exchange that make() gives. Entering raises what the exchange raises when it can't be served."""
+class ExchangeThread:
+    """Serves the exchange that make() returns. Entering raises what the exchange raises when it can't start."""
 
     exchange: Exchange
 
@@ -28,7 +29,7 @@ class Beside:
         self._thread.start()
         try:
             self.exchange = self.call(self._make)
-            self._loop.set_exception_handler(self.exchange.entrance.handle)
+            self._loop.set_exception_handler(self.exchange.connections.handle_loop_error)
             self.do(self.exchange.__aenter__())
         except BaseException:
             self._end()

@@ -20,7 +20,8 @@ import msgspec
 from tradecap.market.klines import DECIMALS, Kline, WrongRow
 from tradecap.venues.binance.limits import MAX_TIME_US, MICROSECONDS_FROM, MIN_TIME_US
 
-API_COLUMNS: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "close_datetime")
+API_AMOUNTS: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades")
+API_COLUMNS: Final = (*API_AMOUNTS, "close_datetime")
 ARCHIVE_COLUMNS: Final = (
     "open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume",
 )  # fmt: skip
@@ -129,7 +130,7 @@ def _api_rows(lines: Iterator[tuple[int, bytes]], offset_s: int | None) -> Itera
 
 
 def _api_row(number: int, said: dict[str, str], offset_s: int | None) -> _Found:
-    amounts = {name: float_units(said[name], DECIMALS[name]) for name in API_COLUMNS[:-1]}
+    amounts = {name: float_units(said[name], DECIMALS[name]) for name in API_AMOUNTS}
     for name, value in amounts.items():
         if value is None:
             return WrongRow(number, f"its {name} is {said[name][:40]!r}")

@@ -104,6 +104,6 @@ def _table(found: Candles) -> "RenderableType":
 
 
 def _right(value: str) -> "RenderableType":
-    from tradecap.cli.lines import Line
+    from tradecap.cli.lines import TerminalLine
 
-    return Line(value, justify="right")
+    return TerminalLine(value, justify="right")

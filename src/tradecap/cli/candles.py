@@ -11,7 +11,7 @@ from tradecap.cli.output import Output, counted, number, stacked, table
 from tradecap.cli.plot import plot as drawn
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit
-from tradecap.flows.candles import Bars, Candle, Candles, as_json, interval_text, open_time_text, parse_interval
+from tradecap.flows.candles import BarsQuery, Candle, Candles, as_json, interval_text, open_time_text, parse_interval
 from tradecap.flows.candles import candles as flow
 from tradecap.flows.records import read_record
 from tradecap.market.records import CHANNELS
@@ -61,7 +61,7 @@ def candles(
       tradecap candles btcusdt --interval 5m --plot
       tradecap candles PEPEUSDT --from 2024-08-09T12:00:00Z --limit 3 --csv
     """
-    bars = Bars(symbol, interval, venue or "", channel or "", _seconds(from_ns), _seconds(to_ns), limit)
+    bars = BarsQuery(symbol, interval, venue or "", channel or "", _seconds(from_ns), _seconds(to_ns), limit)
     with open_store(settings.store.value, read=read_record) as store:
         found = flow(store, bars)
     if csv:

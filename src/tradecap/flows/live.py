@@ -24,7 +24,7 @@ from tradecap.errors import TradecapError
 from tradecap.flows.records import records_of, unwatched
 from tradecap.flows.ticks import Subscriber, Ticker
 from tradecap.log.api import Damage, Log
-from tradecap.market.bars import KEPT_S, Rank, SeriesBars
+from tradecap.market.bars import KEPT_S, Bars, Rank
 from tradecap.market.batch import BEGINNING, Batch, Positions
 from tradecap.market.records import Trade
 from tradecap.store.api import Series, Store
@@ -64,7 +64,7 @@ class Live:
         self.first_us: dict[Series, int] = {}
         """When the first trade of a series was traded that is known of, in us."""
         self._store, self._history_s, self._say = store, history_s, say
-        self._bars: dict[Series, SeriesBars] = {}
+        self._bars: dict[Series, Bars] = {}
         self._tickers: dict[Series, list[Ticker]] = {}
         """Those that have subscribers."""
         self._calls: list[Callable[[Collection[Series]], None]] = []
@@ -86,7 +86,7 @@ class Live:
         assert store is not None
         held = store.held_ids(series)
         floor_s = (last_time_us // 10**6 - KEPT_S) // 60 * 60
-        bars = self._bars[series] = SeriesBars(floor_s=floor_s)
+        bars = self._bars[series] = Bars(floor_s=floor_s)
         from_id = 0
         while True:
             page = store.trades_from(series, from_id, floor_s * 10**6, PAGE)
@@ -118,13 +118,13 @@ class Live:
             return sorted(self._bars)
 
     @contextmanager
-    def bars(self, series: Series) -> Iterator[SeriesBars | None]:
+    def bars(self, series: Series) -> Iterator[Bars | None]:
         """The bars of a series, which don't change meanwhile; None where nothing of it is known."""
         with self._lock:
             yield self._bars.get(series)
 
     @contextmanager
-    def still(self) -> Iterator[Mapping[Series, SeriesBars]]:
+    def still(self) -> Iterator[Mapping[Series, Bars]]:
         """The bars of all series, none of which changes meanwhile."""
         with self._lock:
             yield self._bars
@@ -215,7 +215,7 @@ class Live:
                 series = trade.venue, trade.symbol, trade.channel
                 bars = self._bars.get(series)
                 if bars is None:
-                    bars = self._bars[series] = SeriesBars()
+                    bars = self._bars[series] = Bars()
                     self.first_us[series] = trade.trade_time_us
                 if bars.take(trade, rank):
                     changed.add(series)

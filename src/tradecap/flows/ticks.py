@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Final
 
-from tradecap.market.bars import SeriesBars
+from tradecap.market.bars import Bars
 from tradecap.market.candles import MINUTE_S, Candle, roll_up, with_neighbours
 from tradecap.market.records import Trade
 from tradecap.store.api import Series
@@ -101,7 +101,7 @@ class Ticker:
         self._held, self.sweep = {minute.open_time_s: minute for minute in minutes}, sweep
         self._made_at = self._base_for_s = -1
 
-    def subscribe(self, subscriber: Subscriber, bars: SeriesBars | None) -> None:
+    def subscribe(self, subscriber: Subscriber, bars: Bars | None) -> None:
         """Give a subscriber every tick from now on."""
         if subscriber.lost:
             return
@@ -115,7 +115,7 @@ class Ticker:
         if subscriber in self._subscribers:
             self._subscribers.remove(subscriber)
 
-    def grow(self, bars: SeriesBars, trade: Trade) -> None:
+    def grow(self, bars: Bars, trade: Trade) -> None:
         """A trade has been taken, and has changed something."""
         if bars.grown(trade) is None or bars.forgotten == bars.version:
             if self._late_since is None:
@@ -126,7 +126,7 @@ class Ticker:
             self._newest_s = bars.newest_s
             self._send(self.changed(bars, bars.version - 1))
 
-    def settle(self, bars: SeriesBars) -> None:
+    def settle(self, bars: Bars) -> None:
         """A batch of trades has been taken: give what came out of order."""
         if self._late_since is None:
             return
@@ -134,7 +134,7 @@ class Ticker:
         ticks = self.changed(bars, since)
         self._send(None if ticks is None else [tick for tick in ticks if tick.is_closed or tick.bar != self._sent])
 
-    def changed(self, bars: SeriesBars, since: int) -> list[Tick] | None:
+    def changed(self, bars: Bars, since: int) -> list[Tick] | None:
         """Each bar that changed after a version of the series, as it is now, oldest first. None: bars have gone, so that can't be listed."""
         if bars.forgotten > since or since > bars.version:
             return None
@@ -144,7 +144,7 @@ class Ticker:
         found = self._older(bars, older) if older else []
         return [*found, *self._current(bars)] if newest_s in opens else found
 
-    def current(self, bars: SeriesBars) -> Tick | None:
+    def current(self, bars: Bars) -> Tick | None:
         """The newest bar; None where there is none to show."""
         return next(iter(self._current(bars)), None)
 
@@ -159,15 +159,15 @@ class Ticker:
             for subscriber in self._subscribers:
                 subscriber.put(ticks)
 
-    def _opens(self, bars: SeriesBars) -> int | None:
+    def _opens(self, bars: Bars) -> int | None:
         return None if bars.newest_s is None else bars.newest_s // self.seconds * self.seconds
 
-    def _remembered(self, bars: SeriesBars) -> dict[int, Tick]:
+    def _remembered(self, bars: Bars) -> dict[int, Tick]:
         if self._made_at != bars.version:
             self._made, self._made_at = {}, bars.version
         return self._made
 
-    def _current(self, bars: SeriesBars) -> list[Tick]:
+    def _current(self, bars: Bars) -> list[Tick]:
         newest_s, open_s, made = bars.newest_s, self._opens(bars), self._remembered(bars)
         if newest_s is None or open_s is None:
             return []
@@ -177,7 +177,7 @@ class Ticker:
             made[open_s] = Tick(self.series, bar, False, bars.version)
         return [made[open_s]] if made[open_s].bar.trades else []
 
-    def _rolled(self, bars: SeriesBars, newest_s: int, open_s: int, minute: Candle) -> Candle:
+    def _rolled(self, bars: Bars, newest_s: int, open_s: int, minute: Candle) -> Candle:
         is_old = self._base_for_s != newest_s or self._base_at < bars.forgotten
         if is_old or bars.changed(self._base_at) not in ([], [newest_s]):
             parts = self._minutes(bars, open_s, newest_s)
@@ -185,7 +185,7 @@ class Ticker:
             self._base_for_s, self._base_at = newest_s, bars.version
         return roll_up([self._base, minute] if self._base else [minute], self.seconds)[0]
 
-    def _older(self, bars: SeriesBars, opens: list[int]) -> list[Tick]:
+    def _older(self, bars: Bars, opens: list[int]) -> list[Tick]:
         """Bars that are closed."""
         made = self._remembered(bars)
         if not all(at_s in made for at_s in opens):
@@ -197,7 +197,7 @@ class Ticker:
             made |= {bar.open_time_s: Tick(self.series, bar, True, bars.version) for bar in rolled if bar.open_time_s in wanted}
         return [made[at_s] for at_s in opens if at_s in made and made[at_s].bar.trades]
 
-    def _minutes(self, bars: SeriesBars, since_s: int, until_s: int) -> list[Candle]:
+    def _minutes(self, bars: Bars, since_s: int, until_s: int) -> list[Candle]:
         """The minutes of a range of time, each as the store or the log has more of it."""
         lived = bars.between(since_s, until_s)
         held = {at_s: minute for at_s, minute in self._held.items() if since_s <= at_s < until_s} if self._held else {}

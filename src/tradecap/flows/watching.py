@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tradecap.flows.candles import Candle
 from tradecap.flows.joined import Joined, lived_of
 from tradecap.flows.ticks import Lost, Subscriber, Tick, Ticker
-from tradecap.market.bars import SeriesBars
+from tradecap.market.bars import Bars
 from tradecap.store.api import Series
 
 
@@ -120,7 +120,7 @@ class Watching:
             ticker.hold([minute for minute in minutes if minute.ids > lived.get(minute.open_time_s, 0)], sweep)
 
 
-def _edge_s(bars: SeriesBars | None, seconds: int) -> int | None:
+def _edge_s(bars: Bars | None, seconds: int) -> int | None:
     """From where on the store's minutes are needed: the newest bar or the one before it began before the running part. None: they aren't."""
     if bars is None or bars.newest_s is None or bars.oldest_s is None or bars.oldest_s < (bars.newest_s // seconds - 1) * seconds:
         return None

@@ -75,7 +75,7 @@ class GrowingMinute:
         return ids
 
 
-class SeriesBars:
+class Bars:
     """The minutes of a series.
 
     floor_s: minutes before it aren't kept; it rises as old bars go. ids: all that were seen or made known.

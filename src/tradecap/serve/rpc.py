@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import grpc
 
 from tradecap.errors import TradecapError
-from tradecap.flows.candles import Bars, UnknownSymbolError, parse_interval
+from tradecap.flows.candles import BarsQuery, UnknownSymbolError, parse_interval
 from tradecap.flows.joined import Joined
 from tradecap.flows.ticks import Lost, Subscriber, Ticker
 from tradecap.serve.answers import MOST, Answers, retry
@@ -211,7 +211,7 @@ class MarketService:
         if from_s is not None and to_s is not None and from_s >= to_s:
             raise ProblemError(422, "from_time is not before to_time.", "to_time is exclusive: for one day, it is the next day.")
         as_of_us = self._joined.as_of_us(series)
-        asked = Bars(series[1], seconds, from_s=from_s, to_s=to_s, limit=request.limit or 500)
+        asked = BarsQuery(series[1], seconds, from_s=from_s, to_s=to_s, limit=request.limit or 500)
         page = self._joined.candles(series, asked, complete=request.complete)
         answer = pb.GetBarsResponse(bars=[bar_of(series, candle, seconds) for candle in page.candles.candles])
         answer.as_of.FromMicroseconds(as_of_us)

@@ -18,7 +18,7 @@ from tradecap.market.records import CHANNELS, MAX_PAYLOAD, Ignored, Reading, Rej
 from tradecap.venues.binance.limits import MAX_ID, MAX_PRICE, MAX_QTY, MAX_QUOTE, MAX_TIME_US, MICROSECONDS_FROM, MIN_TIME_US, scaled
 from tradecap.venues.binance.symbols import symbol_fault
 
-IGNORED_NAMES: Final = (
+IGNORED: Final = (
     "depthUpdate",
     "kline",
     "continuous_kline",
@@ -38,10 +38,14 @@ IGNORED_NAMES: Final = (
     "assetIndexUpdate",
     "contractInfo",
     "serverShutdown",
+    "snapshot",
+    "reply",
+    "event",
 )
-"""The venue's event names (`e`) of messages that hold no trade."""
-IGNORED: Final = (*IGNORED_NAMES, "snapshot", "reply", "event")
-"""Kinds of messages that hold no trade. bookTicker, snapshot and reply are told by their shape; event is a record of our own logs."""
+"""Kinds of messages that are no trades: the venue's event names; bookTicker, snapshot and reply also by shape; event is one of our own logs."""
+
+EVENT_NAMES: Final = frozenset(IGNORED) - {"snapshot", "reply", "event"}
+"""Those that are the value of `e`."""
 
 
 class _Number(str):
@@ -114,7 +118,7 @@ def _message(message: dict[str, object], venue: str, symbol: str, channel: str) 
         return Rejected("wrong_type", "e")
     if name in ("trade", "aggTrade"):
         return _trade(message, name, venue, "")
-    return Ignored(name) if name in IGNORED_NAMES else Rejected("unknown_message", "e")
+    return Ignored(name) if name in EVENT_NAMES else Rejected("unknown_message", "e")
 
 
 def _without_name(message: dict[str, object], venue: str, symbol: str, channel: str) -> Reading:

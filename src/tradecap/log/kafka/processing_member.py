@@ -18,10 +18,9 @@ from tradecap.log.kafka.outputs import Outputs
 from tradecap.log.kafka.presence import PATIENCE_S
 from tradecap.log.kafka.reader import consumer_of, refuse_lasting
 from tradecap.log.kafka.refusals import RIGHTS, Heard
-from tradecap.market.batch import Batch, Position, Values
+from tradecap.market.batch import BATCH_BYTES, Batch, Position, Values
 
 BATCH_RECORDS: Final = 10_000
-BATCH_BYTES: Final = 8 * 1024 * 1024
 CONSUMED: Final = 1_000
 """Messages taken from librdkafka at a time."""
 BATCH_S: Final = 0.2

@@ -17,10 +17,8 @@ from tradecap.log.kafka.client import PASSING, Address, TopicGoneError, translat
 from tradecap.log.kafka.cluster import Cluster, Extent
 from tradecap.log.kafka.presence import Presence
 from tradecap.log.kafka.refusals import RUNNING_S, Heard
-from tradecap.market.batch import Batch, Position, Positions, Values
+from tradecap.market.batch import BATCH_BYTES, Batch, Position, Positions, Values
 
-BATCH_BYTES: Final = 8 * 1024 * 1024
-"""Bytes of values in a batch, about."""
 BATCH_S: Final = 5.0
 """How long a value of a backlog waits at most for others to make up a batch."""
 LIVE_S: Final = 0.4

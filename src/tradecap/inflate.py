@@ -241,7 +241,14 @@ def unzip(file: BinaryIO, look: Callable[[list[str]], None] = lambda _: None) ->
     look([info.filename for info in directory])
     for info in directory:
         if not info.is_dir() and not info.filename.startswith("__MACOSX/"):
-            entry = _ZipEntry(info.filename, info.header_offset, info.compress_type, bool(info.flag_bits & 1), info.CRC, info.compress_size)
+            entry = _ZipEntry(
+                name=info.filename,
+                offset=info.header_offset,
+                method=info.compress_type,
+                is_locked=bool(info.flag_bits & 1),
+                crc=info.CRC,
+                size=info.compress_size,
+            )
             yield info.filename, _unzipped(file, entry)
 
 
@@ -251,7 +258,9 @@ def _without_directory(file: BinaryIO) -> Iterator[tuple[str, Iterator[bytes]]]:
         _, flags, method, crc, size, full_size, names, extras = header
         name = file.read(names).decode("utf-8" if flags & 0x800 else "cp437", "replace")
         is_told = not flags & 8 and size < 0xFFFFFFFF and full_size < 0xFFFFFFFF
-        entry = _ZipEntry(name, offset, method, bool(flags & 1), crc if is_told else None, size if is_told else None)
+        entry = _ZipEntry(
+            name=name, offset=offset, method=method, is_locked=bool(flags & 1), crc=crc if is_told else None, size=size if is_told else None
+        )
         yield name, _unzipped(file, entry)
         offset = offset + _HEADER.size + names + extras + size if is_told else None
     raise BrokenError("its directory, which stands at the end, is missing", is_cut=True)

@@ -91,7 +91,7 @@ def test_trades_go_before_aggregates_unless_asked(log: FileLog, store: ClickHous
     """Both at once would count each trade twice."""
     replayed(log, [*some_messages(range(5)), *some_messages(range(900, 903), channel="aggTrade")])
     load(log, store)
-    assert candles(store, BarsQuery("BTCUSDT")).channel == "trade"
+    assert candles(store, BarsQuery(symbol="BTCUSDT")).channel == "trade"
     assert [bar.first_id for bar in bars(store, channel="aggTrade")] == [900]
 
 

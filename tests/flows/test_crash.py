@@ -58,7 +58,7 @@ def killed(*args: str, holding: str, after_s: float) -> bool:
 def rows_of(store: ClickHouseStore) -> list[object]:
     """The trades and the candles."""
     trades = "SELECT trade_id, price, qty, trade_time, is_buyer_maker, order_book FROM v_trades ORDER BY trade_id"
-    return [store.rows(trades), candles(store, BarsQuery("BTCUSDT")).candles]
+    return [store.rows(trades), candles(store, BarsQuery(symbol="BTCUSDT")).candles]
 
 
 def rows_of_a_clean_run(place: Path) -> list[object]:

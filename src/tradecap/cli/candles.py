@@ -61,7 +61,9 @@ def candles(
       tradecap candles btcusdt --interval 5m --plot
       tradecap candles PEPEUSDT --from 2024-08-09T12:00:00Z --limit 3 --csv
     """
-    bars = BarsQuery(symbol, interval, venue or "", channel or "", _seconds(from_ns), _seconds(to_ns), limit)
+    bars = BarsQuery(
+        symbol=symbol, seconds=interval, venue=venue or "", channel=channel or "", from_s=_seconds(from_ns), to_s=_seconds(to_ns), limit=limit
+    )
     with open_store(settings.store.value, read=read_record) as store:
         found = flow(store, bars)
     if csv:

@@ -83,7 +83,7 @@ def demo(keep: bool, out: Output) -> Exit:
             if stop():
                 raise KeyboardInterrupt
         verdict = pasted(verify(log, store, Wanted(), progress=_quietly), partial(paste, by=by))
-        chart = candles(store, BarsQuery("BTCUSDT"))
+        chart = candles(store, BarsQuery(symbol="BTCUSDT"))
     _tell(out, "4. Proof: log and store are compared, record by record (tradecap verify).\n")
     picture = stacked(title(chart, 60), plot(chart.candles), "")
     out.show(result_of(verdict), lambda: stacked(picture, drawn(verdict)))

@@ -16,7 +16,7 @@ FOREVER_S = 4_133_980_800
 """2101-01-01 UTC: no trade is later."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Candle:
     """One bar. Prices and volumes are exact, in their decimal texts; vwap and volatility are floats (docs/clickhouse.md)."""
 
@@ -50,7 +50,7 @@ class Candles:
     candles: list[Candle]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BarsQuery:
     """Which bars: of a symbol (venue and channel '' = the only one, or trade before aggTrade), in seconds, to_s exclusive, at most so many."""
 

@@ -56,7 +56,7 @@ class Joined:
 
     def choose(self, symbol: str, venue: str = "", channel: str = "") -> Series:
         """The series that is meant. Raises UnknownSymbolError or SeveralVenuesError."""
-        wanted = BarsQuery(symbol, venue=venue, channel=channel)
+        wanted = BarsQuery(symbol=symbol, venue=venue, channel=channel)
         live = self.live.series()
         return chosen(live if any(each[1].upper() == symbol.upper() for each in live) else self.series(), wanted)
 

@@ -27,7 +27,7 @@ Place = Callable[[str], int]
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Processed:
     """What a process has committed. valid: records that are trades, repeats included; candles: messages about a minute."""
 

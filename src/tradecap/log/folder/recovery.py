@@ -60,7 +60,9 @@ def recover(folder: Path, log_id: str) -> Found:
         number, previous = head.segment, ""
     runs = [place.run for m in manifests for place in (m.first, m.last) if place]
     last_run = max([*runs, head.run if head else "", folded.last_run if folded else ""])
-    return Found(number, previous, last_run, torn_runs(manifests, folded.unended if folded else {}), torn_bytes)
+    return Found(
+        number=number, previous=previous, last_run=last_run, torn=torn_runs(manifests, folded.unended if folded else {}), torn_bytes=torn_bytes
+    )
 
 
 def torn_runs(manifests: list[Manifest], before: Mapping[str, int]) -> list[TornRun]:

@@ -116,7 +116,7 @@ def _exact_row(number: int, cells: list[str]) -> _Found:
     for name, value in (times | amounts).items():
         if value is None:
             return WrongRow(number, f"its {name} is {said[name][:40]!r}")
-    return _KlineRow(number, times["open_time"], times["close_time"] or 0, amounts, True)
+    return _KlineRow(line=number, open_us=times["open_time"], close_us=times["close_time"] or 0, amounts=amounts, is_exact=True)
 
 
 def _api_rows(lines: Iterator[tuple[int, bytes]], offset_s: int | None) -> Iterator[_Found]:
@@ -137,7 +137,7 @@ def _api_row(number: int, said: dict[str, str], offset_s: int | None) -> _Found:
     close = _local_time(said["close_datetime"].strip(), offset_s)
     if isinstance(close, str):
         return WrongRow(number, close)
-    return _KlineRow(number, None, close, {**dict.fromkeys(DECIMALS), **amounts}, False)
+    return _KlineRow(line=number, open_us=None, close_us=close, amounts={**dict.fromkeys(DECIMALS), **amounts}, is_exact=False)
 
 
 # ---- values ------------------------------------------------------------------------------------------------------------------------------

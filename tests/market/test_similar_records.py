@@ -16,11 +16,11 @@ def a_line(seq: int, *, source: bytes = b"", payload: bytes = b'{"e":"trade"}') 
 
 @pytest.fixture(autouse=True)
 def known() -> None:
-    """A record of the run and series was read whole."""
-    line = a_line(0)
-    envelope = read_envelope(line)
-    assert envelope is not None
-    remember(line, envelope)
+    """A record of the run and series was read whole, and one with a source."""
+    for line in (a_line(0), a_line(0, source=b"other.csv")):
+        envelope = read_envelope(line)
+        assert envelope is not None
+        remember(line, envelope)
 
 
 @pytest.mark.parametrize("line", [a_line(1), a_line(2, payload=b'{"p":"1"}'), a_line(3, source=b"day.csv")])

@@ -1,4 +1,4 @@
-"""Sizes that stand in several places, because those who hold them can't import each other, are one size."""
+"""Sizes that several modules hold, because they can't import each other, are one size."""
 
 import re
 from pathlib import Path

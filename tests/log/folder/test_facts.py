@@ -30,7 +30,7 @@ def test_a_manifest_names_the_ends_and_the_attested_runs() -> None:
 
 
 def test_a_segment_without_a_readable_record_names_none() -> None:
-    """A run would be told to have ended whose records nobody can read."""
+    """A run whose records nobody can read would count as ended."""
     made = SegmentFacts(records=1, size=9).manifest(LOG, Segment(Path("log"), 1), "", [])
     assert (made.first, made.last, made.ended) == (None, None, False)
 

@@ -20,7 +20,7 @@ def test_a_step_is_asked_again_while_it_may_still_be_done() -> None:
 
 @pytest.mark.parametrize(("retriable", "patience_s"), [(False, 60.0), (True, 0.0)])
 def test_a_step_that_failed_for_good_is_raised(retriable: bool, patience_s: float) -> None:
-    """A process would ask for ever, and its partitions would stand still."""
+    """A process would ask forever, and its partitions would not move."""
     error = KafkaException(KafkaError(KafkaError._FENCED, "taken", False, retriable))
 
     def step() -> None:

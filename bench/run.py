@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tradecap.cli.logs import own_log
-from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES
 from tradecap.fast import SWITCH
 from tradecap.flows.load import load
 from tradecap.flows.replay.replay import Choice, look_at, replay
@@ -95,7 +94,7 @@ class Bench:
 
     def replay_into(self, log: Log) -> None:
         """As `tradecap replay` does it."""
-        with open_log(log.url, segment_bytes=SEGMENT_BYTES, segment_age_s=SEGMENT_AGE_S).writer() as writer:
+        with open_log(log.url).writer() as writer:
             replay(look_at(expand([str(self.file)], sys.stdin.buffer, own_log), Choice()), writer, Choice(), stop=never, progress=unseen)
 
     # ---- what is measured ----------------------------------------------------------------------------------------------------------------

@@ -39,8 +39,8 @@ from tradecap.market.records import Trade
 from tradecap.recordings.reading import Source
 from tradecap.serve import models
 from tradecap.serve.app import application
-from tradecap.serve.connections import Limits
-from tradecap.serve.guard import App, Message, Receive, Rules, Scope, Send
+from tradecap.serve.connections import ConnectionLimits
+from tradecap.serve.guard import AccessRules, App, Message, Receive, Scope, Send
 from tradecap.serve.server import bound, serve
 from tradecap.venues.binance import synthetic
 
@@ -71,13 +71,13 @@ def joined(url: str) -> Joined:
 
 def ours(url: str) -> App:
     """What `tradecap serve` runs."""
-    return application(joined(url), Rules(), Limits(100, 500), list)[0]
+    return application(joined(url), AccessRules(), ConnectionLimits(100, 500), list)[0]
 
 
 def changing(url: str) -> App:
     """The same, with a trade before each request."""
     there = joined(url)
-    app = application(there, Rules(), Limits(100, 500), list)[0]
+    app = application(there, AccessRules(), ConnectionLimits(100, 500), list)[0]
     series = there.live.series()[0]
 
     async def asked(scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,7 +144,7 @@ def run(kind: str, url: str, port: "multiprocessing.Queue[int]") -> None:
     """A server, until it is killed."""
     (listener,) = bound("127.0.0.1", 0)
     app = APPS[kind](url)
-    serve(app, [listener], Limits(100, 500), lambda: False, None, lambda: port.put(listener.getsockname()[1]))
+    serve(app, [listener], ConnectionLimits(100, 500), lambda: False, None, lambda: port.put(listener.getsockname()[1]))
 
 
 def rate(port: int, seconds: float) -> float:

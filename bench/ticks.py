@@ -24,8 +24,8 @@ from tradecap.flows.joined import Joined
 from tradecap.flows.live import Live
 from tradecap.log import open_log
 from tradecap.serve.app import application
-from tradecap.serve.connections import Limits
-from tradecap.serve.guard import Rules
+from tradecap.serve.connections import ConnectionLimits
+from tradecap.serve.guard import AccessRules
 from tradecap.serve.proto import market_pb2 as pb
 from tradecap.serve.proto import market_pb2_grpc
 from tradecap.serve.rpc import NAME, MarketService
@@ -46,9 +46,9 @@ def ours(url: str, port: Any) -> None:
     live.start()
     joined = Joined(live, None)
     streams = Streams(joined, per_client=10_000)
-    app = application(joined, Rules(), Limits(100, 500), list, streams)[0]
+    app = application(joined, AccessRules(), ConnectionLimits(100, 500), list, streams)[0]
     rpc = RpcServer(MarketService(joined, streams, 0), reserved("127.0.0.1", 0), "", None, list)
-    serve(app, bound("127.0.0.1", 0), Limits(100, 500), lambda: False, None, lambda: port.put(rpc.port), [streams, rpc])
+    serve(app, bound("127.0.0.1", 0), ConnectionLimits(100, 500), lambda: False, None, lambda: port.put(rpc.port), [streams, rpc])
 
 
 def prebuilt(rate: float, port: Any) -> None:

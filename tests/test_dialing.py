@@ -139,5 +139,5 @@ def test_a_proxy_with_a_silent_address_is_reached(resolving: Names) -> None:
     with silence() as port, socket.create_server(("127.0.0.1", port)) as listener:
         resolving["proxy.test"] = ("127.0.0.2", "127.0.0.1")
         with pytest.raises(OSError, match=r"the proxy proxy\.test"):
-            dial("venue.test", 443, 1.0, Proxy("http", "proxy.test", port, "HTTPS_PROXY"))
+            dial("venue.test", 443, 1.0, Proxy(scheme="http", host="proxy.test", port=port, variable="HTTPS_PROXY"))
         assert listener.accept()[0].recv(7) == b"CONNECT"

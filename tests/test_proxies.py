@@ -53,16 +53,22 @@ def test_other_machines_are_not_taken_for_this_one(host: str) -> None:
 @pytest.mark.parametrize(
     ("value", "proxy"),
     [
-        ("proxy.test:3128", Proxy("http", "proxy.test", 3128, "HTTPS_PROXY")),
-        ("proxy.test", Proxy("http", "proxy.test", 80, "HTTPS_PROXY")),
-        ("http://proxy.test/x?y#z", Proxy("http", "proxy.test", 80, "HTTPS_PROXY")),
-        ("https://proxy.test", Proxy("https", "proxy.test", 443, "HTTPS_PROXY")),
-        ("SOCKS5H://proxy.test", Proxy("socks5h", "proxy.test", 1080, "HTTPS_PROXY")),
-        ("socks://proxy.test:9", Proxy("socks5h", "proxy.test", 9, "HTTPS_PROXY")),
-        ("http://[2001:db8::1]:3128", Proxy("http", "2001:db8::1", 3128, "HTTPS_PROXY")),
-        ("me:sesame@proxy.test:1", Proxy("http", "proxy.test", 1, "HTTPS_PROXY", "me", "sesame")),
-        ("http://m%40e:s%2Fs%23%25@proxy.test:1", Proxy("http", "proxy.test", 1, "HTTPS_PROXY", "m@e", "s/s#%")),
-        ("http://me:s/e?s#a[m:e@@proxy.test:1/x", Proxy("http", "proxy.test", 1, "HTTPS_PROXY", "me", "s/e?s#a[m:e@")),
+        ("proxy.test:3128", Proxy(scheme="http", host="proxy.test", port=3128, variable="HTTPS_PROXY")),
+        ("proxy.test", Proxy(scheme="http", host="proxy.test", port=80, variable="HTTPS_PROXY")),
+        ("http://proxy.test/x?y#z", Proxy(scheme="http", host="proxy.test", port=80, variable="HTTPS_PROXY")),
+        ("https://proxy.test", Proxy(scheme="https", host="proxy.test", port=443, variable="HTTPS_PROXY")),
+        ("SOCKS5H://proxy.test", Proxy(scheme="socks5h", host="proxy.test", port=1080, variable="HTTPS_PROXY")),
+        ("socks://proxy.test:9", Proxy(scheme="socks5h", host="proxy.test", port=9, variable="HTTPS_PROXY")),
+        ("http://[2001:db8::1]:3128", Proxy(scheme="http", host="2001:db8::1", port=3128, variable="HTTPS_PROXY")),
+        ("me:sesame@proxy.test:1", Proxy(scheme="http", host="proxy.test", port=1, variable="HTTPS_PROXY", user="me", password="sesame")),
+        (
+            "http://m%40e:s%2Fs%23%25@proxy.test:1",
+            Proxy(scheme="http", host="proxy.test", port=1, variable="HTTPS_PROXY", user="m@e", password="s/s#%"),
+        ),
+        (
+            "http://me:s/e?s#a[m:e@@proxy.test:1/x",
+            Proxy(scheme="http", host="proxy.test", port=1, variable="HTTPS_PROXY", user="me", password="s/e?s#a[m:e@"),
+        ),
     ],
 )
 def test_a_proxy_is_read_as_people_write_it(value: str, proxy: Proxy) -> None:

@@ -90,11 +90,11 @@ def test_what_holds_no_secret_stays_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     ("url", "parts"),
     [
-        ("clickhouse://u:p%23w@h:8123/db", Url("clickhouse", "u", "p#w", "h", 8123, "/db")),
-        ("clickhouse://u:p#w/?[@@h/db", Url("clickhouse", "u", "p#w/?[@", "h", None, "/db")),
-        ("http://[::1]:80", Url("http", None, None, "::1", 80, "")),
-        ("h", Url("", None, None, "h", None, "")),
-        ("u@h:1", Url("", "u", None, "h", 1, "")),
+        ("clickhouse://u:p%23w@h:8123/db", Url(scheme="clickhouse", user="u", password="p#w", host="h", port=8123, rest="/db")),
+        ("clickhouse://u:p#w/?[@@h/db", Url(scheme="clickhouse", user="u", password="p#w/?[@", host="h", port=None, rest="/db")),
+        ("http://[::1]:80", Url(scheme="http", user=None, password=None, host="::1", port=80, rest="")),
+        ("h", Url(scheme="", user=None, password=None, host="h", port=None, rest="")),
+        ("u@h:1", Url(scheme="", user="u", password=None, host="h", port=1, rest="")),
     ],
 )
 def test_a_url_is_split_as_its_writer_meant_it(url: str, parts: Url) -> None:

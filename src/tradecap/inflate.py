@@ -52,7 +52,7 @@ class LockedError(BrokenError):
     """Whole, as far as anyone can tell, but packed in a way that isn't read here."""
 
 
-class _Member(Protocol):
+class _Decompressor(Protocol):
     @property
     def eof(self) -> bool: ...
     @property
@@ -105,8 +105,8 @@ def _hold_back(pieces: Iterable[bytes], trailer: int) -> Iterator[bytes]:
         yield held
 
 
-def _members(name: str, begin: Callable[[], _Member], pieces: Iterable[bytes], padding: bytes) -> Iterator[bytes]:
-    member: _Member | None = None
+def _members(name: str, begin: Callable[[], _Decompressor], pieces: Iterable[bytes], padding: bytes) -> Iterator[bytes]:
+    member: _Decompressor | None = None
     for piece in pieces:
         left = piece
         while left:
@@ -125,7 +125,7 @@ def _members(name: str, begin: Callable[[], _Member], pieces: Iterable[bytes], p
         raise BrokenError(f"its {name} data ends too early", is_cut=True)
 
 
-def _decompress(name: str, member: _Member, piece: bytes) -> bytes:
+def _decompress(name: str, member: _Decompressor, piece: bytes) -> bytes:
     try:
         return member.decompress(piece)
     except (zlib.error, zstandard.ZstdError, lzma.LZMAError, OSError, EOFError) as error:
@@ -142,7 +142,7 @@ def _cause(name: str, said: str) -> str:
 # --- tar
 
 
-class _Stream(io.RawIOBase):
+class _TarStream(io.RawIOBase):
     """Pieces as a file that can only be read on. reached: bytes given so far; filled: where the last of them that isn't zero ends."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
@@ -174,7 +174,7 @@ def is_tar(start: bytes) -> bool:
 
 def untar(pieces: Iterable[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Name and bytes of each file in a tar, in order; a Mac's attributes (._NAME) are none. Each one's bytes must be taken before the next."""
-    stream = _Stream(pieces)
+    stream = _TarStream(pieces)
     end = 0
     try:
         with tarfile.open(fileobj=io.BufferedReader(stream), mode="r|") as tar:
@@ -187,7 +187,7 @@ def untar(pieces: Iterable[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
     _check_end(stream, end)
 
 
-def _check_end(stream: _Stream, end: int) -> None:
+def _check_end(stream: _TarStream, end: int) -> None:
     """The library takes a header that can't be read, and bytes that break off, for the end."""
     buffer = bytearray(PIECE)
     while stream.readinto(buffer):
@@ -214,7 +214,7 @@ def _file_in_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[byte
 # --- zip
 
 
-class _Entry(NamedTuple):
+class _ZipEntry(NamedTuple):
     """A member of a zip file. crc and size (packed) are None where the directory is lost and the member's own header doesn't tell."""
 
     name: str
@@ -241,7 +241,14 @@ def unzip(file: BinaryIO, look: Callable[[list[str]], None] = lambda _: None) ->
     look([info.filename for info in directory])
     for info in directory:
         if not info.is_dir() and not info.filename.startswith("__MACOSX/"):
-            entry = _Entry(info.filename, info.header_offset, info.compress_type, bool(info.flag_bits & 1), info.CRC, info.compress_size)
+            entry = _ZipEntry(
+                name=info.filename,
+                offset=info.header_offset,
+                method=info.compress_type,
+                is_locked=bool(info.flag_bits & 1),
+                crc=info.CRC,
+                size=info.compress_size,
+            )
             yield info.filename, _unzipped(file, entry)
 
 
@@ -251,7 +258,9 @@ def _without_directory(file: BinaryIO) -> Iterator[tuple[str, Iterator[bytes]]]:
         _, flags, method, crc, size, full_size, names, extras = header
         name = file.read(names).decode("utf-8" if flags & 0x800 else "cp437", "replace")
         is_told = not flags & 8 and size < 0xFFFFFFFF and full_size < 0xFFFFFFFF
-        entry = _Entry(name, offset, method, bool(flags & 1), crc if is_told else None, size if is_told else None)
+        entry = _ZipEntry(
+            name=name, offset=offset, method=method, is_locked=bool(flags & 1), crc=crc if is_told else None, size=size if is_told else None
+        )
         yield name, _unzipped(file, entry)
         offset = offset + _HEADER.size + names + extras + size if is_told else None
     raise BrokenError("its directory, which stands at the end, is missing", is_cut=True)
@@ -265,7 +274,7 @@ def _header(file: BinaryIO, offset: int) -> tuple[bytes, int, int, int, int, int
     return header if header and header[0] == ZIP[0] else None
 
 
-def _unzipped(file: BinaryIO, entry: _Entry) -> Iterator[bytes]:
+def _unzipped(file: BinaryIO, entry: _ZipEntry) -> Iterator[bytes]:
     header = _header(file, entry.offset)
     if header is None:
         raise BrokenError("zip: no member where its directory says")

@@ -52,7 +52,7 @@ class _Served(Collector):
         self._registry = CollectorRegistry()
         self._registry.register(self)
         try:
-            self._servers = [_Server(listener, self._handler()) for listener in listen("", port)]
+            self._servers = [_MetricsServer(listener, self._handler()) for listener in listen("", port)]
         except OSError as error:
             raise TradecapError(f"Port {port} can't be served: {error.strerror}.", "choose another --metrics-port.", Exit.UNREACHABLE) from error
         self.port = self._servers[0].port
@@ -276,7 +276,7 @@ def _load(log: Log, status: LoadStatus) -> Iterable[Metric]:
     yield lag
 
 
-class _Server(ThreadingHTTPServer):
+class _MetricsServer(ThreadingHTTPServer):
     """A server on a socket that listens already."""
 
     daemon_threads = True

@@ -27,7 +27,7 @@ EXAMPLE: Final = "http://user:password@host:3128"
 _SECURE: Final = ("https", "wss", "clickhouses")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Proxy:
     """A proxy, and the variable that names it. The login is never shown."""
 
@@ -79,7 +79,7 @@ def read_proxy(value: str, variable: str) -> Proxy:
         raise _unreadable(variable, f"its scheme is not one of {', '.join(PORTS)}")
     if not url.host:
         raise _unreadable(variable, "it names no host")
-    return Proxy(scheme, url.host, url.port or PORTS[scheme], variable, url.user or "", url.password or "")
+    return Proxy(scheme=scheme, host=url.host, port=url.port or PORTS[scheme], variable=variable, user=url.user or "", password=url.password or "")
 
 
 def _unreadable(variable: str, why: str) -> TradecapError:

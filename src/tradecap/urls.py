@@ -50,12 +50,12 @@ def split(url: str) -> Url:
     if place[2] and not (place[2].isascii() and place[2].isdigit() and 0 < int(place[2][:6]) < 65536):
         raise ValueError("its port is not a number from 1 to 65535")
     return Url(
-        match[1].lower() if match else "",
-        unquote(user) if at else None,
-        unquote(password) if colon else None,
-        host,
-        int(place[2]) if place[2] else None,
-        tail[place.end() :],
+        scheme=match[1].lower() if match else "",
+        user=unquote(user) if at else None,
+        password=unquote(password) if colon else None,
+        host=host,
+        port=int(place[2]) if place[2] else None,
+        rest=tail[place.end() :],
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.builders import NOON_S, a_trade
 from tests.flows.builders import a_message, load, replayed, some_messages, spoilt
 from tradecap.errors import TradecapError
-from tradecap.flows.candles import Bars, Candle, candles, plain
+from tradecap.flows.candles import BarsQuery, Candle, candles, plain
 from tradecap.log.folder.log import FileLog
 from tradecap.store.clickhouse.store import ClickHouseStore
 
@@ -16,7 +16,7 @@ NOON = datetime.fromtimestamp(NOON_S, UTC)
 
 
 def bars(store: ClickHouseStore, **wanted: object) -> list[Candle]:
-    return candles(store, Bars(**({"symbol": "BTCUSDT"} | wanted))).candles  # type: ignore[arg-type]  # the fields of Bars
+    return candles(store, BarsQuery(**({"symbol": "BTCUSDT"} | wanted))).candles  # type: ignore[arg-type]  # the fields of BarsQuery
 
 
 def minutes(found: list[Candle]) -> list[int]:
@@ -91,7 +91,7 @@ def test_trades_go_before_aggregates_unless_asked(log: FileLog, store: ClickHous
     """Both at once would count each trade twice."""
     replayed(log, [*some_messages(range(5)), *some_messages(range(900, 903), channel="aggTrade")])
     load(log, store)
-    assert candles(store, Bars("BTCUSDT")).channel == "trade"
+    assert candles(store, BarsQuery(symbol="BTCUSDT")).channel == "trade"
     assert [bar.first_id for bar in bars(store, channel="aggTrade")] == [900]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.builders import failures, load, replayed, some_messages, verdict_of
-from tradecap.flows.candles import Bars, candles
+from tradecap.flows.candles import BarsQuery, candles
 from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.store.clickhouse.store import ClickHouseStore
@@ -58,7 +58,7 @@ def killed(*args: str, holding: str, after_s: float) -> bool:
 def rows_of(store: ClickHouseStore) -> list[object]:
     """The trades and the candles."""
     trades = "SELECT trade_id, price, qty, trade_time, is_buyer_maker, order_book FROM v_trades ORDER BY trade_id"
-    return [store.rows(trades), candles(store, Bars("BTCUSDT")).candles]
+    return [store.rows(trades), candles(store, BarsQuery(symbol="BTCUSDT")).candles]
 
 
 def rows_of_a_clean_run(place: Path) -> list[object]:

@@ -14,7 +14,7 @@ from tests.builders import NOON_S
 from tests.flows.builders import a_message, begun, load, replayed, some_messages, spoilt
 from tests.kafka.broker import Broker
 from tests.log.memory import Kept, MemoryLog
-from tradecap.flows.candles import Bars, Candle, shown
+from tradecap.flows.candles import BarsQuery, Candle, shown
 from tradecap.flows.joined import Joined
 from tradecap.flows.live import Live
 from tradecap.flows.records import read_lines
@@ -74,7 +74,7 @@ def answered(served: Joined, seconds: int = 60) -> list[Candle]:
     found: list[Candle] = []
     since_s: int | None = 0
     while since_s is not None:
-        page = served.candles(SERIES, Bars("BTCUSDT", seconds, from_s=since_s, limit=7))
+        page = served.candles(SERIES, BarsQuery(symbol="BTCUSDT", seconds=seconds, from_s=since_s, limit=7))
         found += page.candles.candles
         since_s = page.next_s
     return found
@@ -91,7 +91,7 @@ def test_wherever_the_store_is_the_bars_are_those_of_the_log(log: FileLog, store
         with joined(log, store) as served:
             assert same(answered(served), of_log(log))
             assert same(answered(served, 300), of_log(log, 300))
-            newest = served.candles(SERIES, Bars("BTCUSDT", 60, limit=10)).candles.candles
+            newest = served.candles(SERIES, BarsQuery(symbol="BTCUSDT", seconds=60, limit=10)).candles.candles
             assert same(newest, of_log(log)[-10:])
         if since != 400:
             load(log, store)
@@ -214,9 +214,9 @@ def test_only_complete_bars_can_be_asked_for(log: FileLog, store: ClickHouseStor
     load(log, store)
     with joined(log, store) as served:
         whole = [bar for bar in of_log(log) if bar.complete]
-        asked = served.candles(SERIES, Bars("BTCUSDT", 60, limit=3), complete=True).candles.candles
+        asked = served.candles(SERIES, BarsQuery(symbol="BTCUSDT", seconds=60, limit=3), complete=True).candles.candles
         assert same(asked, whole[-3:])
-        first = served.candles(SERIES, Bars("BTCUSDT", 60, from_s=NOON_S, limit=30), complete=True)
+        first = served.candles(SERIES, BarsQuery(symbol="BTCUSDT", seconds=60, from_s=NOON_S, limit=30), complete=True)
         assert same(first.candles.candles, whole[:30])
         assert first.next_s is not None
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.flows.builders import a_message, failures, load, never, quietly, replayed, some_messages, verdict_of
 from tradecap.flows import load as loading
-from tradecap.flows.candles import Bars, candles
+from tradecap.flows.candles import BarsQuery, candles
 from tradecap.log.folder.log import FileLog
 from tradecap.store.clickhouse.store import ClickHouseStore
 
@@ -21,7 +21,7 @@ CONFLICT = [a_message(110, at_s=200, price=55 * 10**8)]
 def rows_of(store: ClickHouseStore) -> list[object]:
     """Trades and candles, as people read them."""
     trades = "SELECT trade_id, price, qty, trade_time, is_buyer_maker FROM v_trades ORDER BY venue, symbol, channel, trade_id"
-    return [store.rows(trades), candles(store, Bars("BTCUSDT")).candles]
+    return [store.rows(trades), candles(store, BarsQuery(symbol="BTCUSDT")).candles]
 
 
 def emptied(store: ClickHouseStore) -> None:

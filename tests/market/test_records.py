@@ -22,8 +22,6 @@ from tradecap.market.records import (
     json_text,
     line_hash,
     new_run,
-    orphan_record,
-    orphan_run,
     read_envelope,
     series_head,
     shortened,
@@ -190,31 +188,6 @@ def test_no_bytes_make_reading_raise(line: bytes) -> None:
 def test_a_line_without_a_proper_identity_is_no_record(start: bytes) -> None:
     """An identity that the store reads otherwise would be counted on one side only."""
     assert read_envelope(start + b',"recv":1,"data":{}}') is None
-
-
-def test_a_cut_line_keeps_the_identity_it_begins_with() -> None:
-    """The record with that number is the one that is broken: under another number it would be missed as well."""
-    line = a_line(b'{"e":"trade"}')
-    for cut in range(line.index(b'"recv":') + 7, len(line) - 1):
-        orphan = orphan_record(line[:cut], LOG)
-        assert (orphan.run, orphan.seq) == (RUN, 42)
-
-
-@given(st.binary().filter(lambda line: not line.startswith(b'{"run":"')), st.integers(0, 2**32 - 1))
-def test_a_line_without_identity_gets_one_from_the_log_and_itself(line: bytes, partition: int) -> None:
-    """The same line has to get the same identity in every reading, or each would look like a new record."""
-    orphan = orphan_record(line, LOG, partition)
-    assert (orphan.run, orphan.seq) == (orphan_run(LOG, partition), zlib.crc32(line))
-    assert orphan_record(line + b"x", LOG, partition).seq != orphan.seq
-    assert orphan.run.startswith(LOG[:13])
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
-def test_the_run_of_orphans_is_a_uuid8_of_its_own(partition: int, other: int) -> None:
-    """It must neither be taken for a run that numbers its records, nor be shared by two partitions."""
-    run = uuid.UUID(orphan_run(LOG, partition))
-    assert (run.version, run.variant) == (8, uuid.RFC_4122)
-    assert (orphan_run(LOG, other) == str(run)) == (other == partition)
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------------------------------

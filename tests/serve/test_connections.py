@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.serve.serving import WITHIN_S, Served, run, serving
-from tradecap.serve.connections import Limits
+from tradecap.serve.connections import ConnectionLimits
 from tradecap.serve.guard import Receive, Scope, Send, send_whole
 from tradecap.serve.server import bound, serve
 
@@ -53,9 +53,9 @@ def is_hung_up(connection: socket.socket) -> bool:
 
 
 @contextmanager
-def impatient(request_s: float = 0.3, write_s: float = 0.3) -> Iterator[tuple[int, Limits]]:
+def impatient(request_s: float = 0.3, write_s: float = 0.3) -> Iterator[tuple[int, ConnectionLimits]]:
     """A server in this process, on a port, that waits for nobody for long. It answers everything with 10 MB."""
-    limits = Limits(100, 500, request_s, write_s)
+    limits = ConnectionLimits(100, 500, request_s, write_s)
     (listener,) = bound("127.0.0.1", 0)
     port = listener.getsockname()[1]
     is_over, has_begun = threading.Event(), threading.Event()
@@ -196,7 +196,7 @@ def test_the_end_doesnt_wait_for_idle_connections(recorded: Path) -> None:
 
 def test_limits_count_what_is_open() -> None:
     """A count that isn't taken back keeps a client out for ever."""
-    limits = Limits(2, 3)
+    limits = ConnectionLimits(2, 3)
     assert [limits.enter(client) for client in ("a", "a", "a", "b", "c")] == [True, True, False, True, False]
     limits.leave("a")
     assert limits.enter("c")

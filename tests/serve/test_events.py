@@ -17,8 +17,8 @@ from tests.serve.serving import NO_HEADERS, WITHIN_S, Served, serving
 from tests.serve.test_connections import wait_for
 from tradecap.log import open_log
 from tradecap.serve.app import application
-from tradecap.serve.connections import Limits
-from tradecap.serve.guard import Rules
+from tradecap.serve.connections import ConnectionLimits
+from tradecap.serve.guard import AccessRules
 from tradecap.serve.server import bound, serve
 from tradecap.serve.streams import Streams
 
@@ -189,10 +189,10 @@ def test_a_quiet_stream_is_kept_alive(tmp_path: Path) -> None:
     replayed(log, some_messages(range(10)))
     with joined(log, None) as answers:
         streams = Streams(answers, heartbeat_s=0.1)
-        app = application(answers, Rules(), Limits(100, 500), list, streams)[0]
+        app = application(answers, AccessRules(), ConnectionLimits(100, 500), list, streams)[0]
         (listener,) = bound("127.0.0.1", 0)
         is_over, has_begun = threading.Event(), threading.Event()
-        thread = threading.Thread(target=serve, args=(app, [listener], Limits(100, 500), is_over.is_set, None, has_begun.set, [streams]))
+        thread = threading.Thread(target=serve, args=(app, [listener], ConnectionLimits(100, 500), is_over.is_set, None, has_begun.set, [streams]))
         thread.start()
         try:
             assert has_begun.wait(WITHIN_S)

@@ -24,8 +24,8 @@ from tests.serve.test_events import captured
 from tradecap.log import open_log
 from tradecap.log.api import Log
 from tradecap.serve.app import application
-from tradecap.serve.connections import Limits
-from tradecap.serve.guard import Rules
+from tradecap.serve.connections import ConnectionLimits
+from tradecap.serve.guard import AccessRules
 from tradecap.serve.proto import market_pb2 as pb
 from tradecap.serve.proto import market_pb2_grpc
 from tradecap.serve.rpc import MarketService
@@ -360,11 +360,13 @@ def test_a_client_that_takes_nothing_is_cut(tmp_path: Path) -> None:
     replayed(log, some_messages(range(10)))
     with joined(log, None) as answers:
         streams = Streams(answers, write_s=0.5)
-        app = application(answers, Rules(), Limits(100, 500), list, streams)[0]
+        app = application(answers, AccessRules(), ConnectionLimits(100, 500), list, streams)[0]
         sockets, (listener,) = reserved("127.0.0.1", 0), bound("127.0.0.1", 0)
         rpc = RpcServer(MarketService(answers, streams, 0), sockets, "", None, list)
         is_over, has_begun = threading.Event(), threading.Event()
-        thread = threading.Thread(target=serve, args=(app, [listener], Limits(100, 500), is_over.is_set, None, has_begun.set, [streams, rpc]))
+        thread = threading.Thread(
+            target=serve, args=(app, [listener], ConnectionLimits(100, 500), is_over.is_set, None, has_begun.set, [streams, rpc])
+        )
         thread.start()
         try:
             assert has_begun.wait(WITHIN_S)

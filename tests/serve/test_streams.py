@@ -18,8 +18,8 @@ from tradecap.flows.joined import Joined
 from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
 from tradecap.serve.app import application
-from tradecap.serve.connections import Limits
-from tradecap.serve.guard import Rules
+from tradecap.serve.connections import ConnectionLimits
+from tradecap.serve.guard import AccessRules
 from tradecap.serve.problems import ProblemError
 from tradecap.serve.server import bound, serve
 from tradecap.serve.streams import Stream, Streams
@@ -101,9 +101,9 @@ def test_the_end_of_the_server_wakes_every_stream(answers: Joined) -> None:
 
 
 @contextmanager
-def live(answers: Joined, limits: Limits, streams: Streams) -> Iterator[int]:
+def live(answers: Joined, limits: ConnectionLimits, streams: Streams) -> Iterator[int]:
     """A server in this process, and its port."""
-    app = application(answers, Rules(), limits, list, streams)[0]
+    app = application(answers, AccessRules(), limits, list, streams)[0]
     (listener,) = bound("127.0.0.1", 0)
     is_over, has_begun = threading.Event(), threading.Event()
     arguments = (app, [listener], limits, is_over.is_set, None, has_begun.set, [streams])
@@ -139,10 +139,10 @@ def test_a_client_of_live_that_never_reads_is_cut(tmp_path: Path) -> None:
     """Each page that was put to sleep would hold a stream, and what is sent to it, until the server ends."""
     log = open_log(f"file:{tmp_path / 'log'}", create=True)
     messages = [a_message(n, at_s=60 * n) for n in range(MINUTES)]
-    limits = Limits(100, 500, request_s=WITHIN_S, write_s=0.3)
+    limits = ConnectionLimits(100, 500, request_s=WITHIN_S, write_s=0.3)
     with log.writer() as writer, joined(log, None) as answers:
         run = bring(writer, messages[:1])
-        wait_for(lambda: answers.live.series() and answers.known(SERIES).ids.last == 0)
+        wait_for(lambda: bool(answers.live.series()) and answers.known(SERIES).ids.last == 0)
         streams = Streams(answers)
         with live(answers, limits, streams) as port:
             begun = first_id(port)

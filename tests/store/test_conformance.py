@@ -15,7 +15,8 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.flows.records import read_record
 from tradecap.market.batch import Position
 from tradecap.market.candles import every_interval
-from tradecap.market.records import RunWriter, adopted, frame, series_head
+from tradecap.market.foreign_records import adopted
+from tradecap.market.records import RunWriter, frame, series_head
 from tradecap.proof.tally import Tally, ledger_row
 from tradecap.store import create_store, open_store
 from tradecap.store.api import BlockKey, CandleSpan, Difference, QuarantineCounts, SeqRange, Store, TradeBlock

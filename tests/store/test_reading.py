@@ -10,7 +10,8 @@ from tests.cases import AGG, CASES, TRADE, USDM
 from tests.mutations import mutated
 from tests.store.builders import LOG, pour, values_of
 from tradecap.flows.records import read_record
-from tradecap.market.records import REASONS, RunWriter, adopted, frame, series_head, source_head
+from tradecap.market.foreign_records import adopted
+from tradecap.market.records import REASONS, RunWriter, frame, series_head, source_head
 from tradecap.proof.tally import RecordRow, ledger_row
 from tradecap.store.clickhouse.store import ClickHouseStore
 

@@ -18,7 +18,7 @@ import pytest
 from tests.builders import a_trade
 from tests.flows.builders import failures, load, replayed
 from tests.store.endpoint import PASSWORD, USER
-from tradecap.flows.candles import Bars, candles
+from tradecap.flows.candles import BarsQuery, candles
 from tradecap.log.folder.log import FileLog
 from tradecap.market.candles import candles as by_rule
 from tradecap.market.records import Trade
@@ -103,9 +103,9 @@ def test_bars_open_in_utc_on_a_server_in_any_zone(abroad: str, log: FileLog, sec
     create_store(url)
     with open_store(url) as there:
         load(log, there)
-        found = candles(there, Bars("BTCUSDT", seconds)).candles
+        found = candles(there, BarsQuery(symbol="BTCUSDT", seconds=seconds)).candles
         assert failures(log, there) == {}
-        of_two_hours = candles(there, Bars("BTCUSDT", from_s=MIDNIGHT_S + 14_400, to_s=MIDNIGHT_S + 21_600)).candles
+        of_two_hours = candles(there, BarsQuery(symbol="BTCUSDT", from_s=MIDNIGHT_S + 14_400, to_s=MIDNIGHT_S + 21_600)).candles
     expected = by_rule(a_night(), seconds)
     assert [(bar.open_time.timestamp(), bar.first_id, bar.last_id) for bar in found] == [(c.open_time_s, c.first_id, c.last_id) for c in expected]
     assert {bar.open_time.tzinfo for bar in found} == {UTC}

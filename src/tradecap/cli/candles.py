@@ -11,7 +11,7 @@ from tradecap.cli.output import Output, counted, number, stacked, table
 from tradecap.cli.plot import plot as drawn
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit
-from tradecap.flows.candles import Bars, Candle, Candles, as_json, interval_text, open_time_text, parse_interval
+from tradecap.flows.candles import BarsQuery, Candle, Candles, as_json, interval_text, open_time_text, parse_interval
 from tradecap.flows.candles import candles as flow
 from tradecap.flows.records import read_record
 from tradecap.market.records import CHANNELS
@@ -61,7 +61,9 @@ def candles(
       tradecap candles btcusdt --interval 5m --plot
       tradecap candles PEPEUSDT --from 2024-08-09T12:00:00Z --limit 3 --csv
     """
-    bars = Bars(symbol, interval, venue or "", channel or "", _seconds(from_ns), _seconds(to_ns), limit)
+    bars = BarsQuery(
+        symbol=symbol, seconds=interval, venue=venue or "", channel=channel or "", from_s=_seconds(from_ns), to_s=_seconds(to_ns), limit=limit
+    )
     with open_store(settings.store.value, read=read_record) as store:
         found = flow(store, bars)
     if csv:
@@ -104,6 +106,6 @@ def _table(found: Candles) -> "RenderableType":
 
 
 def _right(value: str) -> "RenderableType":
-    from tradecap.cli.lines import Line
+    from tradecap.cli.lines import TerminalLine
 
-    return Line(value, justify="right")
+    return TerminalLine(value, justify="right")

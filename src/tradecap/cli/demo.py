@@ -17,7 +17,7 @@ from tradecap.cli.plot import plot
 from tradecap.cli.signals import interruptible
 from tradecap.cli.verify import drawn, result_of
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.candles import Bars, candles
+from tradecap.flows.candles import BarsQuery, candles
 from tradecap.flows.capture.plan import Plan
 from tradecap.flows.capture.wiring import Wiring
 from tradecap.flows.inject import inject
@@ -79,7 +79,7 @@ def demo(keep: bool, out: Output) -> Exit:
             if stop():
                 raise KeyboardInterrupt
         verdict = pasted(verify(log, store, Wanted(), progress=_quietly), partial(paste, by=by))
-        chart = candles(store, Bars("BTCUSDT"))
+        chart = candles(store, BarsQuery(symbol="BTCUSDT"))
     _tell(out, "4. Proof: log and store are compared, record by record (tradecap verify).\n")
     picture = stacked(title(chart, 60), plot(chart.candles), "")
     out.show(result_of(verdict), lambda: stacked(picture, drawn(verdict)))

@@ -64,31 +64,34 @@ def inject_bad(
         raise TradecapError("Nothing to inject.", "say what and how many: --dupes 100, --all 50, or --from-file PATH.")
     is_new_allowed = not dry_run and settings.log.value.startswith("kafka:")
     log = log_to_write(settings, out, segment_bytes, segment_age_s, create=is_new_allowed)
-    if not (dry_run or yes) and captured_live(log):
-        holds = "holds live captures" if log.has_one_writer else "is a topic, which may hold live captures"
-        raise TradecapError(f"{settings.log.shown} {holds}.", "add --yes to spoil it all the same, or replay it into another log first.")
+    if not (dry_run or yes):
+        _refuse_live(log, settings)
     drawn = secrets.randbits(32) if seed is None else seed
     stdin = standard_input() if from_file == "-" else BytesIO()
-    bad = _bad(log, wanted, drawn, from_file, stdin)
-    first = next(bad, None)  # what can't be drawn is reported before a run begins
-    records = chain([first] if first else [], bad)
+    records = _bad(log, wanted, drawn, from_file, stdin)
     if dry_run:
         return _show_payloads(records, drawn, out)
     total = sum(wanted.values()) if not from_file else None
-    with (
-        interruptible(out) as stop,
-        out.progress("inject", total=total) as advance,
-        log.writer() as writer,
-    ):
+    with interruptible(out) as stop, out.progress("inject", total=total) as advance, log.writer() as writer:
         if isinstance(stdin, Intake):
             stdin.stop = stop
         done = inject(records, writer, drawn, stop=stop, progress=advance)
     return _report(done, out)
 
 
+def _refuse_live(log: Log, settings: Settings) -> None:
+    """Raise TradecapError (exit 2) for a log that a capture may be writing to: it isn't spoilt by mistake."""
+    if captured_live(log):
+        holds = "holds live captures" if log.has_one_writer else "is a topic, which may hold live captures"
+        raise TradecapError(f"{settings.log.shown} {holds}.", "add --yes to spoil it all the same, or replay it into another log first.")
+
+
 def _bad(log: Log, wanted: dict[str, int], seed: int, path: str | None, stdin: BinaryIO) -> Iterator[Bad]:
+    """The records to write. What can't be drawn is raised here, before a run begins."""
     drawn = spoilt(log, wanted, seed) if any(wanted.values()) else ()
-    return chain(drawn, lines_of(raw_lines(path, stdin)) if path else ())
+    bad = chain(drawn, lines_of(raw_lines(path, stdin)) if path else ())
+    first = next(bad, None)
+    return chain([first] if first else [], bad)
 
 
 def _show_payloads(bad: Iterable[Bad], seed: int, out: Output) -> Exit:

@@ -19,7 +19,7 @@ GAP = 2
 """Blanks between two columns."""
 
 
-class Line(Text):
+class TerminalLine(Text):
     """A text that is broken at plain spaces only, and not at all where no terminal is."""
 
     def wrap(
@@ -45,7 +45,7 @@ class Line(Text):
 
 def line(text: "str | Text") -> Text:
     """The text of a cell or a line, made visible. What is drawn already (a picture, a styled text) stays as it is."""
-    return text if isinstance(text, Text) else Line(visible(text), overflow="ignore")
+    return text if isinstance(text, Text) else TerminalLine(visible(text), overflow="ignore")
 
 
 class Fitted:
@@ -109,7 +109,7 @@ class Fitted:
     def _draw(self, shown: Sequence[int], widths: Sequence[int]) -> Table:
         table = Table(box=box.SIMPLE_HEAD if self._has_lines else None, pad_edge=False, collapse_padding=self._has_lines)
         for index, width in zip(shown, widths, strict=True):
-            table.add_column(Line(self.columns[index]), justify="right" if self._is_right[index] else "left", width=width, overflow="ignore")
+            table.add_column(TerminalLine(self.columns[index]), justify="right" if self._is_right[index] else "left", width=width, overflow="ignore")
         for row in self._rows:
             table.add_row(*(row[index] for index in shown))
         return table

@@ -31,8 +31,6 @@ Body = Callable[..., Exit | None]
 
 UNITS_BYTES: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 MAX_COUNT: Final = 2**63 - 1
-SEGMENT_BYTES: Final = 64_000_000
-SEGMENT_AGE_S: Final = 600.0
 
 _SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)", re.ASCII)
 

@@ -133,7 +133,7 @@ class Output:
             with _bar(what, total, unit) as advance:
                 yield advance
         else:
-            yield _Ticker(self, what, total, unit).advance
+            yield _PlainProgress(self, what, total, unit).advance
 
 
 class _LogLines(logging.Handler):
@@ -151,7 +151,7 @@ class _LogLines(logging.Handler):
         self._output.say(level, text if self._output.json_messages else f"{level}: {text}", logger=record.name)
 
 
-class _Ticker:
+class _PlainProgress:
     """Progress where no bar can be drawn: a line every 10 s."""
 
     def __init__(self, output: Output, what: str, total: int | None, unit: str) -> None:
@@ -369,16 +369,16 @@ def lost(text: str) -> "Text":
 
 
 def _styled(text: str, style: str) -> "Text":
-    from tradecap.cli.lines import Line
+    from tradecap.cli.lines import TerminalLine
 
-    return Line(visible(text), style=style, overflow="ignore")
+    return TerminalLine(visible(text), style=style, overflow="ignore")
 
 
 def joined(*parts: "str | Text") -> "Text":
     """One line of plain and coloured parts."""
-    from tradecap.cli.lines import Line, line
+    from tradecap.cli.lines import TerminalLine, line
 
-    return Line.assemble(*(line(part) for part in parts), overflow="ignore")
+    return TerminalLine.assemble(*(line(part) for part in parts), overflow="ignore")
 
 
 def stacked(*pictures: "RenderableType") -> "RenderableType":

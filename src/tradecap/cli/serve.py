@@ -3,10 +3,11 @@
 import ipaddress
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
@@ -31,21 +32,22 @@ from tradecap.store.api import NoStoreError, Store
 from tradecap.urls import learn
 
 if TYPE_CHECKING:
-    from tradecap.serve.guard import Rules
+    from tradecap.serve.guard import AccessRules
 
 CONNECTIONS: Final = 500
 """In all: below the files that a process may have open by default (1024)."""
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class ServeOptions:
     """Where and for whom to serve."""
 
     host: str
     port: int
     grpc_port: int
     token: str
-    certificate: Path | None
-    key: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
     cors: tuple[str, ...]
     names: tuple[str, ...]
     rate: int
@@ -70,22 +72,13 @@ class Place(NamedTuple):
 @click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics, /health and /ready here too, without a token.")
 @shared
 def serve(
-    port: int,
-    grpc_port: int,
-    host: str,
     also_load: bool,
     history_s: float,
     token_file: Path | None,
     no_auth: bool,
-    cors: tuple[str, ...],
-    names: tuple[str, ...],
-    tls_cert: Path | None,
-    tls_key: Path | None,
-    rate: int,
-    connections: int,
-    metrics_port: int | None,
     settings: Settings,
     out: Output,
+    **options: Any,
 ) -> Exit:
     """Serve candles, trades and statistics over REST and gRPC.
 
@@ -103,17 +96,24 @@ def serve(
     """
     with ExitStack() as stack:
         stop = stack.enter_context(interruptible(out))  # first: a signal while it starts is a request to end, as later
-        token = _token(token_file, no_auth, host)
-        if tls_key and not tls_cert:
+        token = _token(token_file, no_auth, options["host"])
+        if options["tls_key"] and not options["tls_cert"]:
             raise TradecapError("--tls-key needs --tls-cert.", "name both: --tls-cert cert.pem --tls-key key.pem")
         _require_extra()
-        place = Place(host, port, grpc_port, token, tls_cert, tls_key, cors, names, rate, connections, metrics_port)
         log = log_in_force(settings, out.warn)
         store = stack.enter_context(_store(settings, log, out, also_load))
         loading = stack.enter_context(Loading(log, store if also_load else None))
         live = Live(log, store, history_s=history_s, say=out.warn)
-        requests, seconds = _serve(place, live, loading, store, stack, stop, out)
+        requests, seconds = _serve(ServeOptions(token=token, **options), live, loading, store, stack, stop, out)
         loading.finish()
+    _show(requests, seconds, loading, out)
+    if loading.problem:
+        raise loading.problem
+    return Exit.OK
+
+
+def _show(requests: int, seconds: float, loading: Loading, out: Output) -> None:
+    """The result of the command, with that of --load."""
     result: dict[str, object] = {"requests": requests, "seconds": round(seconds, 3)}
     summary = f"{counted(requests, 'request')} answered in {span(seconds)}"
     if loading.loaded:
@@ -121,27 +121,52 @@ def serve(
         out.show(result | {"load": result_of(done)}, lambda: stacked(sentence(done), summary))
     else:
         out.show(result, lambda: summary)
-    if loading.problem:
-        raise loading.problem
-    return Exit.OK
 
 
-def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stack: ExitStack, stop: Stop, out: Output) -> tuple[int, float]:
+def _serve(
+    options: ServeOptions,
+    live: Live,
+    loading: Loading,
+    store: Store | None,
+    stack: ExitStack,
+    stop: Stop,
+    out: Output,
+) -> tuple[int, float]:
     """Serve until someone asks for the end; how many requests were answered, and how long it took."""
     from tradecap.serve.app import application
-    from tradecap.serve.connections import Limits
+    from tradecap.serve.connections import ConnectionLimits
     from tradecap.serve.rpc import MarketService
     from tradecap.serve.rpc_server import RpcServer, reserved
     from tradecap.serve.server import Tls, bound, context_of, serve
     from tradecap.serve.streams import Streams
 
-    tls_files = Tls(place.certificate, place.key) if place.certificate else None
+    tls_files = Tls(options.tls_cert, options.tls_key) if options.tls_cert else None
     tls = context_of(tls_files) if tls_files else None
-    sockets, rpc_sockets = bound(place.host, place.port), reserved(place.host, place.grpc_port)
-    url = _url(place, sockets[0].getsockname()[1])
+    sockets, rpc_sockets = bound(options.host, options.port), reserved(options.host, options.grpc_port)
+    url = _url(options, sockets[0].getsockname()[1])
     if store:
         store.announce(url)
     began_s = time.monotonic()
+    stored = _begun(live, loading, store, stack, stop)
+    limits = ConnectionLimits(options.connections, max(CONNECTIONS, options.connections))
+    joined = Joined(live, stored)
+    streams = Streams(joined)
+    app, measures = application(joined, _rules(options), limits, loading.ills, streams)
+    not_ready = _not_ready(live, loading, stored)
+    rpc = RpcServer(MarketService(joined, streams, options.rate), rpc_sockets, options.token, tls_files, not_ready)
+    if options.metrics_port is not None:
+        from tradecap.metrics import ServeMetrics  # not before it is wanted: it takes its time
+
+        stack.enter_context(
+            ServeMetrics(options.metrics_port, measures.text, lambda: [*live.ills(), *loading.ills()], not_ready, out.note),
+        )
+    where = {"url": url, "grpc": _target(options, rpc.port), "app": f"{url}/app"}
+    serve(app, sockets, limits, _is_over(stop, loading, out), tls, lambda: _announce(where, out), [streams, rpc])
+    return measures.requests, time.monotonic() - began_s
+
+
+def _begun(live: Live, loading: Loading, store: Store | None, stack: ExitStack, stop: Stop) -> Stored | None:
+    """Start to read the log and to load the store; how the store is asked from here on."""
     live.begin()
     stored = Stored(store) if store else None
     if stored:
@@ -149,21 +174,16 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
     loading.start(stop)  # from here on the store itself is the loader's: all others ask readers
     live.start()
     stack.callback(live.finish)
-    limits = Limits(place.connections, max(CONNECTIONS, place.connections))
-    joined = Joined(live, stored)
-    streams = Streams(joined)
-    app, measures = application(joined, _rules(place), limits, loading.ills, streams)
+    return stored
 
-    def not_ready() -> list[str]:
-        return [*live.not_ready(), *(stored.not_ready() if stored else []), *loading.ills()]
 
-    rpc = RpcServer(MarketService(joined, streams, place.rate), rpc_sockets, place.token, tls_files, not_ready)
-    if place.metrics_port is not None:
-        from tradecap.metrics import ServeMetrics  # not before it is wanted: it takes its time
+def _not_ready(live: Live, loading: Loading, stored: Stored | None) -> Callable[[], list[str]]:
+    """What is missing before questions can be answered."""
+    return lambda: [*live.not_ready(), *(stored.not_ready() if stored else []), *loading.ills()]
 
-        stack.enter_context(
-            ServeMetrics(place.metrics_port, measures.text, lambda: [*live.ills(), *loading.ills()], not_ready, out.note),
-        )
+
+def _is_over(stop: Stop, loading: Loading, out: Output) -> Callable[[], bool]:
+    """Whether it is to end; what the loader has to say is shown whenever this is asked."""
 
     def is_over() -> bool:
         while loading.news:
@@ -171,9 +191,7 @@ def _serve(place: Place, live: Live, loading: Loading, store: Store | None, stac
             (out.warn if level == "warning" else out.note)(text, **fields)
         return stop()
 
-    where = {"url": url, "grpc": _target(place, rpc.port), "app": f"{url}/app"}
-    serve(app, sockets, limits, is_over, tls, lambda: _announce(where, out), [streams, rpc])
-    return measures.requests, time.monotonic() - began_s
+    return is_over
 
 
 def _announce(where: dict[str, str], out: Output) -> None:
@@ -181,10 +199,10 @@ def _announce(where: dict[str, str], out: Output) -> None:
     out.lines([msgspec.json.encode(where).decode()] if out.json else [f"{name:<8} {value}" for name, value in where.items()])
 
 
-def _rules(place: Place) -> "Rules":
-    from tradecap.serve.guard import Rules
+def _rules(options: ServeOptions) -> "AccessRules":
+    from tradecap.serve.guard import AccessRules
 
-    return Rules(place.token, place.cors, (*place.names, place.host), place.rate)
+    return AccessRules(options.token, options.cors, (*options.names, options.host), options.rate)
 
 
 @contextmanager
@@ -223,12 +241,12 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def _url(place: Place, port: int) -> str:
-    return f"{'https' if place.certificate else 'http'}://{_target(place, port)}"
+def _url(options: ServeOptions, port: int) -> str:
+    return f"{'https' if options.tls_cert else 'http'}://{_target(options, port)}"
 
 
-def _target(place: Place, port: int) -> str:
-    host = "localhost" if place.host in ("", "0.0.0.0", "::") else f"[{place.host}]" if ":" in place.host else place.host
+def _target(options: ServeOptions, port: int) -> str:
+    host = "localhost" if options.host in ("", "0.0.0.0", "::") else f"[{options.host}]" if ":" in options.host else options.host
     return f"{host}:{port}"
 
 

@@ -220,7 +220,7 @@ def _find_config(given: Value | None) -> ConfigFile:
         is_there = users is not None and users.exists()
     except OSError:  # somebody else's home, after sudo or in a container
         is_there = False
-    return read_config(users) if users and is_there else ConfigFile("", {}, {}, "")
+    return read_config(users) if users and is_there else ConfigFile(path="", defaults={}, profiles={}, default_profile="")
 
 
 def read_config(path: Path) -> ConfigFile:
@@ -236,7 +236,14 @@ def read_config(path: Path) -> ConfigFile:
         raise TradecapError(f"{shown} cannot be read: {error.strerror}.", f"name another with --config, or make one: {INIT_HINT}") from error
     profiles = _profiles(table, shown)
     default = _text(table, "default_profile", shown, "")
-    return ConfigFile(shown, _strings(table, shown, ""), profiles, default, _kafka(table, shown), _topics(table, shown))
+    return ConfigFile(
+        path=shown,
+        defaults=_strings(table, shown, ""),
+        profiles=profiles,
+        default_profile=default,
+        kafka=_kafka(table, shown),
+        topics=_topics(table, shown),
+    )
 
 
 def _broken(shown: str, problem: str) -> TradecapError:

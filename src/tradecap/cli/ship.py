@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from tradecap.cli.logs import log_to_write
-from tradecap.cli.options import SEGMENT_AGE_S, SEGMENT_BYTES, command, shared
+from tradecap.cli.options import command, shared
 from tradecap.cli.output import Output, counted, lost
 from tradecap.cli.settings import Settings, at_home
 from tradecap.cli.signals import interruptible
@@ -14,7 +14,7 @@ from tradecap.flows.ship import Shipped
 from tradecap.flows.ship import ship as flow
 from tradecap.log import open_log
 from tradecap.log.api import Log
-from tradecap.log.folder.log import FileLog
+from tradecap.log.folder.log import SEGMENT_AGE_S, SEGMENT_BYTES, FileLog
 from tradecap.log.folder.spool import Spool, Target
 
 

@@ -16,7 +16,7 @@ FOREVER_S = 4_133_980_800
 """2101-01-01 UTC: no trade is later."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Candle:
     """One bar. Prices and volumes are exact, in their decimal texts; vwap and volatility are floats (docs/clickhouse.md)."""
 
@@ -50,8 +50,8 @@ class Candles:
     candles: list[Candle]
 
 
-@dataclass(frozen=True)
-class Bars:
+@dataclass(frozen=True, kw_only=True)
+class BarsQuery:
     """Which bars: of a symbol (venue and channel '' = the only one, or trade before aggTrade), in seconds, to_s exclusive, at most so many."""
 
     symbol: str
@@ -107,7 +107,7 @@ def row_of(candle: Candle) -> dict[str, object]:
     return {name: getattr(candle, name) for name in _NAMES} | {"open_time": open_time_text(candle)}
 
 
-def candles(store: Store, bars: Bars) -> Candles:
+def candles(store: Store, bars: BarsQuery) -> Candles:
     """The bars. With a limit and no from_s the newest ones. Raises TradecapError for a symbol that the store doesn't have."""
     series = chosen(store.candle_series(), bars)
     since_s, until_s = bars.from_s or 0, FOREVER_S if bars.to_s is None else bars.to_s
@@ -118,7 +118,7 @@ def candles(store: Store, bars: Bars) -> Candles:
     return Candles(*series, [candle_of(row) for row in rows])
 
 
-def chosen(named: list[Series], bars: Bars) -> Series:
+def chosen(named: list[Series], bars: BarsQuery) -> Series:
     """The series that is meant. Raises UnknownSymbolError or SeveralVenuesError."""
     fitting = [s for s in named if s[1].upper() == bars.symbol.upper() and bars.venue in ("", s[0]) and bars.channel in ("", s[2])]
     if not fitting:
@@ -132,7 +132,7 @@ def chosen(named: list[Series], bars: Bars) -> Series:
     return max(fitting, key=lambda s: s[2] == "trade")
 
 
-def _wanted(bars: Bars) -> str:
+def _wanted(bars: BarsQuery) -> str:
     return " ".join(part for part in (bars.venue, bars.symbol, bars.channel) if part)
 
 

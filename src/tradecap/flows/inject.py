@@ -30,7 +30,7 @@ LIVE: Final = b'"command":"stream"'
 """Stands in the `started` event of a capture."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Injected:
     """What was written: records of each fault, and all of them with the run's events. problem: why no more could be drawn or read, if so."""
 

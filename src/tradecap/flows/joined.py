@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tradecap.flows.candles import FOREVER_S, Bars, Candle, Candles, candle_of, chosen, shown
+from tradecap.flows.candles import FOREVER_S, BarsQuery, Candle, Candles, candle_of, chosen, shown
 from tradecap.flows.live import Live
 from tradecap.flows.stored import Stored
 from tradecap.market import bars as market_bars
@@ -56,7 +56,7 @@ class Joined:
 
     def choose(self, symbol: str, venue: str = "", channel: str = "") -> Series:
         """The series that is meant. Raises UnknownSymbolError or SeveralVenuesError."""
-        wanted = Bars(symbol, venue=venue, channel=channel)
+        wanted = BarsQuery(symbol=symbol, venue=venue, channel=channel)
         live = self.live.series()
         return chosen(live if any(each[1].upper() == symbol.upper() for each in live) else self.series(), wanted)
 
@@ -91,7 +91,7 @@ class Joined:
 
     # ---- bars ------------------------------------------------------------------------------------------------------------------------------
 
-    def candles(self, series: Series, wanted: Bars, *, complete: bool = False) -> Page:
+    def candles(self, series: Series, wanted: BarsQuery, *, complete: bool = False) -> Page:
         """A page of bars: from wanted.from_s on, or without it the newest. complete: only those that are."""
         limit = wanted.limit or LEAST_PAGE
         since_s, until_s = wanted.from_s or 0, FOREVER_S if wanted.to_s is None else wanted.to_s

@@ -19,14 +19,15 @@ from tradecap.market.processing import Changed, Outcome, Partition
 from tradecap.market.records import Envelope, Event, Ignored, Rejected, Trade
 
 if TYPE_CHECKING:
-    from tradecap.log.kafka.exactly_once import ExactlyOnce, Produced
+    from tradecap.log.kafka.exactly_once import ExactlyOnce
+    from tradecap.log.kafka.processing_member import Produced
 
 Place = Callable[[str], int]
 """The partition that a symbol belongs into."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Processed:
     """What a process has committed. valid: records that are trades, repeats included; candles: messages about a minute."""
 
@@ -76,7 +77,7 @@ def process(
     status: ProcessStatus | None = None,
 ) -> Processed:
     """Process the topic to its end; with follow, until stop() says so. only_closed: leave out what is said of minutes before they are closed."""
-    from tradecap.log.kafka.exactly_once import Produced  # not before it is wanted: librdkafka takes its time
+    from tradecap.log.kafka.processing_member import Produced  # not before it is wanted: librdkafka takes its time
 
     status = status or ProcessStatus()
     done, partitions, started_s = status.done, status.partitions, time.monotonic()

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tradecap.log.api import Damage, Log, Snapshot
 from tradecap.market.batch import Batch, Lines, Values
-from tradecap.market.records import Envelope, Event, Reading, Rejected, Trade, adopted, like_others, orphan_record, read_envelope, remember
+from tradecap.market.foreign_records import adopted, orphan_record
+from tradecap.market.records import Envelope, Event, Reading, Rejected, Trade, read_envelope
+from tradecap.market.similar_records import like_others, remember
 from tradecap.recordings.reading import OwnLog
 from tradecap.store.api import SeqRange
 from tradecap.venues.api import UNNAMED, VENUES

@@ -10,7 +10,7 @@ from tradecap.flows.candles import Candle
 from tradecap.market import candles as market
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Volume:
     """What was traded in some minutes. In units of 10^-8, quote volumes of 10^-16. complete: no id between the first and the last is missing."""
 

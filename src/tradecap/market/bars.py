@@ -28,7 +28,7 @@ Rank = tuple[str, int]
 ANY: Final[Rank] = ("", 0)
 
 
-class Minute:
+class GrowingMinute:
     """A minute in the making; its sums are right unless is_dirty. trades is None once they are forgotten."""
 
     __slots__ = ("bar", "highest_rank", "is_dirty", "is_unsure", "trades")
@@ -91,7 +91,7 @@ class Bars:
         self.forgotten = 0
         """Changes up to this version can't be listed: a minute that changed then is gone."""
         self._kept_s, self._bars_kept = kept_s, bars_kept
-        self._minutes: dict[int, Minute] = {}
+        self._minutes: dict[int, GrowingMinute] = {}
         self._order: list[int] = []
         self._where: dict[int, int] = {}
         """By id of a trade that is kept, the minute it is in."""
@@ -250,7 +250,7 @@ class Bars:
         minute = self._minutes.get(at_s)
         is_plain = minute is not None and trade.id > minute.bar.last_id and at_s == self._order[-1]
         if minute is None:
-            self._minutes[at_s] = minute = Minute(trade, rank)
+            self._minutes[at_s] = minute = GrowingMinute(trade, rank)
             if self._order and at_s > self._order[-1]:
                 self._order.append(at_s)
             else:

@@ -10,6 +10,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+BATCH_BYTES: Final = 8 * 1024 * 1024
+"""About how many bytes of records a log hands out in one batch; a single longer record is one batch."""
+
 
 class SeriesNote(msgspec.Struct, frozen=True):
     """What a part of a log holds of one series: valid records (repeats included) and their ids as closed intervals.

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Final, NamedTuple, Self
 
-from tradecap.market.bars import ANY
-from tradecap.market.bars import Minute as Bar
+from tradecap.market.bars import ANY, GrowingMinute
 from tradecap.market.candles import MINUTE_S, Candle, with_neighbours
 from tradecap.market.processing_state import (
     BLOCK_BITS,
@@ -56,12 +55,12 @@ class Changed(NamedTuple):
     closed: bool
 
 
-class _Kept:
+class _KeptMinute:
     """A correctable minute: its bar, and how its trades are written down."""
 
     __slots__ = ("bar", "chunks", "fresh", "is_new", "tail")
 
-    def __init__(self, bar: Bar) -> None:
+    def __init__(self, bar: GrowingMinute) -> None:
         self.bar = bar
         self.chunks = 0
         """How many are written."""
@@ -90,7 +89,7 @@ class SeriesBook:
         self.ids = TradeIds()
         self._newest_us = self._second_us = 0
         self._floor_s = -CORRECTABLE_S
-        self._minutes: dict[int, _Kept] = {}
+        self._minutes: dict[int, _KeptMinute] = {}
         self._where: dict[int, int] = {}
         self._edges: list[Candle] = []
         """The two newest minutes whose trades are forgotten: the later one may still become complete."""
@@ -115,7 +114,7 @@ class SeriesBook:
             return Outcome.TOO_LATE
         kept = self._minutes.get(at_s)
         if kept is None:
-            kept = self._minutes[at_s] = _Kept(Bar(trade, ANY))
+            kept = self._minutes[at_s] = _KeptMinute(GrowingMinute(trade, ANY))
         elif kept.bar.trades is not None:
             kept.bar.trades[trade.id] = trade, ANY
         kept.fresh.append(trade)
@@ -165,7 +164,7 @@ class SeriesBook:
         self._shown = {at_s: state for at_s, state in self._shown.items() if at_s in self._minutes or at_s in edge_s}
         return gone
 
-    def _written(self, at_s: int, kept: _Kept) -> list[Delta]:
+    def _written(self, at_s: int, kept: _KeptMinute) -> list[Delta]:
         """The chunks that hold the fresh trades of a minute."""
         deltas: list[Delta] = []
         while kept.fresh:
@@ -190,7 +189,7 @@ class SeriesBook:
     def _restore_trades(self, at_s: int, trades: list[Trade]) -> None:
         kept = self._minutes.get(at_s)
         if kept is None:
-            kept = self._minutes[at_s] = _Kept(Bar(trades[0], ANY))
+            kept = self._minutes[at_s] = _KeptMinute(GrowingMinute(trades[0], ANY))
         assert kept.bar.trades is not None
         kept.bar.trades |= {trade.id: (trade, ANY) for trade in trades}
         kept.bar.is_dirty = True

@@ -139,47 +139,6 @@ def read_envelope(line: bytes) -> Envelope | None:
     return envelope if not envelope.b64 or _is_base64(envelope.b64) else None
 
 
-def like_others(line: bytes) -> Envelope | None:
-    """What `read_envelope` gives for a record with `data` that is written as others of its run and series were; None where it isn't.
-
-    That saves most of its time. The payload isn't looked at: where it turns out to be no JSON object, the line must be read by `read_envelope`.
-    """
-    numbers = _NUMBERS.match(line, 52)
-    if numbers is None or b"\n" in line or not line.endswith(b"}"):
-        return None
-    head_at = numbers.end()
-    data_at = line.find(b'"data":{', head_at) + 7
-    source_at = line.find(b'"src":"', head_at, data_at)
-    others = _OTHERS.get(line[:52] + line[head_at : data_at if source_at < 0 else source_at])
-    if others is None:
-        return None
-    source = line[source_at + 7 : data_at - 9] if source_at >= 0 else b""
-    if source and not _PLAIN_TEXT.fullmatch(source):
-        return None
-    run, venue, symbol, channel, via = others
-    seq, recv = numbers.groups()
-    data = msgspec.Raw(line[data_at:-1])
-    return Envelope(run, int(seq), None if recv == b"null" else int(recv), venue, symbol, channel, via, source.decode(), data=data)
-
-
-def remember(line: bytes, envelope: Envelope) -> None:
-    """Let `like_others` know a record that `read_envelope` has read, and whose payload is a JSON object."""
-    if len(_OTHERS) >= OTHERS_KEPT:
-        _OTHERS.clear()
-    numbers = _NUMBERS.match(line, 52)
-    if numbers:
-        head_at = numbers.end()
-        end = line.find(b'"src":"', head_at) if envelope.src else line.find(b'"data":{', head_at) + 7
-        _OTHERS[line[:52] + line[head_at:end]] = envelope.run, envelope.venue, envelope.symbol, envelope.channel, envelope.via
-
-
-# By what a record shares with others, its beginning up to seq and its members from recv to src or payload: run, venue, symbol, channel and via.
-_OTHERS: Final[dict[bytes, tuple[str, str, str, str, str]]] = {}
-OTHERS_KEPT: Final = 4096
-_NUMBERS: Final = re.compile(rb'(0|[1-9][0-9]{0,17}),"recv":(null|0|[1-9][0-9]{0,17}|[1-8][0-9]{18}),')
-_PLAIN_TEXT: Final = re.compile(rb"[ !#-\[\]-~]*")
-
-
 def attested_run(envelope: Envelope) -> str:
     """The run a `recovered` event attests; '' for any other record."""
     if envelope.event != "recovered" or not envelope.detail:
@@ -190,7 +149,8 @@ def attested_run(envelope: Envelope) -> str:
 
 _RECORD = rb'\{"run":"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})","seq":(0|[1-9][0-9]{0,17}),"recv":'
 _STRING = rb'"[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f]*+)*+"'
-_IDENTITY: Final = re.compile(_RECORD)
+IDENTITY: Final = re.compile(_RECORD)
+"""What a record begins with: its run and its seq are the groups."""
 _ENVELOPE: Final = re.compile(
     _RECORD
     + rb"(?:null|0|-?[1-9][0-9]{0,17}|[1-8][0-9]{18}),"
@@ -200,44 +160,6 @@ _ENVELOPE: Final = re.compile(
 )
 """A record up to its payload: these members, in this order, without blanks. What a JSON parser lets pass beyond that, parsers read differently; the
 SQL holds the same expression (store/clickhouse/schema/0002_envelope.sql)."""
-
-
-def orphan_record(line: bytes, log_id: str, partition: int = 0, offset: int | None = None) -> Envelope:
-    """An envelope for bytes that aren't a whole record.
-
-    Their identity is what is still readable at their beginning, else it is made of the log and the offset, or in a log without offsets the line.
-    """
-    identity = _IDENTITY.match(line)
-    if identity:
-        return Envelope(identity[1].decode(), int(identity[2]))
-    return Envelope(orphan_run(log_id, partition), line_hash(line) if offset is None else offset)
-
-
-def adopted(value: bytes, log_id: str, partition: int, offset: int, venue: str = "") -> bytes:
-    """A value of a log with offsets as a line of the log, without its newline.
-
-    A JSON object on one line that no tradecap wrote is wrapped as the payload of a record: its run stands for (log, partition), its seq is the
-    offset, its venue the given one, if any. The SQL does the same (store/clickhouse/schema/0002_envelope.sql). Whatever else is in a value comes back
-    as it is.
-    """
-    if value.startswith(b'{"run":"') or not (value.startswith(b"{") and value.endswith(b"}")) or b"\n" in value:
-        return value
-    if _EXTREME.search(value) or not _is_json(value):
-        return value
-    head = b'"venue":"%b",' % venue.encode() if venue else b""
-    return b'{"run":"%b","seq":%d,"recv":null,%b"data":%b}' % (orphan_run(log_id, partition).encode(), offset, head, value)
-
-
-_EXTREME: Final = re.compile(rb"(?:[\[{][^\[{\]}]*+){100}|[0-9]{200}|[0-9][eE][+]?[0-9]{3}")
-"""What parsers disagree about: a hundred brackets that open without one that closes, and numbers beyond any machine's."""
-
-
-def _is_json(value: bytes) -> bool:
-    try:
-        _decode_anything(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
 
 
 def _is_base64(text: str) -> bool:
@@ -430,11 +352,6 @@ def content_hash(trade: Trade) -> int:
 def line_hash(line: bytes) -> int:
     """crc32 of a record's line without its newline: the evidence kept of what isn't a trade."""
     return zlib.crc32(line)
-
-
-def orphan_run(log_id: str, partition: int) -> str:
-    """The UUIDv8 that stands for `run` where another producer wrote without an envelope: made of (log id, partition)."""
-    return f"{log_id[:14]}8{log_id[15:28]}{partition & 0xFFFFFFFF:08x}"
 
 
 def new_run(now_ms: int, last_run: str, randomness: bytes) -> str:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from tradecap.errors import TradecapError
-from tradecap.flows.candles import FOREVER_S, Bars, Candles, SeveralVenuesError, UnknownSymbolError, as_json, interval_text, units_text
+from tradecap.flows.candles import FOREVER_S, BarsQuery, Candles, SeveralVenuesError, UnknownSymbolError, as_json, interval_text, units_text
 from tradecap.flows.joined import Joined, Known
 from tradecap.flows.stats import spikes, volume
 from tradecap.market.bars import Rank
@@ -50,7 +50,7 @@ class Answers:
         from_s, to_s = parameters.when("from", since, as_of_us), parameters.when("to", until, as_of_us)
         if from_s is not None and to_s is not None and from_s >= to_s:
             raise ProblemError(422, "from is not before to.", "`to` is exclusive: for one day, `to` is the next day.")
-        page = self._joined.candles(series, Bars(series[1], seconds, from_s=from_s, to_s=to_s, limit=limit), complete=complete)
+        page = self._joined.candles(series, BarsQuery(symbol=series[1], seconds=seconds, from_s=from_s, to_s=to_s, limit=limit), complete=complete)
         following = None if page.next_s is None else time_text(page.next_s * 10**9)
         return as_json(page.candles, seconds) | {"next": following, "as_of": _time(as_of_us)}
 
@@ -79,7 +79,7 @@ class Answers:
         since_s = max(as_of_us // 10**6 - window_s, 0)
         found: Candles | None = None
         while True:
-            page = self._joined.candles(series, Bars(series[1], seconds, from_s=since_s, to_s=FOREVER_S, limit=MOST))
+            page = self._joined.candles(series, BarsQuery(symbol=series[1], seconds=seconds, from_s=since_s, to_s=FOREVER_S, limit=MOST))
             found = replace(found, candles=found.candles + page.candles.candles) if found else page.candles
             if page.next_s is None:
                 break

@@ -13,8 +13,8 @@ from tradecap.errors import TradecapError
 from tradecap.flows.joined import Joined
 from tradecap.serve import events, models, page
 from tradecap.serve.answers import retry
-from tradecap.serve.connections import Limits
-from tradecap.serve.guard import App, Guard, KeptAnswers, Rules
+from tradecap.serve.connections import ConnectionLimits
+from tradecap.serve.guard import AccessRules, App, Guard, KeptAnswers
 from tradecap.serve.measures import Measures
 from tradecap.serve.problems import TYPE, ProblemError
 from tradecap.serve.routes import ROUTES, router
@@ -38,7 +38,13 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
-def application(joined: Joined, rules: Rules, limits: Limits, ills: Callable[[], list[str]], streams: Streams | None = None) -> tuple[App, Measures]:
+def application(
+    joined: Joined,
+    rules: AccessRules,
+    limits: ConnectionLimits,
+    ills: Callable[[], list[str]],
+    streams: Streams | None = None,
+) -> tuple[App, Measures]:
     """All of it, and its figures. ills: what is wrong besides what log and store say. streams: those that others open too."""
     kept = KeptAnswers()
     streams = streams or Streams(joined)

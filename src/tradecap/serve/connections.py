@@ -16,7 +16,7 @@ REQUEST_S: Final = 15
 WRITE_S: Final = 15
 
 
-class Limits:
+class ConnectionLimits:
     """How many connections there may be and how long they may take, and how many there are."""
 
     def __init__(self, per_client: int, in_all: int, request_s: float = REQUEST_S, write_s: float = WRITE_S) -> None:
@@ -48,7 +48,7 @@ class Limits:
 class Bounded(H11Protocol):
     """A connection within self.limits."""
 
-    limits: Limits
+    limits: ConnectionLimits
     entered = False
     timer: asyncio.TimerHandle | None = None
     write_timer: asyncio.TimerHandle | None = None
@@ -102,7 +102,7 @@ class Bounded(H11Protocol):
         self.transport.abort()
 
 
-def protocol(limits: Limits) -> type[H11Protocol]:
+def protocol(limits: ConnectionLimits) -> type[H11Protocol]:
     """The protocol of a server with these limits."""
     return type("BoundedHere", (Bounded,), {"limits": limits})
 

@@ -28,7 +28,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 
-class Rules(NamedTuple):
+class AccessRules(NamedTuple):
     """token: '' for none. origins: that CORS allows. names: which `Host` may have, besides addresses and localhost.
 
     rate: requests a second of one client (0: any).
@@ -40,7 +40,7 @@ class Rules(NamedTuple):
     rate: float = 0.0
 
 
-class Kept(NamedTuple):
+class KeptAnswer(NamedTuple):
     """An answer that may be sent again while its stamp is the same."""
 
     stamp: Hashable
@@ -53,11 +53,11 @@ class KeptAnswers:
     """Whole answers by path and query: those that were asked for last."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, bytes], Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, bytes], KeptAnswer] = OrderedDict()
         self._bytes = 0
         self.hits = 0
 
-    def keep(self, path: str, query: bytes, answer: Kept) -> None:
+    def keep(self, path: str, query: bytes, answer: KeptAnswer) -> None:
         """Remember an answer."""
         self._drop((path, query))
         self._kept[path, query] = answer
@@ -65,7 +65,7 @@ class KeptAnswers:
         while self._bytes > ANSWERS_BYTES:
             self._drop(next(iter(self._kept)))
 
-    def get(self, path: str, query: bytes) -> Kept | None:
+    def get(self, path: str, query: bytes) -> KeptAnswer | None:
         """An answer that is still right."""
         kept = self._kept.get((path, query))
         if kept is None or kept.stamp != kept.stamp_now():
@@ -82,7 +82,7 @@ class KeptAnswers:
 class Guard:
     """An ASGI application in front of another one."""
 
-    def __init__(self, app: App, rules: Rules, kept: KeptAnswers) -> None:
+    def __init__(self, app: App, rules: AccessRules, kept: KeptAnswers) -> None:
         self._app, self._rules, self._kept = app, rules, kept
         self._token = rules.token.encode()
         self._names = {"localhost", *(name.lower() for name in rules.names)}

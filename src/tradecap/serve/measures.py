@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from tradecap.flows.joined import Joined
-from tradecap.serve.connections import Limits
+from tradecap.serve.connections import ConnectionLimits
 from tradecap.serve.guard import App, KeptAnswers, Message, Receive, Scope, Send
 from tradecap.serve.streams import Streams
 
@@ -24,7 +24,7 @@ OTHER: Final = "other"
 class Measures(Collector):
     """Measures an application, and collects the rest when it is asked."""
 
-    def __init__(self, joined: Joined, kept: KeptAnswers, limits: Limits, streams: Streams) -> None:
+    def __init__(self, joined: Joined, kept: KeptAnswers, limits: ConnectionLimits, streams: Streams) -> None:
         self._joined, self._kept, self._limits, self._streams = joined, kept, limits, streams
         self._registry = CollectorRegistry()
         self._requests = Counter("http_requests_total", "Requests answered.", ["method", "route", "code"], registry=self._registry)

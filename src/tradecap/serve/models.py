@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from tradecap.flows.candles import Candle
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Index:
     """What is here."""
 
@@ -13,7 +15,7 @@ class Index:
     routes: dict[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Health:
     """Whether all is well; reasons: why not."""
 
@@ -21,7 +23,7 @@ class Health:
     reasons: list[str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SeriesRow:
     """A series. gaps: ranges of ids that are missing between the first and the last one; missing: the ids in them."""
 
@@ -36,35 +38,19 @@ class SeriesRow:
     missing: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Symbols:
     """All series."""
 
     series: list[SeriesRow]
 
 
-@dataclass(frozen=True)
-class Bar:
+@dataclass(frozen=True, kw_only=True)
+class Bar(Candle):
     """One bar. complete: no id of it is missing, and both neighbours adjoin by id."""
 
-    open_time: datetime
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
-    quote_volume: str
-    trades: int
-    taker_buy_volume: str
-    taker_buy_quote_volume: str
-    vwap: float
-    volatility: float
-    first_id: int
-    last_id: int
-    complete: bool
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BarPage:
     """Bars, oldest first. next: `from` of the following page; as_of: when the newest trade was traded."""
 
@@ -77,7 +63,7 @@ class BarPage:
     as_of: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TradeRow:
     """A trade as it is stored. run and seq: the record it came from. event_time: None where the message has none."""
 
@@ -94,7 +80,7 @@ class TradeRow:
     seq: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TradePage:
     """Trades, ascending by id. next: `from_id` of the following page."""
 
@@ -106,7 +92,7 @@ class TradePage:
     as_of: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VolumeAnswer:
     """What was traded in the whole minutes of a window that ends with the newest trade's."""
 
@@ -128,7 +114,7 @@ class VolumeAnswer:
     as_of: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SpikeRow:
     """A bar whose close is far from that of the bar before it."""
 
@@ -138,7 +124,7 @@ class SpikeRow:
     change: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SpikesAnswer:
     """Spikes of a window. compared: bars looked at; left_out: those that aren't complete, so they are compared with none."""
 
@@ -154,7 +140,7 @@ class SpikesAnswer:
     as_of: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Coverage:
     """Which ids are held: proven ranges without a hole, and the gaps between them. more: older ranges were left out."""
 
@@ -167,7 +153,7 @@ class Coverage:
     as_of: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProblemBody:
     """An error (RFC 9457)."""
 

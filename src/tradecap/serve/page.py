@@ -51,16 +51,16 @@ HEADERS: Final = {
 router: Final = APIRouter()
 
 
-class _File(NamedTuple):
+class _PageFile(NamedTuple):
     body: bytes
     zipped: bytes
     tag: str
 
 
 @cache
-def _file(name: str) -> _File:
+def _file(name: str) -> _PageFile:
     body = resources.files("tradecap.serve").joinpath("web", *name.split("/")).read_bytes()
-    return _File(body, gzip.compress(body, mtime=0), f'W/"{hashlib.sha256(body).hexdigest()[:32]}"')
+    return _PageFile(body, gzip.compress(body, mtime=0), f'W/"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
 @router.get("/app", include_in_schema=False)

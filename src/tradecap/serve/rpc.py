@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import grpc
 
 from tradecap.errors import TradecapError
-from tradecap.flows.candles import Bars, UnknownSymbolError, parse_interval
+from tradecap.flows.candles import BarsQuery, UnknownSymbolError, parse_interval
 from tradecap.flows.joined import Joined
 from tradecap.flows.ticks import Lost, Subscriber, Ticker
 from tradecap.serve.answers import MOST, Answers, retry
@@ -44,7 +44,7 @@ _GONE: Final = {
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 
-class Wanted(NamedTuple):
+class StreamWanted(NamedTuple):
     """What a stream was asked for."""
 
     series: list[Series]
@@ -167,7 +167,7 @@ class MarketService:
 
     # ---- what was asked ------------------------------------------------------------------------------------------------------------------------
 
-    def _wanted(self, request: pb.StreamBarsRequest) -> Wanted:
+    def _wanted(self, request: pb.StreamBarsRequest) -> StreamWanted:
         if request.delivery not in pb.Delivery.values():
             raise ProblemError(422, f"delivery: {request.delivery} is unknown.", f"there are: {', '.join(pb.Delivery.keys())}")
         is_latest = request.delivery == pb.DELIVERY_LATEST
@@ -182,7 +182,9 @@ class MarketService:
         if len(request.symbols) > SYMBOLS:
             raise ProblemError(422, f"symbols: {len(request.symbols)} are too many.", f"at most {SYMBOLS} in one stream.")
         series = list(dict.fromkeys(self._chosen(request)))
-        return Wanted(series, _seconds(request.interval), request.history, is_latest, request.min_interval_ms / 1000)
+        return StreamWanted(
+            series=series, seconds=_seconds(request.interval), history=request.history, is_latest=is_latest, least_s=request.min_interval_ms / 1000
+        )
 
     def _chosen(self, request: pb.StreamBarsRequest) -> list[Series]:
         if request.symbols:
@@ -211,7 +213,7 @@ class MarketService:
         if from_s is not None and to_s is not None and from_s >= to_s:
             raise ProblemError(422, "from_time is not before to_time.", "to_time is exclusive: for one day, it is the next day.")
         as_of_us = self._joined.as_of_us(series)
-        asked = Bars(series[1], seconds, from_s=from_s, to_s=to_s, limit=request.limit or 500)
+        asked = BarsQuery(symbol=series[1], seconds=seconds, from_s=from_s, to_s=to_s, limit=request.limit or 500)
         page = self._joined.candles(series, asked, complete=request.complete)
         answer = pb.GetBarsResponse(bars=[bar_of(series, candle, seconds) for candle in page.candles.candles])
         answer.as_of.FromMicroseconds(as_of_us)

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 
 from tradecap.flows.joined import Joined
 from tradecap.serve.answers import Answers, Json
-from tradecap.serve.guard import Kept, KeptAnswers
+from tradecap.serve.guard import KeptAnswer, KeptAnswers
 from tradecap.serve.measures import Measures
 from tradecap.serve.problems import RETRY_S
 from tradecap.serve.streams import Streams
@@ -34,7 +34,8 @@ class Api:
     def keep(self, request: Request, response: Response, series: Series, stamp: Hashable) -> Response:
         """Remember an answer about a series, which was as it was at `stamp` before the answer was made."""
         headers = [each for each in response.raw_headers if each[0] != b"content-length"]
-        self._kept.keep(request.scope["path"], request.scope["query_string"], Kept(stamp, lambda: self.stamp(series), headers, bytes(response.body)))
+        answer = KeptAnswer(stamp, lambda: self.stamp(series), headers, bytes(response.body))
+        self._kept.keep(request.scope["path"], request.scope["query_string"], answer)
         return response
 
     def stamp(self, series: Series) -> Hashable:

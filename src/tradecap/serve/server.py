@@ -14,7 +14,7 @@ import uvicorn
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.listening import listen
-from tradecap.serve.connections import Limits, protocol
+from tradecap.serve.connections import ConnectionLimits, protocol
 from tradecap.serve.guard import App
 
 DRAIN_S: Final = 10
@@ -32,7 +32,7 @@ class Tls(NamedTuple):
     key: Path | None
 
 
-class _Server(uvicorn.Server):
+class _ServerWithoutSignals(uvicorn.Server):
     """Leaves signals to the command."""
 
     @contextmanager
@@ -75,7 +75,7 @@ class Companion(Protocol):
 def serve(
     app: App,
     sockets: list[socket.socket],
-    limits: Limits,
+    limits: ConnectionLimits,
     stop: Callable[[], bool],
     tls: ssl.SSLContext | None,
     begun: Callable[[], None],
@@ -90,11 +90,11 @@ def serve(
     )  # fmt: skip
     config.load()
     config.ssl = tls
-    asyncio.run(_run(_Server(config), sockets, stop, begun, companions))
+    asyncio.run(_run(_ServerWithoutSignals(config), sockets, stop, begun, companions))
 
 
 async def _run(
-    server: _Server, sockets: list[socket.socket], stop: Callable[[], bool], begun: Callable[[], None], companions: Sequence[Companion]
+    server: _ServerWithoutSignals, sockets: list[socket.socket], stop: Callable[[], bool], begun: Callable[[], None], companions: Sequence[Companion]
 ) -> None:
     for each in companions:
         await each.start()

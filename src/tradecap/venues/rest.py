@@ -25,7 +25,7 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.proxies import proxy_for
 from tradecap.venues.encodings import plain_body
 from tradecap.venues.failures import Failure, http_date_s, network_failure, status_failure
-from tradecap.venues.rest_connection import Connection
+from tradecap.venues.rest_connection import RestConnection
 from tradecap.venues.sites import Request, Site
 
 SHARE: Final = 0.5
@@ -79,7 +79,7 @@ class Rest:
         self._proxy = proxy_for(self._base.scheme, host, port, os.environ)
         self._failed = 0
         """Connections that failed: the next one begins with another address of the host."""
-        self._connection: Connection | None = None
+        self._connection: RestConnection | None = None
         self._lock = threading.Lock()
         self._wait = wait or _sleep
 
@@ -177,7 +177,7 @@ class Rest:
         headers = {"User-Agent": f"tradecap/{__version__}", "Accept": "application/json"}
         is_kept = self._connection is not None
         try:
-            connection = self._connection = self._connection or Connection(self._base, TIMEOUT_S, self._ssl, self._proxy, self._failed)
+            connection = self._connection = self._connection or RestConnection(self._base, TIMEOUT_S, self._ssl, self._proxy, self._failed)
             self.requests += 1
             connection.request("GET", f"{connection.prefix}{path}", headers=headers | connection.headers)
             answer = connection.getresponse()

@@ -11,7 +11,7 @@ from tradecap.dialing import dial, dial_proxy, refusal
 from tradecap.proxies import Proxy
 
 
-class Connection(http.client.HTTPConnection):
+class RestConnection(http.client.HTTPConnection):
     """A connection to the host of base. tls None: plain. first: which of its addresses to begin with."""
 
     def __init__(self, base: SplitResult, timeout_s: float, tls: ssl.SSLContext | None, proxy: Proxy | None, first: int) -> None:

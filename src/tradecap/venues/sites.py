@@ -21,7 +21,7 @@ class Reply(NamedTuple):
     error: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Control:
     """Messages on a connection that aren't about the market.
 
@@ -46,7 +46,7 @@ class Request(NamedTuple):
     given: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RestApi:
     """How a venue's REST interface is asked for trades and symbols.
 

@@ -45,7 +45,7 @@ class Unsupported:
     symbols: re.Pattern[str] = NO_HOST
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
     """An exchange and market: how its messages are read, and where and how it is asked for them.
 

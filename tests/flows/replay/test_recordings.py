@@ -11,7 +11,7 @@ import pytest
 
 from tests.flows.builders import load, never, quietly, spoilt, verdict_of
 from tradecap.errors import TradecapError
-from tradecap.flows.candles import Bars, Candle, candles
+from tradecap.flows.candles import BarsQuery, Candle, candles
 from tradecap.flows.replay.replay import Choice, Replayed, look_at, replay
 from tradecap.log.folder.log import FileLog
 from tradecap.market.faults import FAULTS
@@ -73,7 +73,7 @@ def test_usdm_minutes_equal_the_klines_of_the_venue(recordings: Path, log: FileL
     assert (done.lines, done.valid, done.quarantined) == (93_954, 21_313, {})
     assert done.ignored == {"bookTicker": 66_089, "depthUpdate": 6_551, "snapshot": 1}
     load(log, store)
-    made = {f"{candle.open_time:%H:%M}": nine_values(candle) for candle in candles(store, Bars("BTCUSDT", venue="binance-usdm")).candles}
+    made = {f"{candle.open_time:%H:%M}": nine_values(candle) for candle in candles(store, BarsQuery(symbol="BTCUSDT", venue="binance-usdm")).candles}
     klines = published(recordings / KLINES_USDM)
     assert {minute: made[minute] for minute in FULL_MINUTES} == {minute: klines[minute] for minute in FULL_MINUTES}
     assert verdict_of(log, store, expect={"trades": 21_313, "gaps": 0}).ok
@@ -109,7 +109,7 @@ def reasons_of_faults() -> dict[str, int]:
 def rows_of(store: ClickHouseStore) -> list[list[tuple[object, ...]]]:
     """The trades and the candles."""
     trades = "SELECT venue, symbol, channel, trade_id, price, qty, trade_time, is_buyer_maker, order_book FROM v_trades ORDER BY ALL"
-    bars = candles(store, Bars("ETHUSDT")).candles
+    bars = candles(store, BarsQuery(symbol="ETHUSDT")).candles
     return [[tuple(row.values()) for row in store.rows(trades)], [tuple(vars(bar).values()) for bar in bars]]
 
 

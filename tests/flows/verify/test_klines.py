@@ -14,7 +14,7 @@ import pytest
 from tests.builders import NOON_S, a_trade
 from tests.store.builders import batch_of
 from tradecap.errors import Exit, TradecapError
-from tradecap.flows.candles import Bars, candles
+from tradecap.flows.candles import BarsQuery, candles
 from tradecap.flows.verify.klines import Klines, Window, compare_klines, klines_of, units
 from tradecap.market import candles as rule
 from tradecap.market.klines import Kline
@@ -247,7 +247,7 @@ def test_recorded_aggregates_make_the_candles_of_another_program(store: ClickHou
     writer, head = RunWriter(RUN), series_head("binance", "XRPETH", "aggTrade", "rest")
     store.add(LOG, batch_of(writer.record(None, head, frame(payload)) for payload in payloads))
     store.sweep_candles()
-    ours = candles(store, Bars("XRPETH")).candles
+    ours = candles(store, BarsQuery(symbol="XRPETH")).candles
     theirs = feather.read_table(recordings / "klines/XRPETH-1m-20191011_20191013.freqtrade-derived.feather").to_pylist()
     assert len(rows) == 12_477
     assert [c.open_time for c in ours] == [row["date"] for row in theirs]

@@ -12,7 +12,7 @@ from tradecap.log.folder.segment import (
     DurableLength,
     Head,
     Manifest,
-    Place,
+    RecordId,
     Segment,
     close_segment,
     durable_length,
@@ -23,7 +23,7 @@ from tradecap.log.folder.segment import (
     write_head,
 )
 
-PLACE = Place("0191", 0)
+PLACE = RecordId("0191", 0)
 
 
 def a_manifest(number: int = 7, size: int = 4, log: str = "a-log") -> Manifest:

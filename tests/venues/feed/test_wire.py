@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Frame, Opcode
 from websockets.utils import accept_key
 
-from tradecap.venues.feed.wire import Socket, whole_texts
+from tradecap.venues.feed.wire import FeedSocket, whole_texts
 
 pytestmark = pytest.mark.core
 
@@ -54,8 +54,8 @@ async def delivered(pieces: Sequence[bytes], messages: int) -> list[bytes]:
 
     async with serve(quiet, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        async with connect(f"ws://127.0.0.1:{port}", create_connection=Socket, compression=None, max_queue=None) as socket:
-            assert isinstance(socket, Socket)
+        async with connect(f"ws://127.0.0.1:{port}", create_connection=FeedSocket, compression=None, max_queue=None) as socket:
+            assert isinstance(socket, FeedSocket)
             got: list[bytes] = []
             socket.deliver = got.extend
             for piece in pieces:
@@ -98,8 +98,8 @@ def test_what_comes_with_the_answer_to_the_handshake_is_not_lost(size: int) -> N
 
         async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            async with connect(f"ws://127.0.0.1:{port}", create_connection=Socket, compression=None, close_timeout=0.1) as client:
-                assert isinstance(client, Socket)
+            async with connect(f"ws://127.0.0.1:{port}", create_connection=FeedSocket, compression=None, close_timeout=0.1) as client:
+                assert isinstance(client, FeedSocket)
                 got = [bytes(await asyncio.wait_for(client.recv(decode=False), 60.0))]
                 client.deliver = got.extend
                 await client.send("go")

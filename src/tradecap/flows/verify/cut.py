@@ -14,7 +14,8 @@ from tradecap.errors import TradecapError
 from tradecap.flows.records import Line, raw_records, read_record, records_of, unwatched
 from tradecap.log.api import Damage, DamageKind, Log, Snapshot
 from tradecap.market.batch import Batch, Positions, position_text
-from tradecap.market.records import orphan_record, read_envelope
+from tradecap.market.foreign_records import orphan_record
+from tradecap.market.records import read_envelope
 from tradecap.market.seqs import Seqs
 from tradecap.proof import checks
 from tradecap.proof.tally import BLOCK_BITS, Block, RunTally, Tally

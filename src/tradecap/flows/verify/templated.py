@@ -12,7 +12,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tradecap.flows.records import read_record
 from tradecap.market.batch import Lines, Portion, Values
-from tradecap.market.records import Trade, adopted
+from tradecap.market.foreign_records import adopted
+from tradecap.market.records import Trade
 from tradecap.market.templates import Bytes, Columns, Ints, Template, Words, shapes, template_of
 from tradecap.proof.tally import (
     AT_FACTOR,

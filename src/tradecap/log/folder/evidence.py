@@ -19,7 +19,7 @@ from tradecap.market.batch import BEGINNING, Batch, Lines, Positions
 _WHOLE: Final = (1 << 40) - 1
 
 
-class _Mark(NamedTuple):
+class _SegmentMark(NamedTuple):
     """A segment at some time; size: its durable bytes while it was being written, None when it was closed."""
 
     segment: int
@@ -41,7 +41,7 @@ class FolderSnapshot:
 
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
         """See `Snapshot.read`. A batch that reaches beyond the moment is cut there."""
-        last = self._marks[-1] if self._marks else _Mark(0, None)
+        last = self._marks[-1] if self._marks else _SegmentMark(0, None)
         end = position(Segment(self._folder, last.segment), _WHOLE if last.size is None else last.size)
         for batch in Reader(self._folder, self.id, None, on_damage or raise_damage).batches(after):
             if (beyond := batch.end.order - end.order) <= 0:
@@ -57,7 +57,7 @@ class FolderSnapshot:
         damaged = {each.place.partition(".")[0] for each in damage}
         return [self._part(mark, is_damaged=f"{mark.segment:06d}" in damaged) for mark in self._marks]
 
-    def _part(self, mark: _Mark, *, is_damaged: bool) -> Part:
+    def _part(self, mark: _SegmentMark, *, is_damaged: bool) -> Part:
         segment = Segment(self._folder, mark.segment)
         manifest = segment.read_manifest(self.id)
         if isinstance(manifest, Manifest) and mark.size is None and not is_damaged:
@@ -65,8 +65,8 @@ class FolderSnapshot:
         return read_part(segment, mark.size)
 
 
-def _mark(segment: Segment) -> _Mark:
-    return _Mark(segment.number, None if segment.is_closed() or not segment.plain.exists() else durable_length(segment))
+def _mark(segment: Segment) -> _SegmentMark:
+    return _SegmentMark(segment.number, None if segment.is_closed() or not segment.plain.exists() else durable_length(segment))
 
 
 def read_part(segment: Segment, size: int | None) -> Part:

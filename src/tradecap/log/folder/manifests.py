@@ -6,7 +6,7 @@ segment's manifest says that other bytes stood here, the segment was changed and
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,13 +17,13 @@ from tradecap.digits import number
 from tradecap.durable import write_whole
 from tradecap.inflate import BrokenError
 from tradecap.log.folder.evidence import contents
+from tradecap.log.folder.facts import SegmentFacts, SeriesKey, series_note
 from tradecap.log.folder.lock import Lock
 from tradecap.log.folder.log import FileLog
 from tradecap.log.folder.reader import whole_lines
-from tradecap.log.folder.segment import Manifest, Place, Segment, segment_numbers
-from tradecap.log.folder.writer import MAX_INTERVALS
+from tradecap.log.folder.segment import Manifest, Segment, segment_numbers
 from tradecap.market.batch import SeriesNote
-from tradecap.market.records import Envelope, Reading, Trade, attested_run
+from tradecap.market.records import Envelope, Reading, Trade
 from tradecap.market.trade_ids import TradeIds
 
 Read = Callable[[bytes, str], tuple[Envelope, Reading]]
@@ -41,40 +41,27 @@ class Mended(NamedTuple):
     why: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Held:
     """What a segment's lines say. problem: why they can't be read on."""
 
-    records: int = 0
-    size: int = 0
+    facts: SegmentFacts = field(default_factory=SegmentFacts)
     sha256: str = ""
-    first: Place | None = None
-    last: Place | None = None
-    ended: bool = False
-    recovered: list[str] = field(default_factory=list)
-    valid: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    ids: dict[tuple[str, str, str], TradeIds] = field(default_factory=dict)
+    valid: dict[SeriesKey, int] = field(default_factory=dict)
+    ids: dict[SeriesKey, TradeIds] = field(default_factory=dict)
     problem: str = ""
 
     def add(self, envelope: Envelope, reading: Reading) -> None:
         """Take in one record."""
-        self.first = self.first or Place(envelope.run, envelope.seq)
-        self.last = Place(envelope.run, envelope.seq)
-        self.ended = envelope.event == "ended"
-        if run := attested_run(envelope):
-            self.recovered.append(run)
+        self.facts.note(envelope)
         if isinstance(reading, Trade):
             key = (reading.venue, reading.symbol, reading.channel)
             self.valid[key] = self.valid.get(key, 0) + 1
             self.ids.setdefault(key, TradeIds()).add(reading.id)
 
     def series(self) -> list[SeriesNote]:
-        """What it holds of each series; the ids as far as a manifest has room for them."""
-        notes = []
-        for key, ids in self.ids.items():
-            intervals = ids.intervals()
-            notes.append(SeriesNote(*key, self.valid[key], ids.first, ids.last, intervals if len(intervals) <= MAX_INTERVALS else None))
-        return notes
+        """What it holds of each series."""
+        return [series_note(key, self.valid[key], ids) for key, ids in self.ids.items()]
 
 
 def rebuild(log: FileLog, read: Read, progress: Callable[[int], None]) -> list[Mended]:
@@ -95,27 +82,28 @@ def _mend(log: FileLog, segment: Segment, read: Read, progress: Callable[[int], 
         return None
     manifest = segment.read_manifest(log.id)
     held = _hold(segment, log.id, read, progress)
-    why = _wrong(manifest, held, _sha256_of_file(segment.packed))
+    made = _manifest(log, segment, held)
+    why = _wrong(manifest, made)
     if not why:
         return None
     against = _against(log, segment, manifest, held)
     if against:
         return Mended(segment.packed.name, LEFT, f"{why}; {against}")
     _keep(segment.manifest)
-    write_whole(segment.manifest, msgspec.json.encode(_manifest(log, segment, held)) + b"\n")
+    write_whole(segment.manifest, msgspec.json.encode(made) + b"\n")
     return Mended(segment.packed.name, REBUILT, why)
 
 
 # ---- evidence ----------------------------------------------------------------------------------------------------------------------------
 
 
-def _wrong(manifest: Manifest | str, held: _Held, packed: str) -> str:
-    """What isn't right about a manifest; '' for one that is."""
+def _wrong(manifest: Manifest | str, made: Manifest) -> str:
+    """What isn't right about a manifest, by the one made of its segment; '' for one that is."""
     if isinstance(manifest, str):
         return manifest
-    said: Mapping[str, object] = {name: getattr(manifest, name) for name in ("sha256", "size", "records", "first", "last", "ended", "recovered")}
-    different = [name for name, value in said.items() if value != getattr(held, name)]
-    if manifest.packed and manifest.packed != packed:
+    names = ("sha256", "size", "records", "first", "last", "ended", "recovered")
+    different = [name for name in names if getattr(manifest, name) != getattr(made, name)]
+    if manifest.packed and manifest.packed != made.packed:
         different.append("packed")
     if different:
         return f"the manifest says otherwise of {', '.join(different)}"
@@ -126,7 +114,7 @@ def _wrong(manifest: Manifest | str, held: _Held, packed: str) -> str:
 def _against(log: FileLog, segment: Segment, manifest: Manifest | str, held: _Held) -> str:
     """What speaks against making a manifest of these bytes; '' for nothing."""
     if held.problem:
-        where = f"after line {number(held.records)}" if held.records else "at its beginning"
+        where = f"after line {number(held.facts.records)}" if held.facts.records else "at its beginning"
         return f"the segment itself is damaged {where} ({held.problem}): bring it back from a copy"
     following = segment.next.read_manifest(log.id)
     expected = "" if isinstance(following, str) else following.previous
@@ -156,13 +144,13 @@ def _hold(segment: Segment, log_id: str, read: Read, progress: Callable[[int], N
     try:
         for part in whole_lines(contents(segment)):
             digest.update(part)
-            held.size += len(part)
+            held.facts.size += len(part)
             lines = part.split(b"\n")
             if lines.pop():
                 held.problem = "its last line has no newline"
             for line in lines:
                 held.add(*read(line, log_id))
-            held.records += len(lines)
+            held.facts.records += len(lines)
             progress(len(lines))
     except BrokenError as error:
         held.problem = error.problem
@@ -172,18 +160,10 @@ def _hold(segment: Segment, log_id: str, read: Read, progress: Callable[[int], N
 
 def _manifest(log: FileLog, segment: Segment, held: _Held) -> Manifest:
     before = Segment(log.path, segment.number - 1).read_manifest(log.id)
-    return Manifest(
-        log=log.id,
-        segment=segment.number,
-        records=held.records,
-        size=held.size,
+    made = held.facts.manifest(log.id, segment, "" if isinstance(before, str) else before.sha256, held.series())
+    return msgspec.structs.replace(
+        made,
         sha256=held.sha256,
-        previous="" if isinstance(before, str) else before.sha256,
-        first=held.first,
-        last=held.last,
-        ended=held.ended,
-        recovered=held.recovered,
-        series=held.series(),
         rebuilt=True,
         torn=segment.torn.stat().st_size if segment.torn.exists() else 0,
         packed=_sha256_of_file(segment.packed),

@@ -19,10 +19,8 @@ from tradecap.fast import is_fast
 from tradecap.inflate import BrokenError, pieces_of, unzstd
 from tradecap.log.api import Damage, DamageKind
 from tradecap.log.folder.segment import CHUNK, Manifest, Segment, durable_length, first_bytes, last_number, read_folded, read_head
-from tradecap.market.batch import Batch, Lines, Position, Positions, SegmentFiles, SeriesNote
+from tradecap.market.batch import BATCH_BYTES, Batch, Lines, Position, Positions, SegmentFiles, SeriesNote
 
-BATCH: Final = 8 * 1024 * 1024
-"""Bytes of lines in a batch, about; a single longer line is one batch."""
 POLL_S: Final = 0.02
 """How long a follower sleeps between looks at most: a durable line has to be seen within 100 ms."""
 LEAST_POLL_S: Final = 0.001
@@ -36,7 +34,7 @@ def raise_damage(damage: Damage) -> None:
     )
 
 
-def whole_lines(pieces: Iterable[bytes], size: int = BATCH) -> Iterator[bytes]:
+def whole_lines(pieces: Iterable[bytes], size: int = BATCH_BYTES) -> Iterator[bytes]:
     """The same bytes cut after newlines into parts of about size; only the very last may lack its newline.
 
     When pieces break off with a BrokenError, the whole lines before come out first.

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from tradecap.durable import sync, sync_folder, write_all
 from tradecap.log.api import TornRun
+from tradecap.log.folder.facts import SegmentFacts, SeriesKey
 from tradecap.log.folder.segment import (
     CHUNK,
     Manifest,
-    Place,
     Segment,
     close_segment,
     durable_length,
@@ -24,7 +26,7 @@ from tradecap.log.folder.segment import (
     segment_numbers,
 )
 from tradecap.market.batch import SeriesNote
-from tradecap.market.records import Envelope, attested_run, read_envelope
+from tradecap.market.records import read_envelope
 
 RECOVERED_MARK: Final = b'"event":"recovered"'
 
@@ -58,7 +60,9 @@ def recover(folder: Path, log_id: str) -> Found:
         number, previous = head.segment, ""
     runs = [place.run for m in manifests for place in (m.first, m.last) if place]
     last_run = max([*runs, head.run if head else "", folded.last_run if folded else ""])
-    return Found(number, previous, last_run, torn_runs(manifests, folded.unended if folded else {}), torn_bytes)
+    return Found(
+        number=number, previous=previous, last_run=last_run, torn=torn_runs(manifests, folded.unended if folded else {}), torn_bytes=torn_bytes
+    )
 
 
 def torn_runs(manifests: list[Manifest], before: Mapping[str, int]) -> list[TornRun]:
@@ -81,9 +85,9 @@ def _settle(segment: Segment, log_id: str, previous: str) -> int:
         remove_plain(segment)
         return 0
     rebuilt = _Rebuilt(segment)
-    torn = segment.plain.stat().st_size - rebuilt.size
+    torn = segment.plain.stat().st_size - rebuilt.facts.size
     if torn:
-        _put_aside(segment, rebuilt.size)
+        _put_aside(segment, rebuilt.facts.size)
     close_segment(segment, rebuilt.manifest(log_id, previous, torn))
     return torn
 
@@ -99,20 +103,16 @@ def _put_aside(segment: Segment, start: int) -> None:
 
 
 class _Rebuilt:
-    """What can be said of a stranded segment without reading a payload."""
+    """What can be known of a stranded segment without reading a payload."""
 
     def __init__(self, segment: Segment) -> None:
-        self._number = segment.number
-        self._first: Envelope | None = None
-        self._last: Envelope | None = None
-        self._recovered: list[str] = []
-        self._series: dict[tuple[str, str, str], int] = {}
-        self.records = 0
-        self.size = 0
+        self._segment = segment
+        self._series: dict[SeriesKey, int] = {}
+        self.facts = SegmentFacts()
         acknowledged = durable_length(segment)
         with segment.plain.open("rb") as lines:
             for line in lines:
-                if not self._take(line, is_acknowledged=self.size + len(line) <= acknowledged):
+                if not self._take(line, is_acknowledged=self.facts.size + len(line) <= acknowledged):
                     break
 
     def _take(self, line: bytes, *, is_acknowledged: bool) -> bool:
@@ -120,38 +120,16 @@ class _Rebuilt:
         envelope = read_envelope(line[:-1]) if line.endswith(b"\n") else None
         if envelope is None and not is_acknowledged:
             return False
-        self.records += 1
-        self.size += len(line)
+        self.facts.records += 1
+        self.facts.size += len(line)
         if envelope is not None:
-            self._note(envelope)
+            self.facts.note(envelope)
+            if envelope.symbol and not envelope.event:
+                key = (envelope.venue, envelope.symbol, envelope.channel)
+                self._series[key] = self._series.get(key, 0) + 1
         return True
 
-    def _note(self, envelope: Envelope) -> None:
-        self._first = self._first or envelope
-        self._last = envelope
-        if run := attested_run(envelope):
-            self._recovered.append(run)
-        if envelope.symbol and not envelope.event:
-            key = (envelope.venue, envelope.symbol, envelope.channel)
-            self._series[key] = self._series.get(key, 0) + 1
-
     def manifest(self, log_id: str, previous: str, torn: int) -> Manifest:
-        return Manifest(
-            log=log_id,
-            segment=self._number,
-            records=self.records,
-            size=self.size,
-            sha256="",
-            previous=previous,
-            first=_place(self._first),
-            last=_place(self._last),
-            ended=self._last is not None and self._last.event == "ended",
-            recovered=self._recovered,
-            series=[SeriesNote(*key, trades, None, None, None) for key, trades in self._series.items()],
-            rebuilt=True,
-            torn=torn,
-        )
-
-
-def _place(envelope: Envelope | None) -> Place | None:
-    return Place(envelope.run, envelope.seq) if envelope else None
+        series = [SeriesNote(*key, trades, None, None, None) for key, trades in self._series.items()]
+        made = self.facts.manifest(log_id, self._segment, previous, series)
+        return msgspec.structs.replace(made, rebuilt=True, torn=torn)

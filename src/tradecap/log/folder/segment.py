@@ -35,7 +35,7 @@ CHUNK: Final = 1024 * 1024
 _NAME: Final = re.compile(r"(\d{6,})\.(?:ndjson|ndjson\.zst|json)")
 
 
-class Place(msgspec.Struct, frozen=True):
+class RecordId(msgspec.Struct, frozen=True):
     """The identity of a record."""
 
     run: str
@@ -56,8 +56,8 @@ class Manifest(msgspec.Struct, frozen=True):
     size: int = msgspec.field(name="bytes")
     sha256: str
     previous: str
-    first: Place | None
-    last: Place | None
+    first: RecordId | None
+    last: RecordId | None
     ended: bool
     recovered: list[str]
     series: list[SeriesNote]

@@ -36,7 +36,7 @@ class Target(msgspec.Struct, frozen=True):
     url: str
 
 
-class _Shipped(msgspec.Struct):
+class _ShippedFile(msgspec.Struct):
     target: Target | None = None
     positions: dict[str, str] = msgspec.field(default_factory=dict)
     damaged: list[int] = msgspec.field(default_factory=list)
@@ -143,11 +143,11 @@ class Spool:
 
     # ---- the files
 
-    def _read(self) -> _Shipped:
+    def _read(self) -> _ShippedFile:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=_Shipped)
+            return msgspec.json.decode(self._file.read_bytes(), type=_ShippedFile)
         except FileNotFoundError:
-            return _Shipped()
+            return _ShippedFile()
         except msgspec.MsgspecError as error:
             raise TradecapError(
                 f"{self._file} is unreadable: how far the log was copied stands in it.",

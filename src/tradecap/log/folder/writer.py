@@ -17,17 +17,16 @@ from tradecap.digits import number
 from tradecap.durable import sync, sync_folder, write_all
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import TornRun
+from tradecap.log.folder.facts import SegmentFacts, SeriesKey, series_note
 from tradecap.log.folder.lock import Lock, cannot_write
 from tradecap.log.folder.recovery import RECOVERED_MARK, recover
-from tradecap.log.folder.segment import DurableLength, Head, Manifest, Place, Segment, close_segment, write_head
+from tradecap.log.folder.segment import DurableLength, Head, Manifest, Segment, close_segment, write_head
 from tradecap.market.batch import SeriesNote
 from tradecap.market.records import Trade, attested_run, new_run, read_envelope
 from tradecap.market.trade_ids import TradeIds
 
 WRITE_THROUGH: Final = 1024 * 1024
 """Bytes collected at most before they are written (not yet durable)."""
-MAX_INTERVALS: Final = 1000
-"""Of a series with more intervals of ids the manifest names only the first and the last id."""
 
 
 class FileWriter:
@@ -160,19 +159,8 @@ class FileWriter:
 
     def _manifest(self, active: "_Active") -> Manifest:
         first, last = read_envelope(active.first_line[:-1]), read_envelope(active.last_line[:-1])
-        return Manifest(
-            log=self._log_id,
-            segment=active.segment.number,
-            records=active.records,
-            size=active.size,
-            sha256="",
-            previous=self._previous,
-            first=Place(first.run, first.seq) if first else None,
-            last=Place(last.run, last.seq) if last else None,
-            ended=last is not None and last.event == "ended",
-            recovered=self._recovered,
-            series=[ids.note(*key) for key, ids in self._series.items()],
-        )
+        facts = SegmentFacts(records=active.records, size=active.size, first=first, last=last, recovered=self._recovered)
+        return facts.manifest(self._log_id, active.segment, self._previous, [ids.note(key) for key, ids in self._series.items()])
 
     def _begin_series(self, trade: Trade) -> "_Ids":
         ids = self._series[trade.venue, trade.symbol, trade.channel] = _Ids(trade.id)
@@ -242,9 +230,8 @@ class _Ids:
         self._done.append((self._start, self.next - 1))
         self._start, self.next = trade_id, trade_id + 1
 
-    def note(self, venue: str, symbol: str, channel: str) -> SeriesNote:
+    def note(self, key: SeriesKey) -> SeriesNote:
         seen = TradeIds()
         for first, last in sorted([*self._done, (self._start, self.next - 1)]):
             seen.add_range(first, last)
-        ids = seen.intervals()
-        return SeriesNote(venue, symbol, channel, self.trades, ids[0][0], ids[-1][1], ids if len(ids) <= MAX_INTERVALS else None)
+        return series_note(key, self.trades, seen)

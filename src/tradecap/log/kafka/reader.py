@@ -17,10 +17,8 @@ from tradecap.log.kafka.client import PASSING, Address, TopicGoneError, translat
 from tradecap.log.kafka.cluster import Cluster, Extent
 from tradecap.log.kafka.presence import Presence
 from tradecap.log.kafka.refusals import RUNNING_S, Heard
-from tradecap.market.batch import Batch, Position, Positions, Values
+from tradecap.market.batch import BATCH_BYTES, Batch, Position, Positions, Values
 
-BATCH_BYTES: Final = 8 * 1024 * 1024
-"""Bytes of values in a batch, about."""
 BATCH_S: Final = 5.0
 """How long a value of a backlog waits at most for others to make up a batch."""
 LIVE_S: Final = 0.4
@@ -256,14 +254,14 @@ def read_as_group(
     """The partitions that the group gives this process, each from the position that the store has; see `Log.feed`."""
     extents = cluster.extents()
     starts(cluster.address, positions(), extents, on_damage)
-    group = _Member(cluster, reader, positions, on_damage)
+    group = _LoadingMember(cluster, reader, positions, on_damage)
     try:
         yield from group.batches(follow, {partition: extent.end for partition, extent in extents.items()})
     finally:
         group.close()
 
 
-class _Member:
+class _LoadingMember:
     """One process of a group of loaders.
 
     Each batch has been dealt with when the next one is asked for, so a partition is never taken away in the middle of one: what was collected of it

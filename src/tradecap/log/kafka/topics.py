@@ -111,7 +111,7 @@ def describe_topic(cluster: Cluster, policy: str = "delete", *, may_be_hidden: b
     wanted = wanted_config(replication, policy)
     drift = [Drift(name, value, present[name]) for name, value in wanted.items() if not _is_same(present.get(name, value), value)]
     shown = {name: present[name] for name in SHOWN if name in present}
-    return Topic(cluster.address.topic, len(described.partitions), replication, shown, drift)
+    return Topic(name=cluster.address.topic, partitions=len(described.partitions), replication=replication, config=shown, drift=drift)
 
 
 def _is_same(present: str, wanted: str) -> bool:

@@ -57,5 +57,12 @@ _HINTS: Final = {
     451: "the venue refuses this place (geo-blocking): --venue binance-data takes the same spot trades from hosts that are open everywhere, "
     "--venue binance-us is the venue of the United States.",
 }
-CONTROL: Final = Control(stream_name, subscriptions, read_reply, is_shutdown, re.compile(rb'\{"stream":"[^!]').match, _HINTS)
+CONTROL: Final = Control(
+    stream_name=stream_name,
+    subscriptions=subscriptions,
+    read_reply=read_reply,
+    is_shutdown=is_shutdown,
+    is_market=re.compile(rb'\{"stream":"[^!]').match,
+    hints=_HINTS,
+)
 """Messages of combined streams; the stream of the announcement is `!serverShutdown`."""

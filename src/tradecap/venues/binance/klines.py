@@ -20,7 +20,8 @@ import msgspec
 from tradecap.market.klines import DECIMALS, Kline, WrongRow
 from tradecap.market.trade_limits import MAX_TIME_US, MIN_TIME_US, in_us
 
-API_COLUMNS: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "close_datetime")
+API_AMOUNTS: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades")
+API_COLUMNS: Final = (*API_AMOUNTS, "close_datetime")
 ARCHIVE_COLUMNS: Final = (
     "open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume",
 )  # fmt: skip
@@ -34,7 +35,7 @@ _DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _Row(NamedTuple):
+class _KlineRow(NamedTuple):
     """A row taken apart. open_us is None where only the close is given."""
 
     line: int
@@ -44,7 +45,7 @@ class _Row(NamedTuple):
     is_exact: bool
 
 
-_Found = _Row | WrongRow
+_Found = _KlineRow | WrongRow
 
 
 def read_klines(lines: Iterable[bytes], offset_s: int | None = None) -> Iterator[Kline | WrongRow]:
@@ -115,7 +116,7 @@ def _exact_row(number: int, cells: list[str]) -> _Found:
     for name, value in (times | amounts).items():
         if value is None:
             return WrongRow(number, f"its {name} is {cells_by_name[name][:40]!r}")
-    return _Row(number, times["open_time"], times["close_time"] or 0, amounts, True)
+    return _KlineRow(line=number, open_us=times["open_time"], close_us=times["close_time"] or 0, amounts=amounts, is_exact=True)
 
 
 def _api_rows(lines: Iterator[tuple[int, bytes]], offset_s: int | None) -> Iterator[_Found]:
@@ -129,14 +130,14 @@ def _api_rows(lines: Iterator[tuple[int, bytes]], offset_s: int | None) -> Itera
 
 
 def _api_row(number: int, cells_by_name: dict[str, str], offset_s: int | None) -> _Found:
-    amounts = {name: float_units(cells_by_name[name], DECIMALS[name]) for name in API_COLUMNS[:-1]}
+    amounts = {name: float_units(cells_by_name[name], DECIMALS[name]) for name in API_AMOUNTS}
     for name, value in amounts.items():
         if value is None:
             return WrongRow(number, f"its {name} is {cells_by_name[name][:40]!r}")
     close = _local_time(cells_by_name["close_datetime"].strip(), offset_s)
     if isinstance(close, str):
         return WrongRow(number, close)
-    return _Row(number, None, close, {**dict.fromkeys(DECIMALS), **amounts}, False)
+    return _KlineRow(line=number, open_us=None, close_us=close, amounts={**dict.fromkeys(DECIMALS), **amounts}, is_exact=False)
 
 
 # ---- values ------------------------------------------------------------------------------------------------------------------------------
@@ -203,19 +204,19 @@ def _in_order(rows: Iterator[_Found]) -> Iterator[Kline | WrongRow]:
 
 def _interval(rows: list[_Found]) -> int:
     """Seconds; 0 where they don't tell."""
-    whole = [row for row in rows if isinstance(row, _Row)]
+    whole = [row for row in rows if isinstance(row, _KlineRow)]
     if whole and whole[0].open_us is not None:
         return _end_s(whole[0]) - whole[0].open_us // 10**6
     steps = [_end_s(after) - _end_s(before) for before, after in pairwise(whole)]
     return min((step for step in steps if step > 0), default=0)
 
 
-def _end_s(row: _Row) -> int:
+def _end_s(row: _KlineRow) -> int:
     """Where the bar ends: its close time is the last unit of time (ms or us) before."""
     return -(-row.close_us // 10**6)
 
 
-def _kline(row: _Row, interval_s: int, last_s: int) -> Kline | WrongRow:
+def _kline(row: _KlineRow, interval_s: int, last_s: int) -> Kline | WrongRow:
     open_us = row.open_us if row.open_us is not None else (_end_s(row) - interval_s) * 10**6
     open_s = open_us // 10**6
     if interval_s <= 0:

@@ -20,7 +20,7 @@ from tradecap.venues.binance.strict import read_strictly
 from tradecap.venues.binance.symbols import is_plain_symbol
 
 
-class _Trade(msgspec.Struct, tag_field="e", tag="trade", forbid_unknown_fields=True, gc=False):
+class _PlainTrade(msgspec.Struct, tag_field="e", tag="trade", forbid_unknown_fields=True, gc=False):
     E: int
     s: str
     t: int
@@ -58,7 +58,7 @@ class _Depth(msgspec.Struct, tag_field="e", tag="depthUpdate", forbid_unknown_fi
     pu: int | msgspec.UnsetType = msgspec.UNSET
 
 
-_Message = _Trade | _AggTrade | _Depth
+_Message = _PlainTrade | _AggTrade | _Depth
 
 
 class _Combined(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -152,7 +152,7 @@ def _fast(payload: bytes, venue: str) -> Reading | None:
         return None
     if b"\n" in payload or not payload.endswith(b"}"):
         return None
-    if type(message) is _Trade:
+    if type(message) is _PlainTrade:
         return _fast_trade(message, venue, keys)
     if type(message) is _AggTrade:
         return _fast_agg_trade(message, venue, keys)
@@ -162,7 +162,7 @@ def _fast(payload: bytes, venue: str) -> Reading | None:
     return Ignored("depthUpdate") if keys == 7 + (message.T is not _UNSET) + (message.pu is not _UNSET) else None
 
 
-def _fast_trade(d: _Trade, venue: str, keys: int) -> Trade | None:
+def _fast_trade(d: _PlainTrade, venue: str, keys: int) -> Trade | None:
     # The eight required members are there, so nine keys and one of the optional members mean that none is repeated.
     if keys == 9 and d.M is not _UNSET:
         venue = venue or "binance"

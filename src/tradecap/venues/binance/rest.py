@@ -29,12 +29,12 @@ def since(symbol: str, channel: str, from_id: int) -> Request:
     return Request(endpoint, {"symbol": symbol, "fromId": from_id, "limit": PAGE})
 
 
-class _Row(msgspec.Struct):
+class _RestRow(msgspec.Struct):
     id: int = -1
     a: int = -1
 
 
-_row = msgspec.json.Decoder(_Row).decode
+_row = msgspec.json.Decoder(_RestRow).decode
 
 
 def row_id(row: bytes, channel: str) -> int:
@@ -55,13 +55,13 @@ def message(body: bytes) -> str:
     return f"{answer['code']} {answer['msg']}"[:300] if "code" in answer and "msg" in answer else ""
 
 
-class _Listing(msgspec.Struct):
+class _SymbolStatus(msgspec.Struct):
     symbol: str
     status: str | None = ""
 
 
 class _Info(msgspec.Struct):
-    symbols: list[_Listing]
+    symbols: list[_SymbolStatus]
 
 
 _info = msgspec.json.Decoder(_Info).decode

@@ -45,6 +45,9 @@ IGNORED: Final = (
 )
 """Kinds of messages that aren't trades: the venue's event names; bookTicker, snapshot and reply also by shape; event is one of our own logs."""
 
+EVENT_NAMES: Final = frozenset(IGNORED) - {"snapshot", "reply", "event"}
+"""Those that are the value of `e`."""
+
 
 class _Number(str):
     """A JSON number with a fraction or an exponent, as it was written."""
@@ -116,7 +119,7 @@ def _message(message: dict[str, object], venue: str, symbol: str, channel: str) 
         return Rejected("wrong_type", "e")
     if name in ("trade", "aggTrade"):
         return _trade(message, name, venue, "")
-    return Ignored(name) if name in IGNORED[:-3] else Rejected("unknown_message", "e")
+    return Ignored(name) if name in EVENT_NAMES else Rejected("unknown_message", "e")
 
 
 def _without_name(message: dict[str, object], venue: str, symbol: str, channel: str) -> Reading:

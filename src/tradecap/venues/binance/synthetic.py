@@ -24,7 +24,7 @@ PERIOD_MS: Final = 300_000
 """One big order and one long silence in each."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """A symbol of a venue and how it trades. Price, tick, lot in units of 10^-8; decimals are those the venue writes (price, quantity)."""
 
@@ -51,14 +51,60 @@ class Instrument:
 SPOT: Final = {
     each.symbol: each
     for each in (
-        Instrument("binance", "BTCUSDT", 6_100_000_000_000, 1_000_000, 1_000, (8, 8), (1, 17), (33, 150), 360, (96, 31, 4_150_000), 3_722_410_118),
-        Instrument("binance", "ETHUSDT", 268_000_000_000, 1_000_000, 10_000, (8, 8), (2, 17), (33, 20), 390, (219, 110, 5_000_000), 1_520_560_733),
-        Instrument("binance", "PEPEUSDT", 741, 1, 100_000_000, (8, 8), (14, 29), (6, 1), 720, (41, 4, 21_000_000_000), 187_905_002),
+        Instrument(
+            venue="binance",
+            symbol="BTCUSDT",
+            price=6_100_000_000_000,
+            tick=1_000_000,
+            lot=1_000,
+            decimals=(8, 8),
+            lot_bits=(1, 17),
+            moves=(33, 150),
+            mean_gap_ms=360,
+            burst=(96, 31, 4_150_000),
+            first_id=3_722_410_118,
+        ),
+        Instrument(
+            venue="binance",
+            symbol="ETHUSDT",
+            price=268_000_000_000,
+            tick=1_000_000,
+            lot=10_000,
+            decimals=(8, 8),
+            lot_bits=(2, 17),
+            moves=(33, 20),
+            mean_gap_ms=390,
+            burst=(219, 110, 5_000_000),
+            first_id=1_520_560_733,
+        ),
+        Instrument(
+            venue="binance",
+            symbol="PEPEUSDT",
+            price=741,
+            tick=1,
+            lot=100_000_000,
+            decimals=(8, 8),
+            lot_bits=(14, 29),
+            moves=(6, 1),
+            mean_gap_ms=720,
+            burst=(41, 4, 21_000_000_000),
+            first_id=187_905_002,
+        ),
     )
 }
 USDM: Final = {
     "BTCUSDT": Instrument(
-        "binance-usdm", "BTCUSDT", 6_099_000_000_000, 10_000_000, 100_000, (2, 3), (1, 13), (33, 40), 100, (348, 60, 180_000), 5_266_583_935
+        venue="binance-usdm",
+        symbol="BTCUSDT",
+        price=6_099_000_000_000,
+        tick=10_000_000,
+        lot=100_000,
+        decimals=(2, 3),
+        lot_bits=(1, 13),
+        moves=(33, 40),
+        mean_gap_ms=100,
+        burst=(348, 60, 180_000),
+        first_id=5_266_583_935,
     ),
 }
 
@@ -109,7 +155,7 @@ def _aggregate(fills: Sequence[Trade], number: int) -> Trade:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Order:
     """A taker order: its fills are (price, quantity), all of one millisecond."""
 
@@ -130,11 +176,11 @@ def _orders(instrument: Instrument, rng: Random, start_ms: int, end_ms: int) -> 
         best = bid + is_buy
         if time_ms >= burst_ms:
             time_ms, burst_ms = burst_ms, burst_ms + PERIOD_MS
-            yield _Order(time_ms, is_buy, _big_fills(instrument, rng, best, is_buy), is_burst=True)
+            yield _Order(time_ms=time_ms, is_buy=is_buy, fills=_big_fills(instrument, rng, best, is_buy), is_burst=True)
         elif instrument.is_usdm and _below(rng, 25) == 0:
-            yield _Order(time_ms, is_buy, [_off_book_fill(instrument, rng, best)], is_on_book=False)
+            yield _Order(time_ms=time_ms, is_buy=is_buy, fills=[_off_book_fill(instrument, rng, best)], is_on_book=False)
         else:
-            yield _Order(time_ms, is_buy, _fills(instrument, rng, best, is_buy))
+            yield _Order(time_ms=time_ms, is_buy=is_buy, fills=_fills(instrument, rng, best, is_buy))
         bid = _next_bid(instrument, rng, bid)
         if time_ms >= silence_ms:
             time_ms, silence_ms = time_ms + LONGEST_SILENCE_MS, silence_ms + PERIOD_MS

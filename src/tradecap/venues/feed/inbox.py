@@ -15,7 +15,7 @@ CAPACITY: Final = 2048
 """Messages that wait to be taken; from there on the sockets are read no further (what a read had brought already is still put in)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Terms:
     """How the feed treats its connections. The venue's limits: 5 messages a second to it, 24 h a connection, 300 connections in 5 minutes."""
 

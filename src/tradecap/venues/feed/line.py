@@ -17,7 +17,7 @@ from tradecap.proxies import Proxy
 from tradecap.venues.failures import Failure, close_failure
 from tradecap.venues.feed.inbox import CAPACITY, Inbox, LostError, Terms
 from tradecap.venues.feed.opening import opened
-from tradecap.venues.feed.wire import Socket
+from tradecap.venues.feed.wire import FeedSocket
 from tradecap.venues.sites import Control
 
 
@@ -48,7 +48,7 @@ class Line:
         self._pausing: asyncio.Task[None] | None = None
         self._failure: Failure | None = None
         self._queue = inbox.queue
-        self._socket: Socket
+        self._socket: FeedSocket
 
     @property
     def lived_s(self) -> float:

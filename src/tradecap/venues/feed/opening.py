@@ -24,7 +24,7 @@ from tradecap.proxies import Proxy, proxy_for
 from tradecap.urls import mask
 from tradecap.venues.failures import NO_HINTS, Failure, network_failure, status_failure
 from tradecap.venues.feed.inbox import LostError
-from tradecap.venues.feed.wire import Socket
+from tradecap.venues.feed.wire import FeedSocket
 
 MAX_MESSAGE: Final = 16 * 1024 * 1024
 REDIRECTS: Final = 5
@@ -34,7 +34,7 @@ _QUIET.setLevel(logging.INFO)  # else -vv would show every message
 
 async def opened(
     url: str, within_s: float, ssl_context: ssl.SSLContext | None, proxy: Proxy | None, first: int, hints: Mapping[int, str] = NO_HINTS
-) -> Socket:
+) -> FeedSocket:
     """A connection to url. Raises LostError. first: which of the host's addresses to begin with; hints: the venue's, for an HTTP status."""
     try:
         async with asyncio.timeout(within_s):
@@ -75,13 +75,13 @@ def _place(url: str) -> tuple[str, str, int]:
     return base.scheme, base.hostname or "", base.port or (443 if base.scheme == "wss" else 80)
 
 
-async def _connected(url: str, within_s: float, ssl_context: ssl.SSLContext | None, proxy: Proxy | None, first: int) -> Socket:
+async def _connected(url: str, within_s: float, ssl_context: ssl.SSLContext | None, proxy: Proxy | None, first: int) -> FeedSocket:
     _, host, port = _place(url)
     connection = await _dialled(host, port, within_s, proxy, first)
     try:
         made = await connect(
             url,
-            create_connection=Socket,
+            create_connection=FeedSocket,
             sock=connection,
             proxy=None,  # the connection is through it already
             ssl=ssl_context,
@@ -97,7 +97,7 @@ async def _connected(url: str, within_s: float, ssl_context: ssl.SSLContext | No
     except BaseException:
         connection.close()
         raise
-    assert isinstance(made, Socket)
+    assert isinstance(made, FeedSocket)
     return made
 
 

@@ -21,7 +21,7 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 _BEGINS: Final = (Opcode.TEXT, Opcode.BINARY)
 
 
-class Socket(ClientConnection):
+class FeedSocket(ClientConnection):
     """A connection that hands messages on as they come, many at once, without the detour of a task being woken for each.
 
     `data_received` is how asyncio hands bytes over, `process_event` how websockets takes in what its parser made; a release that calls it no more

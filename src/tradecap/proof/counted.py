@@ -198,7 +198,7 @@ def _restored_run(kept_run: CountedRun) -> RunTally:
     seqs = Seqs(kept_run.seqs)
     for block, packed in kept_run.bitmaps.items():
         seqs.add_bits(int(block), int.from_bytes(_unpacked(packed), "little"))
-    injected = {} if kept_run.injected is None else {"injected": dict(kept_run.injected)}
+    injected: dict[str, object] = {} if kept_run.injected is None else {"injected": dict(kept_run.injected)}
     return RunTally(
         run=kept_run.run,
         seqs=seqs,

@@ -75,8 +75,11 @@ def _mark(segment: Segment) -> _Mark:
 
 def noted_part(segment: Segment, manifest: Manifest) -> Part:
     """A closed segment as its manifest says, and the size of its file."""
-    packed = segment.packed.stat().st_size if segment.packed.exists() else 0
-    return Part(f"{segment.number:06d}", manifest.records, manifest.size, manifest.sha256, is_closed=True, packed=packed)
+    return Part(f"{segment.number:06d}", manifest.records, manifest.size, manifest.sha256, is_closed=True, packed=_packed_size(segment))
+
+
+def _packed_size(segment: Segment) -> int:
+    return segment.packed.stat().st_size if segment.packed.exists() else 0
 
 
 def read_part(segment: Segment, size: int | None) -> Part:
@@ -92,7 +95,8 @@ def read_part(segment: Segment, size: int | None) -> Part:
         problem = error.problem
     except FileNotFoundError:
         problem, is_lost = "it is missing", True
-    return Part(f"{segment.number:06d}", records, held, digest.hexdigest(), size is None, problem, is_lost)
+    packed = _packed_size(segment) if size is None else 0
+    return Part(f"{segment.number:06d}", records, held, digest.hexdigest(), size is None, problem, is_lost, packed=packed)
 
 
 def contents(segment: Segment) -> Iterator[bytes]:

@@ -79,7 +79,10 @@ def noted_part(segment: Segment, manifest: Manifest) -> Part:
 
 
 def _packed_size(segment: Segment) -> int:
-    return segment.packed.stat().st_size if segment.packed.exists() else 0
+    try:
+        return segment.packed.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def read_part(segment: Segment, size: int | None) -> Part:

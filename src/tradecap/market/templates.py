@@ -67,7 +67,10 @@ class Template:
         self._columns = NumberColumns({name: span for name, span in spans.items() if name in _READ})
 
     def fitting(self, lines: Bytes, rows: Ints) -> tuple[Ints, Ints, Columns]:
-        """Of the rows of `lines` (an array with a line of this length in each row) those that fit, the others, and what the former hold."""
+        """Of the rows of `lines` those that fit, the others, and what the former hold.
+
+        lines: an array with a line of this length in each row.
+        """
         digits = lines[rows] ^ self._zeroed
         fits = (digits <= self._limit).all(axis=1)
         fits &= (digits[:, self._firsts] != 0).all(axis=1)

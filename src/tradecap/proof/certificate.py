@@ -102,7 +102,7 @@ class KlinesRow(msgspec.Struct, frozen=True):
 
 
 class SinceRow(msgspec.Struct, frozen=True):
-    """The certificate from which a proof continued: its seal, when it was made, and how many records were taken from it instead of being counted."""
+    """The certificate from which a proof continued. records: how many were taken from it instead of being counted."""
 
     seal: str
     made_at: str

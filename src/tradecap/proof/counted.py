@@ -1,8 +1,8 @@
-"""What was counted of a log, as a certificate keeps it: a later `verify --since` continues from there instead of counting the same records again.
+"""What was counted of a log, as a certificate keeps it, so that `verify --since` can continue from there.
 
-Rules: pure. It is the whole tally of the log's side, up to a position in each partition: what is restored and then given the rest of the log is the
-tally of the whole log. Only the contents of records that appeared twice are left out: they were the same. Sums below 2^64 are written as texts, as
-many programs read numbers of JSON as floats.
+Rules: pure. It is the whole tally of the log's side, up to a position in each partition: a tally that is restored and
+then given the rest of the log is the tally of the whole log. Only the contents of records that appeared twice are left
+out: they were the same. Sums below 2^64 are written as texts, as many programs read numbers of JSON as floats.
 """
 
 import base64
@@ -91,7 +91,7 @@ class Counted(msgspec.Struct, frozen=True):
         return {part: at for part, at, _ in self.ends}
 
 
-# ---- to be kept --------------------------------------------------------------------------------------------------------------------------
+# ---- to be kept ------------------------------------------------------------------------------------------------------
 
 
 def kept(tally: Tally, newest_run: str) -> Counted:
@@ -141,7 +141,10 @@ def _kept_block(run: str, n: int, block: Block) -> CountedBlock:
 
 
 def _kept_seqs(seqs: Seqs) -> tuple[list[Range], dict[str, str]]:
-    """Intervals, and bitmaps of the blocks that have many of them: what retention left of a topic with several partitions is full of holes."""
+    """Intervals, and bitmaps of the blocks that have many of them.
+
+    What retention leaves of a topic with several partitions is full of holes.
+    """
     intervals = seqs.intervals()
     pieces: dict[int, int] = {}
     for first, last in intervals:
@@ -175,7 +178,7 @@ def _packed(seqs: Seqs, block: int) -> str:
     return base64.b64encode(zlib.compress(bits.to_bytes(SIZE // 8, "little"))).decode()
 
 
-# ---- restored ----------------------------------------------------------------------------------------------------------------------------
+# ---- restored --------------------------------------------------------------------------------------------------------
 
 
 def tally_of(of: Counted) -> Tally:
@@ -232,7 +235,7 @@ def _restored_block(each: CountedBlock) -> Block:
     )
 
 
-# ---- whether it holds together -----------------------------------------------------------------------------------------------------------
+# ---- whether it holds together ---------------------------------------------------------------------------------------
 
 
 def contradictions(tally: Tally) -> Iterator[str]:

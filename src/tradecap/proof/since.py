@@ -1,8 +1,9 @@
 """A proof that continues from an earlier certificate: what may be taken from it, and what has to be looked at before.
 
-Rules: pure. Only a sealed certificate of a whole proof of the same log is continued. It vouches for the records that it counted. The log vouches for
-its segments by their manifests and the sizes of their files; neither is read again. So a byte that was changed in a file of the same size, behind a
-manifest that wasn't, is found by a proof of the whole log and not by this one. Nothing is taken from it about the store.
+Rules: pure. Only a sealed certificate of a whole proof of the same log is continued. It vouches for the records that
+it counted. The log vouches for its segments by their manifests and the sizes of their files; neither is read again. So
+a byte that was changed in a file of the same size, behind an unchanged manifest, is found by a proof of the whole log
+and not by this one. Nothing is taken from it about the store.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +46,7 @@ def _contradictions(then: Certificate, state: Counted) -> Iterator[str]:
         yield f"its segments hold {counted(lines, 'record')}, and it counted {number(tally.records + tally.repeats)}"
     if tally.records > then.counts.get("records", 0):
         yield f"it counted {counted(tally.records, 'record')}, and proved {number(then.counts.get('records', 0))}"
-    elif tally.records == then.counts.get("records", 0):  # fewer where records came out of order, behind the place up to which it counted
+    elif tally.records == then.counts.get("records", 0):  # fewer where some were found behind that place
         yield from _different_rows(then, tally)
 
 
@@ -63,7 +64,10 @@ def _different_rows(then: Certificate, tally: Tally) -> Iterator[str]:
 
 
 def changes(then: Sequence[SegmentRow], now: Mapping[str, SegmentRow | None]) -> list[str]:
-    """What of the segments isn't as it was certified. now: by segment, what is there, None where the log doesn't reach that far."""
+    """What of the segments isn't as it was certified.
+
+    now: by segment, what is there; None where the log doesn't reach that far.
+    """
     found = []
     for row in then:
         held = now[row.segment]
@@ -79,7 +83,7 @@ def changes(then: Sequence[SegmentRow], now: Mapping[str, SegmentRow | None]) ->
 
 
 def extended(then: Certificate, changed: Sequence[str], expired: Sequence[str], records: int) -> Check:
-    """The log holds what an earlier certificate proved, and what came after it was counted. records: of the whole log."""
+    """The log holds what an earlier certificate proved; what came after it was counted. records: of the whole log."""
     if changed:
         details = [*changed[:SHOWN], *([f"and {number(len(changed) - SHOWN)} more"] if len(changed) > SHOWN else [])]
         details.append(f"so nothing was taken from the certificate of {then.made_at}, and all {counted(records, 'record')} were counted")

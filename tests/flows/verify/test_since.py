@@ -1,4 +1,4 @@
-"""Verify from a certificate on: what it takes from there, what it counts, and what it still finds of the part that it doesn't read."""
+"""Verify from a certificate on: what it takes, what it counts, and what it finds in the part that it doesn't read."""
 
 import hashlib
 import json
@@ -211,7 +211,7 @@ def test_a_record_that_came_again_is_the_same_or_named(river: FileLog, store: Cl
         assert (done.verdict.counts.redelivered > 0, done.verdict.counts.records) == (True, then.counts["records"])
 
 
-# ---- certificates that can't be continued ----------------------------------------------------------------------------------------------
+# ---- certificates that can't be continued ----------------------------------------------------------------------------
 
 
 def resealed(members: dict[str, Any]) -> bytes:

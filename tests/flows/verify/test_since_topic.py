@@ -1,4 +1,4 @@
-"""Verify from a certificate on, of a topic: offsets stand for what was counted, also of what retention has removed since."""
+"""Verify a topic from a certificate on: offsets stand for what was counted, also after retention has removed it."""
 
 from typing import Any
 

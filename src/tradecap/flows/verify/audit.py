@@ -128,7 +128,7 @@ def _certificate(
 
 
 def _segments(read: Sequence[Part], earlier: Sequence[SegmentRow]) -> list[SegmentRow]:
-    """The parts of the log: those that an earlier certificate vouches for, and those that were read now. In a topic each is a range of offsets."""
+    """The parts of the log (ranges of offsets in a topic): those that an earlier certificate vouches for, and the others."""
     rows = {row.segment: row for row in earlier}
     rows |= {part.part: row_of(part) for part in read if not earlier or not _is_empty_range(part.part)}
     return sorted(rows.values(), key=lambda row: (len(place_of(row.segment)), place_of(row.segment)))

@@ -1,4 +1,4 @@
-"""What a proof may take from an earlier certificate instead of counting it again: `verify --since` (proof/since.py has the rules)."""
+"""What `verify --since` takes from an earlier certificate instead of counting it again. The rules: proof/since.py."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,10 @@ from tradecap.proof.since import FRESH, changes, extended, unusable
 
 @dataclass(frozen=True)
 class Foundation:
-    """A certificate that may be continued. changed: what of its segments is different now; then nothing is taken from it.
+    """A certificate that may be continued.
 
-    expired: parts of a topic of which retention has removed something since.
+    changed: what of its segments is different now; then nothing is taken from it. expired: parts of a topic of which
+    retention has removed something since.
     """
 
     then: Certificate
@@ -41,7 +42,10 @@ class Foundation:
 
 
 def foundation(log: Log, then: Certificate, name: str) -> Foundation:
-    """Look at what a certificate would vouch for. Raises TradecapError (exit 2) for one that can't be continued; name: its file."""
+    """Look at what a certificate would vouch for. name: its file.
+
+    Raises TradecapError (exit 2) for a certificate that can't be continued.
+    """
     if why := unusable(then, log.id):
         hint = "name the log of the certificate with --log." if then.log.id != log.id else f"{FRESH}."
         raise TradecapError(f"{name} can't be continued: {why}.", hint)

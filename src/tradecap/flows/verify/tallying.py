@@ -55,7 +55,7 @@ def tally_log(
 ) -> Tally:
     """One pass over the log; a second one only for records that appear twice.
 
-    base: what was counted of the beginning of the log at an earlier time. It is continued, and the log is read from its ends on.
+    base: what was counted of the log at an earlier time. It is continued, and the log is read from its ends on.
     """
     tally = Tally() if base is None else base
     counted_to = dict(tally.ends)
@@ -87,7 +87,7 @@ def _again(log: Snapshot, after: Positions) -> Iterator[tuple[Envelope, bytes]]:
 
 
 def before(ends: Mapping[int, Position], blocks: Collection[Block]) -> Positions:
-    """Where reading has to begin to see all of these blocks; the end for a partition that holds nothing of them before it."""
+    """Where reading has to begin to see all of these blocks: at the end of a partition that holds nothing of them."""
     after = {}
     for part, end in ends.items():
         begins = [block.since[part] for block in blocks if part in block.since]

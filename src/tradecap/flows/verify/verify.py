@@ -148,7 +148,7 @@ def verify(
 
 
 def _unproven(damage: list[Damage]) -> Callable[[Damage], None]:
-    """Note damage. Raises TradecapError for records that retention removed after the certificate was made: nobody counted them."""
+    """Note damage. Raises TradecapError for records that retention removed before anybody counted them."""
 
     def note(each: Damage) -> None:
         if each.kind is DamageKind.EXPIRED:

@@ -66,6 +66,25 @@ def test_a_certificate_is_written_and_holds(verify: Callable[..., Finished], tra
     assert "the same and more" in verify("--against", "c.json").stdout
 
 
+def test_a_proof_continues_from_a_certificate(verify: Callable[..., Finished], tradecap: Program) -> None:
+    """A script couldn't tell how much was taken on trust, or would take from a certificate that isn't worth it."""
+    assert verify("--certificate", "c.json").returncode == 0
+    assert tradecap("inject-bad", "--nulls", "2").returncode == 0
+    assert tradecap("load").returncode == 0
+    done = verify("--since", "c.json", "--certificate", "d.json", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["since"]["taken"], found["since"]["counted"], found["counts"]["records"]) == (0, 32, 4, 36)
+    assert json.loads(Path("d.json").read_text())["since"]["records"] == 32
+    Path("c.json").write_text(Path("c.json").read_text().replace('"BTCUSDT"', '"BTCUSDC"', 1))
+    for args, code, said in (
+        (("--since", "c.json"), 2, "c.json can't be continued: the certificate was edited"),
+        (("--since", "d.json", "--against", "d.json"), 2, "--since and --against don't go together"),
+        (("--since", "some.ndjson"), 2, "isn't a certificate"),
+    ):
+        done = verify(*args)
+        assert (done.returncode, said in done.stderr, "hint: " in done.stderr, done.stdout) == (code, True, True, "")
+
+
 def test_a_certificate_is_also_written_of_a_failure(verify: Callable[..., Finished]) -> None:
     """What failed couldn't be kept or handed on."""
     assert verify("--certificate", "c.json", "--expect", "trades=31").returncode == 1

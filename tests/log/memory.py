@@ -94,6 +94,10 @@ class MemoryLog:
         """See `Log.again`."""
         return None
 
+    def glance(self, part: Part) -> Part | None:  # noqa: ARG002 -- as above
+        """See `Log.glance`."""
+        return None
+
     def writer(self) -> "MemoryWriter":
         """See `Log.writer`."""
         return MemoryWriter(self._kept)
@@ -132,6 +136,10 @@ class MemorySnapshot:
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:  # noqa: ARG002
         """See `Snapshot.read`."""
         return self._log._between({n: int(after.get(n, "0")) for n in range(PARTITIONS)}, self._ends)
+
+    def read_on(self, after: Positions, *, on_damage: Callable[[Damage], None]) -> Iterator[Batch]:
+        """See `Snapshot.read_on`."""
+        return self.read(after, on_damage=on_damage)
 
     def evidence(self, damage: Collection[Damage]) -> None:
         """None: nothing of it could be read again later."""

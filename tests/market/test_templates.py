@@ -1,5 +1,6 @@
 """Lines that differ in digits alone, read many at a time."""
 
+import random
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import NOON_S, a_trade
+from tradecap.market.numbers import Span
 from tradecap.market.records import Envelope, RunWriter, Trade, content_hash, frame, read_envelope, series_head
-from tradecap.market.templates import Template, shapes, template_of
+from tradecap.market.templates import EXACT, FEW, NumberColumns, Template, shapes, template_of
 from tradecap.venues.binance import decode
 from tradecap.venues.binance.fields import numbers_of
 from tradecap.venues.binance.synthetic import message
@@ -63,13 +65,13 @@ def test_lines_that_fit_are_read_as_the_strict_reading_does(first: dict[str, int
     lines = [each for each in (a_line(**other) for other in others) if len(each) == len(line)]
     if not lines:
         return
-    fitting, columns = a_template(line).fitting(rows(*lines), np.arange(len(lines)))
+    fitting, others_rows, columns = a_template(line).fitting(rows(*lines), np.arange(len(lines)))
     for n, row in enumerate(fitting):
         envelope, trade = read(lines[row])
         assert (columns.seq[n], columns.recv_ns[n], columns.trade_id[n]) == (envelope.seq, envelope.recv, trade.id)
         assert (columns.time_ms[n] * 1000, columns.event_ms[n] * 1000) == (trade.trade_time_us, trade.event_time_us)
         assert columns.content[n] == content_hash(trade)
-    assert len(fitting) == len(lines)
+    assert (len(fitting), len(others_rows)) == (len(lines), 0)
 
 
 LINE = a_line(id=1234567890)
@@ -91,8 +93,8 @@ LINE = a_line(id=1234567890)
 def test_a_line_that_differs_in_more_than_digits_does_not_fit(old: bytes, new: bytes) -> None:
     """A record that the strict reading puts into quarantine would be proven as a trade."""
     assert old in LINE
-    fitting, columns = a_template(LINE).fitting(rows(LINE, LINE.replace(old, new), LINE), np.arange(3))
-    assert list(fitting) == [0, 2]
+    fitting, others, columns = a_template(LINE).fitting(rows(LINE, LINE.replace(old, new), LINE), np.arange(3))
+    assert (list(fitting), list(others)) == ([0, 2], [1])
     assert len(columns.seq) == 2
 
 
@@ -111,3 +113,25 @@ def test_lines_that_differ_in_digits_alone_have_one_shape() -> None:
     same, other = a_line(id=9876543210, seq=3), a_line(id=1234567890, is_buyer_maker=True)
     found = shapes(rows(LINE, same, other.ljust(len(LINE), b" ")[: len(LINE)]))
     assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize("lines", [1, FEW, FEW + 1])
+def test_numbers_of_few_and_of_many_lines_are_exact(lines: int) -> None:
+    """A receive time in nanoseconds has more digits than a float holds: its last ones would be made up."""
+    rng = random.Random(7)
+    widths = {f"of {width}": width for width in (1, 2, EXACT - 1, EXACT, EXACT + 1, 18)} | {"recv": 19}
+    spans: dict[str, Span] = {}
+    at = 3
+    for name, width in widths.items():
+        spans[name] = (at, at + width)
+        at += width + 2
+    texts = {
+        name: [f"{rng.randrange(10**width - 1 if width < 19 else 9 * 10**18):0{width}d}" for _ in range(lines)] for name, width in widths.items()
+    }
+    for column in texts.values():
+        column[0] = "9" * len(column[0]) if len(column[0]) < 19 else "8" + "9" * 18
+    digits = np.zeros((lines, at), np.uint8)
+    for name, (first, end) in spans.items():
+        digits[:, first:end] = [[int(digit) for digit in text] for text in texts[name]]
+    found = NumberColumns(spans).read(digits)
+    assert {name: column.tolist() for name, column in found.items()} == {name: [int(text) for text in column] for name, column in texts.items()}

@@ -39,7 +39,7 @@ def test_what_was_written_is_whole_in_any_layout() -> None:
         (b'"ok": true', b'"ok": false,"ok": true', Seal.BROKEN),
         (b'"records": 12, "last_seq"', b'"records": 13, "records": 12, "last_seq"', Seal.BROKEN),
         (b'"klines": []', b'"klines": [], "note": "fine"', Seal.BROKEN),
-        (b'"certificate": 2', b'"certificate": 1', Seal.BROKEN),
+        (b'"certificate": 3', b'"certificate": 1', Seal.BROKEN),
         (b'"made_at": "2026-11-21', b'"made_at": "2026-11-20', Seal.BROKEN),
         (b'"evidence": true', b'"evidence": NaN, "evidence": true', Seal.BROKEN),
         (b',\n  "seal": "sha256:', b',\n  "seals": "sha256:', Seal.REMOVED),

@@ -17,6 +17,7 @@ CONTRADICTIONS: Final = {
     "replay": [("--dry-run", "--load")],
     "init-db": [("--print", "--drop"), ("--print", "--yes")],
     "stream": [("--no-repair", "--repair-max")],
+    "verify": [("--since", "--against")],
 }
 """By command, pairs of which one contradicts the other."""
 BELONG_TO: Final = {

@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
@@ -21,9 +21,11 @@ from tradecap.flows.rebuild import rebuild
 from tradecap.flows.records import read_record
 from tradecap.flows.verify.audit import Audit, Extras, audit
 from tradecap.flows.verify.klines import Klines
+from tradecap.flows.verify.since import foundation
 from tradecap.flows.verify.verify import Verdict, Wanted
+from tradecap.market.batch import BEGINNING
 from tradecap.market.records import REASONS
-from tradecap.proof.certificate import sentence
+from tradecap.proof.certificate import Certificate, sentence
 from tradecap.proof.checks import Check
 from tradecap.proof.klines import Published
 from tradecap.store import open_store
@@ -37,6 +39,14 @@ LOOK_AGAIN_S = 0.2
 
 NOTHING_GIVEN: Final = Given()
 LEFT_OUT: Final = f"  (a password was left out of these lines: they work with it in {PASSWORDS})"
+
+
+class Base(NamedTuple):
+    """The certificate of --since, and its file."""
+
+    name: str
+    then: Certificate
+
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -89,6 +99,12 @@ def _offset(text: str) -> int:
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")
 @click.option("--certificate", type=FILE, metavar="FILE", help="Also write what was found as a certificate (JSON), to keep.")
 @click.option("--against", type=FILE, metavar="CERTIFICATE", help="Also check that the log is what was certified, or that and more.")
+@click.option(
+    "--since",
+    type=FILE,
+    metavar="CERTIFICATE",
+    help="Don't count again what this certificate proved: take it from there, and count what came after it.",
+)
 @click.option("--topics", "has_topics", is_flag=True, help="Also hold the topics of `tradecap process` against the store.")
 @click.option("--rebuild-manifests", is_flag=True, help="First make lost or wrong manifests again, from their segments.")
 @shared
@@ -108,6 +124,7 @@ def verify(
     junit: Path | None,
     certificate: Path | None,
     against: Path | None,
+    since: Path | None,
     has_topics: bool,
     rebuild_manifests: bool,
     settings: Settings,
@@ -125,10 +142,12 @@ def verify(
       tradecap verify --symbol BTCUSDT --strict --json
       tradecap verify --klines BTCUSDT-1m-2024-08.zip --certificate august.json
       tradecap verify --against august.json --junit report.xml
+      tradecap verify --since august.json --certificate september.json
     """
     wanted = Wanted(dict(expect), run, symbol or "", _us(from_ns), _us(to_ns), strict, allow_gaps, allow_torn)
     venue, its_symbol = series or ("", "")
     then = read_certificate(against) if against else None
+    base = Base(str(since), read_certificate(since)) if since else None
     extras = Extras(Klines(klines, venue, its_symbol, offset_s), then, settings.log.shown, settings.store.shown, partial(paste, by=out.given))
     if has_topics:
         if not settings.log.value.startswith("kafka:"):
@@ -148,7 +167,7 @@ def verify(
     # nobody else can load an embedded store while this process holds it: it is opened again for each look
     extras = replace(extras, wait_s=0.0 if is_embedded else patience_s)
     deadline = time.monotonic() + (0.0 if wait_s is None and not is_embedded else patience_s)
-    while (done := _audited(settings, wanted, extras, out, deadline)) is None or (
+    while (done := _audited(settings, wanted, extras, base, out, deadline)) is None or (
         is_embedded and done.verdict.only_pending and time.monotonic() < deadline
     ):
         time.sleep(LOOK_AGAIN_S)
@@ -162,7 +181,8 @@ def verify(
         write_certificate(certificate, done)
     if junit:
         write_junit(junit, done)
-    out.show(result_of(verdict) | ({"klines": [_klines_row(each) for each in done.klines]} if klines else {}), lambda: drawn(verdict, out.given))
+    klines_rows = {"klines": [_klines_row(each) for each in done.klines]} if klines else {}
+    out.show(result_of(verdict) | klines_rows | _taken(done, base), lambda: drawn(verdict, out.given))
     return Exit.OK if verdict.ok else Exit.CHECK_FAILED
 
 
@@ -182,13 +202,23 @@ def _rebuild(settings: Settings, out: Output) -> None:
         out.note("all manifests are right: nothing to rebuild")
 
 
-def _audited(settings: Settings, wanted: Wanted, extras: Extras, out: Output, deadline: float) -> Audit | None:
+def _taken(done: Audit, base: Base | None) -> dict[str, object]:
+    """With --since, what was taken from the certificate, and what was counted."""
+    if base is None:
+        return {}
+    taken = done.certificate.since.records if done.certificate.since else 0
+    return {"since": {"made_at": base.then.made_at, "taken": taken, "counted": done.verdict.counts.records - taken}}
+
+
+def _audited(settings: Settings, wanted: Wanted, extras: Extras, base: Base | None, out: Output, deadline: float) -> Audit | None:
     """None where the store can't be had and there is time left: an embedded one is held by the process that loads."""
     log = log_in_force(settings)
+    extras = replace(extras, since=foundation(log, base.then, base.name) if base else None)
+    counted = extras.since.counted if extras.since else None
     try:
         with (
             open_store(settings.store.value, read=read_record, topic=topic_access(log, settings)) as store,
-            out.progress("verify", total=records_after(log)) as advance,
+            out.progress("verify", total=records_after(log, counted.read_to if counted else BEGINNING)) as advance,
         ):
             return audit(log, store, wanted, extras, progress=advance, hire=Workers())
     except TradecapError as error:

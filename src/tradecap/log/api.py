@@ -47,7 +47,8 @@ class Part(NamedTuple):
     """A part of a log as a certificate records it, to be held against the log later.
 
     part names it (a segment's number; a partition and its offsets, `0@0-100`); size is in bytes. is_closed: nothing can be added to it. problem: why
-    it couldn't be read to its end, '' when it is whole; is_lost when it is gone; is_expired when retention has removed some of it.
+    it couldn't be read to its end, '' when it is whole; is_lost when it is gone; is_expired when retention has removed some of it. packed: size of
+    the file that holds it compressed, 0 where none does.
     """
 
     part: str
@@ -58,6 +59,7 @@ class Part(NamedTuple):
     problem: str = ""
     is_lost: bool = False
     is_expired: bool = False
+    packed: int = 0
 
 
 class LogWriter(Protocol):
@@ -140,6 +142,12 @@ class Snapshot(Protocol):
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
         """The records after a position, as `Log.read` gives them. May be called again."""
 
+    def read_on(self, after: Positions, *, on_damage: Callable[[Damage], None]) -> Iterator[Batch]:
+        """As `read` from the beginning, where a certificate vouches for what lies before a position.
+
+        A log without notes of its own gives evidence only of what lies behind it then.
+        """
+
     def evidence(self, damage: Collection[Damage]) -> list[Part] | None:
         """What a certificate records of this log, once `read` has passed over it and found `damage`. None: this kind of log has no evidence."""
 
@@ -193,6 +201,9 @@ class Log(Protocol):
 
     def again(self, part: Part) -> Part | None:
         """What is now where a certificate recorded `part`: its first `size` bytes. None where the log doesn't reach that far any more."""
+
+    def glance(self, part: Part) -> Part | None:
+        """As `again`, but a part that looks as it was recorded, by notes and sizes, isn't read: then it is given back as it is."""
 
     def writer(self) -> LogWriter:
         """Begin a new run. Raises TradecapError (exit 3) where another process writes to a log that has one writer at a time."""

@@ -29,21 +29,21 @@ def unchanged(then: Certificate, now: Certificate, prefixes: Mapping[str, str], 
 
     expired: segments of which retention has removed something.
     """
-    faults, changes = list(_faults(then)), list(_changes(then, now, prefixes, expired))
+    wrong, changes = list(faults(then)), list(_changes(then, now, prefixes, expired))
     since = _since(then, now) if then.log.id == now.log.id else []
-    found = faults + changes
+    found = wrong + changes
     details = found[:NAMED] + ([f"and {number(len(found) - NAMED)} more"] if len(found) > NAMED else [])
     details += [] if found else ["the same and more" if since else "the same"]
     details += [f"since then: {', '.join(since)}"] if since else []
     details += _remarks(then, now, expired)
     details.append(f"{counted(len(then.segments), 'segment')} and {counted(len(then.runs), 'run')} as of {then.made_at}")
-    return Check("certificate.unchanged", not found, 0, len(found), "; ".join(details), _fix(then, now, faults, changes), "changes")
+    return Check("certificate.unchanged", not found, 0, len(found), "; ".join(details), _fix(then, now, wrong, changes), "changes")
 
 
-def _fix(then: Certificate, now: Certificate, faults: Sequence[str], changes: Sequence[str]) -> str:
+def _fix(then: Certificate, now: Certificate, wrong: Sequence[str], changes: Sequence[str]) -> str:
     if then.log.id != now.log.id:
         return "# name the log of the certificate with --log"
-    if faults:
+    if wrong:
         return "# take a certificate that proves something, from where it was kept: this one vouches for nothing"
     return "# bring the segments that are named back from a copy of that time" if changes else ""
 
@@ -56,6 +56,8 @@ def _remarks(then: Certificate, now: Certificate, expired: Collection[str]) -> I
         yield "this kind of log gives no sums of its bytes: only counts, runs and series were compared"
     if expired:
         yield f"retention has shortened {', '.join(sorted(expired))}: not compared, nor counts, runs and series"
+    if then.since:
+        yield f"it took {counted(then.since.records, 'record')} from the certificate of {then.since.made_at}"
     if then.asked:
         yield f"it was asked for with {', '.join(sorted(then.asked))}"
     if then.store.id != now.store.id:
@@ -65,7 +67,7 @@ def _remarks(then: Certificate, now: Certificate, expired: Collection[str]) -> I
 # ---- the certificate itself --------------------------------------------------------------------------------------------------------------
 
 
-def _faults(then: Certificate) -> Iterator[str]:
+def faults(then: Certificate) -> Iterator[str]:
     """Why a certificate proves nothing, whatever the log is."""
     is_stripped = then.seal is Seal.MISSING and any(isinstance(value, int) for check in then.checks for value in (check.expected, check.actual))
     if then.seal is Seal.BROKEN:
@@ -132,11 +134,11 @@ def _count_changes(then: Certificate, now: Certificate, *, has_grown: bool) -> I
 
 
 def _segment_changes(then: Certificate, now: Certificate, prefixes: Mapping[str, str], expired: Collection[str]) -> Iterator[str]:
-    held = {_place(row.segment): row for row in now.segments}
+    held = {place_of(row.segment): row for row in now.segments}
     for row in then.segments:
         if row.segment in expired:
             continue
-        same = held.get(_place(row.segment))
+        same = held.get(place_of(row.segment))
         sha256 = same.sha256 if same and row.closed else prefixes.get(row.segment, "")
         if same is None or same.lost:
             yield f"segment {row.segment} is missing ({number(row.records)} records)"
@@ -155,7 +157,7 @@ def _has_grown_from(row: SegmentRow, same: SegmentRow) -> bool:
     return row.records <= same.records and row.bytes <= same.bytes
 
 
-def _place(segment: str) -> str:
+def place_of(segment: str) -> str:
     """What stays the same of a segment's name when it grows: of a range of offsets the partition."""
     return segment.partition("@")[0]
 
@@ -221,10 +223,13 @@ def _changes_of_series(row: SeriesRow, same: SeriesRow, *, has_grown: bool) -> I
 
 def _since(then: Certificate, now: Certificate) -> list[str]:
     """What came after the certificate."""
-    segments = sorted({_place(row.segment) for row in now.segments} - {_place(row.segment) for row in then.segments})
+    segments = sorted({place_of(row.segment) for row in now.segments} - {place_of(row.segment) for row in then.segments})
     runs = {row.run for row in now.runs} - {row.run for row in then.runs}
-    grown = {_place(row.segment): row.bytes for row in then.segments if not row.closed}
-    grown_now = [_place(row.segment) for row in now.segments if row.bytes > grown.get(_place(row.segment), row.bytes)]
+    grown: dict[str, int] = {}
+    for row in then.segments:  # of a topic there is a range of offsets for each proof that continued another
+        if not row.closed:
+            grown[place_of(row.segment)] = grown.get(place_of(row.segment), 0) + row.bytes
+    grown_now = [place_of(row.segment) for row in now.segments if row.bytes > grown.get(place_of(row.segment), row.bytes)]
     told = [f"{_names(segments, 'segment')} added"] if segments else []
     told += [f"{_names(grown_now, 'segment')} written on"] if grown_now else []
     return told + ([f"{counted(len(runs), 'run')} added"] if runs else [])

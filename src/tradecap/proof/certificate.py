@@ -2,7 +2,8 @@
 
 Rules: pure; it stands by itself: nothing in it needs the log or the store to be understood. One fact a line, the sentence first. Its form has a
 version of its own; a later one adds keys and is refused by an older tradecap only when its number is greater. From version 2 on it ends with a seal,
-the sha256 of all the rest (seal.py). A log is unchanged when every segment holds the bytes that were certified (against.py).
+the sha256 of all the rest (seal.py). From version 3 on it keeps what was counted of the log (counted.py), from where a later proof may continue
+(since.py). A log is unchanged when every segment holds the bytes that were certified (against.py).
 """
 
 import json
@@ -13,10 +14,11 @@ import msgspec
 
 from tradecap.digits import number
 from tradecap.proof.checks import Accounts, Check
+from tradecap.proof.counted import Counted
 from tradecap.proof.seal import SEAL, Seal, seal_of, state_of
 
-VERSION: Final = 2
-"""1: without a seal, numbers in its checks as texts."""
+VERSION: Final = 3
+"""1: without a seal, numbers in its checks as texts. 2: without what was counted."""
 KINDS: Final = ("trades", "duplicates", "conflicts", "quarantined", "ignored", "events")
 """What the records of a log are, as counts name them."""
 
@@ -44,7 +46,7 @@ class RunRow(msgspec.Struct, frozen=True):
 class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """The uncompressed bytes of one segment; those durable then where it was still written. Of a topic, of a range of offsets (`0@0-100`).
 
-    problem: why it couldn't be read on; lost: it was gone.
+    problem: why it couldn't be read on; lost: it was gone. packed: bytes of the file that holds it compressed.
     """
 
     segment: str
@@ -54,6 +56,7 @@ class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
     closed: bool = True
     problem: str = ""
     lost: bool = False
+    packed: int = 0
 
 
 class SeriesRow(msgspec.Struct, frozen=True):
@@ -98,11 +101,20 @@ class KlinesRow(msgspec.Struct, frozen=True):
     absent: int
 
 
+class SinceRow(msgspec.Struct, frozen=True):
+    """The certificate from which a proof continued. records: how many were taken from it instead of being counted."""
+
+    seal: str
+    made_at: str
+    records: int
+
+
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """All of it, in the order in which it is written.
 
     asked: the options that narrowed or softened the proof. evidence: whether this kind of log gives sums of its bytes; without them `segments` is
-    empty, and only runs, series and counts can be compared later. seal: what reading it found; what is written is the sum.
+    empty, and only runs, series and counts can be compared later. since: the certificate from which it continued. counted: from where a later one
+    may continue, None in that of a failed proof. seal: what reading it found; what is written is the sum.
     """
 
     certificate: int = VERSION
@@ -121,6 +133,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     segments: list[SegmentRow]
     evidence: bool = True
     klines: list[KlinesRow] = []
+    since: SinceRow | None = None
+    counted: Counted | None = None
     seal: Seal = Seal.WHOLE
 
     @property
@@ -152,18 +166,34 @@ def sentence_of(counts: Mapping[str, int], passed: Sequence[bool]) -> tuple[str,
 
 def written(certificate: Certificate) -> bytes:
     """JSON for eyes: a line for each run, series, segment and check."""
-    members = {name: value for name, value in msgspec.to_builtins(certificate).items() if name != SEAL}
+    members = _members(certificate)
     return _lines({**members, SEAL: seal_of(json.loads(_lines(members)))})
 
 
+def sealed_as(certificate: Certificate) -> str:
+    """The seal with which a certificate is written."""
+    return seal_of(json.loads(_lines(_members(certificate))))
+
+
+def _members(certificate: Certificate) -> dict[str, object]:
+    return {name: value for name, value in msgspec.to_builtins(certificate).items() if name != SEAL}
+
+
 def _lines(members: Mapping[str, object]) -> bytes:
-    return ("{\n" + ",\n".join(f"  {json.dumps(name)}: {_value(value)}" for name, value in members.items()) + "\n}\n").encode(errors="replace")
+    return f"{_object(members, '')}\n".encode(errors="replace")
 
 
-def _value(value: object) -> str:
-    if not isinstance(value, list) or not value:
-        return json.dumps(value, ensure_ascii=False)
-    return "[\n" + ",\n".join(f"    {json.dumps(item, ensure_ascii=False)}" for item in value) + "\n  ]"
+def _object(members: Mapping[str, object], indent: str) -> str:
+    lines = (f"{indent}  {json.dumps(name)}: {_value(value, indent + '  ')}" for name, value in members.items())
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+def _value(value: object, indent: str) -> str:
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(f"{indent}  {json.dumps(item, ensure_ascii=False)}" for item in value) + f"\n{indent}]"
+    if isinstance(value, dict) and any(isinstance(item, list) for item in value.values()):
+        return _object(value, indent)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def read(text: bytes) -> Certificate | str:

@@ -221,7 +221,7 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self.ends: dict[int, str] = {}
+        self.ends: dict[int, Position] = {}
         self.empty = 0
         self.runs: dict[str, RunTally] = {}
         self.series: dict[Series, SeriesTally] = {}
@@ -231,6 +231,11 @@ class Tally:
         self._ways: dict[tuple[str, str, str, str, str], _Way] = {}
         self._part = 0
         self._since: Position | None = None
+
+    @property
+    def read_to(self) -> dict[int, str]:
+        """The ends as positions that a log takes."""
+        return {part: end.at for part, end in self.ends.items()}
 
     @property
     def records(self) -> int:

@@ -14,11 +14,12 @@ import msgspec
 
 from tradecap import __version__
 from tradecap.flows.verify.klines import Klines, Window, compare_klines
+from tradecap.flows.verify.since import Foundation, row_of
 from tradecap.flows.verify.tallying import Hire, nobody
 from tradecap.flows.verify.topics import compare_topics
 from tradecap.flows.verify.verify import Verdict, Wanted, verify
 from tradecap.log.api import Log, Part
-from tradecap.proof.against import unchanged
+from tradecap.proof.against import place_of, unchanged
 from tradecap.proof.certificate import (
     Certificate,
     CheckRow,
@@ -49,6 +50,8 @@ class Extras:
     store_url: str = ""
     paste: Callable[[str], str] = str
     wait_s: float = 0.0
+    since: Foundation | None = None
+    """What isn't counted again."""
     topics: Mapping[str, str] | None = None
     """Also hold the topics of `process` against the store; those that have other names than by default."""
 
@@ -69,7 +72,10 @@ def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: C
     began, started = datetime.now(UTC), time.monotonic()
     published = compare_klines(store, extras.klines, Window(wanted.symbol, wanted.from_us, wanted.to_us))
     wanted = replace(wanted, has_certificate=extras.against is not None)
-    verdict = verify(log, store, wanted, progress=progress, hire=hire, wait_s=extras.wait_s)
+    base = extras.since.counted if extras.since else None
+    verdict = verify(log, store, wanted, progress=progress, hire=hire, wait_s=extras.wait_s, base=base)
+    if extras.since:
+        verdict = replace(verdict, checks=[*verdict.checks, extras.since.check(verdict.counts.records)])
     if extras.klines.files:
         verdict = replace(verdict, checks=[*verdict.checks, klines_equal(published)])
     if extras.topics is not None:
@@ -77,10 +83,10 @@ def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: C
         verdict = replace(verdict, checks=[*verdict.checks, compare_topics(log, store, extras.topics, window, extras.wait_s)])
     verdict = pasted(verdict, extras.paste)
     places = Place(log.id, extras.log_url or log.url), Place(store.store_id, extras.store_url or store.url)
-    certificate = _certificate(verdict, wanted, places, published, began)
+    certificate = _certificate(verdict, wanted, places, published, began, extras.since)
     if extras.against:
         verdict = replace(verdict, checks=[*verdict.checks, _still(log, extras.against, certificate)])
-        certificate = _certificate(verdict, wanted, places, published, began)
+        certificate = _certificate(verdict, wanted, places, published, began, extras.since)
     return Audit(verdict, published, certificate, began, time.monotonic() - started)
 
 
@@ -96,7 +102,9 @@ def _still(log: Log, then: Certificate, now: Certificate) -> Check:
     return unchanged(then, now, {segment: part.sha256 if part else "" for segment, part in held.items()}, expired)
 
 
-def _certificate(verdict: Verdict, wanted: Wanted, places: tuple[Place, Place], published: Sequence[Published], at: datetime) -> Certificate:
+def _certificate(
+    verdict: Verdict, wanted: Wanted, places: tuple[Place, Place], published: Sequence[Published], at: datetime, since: Foundation | None
+) -> Certificate:
     head, rest = sentence(verdict.counts, verdict.checks)
     return Certificate(
         sentence=f"{head}: {rest}",
@@ -111,10 +119,24 @@ def _certificate(verdict: Verdict, wanted: Wanted, places: tuple[Place, Place], 
         checks=[msgspec.convert(check.row(), CheckRow) for check in verdict.checks],
         runs=verdict.each_run,
         series=[msgspec.convert(row, SeriesRow) for row in verdict.series],
-        segments=[SegmentRow(p.part, p.records, p.size, p.sha256, p.is_closed, p.problem, p.is_lost) for p in verdict.evidence or ()],
+        segments=_segments(verdict.evidence or (), since.segments if since else ()),
         evidence=verdict.evidence is not None,
         klines=[_klines_row(each) for each in published],
+        since=since.row() if since else None,
+        counted=verdict.counted if verdict.ok else None,
     )
+
+
+def _segments(read: Sequence[Part], earlier: Sequence[SegmentRow]) -> list[SegmentRow]:
+    """The parts of the log (ranges of offsets in a topic): those that an earlier certificate vouches for, and the others."""
+    rows = {row.segment: row for row in earlier}
+    rows |= {part.part: row_of(part) for part in read if not earlier or not _is_empty_range(part.part)}
+    return sorted(rows.values(), key=lambda row: (len(place_of(row.segment)), place_of(row.segment)))
+
+
+def _is_empty_range(segment: str) -> bool:
+    first, _, end = segment.partition("@")[2].partition("-")
+    return first == end != ""
 
 
 def _asked(wanted: Wanted) -> dict[str, object]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.flows.records import Line, raw_records, read_record, records_of, unwatched
+from tradecap.flows.verify.tallying import before
 from tradecap.log.api import Damage, DamageKind, Log, Snapshot
 from tradecap.market.batch import Batch, Positions, position_text
 from tradecap.market.foreign_records import orphan_record
@@ -59,7 +60,7 @@ class Cut:
         """By place, what retention removed before it was loaded."""
         self.unended = "torn" if log.has_one_writer else "silent"
         self._last = {name: max(run.last_seq, tally.recovered.get(name, -1)) for name, run in tally.runs.items()}
-        self._at = dict(tally.ends)
+        self._at = tally.read_to
         self._taken: set[tuple[str, int]] = set()
         self.later: dict[tuple[str, int], list[int]] = {}
         """By run and partition, the lowest and the highest seq behind the cut."""
@@ -119,22 +120,14 @@ class Cut:
                 return
         if not self._taken:
             return
-        for batch in self.log.snapshot().read(self.tally.ends, on_damage=unwatched):
+        for batch in self.log.snapshot().read(self.tally.read_to, on_damage=unwatched):
             for line in records_of(batch, self.log.id):
                 if (line[0].run, line[0].seq) in self._taken and (line[0].run, line[0].seq >> BLOCK_BITS) in wanted:
                     yield line
 
     def before(self, blocks: Collection[Block]) -> Positions:
         """Where reading has to begin to see all of these blocks; the end for a partition that holds nothing of them."""
-        after = dict(self.tally.ends)
-        for part in after.keys() & {part for block in blocks for part in block.since}:
-            begins = [block.since[part] for block in blocks if part in block.since]
-            first = min((each for each in begins if each), key=lambda each: each.order, default=None)
-            if first is None or None in begins:
-                del after[part]
-            else:
-                after[part] = first.at
-        return after
+        return before(self.tally.ends, blocks)
 
     def holes(self) -> dict[str, list[tuple[int, int]]]:
         """The records that the cut lacks, and that retention can't have removed."""

@@ -5,6 +5,7 @@ looked at again, for as long as the caller has patience; what is still behind th
 records that came later, rows below it records that retention has removed; all others were made by no record.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from tradecap.flows.verify.cut import LOOKED_INTO, Cut, LookingAgain
@@ -170,9 +171,22 @@ def _look_into(cut: Cut, store: Store, keys: list[BlockKey], kinds: Found) -> No
             of_block[envelope.seq] = fingerprint(row.tag(), envelope.seq, row.trade_id, row.content, row.at)
     for key in keys:
         run, recorded, stored = key.run, ours[key], store.ledger_rows(key)
-        for seq in sorted(recorded.keys() - stored.keys()):
+        gone = _gone(cut, key, recorded)
+        for seq in sorted((recorded.keys() | gone) - stored.keys()):
             _note_missing(kinds, cut.tally.runs[run], seq, seq)
-        for seq in sorted(seq for seq in stored.keys() - recorded.keys() if cut.is_within(run, stored[seq].part, seq)):
+        for seq in sorted(seq for seq in stored.keys() - recorded.keys() - gone if cut.is_within(run, stored[seq].part, seq)):
             _note(kinds, "extra", run, seq, seq)
+        if gone and gone <= stored.keys():
+            left = cut.tally.runs[run].blocks[key.block].fingerprint - sum(recorded.values()) - sum(stored[seq].fingerprint for seq in gone)
+            for first, last in TradeIds((seq, seq) for seq in gone) if left % 2**64 else ():
+                _note(kinds, "changed", run, first, last)  # one of them or more: what they say can't be read any more
         for seq in sorted(seq for seq in recorded.keys() & stored.keys() if recorded[seq] != stored[seq].fingerprint):
             _note(kinds, "changed", run, seq, seq)
+
+
+def _gone(cut: Cut, key: BlockKey, recorded: Collection[int]) -> set[int]:
+    """The records of a block that a certificate vouches for and retention has removed since."""
+    of_block = cut.tally.runs[key.run].seqs.within(key.block << BLOCK_BITS, (key.block + 1 << BLOCK_BITS) - 1)
+    if len(recorded) == sum(last - first + 1 for first, last in of_block):
+        return set()
+    return {seq for first, last in of_block for seq in range(first, last + 1)} - set(recorded)

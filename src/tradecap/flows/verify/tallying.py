@@ -6,15 +6,16 @@ process is in memory. A short log is counted here, before another process would 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from tradecap.flows.records import read_lines
+from tradecap.flows.records import records_of, unwatched
 from tradecap.flows.verify.counting import Counter
 from tradecap.log.api import Damage, Snapshot
-from tradecap.market.batch import Portion, Position
-from tradecap.proof.tally import Tally
+from tradecap.market.batch import BEGINNING, Portion, Position, Positions
+from tradecap.market.records import Envelope
+from tradecap.proof.tally import BLOCK_BITS, Block, Tally
 
 ALONE: Final = 4
 """Batches (of 8 MiB) that are counted before others are asked to help: half a second's work."""
@@ -44,27 +45,55 @@ def nobody(_: str) -> None:
 
 
 def tally_log(
-    log: Snapshot, on_damage: Callable[[Damage], None], progress: Callable[[int], None], *, hire: Hire = nobody, alone: int = ALONE
+    log: Snapshot,
+    on_damage: Callable[[Damage], None],
+    progress: Callable[[int], None],
+    *,
+    hire: Hire = nobody,
+    alone: int = ALONE,
+    base: Tally | None = None,
 ) -> Tally:
-    """One pass over the log; a second one only for records that stand twice."""
-    tally = Tally()
+    """One pass over the log; a second one only for records that appear twice.
+
+    base: what was counted of the log at an earlier time. It is continued, and the log is read from its ends on.
+    """
+    tally = Tally() if base is None else base
+    counted_to = dict(tally.ends)
     counter = Counter(log.id)
     with _Team(tally, counter, log.id, hire) as team:
-        before: dict[int, Position] = {}
-        for number, batch in enumerate(log.read(on_damage=on_damage)):
-            portion = Portion(batch, before.get(batch.end.partition))
+        batches = log.read(on_damage=on_damage) if base is None else log.read_on(tally.read_to, on_damage=on_damage)
+        for number, batch in enumerate(batches):
+            portion = Portion(batch, tally.ends.get(batch.end.partition))
             if number < alone:
                 counter.count(tally, portion)
             else:
                 team.count(portion)
-            before[batch.end.partition] = batch.end
-            tally.ends[batch.end.partition] = batch.end.at
+            tally.ends[batch.end.partition] = batch.end
             progress(batch.records)
     if tally.repeated:
-        for envelope, _, line in read_lines(log):
+        # the first copy of a record that was counted earlier is in its block
+        blocks = [tally.runs[run].blocks[seq >> BLOCK_BITS] for run, seq in tally.repeated]
+        for envelope, line in _again(log, BEGINNING if base is None else before(counted_to, blocks)):
             if (envelope.run, envelope.seq) in tally.repeated:
                 tally.note_repeat(envelope, line)
     return tally
+
+
+def _again(log: Snapshot, after: Positions) -> Iterator[tuple[Envelope, bytes]]:
+    """The records after a position, once more."""
+    for batch in log.read(after, on_damage=unwatched):
+        for envelope, _, line in records_of(batch, log.id):
+            yield envelope, line
+
+
+def before(ends: Mapping[int, Position], blocks: Collection[Block]) -> Positions:
+    """Where reading has to begin to see all of these blocks: at the end of a partition that holds nothing of them."""
+    after = {}
+    for part, end in ends.items():
+        begins = [block.since[part] for block in blocks if part in block.since]
+        if None not in begins:
+            after[part] = min(end, *(each for each in begins if each), key=lambda each: each.order).at
+    return after
 
 
 class _Team:

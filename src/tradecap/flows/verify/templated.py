@@ -181,13 +181,12 @@ class _Lines(NamedTuple):
 
 def _take(template: Template, table: Bytes, left: Ints, rows: Ints, found: dict[Way, list[tuple[Template, Ints, Columns]]]) -> Ints:
     """Note the lines that fit a template; what is left."""
-    fitting, columns = template.fitting(table, left)
-    if not len(fitting):
-        return left
-    trade = template.trade
-    way = Way(template.envelope.run, (trade.venue, trade.symbol, trade.channel), template.envelope.fault)
-    found.setdefault(way, []).append((template, rows[fitting], columns))
-    return np.setdiff1d(left, fitting, assume_unique=True)
+    fitting, others, columns = template.fitting(table, left)
+    if len(fitting):
+        trade = template.trade
+        way = Way(template.envelope.run, (trade.venue, trade.symbol, trade.channel), template.envelope.fault)
+        found.setdefault(way, []).append((template, rows[fitting], columns))
+    return others
 
 
 def _add(tally: Tally, way: Way, groups: Sequence[tuple[Template, Ints, Columns]], portion: Portion) -> None:

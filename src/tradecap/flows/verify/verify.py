@@ -18,6 +18,8 @@ from tradecap.log.api import Damage, DamageKind, Log, Part
 from tradecap.proof import checks
 from tradecap.proof.certificate import RunRow
 from tradecap.proof.checks import Accounts, Check, Coverage, Range
+from tradecap.proof.counted import Counted, kept, tally_of
+from tradecap.proof.since import FRESH
 from tradecap.proof.tally import RunTally, Series, Tally
 from tradecap.store.api import CandleSpan, Repeats, Store
 
@@ -45,7 +47,7 @@ class Wanted:
 @dataclass(frozen=True)
 class Verdict:
     """The proof, or what stands against it. each_run: its state and counts; damage: what of the log isn't as its writer left it;
-    evidence: the parts of the log as they were read."""
+    evidence: the parts of the log as they were read; counted: from where another proof may continue."""
 
     checks: list[Check]
     counts: Accounts
@@ -55,6 +57,7 @@ class Verdict:
     each_run: list[RunRow] = field(default_factory=list)
     damage: list[Damage] = field(default_factory=list)
     evidence: list[Part] | None = None
+    counted: Counted | None = None
 
     @property
     def ok(self) -> bool:
@@ -81,17 +84,31 @@ class _Losers:
         return sum(d for d, _ in chosen), sum(c for _, c in chosen)
 
 
-def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], None], hire: Hire = nobody, wait_s: float = 0.0) -> Verdict:
+def verify(
+    log: Log,
+    store: Store,
+    wanted: Wanted,
+    *,
+    progress: Callable[[int], None],
+    hire: Hire = nobody,
+    wait_s: float = 0.0,
+    base: Counted | None = None,
+) -> Verdict:
     """Every check, in the order in which one leans on another. Raises TradecapError where the run that is asked for isn't in the log.
 
-    wait_s: how long to look again at what a feed may not have brought yet.
+    wait_s: how long to look again at what a feed may not have brought yet. base: what isn't counted again.
     """
     damage: list[Damage] = []
     before = log.open_runs()
     snapshot = log.snapshot()
-    tally = tally_log(snapshot, damage.append, progress, hire=hire)
+    if base is None:
+        tally = tally_log(snapshot, damage.append, progress, hire=hire)
+    else:
+        tally = tally_log(snapshot, _unproven(damage), progress, hire=hire, base=tally_of(base))
+    newest_run = snapshot.newest_run or (base.newest_run if base else "")
+    state = kept(tally, newest_run)
     cut = Cut(log, snapshot, tally, before | log.open_runs(), damage)  # one may have begun or ended meanwhile
-    run = _chosen_run(tally, log, wanted.run, snapshot.newest_run)
+    run = _chosen_run(tally, log, wanted.run, newest_run)
     patience = LookingAgain(wait_s)
     cut.complete(patience)
     altered = store.schema_differences()
@@ -126,7 +143,19 @@ def verify(log: Log, store: Store, wanted: Wanted, *, progress: Callable[[int], 
         [_run_row(run, checks.run_state(tally, run, cut.open_runs, cut.unended)) for _, run in sorted(tally.runs.items())],
         damage,
         snapshot.evidence(damage),
+        state,
     )
+
+
+def _unproven(damage: list[Damage]) -> Callable[[Damage], None]:
+    """Note damage. Raises TradecapError for records that retention removed before anybody counted them."""
+
+    def note(each: Damage) -> None:
+        if each.kind is DamageKind.EXPIRED:
+            raise TradecapError(f"The certificate can't be continued: {each.detail[0].lower()}{each.detail[1:]}.", f"{FRESH}.")
+        damage.append(each)
+
+    return note
 
 
 def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: LookingAgain) -> tuple[list[Check], Accounts, list[dict[str, object]]]:

@@ -52,6 +52,10 @@ class FolderSnapshot:
                 yield Batch(Lines(text), text.count(b"\n"), end)
             return
 
+    def read_on(self, after: Positions, *, on_damage: Callable[[Damage], None]) -> Iterator[Batch]:
+        """See `Snapshot.read_on`. The manifests speak for the segments before."""
+        return self.read(after, on_damage=on_damage)
+
     def evidence(self, damage: Collection[Damage]) -> list[Part]:
         """See `Snapshot.evidence`."""
         damaged = {each.place.partition(".")[0] for each in damage}
@@ -61,12 +65,24 @@ class FolderSnapshot:
         segment = Segment(self._folder, mark.segment)
         manifest = segment.read_manifest(self.id)
         if isinstance(manifest, Manifest) and mark.size is None and not is_damaged:
-            return Part(f"{segment.number:06d}", manifest.records, manifest.size, manifest.sha256, is_closed=True)
+            return noted_part(segment, manifest)
         return read_part(segment, mark.size)
 
 
 def _mark(segment: Segment) -> _SegmentMark:
     return _SegmentMark(segment.number, None if segment.is_closed() or not segment.plain.exists() else durable_length(segment))
+
+
+def noted_part(segment: Segment, manifest: Manifest) -> Part:
+    """A closed segment as its manifest says, and the size of its file."""
+    return Part(f"{segment.number:06d}", manifest.records, manifest.size, manifest.sha256, is_closed=True, packed=_packed_size(segment))
+
+
+def _packed_size(segment: Segment) -> int:
+    try:
+        return segment.packed.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def read_part(segment: Segment, size: int | None) -> Part:
@@ -82,7 +98,8 @@ def read_part(segment: Segment, size: int | None) -> Part:
         problem = error.problem
     except FileNotFoundError:
         problem, is_lost = "it is missing", True
-    return Part(f"{segment.number:06d}", records, held, digest.hexdigest(), size is None, problem, is_lost)
+    packed = _packed_size(segment) if size is None else 0
+    return Part(f"{segment.number:06d}", records, held, digest.hexdigest(), size is None, problem, is_lost, packed=packed)
 
 
 def contents(segment: Segment) -> Iterator[bytes]:

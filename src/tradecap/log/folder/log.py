@@ -17,7 +17,7 @@ from tradecap.durable import write_whole
 from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, Part
 from tradecap.log.folder.carrier import FileCarrier
-from tradecap.log.folder.evidence import FolderSnapshot, read_part
+from tradecap.log.folder.evidence import FolderSnapshot, noted_part, read_part
 from tradecap.log.folder.lock import Lock, cannot_write, holder
 from tradecap.log.folder.reader import Reader, raise_damage
 from tradecap.log.folder.segment import Head, Manifest, Segment, durable_length, last_number, write_head
@@ -90,6 +90,15 @@ class FileLog:
         """See `Log.again`."""
         held = read_part(Segment(self.path, int(part.part)), part.size)
         return held if held.size == part.size else None
+
+    def glance(self, part: Part) -> Part | None:
+        """See `Log.glance`. Of a closed segment the manifest and the size of its file have to be those of then."""
+        segment = Segment(self.path, int(part.part))
+        manifest = segment.read_manifest(self.id)
+        if isinstance(manifest, Manifest) and part.packed and noted_part(segment, manifest) == part:
+            return part
+        held = read_part(segment, None if part.is_closed else part.size)
+        return held if part.is_closed or held.size == part.size else None
 
     def writer(self) -> FileWriter:
         """See `Log.writer`."""

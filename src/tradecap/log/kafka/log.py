@@ -97,6 +97,14 @@ class KafkaLog:
             pass
         return snapshot.evidence(())[0]
 
+    def glance(self, part: Part) -> Part | None:
+        """See `Log.glance`. Brokers change no record of a topic: there is only to see whether it reaches as far."""
+        partition, extent = _extent_of(part)
+        now = self._cluster.extents().get(partition)
+        if now is None or now.end < extent.end:
+            return None
+        return part._replace(is_expired=now.first > extent.first)
+
     def writer(self) -> KafkaWriter:
         """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged, or that may not be written (3)."""
         self._cluster.refuse_reader_only()
@@ -188,6 +196,7 @@ class KafkaSnapshot:
         self._cluster = cluster
         self._extents = extents if extents is not None else cluster.extents()
         self._parts: dict[int, Part] = {}
+        self._is_read_on = False
         self._started_ms: dict[str, int] = {}
 
     @property
@@ -209,12 +218,19 @@ class KafkaSnapshot:
     def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
         """See `Snapshot.read`. A pass from the beginning also makes the evidence; what retention removed before the first one isn't in it."""
         receded = self._receded()
-        if after:
+        if after or self._is_read_on:
             return read_alone(self._cluster, after, None, on_damage or raise_damage, {**self._extents, **receded})
         if receded and self._parts:
             raise self._cluster.address.receded(min(receded))  # a second pass would give something else than the first
         self._extents = {**self._extents, **receded}
-        return self._witnessed(read_alone(self._cluster, after, None, on_damage or raise_damage, self._extents, self._see))
+        return self._witnessed(read_alone(self._cluster, after, None, on_damage or raise_damage, self._extents, self._see), self._extents)
+
+    def read_on(self, after: Positions, *, on_damage: Callable[[Damage], None]) -> Iterator[Batch]:
+        """See `Snapshot.read_on`."""
+        self._is_read_on = True
+        self._extents = {**self._extents, **self._receded()}
+        rest = {n: Extent(max(int(after.get(n, "0")), extent.first), extent.end) for n, extent in self._extents.items()}
+        return self._witnessed(read_alone(self._cluster, after, None, on_damage, self._extents, self._see), rest)
 
     def _receded(self) -> dict[int, Extent]:
         """The partitions of which retention has removed something since."""
@@ -222,8 +238,8 @@ class KafkaSnapshot:
         gone = {number: now[number].first for number in self._extents if number in now and now[number].first > self._extents[number].first}
         return {number: Extent(min(first, self._extents[number].end), self._extents[number].end) for number, first in gone.items()}
 
-    def _witnessed(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        sums = {partition: hashlib.sha256() for partition in self._extents}
+    def _witnessed(self, batches: Iterator[Batch], extents: Mapping[int, Extent]) -> Iterator[Batch]:
+        sums = {partition: hashlib.sha256() for partition in extents}
         sizes, records = dict.fromkeys(sums, 0), dict.fromkeys(sums, 0)
         for batch in batches:
             assert isinstance(batch.content, Values)
@@ -235,7 +251,7 @@ class KafkaSnapshot:
             yield batch
         self._parts = {
             partition: Part(f"{partition}@{extent.first}-{extent.end}", records[partition], sizes[partition], sums[partition].hexdigest(), False)
-            for partition, extent in self._extents.items()
+            for partition, extent in extents.items()
         }
 
     def evidence(self, damage: Collection[Damage]) -> list[Part]:  # noqa: ARG002 -- the sums are of what was read

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final, Self
 
-from tradecap.log.api import Damage, Part, Record, TornRun
+from tradecap.log.api import Block, Damage, Part, Record, TornRun
 from tradecap.market.batch import BEGINNING, Batch, Position, Positions, SeriesNote, Values
 from tradecap.market.records import Trade, new_run, read_envelope
 
@@ -188,6 +188,10 @@ class MemoryWriter:
     def append(self, line: bytes, trade: Trade | None = None) -> None:  # noqa: ARG002 -- the record tells
         """See `LogWriter.append`."""
         self._waiting.append(line.removesuffix(b"\n"))
+
+    def append_many(self, block: Block) -> None:
+        """See `LogWriter.append_many`."""
+        self._waiting += block.text.split(b"\n")[:-1]
 
     def flush(self) -> None:
         """See `LogWriter.flush`."""

@@ -19,7 +19,7 @@ from tradecap.cli.logs import own_log
 from tradecap.digits import number
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.folder.log import FileLog
-from tradecap.recordings import reading as foreign
+from tradecap.recordings import lines
 from tradecap.recordings.reading import Frame, Source, expand, frames, raw_lines
 
 NO_STDIN = io.BytesIO()
@@ -156,7 +156,7 @@ def test_raw_lines_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_a_line_too_long_to_hold_is_its_beginning_with_size_and_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file without newlines would fill the memory, or a cut record would claim to be whole."""
-    monkeypatch.setattr(foreign, "MAX_LINE", MB)
+    monkeypatch.setattr(lines, "MAX_LINE", MB)
     payload = b"{" + b"x" * (2 * MB) + b"}"
     head = payload[: 64 * 1024]
     expected = Frame(head, 1723161255603123456, 2, False, len(payload), hashlib.sha256(payload).hexdigest())
@@ -166,14 +166,14 @@ def test_a_line_too_long_to_hold_is_its_beginning_with_size_and_hash(monkeypatch
 
 def test_a_long_line_at_the_end_of_a_file_needs_no_newline(monkeypatch: pytest.MonkeyPatch) -> None:
     """A binary file would be dropped instead of being quarantined."""
-    monkeypatch.setattr(foreign, "MAX_LINE", MB)
+    monkeypatch.setattr(lines, "MAX_LINE", MB)
     payload = b"\0" * (MB + 1)
     assert frames_in(payload) == [Frame(payload[: 64 * 1024], None, 1, False, MB + 1, hashlib.sha256(payload).hexdigest())]
 
 
 def test_a_raw_line_too_long_to_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its beginning would be injected in its place."""
-    monkeypatch.setattr(foreign, "MAX_LINE", MB)
+    monkeypatch.setattr(lines, "MAX_LINE", MB)
     (tmp_path / "bad").write_bytes(b"short\n" + b"x" * (MB + 1))
     with pytest.raises(TradecapError, match="bad:2 is longer than 1\u202f048\u202f576 bytes"):
         list(raw_lines(str(tmp_path / "bad"), NO_STDIN))
@@ -181,7 +181,7 @@ def test_a_raw_line_too_long_to_hold_is_refused(tmp_path: Path, monkeypatch: pyt
 
 def test_a_line_of_just_the_limit_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound would be one byte off."""
-    monkeypatch.setattr(foreign, "MAX_LINE", MB)
+    monkeypatch.setattr(lines, "MAX_LINE", MB)
     assert frames_in(b"x" * MB + b"\n") == [Frame(b"x" * MB, None, 1)]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tradecap import __version__
-from tradecap.log.api import LogWriter
+from tradecap.log.api import Block, LogWriter
 from tradecap.market.records import DataRecord, RunWriter, Trade
 
 ALIVE_S: Final = 20.0
@@ -20,7 +20,7 @@ class Run:
 
     def __init__(self, writer: LogWriter, command: str, **detail: object) -> None:
         self.id = writer.run
-        self._writer, self._append = writer, writer.append
+        self._writer = writer
         self._lines = RunWriter(writer.run)
         self.event("started", b"", version=__version__, command=command, **detail)
         for torn in writer.torn:
@@ -42,10 +42,10 @@ class Run:
         for line, record in zip(self._lines.records(records), records, strict=True):
             append(line, record[-1])
 
-    def message(self, recv_ns: int | None, head: bytes, line: int, payload: bytes, trade: Trade) -> int:
-        """Write the record of a message that is a trade, as of `RunWriter.message`; how many records there are now."""
-        self._append(self._lines.message(recv_ns, head, line, payload), trade)
-        return self._lines.seq
+    def append_many(self, block: Block) -> None:
+        """Write records that carry the next numbers, from `records` on."""
+        self._writer.append_many(block)
+        self._lines.seq += len(block.ends)
 
     def event(self, name: str, head: bytes = b"", **detail: object) -> None:
         """Write down what happened; head, as of market.records, says to which venue or series."""

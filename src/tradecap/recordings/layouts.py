@@ -97,7 +97,7 @@ _NOTHING: Final = Frame(b"", None, 0)
 def framed(line: bytes, number: int, known: Known) -> Frame:
     """A line without surrounding blanks, framed. Its payload is empty where the line holds no message. Raises TradecapError for what is refused."""
     start = line[:5]
-    if start in _BARE:
+    if start in BARE:
         return Frame(line, None, number)
     for layout in LAYOUTS.get(start if line[:1] == b"{" else line[:1], ()):
         if frame := layout(line, number, known):
@@ -109,7 +109,7 @@ def framed(line: bytes, number: int, known: Known) -> Frame:
     return Frame(line, None, number)
 
 
-_BARE: Final = frozenset((b'{"e":', b'{"str', b'{"u":', b'{"las', b'{"res'))
+BARE: Final = frozenset((b'{"e":', b'{"str', b'{"u":', b'{"las', b'{"res'))
 """Messages of the venue as they nearly always begin: nothing is around them."""
 
 
@@ -150,7 +150,7 @@ def _receive_ns_in_front(line: bytes, number: int, known: Known) -> Frame | None
     if line[19:20] != b" " or not line[:19].isdigit():
         return None
     recv_ns = int(line[:19])
-    if line[20:25] in _BARE and recv_ns < 2**63:
+    if line[20:25] in BARE and recv_ns < 2**63:
         return Frame(line[20:], recv_ns, number)
     if recv_ns >= 2**63 or (line[20:21] != b"{" and without_front(line)):
         return None
@@ -171,7 +171,7 @@ def _receive_seconds_in_front(line: bytes, number: int, known: Known) -> Frame |
 
 def _behind(text: bytes, recv_ns: int, number: int, known: Known, host: str) -> Frame:
     """What stands behind a receive time: a message, or something that has a layout of its own."""
-    if text[:1] != b"{" or text[:5] in _BARE:
+    if text[:1] != b"{" or text[:5] in BARE:
         return Frame(text, recv_ns, number, host=host)
     inner = framed(text, number, known)
     return inner if inner.own else msgspec.structs.replace(inner, recv_ns=recv_ns, host=inner.host or host)

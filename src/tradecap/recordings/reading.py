@@ -25,17 +25,18 @@ import msgspec
 from tradecap.digits import number
 from tradecap.errors import TradecapError
 from tradecap.inflate import BZIP2, GZIP, XZ, ZIP, ZSTD, BrokenError, LockedError, cut, gunzip, is_tar, unbzip2, untar, unxz, unzip, unzstd
-from tradecap.market.records import KEPT_OF_OVERSIZE
+from tradecap.recordings import lines
 from tradecap.recordings.arrays import Pieces, rows
 from tradecap.recordings.layouts import BLANKS, BOM, NO_EXCHANGES, Frame, Known, framed, refuse_kline_answer
+from tradecap.recordings.lines import MAX_LINE, Text, batches, gathered, texts_of
 from tradecap.recordings.refusals import refuse_binary, refuse_workbook
 
-__all__ = ["MAX_LINE", "PACKINGS", "Frame", "Meter", "OwnLog", "Source", "expand", "frames", "raw_lines", "sha256_of"]
+__all__ = ["MAX_LINE", "PACKINGS", "Frame", "Meter", "OwnLog", "Source", "Text", "expand", "frames", "raw_lines", "sha256_of", "texts"]
 
-MAX_LINE: Final = 64 * 1024 * 1024
-"""Bytes; a longer line is never held whole."""
 NOTHING: Final = io.BytesIO()
 _PLAIN_PIECE: Final = 128 * 1024
+TEXT_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of lines that are handed over together, of what needn't be waited for."""
 _LARGEST: Final = 1024 * 1024
 """Bytes that are taken apart at once: a piece of newlines becomes a list of eight times its size."""
 
@@ -109,6 +110,21 @@ def frames(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Itera
             yield from _framed_lines(pieces, known)
 
 
+def texts(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Iterator[Text | Frame]:
+    """As `frames`, for a caller that frames the lines itself (`layouts.framed`): rows of an array and lines too long to be held come framed.
+
+    A text must be framed, or passed by, before the next one is asked for.
+    """
+    known = Known(source.name, exchanges)
+    is_at_hand = source.log is not None or (source.path is not None and source.path.is_file())
+    with _told(known):
+        for contents in _contents(source, known):
+            pieces = Pieces(contents)
+            while _begins_an_array(pieces, known):
+                yield from rows(pieces, known)
+            yield from texts_of(gathered(pieces, TEXT_BYTES) if is_at_hand else pieces, known)
+
+
 def raw_lines(path: str, stdin: BinaryIO = NOTHING) -> Iterator[bytes]:
     """The lines of a file as they are, whatever they hold, without their newlines; blank ones are no lines.
 
@@ -118,11 +134,11 @@ def raw_lines(path: str, stdin: BinaryIO = NOTHING) -> Iterator[bytes]:
     known = Known(source.name)
     with _told(known):
         for contents in _contents(source, known):
-            for batch in _batches(contents):
+            for batch in batches(contents):
                 for content in batch:
                     known.line += 1
                     if isinstance(content, Frame):
-                        raise TradecapError(f"{source.name}:{known.line} is longer than {number(MAX_LINE)} bytes.", "leave that line out.")
+                        raise TradecapError(f"{source.name}:{known.line} is longer than {number(lines.MAX_LINE)} bytes.", "leave that line out.")
                     if content.strip(BLANKS):
                         yield content
 
@@ -134,7 +150,7 @@ def sha256_of(path: str) -> str:
 
 
 def _framed_lines(pieces: Iterable[bytes], known: Known) -> Iterator[Frame]:
-    for batch in _batches(pieces):
+    for batch in batches(pieces):
         number = known.line
         for content in batch:
             number += 1
@@ -283,52 +299,3 @@ def _begins_an_array(pieces: Pieces, known: Known) -> bool:
     pieces.put_back(begun)
     refuse_kline_answer(begun, known)
     return inside.startswith((b"{", b"]"))
-
-
-# --- lines
-
-
-class _Line:
-    """A line as it comes in pieces. Above MAX_LINE only its beginning is kept, with size and sha256 of the payload."""
-
-    def __init__(self, start: bytes = b"") -> None:
-        self._parts = [start]
-        self._size = len(start)
-        self._long: Frame | None = None
-        self._digest = hashlib.sha256()
-
-    def add(self, piece: bytes) -> None:
-        self._parts.append(piece)
-        self._size += len(piece)
-        if self._long is not None:
-            # one piece behind, because blanks at the very end aren't part of the payload
-            self._digest.update(self._parts.pop(0))
-        elif self._size > MAX_LINE:
-            start = framed(b"".join(self._parts).lstrip(BLANKS), 0, Known(""))
-            self._size = len(start.payload)
-            self._parts = [start.payload]
-            self._long = msgspec.structs.replace(start, payload=start.payload[:KEPT_OF_OVERSIZE])
-
-    def end(self) -> bytes | Frame:
-        """The line; a Frame (without its number) when it was too long to be held."""
-        rest = b"".join(self._parts)
-        if self._long is None:
-            return rest
-        stripped = rest.rstrip(BLANKS)
-        self._digest.update(stripped)
-        size = self._size - len(rest) + len(stripped)
-        return msgspec.structs.replace(self._long, truncated_size=size, sha256=self._digest.hexdigest())
-
-
-def _batches(pieces: Iterable[bytes]) -> Iterator[list[bytes | Frame]]:
-    """The lines in pieces, without their newlines. A line that pieces break off in isn't one."""
-    begun = _Line()
-    for piece in pieces:
-        first, *others = piece.split(b"\n")
-        begun.add(first)
-        if others:
-            last = others.pop()
-            yield [begun.end(), *others]
-            begun = _Line(last)
-    if rest := begun.end():
-        yield [rest]

@@ -1,50 +1,63 @@
-"""The quick way of a replay: what a recording mostly holds is written as it comes by.
+"""The quick way of a replay at full speed: records are made and appended many at a time.
 
-Rules: it takes messages of the venue that nothing but their own bytes explains (no host, symbol or channel beside them) and that are trades, where
-nothing is left out, moved or waited for. The log is the same, byte for byte. Everything else is handed on, and what the venue's reader made of it.
+Rules: the log is the same as by the plain way, byte for byte, and so is every count. Where numpy is installed, lines that differ in nothing but the
+digits of their numbers are read together (together.py). All others are framed, read and counted one by one, in their place.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from tradecap.flows.run import Run
-from tradecap.market.records import Reading, Trade, series_head, source_beginning
-from tradecap.recordings.reading import Frame
-from tradecap.venues.api import by_shape
+from tradecap.flows.replay.inputs import Input
+from tradecap.flows.replay.intake import Intake
+from tradecap.flows.replay.one_by_one import OneByOne, Sink
+from tradecap.market.records import json_text
+from tradecap.recordings.reading import Frame, Text
 
 
-class Counts(Protocol):
-    """What is counted on the way."""
+class Together(Protocol):
+    """Writes lines of a text together where that can be done."""
 
-    lines: int
-    valid: int
+    def write(self, text: Text, one_by_one: "OneByOne") -> bool:
+        """Write the lines of a text, those that it can't by one_by_one; False where the input has ended."""
 
 
-class QuickWriter:
-    """Writes the plain trades of a recording. checkpoint is called after every `each` records of the run."""
+class QuickReplay:
+    """Writes inputs in the quick way."""
 
-    def __init__(self, run: Run, counts: Counts, checkpoint: Callable[[], None], each: int) -> None:
-        self._run, self._counts, self._checkpoint, self._each = run, counts, checkpoint, each
+    def __init__(self, intake: Intake, sink: Sink, stop: Callable[[], bool]) -> None:
+        self._intake, self._sink, self._stop = intake, sink, stop
 
-    def others(self, frames: Iterable[Frame], name: bytes, stop: Callable[[], bool]) -> Iterator[tuple[Frame, Reading | None]]:
-        """Write the plain trades; give every other frame, in its place, and what it is read as where that is known. Ends where stop() says so."""
-        heads: dict[tuple[str, str, str, str], bytes] = {}
-        write, counts, checkpoint, each = self._run.message, self._counts, self._checkpoint, self._each
-        for frame in frames:
-            if frame.own or frame.host or frame.symbol or frame.channel or frame.truncated_size is not None:
-                yield frame, None
-                continue
-            payload = frame.payload
-            reading = by_shape(payload, "", "", "")
-            if type(reading) is not Trade or payload[:1] != b"{":
-                yield frame, reading
-                continue
-            if stop():
-                yield frame, reading
-                continue
-            key = reading.venue, reading.symbol, reading.channel, frame.via
-            head = heads.get(key) or heads.setdefault(key, series_head(*key) + source_beginning(name))
-            counts.lines += 1
-            counts.valid += 1
-            if write(frame.recv_ns, head, frame.line, payload, reading) % each == 0:
-                checkpoint()
+    def write(self, inputs: Iterable[Input]) -> None:
+        """Write the inputs one after another, until stop() says so or the limit is reached."""
+        replayed, choice = self._intake.replayed, self._intake.choice
+        for entry in inputs:
+            name = json_text(entry.source.name.rpartition("/")[2])
+            one_by_one = OneByOne(entry, name, self._intake, self._sink)
+            together = _together(name, self._intake, self._sink)
+            is_stopped = False
+            for part in entry.parts:
+                if is_stopped := self._stop():
+                    break
+                if isinstance(part, Frame):
+                    goes_on = one_by_one.write_frame(part)
+                elif together is None or (choice.limit is not None and choice.limit - replayed.valid <= part.raw.count(b"\n")):
+                    goes_on = one_by_one.write_lines(part.raw.split(b"\n")[:-1], part.before + 1, part.known)
+                else:
+                    goes_on = together.write(part, one_by_one)
+                if not goes_on:
+                    break
+            self._sink.hand_over()
+            if one_by_one.is_full:
+                return
+            replayed.stopped = is_stopped or (entry.source.stream is not None and self._stop())  # a pipe ends when it is asked to
+            if is_stopped:
+                return
+
+
+def _together(name: bytes, intake: Intake, sink: Sink) -> Together | None:
+    """What reads lines together: None without numpy, which comes with the extra `embedded`."""
+    try:
+        from tradecap.flows.replay.together import TemplateReplay
+    except ModuleNotFoundError:
+        return None
+    return TemplateReplay(name, intake, sink)

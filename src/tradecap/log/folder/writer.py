@@ -9,14 +9,15 @@ process, however it dies.
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
 from tradecap.digits import number
 from tradecap.durable import sync, sync_folder, write_all
 from tradecap.errors import Exit, TradecapError
-from tradecap.log.api import TornRun
+from tradecap.log.api import Block, Stretch, TornRun
 from tradecap.log.folder.facts import SegmentFacts, SeriesKey, series_note
 from tradecap.log.folder.lock import Lock, cannot_write
 from tradecap.log.folder.recovery import RECOVERED_MARK, recover
@@ -56,7 +57,8 @@ class FileWriter:
         self._next = Segment(folder, found.number + 1)
         self._previous = found.previous
         self._active: _Active | None = None
-        self._lines: list[bytes] = []
+        self._collected: list[bytes] = []
+        self._records = 0
         self._room = min(WRITE_THROUGH, segment_bytes)
         self._series: dict[tuple[str, str, str], _Ids] = {}
         self._recovered: list[str] = []
@@ -66,9 +68,11 @@ class FileWriter:
 
     def append(self, line: bytes, trade: Trade | None = None) -> None:
         """Take one record (with its newline); `trade` is what it was decoded to, for the manifest. Durable only after `flush`."""
-        self._lines.append(line)
+        self._collected.append(line)
+        self._records += 1
         if trade is not None:
-            ids = self._series.get((trade.venue, trade.symbol, trade.channel)) or self._begin_series(trade)
+            key = trade.venue, trade.symbol, trade.channel
+            ids = self._series.get(key) or self._begin_series(key, trade.id)
             if trade.id == ids.next:
                 ids.next += 1
             else:
@@ -80,6 +84,48 @@ class FileWriter:
         if self._room <= 0:
             with self._all_or_stranded():
                 self._write()
+
+    def append_many(self, block: Block) -> None:
+        """See `LogWriter.append_many`."""
+        text, ends, stretches = block
+        first = start = 0
+        while first < len(ends):
+            # up to the line after which `append` would write
+            behind = min(bisect_left(ends, start + self._room, first), len(ends) - 1) + 1
+            end = ends[behind - 1]
+            self._collected.append(text if end - start == len(text) else text[start:end])
+            self._records += behind - first
+            stretches = self._note_trades(stretches, behind)
+            if RECOVERED_MARK in self._collected[-1]:
+                self._note_recoveries(block, first, behind)
+            self._room -= end - start
+            if self._room <= 0:
+                with self._all_or_stranded():
+                    self._write()
+            first, start = behind, end
+
+    def _note_trades(self, stretches: Sequence[Stretch], behind: int) -> Sequence[Stretch]:
+        """Note the ids on the lines before `behind`; the stretches on the other lines."""
+        for at, (line, key, first_id, count) in enumerate(stretches):
+            if line >= behind:
+                return stretches[at:]
+            taken = min(count, behind - line)
+            ids = self._series.get(key) or self._begin_series(key, first_id)
+            if first_id != ids.next:
+                ids.jump(first_id)
+            ids.next = first_id + taken
+            ids.trades += taken
+            if taken < count:
+                return [Stretch(behind, key, first_id + taken, count - taken), *stretches[at + 1 :]]
+        return ()
+
+    def _note_recoveries(self, block: Block, first: int, behind: int) -> None:
+        """Note the `recovered` events among the lines from `first` to the one before `behind`. A trade is none, whatever is in its text."""
+        trades = {line for begun, _, _, count in block.stretches for line in range(begun, begun + count)}
+        for at in range(first, behind):
+            line = block.text[block.ends[at - 1] if at else 0 : block.ends[at]]
+            if at not in trades and RECOVERED_MARK in line:
+                self._note_recovered(line)
 
     def cut(self) -> None:
         """Close the segment here: the next record begins another. For records of several runs, since no segment holds two."""
@@ -134,15 +180,15 @@ class FileWriter:
 
     def _write(self) -> None:
         """Write what was collected, and close the segment when it is big or old enough."""
-        if self._lines:
-            data = b"".join(self._lines)
-            if data.count(b"\n") != len(self._lines) or not data.endswith(b"\n"):
+        if self._collected:
+            data = b"".join(self._collected)
+            if data.count(b"\n") != self._records or not data.endswith(b"\n"):
                 raise ValueError("a record is one line and ends with its newline")
             if self._active is None:
                 self._active = _Active(self._next, self.run)
                 self._next = self._next.next
-            self._active.write(data, self._lines)
-            self._lines = []
+            self._active.write(data, self._records)
+            self._collected, self._records = [], 0
         if self._active is not None and self._active.is_due(self._segment_bytes, self._segment_age_s):
             self._close_segment()
         left = self._segment_bytes - (self._active.size if self._active else 0)
@@ -162,8 +208,8 @@ class FileWriter:
         facts = SegmentFacts(records=active.records, size=active.size, first=first, last=last, recovered=self._recovered)
         return facts.manifest(self._log_id, active.segment, self._previous, [ids.note(key) for key, ids in self._series.items()])
 
-    def _begin_series(self, trade: Trade) -> "_Ids":
-        ids = self._series[trade.venue, trade.symbol, trade.channel] = _Ids(trade.id)
+    def _begin_series(self, key: tuple[str, str, str], first_id: int) -> "_Ids":
+        ids = self._series[key] = _Ids(first_id)
         return ids
 
     def _note_recovered(self, line: bytes) -> None:
@@ -189,12 +235,12 @@ class _Active:
         sync_folder(segment.folder)
         write_head(segment.folder, Head(segment.number, run))
 
-    def write(self, data: bytes, lines: list[bytes]) -> None:
+    def write(self, data: bytes, records: int) -> None:
         write_all(self._plain.fileno(), data)
-        self.first_line = self.first_line or lines[0]
-        self.last_line = lines[-1]
+        self.first_line = self.first_line or data[: data.index(b"\n") + 1]
+        self.last_line = data[data.rfind(b"\n", 0, -1) + 1 :]
         self.size += len(data)
-        self.records += len(lines)
+        self.records += records
 
     def make_durable(self) -> None:
         if self.size > self._durable_size:

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tradecap.digits import number
 from tradecap.errors import Exit, TradecapError
-from tradecap.log.api import TornRun
+from tradecap.log.api import Block, TornRun
 from tradecap.log.kafka.client import TopicGoneError, translated
 from tradecap.log.kafka.cluster import Cluster
 from tradecap.log.kafka.presence import Presence
@@ -75,17 +75,39 @@ class KafkaWriter:
         """See `LogWriter.append`. Waits where too much is unacknowledged."""
         if self._failed or self._fatal:
             raise self._undelivered()
-        key = self._keys.get(trade.symbol) or self._key_of(trade) if trade is not None else _key(line, self.run)
-        try:
-            self._produce(self._address.topic, line[:-1], key, headers=HEADERS)
-        except BufferError:
-            self._produce_when_there_is_room(line[:-1], key)
-        except KafkaException as error:
-            self._refused(error)
-        self._taken += 1
+        key = (self._keys.get(trade.symbol) or self._key_of(trade.symbol)) if trade is not None else _key(line, self.run)
+        self._send(line[:-1], key)
         if self._taken >= self._look_at:
             self._look_at += LOOK_RECORDS
             self._look()
+
+    def append_many(self, block: Block) -> None:
+        """See `LogWriter.append_many`. Waits where too much is unacknowledged."""
+        text, start = block.text, 0
+        for end, key in zip(block.ends, self._keys_of(block), strict=True):
+            if self._failed or self._fatal:
+                raise self._undelivered()
+            self._send(text[start : end - 1], key or _key(text[start:end], self.run))
+            start = end
+            if self._taken >= self._look_at:
+                self._look_at += LOOK_RECORDS
+                self._look()
+
+    def _keys_of(self, block: Block) -> list[bytes]:
+        """The key of each line's trade; b"" where there is none."""
+        keys = [b""] * len(block.ends)
+        for line, (_, symbol, _), _, count in block.stretches:
+            keys[line : line + count] = [self._keys.get(symbol) or self._key_of(symbol)] * count
+        return keys
+
+    def _send(self, value: bytes, key: bytes) -> None:
+        try:
+            self._produce(self._address.topic, value, key, headers=HEADERS)
+        except BufferError:
+            self._produce_when_there_is_room(value, key)
+        except KafkaException as error:
+            self._refused(error)
+        self._taken += 1
 
     def _produce_when_there_is_room(self, value: bytes, key: bytes) -> None:
         while True:
@@ -143,8 +165,8 @@ class KafkaWriter:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _key_of(self, trade: Trade) -> bytes:
-        return self._keys.setdefault(trade.symbol, trade.symbol.encode())
+    def _key_of(self, symbol: str) -> bytes:
+        return self._keys.setdefault(symbol, symbol.encode())
 
     def _report(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

@@ -68,8 +68,8 @@ def an_environment(packages: tuple[str, ...]) -> Path | None:
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
         subprocess.run(install, check=True, capture_output=True, timeout=600)
     except (OSError, subprocess.SubprocessError) as error:
-        said = error.stderr.decode()[-500:] if isinstance(error, subprocess.CalledProcessError) else ""
-        print(f"{packages[0]} can't be had: {error} {said}", file=sys.stderr)
+        answer = error.stderr.decode()[-500:] if isinstance(error, subprocess.CalledProcessError) else ""
+        print(f"{packages[0]} can't be had: {error} {answer}", file=sys.stderr)
         return None
     ready.touch()
     return python

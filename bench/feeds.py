@@ -197,8 +197,8 @@ def kill(servers: str, records: int) -> None:
                 engine.wait()
             with opened(log, url) as store:
                 found = sum(store.outcomes().values())
-            told = f"stood {stood_s:.1f} s, {found:,} of {records:,} records, {again:,} delivered again"
-            print(f"session {session} ms, instance id {instance}: {told}", flush=True)
+            report = f"stood {stood_s:.1f} s, {found:,} of {records:,} records, {again:,} delivered again"
+            print(f"session {session} ms, instance id {instance}: {report}", flush=True)
 
 
 def engine(url: str, store_url: str, session: str, instance: str) -> None:

@@ -53,7 +53,7 @@ def serve(messages: int, per_s: int | None, core: int, port: Connection) -> None
                 channel = welcome(client)
                 try:
                     if per_s is None:
-                        pour(client, made[channel], KEY[channel], messages)
+                        fill(client, made[channel], KEY[channel], messages)
                     else:
                         pace(client, made[channel], KEY[channel], messages, per_s)
                     while client.recv(65536)[:1] not in (GOODBYE[:1], b""):
@@ -75,7 +75,7 @@ def welcome(client: socket.socket) -> str:
     return "aggTrade" if b"@aggTrade" in request else "trade"
 
 
-def pour(client: socket.socket, made: list[Batch], key: bytes, messages: int) -> None:
+def fill(client: socket.socket, made: list[Batch], key: bytes, messages: int) -> None:
     """As fast as they are read; in whole batches."""
     joined = [b"".join(batch) for batch in made]
     for number in range(-(-messages // BATCH)):

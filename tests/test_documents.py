@@ -110,8 +110,8 @@ def test_queries_work_as_pasted(spoilt_sample: tuple[FileLog, ClickHouseStore], 
 
 def test_the_table_of_faults_is_the_code_s() -> None:
     """Who injects faults by this table would wait for the wrong outcome."""
-    said = [row[:3] for row in table(ROOT / "docs/data-quality.md", "Faults")]
-    assert said == [[name, fault.help, fault.outcome] for name, fault in FAULTS.items()]
+    answer = [row[:3] for row in table(ROOT / "docs/data-quality.md", "Faults")]
+    assert answer == [[name, fault.help, fault.outcome] for name, fault in FAULTS.items()]
 
 
 def test_each_reason_has_an_example_that_earns_it() -> None:
@@ -140,10 +140,10 @@ def test_the_table_of_checks_is_what_verify_runs(spoilt_sample: tuple[FileLog, C
     log, store = spoilt_sample
     verdict = verify(log, store, Wanted(), progress=lambda _: None)
     assert verdict.ok
-    said = [row[0] for row in table(ROOT / "docs/data-quality.md", "The checks")]
-    assert said[: len(verdict.checks)] == [check.name for check in verdict.checks]
+    answer = [row[0] for row in table(ROOT / "docs/data-quality.md", "The checks")]
+    assert answer[: len(verdict.checks)] == [check.name for check in verdict.checks]
     of_faults = " ".join(row[3] for row in table(ROOT / "docs/data-quality.md", "Faults"))
-    assert set(re.findall(r"\w+\.\w+", of_faults)) <= set(said)
+    assert set(re.findall(r"\w+\.\w+", of_faults)) <= set(answer)
 
 
 def test_readme_comes_to_the_first_proof_on_the_first_screen() -> None:

@@ -34,12 +34,12 @@ def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     """The reader of a FIFO would wait for ever, and the pipe would be gone."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    said: list[bytes] = []
-    reader = threading.Thread(target=lambda: said.append(pipe.read_bytes()))
+    answer: list[bytes] = []
+    reader = threading.Thread(target=lambda: answer.append(pipe.read_bytes()))
     reader.start()
     write_through(pipe, b"text")
     reader.join(10)
-    assert said == [b"text"]
+    assert answer == [b"text"]
     assert pipe.is_fifo()
 
 

@@ -78,12 +78,12 @@ def the_candles(machine: Machine, *forms: str) -> list[bytes]:
 
 def a_verdict(text: bytes, but: frozenset[str] = frozenset()) -> dict[str, object]:
     """Checks, counts and series; of some counts neither they nor the texts that name them."""
-    told = json.loads(text)
+    report = json.loads(text)
     keys = ("name", "ok") if but else ("name", "ok", "expected", "actual", "detail", "fix")
-    counts = {name: n for name, n in told["counts"].items() if name not in but}
-    checks = [{key: check[key] for key in keys} for check in told["checks"]]
-    series = [{name: value for name, value in each.items() if not but or name not in DRAWN} for each in told["series"]]
-    return {"ok": told["ok"], "checks": checks, "counts": counts, "quarantined": told["quarantined"], "series": series}
+    counts = {name: n for name, n in report["counts"].items() if name not in but}
+    checks = [{key: check[key] for key in keys} for check in report["checks"]]
+    series = [{name: value for name, value in each.items() if not but or name not in DRAWN} for each in report["series"]]
+    return {"ok": report["ok"], "checks": checks, "counts": counts, "quarantined": report["quarantined"], "series": series}
 
 
 def outcome(machine: Machine, verdict: dict[str, object], candles: list[bytes]) -> dict[str, object]:
@@ -104,8 +104,8 @@ def of_the_sample(machine: Machine) -> dict[str, object]:
     machine.run("load")
     began = datetime.now(UTC).replace(microsecond=0)
     found = machine.run("verify", "--json", "--junit", "report.xml", "--certificate", "certificate.json")
-    for told in times_of_reports(machine.folder):
-        assert began <= told <= datetime.now(UTC)
+    for report in times_of_reports(machine.folder):
+        assert began <= report <= datetime.now(UTC)
     assert stat.S_IMODE((machine.folder / "report.xml").stat().st_mode) == 0o666 & ~machine.umask
     forms = ("--csv", "--json", "--csv --interval 1d", "--from 2024-08-09T12:00:00Z --limit 3", "--plot")
     return outcome(machine, a_verdict(found), the_candles(machine, *forms))

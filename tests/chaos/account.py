@@ -82,12 +82,12 @@ def no_connection_is_forgotten(log: Log) -> None:
     up: dict[tuple[str, object], set[object]] = {}
     for envelope, _, _ in _once(log):
         if envelope.event in ("connected", "disconnected", "handed_over"):
-            said = detail(envelope)
-            there = up.setdefault((envelope.run, said["place"]), set())
+            answer = detail(envelope)
+            there = up.setdefault((envelope.run, answer["place"]), set())
             if envelope.event == "connected":
-                there.add(said["connection"])
+                there.add(answer["connection"])
             else:
-                there.discard(said["connection"])
+                there.discard(answer["connection"])
             assert len(there) <= 2, f"run {envelope.run} never says what became of some of the connections {there}"
 
 

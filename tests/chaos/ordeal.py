@@ -124,19 +124,19 @@ async def live(program: list[str], folder: Path, url: str, connections: int, las
             await asyncio.sleep(lasts)
             process.send_signal(signal.SIGKILL if how == "kill" else signal.SIGTERM)
         asked = time.monotonic()
-        _, said = await asyncio.wait_for(process.communicate(), 90.0 + (lasts if is_left_alone else 0.0))
+        _, answer = await asyncio.wait_for(process.communicate(), 90.0 + (lasts if is_left_alone else 0.0))
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()  # one that doesn't end by itself isn't left behind
     took_s = time.monotonic() - asked
     wanted = -signal.SIGKILL if how == "kill" else Exit.OK
     # on a busy machine a short life among faults may end before it had a connection
-    is_unlucky = _never_connected(folder) if how == "term" else how in ("duration", "full") and NO_CONNECTION in said
+    is_unlucky = _never_connected(folder) if how == "term" else how in ("duration", "full") and NO_CONNECTION in answer
     if process.returncode == Exit.UNREACHABLE and is_unlucky:
         wanted = Exit.UNREACHABLE
     if process.returncode not in (wanted, *allowed) or (how == "term" and took_s > 60.0):
-        raise AssertionError(f"the capture was ended by {how} and gave {process.returncode} after {took_s:.1f} s:\n{said.decode()}")
-    return said.decode()
+        raise AssertionError(f"the capture was ended by {how} and gave {process.returncode} after {took_s:.1f} s:\n{answer.decode()}")
+    return answer.decode()
 
 
 async def _begun(folder: Path, process: asyncio.subprocess.Process) -> None:

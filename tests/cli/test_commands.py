@@ -43,7 +43,7 @@ def ran(*args: str, code: int = 0) -> dict[str, Any]:
 
 
 @pytest.fixture
-def river() -> None:
+def pipeline() -> None:
     """A log with the sample and some faults in it, and a store with the log in it."""
     for args in (["replay", "sample:"], ["inject-bad", "--all", "5", "--seed", "1"], ["init-db"], ["load"]):
         ran(*args)
@@ -273,8 +273,8 @@ def test_a_store_that_is_held_is_named_with_its_holder() -> None:
         wait_until(lambda: lock.read_text().strip() == str(holder.pid))
         for command in ("load", "verify", "candles BTCUSDT", "init-db", "replay sample: --load"):
             result = CliRunner().invoke(cli, [*command.split(), "-q"])
-            said, hint = result.stderr.splitlines()
-            assert said == f"Store tradecap-data/db is in use by process {holder.pid}."
+            answer, hint = result.stderr.splitlines()
+            assert answer == f"Store tradecap-data/db is in use by process {holder.pid}."
             assert hint.startswith("hint: ")
             assert (result.exit_code, result.stdout) == (3, "")
 
@@ -290,8 +290,8 @@ def test_verify_waits_for_who_holds_the_store(tradecap: Program) -> None:
             time.sleep(1)
             holder.send_signal(signal.SIGTERM)
             holder.communicate(timeout=60)
-            said, _ = waiting.communicate(timeout=60)
-    assert json.loads(said)["ok"]
+            answer, _ = waiting.communicate(timeout=60)
+    assert json.loads(answer)["ok"]
     assert tradecap("verify", "--wait", "0s", "-q").returncode == 0
 
 
@@ -335,10 +335,10 @@ def test_a_replay_that_is_stopped_ends_its_run(number: int, seed: int) -> None:
         wait_until(lambda: log_has(1))
         time.sleep(random.Random(seed).random())
         process.send_signal(number)
-        said, told = process.communicate(timeout=60)
-    assert process.returncode == 0, told
-    assert "stopping: finishing what was taken in" in told
-    found = json.loads(said)
+        answer, report = process.communicate(timeout=60)
+    assert process.returncode == 0, report
+    assert "stopping: finishing what was taken in" in report
+    found = json.loads(answer)
     assert found["lines"] == found["valid"] < 6000
     assert found["records"] == records_in_the_log() == found["valid"] + 2
     assert events() == ["started", "ended"]
@@ -359,9 +359,9 @@ def test_nohup_keeps_a_command_running_when_its_terminal_closes() -> None:
         process.stdin.write(a_message(2).decode() + "\n")
         process.stdin.close()
         process.stdin = None
-        said, told = process.communicate(timeout=60)
-    assert process.returncode == 0, told
-    assert json.loads(said)["valid"] == 2
+        answer, report = process.communicate(timeout=60)
+    assert process.returncode == 0, report
+    assert json.loads(answer)["valid"] == 2
 
 
 def test_a_replay_that_waits_for_its_input_can_be_stopped() -> None:
@@ -374,9 +374,9 @@ def test_a_replay_that_waits_for_its_input_can_be_stopped() -> None:
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
         wait_until(lambda: process.poll() is not None)
-        said, told = process.communicate(timeout=60)
-    assert process.returncode == 0, told
-    assert json.loads(said)["valid"] == 2
+        answer, report = process.communicate(timeout=60)
+    assert process.returncode == 0, report
+    assert json.loads(answer)["valid"] == 2
     assert events() == ["started", "ended"]
 
 
@@ -390,11 +390,11 @@ def test_a_load_that_follows_can_be_stopped(number: int) -> None:
         wait_until(lambda: lock.exists() and lock.read_text().strip() == str(process.pid))
         time.sleep(random.Random(number).random())
         process.send_signal(number)
-        said, told = process.communicate(timeout=60)
-    assert process.returncode in (0, 130), told
-    assert "Traceback" not in told
+        answer, report = process.communicate(timeout=60)
+    assert process.returncode in (0, 130), report
+    assert "Traceback" not in report
     if process.returncode == 0:
-        assert json.loads(said)["redelivered"] == 0
+        assert json.loads(answer)["redelivered"] == 0
     ran("load")
     assert ran("verify")["ok"]
 
@@ -408,8 +408,8 @@ def test_a_second_signal_stops_at_once_and_loses_nothing_that_was_safe() -> None
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGCONT)
-        _, told = process.communicate(timeout=60)
-    assert process.returncode in (0, 130), told
+        _, report = process.communicate(timeout=60)
+    assert process.returncode in (0, 130), report
     ran("replay", "sample:", "--limit", "1")
     assert records_in_the_log() >= safe + 3
     ran("init-db")

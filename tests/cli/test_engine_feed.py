@@ -50,13 +50,13 @@ def test_the_engine_reads_from_a_broker_that_asks_for_a_name(secured: Secured, t
     """The store keeps what it is made of: a password in a statement would be in its folder and in its messages."""
     url, environ = way_in(secured, way, secured.kafka.new_topic(topic_name, partitions=2))
     environ |= {"TRADECAP_LOG": url, "TMPDIR": str(tmp_path)}
-    said = ""
+    answer = ""
     with process_list() as processes:
         for command in ("replay sample: --limit 200 -vv", "init-db --feed kafka -vv", "load --feed kafka -vv", "verify -vv"):
             done = ran(*command.split(), **environ)
             assert done.returncode == 0, done.stderr
-            said += done.stdout + done.stderr
-    assert "202 records" in said
+            answer += done.stdout + done.stderr
+    assert "202 records" in answer
     files = {str(path): contents(path) for path in tmp_path.rglob("*") if path.is_file() and path.name != "secret"}
     assert [name for name, text in files.items() if PLAIN_USERS["odd"] in text] == []
-    assert [each for each in (said, *processes) if PLAIN_USERS["odd"] in each] == []
+    assert [each for each in (answer, *processes) if PLAIN_USERS["odd"] in each] == []

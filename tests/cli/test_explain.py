@@ -80,9 +80,9 @@ def nobody_reads() -> Iterator[int]:
 def test_wrong_usage_is_one_sentence_and_a_hint(args: list[str], sentence: str, hint: str) -> None:
     """Without the two lines, a person reads a usage screen and guesses."""
     result = ending(*args)
-    said, advice = result.stderr.splitlines()
-    assert re.match(sentence, said)
-    assert said.endswith((".", "?"))
+    answer, advice = result.stderr.splitlines()
+    assert re.match(sentence, answer)
+    assert answer.endswith((".", "?"))
     assert advice.startswith(hint)
     assert (result.exit_code, result.stdout) == (2, "")
 
@@ -91,8 +91,8 @@ def test_wrong_usage_is_one_sentence_and_a_hint(args: list[str], sentence: str, 
 def test_a_command_that_was_misspelt_is_suggested(typed: str, meant: str) -> None:
     """A typing error would send a person to the list of all commands."""
     result = ending(typed, "--whatever")
-    said, advice = result.stderr.splitlines()
-    assert said == f"No such command {typed!r}."
+    answer, advice = result.stderr.splitlines()
+    assert answer == f"No such command {typed!r}."
     assert advice.startswith(f"hint: did you mean 'tradecap {meant}'?")
     assert result.exit_code == 2
 
@@ -143,7 +143,7 @@ def test_our_own_mistakes_say_so_and_show_the_traceback_only_when_asked() -> Non
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "answer"),
     [
         (TradecapError("Held.", "wait.", Exit.UNREACHABLE), 3, "Held."),
         (OSError(errno.ENOSPC, "No space left on device", "log/000.ndjson"), 4, "log/000.ndjson: the disk is full."),
@@ -156,11 +156,11 @@ def test_our_own_mistakes_say_so_and_show_the_traceback_only_when_asked() -> Non
         (ValueError("two\nlines"), 2, "Internal error: ValueError: two lines."),
     ],
 )
-def test_every_end_has_its_exit_code(error: BaseException, code: int, said: str) -> None:
+def test_every_end_has_its_exit_code(error: BaseException, code: int, answer: str) -> None:
     """Scripts act on the exit code: 1 would claim that a check failed, 0 that all is well."""
-    told = explain(error)
-    assert (told.code, told.message) == (code, said)
-    assert told.hint.endswith(".")
+    report = explain(error)
+    assert (report.code, report.message) == (code, answer)
+    assert report.hint.endswith(".")
 
 
 @pytest.mark.parametrize("args", [["config"], ["--help"], ["config", "--help"], ["completion", "bash"], ["--version"], ["config", "--json"]])
@@ -209,9 +209,9 @@ def test_the_first_signal_lets_a_command_drain(number: int) -> None:
     """A capture that is stopped must write what it took in, and end by its result."""
     with running(LOOPS.format(then="pass")) as process:
         process.send_signal(number)
-        said, told = process.communicate(timeout=60)
-    assert said == "draining\ndrained\n"
-    assert told == "stopping: finishing what was taken in (once more to stop at once)\n"
+        answer, report = process.communicate(timeout=60)
+    assert answer == "draining\ndrained\n"
+    assert report == "stopping: finishing what was taken in (once more to stop at once)\n"
     assert process.returncode == 1
 
 
@@ -223,9 +223,9 @@ def test_the_second_signal_stops_at_once(number: int) -> None:
         process.send_signal(number)
         assert process.stdout.readline() == "draining\n"
         process.send_signal(number)
-        said, told = process.communicate(timeout=60)
-    assert said == ""
-    assert told.splitlines()[-2:] == ["Stopped at once.", "hint: what was acknowledged is safe; the same command may be run again."]
+        answer, report = process.communicate(timeout=60)
+    assert answer == ""
+    assert report.splitlines()[-2:] == ["Stopped at once.", "hint: what was acknowledged is safe; the same command may be run again."]
     assert process.returncode == 130
 
 
@@ -234,9 +234,9 @@ def test_a_command_that_does_not_loop_is_stopped_and_cleans_up(number: int) -> N
     """A SIGTERM that skips `finally` leaves locks and temporary files behind."""
     with running('try:\n    out.lines(["ready"])\n    threading.Event().wait(30)\nfinally:\n    out.lines(["closed"])') as process:
         process.send_signal(number)
-        said, told = process.communicate(timeout=60)
-    assert said == "closed\n"
-    assert told.startswith("Stopped at once.\nhint: ")
+        answer, report = process.communicate(timeout=60)
+    assert answer == "closed\n"
+    assert report.startswith("Stopped at once.\nhint: ")
     assert process.returncode == 130
 
 
@@ -256,7 +256,7 @@ def test_colours_only_where_they_are_wanted(setting: dict[str, str], coloured: b
     ours, theirs = pty.openpty()
     subprocess.run([PROGRAM, "nope"], stderr=theirs, env={**os.environ, "TERM": "xterm", **setting}, timeout=60)
     os.close(theirs)
-    said = os.read(ours, 4096)
+    answer = os.read(ours, 4096)
     os.close(ours)
-    assert b"No such command" in said
-    assert (b"\x1b[31m" in said) is coloured
+    assert b"No such command" in answer
+    assert (b"\x1b[31m" in answer) is coloured

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.cli.test_wrong_input import ran, told
+from tests.cli.test_wrong_input import ran, report
 from tests.exchange import until
 from tests.flows.builders import a_message
 from tradecap.cli import cli
@@ -34,20 +34,20 @@ def test_a_full_standard_output_is_named(tradecap: Program, line: str) -> None:
     """The result would be lost with exit code 0, as it was for every table."""
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = tradecap(*line.split(), stdout=full)
-    said = [each for each in done.stderr.splitlines() if " · store " not in each]
-    assert done.returncode == 4, said
-    assert said[0] == "The result couldn't be written to standard output: No space left on device."
-    assert said[1].startswith("hint: ")
-    assert len(said) == 2
+    answer = [each for each in done.stderr.splitlines() if " · store " not in each]
+    assert done.returncode == 4, answer
+    assert answer[0] == "The result couldn't be written to standard output: No space left on device."
+    assert answer[1].startswith("hint: ")
+    assert len(answer) == 2
 
 
 @pytest.mark.usefixtures("loaded")
 def test_a_store_copied_with_its_links_followed_is_named_and_mended_by_the_hint() -> None:
     """The engine's own words are of an attachment that failed; the hint was to end a program that there isn't."""
     shutil.copytree("tradecap-data/db", "copy of db", symlinks=False)
-    said = told("candles", "BTCUSDT", "--store", "chdb:copy of db")
-    assert "was copied with its links followed" in said
-    subprocess.run(["sh", "-c", said.partition("make it a link: ")[2].removesuffix(".")], check=True)
+    answer = report("candles", "BTCUSDT", "--store", "chdb:copy of db")
+    assert "was copied with its links followed" in answer
+    subprocess.run(["sh", "-c", answer.partition("make it a link: ")[2].removesuffix(".")], check=True)
     assert ran("verify", "--store", "chdb:copy of db", "--json", "-q").stdout.startswith('{"ok":true')
 
 
@@ -58,30 +58,30 @@ def test_a_view_that_is_gone_is_named_with_the_line_that_makes_it(line: str) -> 
     with open_store("chdb:tradecap-data/db") as store:
         for view in ("v_candles", "v_quality"):
             store.run(f"DROP VIEW {view}")  # type: ignore[attr-defined]  # of ClickHouse's store
-    said = told(*line.split(), code=3 if line.startswith("candles") else 2)
-    assert "is missing" in said
-    assert "hint: tradecap init-db" in said
+    answer = report(*line.split(), code=3 if line.startswith("candles") else 2)
+    assert "is missing" in answer
+    assert "hint: tradecap init-db" in answer
     ran("init-db", "-q")
     ran(*line.split(), "-q")
 
 
 def test_klines_that_are_not_there_are_named_before_their_name_is_a_symbol() -> None:
     """`The store has no candles of BTCUSDT` sends its reader to the store."""
-    assert "BTCUSDT-1m-2024-08.zip can't be read: No such file" in told("verify", "--klines", "BTCUSDT-1m-2024-08.zip")
+    assert "BTCUSDT-1m-2024-08.zip can't be read: No such file" in report("verify", "--klines", "BTCUSDT-1m-2024-08.zip")
 
 
 def test_what_breaks_at_once_breaks_at_its_beginning() -> None:
     """There is no line 0."""
     Path("cut.gz").write_bytes(gzip.compress(a_message(1))[:12])
-    said = told("replay", "cut.gz")
-    assert "cut.gz is cut short at its beginning" in said
-    assert "what stands before that" not in said
+    answer = report("replay", "cut.gz")
+    assert "cut.gz is cut short at its beginning" in answer
+    assert "what stands before that" not in answer
 
 
 def test_a_renamed_file_of_the_archive_says_how_to_name_its_symbol() -> None:
     """The name of the file is the only thing that says of what the rows are."""
     Path("renamed.csv").write_text("".join(f"{n},61000.5,0.1,6100.05,{1723204800000 + n},true,true\n" for n in range(20)))
-    hint = told("replay", "renamed.csv").partition("hint: add ")[2].partition(",")[0]
+    hint = report("replay", "renamed.csv").partition("hint: add ")[2].partition(",")[0]
     assert ran("replay", "renamed.csv", "--dry-run", "--json", *hint.split()).stdout.count('"valid":20')
 
 

@@ -59,8 +59,8 @@ def test_no_number_and_no_word_is_broken_at_any_width(data: st.DataObject, width
     shown = drawn(stacked(number(10**9), table(names, rows, wrap=wrap, drop=names[:0:-1])), width)
     words = {word for row in rows for cell in row for word in (number(cell) if isinstance(cell, int) else cell).split(" ")}
     known = words | {*names} | {f"{name}{sign}" for name in names for sign in ",;"} | {number(10**9)}
-    told = {"left", "out", "at", f"{width}", "columns:", "--json", "has", "all"}
-    assert {word for each in shown for word in each.split(" ") if word} <= known | told
+    report = {"left", "out", "at", f"{width}", "columns:", "--json", "has", "all"}
+    assert {word for each in shown for word in each.split(" ") if word} <= known | report
 
 
 def test_what_is_in_a_cell_or_a_line_cannot_move_the_cursor() -> None:

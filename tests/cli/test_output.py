@@ -62,8 +62,8 @@ def test_json_is_one_object_with_exact_numbers(capsys: pytest.CaptureFixture[str
     """Money as a JSON number is rounded by most readers; a time without its zone is read as local."""
     when = datetime(2024, 8, 9, tzinfo=UTC)
     speaking(json=True).show({"price": Decimal("0.00000741"), "open_time": when, "n": 18204, "vwap": 1.5}, lambda: "never drawn")
-    said = capsys.readouterr().out
-    assert said == '{"price":"0.00000741","open_time":"2024-08-09T00:00:00Z","n":18204,"vwap":1.5}\n'
+    answer = capsys.readouterr().out
+    assert answer == '{"price":"0.00000741","open_time":"2024-08-09T00:00:00Z","n":18204,"vwap":1.5}\n'
 
 
 def test_people_get_the_picture_and_nothing_that_only_looks_like_markup(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,9 +112,9 @@ def test_progress_in_a_pipe_is_a_line_now_and_then(
     with speaking(**how).progress("loading", total=5_000_000) as advance:
         time.sleep(0.01)
         advance(1_204_000)
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == lines
-    assert all(line.startswith("loading: 24 %, 1\u202f204\u202f000 of 5\u202f000\u202f000 records, ") and line.endswith(" left") for line in said)
+    answer = capsys.readouterr().err.splitlines()
+    assert len(answer) == lines
+    assert all(line.startswith("loading: 24 %, 1\u202f204\u202f000 of 5\u202f000\u202f000 records, ") and line.endswith(" left") for line in answer)
 
 
 def test_progress_is_silent_before_its_time(capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,9 +141,9 @@ def test_messages_of_libraries_follow_v_and_q(how: dict[str, int], heard: list[s
     speaking(**how)  # type: ignore[arg-type]  # True and 1 for the keywords above
     logging.getLogger("a.library").info("sees %s", "clickhouse://u:pw@host")
     logging.getLogger("a.library").warning("retries")
-    said = capsys.readouterr().err
-    assert [line.split(":")[0] for line in said.splitlines()] == heard
-    assert "pw" not in said
+    answer = capsys.readouterr().err
+    assert [line.split(":")[0] for line in answer.splitlines()] == heard
+    assert "pw" not in answer
 
 
 def test_passwords_are_masked_value_by_value_in_json() -> None:
@@ -151,10 +151,10 @@ def test_passwords_are_masked_value_by_value_in_json() -> None:
     out = speaking(json_messages=True)
     log, store = "kafka://broker:19092/trades", "clickhouse://default@host:8123/market?password=hunter2"
     line = out.message("info", f"log {log}", log=log, store=store, series=[{"url": "ws://me:hunter2@host"}])
-    said = json.loads(line)
+    answer = json.loads(line)
     assert "hunter2" not in line
-    assert (said["log"], said["store"]) == (log, "clickhouse://default@host:8123/market?password=***")
-    assert said["series"] == [{"url": "ws://me:***@host"}]
+    assert (answer["log"], answer["store"]) == (log, "clickhouse://default@host:8123/market?password=***")
+    assert answer["series"] == [{"url": "ws://me:***@host"}]
 
 
 def test_json_messages_are_a_line_of_json_each(capsys: pytest.CaptureFixture[str]) -> None:

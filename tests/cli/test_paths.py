@@ -19,7 +19,7 @@ from tradecap.market.records import Trade
 from tradecap.store.clickhouse.plain_names import PlainNames
 
 from .conftest import Program
-from .test_wrong_input import ran, told, without_rights
+from .test_wrong_input import ran, report, without_rights
 
 NAMES = ("g{1,2}*", "q?x=1&y[ab]#z%20%", "quo'te\"back\\slash :: a.zip", "é 😀\nnew line", os.fsdecode(b"not-utf-8-\xff"))
 
@@ -36,13 +36,13 @@ def test_any_name_means_itself(name: str) -> None:
     Path(name).mkdir()
     urls = ("--log", f"file:{name}/{name}", "--store", f"chdb:{name}/{name}.db", "--json")
     recording = str(recorded(f"{name}/{name}.ndjson", *range(1, 41)))
-    certificate, report = f"{name}/{name}.json", f"{name}/{name}.xml"
+    certificate, junit = f"{name}/{name}.json", f"{name}/{name}.xml"
     ran("init-db", *urls)
     ran("replay", recording, *urls)
     ran("inject-bad", "--from-file", recording, *urls)
     loaded = json.loads(ran("load", *urls).stdout)
     assert (loaded["records"], loaded["valid"], loaded["redelivered"]) == (84, 80, 0)
-    ran("verify", "--certificate", certificate, "--junit", report, *urls)
+    ran("verify", "--certificate", certificate, "--junit", junit, *urls)
     ran("verify", "--against", certificate, *urls)
     assert sorted(Path(name).iterdir()) == sorted(Path(name, f"{name}{end}") for end in ("", ".db", ".json", ".ndjson", ".xml"))
     assert Path(name, f"{name}.db", "store").is_dir(), "the database is where its lock is"
@@ -118,7 +118,7 @@ def test_every_option_that_names_a_file_knows_the_home() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "answer"),
     [
         ("replay x --log ''", "--log is empty"),
         ("replay x --log file:", "'file:' isn't a log URL"),
@@ -136,10 +136,10 @@ def test_every_option_that_names_a_file_knows_the_home() -> None:
         ("simulate ''", "The name of a file to read is empty"),
     ],
 )
-def test_an_empty_name_gets_a_sentence(args: str, said: str, lonely: Path) -> None:
+def test_an_empty_name_gets_a_sentence(args: str, answer: str, lonely: Path) -> None:
     """`--log "file:$UNSET"` must not make the folder that one is in a log."""
     recorded("x", 1)
-    assert told(*shlex.split(args)).startswith(said)
+    assert report(*shlex.split(args)).startswith(answer)
     assert [path.name for path in lonely.iterdir()] == ["x"]
 
 
@@ -182,8 +182,8 @@ def test_a_store_that_can_not_be_written_says_how_to_copy_it(closed: str, tradec
 
 def test_an_odd_name_in_a_message_is_still_json(tradecap: Program) -> None:
     """A name that is no UTF-8 ended in a traceback where the message is JSON."""
-    said = tradecap("replay", os.fsdecode(b"no\xff.gz"), "--log-format", "json").stderr.splitlines()
-    assert json.loads(said[-1])["message"] == "no\ufffd.gz can't be read: No such file or directory."
+    answer = tradecap("replay", os.fsdecode(b"no\xff.gz"), "--log-format", "json").stderr.splitlines()
+    assert json.loads(answer[-1])["message"] == "no\ufffd.gz can't be read: No such file or directory."
 
 
 def test_the_record_of_an_odd_name_is_utf_8() -> None:

@@ -13,7 +13,7 @@ from tradecap.flows.replay import replay
 DIGITS = "[\\d\u202f]+"
 
 
-def told(stderr: str, what: str) -> list[str]:
+def report(stderr: str, what: str) -> list[str]:
     return [line for line in stderr.splitlines() if line.startswith(f"{what}: ")]
 
 
@@ -22,14 +22,14 @@ def test_replay_load_and_verify_say_how_far_they_are(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(output, "PLAIN_PROGRESS_S", 0.0)
     monkeypatch.setattr(replay, "FLUSH_RECORDS", 1000)
     Path("recording").write_bytes(b"".join(message + b"\n" for message in some_messages(range(5000))))
-    said = told(ran("replay", "recording").stderr, "replay")
-    assert re.fullmatch(f"replay: \\d+ %, 1\u202f000 of {DIGITS} records, {DIGITS}/s, .* left", said[0]), said
-    assert re.fullmatch(f"replay: 100 %, 5\u202f000 of 5\u202f000 records, {DIGITS}/s", said[-1]), said
+    answer = report(ran("replay", "recording").stderr, "replay")
+    assert re.fullmatch(f"replay: \\d+ %, 1\u202f000 of {DIGITS} records, {DIGITS}/s, .* left", answer[0]), answer
+    assert re.fullmatch(f"replay: 100 %, 5\u202f000 of 5\u202f000 records, {DIGITS}/s", answer[-1]), answer
     ran("init-db", "-q")
-    said = told(ran("load").stderr, "load")
-    assert said[0] == "load: 0 %, 0 of 5\u202f002 records"
-    assert said[-1].startswith("load: 100 %, 5\u202f002 of 5\u202f002 records, ")
-    said = told(ran("verify").stderr, "verify")
-    assert said[-1].startswith("verify: 100 %, 5\u202f002 of 5\u202f002 records, ")
-    said = told(ran("replay", "tradecap-data/log", "--dry-run").stderr, "replay")
-    assert re.match(f"replay: \\d+ %, 1\u202f000 of {DIGITS} records, ", said[0]), said
+    answer = report(ran("load").stderr, "load")
+    assert answer[0] == "load: 0 %, 0 of 5\u202f002 records"
+    assert answer[-1].startswith("load: 100 %, 5\u202f002 of 5\u202f002 records, ")
+    answer = report(ran("verify").stderr, "verify")
+    assert answer[-1].startswith("verify: 100 %, 5\u202f002 of 5\u202f002 records, ")
+    answer = report(ran("replay", "tradecap-data/log", "--dry-run").stderr, "replay")
+    assert re.match(f"replay: \\d+ %, 1\u202f000 of {DIGITS} records, ", answer[0]), answer

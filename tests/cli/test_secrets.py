@@ -40,7 +40,7 @@ def contents(path: Path) -> str:
     return (zstandard.ZstdDecompressor().decompressobj().decompress(data) if path.suffix == ".zst" else data).decode(errors="replace")
 
 
-def said(args: list[str], environ: dict[str, str], kept: str = "tradecap.toml") -> str:
+def answer(args: list[str], environ: dict[str, str], kept: str = "tradecap.toml") -> str:
     """All that a command prints, and all that it leaves in files, but for the one that the test itself wrote."""
     result = CliRunner().invoke(cli, args, env=environ)
     files = [path for path in Path().rglob("*") if path.is_file() and path.name != kept]
@@ -60,7 +60,7 @@ def test_no_place_for_a_url_gives_its_password_away(place: str, url: str) -> Non
     if place == "tradecap.toml":
         Path("tradecap.toml").write_text(f"store = '''{url}'''\nlog = [{url!r}]\n", encoding="utf-8")
     args = [each.replace("{}", url) for each in PLACES[place]]
-    assert not is_told(said(args, environ))
+    assert not is_told(answer(args, environ))
 
 
 @settings(SETTINGS, max_examples=12)
@@ -69,7 +69,7 @@ def test_no_place_for_a_url_gives_its_password_away(place: str, url: str) -> Non
 def test_no_proxy_gives_its_password_away(url: str, name: str) -> None:
     """Three records of every capture behind a proxy held its password, and no log can be made to forget."""
     scheme = "wss" if name.lower() == "https_proxy" else "ws"
-    text = said([*STREAM, "--ws-url", f"{scheme}://venue.invalid:1", "--duration", "100ms"], {name: url})
+    text = answer([*STREAM, "--ws-url", f"{scheme}://venue.invalid:1", "--duration", "100ms"], {name: url})
     assert not is_told(text)
 
 
@@ -78,8 +78,8 @@ def test_no_proxy_gives_its_password_away(url: str, name: str) -> None:
 def test_a_secret_variable_is_never_told(password: str) -> None:
     """What is set for a store would come out by another command's error."""
     environ = {"TRADECAP_STORE_PASSWORD": password, "TRADECAP_TOKEN": password, "TRADECAP_KAFKA_SASL_PASSWORD": password}
-    assert not is_told(said(["config", "-vv"], environ))
-    assert not is_told(said(["replay", password, "-vv"], environ))
+    assert not is_told(answer(["config", "-vv"], environ))
+    assert not is_told(answer(["replay", password, "-vv"], environ))
 
 
 ENDS = st.sampled_from(["", "\n", "\r\n", "\n\n"])
@@ -106,7 +106,7 @@ def test_a_secret_in_use_is_never_told(from_file: bool, password: str, end: str)
             "TRADECAP_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
             "TRADECAP_KAFKA_SASL_MECHANISM": "PLAIN",
         }
-        text = said(args, environ, kept="secret")
+        text = answer(args, environ, kept="secret")
         assert not is_told(text)
         assert "secret (" not in text
 
@@ -114,7 +114,7 @@ def test_a_secret_in_use_is_never_told(from_file: bool, password: str, end: str)
 def test_a_capture_through_a_proxy_that_is_away_records_which_and_not_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who reads the log months later must see that it was the proxy, and no more."""
     monkeypatch.setenv("HTTP_PROXY", "http://user:sesame@127.0.0.1:1/x")
-    text = said([*STREAM, "--ws-url", "ws://venue.test:80"], {})
+    text = answer([*STREAM, "--ws-url", "ws://venue.test:80"], {})
     assert text.count("the proxy 127.0.0.1:1 can't be reached") > 2
     assert '"event":"disconnected"' in text
     assert '"failure":"proxy"' in text

@@ -71,13 +71,13 @@ def test_a_password_opens_log_and_store_and_is_shown_nowhere(
 ) -> None:
     """A certificate is handed to others, and a report of CI is read by everyone."""
     environ = environment(secured, its_topic, server, password, end=end, from_file=from_file)
-    told = [CliRunner().invoke(cli, command.split(), env=environ) for command in COMMANDS]
-    assert [each.stderr for each in told if each.exit_code != 0] == []
+    report = [CliRunner().invoke(cli, command.split(), env=environ) for command in COMMANDS]
+    assert [each.stderr for each in report if each.exit_code != 0] == []
     assert json.loads(Path("certificate.json").read_bytes())["store"]["url"].endswith(its_topic.lower().replace("-", "_"))
     files = {path.name: contents(path) for path in Path().rglob("*") if path.is_file() and path.name != "secret"}
     assert {"certificate.json", "report.xml"} <= set(files)
     assert [name for name, text in files.items() if is_told(text)] == []
-    assert [each.stdout + each.stderr for each in told if is_told(each.stdout + each.stderr)] == []
+    assert [each.stdout + each.stderr for each in report if is_told(each.stdout + each.stderr)] == []
 
 
 @contextlib.contextmanager
@@ -132,13 +132,13 @@ def test_what_runs_shows_its_passwords_on_no_page_and_in_no_process_list(
     with running() as exchange, process_list() as processes:
         capture = started(exchange, "--load", "--metrics-port", "0", "-vv")
         exchange.play(20)
-        told = [pages(capture, "tradecap_records_total"), *ended(capture)[1:]]
+        report = [pages(capture, "tradecap_records_total"), *ended(capture)[1:]]
         load = subprocess.Popen(
             [PROGRAM, "load", "--follow", "--metrics-port", "0", "-vv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        told += [pages(load, "tradecap_load_lag_offsets"), *ended(load)[1:]]
-        told.append(CliRunner().invoke(cli, ["load"]).output)
+        report += [pages(load, "tradecap_load_lag_offsets"), *ended(load)[1:]]
+        report.append(CliRunner().invoke(cli, ["load"]).output)
         verified = CliRunner().invoke(cli, ["verify"])
-    assert (capture.returncode, load.returncode, verified.exit_code) == (0, 0, 0), (told, verified.output)
+    assert (capture.returncode, load.returncode, verified.exit_code) == (0, 0, 0), (report, verified.output)
     assert len([each for each in processes if "--metrics-port" in each]) >= 2 or not Path("/proc").is_dir()
-    assert not is_told("\n".join([*told, *processes]))
+    assert not is_told("\n".join([*report, *processes]))

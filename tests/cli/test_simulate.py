@@ -41,9 +41,9 @@ def ended(*args: str) -> "subprocess.CompletedProcess[str]":
 
 def line(program: "subprocess.Popen[str]") -> dict[str, object]:
     assert program.stdout is not None
-    told = json.loads(program.stdout.readline())
-    assert isinstance(told, dict)
-    return told
+    report = json.loads(program.stdout.readline())
+    assert isinstance(report, dict)
+    return report
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -94,7 +94,7 @@ def test_a_byte_order_mark_is_no_part_of_the_faults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "code", "told"),
+    ("args", "code", "report"),
     [
         (["nofile.gz"], 2, "nofile.gz can't be read"),
         (["--fault", "boom"], 2, "'boom' is unknown"),
@@ -109,11 +109,11 @@ def test_a_byte_order_mark_is_no_part_of_the_faults(tmp_path: Path) -> None:
         (["--wait=some"], 2, "'some' is not a whole number"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_sentence(args: list[str], code: int, told: str) -> None:
+def test_what_is_wrong_is_told_in_a_sentence(args: list[str], code: int, report: str) -> None:
     """A typing error would end in a traceback or in an exchange that does nothing."""
     done = ended(*args, "--duration", "100ms")
     assert done.returncode == code
-    assert told in done.stderr
+    assert report in done.stderr
     assert "hint: " in done.stderr
     assert "Traceback" not in done.stderr
 

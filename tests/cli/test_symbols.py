@@ -29,17 +29,17 @@ def test_stream_captures_the_symbols_that_were_configured(tradecap: Program, mon
 
 
 @pytest.mark.parametrize(
-    ("symbols", "said"),
+    ("symbols", "answer"),
     [("", "No symbol to capture"), ("BTC/USDT", "TRADECAP_SYMBOLS"), (",,", "No symbol to capture"), ("A,B C/D", "TRADECAP_SYMBOLS")],
 )
 def test_symbols_that_cant_be_captured_are_told_with_where_they_stand(
-    tradecap: Program, monkeypatch: pytest.MonkeyPatch, symbols: str, said: str
+    tradecap: Program, monkeypatch: pytest.MonkeyPatch, symbols: str, answer: str
 ) -> None:
     """A slip in a variable is found in that variable."""
     monkeypatch.setenv("TRADECAP_SYMBOLS", symbols)
     done = tradecap("stream", *NOWHERE)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert answer in done.stderr
     assert "hint" in done.stderr
 
 
@@ -63,10 +63,10 @@ def test_the_profile_compose_is_there_after_config_init(tradecap: Program) -> No
 def test_a_variable_of_another_program_is_answered_and_never_shown(name: str) -> None:
     """Who comes with REDPANDA_BROKERS must learn that nobody reads it, before he wonders where his records are."""
     settings = resolve(NOTHING, {})
-    said = unread(settings, {name: "s3cret"})
-    assert name in said
-    assert FOREIGN[name][1] in said
-    assert "s3cret" not in said
+    answer = unread(settings, {name: "s3cret"})
+    assert name in answer
+    assert FOREIGN[name][1] in answer
+    assert "s3cret" not in answer
     assert unread(settings, {}) == ""
 
 

@@ -83,9 +83,9 @@ def test_an_upgraded_store_has_the_definitions_of_a_new_one() -> None:
 @pytest.mark.parametrize("command", ["load", "verify", "candles BTCUSDT"])
 def test_an_old_schema_is_refused_until_it_is_upgraded(command: str) -> None:
     """Rows in a schema of another version are read wrongly by both."""
-    said = ran(*command.split(), code=3)["stderr"]
-    assert "old schema" in said
-    assert "tradecap init-db" in said
+    answer = ran(*command.split(), code=3)["stderr"]
+    assert "old schema" in answer
+    assert "tradecap init-db" in answer
 
 
 @pytest.mark.parametrize("left", OLD_SCHEMAS, indirect=True)

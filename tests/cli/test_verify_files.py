@@ -76,13 +76,13 @@ def test_a_proof_continues_from_a_certificate(verify: Callable[..., Finished], t
     assert (done.returncode, found["since"]["taken"], found["since"]["counted"], found["counts"]["records"]) == (0, 32, 4, 36)
     assert json.loads(Path("d.json").read_text())["since"]["records"] == 32
     Path("c.json").write_text(Path("c.json").read_text().replace('"BTCUSDT"', '"BTCUSDC"', 1))
-    for args, code, said in (
+    for args, code, answer in (
         (("--since", "c.json"), 2, "c.json can't be continued: the certificate was edited"),
         (("--since", "d.json", "--against", "d.json"), 2, "--since and --against don't go together"),
         (("--since", "some.ndjson"), 2, "isn't a certificate"),
     ):
         done = verify(*args)
-        assert (done.returncode, said in done.stderr, "hint: " in done.stderr, done.stdout) == (code, True, True, "")
+        assert (done.returncode, answer in done.stderr, "hint: " in done.stderr, done.stdout) == (code, True, True, "")
 
 
 def test_a_certificate_is_also_written_of_a_failure(verify: Callable[..., Finished]) -> None:
@@ -109,8 +109,8 @@ def test_a_certificate_is_also_written_of_a_failure(verify: Callable[..., Finish
 def test_a_file_that_is_not_what_it_should_be_is_one_sentence(verify: Callable[..., Finished], args: tuple[str, str]) -> None:
     """A typing error would end in a traceback, or look like a failed check."""
     done = verify(*args)
-    said = done.stderr.splitlines()
-    assert (done.returncode, done.stdout, said[-1].startswith("hint: "), "Traceback" in done.stderr) == (2, "", True, False)
+    answer = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, answer[-1].startswith("hint: "), "Traceback" in done.stderr) == (2, "", True, False)
 
 
 def test_klines_are_compared_and_named_in_json(verify: Callable[..., Finished]) -> None:

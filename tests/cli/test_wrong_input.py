@@ -36,7 +36,7 @@ def ran(*args: str, stdin: bytes | None = None) -> Result:
     return result
 
 
-def told(*args: str, code: int = 2, stdin: bytes | None = None) -> str:
+def report(*args: str, code: int = 2, stdin: bytes | None = None) -> str:
     """What a command says that ends with this code: its sentence and its hint, on two lines."""
     result = CliRunner().invoke(cli, [*args, "--log-format", "text"], input=stdin)
     assert (result.exit_code, result.stdout) == (code, "")
@@ -62,7 +62,7 @@ def sample() -> None:
 
 
 @pytest.fixture
-def river(request: pytest.FixtureRequest) -> None:
+def pipeline(request: pytest.FixtureRequest) -> None:
     """A log with the sample in it, and a store with the log in it."""
     request.getfixturevalue("sample")
     ran("init-db", "-q")
@@ -84,23 +84,23 @@ def without_rights() -> None:
 def test_a_file_that_is_not_there(command: str) -> None:
     """A typo in a name must not begin a run that holds nothing."""
     before = records_in_the_log()
-    assert told(*command.split(), "no.gz").startswith("no.gz can't be read: No such file or directory.")
+    assert report(*command.split(), "no.gz").startswith("no.gz can't be read: No such file or directory.")
     assert records_in_the_log() == before
 
 
 def test_one_missing_file_among_others_keeps_all_of_them_out() -> None:
     """Half of a list, replayed before the typo is noticed, has to be cleaned up by hand."""
     Path("a.ndjson").write_bytes(a_message(1) + b"\n")
-    assert told("replay", "a.ndjson", "b.ndjson").startswith("b.ndjson can't be read")
+    assert report("replay", "a.ndjson", "b.ndjson").startswith("b.ndjson can't be read")
     assert not Path("tradecap-data").exists()
 
 
 @pytest.mark.parametrize("command", ["load", "verify", "inject-bad --nulls 1"])
 def test_a_log_that_is_not_there(command: str) -> None:
     """Without the sentence a first-time user doesn't learn that there is an order to the commands."""
-    said = told(*command.split())
-    assert said.startswith("There is no log at tradecap-data/log.")
-    assert "tradecap replay" in said
+    answer = report(*command.split())
+    assert answer.startswith("There is no log at tradecap-data/log.")
+    assert "tradecap replay" in answer
 
 
 @pytest.mark.parametrize("command", ["replay sample:", "load", "verify", "inject-bad --nulls 1"])
@@ -108,30 +108,30 @@ def test_a_folder_that_is_no_log(command: str) -> None:
     """Writing segments between somebody's files, or calling such a folder an empty log, is worse than stopping."""
     Path("photos").mkdir()
     Path("photos/cat.jpg").write_bytes(b"cat")
-    assert told(*command.split(), "--log", "file:photos").startswith("photos is no log: it holds ")
+    assert report(*command.split(), "--log", "file:photos").startswith("photos is no log: it holds ")
     assert [file.name for file in Path("photos").iterdir()] == ["cat.jpg"]
 
 
 def test_a_folder_that_is_no_log_is_no_recording() -> None:
     """A folder of recordings is an easy mistake, and what to type instead is known."""
     Path("photos").mkdir()
-    assert told("replay", "photos") == "photos is a folder, but no log.\nhint: name the files in it: photos/*"
+    assert report("replay", "photos") == "photos is a folder, but no log.\nhint: name the files in it: photos/*"
 
 
 @pytest.mark.parametrize("name", ["empty", "empty.gz", "blank"])
 def test_an_empty_file(name: str) -> None:
     """A capture that recorded nothing must not look like a replay that went well."""
     Path(name).write_bytes({"empty": b"", "empty.gz": gzip.compress(b""), "blank": b"\n \r\n"}[name])
-    assert told("replay", name).startswith(f"{name} is no recording: it is empty.")
-    assert told("replay", name, "--as", "binance:BTCUSDT").startswith(f"{name} is no recording: it is empty.")
+    assert report("replay", name).startswith(f"{name} is no recording: it is empty.")
+    assert report("replay", name, "--as", "binance:BTCUSDT").startswith(f"{name} is no recording: it is empty.")
     assert not Path("tradecap-data").exists()
 
 
 def test_a_binary_file() -> None:
     """The wrong file, quarantined by the million and with exit 0, is found days later."""
     Path("noise").write_bytes(random.Random(5).randbytes(300_000))
-    said = told("replay", "noise")
-    assert said.startswith("noise is no recording: nothing in its first 1000 lines is a message of a known venue.")
+    answer = report("replay", "noise")
+    assert answer.startswith("noise is no recording: nothing in its first 1000 lines is a message of a known venue.")
     assert not Path("tradecap-data").exists()
 
 
@@ -184,7 +184,7 @@ def test_a_damaged_log_is_poured_as_far_as_it_goes() -> None:
 def test_numbers_below_what_makes_sense(args: str) -> None:
     """A speed of 0 never ends; a negative count is a typo whose meaning can only be guessed."""
     option = next(word for word in reversed(args.split()) if word.startswith("--"))
-    assert told(*args.split()).startswith(f"Invalid value for '{option}': ")
+    assert report(*args.split()).startswith(f"Invalid value for '{option}': ")
     assert not Path("tradecap-data").exists()
 
 
@@ -192,17 +192,17 @@ def test_numbers_below_what_makes_sense(args: str) -> None:
 @pytest.mark.parametrize("since", ["2024-08-10", "2024-08-09"])
 def test_a_range_that_ends_before_it_begins(command: str, since: str) -> None:
     """Nothing is ever in such a range: an empty answer would be taken for a fact about the market."""
-    said = told(*command.split(), "--from", since, "--to", "2024-08-09")
-    assert said.startswith(f"--from {since}T00:00:00Z is not before --to 2024-08-09T00:00:00Z.")
+    answer = report(*command.split(), "--from", since, "--to", "2024-08-09")
+    assert answer.startswith(f"--from {since}T00:00:00Z is not before --to 2024-08-09T00:00:00Z.")
     assert not Path("tradecap-data").exists()
 
 
 @pytest.mark.usefixtures("river")
 def test_a_symbol_that_is_not_there() -> None:
     """An empty table, an empty run or a proof of nothing for a mistyped symbol is taken for a quiet market."""
-    assert told("candles", "BTCUSD") == "The store has no candles of BTCUSD.\nhint: did you mean BTCUSDT?"
-    assert told("candles", "btcusdt", "--channel", "aggTrade").endswith("hint: of BTCUSDT there is: binance trade")
-    assert told("verify", "--symbol", "BTCUSD").startswith("Nothing of BTCUSD is in that part of the log")
+    assert report("candles", "BTCUSD") == "The store has no candles of BTCUSD.\nhint: did you mean BTCUSDT?"
+    assert report("candles", "btcusdt", "--channel", "aggTrade").endswith("hint: of BTCUSDT there is: binance trade")
+    assert report("verify", "--symbol", "BTCUSD").startswith("Nothing of BTCUSD is in that part of the log")
     result = CliRunner().invoke(cli, ["replay", "sample:", "--symbol", "BTCUSD", "--dry-run"])
     assert two_lines(result.stderr) == "There is no trade of BTCUSD in sample:.\nhint: did you mean BTCUSDT?"
     assert result.exit_code == 2
@@ -211,7 +211,7 @@ def test_a_symbol_that_is_not_there() -> None:
 @pytest.mark.usefixtures("river")
 def test_a_run_that_is_not_there() -> None:
     """Expectations of a run that doesn't exist are met by nothing."""
-    assert told("verify", "--run", "last-week").startswith("Run last-week isn't in file:")
+    assert report("verify", "--run", "last-week").startswith("Run last-week isn't in file:")
 
 
 @pytest.mark.parametrize(
@@ -231,20 +231,20 @@ def test_a_run_that_is_not_there() -> None:
 @pytest.mark.usefixtures("sample")
 def test_places_of_an_unknown_kind(args: str, sentence: str) -> None:
     """A URL that isn't understood must name the ones that are."""
-    assert told(*args.split()).startswith(f"{sentence}\nhint: ")
+    assert report(*args.split()).startswith(f"{sentence}\nhint: ")
 
 
 @pytest.mark.usefixtures("sample")
 def test_a_server_that_does_not_answer() -> None:
     """The library's warnings before the sentence bury it."""
-    said = told("load", "--store", "clickhouse://me:secret@localhost:1/market", code=3)
-    assert said.startswith("Store clickhouse://me:***@localhost:1/market can't be reached: ")
-    assert "secret" not in said
+    answer = report("load", "--store", "clickhouse://me:secret@localhost:1/market", code=3)
+    assert answer.startswith("Store clickhouse://me:***@localhost:1/market can't be reached: ")
+    assert "secret" not in answer
 
 
 def test_standard_input_twice() -> None:
     """The second reading would take what the first left, line by line at random."""
-    assert told("replay", "-", "-", stdin=b"").startswith("Standard input can be read only once.")
+    assert report("replay", "-", "-", stdin=b"").startswith("Standard input can be read only once.")
 
 
 def test_no_standard_input() -> None:
@@ -260,18 +260,18 @@ def test_no_standard_input() -> None:
 def test_nothing_to_inject() -> None:
     """An empty run looks as if the faults had been written."""
     before = records_in_the_log()
-    assert told("inject-bad").startswith("Nothing to inject.")
-    assert told("inject-bad", "--all", "0").startswith("Nothing to inject.")
+    assert report("inject-bad").startswith("Nothing to inject.")
+    assert report("inject-bad", "--all", "0").startswith("Nothing to inject.")
     Path("empty").write_bytes(b"")
-    assert told("inject-bad", "--from-file", "empty").startswith("There is nothing to inject: the file holds no lines.")
+    assert report("inject-bad", "--from-file", "empty").startswith("There is nothing to inject: the file holds no lines.")
     assert records_in_the_log() == before
 
 
 def test_a_broken_configuration() -> None:
     """A setting that is passed over in silence writes into the wrong log."""
     Path("tradecap.toml").write_text("log = [")
-    assert told("load").startswith("./tradecap.toml")
-    assert told("replay", "sample:", "--config", "no.toml").startswith("./no.toml cannot be read: No such file or directory.")
+    assert report("load").startswith("./tradecap.toml")
+    assert report("replay", "sample:", "--config", "no.toml").startswith("./no.toml cannot be read: No such file or directory.")
     assert not Path("tradecap-data").exists()
 
 
@@ -279,7 +279,7 @@ def test_a_broken_configuration() -> None:
 def test_a_log_replayed_into_itself() -> None:
     """It would read what it writes, for ever."""
     before = records_in_the_log()
-    assert told("replay", "tradecap-data/log").startswith("file:tradecap-data/log can't be replayed into itself.")
+    assert report("replay", "tradecap-data/log").startswith("file:tradecap-data/log can't be replayed into itself.")
     assert records_in_the_log() == before
 
 
@@ -291,7 +291,7 @@ def test_a_log_replayed_into_itself() -> None:
 def test_a_store_that_is_not_there(command: str) -> None:
     """A store made by the way hides that the wrong one was named; and a replay must say so before it writes."""
     before = records_in_the_log()
-    assert told(*command.split()) == "There is no store at tradecap-data/db.\nhint: make one: tradecap init-db"
+    assert report(*command.split()) == "There is no store at tradecap-data/db.\nhint: make one: tradecap init-db"
     assert not Path("tradecap-data/db").exists()
     assert records_in_the_log() == before
 
@@ -301,7 +301,7 @@ def test_a_store_that_is_not_there(command: str) -> None:
 def test_a_store_that_is_a_file(command: str) -> None:
     """A sentence of the database about its metadata folder tells nobody that the path is a file."""
     Path("db").write_bytes(b"x")
-    assert told(*command.split(), "--store", "chdb:db").startswith("Store db can't be opened: File exists.")
+    assert report(*command.split(), "--store", "chdb:db").startswith("Store db can't be opened: File exists.")
     assert Path("db").read_bytes() == b"x"
 
 
@@ -310,14 +310,14 @@ def test_a_store_in_somebody_elses_folder() -> None:
     """A database that unpacks itself among somebody's photographs is never forgiven."""
     Path("photos").mkdir()
     Path("photos/cat.jpg").write_bytes(b"x")
-    assert told("init-db", "--store", "chdb:photos").startswith("photos is no store: it holds cat.jpg.")
+    assert report("init-db", "--store", "chdb:photos").startswith("photos is no store: it holds cat.jpg.")
     assert [file.name for file in Path("photos").iterdir()] == ["cat.jpg"]
 
 
 def test_a_log_below_a_file() -> None:
     """'Nothing was written' with the exit code of a full disk sends somebody to the wrong place."""
     Path("file").write_bytes(b"x")
-    assert "is a file" in told("replay", "sample:", "--log", "file:file/log")
+    assert "is a file" in report("replay", "sample:", "--log", "file:file/log")
 
 
 @pytest.mark.usefixtures("river")
@@ -327,15 +327,15 @@ def test_a_store_of_a_newer_version() -> None:
     with ClickHouseStore.embedded(path, f"chdb:{path}", create=False) as store:
         store.run("INSERT INTO schema_version SELECT 99, store, now('UTC') FROM schema_version LIMIT 1")
     for command in ("init-db", "load", "verify", "candles BTCUSDT"):
-        said = told(*command.split())
-        assert said.startswith("Store chdb:./tradecap-data/db has schema version 99; this tradecap knows versions up to ")
-        assert said.endswith("hint: upgrade: pip install -U tradecap")
+        answer = report(*command.split())
+        assert answer.startswith("Store chdb:./tradecap-data/db has schema version 99; this tradecap knows versions up to ")
+        assert answer.endswith("hint: upgrade: pip install -U tradecap")
 
 
 @pytest.mark.usefixtures("river")
 def test_dropping_a_store_is_asked_for_twice() -> None:
     """One option too many in the shell's history empties the store."""
-    assert told("init-db", "--drop").startswith("--drop removes all of chdb:./tradecap-data/db.")
+    assert report("init-db", "--drop").startswith("--drop removes all of chdb:./tradecap-data/db.")
     assert "complete" in ran("candles", "BTCUSDT").stdout
 
 
@@ -394,9 +394,9 @@ def test_a_disk_that_is_full_for_the_log(tradecap: Program) -> None:
     ran("replay", "sample:", "-q", "--limit", "100")
     before = records_in_the_log()
     done = tradecap("replay", "sample:", preexec_fn=at_most(300_000))
-    said = two_lines(done.stderr)
-    assert "records of run" in said
-    assert "are safe in tradecap-data/log" in said
+    answer = two_lines(done.stderr)
+    assert "records of run" in answer
+    assert "are safe in tradecap-data/log" in answer
     assert (done.returncode, done.stdout) == (4, "")
     ran("replay", "sample:", "-q", "--limit", "100")
     ran("init-db", "-q")

@@ -110,9 +110,9 @@ def shown(name: str) -> list[str]:
 )
 def test_make_up_has_one_feed_and_ends_the_other(given: str, profiles: str, ends: str) -> None:
     """Without a feed nothing is loaded; a former one that still runs is refused by the store and started again, for ever."""
-    said = subprocess.run(["make", "--dry-run", "up", f"COMPOSE_PROFILES={given}"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert f"COMPOSE_PROFILES={profiles} docker compose" in said
-    assert f"rm --force --stop {ends}\n" in said
+    answer = subprocess.run(["make", "--dry-run", "up", f"COMPOSE_PROFILES={given}"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert f"COMPOSE_PROFILES={profiles} docker compose" in answer
+    assert f"rm --force --stop {ends}\n" in answer
     assert ends in OURS
     assert {*profiles.split(",")} <= {each for service in OURS.values() for each in service.get("profiles", [])}
 

@@ -290,9 +290,9 @@ def test_a_broker_that_is_killed_while_we_write_loses_nothing(
             time.sleep(0.05)
         killable_broker.kill()
         killable_broker.start()
-        said, _ = producer.communicate(timeout=120)
+        answer, _ = producer.communicate(timeout=120)
     assert producer.returncode == 0
-    assert json.loads(said)["records"] == 100_002
+    assert json.loads(answer)["records"] == 100_002
     load(log, store)
     assert failures(log, store, expect={"trades": 100_000}) == {}
 

@@ -150,8 +150,8 @@ def test_a_loader_and_a_writer_wait_for_a_broker_that_is_away(
     monkeypatch.setattr(presence, "LOOK_S", 0.5)
     monkeypatch.setattr(cluster, "REACH_S", 2.0)
     kafka = killable_broker.kafka
-    said: list[str] = []
-    log = open_log(kafka.url(kafka.new_topic(topic_name)), say=said.append)
+    printed: list[str] = []
+    log = open_log(kafka.url(kafka.new_topic(topic_name)), say=printed.append)
     loader = Aside(lambda follow: loading.load(log, store, follow=follow, stop=never, progress=quietly))
     with log.writer() as writer:
         run = begun(writer, some_messages(range(50)))
@@ -169,7 +169,7 @@ def test_a_loader_and_a_writer_wait_for_a_broker_that_is_away(
     loader.is_going.clear()
     loader.join(60)
     assert loader.problem is None
-    assert any("is waited for" in text for text in said)
+    assert any("is waited for" in text for text in printed)
     assert not failures(log, store, expect={"trades": 50})
 
 

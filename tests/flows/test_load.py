@@ -21,7 +21,7 @@ from tradecap.market.records import frame, series_head
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 
-def poured(log: FileLog, store: ClickHouseStore, **how: Any) -> Loaded:
+def loaded(log: FileLog, store: ClickHouseStore, **how: Any) -> Loaded:
     return load(log, store, **({"stop": never, "progress": quietly} | how))
 
 
@@ -42,20 +42,20 @@ def packed(log: FileLog) -> list[Path]:
 def test_it_says_what_it_did(log: FileLog, store: ClickHouseStore) -> None:
     """Counts that don't add up make the proof look wrong before it is made."""
     replayed(log, [*some_messages(range(20)), a_message(3), b"\xff", a_message(21)[:-4]])
-    done = poured(log, store)
+    done = loaded(log, store)
     assert (done.records, done.valid, done.quarantined, done.ignored, done.events, done.redelivered) == (25, 21, 2, 0, 2, 0)
     assert (done.candles, done.damage) == (2, [])
     assert {0: done.position} == store.positions(log.id)
-    again = poured(log, store)
+    again = loaded(log, store)
     assert (again.records, again.valid, again.candles, again.redelivered, again.position) == (0, 0, 0, 0, done.position)
 
 
 def test_it_goes_on_where_the_store_stands(log: FileLog, store: ClickHouseStore) -> None:
     """A load that begins anew each time takes an hour for a minute of news."""
     small_segments(log, 0, 200)
-    assert poured(log, store).valid == 200
+    assert loaded(log, store).valid == 200
     small_segments(log, 200, 210)
-    done = poured(log, store)
+    done = loaded(log, store)
     assert (done.records, done.valid, done.redelivered) == (12, 10, 0)
     assert not failures(log, store, expect={"trades": 210})
 
@@ -63,10 +63,10 @@ def test_it_goes_on_where_the_store_stands(log: FileLog, store: ClickHouseStore)
 def test_a_stop_keeps_what_was_poured(log: FileLog, store: ClickHouseStore) -> None:
     """A load that was stopped and begins anew never ends on a large log; one that moves on too far loses records."""
     small_segments(log, 0, 400)
-    done = poured(log, store, stop=lambda: True)
+    done = loaded(log, store, stop=lambda: True)
     assert 0 < done.records < 402
     assert stored(store) == done.valid
-    rest = poured(log, store)
+    rest = loaded(log, store)
     assert (done.records + rest.records, rest.redelivered) == (402, 0)
     assert not failures(log, store, expect={"trades": 400})
 
@@ -77,7 +77,7 @@ def test_rows_that_came_without_their_position_come_again_harmlessly(log: FileLo
     spoilt(log, {"dupes": 3, "conflicts": 3, "nulls": 3})
     for batch in list(log.feed("", lambda: BEGINNING, on_damage=unwatched, segment_files=True))[:-1]:
         store.add(log.id, batch)
-    done = poured(log, store)
+    done = loaded(log, store)
     assert done.records == 213
     assert done.redelivered > 190
     assert not failures(log, store, expect={"trades": 200, "duplicates": 3, "conflicts": 3, "quarantined": 3})
@@ -93,9 +93,9 @@ def test_a_position_before_its_rows_would_lose_them(log: FileLog, store: ClickHo
     with monkeypatch.context() as broken:
         broken.setattr(store, "add", breaks)
         with pytest.raises(OSError, match="full"):
-            poured(log, store)
+            loaded(log, store)
     assert store.positions(log.id) == {}
-    assert poured(log, store).valid == 5
+    assert loaded(log, store).valid == 5
 
 
 def test_a_store_that_took_another_number_does_not_move_on(log: FileLog, store: ClickHouseStore) -> None:
@@ -108,11 +108,11 @@ def test_a_store_that_took_another_number_does_not_move_on(log: FileLog, store: 
         store.run("DROP TABLE IF EXISTS mv_arrivals_lines")
 
     with pytest.raises(TradecapError, match=r"took 0 records of a batch of \d+") as error:
-        poured(log, store, progress=watch)
+        loaded(log, store, progress=watch)
     assert error.value.exit_code is Exit.UNREACHABLE
     assert (len(read), sum(store.outcomes().values()) > read[0]) == (1, True)
     store.create()
-    assert poured(log, store).records == 202 - read[0]
+    assert loaded(log, store).records == 202 - read[0]
 
 
 def test_an_active_segment_is_poured_as_far_as_it_is_durable(log: FileLog, store: ClickHouseStore) -> None:
@@ -120,16 +120,16 @@ def test_an_active_segment_is_poured_as_far_as_it_is_durable(log: FileLog, store
     with log.writer() as writer:
         run = begun(writer, some_messages(range(10)))
         run.record(None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(10)))
-        assert poured(log, store).valid == 10
-        assert poured(log, store).records == 0
+        assert loaded(log, store).valid == 10
+        assert loaded(log, store).records == 0
         run.end()
-    assert poured(log, store).records == 2
+    assert loaded(log, store).records == 2
     assert not failures(log, store, expect={"trades": 11})
 
 
 def test_an_empty_log_is_poured_in_no_time(log: FileLog, store: ClickHouseStore) -> None:
     """A log that was only just made is no error."""
-    assert poured(log, store).records == 0
+    assert loaded(log, store).records == 0
 
 
 def test_two_logs_share_a_store(log: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_two_logs_share_a_store(log: FileLog, store: ClickHouseStore, tmp_path: 
     other = FileLog(tmp_path / "other", create=True)
     replayed(log, some_messages(range(50)))
     replayed(other, some_messages(range(30), symbol="ETHUSDT"))
-    assert (poured(log, store).valid, poured(other, store).valid, poured(log, store).valid) == (50, 30, 0)
+    assert (loaded(log, store).valid, loaded(other, store).valid, loaded(log, store).valid) == (50, 30, 0)
     assert stored(store) == 80
 
 
@@ -166,7 +166,7 @@ def test_damage_is_told_and_the_rest_is_poured(log: FileLog, store: ClickHouseSt
     assert len(packed(log)) > 5
     segment = packed(log)[which]
     spoil(segment)
-    done = poured(log, store)
+    done = loaded(log, store)
     assert {damage.place.partition(".")[0] for damage in done.damage} >= {segment.name.partition(".")[0]}
     assert len(done.damage) == len(set(done.damage))
     assert done.records > 402 - 100
@@ -183,9 +183,9 @@ def test_damage_is_told_again_until_it_is_mended(log: FileLog, store: ClickHouse
     last = packed(log)[-1]
     whole = last.read_bytes()
     cut(last)
-    assert poured(log, store).damage
+    assert loaded(log, store).damage
     last.write_bytes(whole)
-    assert not poured(log, store).damage
+    assert not loaded(log, store).damage
     assert not failures(log, store, expect={"trades": 100})
 
 
@@ -216,7 +216,7 @@ class _Follower:
         return sum(self._seen) == records
 
     @property
-    def pours(self) -> int:
+    def fills(self) -> int:
         """How many times the store was poured into."""
         return len(self._seen)
 
@@ -256,7 +256,7 @@ def test_a_log_that_is_flushed_ten_times_a_second_is_poured_about_once_a_second(
             run.flush()
             time.sleep(0.1)  # the pace of a capture
         assert follower.sees(flushes + 1)
-        assert 2 <= follower.pours <= (time.monotonic() - began) / FOLLOW_S + 3
+        assert 2 <= follower.fills <= (time.monotonic() - began) / FOLLOW_S + 3
         run.end()
     assert follower.done.valid == flushes
     assert not failures(log, store, expect={"trades": flushes})
@@ -334,8 +334,8 @@ def test_a_store_whose_views_differ_is_refused(log: FileLog, store: ClickHouseSt
     replayed(log, some_messages(range(20)))
     store.run("DROP VIEW mv_trades")
     with pytest.raises(TradecapError, match="mv_trades is missing") as refused:
-        poured(log, store)
+        loaded(log, store)
     assert (refused.value.exit_code, refused.value.hint) == (Exit.UNREACHABLE, "tradecap init-db")
     assert (store.positions(log.id), store.outcomes()) == ({}, {})
     store.create()
-    assert poured(log, store).valid == 20
+    assert loaded(log, store).valid == 20

@@ -75,7 +75,7 @@ class Follower:
     """A load that follows a log in a thread, and what it said."""
 
     def __init__(self, log: FileLog, store: ClickHouseStore) -> None:
-        self.status, self.said = LoadStatus(), list[str]()
+        self.status, self.answer = LoadStatus(), list[str]()
         self._is_over = threading.Event()
         self._loaded: list[Loaded] = []
         self._thread = threading.Thread(target=self._run, args=(log, store))
@@ -83,7 +83,7 @@ class Follower:
 
     def _run(self, log: FileLog, store: ClickHouseStore) -> None:
         follow = lambda: not self._is_over.is_set()  # noqa: E731 -- one use
-        self._loaded.append(load(log, store, follow=follow, stop=never, progress=quietly, say=self.said.append, status=self.status))
+        self._loaded.append(load(log, store, follow=follow, stop=never, progress=quietly, say=self.answer.append, status=self.status))
 
     def end(self) -> Loaded:
         """Ask it for the end."""
@@ -99,14 +99,14 @@ def test_a_follower_waits_for_a_server_that_is_killed_and_comes_back(log: FileLo
     until(lambda: follower.status.records == 52)
     server.kill()
     replayed(log, some_messages(range(50, 80)))
-    until(lambda: bool(follower.said))
+    until(lambda: bool(follower.answer))
     assert follower.status.away
     server.start()
     until(lambda: follower.status.records == 52 + 32)
     done = follower.end()
     assert (done.valid, done.redelivered) == (80, 0)
-    assert [text for text in follower.said if "is waited for" in text] == follower.said[:1]
-    assert follower.said[1:] == ["The store answers again."]
+    assert [text for text in follower.answer if "is waited for" in text] == follower.answer[:1]
+    assert follower.answer[1:] == ["The store answers again."]
     assert not failures(log, shared, expect={"trades": 80})
 
 
@@ -119,7 +119,7 @@ def test_a_follower_waits_for_a_server_that_does_not_answer(
     until(lambda: follower.status.positions is not None)
     os.kill(server.process.pid, signal.SIGSTOP)
     replayed(log, some_messages(range(50)))
-    until(lambda: bool(follower.said))
+    until(lambda: bool(follower.answer))
     os.kill(server.process.pid, signal.SIGCONT)
     until(lambda: follower.status.records == 52)
     follower.end()

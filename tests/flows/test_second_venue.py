@@ -10,7 +10,7 @@ from tests.builders import NOON_S
 from tests.cases import CASES, TRADE
 from tests.flows.builders import a_message, failures, load, never, quietly, verdict_of
 from tests.second_venue import second_venue
-from tests.store.builders import pour
+from tests.store.builders import fill
 from tests.store.test_reading import read_by_python, read_by_sql
 from tradecap.flows.replay.replay import Choice, Replayed, look_at, replay
 from tradecap.log.api import Log
@@ -75,7 +75,7 @@ def test_each_line_has_one_row_whatever_venue_it_names(store_of_both: ClickHouse
     lines = lines_of([GOOD, TRADE, nested, b"5,1,2", b"\xff", *(case.payload for case in CASES)], *heads)
     run = RunWriter(RUN, len(lines))
     lines += [run.event(1, "gap_found", {"first": 1}, head) for head in heads]
-    pour(store_of_both, *lines)
+    fill(store_of_both, *lines)
     assert store_of_both.rows("SELECT count() AS n, uniqExact(run, seq) AS distinct FROM ledger") == [{"n": len(lines), "distinct": len(lines)}]
 
 

@@ -203,6 +203,6 @@ def test_follow_copies_what_comes_in_and_waits_for_a_broker(source: FileLog, kil
         while (spool := Spool(source)).waiting(spool.position(log.id)) and time.monotonic() < until_s + 30:
             time.sleep(0.1)
         process.terminate()
-        said, _ = process.communicate(timeout=60)
+        answer, _ = process.communicate(timeout=60)
     assert process.returncode == 0
-    assert json.loads(said)["records"] == 24
+    assert json.loads(answer)["records"] == 24

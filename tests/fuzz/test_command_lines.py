@@ -225,12 +225,12 @@ def test_no_line_ends_in_a_traceback_a_secret_or_another_exit_code(
 
 def wrong(line: Line, code: int, out: str, err: str) -> list[Any]:
     """What is wrong with an end."""
-    said = re.sub(r"\x1b\[[0-9;]*m", "", out + err)
+    answer = re.sub(r"\x1b\[[0-9;]*m", "", out + err)
     return [
         *(["exit code"] if code not in (line.wanted or {0, 1, 2, 3, 4}) else []),
-        *(["traceback"] if "Traceback" in said and "-vv" not in line.words and "verbose" not in str(line.words) else []),
-        *(["internal error"] if "Internal error" in said else []),
-        *(["secret"] if PASSWORD in said else []),
-        *(["escape sequence"] if EVIL[:4] in said or "\u202e" in err else []),
+        *(["traceback"] if "Traceback" in answer and "-vv" not in line.words and "verbose" not in str(line.words) else []),
+        *(["internal error"] if "Internal error" in answer else []),
+        *(["secret"] if PASSWORD in answer else []),
+        *(["escape sequence"] if EVIL[:4] in answer or "\u202e" in err else []),
         *(["no hint"] if code > 1 and "hint" not in err else []),  # of a failed check the fix is told with the result
     ]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.mutations import mutated_line
-from tests.proof.test_tally import said
+from tests.proof.test_tally import answer
 from tradecap.flows.verify.counting import count_plainly
 from tradecap.flows.verify.templated import TemplateCounter
 from tradecap.market.batch import Batch, Lines, Portion, Position, Values
@@ -80,7 +80,7 @@ def everything(tally: Tally) -> dict[str, object]:
         for number, block in run.blocks.items()
     }
     parts = {run.run: (run.parts, run.started, run.ended, run.ended_seq) for run in tally.runs.values()}
-    return said(tally) | {"blocks": blocks, "parts": parts, "rest": (tally.empty, tally.recovered, tally.repeats, tally.repeated)}
+    return answer(tally) | {"blocks": blocks, "parts": parts, "rest": (tally.empty, tally.recovered, tally.repeats, tally.repeated)}
 
 
 @pytest.mark.parametrize("kind", ["folder", "topic"])

@@ -204,8 +204,8 @@ def shared(root: Path, name: str, start: Callable[[Path, Path], str]) -> Iterato
     with one_at_a_time(root / f"{name}.lock"):
         lock = hold_shared(users)
         if not address.exists():
-            told = start(folder, users)
-            address.write_text(told)
+            report = start(folder, users)
+            address.write_text(report)
     with lock:
         yield address.read_text()
 

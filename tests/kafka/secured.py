@@ -189,6 +189,6 @@ def shared_secured_broker(root: Path, installation: Installation) -> Iterator[Se
         broker.start()
         return json.dumps({"bootstrap": broker.bootstrap, "ports": broker.ports})
 
-    with shared(root, "secured-kafka", start) as told:
-        where = json.loads(told)
+    with shared(root, "secured-kafka", start) as report:
+        where = json.loads(report)
         yield Secured(root / "secured-kafka", where["ports"], Kafka(where["bootstrap"]))

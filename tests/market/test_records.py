@@ -111,8 +111,8 @@ def test_a_record_is_written_as_the_design_shows_it() -> None:
     """Another key order or a blank sends every line down the slow way into the store."""
     head = series_head("binance", "BTCUSDT", "", "ws") + source_head(json_text('a"b.gz'), 5)
     data = RunWriter(RUN, 42).record(None, head, frame(b'{"e":1}')).decode()
-    told = '"recv":null,"venue":"binance","symbol":"BTCUSDT","via":"ws","src":"a\\"b.gz:5","data":{"e":1}}'
-    assert data == f'{{"run":"{RUN}","seq":42,{told}\n'
+    report = '"recv":null,"venue":"binance","symbol":"BTCUSDT","via":"ws","src":"a\\"b.gz:5","data":{"e":1}}'
+    assert data == f'{{"run":"{RUN}","seq":42,{report}\n'
     event = RunWriter(RUN, 0).event(7, "disconnected", {"code": 1006}, series_head("binance", "", "", ""))
     assert event.decode() == f'{{"run":"{RUN}","seq":0,"recv":7,"venue":"binance","event":"disconnected","detail":{{"code":1006}}}}\n'
     assert taken_apart(event).payload == b""

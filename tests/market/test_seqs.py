@@ -24,7 +24,7 @@ def both(numbers: list[int], spans: list[tuple[int, int]]) -> tuple[Seqs, TradeI
     return seqs, ids
 
 
-def said(of: Seqs | TradeIds, number: int) -> list[object]:
+def answer(of: Seqs | TradeIds, number: int) -> list[object]:
     """All that can be asked."""
     asked = [of.within(number, number + 3 * SIZE), of.gaps_within(number, number + SIZE), number in of]
     return [of.intervals(), len(of), of.first, of.last, *asked]
@@ -34,8 +34,8 @@ def said(of: Seqs | TradeIds, number: int) -> list[object]:
 def test_they_answer_as_intervals_do(numbers: list[int], spans: list[tuple[int, int]], number: int) -> None:
     """A record that is counted twice, or not at all, would make a sound log look wrong."""
     seqs, ids = both(numbers, spans)
-    assert said(seqs, number) == said(ids, number)
-    assert said(pickle.loads(pickle.dumps(seqs)), number) == said(ids, number)
+    assert answer(seqs, number) == answer(ids, number)
+    assert answer(pickle.loads(pickle.dumps(seqs)), number) == answer(ids, number)
     assert seqs.count_in(number // SIZE) == sum(b - a + 1 for a, b in ids.within(number // SIZE * SIZE, number // SIZE * SIZE + SIZE - 1))
 
 
@@ -45,7 +45,7 @@ def test_what_two_counted_is_what_one_counts(some: list[int], others: list[int],
     (first, ids), (second, more) = both(some, spans), both(others, [])
     assert first.meets(second) == any(ids.within(a, b) for a, b in more)
     first.update(second)
-    assert said(first, 0) == said(ids.union(more), 0)
+    assert answer(first, 0) == answer(ids.union(more), 0)
 
 
 @settings(max_examples=15, deadline=None)

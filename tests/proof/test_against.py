@@ -49,7 +49,7 @@ def test_a_segment_that_was_open_may_be_written_on_but_not_changed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "told"),
+    ("now", "report"),
     [
         ({"log": Place("log-2", "file:log")}, "the certificate is of log log-1, this is log log-2"),
         ({"segments": []}, "segment 000001 is missing (12 records)"),
@@ -75,10 +75,10 @@ def test_a_segment_that_was_open_may_be_written_on_but_not_changed() -> None:
         ({"quarantined": {"bad_time": 1}}, "the log had 0 quarantined.bad_time, has 1"),
     ],
 )
-def test_every_change_is_named(now: dict[str, Any], told: str) -> None:
+def test_every_change_is_named(now: dict[str, Any], report: str) -> None:
     """Somebody would know that a log was changed, and not where."""
     check = unchanged(a_certificate(), a_certificate(**now), {})
-    assert (check.ok, told in check.detail) == (False, True), check.detail
+    assert (check.ok, report in check.detail) == (False, True), check.detail
     assert check.fix
 
 

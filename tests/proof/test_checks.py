@@ -106,7 +106,7 @@ def test_a_lost_segment_is_incompleteness_even_if_no_number_is_missing() -> None
 
 
 @pytest.mark.parametrize(
-    ("differences", "told", "fix"),
+    ("differences", "report", "fix"),
     [
         (Differences(missing={A: [(3, 9), (12, 12)]}), f"lost: run {A} seq 3-9, 12", AGAIN),
         (Differences(pending={A: [(3, 9)]}), f"not loaded yet: run {A} seq 3-9", LOAD),
@@ -118,10 +118,10 @@ def test_a_lost_segment_is_incompleteness_even_if_no_number_is_missing() -> None
         (Differences(extra={B: [(0, 0)]}), f"made by no record: run {B} seq 0; {ONE_IS_WRONG}", NEXT_TO_IT),
     ],
 )
-def test_the_ledger_says_what_differs_and_what_mends_it(differences: Differences, told: str, fix: str) -> None:
+def test_the_ledger_says_what_differs_and_what_mends_it(differences: Differences, report: str, fix: str) -> None:
     """Who is told to make everything anew where a load would do loses an hour; the other way round he loses his records."""
     found = checks.ledger_complete(a_tally([1]), differences, is_fed=True, fixes=Fixes(), others=0)
-    assert (found.ok, found.detail, found.fix) == (False, told, fix)
+    assert (found.ok, found.detail, found.fix) == (False, report, fix)
 
 
 def test_a_store_is_never_dropped_for_a_log_that_lost_records() -> None:
@@ -218,13 +218,13 @@ def test_ranges_are_told_in_short() -> None:
 # ---- faults and expectations -------------------------------------------------------------------------------------------------------------
 
 
-def injected(said: dict[str, int] | None, faults: list[tuple[str, Reading]]) -> Tally:
+def injected(answer: dict[str, int] | None, faults: list[tuple[str, Reading]]) -> Tally:
     """A run of inject-bad that says this and wrote that."""
     tally = Tally()
     add(tally, A, 0, Event("started"))
     for seq, (fault, reading) in enumerate(faults, 1):
         add(tally, A, seq, reading, f"inject:{fault}")
-    detail: dict[str, Any] = {} if said is None else {"injected": said}
+    detail: dict[str, Any] = {} if answer is None else {"injected": answer}
     add(tally, A, len(faults) + 1, Event("ended"), **detail)
     return tally
 
@@ -233,7 +233,7 @@ DUPE, CONFLICT, NULL = a_trade(), a_trade(price=1), Rejected("null_field", "p")
 
 
 @pytest.mark.parametrize(
-    ("said", "faults", "losers", "problem"),
+    ("answer", "faults", "losers", "problem"),
     [
         ({"dupes": 1, "nulls": 1}, [("dupes", DUPE), ("nulls", NULL)], {(A, "dupes"): (1, 0)}, ""),
         ({"conflicts": 1}, [("conflicts", CONFLICT)], {(A, "conflicts"): (0, 1)}, ""),
@@ -251,10 +251,10 @@ DUPE, CONFLICT, NULL = a_trade(), a_trade(price=1), Rejected("null_field", "p")
     ],
 )
 def test_each_fault_has_to_be_found_as_what_it_is(
-    said: dict[str, int] | None, faults: list[tuple[str, Reading]], losers: dict[tuple[str, str], tuple[int, int]], problem: str
+    answer: dict[str, int] | None, faults: list[tuple[str, Reading]], losers: dict[tuple[str, str], tuple[int, int]], problem: str
 ) -> None:
     """A fault that comes out as another one, or not at all, means that a check doesn't work."""
-    found = checks.injected_found(injected(said, faults), losers, AGAIN)
+    found = checks.injected_found(injected(answer, faults), losers, AGAIN)
     assert (found.ok, found.detail) == (not problem, problem)
     assert found.fix == (AGAIN if problem else "")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.proof.test_tally import RECORDS, RUNS, Record, a_record, said
+from tests.proof.test_tally import RECORDS, RUNS, Record, a_record, answer
 from tradecap.market.batch import Position
 from tradecap.market.records import Event
 from tradecap.proof.counted import Counted, contradictions, kept, tally_of
@@ -32,7 +32,7 @@ def test_a_tally_that_was_kept_in_between_is_the_tally_of_all(records: list[Reco
         tally.begin(0, Position(0, str(first), first))
         for record in records[first:last]:
             tally.add(*record)
-    assert {**said(tally), "blocks": sums(tally)} == {**said(whole), "blocks": sums(whole)}
+    assert {**answer(tally), "blocks": sums(tally)} == {**answer(whole), "blocks": sums(whole)}
     assert list(contradictions(tally)) == []
 
 

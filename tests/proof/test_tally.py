@@ -67,7 +67,7 @@ def tallied(records: list[Record]) -> Tally:
     return tally
 
 
-def said(tally: Tally) -> dict[str, object]:
+def answer(tally: Tally) -> dict[str, object]:
     """All that a tally says of distinct records, but which of them came first."""
     blocks = {(run.run, n): (b.records, b.fingerprint, b.trades, b.rest) for run in tally.runs.values() for n, b in run.blocks.items()}
     return {
@@ -83,7 +83,7 @@ def test_no_repeat_and_no_order_changes_what_is_counted(records: list[Record], r
     """A redelivered record that counted twice, or late, would make a sound log look wrong."""
     again = records + rng.choices(records, k=len(records)) if records else []
     rng.shuffle(again)
-    assert said(tallied(again)) == said(tallied(records))
+    assert answer(tallied(again)) == answer(tallied(records))
     assert tallied(again).repeats == len(again) - len(records)
 
 
@@ -130,7 +130,7 @@ def test_what_several_counted_adds_up_to_what_one_counts(records: list[Record], 
     for first, last in zip([0, *ends], [*ends, len(records)], strict=True):
         part = tallied(records[first:last])
         assert whole.merge(pickle.loads(pickle.dumps(part)))
-    assert (said(whole), whole.recovered, whole.repeated) == (said(tallied(records)), {}, {})
+    assert (answer(whole), whole.recovered, whole.repeated) == (answer(tallied(records)), {}, {})
     for record in records:  # and it can be gone on with
         whole.add(*record)
     assert whole.repeats == len(records)
@@ -141,7 +141,7 @@ def test_records_that_are_known_are_not_taken_in_twice(records: list[Record]) ->
     """What was counted of them can't be taken back: they have to be counted one by one."""
     whole = tallied(records)
     assert not whole.merge(tallied(records[-1:]))
-    assert (said(whole), whole.repeats) == (said(tallied(records)), 0)
+    assert (answer(whole), whole.repeats) == (answer(tallied(records)), 0)
 
 
 def test_a_row_that_changes_places_changes_the_fingerprint() -> None:

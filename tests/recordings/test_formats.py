@@ -488,7 +488,7 @@ PARTS = st.sampled_from([*LINES, *BITS])
 CONTENT = st.tuples(st.sampled_from([b"", b"[", b"[{},", b"[\n  "]), st.lists(PARTS, max_size=25)).map(lambda parts: parts[0] + b"".join(parts[1]))
 
 
-def told(pieces: Iterator[Frame]) -> tuple[list[Frame], str]:
+def report(pieces: Iterator[Frame]) -> tuple[list[Frame], str]:
     """The frames, and how they ended."""
     seen: list[Frame] = []
     try:
@@ -506,8 +506,8 @@ def test_the_frames_are_the_same_however_the_bytes_arrive(
     """A slow pipe or a packing would change where rows begin and end."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(foreign_arrays, "WINDOWS", windows)
-        at_once = told(frames(Source("rec", stream=io.BytesIO(content))))
-        assert told(frames(Source("rec", stream=Trickle(pack(content), step)))) == at_once
+        at_once = report(frames(Source("rec", stream=io.BytesIO(content))))
+        assert report(frames(Source("rec", stream=Trickle(pack(content), step)))) == at_once
 
 
 @settings(max_examples=200, deadline=None)
@@ -525,7 +525,7 @@ def test_an_array_that_any_library_writes_is_its_elements(rows: list[dict[str, o
 def test_no_bytes_are_lost_or_read_twice_in_lines(content: bytes) -> None:
     """A byte that no frame holds would be lost without a record."""
     if not content.lstrip().removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-        found, ended = told(frames(Source("rec", stream=io.BytesIO(content))))
+        found, ended = report(frames(Source("rec", stream=io.BytesIO(content))))
         lines = content.split(b"\n")
         for frame in found:
             assert frame.payload in lines[frame.line - 1]
@@ -586,7 +586,7 @@ def test_real_rows_of_ccxt_are_the_venues_own(recordings: Path) -> None:
 
 @pytest.mark.recordings
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "answer"),
     [
         ("ws/barter_spot_trades_reconnects_20241220.json", "as another program (barter) wrote them"),
         ("other_venues/cf_coinbase.jsonl.zst", "a capture of COINBASE"),
@@ -597,8 +597,8 @@ def test_real_rows_of_ccxt_are_the_venues_own(recordings: Path) -> None:
         ("klines/BTCUSDT-1m-2024-12.api.csv.gz", "klines are no trades"),
     ],
 )
-def test_real_files_of_others_are_refused_at_once(recordings: Path, name: str, said: str) -> None:
+def test_real_files_of_others_are_refused_at_once(recordings: Path, name: str, answer: str) -> None:
     """They would fill the log with what can never be a trade."""
     seen, error = broken(source_of(recordings / name))
     assert seen == []
-    assert said in error.message
+    assert answer in error.message

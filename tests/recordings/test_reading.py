@@ -300,15 +300,15 @@ def test_a_dash_is_stdin() -> None:
     assert (source.name, [frame.payload for frame in frames(source)]) == ("stdin", [b"a"])
 
 
-@pytest.mark.parametrize(("path", "told"), [("none.gz", "No such file"), ("plain/below", "Not a directory"), ("folder", "is a folder, but no log")])
-def test_what_is_not_there_is_told_before_anything_is_read(tmp_path: Path, path: str, told: str) -> None:
+@pytest.mark.parametrize(("path", "report"), [("none.gz", "No such file"), ("plain/below", "Not a directory"), ("folder", "is a folder, but no log")])
+def test_what_is_not_there_is_told_before_anything_is_read(tmp_path: Path, path: str, report: str) -> None:
     """The first of two files would be logged before the typing error in the second shows."""
     (tmp_path / "plain").touch()
     (tmp_path / "folder").mkdir()
     with pytest.raises(TradecapError) as error:
         expand([str(tmp_path / "plain"), str(tmp_path / path)], NO_STDIN, own_log)
     assert str(tmp_path / path) in error.value.message
-    assert told in error.value.message
+    assert report in error.value.message
     assert error.value.hint
 
 

@@ -117,7 +117,7 @@ def test_what_is_not_understood_stays_whole(line: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "symbol"),
+    ("answer", "symbol"),
     [
         ("XRP/ETH", "XRPETH"),
         ("BTC/USDT:USDT", "BTCUSDT"),
@@ -130,9 +130,9 @@ def test_what_is_not_understood_stays_whole(line: bytes) -> None:
         ("a/b/c", "a/b/c"),
     ],
 )
-def test_a_symbol_in_ccxts_spelling_is_the_venues(said: str, symbol: str) -> None:
+def test_a_symbol_in_ccxts_spelling_is_the_venues(answer: str, symbol: str) -> None:
     """A coin-margined future would be filed as the spot pair of the same coins."""
-    assert symbol_of(json.dumps(said).encode()) == symbol
+    assert symbol_of(json.dumps(answer).encode()) == symbol
 
 
 @given(st.binary(max_size=80))

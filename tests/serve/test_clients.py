@@ -36,7 +36,7 @@ def client(language: str, chapter: str = "Clients") -> str:
     return str(text)
 
 
-def said(served: Served, command: list[str], folder: Path, around: Mapping[str, str] = os.environ) -> str:
+def answer(served: Served, command: list[str], folder: Path, around: Mapping[str, str] = os.environ) -> str:
     """What a client prints."""
     environment = {**around, "TRADECAP_TOKEN": TOKEN, "URL": served.url, "GRPC": served.target}
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
@@ -51,13 +51,13 @@ def expected(served: Served) -> list[str]:
 
 def test_python(guarded: Served, tmp_path: Path) -> None:
     """The first thing that somebody pastes fails."""
-    assert said(guarded, [sys.executable, "-c", client("python"), guarded.url], tmp_path).splitlines() == expected(guarded)
+    assert answer(guarded, [sys.executable, "-c", client("python"), guarded.url], tmp_path).splitlines() == expected(guarded)
 
 
 def test_curl(guarded: Served, tmp_path: Path, outside_part: Callable[[bool, str], None]) -> None:
     """The second one."""
     outside_part(shutil.which("curl") is not None, "curl")
-    bars = json.loads(said(guarded, ["sh", "-c", client("sh")], tmp_path))["candles"]
+    bars = json.loads(answer(guarded, ["sh", "-c", client("sh")], tmp_path))["candles"]
     assert [f"{bar['open_time']} {bar['close']}" for bar in bars] == expected(guarded)
 
 
@@ -65,19 +65,19 @@ def test_javascript(guarded: Served, tmp_path: Path, outside_part: Callable[[boo
     """People who build pages paste this one."""
     outside_part(shutil.which("node") is not None, "node")
     (tmp_path / "client.mjs").write_text(client("js"))
-    assert said(guarded, ["node", "client.mjs", guarded.url], tmp_path).splitlines() == expected(guarded)
+    assert answer(guarded, ["node", "client.mjs", guarded.url], tmp_path).splitlines() == expected(guarded)
 
 
 def test_go(guarded: Served, tmp_path: Path, outside_part: Callable[[bool, str], None]) -> None:
     """People who build services paste this one."""
     outside_part(shutil.which("go") is not None, "go")
     (tmp_path / "main.go").write_text(client("go"))
-    assert said(guarded, ["go", "run", "main.go", guarded.url], tmp_path).splitlines() == expected(guarded)
+    assert answer(guarded, ["go", "run", "main.go", guarded.url], tmp_path).splitlines() == expected(guarded)
 
 
 def test_python_over_grpc(guarded: Served, tmp_path: Path) -> None:
     """The generated code that comes with the package doesn't work for a client."""
-    assert said(guarded, [sys.executable, "-c", client("python", "gRPC clients"), guarded.target], tmp_path).splitlines() == expected(guarded)
+    assert answer(guarded, [sys.executable, "-c", client("python", "gRPC clients"), guarded.target], tmp_path).splitlines() == expected(guarded)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def read_object(lines: Iterable[str]) -> str:
 def test_javascript_over_grpc(guarded: Served, foreign: Path) -> None:
     """A page's back end in Node can't follow bars."""
     (foreign / "client.mjs").write_text(client("js", "gRPC clients"))
-    assert said(guarded, ["node", "client.mjs", guarded.target], foreign).splitlines() == expected(guarded)
+    assert answer(guarded, ["node", "client.mjs", guarded.target], foreign).splitlines() == expected(guarded)
 
 
 @pytest.mark.clients
@@ -125,4 +125,4 @@ def test_go_over_grpc(guarded: Served, foreign: Path) -> None:
     """A service in Go can't follow bars."""
     (foreign / "client").mkdir(exist_ok=True)
     (foreign / "client/main.go").write_text(client("go", "gRPC clients"))
-    assert said(guarded, ["go", "run", "./client", guarded.target], foreign, environment(foreign)).splitlines() == expected(guarded)
+    assert answer(guarded, ["go", "run", "./client", guarded.target], foreign, environment(foreign)).splitlines() == expected(guarded)

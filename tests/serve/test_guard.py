@@ -63,7 +63,7 @@ def test_a_token_may_come_from_the_environment(recorded: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "printed"),
     [
         (["--host", "0.0.0.0"], "--token-file"),
         (["--host", "192.0.2.1"], "--no-auth"),
@@ -73,12 +73,12 @@ def test_a_token_may_come_from_the_environment(recorded: Path) -> None:
         (["--tls-cert", "token"], "can't be used"),
     ],
 )
-def test_what_isnt_safe_isnt_started(recorded: Path, arguments: list[str], said: str) -> None:
+def test_what_isnt_safe_isnt_started(recorded: Path, arguments: list[str], printed: str) -> None:
     """A capture would be open to a whole network because somebody forgot an option."""
     (recorded / "token").write_text(TOKEN)
     done = run(recorded, "serve", "--port", "0", "--grpc-port", "0", *arguments)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert printed in done.stderr
     assert done.stdout == ""
 
 

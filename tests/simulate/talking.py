@@ -47,15 +47,15 @@ async def hears(exchange: Exchange, path: str, **how: Any) -> ClientConnection:
 
 async def ask(client: ClientConnection, request: dict[str, object]) -> Any:
     await client.send(json.dumps(request))
-    while "id" not in (said := json.loads(await client.recv())):
+    while "id" not in (printed := json.loads(await client.recv())):
         pass
-    return said
+    return printed
 
 
 async def ids(client: ClientConnection, count: int) -> list[int]:
     """The ids of the next messages."""
-    said = [json.loads(await client.recv()) for _ in range(count)]
-    return [message.get("data", message)["t"] for message in said]
+    printed = [json.loads(await client.recv()) for _ in range(count)]
+    return [message.get("data", message)["t"] for message in printed]
 
 
 async def until(happened: Callable[[], object]) -> None:

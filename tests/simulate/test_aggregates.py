@@ -32,10 +32,10 @@ def entries_of(drawn: list[tuple[str, int, int, bool]]) -> list[Entry]:
 def test_each_fill_is_in_exactly_one_aggregate(drawn: list[tuple[str, int, int, bool]]) -> None:
     """Candles and repairs made from aggTrades would miss or double quantities."""
     entries = entries_of(drawn)
-    said = [entry.trade for entry in with_aggregates(entries, lambda _: True) if entry.trade]
+    answer = [entry.trade for entry in with_aggregates(entries, lambda _: True) if entry.trade]
     for symbol in ("BTCUSDT", "ETHUSDT"):
         of_symbol = [entry.trade for entry in entries if entry.trade and entry.trade.symbol == symbol]
-        made = [trade for trade in said if trade.channel == "aggTrade" and trade.symbol == symbol]
+        made = [trade for trade in answer if trade.channel == "aggTrade" and trade.symbol == symbol]
         assert made == [*aggregate(of_symbol, of_symbol[0].id // 2)] if of_symbol else not made
 
 
@@ -44,11 +44,11 @@ def test_each_fill_is_in_exactly_one_aggregate(drawn: list[tuple[str, int, int, 
 def test_an_aggregate_stands_right_behind_its_last_fill(drawn: list[tuple[str, int, int, bool]]) -> None:
     """A client that compares the two streams would see an order before it was filled, or long after."""
     entries = entries_of(drawn)
-    said = [*with_aggregates(entries, lambda _: True)]
-    assert [entry for entry in said if entry.stream.endswith("@trade")] == entries
-    for place, entry in enumerate(said):
+    answer = [*with_aggregates(entries, lambda _: True)]
+    assert [entry for entry in answer if entry.stream.endswith("@trade")] == entries
+    for place, entry in enumerate(answer):
         if entry.trade and entry.trade.channel == "aggTrade":
-            before = said[place - 1].trade
+            before = answer[place - 1].trade
             assert before is not None
             assert (before.symbol, before.id) == (entry.trade.symbol, entry.trade.last_id)
             assert decode(entry.text) == entry.trade

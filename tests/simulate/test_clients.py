@@ -62,14 +62,14 @@ async def hold_against(python: Path, script: Path, ending: Fault) -> None:
         arguments = (script, exchange.url, exchange.rest_url, "BTCUSDT", str(COUNT))
         client = await asyncio.create_subprocess_exec(python, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=2**22)
         assert client.stdout is not None
-        said: list[dict[str, Any]] = []
+        answer: list[dict[str, Any]] = []
         async for line in client.stdout:
-            said.append(json.loads(line))
-            if len(said) == RECONNECT_AT:
+            answer.append(json.loads(line))
+            if len(answer) == RECONNECT_AT:
                 exchange.fire(ending)
         _, errors = await client.communicate()
         assert client.returncode == 0, errors.decode()[-2_000:]
-        *trades, found = said
+        *trades, found = answer
         check_trades(exchange, trades)
         check_rest(exchange, found["rest"])
         assert exchange.counts["connections"] >= 2
@@ -89,9 +89,9 @@ def check_trades(exchange: Exchange, trades: list[dict[str, Any]]) -> None:
     assert min(holes) >= 0
     assert sum(hole > 0 for hole in holes) <= 1
     real = {trade.id: trade for trade in history(exchange, "trade").from_id(ids[0], ids[-1] - ids[0] + 1)}
-    for said in trades:
-        trade = real[said["id"]]
-        assert (said["price"], said["qty"], said["time"]) == (decimal(trade.price), decimal(trade.qty), trade.trade_time_us // 1000)
+    for answer in trades:
+        trade = real[answer["id"]]
+        assert (answer["price"], answer["qty"], answer["time"]) == (decimal(trade.price), decimal(trade.qty), trade.trade_time_us // 1000)
 
 
 def check_rest(exchange: Exchange, found: dict[str, Any]) -> None:

@@ -36,9 +36,9 @@ async def answered(sent: bytes) -> bytes:
     async with an_exchange() as exchange:
         reader, writer = await raw_socket(exchange)
         writer.write(sent)
-        said = await reader.read(1_000)
+        answer = await reader.read(1_000)
         writer.close()
-        return said
+        return answer
 
 
 async def refused(sent: bytes) -> bytes:
@@ -46,9 +46,9 @@ async def refused(sent: bytes) -> bytes:
     async with an_exchange() as exchange:
         reader, writer = await dial(exchange)
         writer.write(sent)
-        said = await reader.readuntil(b"\r\n\r\n")
+        answer = await reader.readuntil(b"\r\n\r\n")
         writer.close()
-        return said
+        return answer
 
 
 # ---- protocol ----
@@ -75,9 +75,9 @@ async def test_binary_frames_are_refused() -> None:
 @running
 async def test_another_version_of_the_protocol_is_told_which_one_is_spoken() -> None:
     """A client can only fall back to version 13 if it is named (RFC 6455 §4.4)."""
-    said = await refused(HANDSHAKE.replace(b"Version: 13", b"Version: 8"))
-    assert said.startswith(b"HTTP/1.1 426 ")
-    assert b"\r\nSec-WebSocket-Version: 13\r\n" in said
+    answer = await refused(HANDSHAKE.replace(b"Version: 13", b"Version: 8"))
+    assert answer.startswith(b"HTTP/1.1 426 ")
+    assert b"\r\nSec-WebSocket-Version: 13\r\n" in answer
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ async def test_pipelined_requests_are_all_answered_to_a_client_that_reads() -> N
         await exchange.play(1_000)
         reader, writer = await dial(exchange)
         writer.write(PING.replace(b"ping", b"trades?symbol=BTCUSDT&limit=1000") * 60 + PING)
-        said = b""
-        while not said.endswith(b"\r\n\r\n{}"):
-            said = said[-10:] + await reader.read(2**16)
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n{}"):
+            answer = answer[-10:] + await reader.read(2**16)
         assert exchange.counts["requests"] == 61
         writer.close()
 
@@ -150,15 +150,15 @@ async def test_pipelined_requests_are_all_answered_to_a_client_that_reads() -> N
 HALF_A_BODY = PING.replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\nab")
 
 
-@pytest.mark.parametrize(("sent", "said"), [(b"", b""), (PING[:20], b"HTTP/1.1 408 "), (HALF_A_BODY, b"HTTP/1.1 408 ")])
-def test_a_connection_without_a_whole_request_ends(sent: bytes, said: bytes) -> None:
+@pytest.mark.parametrize(("sent", "answer"), [(b"", b""), (PING[:20], b"HTTP/1.1 408 "), (HALF_A_BODY, b"HTTP/1.1 408 ")])
+def test_a_connection_without_a_whole_request_ends(sent: bytes, answer: bytes) -> None:
     """Forgotten and half-sent connections would stay until no file descriptor is left."""
 
     async def knock() -> None:
         async with an_exchange(idle_s=0.2, request_s=0.2) as exchange:
             reader, writer = await dial(exchange)
             writer.write(sent)
-            assert (await reader.read()).startswith(said)
+            assert (await reader.read()).startswith(answer)
             await until(lambda: not exchange.connections.wires)
 
     running(knock)()
@@ -169,12 +169,12 @@ async def test_a_request_that_drips_in_ends() -> None:
     """A byte every now and then would hold a connection for ever."""
     async with an_exchange(request_s=0.3) as exchange:
         reader, writer = await dial(exchange)
-        said = asyncio.create_task(reader.read())
+        answer = asyncio.create_task(reader.read())
         for byte in PING:
-            if not said.done():
+            if not answer.done():
                 writer.write(bytes([byte]))
                 await asyncio.sleep(0.05)
-        assert b"408" in await said
+        assert b"408" in await answer
         assert exchange.counts["requests"] == 0
         writer.close()
 

@@ -55,8 +55,8 @@ async def test_microseconds_for_who_asks() -> None:
     """All times of such a connection would be off by a thousand."""
     async with an_exchange() as exchange, await hears(exchange, "/ws/btcusdt@trade?timeUnit=MICROSECOND") as client:
         await exchange.play(1)
-        said = json.loads(await client.recv())
-        assert (said["T"], said["E"]) == (NOON_US, NOON_US)
+        answer = json.loads(await client.recv())
+        assert (answer["T"], answer["E"]) == (NOON_US, NOON_US)
 
 
 @running
@@ -77,8 +77,8 @@ async def test_a_kline_is_told_when_its_minute_ends() -> None:
     async with an_exchange(entries) as exchange, await hears(exchange, "/ws/btcusdt@kline_1m") as client:
         for _ in range(20):
             await exchange.play(10)
-        said = [json.loads(await client.recv())["k"] for _ in range(20 + 3)]
-        closed = [kline for kline in said if kline["x"]]
+        answer = [json.loads(await client.recv())["k"] for _ in range(20 + 3)]
+        closed = [kline for kline in answer if kline["x"]]
         assert [(kline["t"], kline["n"], kline["f"], kline["L"]) for kline in closed] == [
             (NOON_US // 1000 + n * 60_000, 60, n * 60 + 1, n * 60 + 60) for n in range(3)
         ]
@@ -90,8 +90,8 @@ async def test_a_kline_of_one_second_comes_every_second() -> None:
     async with an_exchange(some_entries(50, every_ms=100)) as exchange, await hears(exchange, "/ws/btcusdt@kline_1s") as client:
         for _ in range(10):
             await exchange.play(5)
-        said = [json.loads(await client.recv())["k"] for _ in range(9)]
-        closed = [(kline["t"] - NOON_US // 1000, kline["n"]) for kline in said if kline["x"]]
+        answer = [json.loads(await client.recv())["k"] for _ in range(9)]
+        closed = [(kline["t"] - NOON_US // 1000, kline["n"]) for kline in answer if kline["x"]]
         assert closed == [(0, 10), (1_000, 10), (2_000, 10), (3_000, 10)]
         status, _, body = await get(f"{exchange.rest_url}/api/v3/klines?symbol=BTCUSDT&interval=1s")
         assert (status, [row[8] for row in json.loads(body)]) == (200, [10, 10, 10, 10, 10])

@@ -71,8 +71,8 @@ def test_statuses_on_rest_and_on_the_handshake(status: int) -> None:
     async def knock() -> None:
         async with an_exchange() as exchange:
             exchange.fire(Fault("http", status=status, on="both", count=2, retry_after_s=7))
-            told, headers, _ = await get(f"{exchange.rest_url}/api/v3/ping")
-            assert told == status
+            reported, headers, _ = await get(f"{exchange.rest_url}/api/v3/ping")
+            assert reported == status
             assert headers.get("Retry-After") == ("7" if status in (418, 429) else None)
             with pytest.raises(InvalidStatus) as refused:
                 await connect(f"{exchange.url}/ws")

@@ -29,7 +29,7 @@ def test_a_file_and_its_short_forms_say_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "report"),
     [
         ("boom", "'boom' is unknown; the kinds are drop,"),
         ("close at=10s trades=5", "more than one trigger: at, trades"),
@@ -47,9 +47,9 @@ def test_a_file_and_its_short_forms_say_the_same() -> None:
         ("", "has no kind"),
     ],
 )
-def test_what_cant_be_understood_is_refused_in_a_sentence(text: str, told: str) -> None:
+def test_what_cant_be_understood_is_refused_in_a_sentence(text: str, report: str) -> None:
     """A typing error would be a fault that never fires."""
-    with pytest.raises(TradecapError, match=told.replace("(", r"\(")):
+    with pytest.raises(TradecapError, match=report.replace("(", r"\(")):
         short_fault(text)
 
 

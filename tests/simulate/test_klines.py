@@ -59,9 +59,9 @@ def test_klines_are_the_candles_of_the_same_trades(trades: list[Trade], interval
 @given(some_trades())
 def test_no_interval_is_left_out_and_an_empty_one_keeps_the_close(trades: list[Trade]) -> None:
     """A client that counts minutes would run out of step in a quiet market."""
-    said = [*klines(minutes_of(trades), "1m", trades[-1].trade_time_us // 10**6 + 200)]
-    assert [kline.open_s for kline in said] == list(range(said[0].open_s, said[0].open_s + 60 * len(said), 60))
-    for before, after in pairwise(said):
+    answer = [*klines(minutes_of(trades), "1m", trades[-1].trade_time_us // 10**6 + 200)]
+    assert [kline.open_s for kline in answer] == list(range(answer[0].open_s, answer[0].open_s + 60 * len(answer), 60))
+    for before, after in pairwise(answer):
         if not after.parts:
             assert after.open == after.high == after.low == after.close == before.close
             inner = after.message("BTCUSDT", 0, micro=False, is_closed=True)["k"]

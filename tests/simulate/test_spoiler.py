@@ -13,10 +13,10 @@ from tradecap.venues.binance import decode
 def spoil_all(fault: Fault, entries: list[Entry]) -> tuple[list[bytes], Spoiling, list[Outgoing]]:
     """What is said of the entries, the account of the fault, and what is said later."""
     late: list[Outgoing] = []
-    spoiler = Spoiler(1, lambda _, said: late.extend(said))
+    spoiler = Spoiler(1, lambda _, answer: late.extend(answer))
     spoiling = spoiler.add(fault, lambda _: None)
-    said = [payload for entry in entries for _, payload, _ in spoiler.messages(entry)]
-    return said + [payload for _, payload, _ in spoiler.finish()], spoiling, late
+    answer = [payload for entry in entries for _, payload, _ in spoiler.messages(entry)]
+    return answer + [payload for _, payload, _ in spoiler.finish()], spoiling, late
 
 
 def test_dropping_duplicating_reordering_delaying() -> None:
@@ -26,8 +26,8 @@ def test_dropping_duplicating_reordering_delaying() -> None:
     assert spoil_all(Fault("drop", count=2), entries)[0] == plain[2:]
     assert spoil_all(Fault("duplicate"), entries)[0] == [plain[0], *plain]
     assert spoil_all(Fault("reorder", count=3), entries)[0] == [plain[2], plain[1], plain[0], *plain[3:]]
-    said, spoiling, late = spoil_all(Fault("delay", count=2), entries)
-    assert (said, [payload for _, payload, _ in late]) == (plain[2:], plain[:2])
+    answer, spoiling, late = spoil_all(Fault("delay", count=2), entries)
+    assert (answer, [payload for _, payload, _ in late]) == (plain[2:], plain[:2])
     assert spoiling.touched == {"btcusdt@trade": [1, 2]}
 
 
@@ -49,6 +49,6 @@ def test_each_way_of_spoiling_is_found_by_the_decoder(kind: str) -> None:
 def test_only_what_was_asked_for_is_touched() -> None:
     """A fault for one symbol would spoil another's stream."""
     entries = [*some_entries(2), *some_entries(2, symbol="ETHUSDT")]
-    said, spoiling, _ = spoil_all(Fault("drop", count=9, symbol="ETHUSDT"), entries)
-    assert said == [entry.payload for entry in entries[:2]]
+    answer, spoiling, _ = spoil_all(Fault("drop", count=9, symbol="ETHUSDT"), entries)
+    assert answer == [entry.payload for entry in entries[:2]]
     assert list(spoiling.touched) == ["ethusdt@trade"]

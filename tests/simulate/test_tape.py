@@ -34,10 +34,10 @@ def test_ids_only_rise(ids: list[int]) -> None:
 @given(st.permutations(range(12)), st.integers(0, 30))
 def test_what_a_log_holds_too_late_takes_its_place(ids: list[int], window: int) -> None:
     """A trade that a capture missed and repaired later would be missing from the exchange."""
-    said = [*in_order([an_entry(id=number) for number in ids], window)]
-    assert sorted(trade.id for trade in trades(said)) == list(range(12))
+    answer = [*in_order([an_entry(id=number) for number in ids], window)]
+    assert sorted(trade.id for trade in trades(answer)) == list(range(12))
     if window >= 12:
-        assert [trade.id for trade in trades(said)] == list(range(12))
+        assert [trade.id for trade in trades(answer)] == list(range(12))
 
 
 def test_nothing_but_the_late_one_moves() -> None:

@@ -44,7 +44,7 @@ def values_of(partition: int, values: Sequence[bytes], offsets: Sequence[int], v
     return Batch(Values(values, offsets, venue), sum(map(bool, values)), Position(partition, str(end), end))
 
 
-def pour(store: Store, *lines: bytes, log: str = LOG) -> None:
+def fill(store: Store, *lines: bytes, log: str = LOG) -> None:
     """Hand lines to the store as a feed does."""
     store.add(log, batch_of(lines))
 

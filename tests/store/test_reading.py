@@ -8,7 +8,7 @@ import pytest
 
 from tests.cases import AGG, CASES, TRADE, USDM
 from tests.mutations import mutated
-from tests.store.builders import LOG, pour, values_of
+from tests.store.builders import LOG, fill, values_of
 from tradecap.flows.records import read_record
 from tradecap.market.foreign_records import adopted
 from tradecap.market.records import REASONS, RunWriter, frame, series_head, source_head
@@ -40,7 +40,7 @@ def lines_of(payloads: list[bytes], heads: list[bytes]) -> list[bytes]:
 
 def read_by_sql(store: ClickHouseStore, lines: list[bytes]) -> list[RecordRow]:
     """The ledger's rows for these lines, in order of seq."""
-    pour(store, *lines)
+    fill(store, *lines)
     rows = store.rows(LEDGER)
     return [msgspec.convert(row, RecordRow) for row in rows]
 
@@ -58,8 +58,8 @@ def test_both_read_every_case_alike(store: ClickHouseStore) -> None:
     by_sql = read_by_sql(store, lines)
     for case, of_sql, of_python in zip(CASES, by_sql, read_by_python(lines), strict=True):
         assert of_sql == of_python, case.name
-        told = of_sql.kind if case.outcome == "ignored" else of_sql.reason
-        assert (of_sql.outcome, told, of_sql.field) == (case.outcome, case.reason, case.field), case.name
+        report = of_sql.kind if case.outcome == "ignored" else of_sql.reason
+        assert (of_sql.outcome, report, of_sql.field) == (case.outcome, case.reason, case.field), case.name
 
 
 def test_both_read_an_event_alike_whatever_it_names(store: ClickHouseStore) -> None:

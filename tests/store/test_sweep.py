@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.builders import NOON_S
-from tests.store.builders import RUNS, at, minutes, one, pour, record_of, run_of
+from tests.store.builders import RUNS, at, fill, minutes, one, record_of, run_of
 from tradecap.market.candles import Candle, candles, every_interval
 from tradecap.market.records import Trade
 from tradecap.store.clickhouse.store import ClickHouseStore
@@ -79,7 +79,7 @@ def test_sweeping_while_records_pour_in_gives_the_candles_of_the_trades_that_win
     records = list(waiting)
     while waiting:
         some, waiting = waiting[: (cut := rng.randint(1, 120))], waiting[cut:]
-        pour(emptied, *[record_of(trade, run, seq) for run, seq, trade in some])
+        fill(emptied, *[record_of(trade, run, seq) for run, seq, trade in some])
         if rng.random() < 0.5:
             emptied.sweep_candles()
     emptied.sweep_candles()
@@ -97,7 +97,7 @@ def test_roll_ups_equal_a_fresh_computation(emptied: ClickHouseStore) -> None:
     start_ms = NOON_S * 1000 - 3_700_000
     stream = list(trades(SPOT["BTCUSDT"], 5, start_ms, start_ms + 7_400_000))[::3]
     stream = [msgspec.structs.replace(trade, id=n, first_id=n, last_id=n) for n, trade in enumerate(stream) if n not in (100, 400)]
-    pour(emptied, *run_of(stream))
+    fill(emptied, *run_of(stream))
     emptied.sweep_candles()
     for seconds in (60, 300, 3600, DAY_S):
         fresh = candles(stream, seconds)
@@ -116,7 +116,7 @@ def test_a_conflict_that_moves_a_trade_leaves_no_candle(emptied: ClickHouseStore
     winner, loser = at(7, 5), at(7, moved_s + 5, price=5 * 10**8)
     loads = [record_of(winner, RUNS[0], 3), record_of(loser, RUNS[1], 0)]
     for line in loads if winner_first else reversed(loads):
-        pour(emptied, line)
+        fill(emptied, line)
         if swept_between:
             emptied.sweep_candles()
     emptied.sweep_candles()
@@ -133,9 +133,9 @@ def test_a_minute_that_lost_all_its_trades_is_found(
 ) -> None:
     """Its candle has no trades to be compared with: a look at the trades alone never sees it."""
     monkeypatch.setenv("TRADECAP_PLAIN", way)
-    pour(emptied, record_of(at(7, 5), RUNS[1], 0), record_of(at(8, 65), RUNS[1], 1))
+    fill(emptied, record_of(at(7, 5), RUNS[1], 0), record_of(at(8, 65), RUNS[1], 1))
     assert emptied.sweep_candles(hours) == 2
-    pour(emptied, record_of(at(7, 86_400 * 40), RUNS[0], 0))
+    fill(emptied, record_of(at(7, 86_400 * 40), RUNS[0], 0))
     assert emptied.sweep_candles(hours) == (2 if hours is None or way == "0" else 1)
     agree(list(minutes(emptied, "BTCUSDT"))[:1], every_interval([at(8, 65)]))
     emptied.sweep_candles()
@@ -147,9 +147,9 @@ def test_a_minute_that_lost_all_its_trades_is_found(
 def test_a_day_is_built_in_one_pass_or_minute_by_minute_with_the_same_result(emptied: ClickHouseStore, known: int) -> None:
     """Of a day that is mostly new all minutes are computed at once; which of them are stale must not depend on that."""
     stream = [at(n, 7 * n) for n in range(400)]
-    pour(emptied, *run_of(stream[:known]))
+    fill(emptied, *run_of(stream[:known]))
     emptied.sweep_candles()
-    pour(emptied, *run_of(stream[known:], first_seq=known))
+    fill(emptied, *run_of(stream[known:], first_seq=known))
     made = emptied.sweep_candles()
     stale = {n * 7 // 60 for n in range(known, 400)}
     assert made == len(stale)
@@ -158,22 +158,22 @@ def test_a_day_is_built_in_one_pass_or_minute_by_minute_with_the_same_result(emp
 
 def test_a_minute_that_lost_its_trades_and_got_others_is_made_anew(emptied: ClickHouseStore) -> None:
     """A candle that was emptied once must not stay empty."""
-    pour(emptied, record_of(at(7, 5), RUNS[1], 0))
+    fill(emptied, record_of(at(7, 5), RUNS[1], 0))
     emptied.sweep_candles()
-    pour(emptied, record_of(at(7, 605), RUNS[0], 0))
+    fill(emptied, record_of(at(7, 605), RUNS[0], 0))
     emptied.sweep_candles()
-    pour(emptied, record_of(at(8, 6), RUNS[1], 1))
+    fill(emptied, record_of(at(8, 6), RUNS[1], 1))
     emptied.sweep_candles()
     agree(list(minutes(emptied, "BTCUSDT")), every_interval([at(7, 605), at(8, 6)]))
 
 
 def test_sweeping_makes_only_what_changed(emptied: ClickHouseStore) -> None:
     """A sweep after each batch that made everything anew would grow with the history."""
-    pour(emptied, *run_of([at(n, 20 * n) for n in range(12)]))
+    fill(emptied, *run_of([at(n, 20 * n) for n in range(12)]))
     assert emptied.sweep_candles() == 4
-    pour(emptied, *run_of([at(n, 20 * n) for n in range(12)]))
+    fill(emptied, *run_of([at(n, 20 * n) for n in range(12)]))
     assert emptied.sweep_candles() == 0
-    pour(emptied, record_of(at(12, 239), RUNS[0], 12))
+    fill(emptied, record_of(at(12, 239), RUNS[0], 12))
     assert emptied.sweep_candles() == 1
     assert one(emptied.rows("SELECT countIf(sweep = (SELECT max(sweep) FROM candles_1m)) AS made FROM candles_1m FINAL"))["made"] == 1
 
@@ -183,7 +183,7 @@ def test_trades_outside_the_book_make_no_candle_but_hold_their_ids(emptied: Clic
     # (minute, price, in the book): the dearest, the cheapest, the first and the last are not
     shapes = [(0, 900, False), (0, 100, True), (0, 1, False), (0, 101, True), (0, 901, False), (1, 900, False), (2, 102, True), (3, 900, False)]
     mixed = [at(n, 60 * minute, venue="binance-usdm", price=price * 10**8, order_book=book) for n, (minute, price, book) in enumerate(shapes)]
-    pour(emptied, *run_of(mixed))
+    fill(emptied, *run_of(mixed))
     emptied.sweep_candles()
     agree(list(minutes(emptied, "BTCUSDT")), every_interval(mixed))
     assert shown_by_the_view(emptied, 60, "BTCUSDT") == [as_the_view_says(candle) for candle in candles(mixed)]
@@ -207,7 +207,7 @@ def test_the_run_of_the_smaller_number_wins(emptied: ClickHouseStore, name: str,
     first, second = BY_NUMBER[name]
     lines = [record_of(at(7, 5), first, 9), record_of(at(7, 65, price=10**8), second, 0)]
     for line in lines if in_order else lines[::-1]:
-        pour(emptied, line)
+        fill(emptied, line)
     emptied.sweep_candles()
     trade = one(emptied.rows("SELECT toString(run) AS run, seq, toString(price) AS price FROM v_trades"))
     assert trade == {"run": first, "seq": 9, "price": "100"}
@@ -222,7 +222,7 @@ def test_the_run_of_the_smaller_number_wins(emptied: ClickHouseStore, name: str,
 def test_of_one_run_the_smaller_seq_wins(emptied: ClickHouseStore) -> None:
     """A number compared as a text would let 10 win over 9."""
     for seq in (10, 9, 100):
-        pour(emptied, record_of(at(7, seq), RUNS[0], seq))
+        fill(emptied, record_of(at(7, seq), RUNS[0], seq))
     assert one(emptied.rows("SELECT seq FROM v_trades"))["seq"] == 9
 
 
@@ -230,7 +230,7 @@ def test_of_one_run_the_smaller_seq_wins(emptied: ClickHouseStore) -> None:
 def test_ids_of_any_size_are_exact(emptied: ClickHouseStore, first_id: int) -> None:
     """An id that went through a float or 32 bits would be another trade's."""
     stream = [at(first_id + n, 20 * n) for n in (0, 1, 3)]
-    pour(emptied, *run_of([*stream, stream[0]]))
+    fill(emptied, *run_of([*stream, stream[0]]))
     emptied.sweep_candles()
     assert [row["trade_id"] for row in emptied.rows("SELECT trade_id FROM v_trades ORDER BY trade_id")] == [trade.id for trade in stream]
     assert one(emptied.rows("SELECT first_missing, last_missing FROM v_gaps")) == {"first_missing": first_id + 2, "last_missing": first_id + 2}

@@ -33,7 +33,7 @@ def still(log: FileLog, store: ClickHouseStore, then: Certificate) -> Check:
 
 
 @pytest.fixture
-def river(log: FileLog, store: ClickHouseStore) -> FileLog:
+def pipeline(log: FileLog, store: ClickHouseStore) -> FileLog:
     """Two runs in several segments, one of them spoilt, loaded."""
     replayed(log, some_messages(range(1, 61)), segment_bytes=4000)
     spoilt(log, {"nulls": 3, "dupes": 2})
@@ -41,13 +41,13 @@ def river(log: FileLog, store: ClickHouseStore) -> FileLog:
     return log
 
 
-def test_a_certificate_stands_by_itself(river: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
+def test_a_certificate_stands_by_itself(pipeline: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
     """What was proven couldn't be told without the log and the store."""
-    done = audited(river, store)
+    done = audited(pipeline, store)
     write_certificate(tmp_path / "c.json", done)
     c = read_certificate(tmp_path / "c.json")
     assert (c, c.ok, c.sentence.startswith("PROVEN: ")) == (done.certificate, True, True)
-    assert (c.log.id, c.store.id != "") == (river.id, True)
+    assert (c.log.id, c.store.id != "") == (pipeline.id, True)
     assert c.counts["records"] == sum(c.counts[k] for k in ("trades", "duplicates", "conflicts", "quarantined", "ignored", "events"))
     assert [(run.state, run.records, run.valid, run.quarantined) for run in c.runs] == [("ended", 62, 60, 0), ("ended", 7, 2, 3)]
     assert [(s.trades, s.duplicates, s.coverage, s.gaps) for s in c.series] == [(60, 2, [(1, 60)], [])]
@@ -64,18 +64,18 @@ def test_the_certificate_of_a_failure_says_that_it_failed(log: FileLog, store: C
     assert "ledger.complete" in [check.name for check in c.checks if not check.ok]
 
 
-def test_the_same_log_is_proven_to_be_the_same(river: FileLog, store: ClickHouseStore) -> None:
+def test_the_same_log_is_proven_to_be_the_same(pipeline: FileLog, store: ClickHouseStore) -> None:
     """An untouched log would look changed."""
-    check = still(river, store, audited(river, store).certificate)
+    check = still(pipeline, store, audited(pipeline, store).certificate)
     assert (check.ok, check.detail.startswith("the same; ")) == (True, True), check.detail
 
 
-def test_a_log_that_went_on_is_the_same_and_more(river: FileLog, store: ClickHouseStore) -> None:
+def test_a_log_that_went_on_is_the_same_and_more(pipeline: FileLog, store: ClickHouseStore) -> None:
     """A certificate would be worthless from the next capture on."""
-    then = audited(river, store).certificate
-    replayed(river, some_messages(range(61, 70)))
-    load(river, store)
-    check = still(river, store, then)
+    then = audited(pipeline, store).certificate
+    replayed(pipeline, some_messages(range(61, 70)))
+    load(pipeline, store)
+    check = still(pipeline, store, then)
     assert (check.ok, "the same and more; since then: " in check.detail, "1 run added" in check.detail) == (True, True, True)
 
 
@@ -112,34 +112,34 @@ def flipped(packed: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [edited, edited_with_its_manifest_gone, flipped, Path.unlink])
-def test_a_changed_segment_is_named(river: FileLog, store: ClickHouseStore, change: Callable[[Path], None]) -> None:
+def test_a_changed_segment_is_named(pipeline: FileLog, store: ClickHouseStore, change: Callable[[Path], None]) -> None:
     """A certificate would hold for other records than it was made of."""
-    then = audited(river, store).certificate
-    change(river.path / "000002.ndjson.zst")
-    check = still(river, store, then)
+    then = audited(pipeline, store).certificate
+    change(pipeline.path / "000002.ndjson.zst")
+    check = still(pipeline, store, then)
     assert (check.ok, "segment 000002" in check.detail, "segment 000001" in check.detail) == (False, True, False), check.detail
 
 
-def test_a_lost_manifest_alone_changes_nothing(river: FileLog, store: ClickHouseStore) -> None:
+def test_a_lost_manifest_alone_changes_nothing(pipeline: FileLog, store: ClickHouseStore) -> None:
     """The bytes are what was certified; that their manifest is gone is another finding."""
-    then = audited(river, store).certificate
-    (river.path / "000002.json").unlink()
-    assert still(river, store, then).ok
+    then = audited(pipeline, store).certificate
+    (pipeline.path / "000002.json").unlink()
+    assert still(pipeline, store, then).ok
 
 
-def test_another_log_is_named(river: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
+def test_another_log_is_named(pipeline: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
     """Every segment of the right log would look changed when the wrong one was named."""
     other = FileLog(tmp_path / "other", create=True)
     replayed(other, some_messages(range(1, 5)))
-    check = still(other, store, audited(river, store).certificate)
-    assert (check.ok, river.id in check.detail, "segment 0" in check.detail) == (False, True, False)
+    check = still(other, store, audited(pipeline, store).certificate)
+    assert (check.ok, pipeline.id in check.detail, "segment 0" in check.detail) == (False, True, False)
 
 
-def test_klines_are_one_of_the_checks_and_in_the_certificate(river: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
+def test_klines_are_one_of_the_checks_and_in_the_certificate(pipeline: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
     """A comparison that failed would leave the verdict ok."""
     path = tmp_path / "BTCUSDT-1m.csv.gz"
     path.write_bytes(gzip.compress(b"1723204800000,1,1,1,1,1,1723204859999,1,12,1,1,0"))
-    done = audited(river, store, Extras(Klines((str(path),))))
+    done = audited(pipeline, store, Extras(Klines((str(path),))))
     assert [(check.name, check.ok) for check in done.verdict.checks][-1] == ("klines.equal", False)
     assert (done.certificate.ok, [row.differing for row in done.certificate.klines]) == (False, [1])
 

@@ -44,7 +44,7 @@ def five_minutes() -> list[Trade]:
     ]
 
 
-def pour(store: ClickHouseStore, trades: Iterable[Trade], *, venue: str = "binance", run: str = RUN) -> None:
+def fill(store: ClickHouseStore, trades: Iterable[Trade], *, venue: str = "binance", run: str = RUN) -> None:
     """Trades into the store, as records of a log, and their candles."""
     writer, head = RunWriter(run), series_head(venue, "BTCUSDT", "trade", "ws")
     store.add(LOG, batch_of(writer.record(None, head, frame(payload(trade, venue))) for trade in trades))
@@ -94,13 +94,13 @@ def written(path: Path, rows: Iterable[str]) -> Path:
 @pytest.mark.parametrize(("interval_s", "bars"), [(60, 5), (300, 1)])
 def test_candles_equal_what_the_venue_publishes(store: ClickHouseStore, tmp_path: Path, interval_s: int, bars: int) -> None:
     """Right candles would fail, minutes without a trade or longer intervals most likely."""
-    pour(store, five_minutes())
+    fill(store, five_minutes())
     assert outcome(store, written(tmp_path / "BTCUSDT-x.csv", archive_rows(five_minutes(), interval_s))) == Comparison(compared=bars)
 
 
 def test_a_changed_candle_is_named_with_what_the_venue_says(store: ClickHouseStore, tmp_path: Path) -> None:
     """A wrong candle would pass."""
-    pour(store, five_minutes())
+    fill(store, five_minutes())
     rows = archive_rows(five_minutes())
     cells = rows[1].split(",")
     cells[4] = "77"
@@ -115,7 +115,7 @@ def test_a_changed_candle_is_named_with_what_the_venue_says(store: ClickHouseSto
 def test_a_lost_trade_shows_in_its_minute(store: ClickHouseStore, tmp_path: Path) -> None:
     """A candle that lost a trade inside would be taken for whole."""
     trades = five_minutes()
-    pour(store, trades[:70] + trades[71:])
+    fill(store, trades[:70] + trades[71:])
     found = outcome(store, written(tmp_path / "BTCUSDT-1m.csv", archive_rows(trades)))
     assert (found.compared, found.differing, found.partial) == (5, 1, 0)
     assert ("2024-08-09T12:01:00Z", "trades", "59", "60") in [(d.open_time, d.value, d.ours, d.theirs) for d in found.differences]
@@ -123,7 +123,7 @@ def test_a_lost_trade_shows_in_its_minute(store: ClickHouseStore, tmp_path: Path
 
 def test_the_edges_of_a_recording_are_partial_and_what_is_beyond_absent(store: ClickHouseStore, tmp_path: Path) -> None:
     """A recording would fail for what it never saw."""
-    pour(store, five_minutes()[30:-40])
+    fill(store, five_minutes()[30:-40])
     before = a_trade(id=999, trade_time_us=(NOON_S - 30) * 10**6)
     found = outcome(store, written(tmp_path / "BTCUSDT-1m.csv", archive_rows([before, *five_minutes()])))
     assert found == Comparison(compared=3, partial=2, absent=1)
@@ -131,14 +131,14 @@ def test_the_edges_of_a_recording_are_partial_and_what_is_beyond_absent(store: C
 
 def test_a_portion_knows_its_neighbours(store: ClickHouseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At every edge of a portion of a long file a bar would look open, and an empty one absent."""
-    pour(store, five_minutes())
+    fill(store, five_minutes())
     monkeypatch.setattr("tradecap.flows.verify.klines.A_PORTION", 1)
     assert outcome(store, written(tmp_path / "BTCUSDT-1m.csv", archive_rows(five_minutes()))) == Comparison(compared=5)
 
 
 def test_a_window_narrows_what_is_compared(store: ClickHouseStore, tmp_path: Path) -> None:
     """--from, --to and --symbol would be passed over."""
-    pour(store, five_minutes())
+    fill(store, five_minutes())
     path = written(tmp_path / "BTCUSDT-1m.csv", archive_rows(five_minutes()))
     window = Window("BTCUSDT", (NOON_S + 60) * 10**6, (NOON_S + 240) * 10**6)
     assert outcome(store, path, window) == Comparison(compared=3)
@@ -147,7 +147,7 @@ def test_a_window_narrows_what_is_compared(store: ClickHouseStore, tmp_path: Pat
 
 def test_a_file_is_read_however_it_is_packed(store: ClickHouseStore, tmp_path: Path) -> None:
     """The venue gives zips; a person would have to unpack each."""
-    pour(store, five_minutes())
+    fill(store, five_minutes())
     text = "\n".join(archive_rows(five_minutes())).encode()
     (tmp_path / "BTCUSDT-1m.csv.gz").write_bytes(gzip.compress(text))
     with zipfile.ZipFile(tmp_path / "BTCUSDT-1m.zip", "w", zipfile.ZIP_DEFLATED) as packed:
@@ -158,8 +158,8 @@ def test_a_file_is_read_however_it_is_packed(store: ClickHouseStore, tmp_path: P
 
 def test_a_symbol_of_two_venues_needs_one_named(store: ClickHouseStore, tmp_path: Path) -> None:
     """Spot klines would be held against futures, and all of them differ."""
-    pour(store, five_minutes())
-    pour(store, five_minutes()[:60], venue="binance-usdm", run=RUN.replace("2", "3"))
+    fill(store, five_minutes())
+    fill(store, five_minutes()[:60], venue="binance-usdm", run=RUN.replace("2", "3"))
     path = written(tmp_path / "BTCUSDT-1m.csv", archive_rows(five_minutes()))
     with pytest.raises(TradecapError) as caught:
         outcome(store, path)
@@ -170,7 +170,7 @@ def test_a_symbol_of_two_venues_needs_one_named(store: ClickHouseStore, tmp_path
 
 def test_the_name_of_a_file_need_not_be_that_of_its_symbol(store: ClickHouseStore, tmp_path: Path) -> None:
     """A renamed file couldn't be compared at all."""
-    pour(store, five_minutes())
+    fill(store, five_minutes())
     path = written(tmp_path / "klines.csv", archive_rows(five_minutes()))
     with pytest.raises(TradecapError, match="no candles of KLINES"):
         outcome(store, path)
@@ -188,7 +188,7 @@ def test_the_name_of_a_file_need_not_be_that_of_its_symbol(store: ClickHouseStor
 )
 def test_what_cannot_be_compared_is_refused_in_a_sentence(store: ClickHouseStore, tmp_path: Path, rows: list[str], sentence: str) -> None:
     """A file that wasn't understood would count as compared."""
-    pour(store, five_minutes())
+    fill(store, five_minutes())
     with pytest.raises(TradecapError) as caught:
         outcome(store, written(tmp_path / "BTCUSDT-1m.csv", rows))
     assert sentence in caught.value.message

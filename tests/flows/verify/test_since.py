@@ -56,7 +56,7 @@ def of_whole_log(done: Audit) -> dict[str, Any]:
 
 
 @pytest.fixture
-def river(log: FileLog, store: ClickHouseStore) -> FileLog:
+def pipeline(log: FileLog, store: ClickHouseStore) -> FileLog:
     """Two runs in several segments, one of them spoilt, loaded."""
     replayed(log, some_messages(range(1, 61)), segment_bytes=4000)
     spoilt(log, {"nulls": 3, "dupes": 2})
@@ -83,14 +83,14 @@ def test_a_proof_from_a_certificate_on_is_the_proof_of_the_whole_log(log: FileLo
     assert 0 < then.since.records < then.counted.records
 
 
-def test_what_a_certificate_covers_is_not_read_again(river: FileLog, store: ClickHouseStore) -> None:
+def test_what_a_certificate_covers_is_not_read_again(pipeline: FileLog, store: ClickHouseStore) -> None:
     """A log of fifty million records would be counted whole for each million that is added."""
-    then = kept(proven(river, store).certificate)
-    replayed(river, some_messages(range(61, 70)))
-    load(river, store)
+    then = kept(proven(pipeline, store).certificate)
+    replayed(pipeline, some_messages(range(61, 70)))
+    load(pipeline, store)
     counted: list[int] = []
-    since = foundation(river, then, "c.json")
-    done = audit(river, store, Wanted(), Extras(since=since), progress=counted.append)
+    since = foundation(pipeline, then, "c.json")
+    done = audit(pipeline, store, Wanted(), Extras(since=since), progress=counted.append)
     assert (failed(done), sum(counted)) == ({}, 11)
     detail = next(check.detail for check in done.verdict.checks if check.name == "certificate.extended")
     assert "69 records up to" in detail
@@ -120,18 +120,18 @@ def test_a_run_that_goes_on_across_the_certificate_is_one_run(log: FileLog, stor
     assert [(each.state, each.records) for each in done.certificate.runs] == [("ended", 32)]
 
 
-def test_what_the_store_lost_of_the_covered_part_is_found(river: FileLog, store: ClickHouseStore) -> None:
+def test_what_the_store_lost_of_the_covered_part_is_found(pipeline: FileLog, store: ClickHouseStore) -> None:
     """A certificate would excuse the store from what it lost or changed later."""
-    then = kept(proven(river, store).certificate)
-    replayed(river, some_messages(range(61, 70)))
-    load(river, store)
+    then = kept(proven(pipeline, store).certificate)
+    replayed(pipeline, some_messages(range(61, 70)))
+    load(pipeline, store)
     for table, which in {"ledger": "seq = 7", "trades": "trade_id = 7", "quarantine": "1", "candles_1m": "first_id = 1"}.items():
         store.run(f"ALTER TABLE {table} DELETE WHERE {which} SETTINGS mutations_sync = 2")
     store.run("INSERT INTO ledger SELECT * REPLACE (content + 1 AS content) FROM ledger WHERE seq = 9 LIMIT 1")
-    done = proven(river, store, then)
+    done = proven(pipeline, store, then)
     assert {"ledger.complete", "trades.accounted", "quarantine.accounted", "candles.exact"} <= failed(done).keys()
     assert all(part in failed(done)["ledger.complete"] for part in ("lost: ", "changed: ", "seq 7", "seq 9"))
-    assert failed(done) == failed(proven(river, store))
+    assert failed(done) == failed(proven(pipeline, store))
 
 
 def edited(folder: Path) -> None:
@@ -160,13 +160,13 @@ def removed(folder: Path) -> None:
     (folder / "000002.json").unlink()
 
 
-def test_what_became_of_the_covered_segments_is_noticed(river: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
+def test_what_became_of_the_covered_segments_is_noticed(pipeline: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
     """A proof would stand on records that the log no longer holds, or a log from a copy could never be continued."""
-    then = kept(proven(river, store).certificate)
+    then = kept(proven(pipeline, store).certificate)
 
     def changed(change: Callable[[Path], None]) -> list[str]:
         folder = tmp_path / change.__name__
-        shutil.copytree(river.path, folder)
+        shutil.copytree(pipeline.path, folder)
         change(folder)
         return foundation(FileLog(folder, create=False), then, "c.json").changed
 
@@ -175,10 +175,10 @@ def test_what_became_of_the_covered_segments_is_noticed(river: FileLog, store: C
     assert changed(packed_again) == []
     assert changed(flipped) == [], "this is what docs/data-quality.md says is taken on trust"
 
-    edited(river.path)
-    replayed(river, some_messages(range(61, 70)))
-    load(river, store)
-    done, whole = proven(river, store, then), proven(river, store)
+    edited(pipeline.path)
+    replayed(pipeline, some_messages(range(61, 70)))
+    load(pipeline, store)
+    done, whole = proven(pipeline, store, then), proven(pipeline, store)
     assert "segment 000002" in failed(done)["certificate.extended"]
     assert {name: detail for name, detail in failed(done).items() if name != "certificate.extended"} == failed(whole)
     assert (done.certificate.since, done.certificate.counted) == (None, None)
@@ -198,15 +198,15 @@ def flipped(folder: Path) -> None:
     packed.write_bytes(data)
 
 
-def test_a_record_that_came_again_is_the_same_or_named(river: FileLog, store: ClickHouseStore) -> None:
+def test_a_record_that_came_again_is_the_same_or_named(pipeline: FileLog, store: ClickHouseStore) -> None:
     """A second record with the identity of a covered one would pass for its repeat."""
-    then = kept(proven(river, store).certificate)
-    line = lines_of(river.read())[5]
+    then = kept(proven(pipeline, store).certificate)
+    line = lines_of(pipeline.read())[5]
     for again in (line, line.replace(b'"p":"1', b'"p":"2')):
-        with river.writer() as writer:
+        with pipeline.writer() as writer:
             writer.append(again)
-        load(river, store)
-        done = proven(river, store, then)
+        load(pipeline, store)
+        done = proven(pipeline, store, then)
         assert ("log.identity" in failed(done)) is (again != line)
         assert (done.verdict.counts.redelivered > 0, done.verdict.counts.records) == (True, then.counts["records"])
 
@@ -260,14 +260,14 @@ def other(value: object) -> object:
             return 1
 
 
-def test_every_edit_of_a_certificate_is_refused(river: FileLog, store: ClickHouseStore) -> None:
+def test_every_edit_of_a_certificate_is_refused(pipeline: FileLog, store: ClickHouseStore) -> None:
     """A number that was put in later would be taken for counted."""
-    text = written(proven(river, store).certificate)
+    text = written(proven(pipeline, store).certificate)
     members = json.loads(text)
-    assert refusal(river, text) == ""
+    assert refusal(pipeline, text) == ""
     every = values(members)
     assert len(every) > 200
     for path, value in every:
-        assert refusal(river, json.dumps(with_value(members, path, other(value))).encode()), path
+        assert refusal(pipeline, json.dumps(with_value(members, path, other(value))).encode()), path
     for name in members:
-        assert refusal(river, json.dumps({each: value for each, value in members.items() if each != name}).encode()), name
+        assert refusal(pipeline, json.dumps({each: value for each, value in members.items() if each != name}).encode()), name

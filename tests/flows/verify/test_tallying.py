@@ -7,7 +7,7 @@ import pytest
 
 from tests.flows.builders import begun, quietly, replayed, some_messages, spoilt
 from tests.log.builders import lines_of
-from tests.proof.test_tally import said
+from tests.proof.test_tally import answer
 from tradecap import workers
 from tradecap.flows.verify.tallying import tally_log
 from tradecap.log.api import Damage
@@ -44,7 +44,7 @@ def counted(log: FileLog, *, alone: int) -> tuple[Tally, list[Damage]]:
 def test_many_count_what_one_counts(log: FileLog, alone: int) -> None:
     """A proof would depend on the number of cores."""
     (many, their_damage), (one, damage) = counted(log, alone=alone), counted(log, alone=1_000_000)
-    assert said(many) == said(one)
+    assert answer(many) == answer(one)
     assert (many.repeats, many.repeated, their_damage) == (2, one.repeated, damage)
     assert (len(many.recovered), many.recovered) == (1, one.recovered)
     assert [(run.started, run.ended, run.ended_seq) for run in many.runs.values()] == [
@@ -57,10 +57,10 @@ def test_what_a_killed_process_was_to_count_is_counted(log: FileLog, monkeypatch
     """A machine short of memory kills one: its records would be missing in the proof, or the proof would never end."""
     monkeypatch.setattr(workers, "WORK", worker)
     many, _ = counted(log, alone=0)
-    assert said(many) == said(counted(log, alone=1_000_000)[0])
+    assert answer(many) == answer(counted(log, alone=1_000_000)[0])
 
 
 def test_a_machine_without_room_for_processes_counts_alone(log: FileLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit on processes, as containers have it, would keep a log from being proven."""
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    assert said(counted(log, alone=0)[0]) == said(counted(log, alone=1_000_000)[0])
+    assert answer(counted(log, alone=0)[0]) == answer(counted(log, alone=1_000_000)[0])

@@ -44,7 +44,7 @@ def documented() -> dict[str, str]:
 
 
 @dataclass
-class River:
+class Pipeline:
     """A log, its store with a copy of each table, and its certificate."""
 
     log: FileLog
@@ -70,7 +70,7 @@ class River:
 
 
 @pytest.fixture(scope="module")
-def river(tmp_path_factory: pytest.TempPathFactory) -> Iterator[River]:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """Trades of two symbols and of two channels, each fault once."""
     path = tmp_path_factory.mktemp("tampered")
     with ClickHouseStore.embedded(path / "db", f"chdb:{path / 'db'}", create=True) as store:
@@ -86,7 +86,7 @@ def river(tmp_path_factory: pytest.TempPathFactory) -> Iterator[River]:
         for table in columns:
             store.run(f"CREATE TABLE kept_{table} AS {table}")
             store.run(f"INSERT INTO kept_{table} SELECT * FROM {table}")
-        yield River(log, store, audit(log, store, Wanted(), Extras(), progress=quietly).certificate, columns)
+        yield Pipeline(log, store, audit(log, store, Wanted(), Extras(), progress=quietly).certificate, columns)
 
 
 # ---- what may be done --------------------------------------------------------------------------------------------------------------------
@@ -110,45 +110,45 @@ def other(rng: random.Random, name: str, of: str) -> str:
     return f"{name} + {rng.choice((1, 1, 60))}"
 
 
-def a_column(river: River, rng: random.Random) -> tuple[str, bool]:
+def a_column(pipeline: Pipeline, rng: random.Random) -> tuple[str, bool]:
     """Another value in one row."""
-    table = rng.choice(sorted(river.columns))
-    name, kind = rng.choice(river.columns[table])
+    table = rng.choice(sorted(pipeline.columns))
+    name, kind = rng.choice(pipeline.columns[table])
     expression = other(rng, name, kind)
-    row, quoted = _a_row(river, rng, table), kind.replace("'", "\\'")
+    row, quoted = _a_row(pipeline, rng, table), kind.replace("'", "\\'")
     final = "" if table in NOT_FINAL else "FINAL"
-    river.store.run(f"TRUNCATE TABLE {table}")
-    river.store.run(
+    pipeline.store.run(f"TRUNCATE TABLE {table}")
+    pipeline.store.run(
         f"INSERT INTO {table} SELECT * EXCEPT (place) REPLACE (if(place = {row}, CAST({expression}, '{quoted}'), {name}) AS {name}) "
         f"FROM (SELECT *, rowNumberInAllBlocks() AS place FROM kept_{table} {final})"
     )
     if kind.startswith("DateTime64") and "Microsecond" in expression:
         name = f"{name}_microseconds"
-    return f"{table}.{name}", river.fails()
+    return f"{table}.{name}", pipeline.fails()
 
 
-def a_row(river: River, rng: random.Random) -> tuple[str, bool]:
+def a_row(pipeline: Pipeline, rng: random.Random) -> tuple[str, bool]:
     """A row that is gone."""
-    table = rng.choice(sorted(river.columns))
-    row = _a_row(river, rng, table)
+    table = rng.choice(sorted(pipeline.columns))
+    row = _a_row(pipeline, rng, table)
     final = "" if table in NOT_FINAL else "FINAL"
-    river.store.run(f"TRUNCATE TABLE {table}")
-    river.store.run(
+    pipeline.store.run(f"TRUNCATE TABLE {table}")
+    pipeline.store.run(
         f"INSERT INTO {table} SELECT * EXCEPT (place) FROM (SELECT *, rowNumberInAllBlocks() AS place FROM kept_{table} {final}) WHERE place != {row}"
     )
-    return f"{table}.row", river.fails()
+    return f"{table}.row", pipeline.fails()
 
 
-def _a_row(river: River, rng: random.Random, table: str) -> int:
+def _a_row(pipeline: Pipeline, rng: random.Random, table: str) -> int:
     final = "" if table in NOT_FINAL else "FINAL"
-    return rng.randrange(int(river.store.rows(f"SELECT count() AS n FROM kept_{table} {final}")[0]["n"]))
+    return rng.randrange(int(pipeline.store.rows(f"SELECT count() AS n FROM kept_{table} {final}")[0]["n"]))
 
 
-def an_object(river: River, rng: random.Random) -> tuple[str, bool]:
+def an_object(pipeline: Pipeline, rng: random.Random) -> tuple[str, bool]:
     """A view that is gone, another, or added; a column that is added."""
     views = [
         row["name"]
-        for row in river.store.rows("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%View' ORDER BY name")
+        for row in pipeline.store.rows("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%View' ORDER BY name")
     ]
     for_people = [view for view in views if view.startswith("v_")]
     statement = rng.choice(
@@ -159,13 +159,13 @@ def an_object(river: River, rng: random.Random) -> tuple[str, bool]:
             "CREATE MATERIALIZED VIEW mv_stranger TO fed AS SELECT DISTINCT log, run FROM parsed",
         )
     )
-    river.store.run(statement)
-    return f"object: {statement}", river.fails()
+    pipeline.store.run(statement)
+    return f"object: {statement}", pipeline.fails()
 
 
-def a_file(river: River, rng: random.Random, folder: Path) -> tuple[str, bool]:
+def a_file(pipeline: Pipeline, rng: random.Random, folder: Path) -> tuple[str, bool]:
     """A bit of a file, its end, or all of it."""
-    shutil.copytree(river.log.path, folder)
+    shutil.copytree(pipeline.log.path, folder)
     path = rng.choice(sorted(file for file in folder.iterdir() if file.stat().st_size))
     data = bytearray(path.read_bytes())
     how = rng.choice(("a bit", "a bit", "its end", "all of it"))
@@ -179,14 +179,14 @@ def a_file(river: River, rng: random.Random, folder: Path) -> tuple[str, bool]:
         path.write_bytes(data)
         how = f"a bit at {at}: {bytes(data[max(0, at - 20) : at + 20])!r}"
     try:
-        return f"file {path.name}: {how}", river.fails(FileLog(folder, create=False))
+        return f"file {path.name}: {how}", pipeline.fails(FileLog(folder, create=False))
     except TradecapError:
         return f"file {path.name}: {how}", True
 
 
-def a_certificate(river: River, rng: random.Random) -> tuple[str, bool]:
+def a_certificate(pipeline: Pipeline, rng: random.Random) -> tuple[str, bool]:
     """Another value anywhere in it."""
-    members: dict[str, Any] = json.loads(written(river.certificate))
+    members: dict[str, Any] = json.loads(written(pipeline.certificate))
     at: Any = members
     names = []
     while True:
@@ -198,42 +198,42 @@ def a_certificate(river: River, rng: random.Random) -> tuple[str, bool]:
     values: list[object] = [None, True, False, 0, 7, "", "x", []]
     at[key] = rng.choice([value for value in values if repr(value) != repr(at[key])])
     then = read(json.dumps(members).encode())
-    return f"certificate {'.'.join(names)}", isinstance(then, str) or not unchanged(then, river.certificate, {}).ok
+    return f"certificate {'.'.join(names)}", isinstance(then, str) or not unchanged(then, pipeline.certificate, {}).ok
 
 
-def tampered(river: River, rng: random.Random, folder: Path) -> tuple[str, bool]:
+def tampered(pipeline: Pipeline, rng: random.Random, folder: Path) -> tuple[str, bool]:
     """(what was done, whether it was found)."""
     match rng.choice(KINDS):
         case "a column":
-            return a_column(river, rng)
+            return a_column(pipeline, rng)
         case "a row":
-            return a_row(river, rng)
+            return a_row(pipeline, rng)
         case "an object":
-            return an_object(river, rng)
+            return an_object(pipeline, rng)
         case "a file":
-            return a_file(river, rng, folder)
-    return a_certificate(river, rng)
+            return a_file(pipeline, rng, folder)
+    return a_certificate(pipeline, rng)
 
 
-def test_what_passes_is_named_as_not_proven(river: River, tmp_path: Path) -> None:
+def test_what_passes_is_named_as_not_proven(pipeline: Pipeline, tmp_path: Path) -> None:
     """A reader of the proof would trust a value that nobody looks at."""
     rng = random.Random(SEED)
     not_proven = {name for name, by in documented().items() if by.startswith("not proven")}
-    assert not river.fails()
+    assert not pipeline.fails()
     passed = []
     for n in range(COUNT):
-        what, is_found = tampered(river, rng, tmp_path / str(n))
-        if what.partition(".")[0] in river.columns or what.startswith("object"):
-            river.restore()
+        what, is_found = tampered(pipeline, rng, tmp_path / str(n))
+        if what.partition(".")[0] in pipeline.columns or what.startswith("object"):
+            pipeline.restore()
         if not is_found and what not in not_proven:
             passed.append(what)
     assert not passed
-    assert not river.fails()
+    assert not pipeline.fails()
 
 
-def test_the_document_names_every_column_of_every_table(river: River) -> None:
+def test_the_document_names_every_column_of_every_table(pipeline: Pipeline) -> None:
     """A column that is added later would be taken for proven."""
-    rows = river.store.rows(
+    rows = pipeline.store.rows(
         "SELECT c.table AS table, c.name AS name FROM system.columns AS c JOIN system.tables AS t ON t.database = c.database AND t.name = c.table "
         "WHERE c.database = currentDatabase() AND (t.engine LIKE '%MergeTree' OR t.engine = 'Memory') AND c.table NOT LIKE 'kept_%'"
     )

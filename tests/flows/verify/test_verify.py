@@ -29,7 +29,7 @@ NOBODY = "01930000-0000-7000-8000-00000000dead"
 BY_HAND = "; what stays different after that was changed by hand: make the store again"
 
 
-class River:
+class Pipeline:
     """A log of two runs, loaded: 30 trades of BTCUSDT over three minutes, six of ETHUSDT, two lines that are none; then each fault once."""
 
     def __init__(self, log: FileLog, store: ClickHouseStore) -> None:
@@ -87,36 +87,36 @@ class River:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[River]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """The river, for reading only."""
-    path = tmp_path_factory.mktemp("river")
+    path = tmp_path_factory.mktemp("pipeline")
     with ClickHouseStore.embedded(path / "db", f"chdb:{path / 'db'}", create=True) as store:
         store.create()
-        yield River(FileLog(path / "log", create=True), store)
+        yield Pipeline(FileLog(path / "log", create=True), store)
 
 
 @pytest.fixture
-def river(whole: River) -> Iterator[River]:
+def pipeline(whole: Pipeline) -> Iterator[Pipeline]:
     """The river, whose store a test may spoil."""
     yield whole
     whole.restore()
 
 
 @pytest.fixture
-def emptied(river: River) -> ClickHouseStore:
+def emptied(pipeline: Pipeline) -> ClickHouseStore:
     """An empty store: the river's own, as a process holds one embedded store at a time."""
-    river.empty(*TABLES)
-    return river.store
+    pipeline.empty(*TABLES)
+    return pipeline.store
 
 
 @pytest.fixture
-def copied(whole: River, tmp_path: Path) -> FileLog:
+def copied(whole: Pipeline, tmp_path: Path) -> FileLog:
     """The river's log, in a copy that a test may spoil."""
     shutil.copytree(whole.log.path, tmp_path / "copied")
     return FileLog(tmp_path / "copied", create=False)
 
 
-def test_a_whole_river_is_proven(whole: River) -> None:
+def test_a_whole_river_is_proven(whole: Pipeline) -> None:
     """A proof that fails where nothing is wrong would soon be looked at by nobody."""
     verdict = verdict_of(whole.log, whole.store)
     assert [check for check in verdict.checks if not check.ok] == []
@@ -143,38 +143,38 @@ def test_a_whole_river_is_proven(whole: River) -> None:
         ("outcome = 'quarantined'", {"quarantine.accounted": "made by no record"}),
     ],
 )
-def test_a_deleted_ledger_row_is_a_lost_record(river: River, record: str, follows: dict[str, str]) -> None:
+def test_a_deleted_ledger_row_is_a_lost_record(pipeline: Pipeline, record: str, follows: dict[str, str]) -> None:
     """A record without a row in the ledger is one of which nobody can say what became of it."""
-    seq = river.seq_of(record)
-    river.delete("ledger", f"run = '{river.run}' AND seq = {seq}")
-    failed = failures(river.log, river.store)
+    seq = pipeline.seq_of(record)
+    pipeline.delete("ledger", f"run = '{pipeline.run}' AND seq = {seq}")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"ledger.complete", *follows}
-    assert failed["ledger.complete"].detail == f"lost: run {river.run} seq {seq}"
+    assert failed["ledger.complete"].detail == f"lost: run {pipeline.run} seq {seq}"
     assert all(place in failed[name].detail for name, place in follows.items())
     assert {check.fix for check in failed.values()} == {AGAIN}
 
 
-def test_deleted_ledger_rows_are_named_as_a_range(river: River) -> None:
+def test_deleted_ledger_rows_are_named_as_a_range(pipeline: Pipeline) -> None:
     """A thousand lost records told one by one would hide that a block is gone."""
-    river.delete("ledger", f"run = '{river.run}' AND (seq BETWEEN 4 AND 20 OR seq = 23)")
-    assert failures(river.log, river.store)["ledger.complete"].detail == f"lost: run {river.run} seq 4-20, 23"
+    pipeline.delete("ledger", f"run = '{pipeline.run}' AND (seq BETWEEN 4 AND 20 OR seq = 23)")
+    assert failures(pipeline.log, pipeline.store)["ledger.complete"].detail == f"lost: run {pipeline.run} seq 4-20, 23"
 
 
-def test_a_whole_run_missing_in_the_ledger_is_lost_not_pending(river: River) -> None:
+def test_a_whole_run_missing_in_the_ledger_is_lost_not_pending(pipeline: Pipeline) -> None:
     """Rows that the position says are there would be waited for, for ever."""
-    river.delete("ledger", f"run = '{river.injected}'")
-    failed = failures(river.log, river.store)
-    assert failed["ledger.complete"].detail == f"lost: run {river.injected} seq 0-11"
+    pipeline.delete("ledger", f"run = '{pipeline.injected}'")
+    failed = failures(pipeline.log, pipeline.store)
+    assert failed["ledger.complete"].detail == f"lost: run {pipeline.injected} seq 0-11"
     # ten of the faults were quarantined, duplicate and conflict can't be told any more
     assert failed.keys() == {"ledger.complete", "accounting", "quarantine.accounted", "injected.found"}
 
 
-def test_the_lost_ledger_row_of_a_duplicate_leaves_a_record_unexplained(river: River) -> None:
+def test_the_lost_ledger_row_of_a_duplicate_leaves_a_record_unexplained(pipeline: Pipeline) -> None:
     """The split into duplicates and conflicts comes from the ledger: without the row the sum doesn't come out."""
-    river.delete("ledger", "fault = 'dupes'")
-    failed = failures(river.log, river.store)
+    pipeline.delete("ledger", "fault = 'dupes'")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"ledger.complete", "accounting", "injected.found"}
-    assert f"run {river.injected}: " in failed["injected.found"].detail
+    assert f"run {pipeline.injected}: " in failed["injected.found"].detail
 
 
 @pytest.mark.parametrize(
@@ -194,21 +194,21 @@ def test_the_lost_ledger_row_of_a_duplicate_leaves_a_record_unexplained(river: R
         ("at = at + 1", "kind = 'ended'", set()),
     ],
 )
-def test_a_changed_ledger_row_is_named(river: River, assignment: str, record: str, follows: set[str]) -> None:
+def test_a_changed_ledger_row_is_named(pipeline: Pipeline, assignment: str, record: str, follows: set[str]) -> None:
     """A ledger that says something else of a record would explain what never happened."""
-    seq = river.seq_of(record)
-    river.change("ledger", assignment, f"run = '{river.run}' AND seq = {seq}")
-    failed = failures(river.log, river.store)
+    seq = pipeline.seq_of(record)
+    pipeline.change("ledger", assignment, f"run = '{pipeline.run}' AND seq = {seq}")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"ledger.complete", *follows}
-    assert failed["ledger.complete"].detail == f"changed: run {river.run} seq {seq}; {ONE_IS_WRONG}"
+    assert failed["ledger.complete"].detail == f"changed: run {pipeline.run} seq {seq}; {ONE_IS_WRONG}"
     assert failed["ledger.complete"].fix == NEXT_TO_IT
 
 
-def test_two_ledger_rows_that_changed_places_are_named(river: River) -> None:
+def test_two_ledger_rows_that_changed_places_are_named(pipeline: Pipeline) -> None:
     """The sum over a block would be the same if it didn't depend on the place."""
     for seq, other in ((4, 5), (5, 4)):
-        river.add("ledger", f"{other} AS seq", f"run = '{river.run}' AND seq = {seq}")
-    assert failures(river.log, river.store)["ledger.complete"].detail == f"changed: run {river.run} seq 4-5; {ONE_IS_WRONG}"
+        pipeline.add("ledger", f"{other} AS seq", f"run = '{pipeline.run}' AND seq = {seq}")
+    assert failures(pipeline.log, pipeline.store)["ledger.complete"].detail == f"changed: run {pipeline.run} seq 4-5; {ONE_IS_WRONG}"
 
 
 @pytest.mark.parametrize(
@@ -225,10 +225,10 @@ def test_two_ledger_rows_that_changed_places_are_named(river: River) -> None:
         ),
     ],
 )
-def test_an_added_ledger_row_was_made_by_no_record(river: River, replacement: str, place: str, follows: set[str]) -> None:
+def test_an_added_ledger_row_was_made_by_no_record(pipeline: Pipeline, replacement: str, place: str, follows: set[str]) -> None:
     """A row for a record that never was would let something made up look accounted for."""
-    river.add("ledger", replacement, f"run = '{river.run}' AND kind = 'started'")
-    failed = failures(river.log, river.store)
+    pipeline.add("ledger", replacement, f"run = '{pipeline.run}' AND kind = 'started'")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() - {"conflicts.none", "accounting"} == {"ledger.complete", *follows}
     assert failed["ledger.complete"].detail.startswith("made by no record: ")
     assert failed["ledger.complete"].detail.endswith(f"{place}; {ONE_IS_WRONG}")
@@ -236,25 +236,25 @@ def test_an_added_ledger_row_was_made_by_no_record(river: River, replacement: st
     assert failed["ledger.complete"].fix == NEXT_TO_IT
 
 
-def test_rows_of_an_unknown_run_are_counted_one_by_one(river: River) -> None:
+def test_rows_of_an_unknown_run_are_counted_one_by_one(pipeline: Pipeline) -> None:
     """Two rows far apart told as all between them would turn a small flaw into a disaster."""
     for seq in (3, 9_000_000):
-        river.add("ledger", f"toUUID('{NOBODY}') AS run, {seq} AS seq", "kind = 'started'")
-    found = failures(river.log, river.store)["ledger.complete"]
+        pipeline.add("ledger", f"toUUID('{NOBODY}') AS run, {seq} AS seq", "kind = 'started'")
+    found = failures(pipeline.log, pipeline.store)["ledger.complete"]
     assert (found.expected, found.actual) == (52, 54)
     assert found.detail == f"made by no record: run {NOBODY} seq 3, 9000000; {ONE_IS_WRONG}"
 
 
-def test_a_store_that_forgot_which_runs_it_was_fed_has_not_made_them_up(river: River) -> None:
+def test_a_store_that_forgot_which_runs_it_was_fed_has_not_made_them_up(pipeline: Pipeline) -> None:
     """Sound rows called made up would send a person after an intruder."""
-    river.delete("fed", f"run = '{river.injected}'")
-    assert failures(river.log, river.store) == {}
+    pipeline.delete("fed", f"run = '{pipeline.injected}'")
+    assert failures(pipeline.log, pipeline.store) == {}
 
 
-def test_a_deleted_trade_is_missed_by_its_id(river: River) -> None:
+def test_a_deleted_trade_is_missed_by_its_id(pipeline: Pipeline) -> None:
     """A trade that isn't there is what all of this is for."""
-    river.delete("trades", "trade_id = 107")
-    failed = failures(river.log, river.store)
+    pipeline.delete("trades", "trade_id = 107")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"trades.accounted", "candles.exact"}
     assert failed["trades.accounted"].detail == "binance BTCUSDT trade id 107: missing"
     assert (failed["trades.accounted"].expected, failed["trades.accounted"].actual) == (36, 35)
@@ -262,15 +262,15 @@ def test_a_deleted_trade_is_missed_by_its_id(river: River) -> None:
     assert "BTCUSDT trade 2024-08-09T12:00:00Z" in failed["candles.exact"].detail
 
 
-def test_a_deleted_trade_of_which_a_copy_remains_is_not_the_trade(river: River) -> None:
+def test_a_deleted_trade_of_which_a_copy_remains_is_not_the_trade(pipeline: Pipeline) -> None:
     """The rows of a duplicate stand in the table until they merge: one that takes the first one's place isn't the record that won."""
-    twice = river.store.rows("SELECT trade_id FROM kept_ledger WHERE fault = 'dupes'")[0]["trade_id"]
-    loser = f"bitNot(bitShiftLeft(toUInt256(toUInt128(toUUID('{river.injected}'))), 64) + toUInt256(1)) AS ver"
-    river.add("trades", loser, f"trade_id = {twice}")
-    assert failures(river.log, river.store) == {}
-    river.delete("trades", f"trade_id = {twice}")
-    river.add("trades", loser, f"trade_id = {twice}")
-    failed = failures(river.log, river.store)
+    twice = pipeline.store.rows("SELECT trade_id FROM kept_ledger WHERE fault = 'dupes'")[0]["trade_id"]
+    loser = f"bitNot(bitShiftLeft(toUInt256(toUInt128(toUUID('{pipeline.injected}'))), 64) + toUInt256(1)) AS ver"
+    pipeline.add("trades", loser, f"trade_id = {twice}")
+    assert failures(pipeline.log, pipeline.store) == {}
+    pipeline.delete("trades", f"trade_id = {twice}")
+    pipeline.add("trades", loser, f"trade_id = {twice}")
+    failed = failures(pipeline.log, pipeline.store)
     assert f"id {twice}: changed" in failed["trades.accounted"].detail
 
 
@@ -289,11 +289,11 @@ def test_a_deleted_trade_of_which_a_copy_remains_is_not_the_trade(river: River) 
         ("ver - 1 AS ver", {"candles.exact"}),
     ],
 )
-def test_a_changed_trade_is_named(river: River, replacement: str, follows: set[str]) -> None:
+def test_a_changed_trade_is_named(pipeline: Pipeline, replacement: str, follows: set[str]) -> None:
     """A price that differs in its last digit is another trade."""
-    river.delete("trades", "trade_id = 107")
-    river.add("trades", replacement, "trade_id = 107")
-    failed = failures(river.log, river.store)
+    pipeline.delete("trades", "trade_id = 107")
+    pipeline.add("trades", replacement, "trade_id = 107")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"trades.accounted", *follows}
     assert failed["trades.accounted"].detail == "binance BTCUSDT trade id 107: changed"
     assert failed["trades.accounted"].fix == AGAIN
@@ -309,47 +309,47 @@ def test_a_changed_trade_is_named(river: River, replacement: str, follows: set[s
         ("trade_time + toIntervalMicrosecond(1) AS trade_time", set()),
     ],
 )
-def test_what_is_no_content_of_a_trade_is_held_against_the_log(river: River, replacement: str, follows: set[str]) -> None:
+def test_what_is_no_content_of_a_trade_is_held_against_the_log(pipeline: Pipeline, replacement: str, follows: set[str]) -> None:
     """The ledger says nothing of it, and v_quality and every query show it."""
-    river.delete("trades", "trade_id = 107")
-    river.add("trades", replacement, "trade_id = 107")
-    failed = failures(river.log, river.store)
+    pipeline.delete("trades", "trade_id = 107")
+    pipeline.add("trades", replacement, "trade_id = 107")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"trades.accounted", *follows}
     assert failed["trades.accounted"].detail == "binance BTCUSDT trade id 107: event_time, recv_ns, microseconds or order_book changed"
     assert (failed["trades.accounted"].expected, failed["trades.accounted"].actual) == (36, 35)
 
 
-def test_two_trades_that_changed_their_times_are_named(river: River) -> None:
+def test_two_trades_that_changed_their_times_are_named(pipeline: Pipeline) -> None:
     """A sum would be the same: each is weighed by the number of its record."""
     first, second = "2024-08-09 12:00:35.001", "2024-08-09 12:00:45.001"
-    times = river.store.rows("SELECT toString(event_time) AS at FROM trades WHERE trade_id IN (107, 109) ORDER BY trade_id")
+    times = pipeline.store.rows("SELECT toString(event_time) AS at FROM trades WHERE trade_id IN (107, 109) ORDER BY trade_id")
     assert [row["at"] for row in times] == [f"{first}000", f"{second}000"]
     swapped = f"event_time = toDateTime64(if(trade_id = 107, '{second}', '{first}'), 6, 'UTC')"
-    river.change("trades", swapped, "trade_id IN (107, 109)")
-    detail = failures(river.log, river.store)["trades.accounted"].detail
+    pipeline.change("trades", swapped, "trade_id IN (107, 109)")
+    detail = failures(pipeline.log, pipeline.store)["trades.accounted"].detail
     assert "id 107: event_time" in detail
     assert "id 109: event_time" in detail
 
 
 @pytest.mark.parametrize("replacement", ["777 AS trade_id", "'XRPUSDT' AS symbol", "'aggTrade' AS channel", "'binance-us' AS venue"])
-def test_an_added_trade_was_made_by_no_record(river: River, replacement: str) -> None:
+def test_an_added_trade_was_made_by_no_record(pipeline: Pipeline, replacement: str) -> None:
     """A trade that nobody ever sent would be traded upon."""
-    river.add("trades", replacement, "trade_id = 107")
-    failed = failures(river.log, river.store)
+    pipeline.add("trades", replacement, "trade_id = 107")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"trades.accounted", "candles.exact"}
     assert failed["trades.accounted"].detail.endswith(": made by no record")
     assert failed["trades.accounted"].fix == AGAIN
 
 
-def test_a_deleted_candle_is_named_and_load_makes_it_anew(river: River) -> None:
+def test_a_deleted_candle_is_named_and_load_makes_it_anew(pipeline: Pipeline) -> None:
     """A hole in a chart that nobody reports looks like a market at rest."""
-    river.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
-    failed = failures(river.log, river.store)
+    pipeline.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"candles.exact"}
     assert failed["candles.exact"].detail == f"binance BTCUSDT trade 2024-08-09T12:01:00Z: missing{BY_HAND}"
     assert failed["candles.exact"].fix.startswith(LOAD)
-    river.load()
-    assert failures(river.log, river.store) == {}
+    pipeline.load()
+    assert failures(pipeline.log, pipeline.store) == {}
 
 
 @pytest.mark.parametrize(
@@ -363,11 +363,11 @@ def test_a_deleted_candle_is_named_and_load_makes_it_anew(river: River) -> None:
         ("fingerprint = fingerprint + 1", "ids = 0", "fingerprint = 0"),
     ],
 )
-def test_a_changed_value_of_a_candle_is_named(river: River, changes: tuple[str, ...]) -> None:
+def test_a_changed_value_of_a_candle_is_named(pipeline: Pipeline, changes: tuple[str, ...]) -> None:
     """Each value of a candle is one that somebody computes with."""
     for minute, assignment in enumerate(changes):
-        river.change("candles_1m", assignment, f"symbol = 'BTCUSDT' AND minute = '2024-08-09 12:0{minute}:00'")
-    failed = failures(river.log, river.store)
+        pipeline.change("candles_1m", assignment, f"symbol = 'BTCUSDT' AND minute = '2024-08-09 12:0{minute}:00'")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"candles.exact"}
     called = {"variance": "volatility", "fingerprint": "stale", "ids = 0": "missing"} | dict.fromkeys(
         ("open_id", "close_id", "first_id", "last_id"), "ids"
@@ -380,21 +380,21 @@ def test_a_changed_value_of_a_candle_is_named(river: River, changes: tuple[str, 
 
 
 @pytest.mark.parametrize("replacement", ["minute + 86400 AS minute", "minute + 600 AS minute", "'XRPUSDT' AS symbol", "minute + 30 AS minute"])
-def test_an_added_candle_was_made_of_no_trade(river: River, replacement: str) -> None:
+def test_an_added_candle_was_made_of_no_trade(pipeline: Pipeline, replacement: str) -> None:
     """A candle of a minute in which nothing was traded is a made-up price."""
-    river.add("candles_1m", replacement, "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:00:00'")
-    failed = failures(river.log, river.store)
+    pipeline.add("candles_1m", replacement, "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:00:00'")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"candles.exact"}
     assert failed["candles.exact"].detail.removesuffix(BY_HAND).endswith(": made of no trade")
 
 
-def test_a_deleted_quarantine_row_is_named(river: River) -> None:
+def test_a_deleted_quarantine_row_is_named(pipeline: Pipeline) -> None:
     """What is in quarantine is the only trace of what a venue sent."""
-    seq = river.seq_of("reason = 'null_field'")
-    river.delete("quarantine", f"run = '{river.run}' AND seq = {seq}")
-    failed = failures(river.log, river.store)
+    seq = pipeline.seq_of("reason = 'null_field'")
+    pipeline.delete("quarantine", f"run = '{pipeline.run}' AND seq = {seq}")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"quarantine.accounted"}
-    assert failed["quarantine.accounted"].detail == f"run {river.run} seq {seq}: missing"
+    assert failed["quarantine.accounted"].detail == f"run {pipeline.run} seq {seq}: missing"
     assert failed["quarantine.accounted"].fix == AGAIN
 
 
@@ -410,52 +410,52 @@ def test_a_deleted_quarantine_row_is_named(river: River) -> None:
         "recv_ns = recv_ns + 1",
     ],
 )
-def test_a_changed_quarantine_row_is_named(river: River, assignment: str) -> None:
+def test_a_changed_quarantine_row_is_named(pipeline: Pipeline, assignment: str) -> None:
     """Evidence that was touched up is none."""
-    seq = river.seq_of("reason = 'null_field'")
-    river.change("quarantine", assignment, f"run = '{river.run}' AND seq = {seq}")
-    failed = failures(river.log, river.store)
+    seq = pipeline.seq_of("reason = 'null_field'")
+    pipeline.change("quarantine", assignment, f"run = '{pipeline.run}' AND seq = {seq}")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"quarantine.accounted"}
-    assert failed["quarantine.accounted"].detail == f"run {river.run} seq {seq}: changed"
+    assert failed["quarantine.accounted"].detail == f"run {pipeline.run} seq {seq}: changed"
 
 
-def test_the_time_of_a_quarantined_record_is_that_of_its_line(river: River) -> None:
+def test_the_time_of_a_quarantined_record_is_that_of_its_line(pipeline: Pipeline) -> None:
     """v_quality would show the fault in another hour."""
-    seq = river.seq_of("reason = 'null_field'")
-    river.change("ledger", "at = at + 3600", f"run = '{river.run}' AND seq = {seq}")
-    failed = failures(river.log, river.store)
+    seq = pipeline.seq_of("reason = 'null_field'")
+    pipeline.change("ledger", "at = at + 3600", f"run = '{pipeline.run}' AND seq = {seq}")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"quarantine.accounted"}
-    assert failed["quarantine.accounted"].detail == f"run {river.run} seq {seq}: changed"
+    assert failed["quarantine.accounted"].detail == f"run {pipeline.run} seq {seq}: changed"
 
 
 @pytest.mark.parametrize("replacement", [f"toUUID('{NOBODY}') AS run", "4 AS seq", "70000 AS seq"])
-def test_an_added_quarantine_row_was_made_by_no_record(river: River, replacement: str) -> None:
+def test_an_added_quarantine_row_was_made_by_no_record(pipeline: Pipeline, replacement: str) -> None:
     """A fault that no venue ever sent would be held against it."""
-    river.add("quarantine", replacement, f"run = '{river.run}' AND reason = 'null_field'")
-    failed = failures(river.log, river.store)
+    pipeline.add("quarantine", replacement, f"run = '{pipeline.run}' AND reason = 'null_field'")
+    failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"quarantine.accounted"}
     assert failed["quarantine.accounted"].detail.endswith(": made by no record")
 
 
-def test_the_same_row_twice_is_redelivery(river: River) -> None:
+def test_the_same_row_twice_is_redelivery(pipeline: Pipeline) -> None:
     """Every feed repeats rows after a crash: a proof that fails then would fail for no reason."""
-    river.store.run("SYSTEM STOP MERGES")  # a merge makes one row of two at any moment
+    pipeline.store.run("SYSTEM STOP MERGES")  # a merge makes one row of two at any moment
     try:
         for table in TABLES:
-            river.repeat(table)
-        verdict = verdict_of(river.log, river.store)
+            pipeline.repeat(table)
+        verdict = verdict_of(pipeline.log, pipeline.store)
     finally:
-        river.store.run("SYSTEM START MERGES")
+        pipeline.store.run("SYSTEM START MERGES")
     assert verdict.ok
     assert verdict.counts.redelivered == 52
 
 
-def test_a_log_poured_twice_is_redelivery(river: River) -> None:
+def test_a_log_poured_twice_is_redelivery(pipeline: Pipeline) -> None:
     """Pouring again after a lost position has to give the same store."""
-    river.empty("positions")
-    assert river.store.positions(river.log.id) == {}
-    river.load()
-    assert failures(river.log, river.store) == {}
+    pipeline.empty("positions")
+    assert pipeline.store.positions(pipeline.log.id) == {}
+    pipeline.load()
+    assert failures(pipeline.log, pipeline.store) == {}
 
 
 # ---- the log is wrong --------------------------------------------------------------------------------------------------------------------
@@ -475,7 +475,7 @@ def edit(segment: Path, edited: Callable[[list[bytes]], list[bytes]]) -> None:
     repack(segment, b"".join(edited(unpack(segment).splitlines(keepends=True))))
 
 
-def test_a_record_cut_out_of_a_segment_is_named(whole: River, copied: FileLog) -> None:
+def test_a_record_cut_out_of_a_segment_is_named(whole: Pipeline, copied: FileLog) -> None:
     """The log is the root of all proof: who can take a record out of it unseen can take it out of everything."""
     segment = segments(copied)[1]
     first = len(unpack(segments(copied)[0]).splitlines())
@@ -488,7 +488,7 @@ def test_a_record_cut_out_of_a_segment_is_named(whole: River, copied: FileLog) -
     assert failed["ledger.complete"].fix == RESTORE
 
 
-def test_a_record_changed_in_a_segment_is_named(whole: River, copied: FileLog) -> None:
+def test_a_record_changed_in_a_segment_is_named(whole: Pipeline, copied: FileLog) -> None:
     """A price that was touched up in the log would prove a store that was touched up alike."""
     segment = segments(copied)[1]
     edit(segment, lambda lines: [lines[0], lines[1].replace(b'"q":"1.', b'"q":"2.'), *lines[2:]])
@@ -499,7 +499,7 @@ def test_a_record_changed_in_a_segment_is_named(whole: River, copied: FileLog) -
     assert failed["ledger.complete"].fix == RESTORE
 
 
-def test_a_record_made_unreadable_in_a_segment_is_named(whole: River, copied: FileLog) -> None:
+def test_a_record_made_unreadable_in_a_segment_is_named(whole: Pipeline, copied: FileLog) -> None:
     """A line that is no record any more must not count as one that never was."""
     first = len(unpack(segments(copied)[0]).splitlines())
     edit(segments(copied)[1], lambda lines: [lines[0], b"x" * 20 + b"\n", *lines[2:]])
@@ -509,7 +509,7 @@ def test_a_record_made_unreadable_in_a_segment_is_named(whole: River, copied: Fi
     assert failed["log.complete"].actual == 1
 
 
-def test_two_records_swapped_within_a_segment_are_noticed(whole: River, copied: FileLog) -> None:
+def test_two_records_swapped_within_a_segment_are_noticed(whole: Pipeline, copied: FileLog) -> None:
     """The order of the log is the order of capture: evidence as well."""
     segment = segments(copied)[1]
     edit(segment, lambda lines: [lines[1], lines[0], *lines[2:]])
@@ -521,7 +521,7 @@ def test_two_records_swapped_within_a_segment_are_noticed(whole: River, copied: 
 
 @pytest.mark.parametrize("with_manifest", [False, True])
 @pytest.mark.parametrize("which", [0, 3, -1])
-def test_a_missing_segment_is_named(whole: River, copied: FileLog, which: int, with_manifest: bool) -> None:
+def test_a_missing_segment_is_named(whole: Pipeline, copied: FileLog, which: int, with_manifest: bool) -> None:
     """A deleted file is the simplest way to lose a thousand records, at either end of the log too."""
     segment = segments(copied)[which]
     segment.unlink()
@@ -535,7 +535,7 @@ def test_a_missing_segment_is_named(whole: River, copied: FileLog, which: int, w
     assert {failed[name].fix for name in ("ledger.complete", *failed.keys() & {"injected.found"})} == {RESTORE}
 
 
-def test_all_segments_missing_leave_nothing_to_verify(whole: River, copied: FileLog) -> None:
+def test_all_segments_missing_leave_nothing_to_verify(whole: Pipeline, copied: FileLog) -> None:
     """An emptied log must not be proven for want of anything to look at."""
     for segment in segments(copied):
         segment.unlink()
@@ -543,7 +543,7 @@ def test_all_segments_missing_leave_nothing_to_verify(whole: River, copied: File
     assert failures(copied, whole.store).keys() >= {"log.present", "log.complete", "log.intact", "ledger.complete"}
 
 
-def test_a_log_cut_behind_the_back_of_its_head_is_a_finding_not_an_error(whole: River, copied: FileLog) -> None:
+def test_a_log_cut_behind_the_back_of_its_head_is_a_finding_not_an_error(whole: Pipeline, copied: FileLog) -> None:
     """Who deletes the end of a log and the file that tells of it would be rid of the proof, and not be caught by it."""
     last = segments(copied)[-1]
     last.unlink()
@@ -556,7 +556,7 @@ def test_a_log_cut_behind_the_back_of_its_head_is_a_finding_not_an_error(whole: 
     assert "ends before the position" in failed["log.intact"].detail
 
 
-def test_a_missing_manifest_is_damage_and_no_more(whole: River, copied: FileLog) -> None:
+def test_a_missing_manifest_is_damage_and_no_more(whole: Pipeline, copied: FileLog) -> None:
     """The records are all there: only the evidence that they are untouched is gone."""
     manifest(segments(copied)[1]).unlink()
     assert failures(copied, whole.store).keys() == {"log.intact"}
@@ -730,14 +730,14 @@ def test_a_pending_line_that_is_no_record_is_pending_too(log: FileLog, emptied: 
     assert failures(log, emptied) == {}
 
 
-def test_a_store_of_another_log_fails(whole: River, tmp_path: Path) -> None:
+def test_a_store_of_another_log_fails(whole: Pipeline, tmp_path: Path) -> None:
     """Proving a log against the wrong store would prove nothing of it."""
     other = FileLog(tmp_path / "other", create=True)
     run = replayed(other, some_messages(range(100, 110)))
     failed = failures(other, whole.store)
     assert failed.keys() == {"ledger.complete"}
-    told = f"this store has nothing of this log; not loaded yet: run {run} seq 0-11; 2 runs of other logs are in this store: is it the right one?"
-    assert failed["ledger.complete"].detail == told
+    report = f"this store has nothing of this log; not loaded yet: run {run} seq 0-11; 2 runs of other logs are in this store: is it the right one?"
+    assert failed["ledger.complete"].detail == report
     assert failed["ledger.complete"].fix == LOAD
 
 
@@ -808,15 +808,15 @@ def test_injected_conflicts_are_forgiven_beside_a_natural_one(log: FileLog, empt
     assert failed["conflicts.none"].detail.endswith("; 5 conflicts that inject-bad made more")
 
 
-def test_a_fault_that_came_out_as_something_else_is_named(river: River) -> None:
+def test_a_fault_that_came_out_as_something_else_is_named(pipeline: Pipeline) -> None:
     """inject-bad is how one sees that the checks work: a fault that isn't found must show."""
-    river.change("ledger", "content = content + 1", "fault = 'dupes'")
-    failed = failures(river.log, river.store)
+    pipeline.change("ledger", "content = content + 1", "fault = 'dupes'")
+    failed = failures(pipeline.log, pipeline.store)
     assert "injected.found" in failed
-    assert failed["injected.found"].detail == f"run {river.injected}: 1 dupes came out as something else"
+    assert failed["injected.found"].detail == f"run {pipeline.injected}: 1 dupes came out as something else"
 
 
-def test_faults_of_which_some_are_gone_are_counted(whole: River, copied: FileLog) -> None:
+def test_faults_of_which_some_are_gone_are_counted(whole: Pipeline, copied: FileLog) -> None:
     """The run's own end record says how many there were."""
     edit(segments(copied)[-1], lambda lines: [line for line in lines if b"inject:nulls" not in line])
     assert failures(copied, whole.store)["injected.found"].detail == f"run {whole.injected}: 1 nulls written, 0 found"
@@ -884,14 +884,14 @@ OF_THE_FAULTS = ALL | {"records": 12, "trades": 0, "quarantined": 8, "events": 2
 
 
 @pytest.mark.parametrize("which", ["", "last", "named"])
-def test_expectations_are_of_everything_or_of_one_run(whole: River, which: str) -> None:
+def test_expectations_are_of_everything_or_of_one_run(whole: Pipeline, which: str) -> None:
     """A script that expects 100 duplicates of its own run must not be answered with those of another."""
     run = {"": "", "last": "last", "named": whole.run}[which]
     expect = {"": ALL, "last": OF_THE_FAULTS, "named": OF_THE_RECORDING | {"events": 2}}[which]
     assert failures(whole.log, whole.store, expect=expect, run=run) == {}
 
 
-def test_an_expectation_that_is_not_met_fails_and_says_what_is_there(whole: River) -> None:
+def test_an_expectation_that_is_not_met_fails_and_says_what_is_there(whole: Pipeline) -> None:
     """The line in a script that holds the whole promise."""
     there = {**ALL, "quarantined.null_field": 2, "quarantined.bad_number": 0}
     failed = failures(whole.log, whole.store, expect=dict.fromkeys(there, 777))
@@ -900,7 +900,7 @@ def test_an_expectation_that_is_not_met_fails_and_says_what_is_there(whole: Rive
     assert all(check.fix for check in failed.values())
 
 
-def test_a_run_that_is_not_in_the_log_is_refused(whole: River) -> None:
+def test_a_run_that_is_not_in_the_log_is_refused(whole: Pipeline) -> None:
     """Expecting no duplicates of a run that was mistyped would always be met."""
     with pytest.raises(TradecapError, match=NOBODY):
         verdict_of(whole.log, whole.store, run=NOBODY, expect={"duplicates": 0})
@@ -912,12 +912,12 @@ def test_gaps_of_one_run_are_those_that_it_went_over(gappy: FileLog, emptied: Cl
     assert "expect.gaps" not in failures(gappy, emptied, expect={"gaps": 1})
 
 
-def test_a_symbol_narrows_ids_and_candles(river: River) -> None:
+def test_a_symbol_narrows_ids_and_candles(pipeline: Pipeline) -> None:
     """Looking at one symbol must not fail by the flaws of another one, nor pass by its own."""
-    river.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
-    assert failures(river.log, river.store, symbol="ETHUSDT", expect={"candles": 1}) == {}
-    assert failures(river.log, river.store, symbol="BTCUSDT", expect={"candles": 2}).keys() == {"candles.exact"}
-    assert [row["symbol"] for row in verdict_of(river.log, river.store, symbol="ETHUSDT").series] == ["ETHUSDT"]
+    pipeline.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
+    assert failures(pipeline.log, pipeline.store, symbol="ETHUSDT", expect={"candles": 1}) == {}
+    assert failures(pipeline.log, pipeline.store, symbol="BTCUSDT", expect={"candles": 2}).keys() == {"candles.exact"}
+    assert [row["symbol"] for row in verdict_of(pipeline.log, pipeline.store, symbol="ETHUSDT").series] == ["ETHUSDT"]
 
 
 def test_a_range_of_time_narrows_ids_and_candles(gappy: FileLog, emptied: ClickHouseStore) -> None:
@@ -932,19 +932,19 @@ def test_a_range_of_time_narrows_ids_and_candles(gappy: FileLog, emptied: ClickH
 
 
 @pytest.mark.parametrize(("since_s", "until_s", "is_found"), [(60, 120, True), (61, 180, False), (0, 60, False), (0, 61, True), (None, None, True)])
-def test_a_candle_is_in_a_range_of_time_by_its_open_time(river: River, since_s: int | None, until_s: int | None, is_found: bool) -> None:
+def test_a_candle_is_in_a_range_of_time_by_its_open_time(pipeline: Pipeline, since_s: int | None, until_s: int | None, is_found: bool) -> None:
     """The flaw of a minute that begins outside would be told of a range it isn't in."""
-    river.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
+    pipeline.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
     since, until = (None if s is None else (NOON_S + s) * 10**6 for s in (since_s, until_s))
-    assert ("candles.exact" in failures(river.log, river.store, from_us=since, to_us=until)) is is_found
+    assert ("candles.exact" in failures(pipeline.log, pipeline.store, from_us=since, to_us=until)) is is_found
 
 
-def test_accounting_is_of_whole_runs_whatever_is_narrowed(river: River) -> None:
+def test_accounting_is_of_whole_runs_whatever_is_narrowed(pipeline: Pipeline) -> None:
     """Half a run can't be accounted for: records of another symbol are lost all the same."""
-    river.delete("ledger", "symbol = 'BTCUSDT' AND trade_id = 107")
-    assert "ledger.complete" in failures(river.log, river.store, symbol="ETHUSDT", from_us=(NOON_S + 3600) * 10**6)
+    pipeline.delete("ledger", "symbol = 'BTCUSDT' AND trade_id = 107")
+    assert "ledger.complete" in failures(pipeline.log, pipeline.store, symbol="ETHUSDT", from_us=(NOON_S + 3600) * 10**6)
 
 
-def test_a_verdict_can_be_written_down(whole: River) -> None:
+def test_a_verdict_can_be_written_down(whole: Pipeline) -> None:
     """Scripts read it as JSON."""
     assert msgspec.json.decode(msgspec.json.encode(verdict_of(whole.log, whole.store)))

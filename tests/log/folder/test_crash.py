@@ -69,9 +69,9 @@ def start(folder: Path, segment_bytes: int) -> subprocess.Popen[str]:
 def kill(process: subprocess.Popen[str]) -> list[str]:
     """kill -9; what it had said."""
     process.send_signal(signal.SIGKILL)
-    said, _ = process.communicate()
+    answer, _ = process.communicate()
     # the last line may have been cut off by the kill
-    return said[: said.rfind("\n") + 1].split()
+    return answer[: answer.rfind("\n") + 1].split()
 
 
 @pytest.mark.parametrize("segment_bytes", [2_000, 10_000, 10_000_000])

@@ -61,7 +61,7 @@ def test_a_file_that_its_manifest_does_not_know_is_read_line_by_line_and_named(f
     assert [(damage.kind, damage.place) for damage in found] == [(DamageKind.LOST_NOTE, "000002.json")]
     assert files_of(batches)[:3] == [["000001"], [], ["000003"]]
     assert sum(batch.records for batch in batches) == len(lines)
-    assert [(mended.segment, mended.done) for mended in rebuild(log, read_record, lambda _: None)] == [("000002.ndjson.zst", REBUILT)]
+    assert [(repaired.segment, repaired.done) for repaired in rebuild(log, read_record, lambda _: None)] == [("000002.ndjson.zst", REBUILT)]
     assert sum(batch.records for batch in log.read()) == len(lines)
 
 

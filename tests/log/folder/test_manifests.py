@@ -39,7 +39,7 @@ def damages(log: FileLog) -> list[Damage]:
     return found
 
 
-def mended(log: FileLog) -> list[tuple[str, str]]:
+def repaired(log: FileLog) -> list[tuple[str, str]]:
     """Segments and what was done."""
     return [(each.segment[:6], each.done) for each in rebuild_manifests(log, read_record, quietly)]
 
@@ -55,7 +55,7 @@ def changed(log: FileLog, number: int, **fields: Any) -> bytes:
 def test_a_whole_log_is_left_alone(whole: FileLog) -> None:
     """Evidence would be replaced by a copy of itself."""
     before = {file.name: file.stat().st_mtime_ns for file in whole.path.iterdir()}
-    assert mended(whole) == []
+    assert repaired(whole) == []
     after = {file.name: file.stat().st_mtime_ns for file in whole.path.iterdir()}
     assert {name: time for name, time in after.items() if name != "lock"} == {name: time for name, time in before.items() if name != "lock"}
 
@@ -66,7 +66,7 @@ def test_a_lost_manifest_comes_back_as_it_was(whole: FileLog, number: int | str)
     number = last_of(whole) if number == "last" else int(number)
     before = manifest_of(whole.path, number)
     (whole.path / f"{number:06d}.json").unlink()
-    assert mended(whole) == [(f"{number:06d}", REBUILT)]
+    assert repaired(whole) == [(f"{number:06d}", REBUILT)]
     assert manifest_of(whole.path, number) == msgspec.structs.replace(before, rebuilt=True)
     assert damages(whole) == []
 
@@ -76,7 +76,7 @@ def test_an_unreadable_manifest_is_made_again_and_kept_beside(whole: FileLog, te
     """What stood there would be lost for whoever wants to know what happened."""
     path = whole.path / "000002.json"
     path.write_bytes(text)
-    assert mended(whole) == [("000002", REBUILT)]
+    assert repaired(whole) == [("000002", REBUILT)]
     assert (whole.path / "000002.json.bak").read_bytes() == text
     assert damages(whole) == []
 
@@ -85,7 +85,7 @@ def test_earlier_copies_are_kept_too(whole: FileLog) -> None:
     """A second repair would overwrite what the first one kept."""
     for text in (b"one", b"two"):
         (whole.path / "000002.json").write_bytes(text)
-        mended(whole)
+        repaired(whole)
     assert [(whole.path / f"000002.json.{name}").read_bytes() for name in ("bak", "bak2")] == [b"one", b"two"]
 
 
@@ -94,7 +94,7 @@ def test_a_manifest_that_says_otherwise_than_the_chain_is_wrong(whole: FileLog, 
     """A scribbled manifest would make a whole segment look damaged for ever."""
     before = manifest_of(whole.path, 2)
     changed(whole, 2, **fields)
-    assert mended(whole) == [("000002", REBUILT)]
+    assert repaired(whole) == [("000002", REBUILT)]
     assert manifest_of(whole.path, 2) == msgspec.structs.replace(before, rebuilt=True)
 
 
@@ -127,7 +127,7 @@ def test_where_nothing_can_tell_which_is_wrong_a_person_decides(whole: FileLog) 
     (found,) = rebuild_manifests(whole, read_record, quietly)
     assert (found.done, "move" in found.why) == (LEFT, True)
     (whole.path / f"{number:06d}.json").unlink()
-    assert mended(whole) == [(f"{number:06d}", REBUILT)]
+    assert repaired(whole) == [(f"{number:06d}", REBUILT)]
 
 
 def test_a_segment_of_another_log_is_not_adopted(whole: FileLog, tmp_path: Path) -> None:
@@ -148,9 +148,9 @@ def test_a_manifest_made_after_a_crash_gets_its_ids(log: FileLog) -> None:
     strand(log.path, 1)
     replayed(log, some_messages(range(11, 13)))
     assert manifest_of(log.path, 1).series[0].ids is None
-    assert mended(log) == [("000001", REBUILT)]
+    assert repaired(log) == [("000001", REBUILT)]
     assert [(note.trades, note.ids) for note in manifest_of(log.path, 1).series] == [(10, [(1, 10)])]
-    assert mended(log) == []
+    assert repaired(log) == []
 
 
 def test_nobody_repairs_under_the_hands_of_a_writer(whole: FileLog) -> None:

@@ -23,10 +23,10 @@ async def main(ws_url: str, rest_url: str, symbol: str, count: int) -> None:
         )
         connection = await client.websocket_streams.create_connection()
         stream = await connection.trade(symbol=symbol.lower())
-        stream.on("message", lambda said: seen.put_nowait({"id": said.t, "price": said.p, "qty": said.q, "time": said.T}))
+        stream.on("message", lambda answer: seen.put_nowait({"id": answer.t, "price": answer.p, "qty": answer.q, "time": answer.T}))
         connection.on_connection("close", lambda: seen.put_nowait({}))
-        while left and (said := await seen.get()):
-            print(json.dumps(said), flush=True)
+        while left and (answer := await seen.get()):
+            print(json.dumps(answer), flush=True)
             left -= 1
     rest = client.rest_api
     found = {

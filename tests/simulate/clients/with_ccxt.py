@@ -26,8 +26,8 @@ async def main(ws_url: str, rest_url: str, market_id: str, count: int) -> None:
             continue
         for trade in trades:
             seen += 1
-            said = trade["info"]
-            print(json.dumps({"id": int(trade["id"]), "price": said["p"], "qty": said["q"], "time": trade["timestamp"]}), flush=True)
+            answer = trade["info"]
+            print(json.dumps({"id": int(trade["id"]), "price": answer["p"], "qty": answer["q"], "time": trade["timestamp"]}), flush=True)
     exchange.apiKey = "not needed by the venue, but by ccxt"
     historical = await exchange.fetch_trades(symbol, limit=50, params={"fetchTradesMethod": "publicGetHistoricalTrades"})
     found = {

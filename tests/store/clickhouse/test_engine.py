@@ -35,8 +35,8 @@ def opened(tmp_path: Path, package: str) -> subprocess.CompletedProcess[str]:
 def test_a_broken_chdb_names_its_remedy(package: str, tmp_path: Path) -> None:
     """An AttributeError called a mistake of tradecap sends people to the wrong place."""
     done = opened(tmp_path, package)
-    *_, said, hint = done.stderr.splitlines()
-    assert re.match(r"chdb is installed but broken \(.+\), chdb \d\S+, chdb-core \d\S+\.$", said)
+    *_, answer, hint = done.stderr.splitlines()
+    assert re.match(r"chdb is installed but broken \(.+\), chdb \d\S+, chdb-core \d\S+\.$", answer)
     assert hint == "hint: reinstall chdb and chdb-core: pip install --force-reinstall chdb chdb-core" == f"hint: {REINSTALL}"
     assert done.returncode == 2
     assert not (tmp_path / "tradecap-data").exists()
@@ -45,8 +45,8 @@ def test_a_broken_chdb_names_its_remedy(package: str, tmp_path: Path) -> None:
 def test_an_engine_that_is_too_old_is_named(tmp_path: Path) -> None:
     """chdb 4.0 over chdb-core 26.9 has an engine of 2025, and the schema ends in a syntax error of SQL."""
     done = opened(tmp_path, "engine_version = '25.8.2.1'\ndef connect(): pass\n")
-    *_, said, hint = done.stderr.splitlines()
-    assert said.startswith("The engine of chdb is 25.8.2.1; the embedded store needs 26.9 or newer, chdb ")
+    *_, answer, hint = done.stderr.splitlines()
+    assert answer.startswith("The engine of chdb is 25.8.2.1; the embedded store needs 26.9 or newer, chdb ")
     assert (hint, done.returncode) == (f"hint: {REINSTALL}", 2)
 
 
@@ -59,8 +59,8 @@ def test_without_chdb_the_extra_is_named(tmp_path: Path) -> None:
         "from tradecap.cli import main; sys.argv = ['tradecap', 'init-db']; main()\n"
     )
     done = subprocess.run([sys.executable, "-c", ask], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    *_, said, hint = done.stderr.splitlines()
-    assert (said, hint) == ("The embedded store needs chdb, which isn't installed.", "hint: pip install 'tradecap[embedded]'")
+    *_, answer, hint = done.stderr.splitlines()
+    assert (answer, hint) == ("The embedded store needs chdb, which isn't installed.", "hint: pip install 'tradecap[embedded]'")
     assert done.returncode == 2
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.store.builders import LOG, RUNS, at, batch_of, one, pour, run_of, values_of
+from tests.store.builders import LOG, RUNS, at, batch_of, fill, one, run_of, values_of
 from tradecap.errors import TradecapError
 from tradecap.market.batch import Position, Values
 from tradecap.store.clickhouse.feeding import native
@@ -34,7 +34,7 @@ def test_the_ledger_knows_the_partition_of_each_record(emptied: ClickHouseStore)
     odd = [b"no record", b'{"run":"' + RUNS[2].encode() + b'","seq":4,"recv":null,"event":"ended","detail":{}}']
     plain, strict = (line[:-1] for line in run_of([at(1), at(2)]))
     emptied.add(LOG, values_of(3, [plain, strict.replace(b'"e":', b'"e": '), *odd], [0, 1, 5, 9]))
-    pour(emptied, *run_of([at(7)], RUNS[1]))
+    fill(emptied, *run_of([at(7)], RUNS[1]))
     counts = {
         row["part"]: (row["records"], row["ways"])
         for row in emptied.rows("SELECT part, count() AS records, uniqExact(outcome) AS ways FROM ledger GROUP BY part")

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from tests.builders import NOON_S
-from tests.store.builders import at, one, pour, run_of
+from tests.store.builders import at, fill, one, run_of
 from tradecap.store.api import CandleSpan
 from tradecap.store.clickhouse.store import ClickHouseStore
 
@@ -21,7 +21,7 @@ def doubled(store: ClickHouseStore) -> ClickHouseStore:
             one(store.rows("SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = {name:String}", name=name))["as_select"]
         )
         store.run(f"CREATE OR REPLACE VIEW {name} AS SELECT * REPLACE ({columns}) FROM ({text})")
-    pour(store, *run_of([at(n, n) for n in range(5)]))
+    fill(store, *run_of([at(n, n) for n in range(5)]))
     store.sweep_candles()
     return store
 

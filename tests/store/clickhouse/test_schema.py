@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.builders import at, one, pour, run_of
+from tests.store.builders import at, fill, one, run_of
 from tradecap.errors import Exit, TradecapError
 from tradecap.store import create_store, open_store, schema_text
 from tradecap.store.api import Difference
@@ -17,9 +17,9 @@ from tradecap.store.clickhouse.store import ClickHouseStore
 @pytest.fixture
 def filled(store: ClickHouseStore) -> Iterator[ClickHouseStore]:
     """A store with five trades."""
-    pour(store, *run_of([at(n, n) for n in range(5)]))
+    fill(store, *run_of([at(n, n) for n in range(5)]))
     yield store
-    pour(store, *run_of([at(n, n) for n in range(8)]))
+    fill(store, *run_of([at(n, n) for n in range(8)]))
     assert store.outcomes() == {"trade": 8}, "it goes on"
     assert one(store.rows("SELECT count() AS n FROM v_trades"))["n"] == 8
 
@@ -170,7 +170,7 @@ def test_every_definition_that_isnt_the_packages_is_named(filled_for_good: Click
 @pytest.fixture
 def filled_for_good(store: ClickHouseStore) -> ClickHouseStore:
     """A store with five trades, which a test may spoil."""
-    pour(store, *run_of([at(n, n) for n in range(5)]))
+    fill(store, *run_of([at(n, n) for n in range(5)]))
     return store
 
 
@@ -199,11 +199,11 @@ def test_views_are_renewed_while_others_insert_and_nothing_is_lost(server: str) 
     renewals: list[list[str]] = []
 
     def renew() -> None:
-        with open_store(url) as beside:
-            assert isinstance(beside, ClickHouseStore)
+        with open_store(url) as alongside:
+            assert isinstance(alongside, ClickHouseStore)
             while not is_over.is_set():
-                beside.run("CREATE MATERIALIZED VIEW IF NOT EXISTS mv_former TO ledger AS SELECT run, seq FROM parsed WHERE 0")
-                renewals.append(beside.create().replaced)
+                alongside.run("CREATE MATERIALIZED VIEW IF NOT EXISTS mv_former TO ledger AS SELECT run, seq FROM parsed WHERE 0")
+                renewals.append(alongside.create().replaced)
 
     renewer = threading.Thread(target=renew)
     renewer.start()
@@ -214,7 +214,7 @@ def test_views_are_renewed_while_others_insert_and_nothing_is_lost(server: str) 
             while refused < 4 or len(renewals) < 2:
                 lines = run_of([at(batches * 50 + n) for n in range(50)], first_seq=batches * 50)
                 try:
-                    pour(store, *lines)
+                    fill(store, *lines)
                     batches += 1
                 except TradecapError:
                     refused += 1

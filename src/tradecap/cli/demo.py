@@ -46,11 +46,13 @@ EACH: Final = 20
 SPEED: Final = 60.0
 AWAY_S: Final = 0.4
 ILLS: Final = (Fault("refuse", trades=2500, for_s=AWAY_S), Fault("abort", trades=2500), Fault("drop", trades=6000, count=5, symbol="BTCUSDT"))
-"""What the exchange does wrong: it breaks the connection off and is away for a moment; later it leaves five trades out."""
+"""What the exchange does wrong: it aborts the connection and refuses new ones for a moment; later it leaves out five
+trades."""
 STALE_S: Final = 5.0
-"""After so much silence the last ids are asked for: what was lost at the end of the tape shows in no later id."""
+"""After this long without a message, REST is asked for the newest ids: no later id shows what was lost at the end of
+the tape."""
 LONGEST_S: Final = 300.0
-"""Five minutes at SPEED take 5 s; a machine may be slow, but not so slow."""
+"""Five minutes at SPEED take 5 s. A slow machine needs longer, but not this long."""
 
 
 @command
@@ -72,9 +74,9 @@ def demo(keep: bool, out: Output) -> Exit:
     log_url, store_url = f"file:{FOLDER}/log", f"chdb:{FOLDER}/db"
     by = given({"log": log_url, "store": store_url}, store_url)
     log = open_log(log_url, create=True)
-    _tell(out, f"The whole river, in ./{FOLDER}: log {log_url} · store {store_url}\n")
+    _tell(out, f"The whole pipeline, in ./{FOLDER}: log {log_url} · store {store_url}\n")
     with interruptible(out) as stop, open_store(store_url, create=True) as store:
-        for step in (partial(_capture, log), partial(_spoil, log), partial(_pour, log, store)):
+        for step in (partial(_capture, log), partial(_spoil, log), partial(_load, log, store)):
             step(out, stop)
             if stop():
                 raise KeyboardInterrupt
@@ -89,15 +91,15 @@ def demo(keep: bool, out: Output) -> Exit:
 
 
 def _tell(out: Output, text: str) -> None:
-    """Several lines: a line break inside one would be written as an escape."""
+    """Print several lines: a line break inside one would be written as an escape."""
     for line in text.split("\n"):
         out.note(line)
 
 
 def _remove(folder: Path) -> None:
-    """Only what is surely an earlier demo."""
+    """Remove a folder that is surely an earlier demo."""
     if not (folder / "log" / "log.json").exists():
-        raise TradecapError(f"./{folder} is there, and it is no earlier demo.", "move it away, or run the demo in another folder.")
+        raise TradecapError(f"./{folder} exists, and it is not an earlier demo.", "move it away, or run the demo in another folder.")
     shutil.rmtree(folder)
 
 
@@ -135,7 +137,7 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
 
 
 def _spoil(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
-    out.note(f"2. It is spoilt on purpose: {EACH} of each fault (tradecap inject-bad --all {EACH}).")
+    out.note(f"2. Bad records are added on purpose: {EACH} of each fault (tradecap inject-bad --all {EACH}).")
     with log.writer() as writer:
         done = inject(bad_records(log, dict.fromkeys(FAULTS, EACH), SEED), writer, SEED, stop=stop, progress=_quietly)
     faults = ", ".join(f"{n} {fault}" for fault, n in done.injected.items())
@@ -143,8 +145,8 @@ def _spoil(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
     out.note("")
 
 
-def _pour(log: Log, store: Store, out: Output, stop: "Callable[[], bool]") -> None:
-    out.note("3. The log is poured into ClickHouse, embedded: its views sort every line out (tradecap load).")
+def _load(log: Log, store: Store, out: Output, stop: "Callable[[], bool]") -> None:
+    out.note("3. The log is loaded into ClickHouse, embedded: its views sort every line out (tradecap load).")
     store.create()
     done = load(log, store, stop=stop, progress=_quietly)
     _tell(out, f"   {counted(done.records, 'record')} in {span(done.seconds)}: {number(done.valid)} valid, {number(done.quarantined)} quarantined.\n")

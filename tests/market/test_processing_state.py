@@ -1,5 +1,7 @@
 """The state of `process`, written down and read again."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -86,7 +88,7 @@ def test_keys_are_told_apart() -> None:
 
 
 def a_candle(open_time_s: int) -> Candle:
-    names = {name: n for n, name in enumerate(Candle.__struct_fields__)}
+    names: dict[str, Any] = {name: n for n, name in enumerate(Candle.__struct_fields__)}
     return Candle(**(names | {"open_time_s": open_time_s, "volatility_sq": 0.1 + 0.2, "complete": True}))
 
 

@@ -142,7 +142,7 @@ def test_a_client_of_live_that_never_reads_is_cut(tmp_path: Path) -> None:
     limits = Limits(100, 500, request_s=WITHIN_S, write_s=0.3)
     with log.writer() as writer, joined(log, None) as answers:
         run = bring(writer, messages[:1])
-        wait_for(lambda: answers.live.series() and answers.known(SERIES).ids.last == 0)
+        wait_for(lambda: bool(answers.live.series()) and answers.known(SERIES).ids.last == 0)
         streams = Streams(answers)
         with live(answers, limits, streams) as port:
             begun = first_id(port)

@@ -13,7 +13,7 @@ from tradecap.proxies import Proxy
 from tradecap.venues.failures import BANNED, UNREACHABLE, close_failure, http_date_s, network_failure, status_failure
 
 DATE = "Fri, 09 Aug 2024 12:00:00 GMT"
-PROXY = Proxy("http", "proxy.example", 3128, "HTTPS_PROXY")
+PROXY = Proxy(scheme="http", host="proxy.example", port=3128, variable="HTTPS_PROXY")
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 451, 499])

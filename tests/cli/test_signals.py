@@ -78,7 +78,7 @@ def test_an_input_that_waits_ends_with_the_request() -> None:
     reading, writing = os.pipe()
     stop = Stop()
     with Intake(reading) as intake:
-        intake.stop = stop  # as the command does
+        intake.stop = stop
         os.write(writing, b"one")
         assert intake.read(100) == b"one"
         stop.ask()

@@ -1,7 +1,6 @@
 """What each route answers, as plain data."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -81,8 +80,8 @@ def test_a_window_ends_with_the_minute_of_the_newest_trade(answers: Answers) -> 
 def test_a_trade_has_exact_numbers_and_the_place_of_its_record(answers: Answers) -> None:
     """A price as a float, or a trade without its record, could not be checked against the log."""
     page = answers.trades(SERIES, 5, 10)
-    trades: Any = page["trades"]
-    (trade,) = trades
+    assert isinstance(page["trades"], list)
+    (trade,) = page["trades"]
     assert (trade["id"], trade["price"], trade["qty"], trade["seq"]) == (5, "90", "1", 3)
     assert trade["trade_time"] == "2024-08-09T12:05:00Z"
     assert page["next"] is None

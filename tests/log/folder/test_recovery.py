@@ -1,7 +1,9 @@
 """What a writer finds when it opens a log's folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,31 +11,22 @@ from tests.log.builders import manifest_of, strand, write_run
 from tradecap.log.api import TornRun
 from tradecap.log.folder.log import FileLog
 from tradecap.log.folder.recovery import recover, torn_runs
-from tradecap.log.folder.segment import Head, Manifest, RecordId, write_head
+from tradecap.log.folder.segment import Head, Manifest, write_head
 
 LOG = "a-log"
 RUNS = st.sampled_from(["run-1", "run-2", "run-3"])
 
 
-def a_manifest(number: int, last: RecordId | None, *, ended: bool = False, recovered: list[str] | None = None) -> Manifest:
-    return Manifest(
-        log=LOG,
-        segment=number,
-        records=1,
-        size=1,
-        sha256="",
-        previous="",
-        first=last,
-        last=last,
-        ended=ended,
-        recovered=recovered or [],
-        series=[],
-    )
+def a_manifest(number: int, run: str, seq: int, *, ended: bool = False, recovered: Sequence[str] = ()) -> Manifest:
+    """A segment that holds one record."""
+    place = {"run": run, "seq": seq}
+    said = {"log": LOG, "segment": number, "records": 1, "bytes": 1, "sha256": "", "previous": "", "first": place}
+    return msgspec.convert(said | {"last": place, "ended": ended, "recovered": [*recovered], "series": []}, Manifest)
 
 
 def test_a_run_is_torn_up_to_its_last_record_in_any_segment() -> None:
     """A crash would be attested up to an early record of its run: the later ones would fail the proof for ever."""
-    first, second = a_manifest(1, RecordId("r", 4)), a_manifest(2, RecordId("r", 9))
+    first, second = a_manifest(1, "r", 4), a_manifest(2, "r", 9)
     assert torn_runs([first, second], {}) == [TornRun("r", 9)]
     assert torn_runs([first], {"r": 7, "q": 1}) == [TornRun("q", 1), TornRun("r", 7)]
 
@@ -44,7 +37,7 @@ def test_a_run_is_torn_up_to_its_last_record_in_any_segment() -> None:
 )
 def test_an_end_or_an_attestation_anywhere_settles_a_run(rows: list[tuple[str, int, bool, list[str]]], before: dict[str, int]) -> None:
     """A run that ended would be reported as torn with each start, or a torn one never."""
-    manifests = [a_manifest(n, RecordId(run, seq), ended=ended, recovered=runs) for n, (run, seq, ended, runs) in enumerate(rows, 1)]
+    manifests = [a_manifest(n, run, seq, ended=ended, recovered=runs) for n, (run, seq, ended, runs) in enumerate(rows, 1)]
     settled = {run for run, _, ended, _ in rows if ended} | {run for *_, runs in rows for run in runs}
     torn = torn_runs(manifests, before)
     assert [each.run for each in torn] == sorted(({run for run, *_ in rows} | {*before}) - settled)

@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,6 @@ from tradecap.log.folder.segment import (
     DurableLength,
     Head,
     Manifest,
-    RecordId,
     Segment,
     close_segment,
     durable_length,
@@ -23,23 +23,11 @@ from tradecap.log.folder.segment import (
     write_head,
 )
 
-PLACE = RecordId("0191", 0)
-
 
 def a_manifest(number: int = 7, size: int = 4, log: str = "a-log") -> Manifest:
-    return Manifest(
-        log=log,
-        segment=number,
-        records=1,
-        size=size,
-        sha256="",
-        previous="",
-        first=PLACE,
-        last=PLACE,
-        ended=True,
-        recovered=[],
-        series=[],
-    )
+    place = {"run": "0191", "seq": 0}
+    said = {"log": log, "segment": number, "records": 1, "bytes": size, "sha256": "", "previous": "", "first": place}
+    return msgspec.convert(said | {"last": place, "ended": True, "recovered": [], "series": []}, Manifest)
 
 
 @given(st.lists(st.binary(max_size=9), max_size=6), st.integers(0, 60))

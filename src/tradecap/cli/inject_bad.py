@@ -70,7 +70,7 @@ def inject_bad(
     drawn = secrets.randbits(32) if seed is None else seed
     stdin = standard_input() if from_file == "-" else BytesIO()
     bad = _bad(log, wanted, drawn, from_file, stdin)
-    first = next(bad, None)  # what can't be drawn is reported before a run begins
+    first = next(bad, None)  # what can't be drawn is told before a run begins
     records = chain([first] if first else [], bad)
     if dry_run:
         return _show_payloads(records, drawn, out)

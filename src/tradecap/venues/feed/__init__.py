@@ -26,7 +26,7 @@ from tradecap.urls import mask
 from tradecap.venues.failures import Failure
 from tradecap.venues.feed.inbox import Arrival, Inbox, LostError, Message, Notice, Terms
 from tradecap.venues.feed.line import Line
-from tradecap.venues.feed.place import ConnectionSlot, ConnectThrottle
+from tradecap.venues.feed.place import Door, Place
 from tradecap.venues.sites import Control
 
 MISTAKE = "this is a mistake of tradecap: report it with what 'tradecap -vv' shows."
@@ -52,8 +52,8 @@ class Feed:
         self._is_up = threading.Event()
         self._ending = asyncio.Event()
         self._numbers = 0
-        throttle = ConnectThrottle(self.terms)
-        self._places = [ConnectionSlot(number, self._line, self._inbox, self.terms, throttle) for number in range(self.terms.connections)]
+        door = Door(self.terms)
+        self._places = [Place(number, self._line, self._inbox, self.terms, door) for number in range(self.terms.connections)]
 
     # ---- the other thread's side ----
 

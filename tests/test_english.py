@@ -72,6 +72,7 @@ NOT_YET: Final = (
     "src/tradecap/inflate.py",
     "src/tradecap/log",
     "src/tradecap/market/faults.py",
+    "src/tradecap/market/templates.py",
     "src/tradecap/metrics.py",
     "src/tradecap/proof",
     "src/tradecap/proxies.py",

@@ -66,7 +66,7 @@ class Template:
         self._hashes: dict[tuple[int, int], _ContentHash] = {}
 
     def fitting(self, lines: Bytes, rows: Ints) -> tuple[Ints, Columns]:
-        """Which rows of `lines` (an array with a line of this length in each row) fit, and what they hold."""
+        """Of the rows of `lines` (an array with a line of this length in each row) those that fit, and what they hold."""
         digits = lines[rows] ^ self._zeroed
         fits = (digits <= self._limit).all(axis=1)
         for name, (first, end) in self._spans.items():

@@ -35,7 +35,7 @@ COMMANDS: Final = {
     "candles": "Show candles.",
     "query": "Ask the store a read-only question, by name or in SQL.",
     "serve": "Serve candles, trades and statistics over REST and gRPC.",
-    "demo": "Run the whole pipeline once on this machine: capture, faults, load, proof.",
+    "demo": "Run the whole pipeline once on this machine, up to the proof.",
     "simulate": "A local exchange, fed by recordings or a generator.",
     "ship": "Copy a log into another unchanged, identities kept.",
     "attest": "Declare runs finished whose writer is known to be dead.",

@@ -59,7 +59,7 @@ store = "clickhouse://default@localhost:8123/market"
 @click.option("--init", is_flag=True, help=f"Write a commented {CONFIG_NAME} (or the file of --config) first.")
 @click.option("--force", is_flag=True, help="With --init: overwrite the file that is there.")
 def config(out: Output, init: bool, force: bool, **options: str | None) -> None:
-    """Show what is in force and where each value comes from.
+    """Show which settings are in use and where each comes from.
 
     Passwords are masked. The order is: option, environment (TRADECAP_LOG, TRADECAP_STORE, TRADECAP_SYMBOLS, TRADECAP_PROFILE, TRADECAP_CONFIG),
     profile, top level of tradecap.toml, default.

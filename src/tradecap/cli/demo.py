@@ -59,7 +59,7 @@ LONGEST_S: Final = 300.0
 @click.option("--keep", is_flag=True, help=f"Continue in ./{FOLDER} instead of starting over.")
 @spoken
 def demo(keep: bool, out: Output) -> Exit:
-    """Run the whole pipeline once on this machine: capture, faults, load, proof.
+    """Run the whole pipeline once on this machine, up to the proof.
 
     Live capture from an exchange on this machine that misbehaves, faults on purpose, store, candles, proof; each step is explained. Its data
     stays in ./tradecap-demo for looking around.

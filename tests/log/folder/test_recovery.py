@@ -20,8 +20,8 @@ RUNS = st.sampled_from(["run-1", "run-2", "run-3"])
 def a_manifest(number: int, run: str, seq: int, *, ended: bool = False, recovered: Sequence[str] = ()) -> Manifest:
     """A segment that holds one record."""
     place = {"run": run, "seq": seq}
-    said = {"log": LOG, "segment": number, "records": 1, "bytes": 1, "sha256": "", "previous": "", "first": place}
-    return msgspec.convert(said | {"last": place, "ended": ended, "recovered": [*recovered], "series": []}, Manifest)
+    answer = {"log": LOG, "segment": number, "records": 1, "bytes": 1, "sha256": "", "previous": "", "first": place}
+    return msgspec.convert(answer | {"last": place, "ended": ended, "recovered": [*recovered], "series": []}, Manifest)
 
 
 def test_a_run_is_torn_up_to_its_last_record_in_any_segment() -> None:

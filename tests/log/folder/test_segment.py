@@ -26,8 +26,8 @@ from tradecap.log.folder.segment import (
 
 def a_manifest(number: int = 7, size: int = 4, log: str = "a-log") -> Manifest:
     place = {"run": "0191", "seq": 0}
-    said = {"log": log, "segment": number, "records": 1, "bytes": size, "sha256": "", "previous": "", "first": place}
-    return msgspec.convert(said | {"last": place, "ended": True, "recovered": [], "series": []}, Manifest)
+    answer = {"log": log, "segment": number, "records": 1, "bytes": size, "sha256": "", "previous": "", "first": place}
+    return msgspec.convert(answer | {"last": place, "ended": True, "recovered": [], "series": []}, Manifest)
 
 
 @given(st.lists(st.binary(max_size=9), max_size=6), st.integers(0, 60))

@@ -68,13 +68,7 @@ def inject_bad(
         _refuse_live(log, settings)
     drawn = secrets.randbits(32) if seed is None else seed
     stdin = standard_input() if from_file == "-" else BytesIO()
-<<<<<<< HEAD
     records = _bad(log, wanted, drawn, from_file, stdin)
-=======
-    bad = _bad(log, wanted, drawn, from_file, stdin)
-    first = next(bad, None)  # what can't be drawn is told before a run begins
-    records = chain([first] if first else [], bad)
->>>>>>> contrib
     if dry_run:
         return _show_payloads(records, drawn, out)
     total = sum(wanted.values()) if not from_file else None

@@ -67,16 +67,11 @@ class Template:
         self._hashes: dict[tuple[int, int], _ContentHash] = {}
         self._columns = NumberColumns({name: span for name, span in spans.items() if name in _READ})
 
-<<<<<<< HEAD
     def fitting(self, lines: Bytes, rows: Ints) -> tuple[Ints, Ints, Columns]:
-        """Of the rows of `lines` those that fit, the others, and what the former hold.
+        """The rows of `lines` that fit, the others, and what those that fit hold.
 
         lines: an array with a line of this length in each row.
         """
-=======
-    def fitting(self, lines: Bytes, rows: Ints) -> tuple[Ints, Columns]:
-        """Of the rows of `lines` (an array with a line of this length in each row) those that fit, and what they hold."""
->>>>>>> contrib
         digits = lines[rows] ^ self._zeroed
         fits = (digits <= self._limit).all(axis=1)
         fits &= (digits[:, self._firsts] != 0).all(axis=1)

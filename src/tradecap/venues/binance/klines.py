@@ -110,18 +110,13 @@ def _rest_row(number: int, row: object) -> _Found:
 
 
 def _exact_row(number: int, cells: list[str]) -> _Found:
-    said = dict(zip(ARCHIVE_COLUMNS, cells, strict=False))
-    times = {name: _micros(said[name]) for name in ("open_time", "close_time")}
-    amounts = {name: exact_units(said[name], decimals) for name, decimals in DECIMALS.items()}
+    cells_by_name = dict(zip(ARCHIVE_COLUMNS, cells, strict=False))
+    times = {name: _micros(cells_by_name[name]) for name in ("open_time", "close_time")}
+    amounts = {name: exact_units(cells_by_name[name], decimals) for name, decimals in DECIMALS.items()}
     for name, value in (times | amounts).items():
         if value is None:
-<<<<<<< HEAD
             return WrongRow(number, f"its {name} is {cells_by_name[name][:40]!r}")
     return _KlineRow(line=number, open_us=times["open_time"], close_us=times["close_time"] or 0, amounts=amounts, is_exact=True)
-=======
-            return WrongRow(number, f"its {name} is {said[name][:40]!r}")
-    return _Row(number, times["open_time"], times["close_time"] or 0, amounts, True)
->>>>>>> contrib
 
 
 def _api_rows(lines: Iterator[tuple[int, bytes]], offset_s: int | None) -> Iterator[_Found]:
@@ -134,17 +129,12 @@ def _api_rows(lines: Iterator[tuple[int, bytes]], offset_s: int | None) -> Itera
             yield _api_row(number, dict(zip(names, cells, strict=True)), offset_s)
 
 
-<<<<<<< HEAD
 def _api_row(number: int, cells_by_name: dict[str, str], offset_s: int | None) -> _Found:
     amounts = {name: float_units(cells_by_name[name], DECIMALS[name]) for name in API_AMOUNTS}
-=======
-def _api_row(number: int, said: dict[str, str], offset_s: int | None) -> _Found:
-    amounts = {name: float_units(said[name], DECIMALS[name]) for name in API_COLUMNS[:-1]}
->>>>>>> contrib
     for name, value in amounts.items():
         if value is None:
-            return WrongRow(number, f"its {name} is {said[name][:40]!r}")
-    close = _local_time(said["close_datetime"].strip(), offset_s)
+            return WrongRow(number, f"its {name} is {cells_by_name[name][:40]!r}")
+    close = _local_time(cells_by_name["close_datetime"].strip(), offset_s)
     if isinstance(close, str):
         return WrongRow(number, close)
     return _KlineRow(line=number, open_us=None, close_us=close, amounts={**dict.fromkeys(DECIMALS), **amounts}, is_exact=False)

@@ -16,7 +16,7 @@ MAX_SYMBOL: Final = 64
 def scaled(text: str) -> int:
     """A decimal text (digits, or digits.1-8 digits) in units of 10^-8; -1 if it isn't one.
 
-    Of a number beyond 10^30 only the first 30 digits are read: it is too large anyway.
+    Only the first 30 digits of a number beyond 10^30 are read: it is too large anyway.
     """
     whole, dot, fraction = text.partition(".")
     if not (text.isascii() and whole.isdigit()) or (dot and not (fraction.isdigit() and len(fraction) <= 8)):

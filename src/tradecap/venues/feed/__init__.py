@@ -26,11 +26,7 @@ from tradecap.urls import mask
 from tradecap.venues.failures import Failure
 from tradecap.venues.feed.inbox import Arrival, Inbox, LostError, Message, Notice, Terms
 from tradecap.venues.feed.line import Line
-<<<<<<< HEAD
 from tradecap.venues.feed.slot import ConnectionSlot, ConnectThrottle
-=======
-from tradecap.venues.feed.place import Door, Place
->>>>>>> contrib
 from tradecap.venues.sites import Control
 
 MISTAKE = "this is a mistake of tradecap: report it with what 'tradecap -vv' shows."
@@ -56,13 +52,8 @@ class Feed:
         self._is_up = threading.Event()
         self._ending = asyncio.Event()
         self._numbers = 0
-<<<<<<< HEAD
         throttle = ConnectThrottle(self.terms)
         self._slots = [ConnectionSlot(number, self._line, self._inbox, self.terms, throttle) for number in range(self.terms.connections)]
-=======
-        door = Door(self.terms)
-        self._places = [Place(number, self._line, self._inbox, self.terms, door) for number in range(self.terms.connections)]
->>>>>>> contrib
 
     # ---- the other thread's side ----
 

@@ -17,40 +17,40 @@ from tradecap.venues.feed.inbox import Inbox, LostError, Terms
 from tradecap.venues.feed.line import Line, either
 
 
-class Door:
-    """The venue's: when it may be knocked at again. One for all places."""
+class ConnectThrottle:
+    """When the venue may be connected to again. One for all connections of a feed."""
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
-        self._knocks: deque[float] = deque()
-        self._shut_until_s = 0.0
+        self._attempts: deque[float] = deque()
+        self._paused_until_s = 0.0
 
-    async def knock(self, failed: int) -> None:
-        """Wait until it may be tried again, after so many failures in a row."""
+    async def wait(self, failed: int) -> None:
+        """Wait until the next attempt may be made, after this many failures in a row."""
         await asyncio.sleep(self._delay_s(failed, time.monotonic()))
-        while (left_s := self._shut_until_s - time.monotonic()) > 0:
+        while (left_s := self._paused_until_s - time.monotonic()) > 0:
             await asyncio.sleep(left_s)
 
-    def shut(self, seconds: float) -> None:
-        """The venue wants to be left alone that long."""
-        self._shut_until_s = max(self._shut_until_s, time.monotonic() + seconds)
+    def pause(self, seconds: float) -> None:
+        """The venue asked for no attempts for this long."""
+        self._paused_until_s = max(self._paused_until_s, time.monotonic() + seconds)
 
     def _delay_s(self, failed: int, now: float) -> float:
         """Full jitter: nothing before the first attempt and the first retry, then up to twice as long each time."""
         terms = self._terms
-        while self._knocks and self._knocks[0] < now - 300:
-            self._knocks.popleft()
-        self._knocks.append(now)
-        if len(self._knocks) > terms.attempts_in_5_minutes:
+        while self._attempts and self._attempts[0] < now - 300:
+            self._attempts.popleft()
+        self._attempts.append(now)
+        if len(self._attempts) > terms.attempts_in_5_minutes:
             return terms.longest_delay_s
         return random.uniform(0, min(terms.longest_delay_s, terms.first_delay_s * 2 ** min(failed - 2, 16))) if failed > 1 else 0.0
 
 
-class Place:
-    """One place in a feed: it is filled as long as the feed runs."""
+class ConnectionSlot:
+    """One of the connections of a feed: it is opened again for as long as the feed runs."""
 
-    def __init__(self, number: int, line: Callable[[], Line], inbox: Inbox, terms: Terms, door: Door) -> None:
-        self._number, self._line, self._inbox, self._terms, self._door = number, line, inbox, terms, door
+    def __init__(self, number: int, line: Callable[[], Line], inbox: Inbox, terms: Terms, throttle: ConnectThrottle) -> None:
+        self._number, self._line, self._inbox, self._terms, self._throttle = number, line, inbox, terms, throttle
         self._wanted = asyncio.Event()
         self._why = ""
         self._failed = 0
@@ -63,14 +63,14 @@ class Place:
             self._wanted.set()
 
     async def keep(self) -> None:
-        """Fill the place, again and again."""
+        """Keep a connection open, again and again."""
         line: Line | None = None
         try:
             while True:
                 if line is None:
                     line = await self._filled()
                     self._wanted.clear()
-                line = await self._kept(line)
+                line = await self._use(line)
         finally:
             if line:
                 await line.close("the capture ends")
@@ -80,13 +80,13 @@ class Place:
         attempt = 0
         while True:
             attempt += 1
-            await self._door.knock(self._failed)
+            await self._throttle.wait(self._failed)
             try:
                 return await self._opened()
             except LostError as lost:
                 self._failed += 1
                 self._inbox.notice("disconnected", 0, lost.failure, place=self._number, attempt=attempt)
-                self._door.shut(lost.failure.retry_after_s or 0.0)
+                self._throttle.pause(lost.failure.retry_after_s or 0.0)
 
     async def _opened(self) -> Line:
         line = self._line()
@@ -96,7 +96,7 @@ class Place:
         self._inbox.notice("connected", line.number, place=self._number, url=line.url, streams=len(line.streams), opened_in_ms=took_ms)
         return line
 
-    async def _kept(self, line: Line) -> Line | None:
+    async def _use(self, line: Line) -> Line | None:
         """Use a connection until it ends (None) or another took its place."""
         shutdown, wanted = asyncio.create_task(line.shutdown.wait()), asyncio.create_task(self._wanted.wait())
         try:
@@ -145,7 +145,7 @@ class Place:
                 return
 
     async def _chosen(self, old: Line, new: Line, why: str) -> Line | None:
-        """Of two connections the one to go on with."""
+        """Choose which of two connections to continue with."""
         gone = [line for line in (old, new) if line.reading.done()]
         for line in gone:
             self._lost(line)

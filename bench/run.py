@@ -28,7 +28,6 @@ from tradecap.market.batch import Batch, Lines, Position
 from tradecap.market.records import RunWriter, frame, series_head
 from tradecap.recordings.reading import expand
 from tradecap.store import create_store
-from tradecap.store.api import SeqRange
 from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.venues.binance import decode, synthetic
 from tradecap.workers import Workers
@@ -169,8 +168,8 @@ class Bench:
 
         def loaded() -> None:
             store.add(log.id, batch)
-            store.commit(log.id, batch.end)
-            hours.update(store.trade_hours(0, SeqRange(run.run, 0, 4)))
+            hours.update(store.newest_hours)
+            store.commit(log.id, batch.end, hours)
 
         return timed(loaded)[1], timed(lambda: store.sweep_candles(hours))[1], timed(store.sweep_candles)[1]
 

@@ -20,9 +20,9 @@ from tradecap.store import create_store, open_store
 from tradecap.store.clickhouse.schema import VERSION
 from tradecap.store.clickhouse.store import ClickHouseStore
 
-VERSIONS: Final = ["v1", "v2", "v3", "certificate2"]
+VERSIONS: Final = ["v1", "v2", "v3", "v4"]
 """Names in tests/data. Whoever changes the schema, the log or the certificate adds the version before the change."""
-OLD_SCHEMAS: Final = ["v1", "v2", "v3"]
+OLD_SCHEMAS: Final = ["v1", "v2", "v3", "v4"]
 """Those whose schema isn't that of today."""
 DATA: Final = Path(__file__).parents[1] / "data"
 STORE: Final = "chdb:db"

@@ -105,9 +105,9 @@ def test_a_store_that_took_another_number_does_not_move_on(log: FileLog, store: 
 
     def watch(records: int) -> None:
         read.append(records)
-        store.run("DROP TABLE IF EXISTS mv_arrivals_lines")
+        store.run("DROP TABLE IF EXISTS mv_outcomes")
 
-    with pytest.raises(TradecapError, match=r"took 0 records of a batch of \d+") as error:
+    with pytest.raises(TradecapError, match=r"read 0 records of a batch of \d+") as error:
         loaded(log, store, progress=watch)
     assert error.value.exit_code is Exit.UNREACHABLE
     assert (len(read), sum(store.outcomes().values()) > read[0]) == (1, True)
@@ -318,15 +318,51 @@ def test_a_follower_looks_only_at_the_hours_it_loaded(log: FileLog, store: Click
     with _Follower(log, store) as follower, log.writer() as writer:
         run = begun(writer, [])
         assert follower.sees(1)
-        until(lambda: asked == [None])
+        until(lambda: asked == [set()])
         run.record(None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(1)))
         run.flush()
         until(lambda: len(asked) > 1)
         assert asked[1:] == [{NOON_S // 3600}]
         until(lambda: store.candle_series() != [])
         run.end()
-    assert asked[-1] is None
+    assert None not in asked
     assert not failures(log, store, expect={"trades": 1, "candles": 1})
+
+
+def damaged(store: ClickHouseStore, minute_s: int) -> None:
+    """A stored candle that its trades don't say."""
+    store.run(
+        "INSERT INTO candles_1m SELECT * REPLACE (volume + 1 AS volume, fingerprint + 1 AS fingerprint, sweep + 1 AS sweep)"
+        " FROM candles_1m FINAL WHERE minute = toDateTime({minute_s:Int64}, 'UTC')",
+        minute_s=minute_s,
+    )
+
+
+def test_a_load_sweeps_what_it_loaded_and_everything_where_it_found_nothing(log: FileLog, store: ClickHouseStore) -> None:
+    """A load of a minute would read years of trades; and the fix that verify names for a candle would not build it again."""
+    replayed(log, some_messages(range(5)))
+    loaded(log, store)
+    damaged(store, NOON_S)
+    replayed(log, [a_message(9, at_s=7200)])
+    assert loaded(log, store).candles == 1
+    assert list(failures(log, store)) == ["candles.exact"]
+    assert loaded(log, store).candles == 1
+    assert not failures(log, store)
+
+
+def test_what_a_killed_load_had_loaded_is_swept_by_the_next(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its position is behind the rows, so nobody would look at their hours again."""
+    replayed(log, some_messages(range(5)))
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "sweep_candles", never)
+        with pytest.raises(TypeError):
+            loaded(log, store)
+    hours = {NOON_S // 3600}
+    assert store.touched(log.id) == hours
+    replayed(log, [a_message(9, at_s=7200)])
+    assert loaded(log, store).candles == 2
+    assert store.touched(log.id) == set()
+    assert not failures(log, store)
 
 
 def test_a_store_whose_views_differ_is_refused(log: FileLog, store: ClickHouseStore) -> None:

@@ -9,6 +9,8 @@ import re
 import sys
 import tempfile
 import threading
+from email import message_from_bytes
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +18,16 @@ from urllib.parse import parse_qs, urlsplit
 from chdb import connect
 
 USER, PASSWORD = "user", "pass word"
+SHORT_CIRCUIT = "short_circuit_function_evaluation"
+INPUT = re.compile(rb"\bFROM input\(('[^']*')\).*?\bFORMAT (\w+)\n", re.DOTALL)
+"""Of an INSERT with data: what it reads, and their format."""
+
+
+def decoded(part: Message) -> str:
+    """The text of a field of a form."""
+    text = part.get_payload(decode=True)
+    assert isinstance(text, bytes)
+    return text.decode()
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -44,6 +56,11 @@ class Endpoint(BaseHTTPRequestHandler):
     def answer(self, body: bytes) -> None:
         """Run the query of URL and body."""
         asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()}
+        kind = self.headers.get("Content-Type", "")
+        if kind.startswith("multipart/form-data"):  # long parameters come as the fields of a form
+            form = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
+            asked |= {str(part.get_param("name", header="content-disposition")): decoded(part) for part in form.walk() if not part.is_multipart()}
+            body = b""
         if not self.is_known():
             return self.reply(403, b"Code: 516. DB::Exception: Authentication failed: password is incorrect. (AUTHENTICATION_FAILED)", "516")
         try:
@@ -65,9 +82,10 @@ class Endpoint(BaseHTTPRequestHandler):
         return given == f"{USER}:{PASSWORD}" or user == password.encode().hex() != ""
 
     def run(self, asked: dict[str, str], body: bytes) -> bytes:
-        """The query is in the URL, in the body, or its beginning in one and its data in the other."""
-        text = asked.get("query", "")
-        statement, data = (text, body) if text else (body.decode(errors="surrogateescape"), b"")
+        """The query is in the URL and goes on in the body, there with its data behind the line that names their format."""
+        text = b"\n".join(part for part in (asked.get("query", "").encode(), body) if part)
+        sent = INPUT.search(text)
+        statement, data = (text[: sent.end()], text[sent.end() :]) if sent else (text, b"")
         parameters = {name.removeprefix("param_"): value for name, value in asked.items() if name.startswith("param_")}
         connection = connect(self.folder)  # type: ignore[no-untyped-call]  # chdb has no types
         try:
@@ -75,14 +93,17 @@ class Endpoint(BaseHTTPRequestHandler):
                 connection.query(f"USE `{database}`")
             if self.zone:
                 connection.query(f"SET session_timezone = '{self.zone}'")
-            for name in ("max_partitions_per_insert_block", "optimize_on_insert", "log_comment", "max_execution_time", "readonly"):
+            for name in ("max_partitions_per_insert_block", "optimize_on_insert", "log_comment", "max_execution_time", "readonly", SHORT_CIRCUIT):
                 if name in asked:
                     connection.query(f"SET {name} = '{asked[name]}'")
             with tempfile.NamedTemporaryFile(suffix=".body") as spill:
                 spill.write(data)
                 spill.flush()
-                statement = re.sub(r"FROM input\(('[^']*')\) FORMAT (\w+)", rf"FROM file('{spill.name}', '\2', \1)", statement)
-                result = connection.query(statement, asked.get("default_format", "TabSeparated"), params=parameters)
+                query = statement.decode(errors="surrogateescape")
+                if sent:
+                    form = sent[2].decode()
+                    query = re.sub(r"input\(('[^']*')\)", rf"file('{spill.name}', '{form}', \1)", query).removesuffix(f"FORMAT {form}\n")
+                result = connection.query(query, asked.get("default_format", "TabSeparated"), params=parameters)
             return bytes(result.bytes() or b"")
         finally:
             connection.close()

@@ -19,7 +19,7 @@ from tradecap.market.foreign_records import adopted
 from tradecap.market.records import RunWriter, frame, series_head
 from tradecap.proof.tally import Tally, ledger_row
 from tradecap.store import create_store, open_store
-from tradecap.store.api import BlockKey, CandleSpan, Difference, QuarantineCounts, SeqRange, Store, TradeBlock
+from tradecap.store.api import BlockKey, CandleSpan, Difference, QuarantineCounts, Store, TradeBlock
 
 OTHER_LOG = "01930000-0000-7000-8000-000000000009"
 SERIES = ("binance", "BTCUSDT", "trade")
@@ -102,7 +102,7 @@ def test_values_of_several_partitions_lie_side_by_side(made: Store) -> None:
 def test_a_batch_that_doesnt_arrive_in_full_is_refused(made: Store, off: int) -> None:
     """A position written after rows that never came would lose them for ever."""
     whole = batch_of(seconds_apart(10))
-    with pytest.raises(TradecapError, match=f"took 10 records of a batch of {10 + off}") as error:
+    with pytest.raises(TradecapError, match=f"read 10 records of a batch of {10 + off}") as error:
         made.add(LOG, whole._replace(records=10 + off))
     assert error.value.exit_code is Exit.UNREACHABLE
     made.add(LOG, whole)
@@ -184,14 +184,40 @@ def test_candles_are_made_in_the_hours_that_are_asked_for(made: Store) -> None:
     """A follower of years of trades would read all of them for each new minute; or an hour that was loaded would be passed by."""
     made.add(LOG, batch_of(run_of([at(n, 86_400 * day) for n, day in enumerate((0, 1, 5))])))
     hours = [NOON_S // 3600 + 24 * day for day in (0, 1, 5)]
-    assert made.trade_hours(0, SeqRange(RUNS[0], 0, 1)) == {*hours[:2]}
-    assert made.trade_hours(0, SeqRange(RUNS[0], 0, 9)) == {*hours}
-    assert made.trade_hours(1, SeqRange(RUNS[0], 0, 9)) == set()
+    assert made.newest_hours == {*hours}
     assert made.sweep_candles([]) == 0
     assert made.sweep_candles([hours[0] - 1, hours[0] + 1]) == 0
     assert made.sweep_candles([hours[2], hours[0]]) == 2
     assert made.sweep_candles([hours[0], hours[1]]) == 1
     assert made.sweep_candles() == 0
+
+
+def test_hours_that_a_trade_has_left_are_among_those_to_sweep(made: Store) -> None:
+    """A record that wins later takes its id away from another hour, whose candle would stay as it was."""
+    noon = NOON_S // 3600
+    made.add(LOG, batch_of(run_of([at(n, 3600 * n) for n in range(5)], RUNS[1])))
+    made.sweep_candles(made.newest_hours)
+    made.add(LOG, batch_of(run_of([at(5, 3600 * 5)], RUNS[1], first_seq=5)))
+    assert made.newest_hours == {noon + 5}
+    made.add(LOG, batch_of(run_of([at(2, 3600 * 9)], RUNS[0])))
+    assert made.newest_hours == {noon + 2, noon + 9}
+    made.sweep_candles({noon + 5, *made.newest_hours})
+    assert made.sweep_candles() == 0
+
+
+def test_hours_to_sweep_are_kept_with_the_position(made: Store) -> None:
+    """Candles of what a killed loader had loaded would stay as they were until somebody verifies."""
+    made.commit(LOG, Position(0, "a", 1), {5, 7})
+    made.commit(LOG, Position(3, "b", 1), {9})
+    made.commit(OTHER_LOG, Position(0, "c", 1), {11})
+    assert made.touched(LOG) == {5, 7, 9}
+    made.forget_touched(LOG, {5, 7, 8})
+    assert made.touched(LOG) == {9}
+    assert made.touched(OTHER_LOG) == {11}
+    assert made.positions(LOG) == {0: "a", 3: "b"}
+    made.commit(LOG, Position(3, "d", 2))
+    assert made.touched(LOG) == set()
+    assert made.positions(LOG) == {0: "a", 3: "d"}
 
 
 def test_candles_are_read_from_either_end(made: Store) -> None:

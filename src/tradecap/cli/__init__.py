@@ -36,7 +36,7 @@ COMMANDS: Final = {
     "query": "Ask the store a read-only question, by name or in SQL.",
     "serve": "Serve candles, trades and statistics over REST and gRPC.",
     "demo": "Run the whole pipeline once on this machine, up to the proof.",
-    "simulate": "A local exchange, fed by recordings or a generator.",
+    "simulate": "Run a local exchange, fed by recordings or a generator.",
     "ship": "Copy a log into another unchanged, identities kept.",
     "attest": "Declare runs finished whose writer is known to be dead.",
     "topics": "Show the topics of the log and of process, and their drift.",

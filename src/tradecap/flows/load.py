@@ -4,15 +4,15 @@ The order of the lines is the guarantee: rows first, then the position, so a cra
 same row again. The position only moves when the store took as many records as were read. A load that follows a log inserts what
 comes in about once a second, and builds candles as often as a tenth of its time allows. A store that is away is waited for.
 
-Candles are looked for in all hours at first, at the end and once an hour, and else in the hours that were loaded. Which hours those are is a hint: if
-a trade of another hour lost to one that came later, only a look at all of them finds its minute. Fingerprints decide which candles are built.
+Candles are looked for in the hours that were loaded. These are kept with the position until they have been swept, so a load
+goes on with those of one that was killed. Which hours they are is a hint, and fingerprints decide which candles are built: a
+load that finds nothing to do looks at all hours, and so does a follower, once an hour.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 from tradecap.errors import Exit, TradecapError
@@ -96,9 +96,11 @@ class _Load:
         self._ask = status.patience = Patience(lambda: follow is not None and follow(), stop, say)
         self._loaded = Loaded()
         self._sweeps = Sweeps(self._sweep)
-        self._hours: set[int] | None = None
-        """Where candles may have changed since the last sweep (hours since 1970); None: anywhere."""
-        self._all_hours_s = 0.0
+        self._hours: set[int] = set()
+        """Where candles may have changed since the last sweep (hours since 1970)."""
+        self._is_noted = False
+        """Whether the store holds such hours of this log."""
+        self._all_hours_s = time.monotonic()
         self._asked_s = 0.0
         self._positions: dict[int, str] = {}
 
@@ -111,6 +113,8 @@ class _Load:
         self._ask(lambda: refuse_altered(store))
         self._ask(counts.begin)
         self._positions = dict(self._where_the_store_stands())
+        self._hours = set(self._ask(lambda: store.touched(log.id)))
+        self._is_noted = self._sweeps.is_wanted = bool(self._hours)
         progress(0)  # where it begins is known
         batches = log.feed(
             self._ask(lambda: store.store_id),
@@ -127,8 +131,7 @@ class _Load:
             if self._follow and batch.is_newest:
                 _rest(lambda: self._is_followed() and not self._stop())
         loaded.position = position_text(self._positions)
-        self._hours = None
-        self._sweep()
+        self._sweep_last()
         self._ask(lambda: counts.end(loaded))
         loaded.seconds = time.monotonic() - started_s
         return loaded
@@ -138,20 +141,14 @@ class _Load:
         spans = spans_of(batch, self._log.id) if not isinstance(batch.content, SegmentFiles) else []
         self._ask(lambda: counts.before(batch, spans))
         counts.after(self._ask(lambda: self._store.add(self._log.id, batch)))
-        self._ask(lambda: self._store.commit(self._log.id, batch.end))
-        self._note_hours(batch, spans)
+        self._hours |= self._store.newest_hours
+        self._ask(lambda: self._store.commit(self._log.id, batch.end, self._hours))
+        self._is_noted = self._is_noted or bool(self._hours)
         self._positions[batch.end.partition] = batch.end.at
         self._loaded.records += batch.records
         self._status.records += batch.records
         self._status.positions = {**(self._status.positions or {}), batch.end.partition: batch.end.at}
         self._sweeps.is_wanted = True
-
-    def _note_hours(self, batch: Batch, spans: list[SeqRange]) -> None:
-        if isinstance(batch.content, SegmentFiles):
-            self._hours = None
-        if self._hours is not None:
-            for span in spans:
-                self._hours |= self._ask(partial(self._store.trade_hours, batch.end.partition, span))
 
     def _is_followed(self) -> bool:
         self._sweeps.if_due()
@@ -166,12 +163,20 @@ class _Load:
         return found
 
     def _sweep(self) -> None:
-        if time.monotonic() - self._all_hours_s >= ALL_HOURS_S:
-            self._hours = None
-        if self._hours is None:
+        is_all = time.monotonic() - self._all_hours_s >= ALL_HOURS_S
+        if is_all:
             self._all_hours_s = time.monotonic()
-        self._loaded.candles += self._ask(lambda: self._store.sweep_candles(self._hours))
-        self._hours = set()
+        self._loaded.candles += self._ask(lambda: self._store.sweep_candles(None if is_all else self._hours))
+        self._hours = set()  # the store's note of them goes with the next position
+
+    def _sweep_last(self) -> None:
+        """What this process and killed ones have left; all hours where nothing was loaded: then `verify` may have sent us."""
+        if self._is_noted:
+            self._hours |= self._ask(lambda: self._store.touched(self._log.id))
+        is_idle = not (self._loaded.records or self._hours)
+        self._loaded.candles += self._ask(lambda: self._store.sweep_candles(None if is_idle else self._hours))
+        if self._is_noted:
+            self._ask(lambda: self._store.forget_touched(self._log.id, self._hours))
 
     def _note(self, damage: Damage) -> None:
         if damage not in self._loaded.damage:

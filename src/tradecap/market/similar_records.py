@@ -28,7 +28,7 @@ def like_others(line: bytes) -> Envelope | None:
     if others is None:
         return None
     source = line[source_at + 7 : data_at - 9] if source_at >= 0 else b""
-    if source and not _PLAIN_TEXT.fullmatch(source):
+    if source_at >= 0 and not (line.startswith(b'",', data_at - 9) and _PLAIN_TEXT.fullmatch(source)):
         return None
     run, venue, symbol, channel, via = others
     seq, recv = numbers.groups()

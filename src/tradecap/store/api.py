@@ -404,14 +404,27 @@ class Store(Protocol):
         Of a topic that the store reads by itself these are the offsets its group has committed.
         """
 
-    def commit(self, log_id: str, position: Position) -> None:
-        """Everything before position is in this store. A position that goes less far than the one there (another loader's) changes nothing."""
+    def commit(self, log_id: str, position: Position, touched: Collection[int] = ()) -> None:
+        """Everything before position is in this store. A position that goes less far than the one there (another loader's) changes nothing.
+
+        touched: hours of the log that are to be swept yet, kept with the position.
+        """
+
+    def touched(self, log_id: str) -> frozenset[int]:
+        """Hours that loaders of a log have left to be swept: one that was killed left all it had loaded since its last sweep."""
+
+    def forget_touched(self, log_id: str, swept: Collection[int]) -> None:
+        """These hours have been swept. Hours of a partition of which others are left are kept."""
 
     def record_loss(self, log_id: str, place: str, detail: str) -> None:
         """Note that records were removed from the log, at a place, before they were loaded. Recorded once, however often it is called."""
 
-    def trade_hours(self, partition: int, span: SeqRange) -> set[int]:
-        """The hours (since 1970) of the trades among the records of a range, of one partition. Those that lost against another of their id count."""
+    @property
+    def newest_hours(self) -> frozenset[int]:
+        """Hours (since 1970) in which the newest `add` may have changed candles.
+
+        They are the hours of its trades, and those of trades that they may have replaced.
+        """
 
     def sweep_candles(self, hours: Collection[int] | None = None) -> int:
         """Build the minutes again whose trades have changed, of these hours (since 1970) or of all; their number."""

@@ -46,10 +46,10 @@ def test_a_reading_that_was_changed_is_made_anew_and_loses_nothing(filled: Click
     table = identity(filled, "trades")
     filled.run("DROP TABLE mv_trades")
     filled.run("CREATE MATERIALIZED VIEW mv_trades TO trades AS SELECT venue, trade_id FROM parsed WHERE outcome = 'trade'")
-    filled.run("DROP TABLE shaped")
-    filled.run("CREATE TABLE shaped (raw String) ENGINE = Null")
+    filled.run("DROP TABLE lines")
+    filled.run("CREATE TABLE lines (raw String) ENGINE = Null")
     done = filled.create()
-    assert {"mv_trades", "shaped", "inbox", "mv_scan"} <= set(done.replaced)
+    assert {"mv_trades", "lines", "inbox", "mv_open"} <= set(done.replaced)
     assert (done.created, identity(filled, "trades")) == ([], table)
     assert filled.outcomes() == {"trade": 5}
 

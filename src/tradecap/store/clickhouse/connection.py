@@ -42,6 +42,7 @@ Row = dict[str, Any]
 
 
 INIT: Final = "tradecap init-db makes what is missing."
+_PARAMETER: Final = re.compile(r"\{\w+:\w+\}")
 _MADE: Final = re.compile(r"CREATE (?:TABLE|MATERIALIZED VIEW|VIEW) IF NOT EXISTS (\w+)")
 _MISSING: Final = re.compile(r"Unknown table (?:function |expression identifier ')([\w.]*\w)")
 """What ClickHouse says of a table or view that isn't there; a view with parameters is a function to it."""
@@ -116,7 +117,13 @@ class Connection:
     def insert(self, statement: str, parameters: Mapping[str, object], settings: Mapping[str, object], data: bytes | None = None) -> None:
         """Execute an INSERT. data: what it reads from input(), on a server."""
         with _translated(self.url):
-            self._client.command(statement, parameters=dict(parameters), data=data, settings=dict(settings))
+            if data is None:
+                self._client.command(statement, parameters=dict(parameters), settings=dict(settings))
+            else:
+                # The statement may be too long for a URL, so it goes into the body. The client only binds parameters that it sees in the URL's part.
+                named = f"/* {' '.join(_PARAMETER.findall(statement))} */"
+                body = f"{statement}\n".encode() + data
+                self._client.command(named, parameters=dict(parameters), data=body, settings=dict(settings))
 
     @contextmanager
     def answering_soon(self) -> Iterator[None]:

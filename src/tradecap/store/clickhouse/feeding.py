@@ -1,7 +1,7 @@
-"""The way into ClickHouse: batches into `lines` or `inbox`, from where the views sort them out, and how far each log has come.
+"""The way into ClickHouse: batches into `parsed`, `lines` or `inbox`, from where the views sort them out, and how far each log has come.
 
-Rules: no row is touched by Python; the only work for each value is that of joining bytes. What has arrived is counted there, so that a
-batch that came in part is noticed before its position is written.
+Rules: no row is touched by Python; the only work for each value is that of joining bytes. What became of the records is counted there, so that a
+batch that came in part is noticed before its position is written. TRADECAP_PLAIN=0 has every line read strictly.
 """
 
 import tempfile
@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
+from functools import cache
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Final
@@ -17,9 +18,10 @@ from typing import Final
 from tradecap.errors import Exit, TradecapError
 from tradecap.fast import is_fast
 from tradecap.market.batch import Batch, Lines, Position, SegmentFiles, Values
-from tradecap.store.api import SeqRange
+from tradecap.store.api import SeqRange, Series
 from tradecap.store.clickhouse.connection import Connection, Row, query
 from tradecap.store.clickhouse.folder import Folder
+from tradecap.store.clickhouse.reading import PLAIN_COLUMNS, plain, statements
 
 INSERT: Final = {
     "max_insert_block_size": 131_072,
@@ -31,6 +33,15 @@ INSERT: Final = {
 }
 """Large blocks, two threads and views side by side are faster than the defaults (docs/clickhouse.md). Repeats are merged when read (FINAL), so not on
 the way in; and a limit on partitions would let records from odd months stop a feed."""
+OF_PLAIN: Final = {
+    "max_block_size": 8192,
+    "max_insert_block_size": 8192,
+    "min_insert_block_size_rows": 524_288,
+    "short_circuit_function_evaluation": "disable",
+}
+"""Of an INSERT that only reads plain lines. Small blocks stay in the processor's caches while they are read, and are put
+together to large ones, without the text of plain lines. Every expression is needed for nearly every line, so evaluating it
+only where it is needed costs more than it saves."""
 DAY_S: Final = 86_400
 HOUR_S: Final = 3600
 MANY_RANGES: Final = 50
@@ -39,86 +50,133 @@ FEW: Final = 1000
 OF_FEW: Final = {"query_plan_enable_optimizations": 0}
 """Planning takes most of the time of an INSERT of FEW records, a quarter of it for optimising the plan (measured 2026-11-28). There is nothing to
 optimise: the views only filter and compute."""
-NO_OFFSET: Final = 2**64 - 1
-OF_FILE: Final = {"add_lines": "add_file", "add_values": "add_values_file"}
-"""Where the same bytes come from a file."""
 ALL_DAYS: Final = date(1970, 1, 1), date(2105, 12, 31)
 """Wider than the times that a trade may have."""
 FEW_ODD: Final = 5000
 ODD_SHARE: Final = 0.05
 """A batch with more lines that aren't plain, and a greater share of them, costs less when it is read by one INSERT."""
-PLAIN_BATCHES: Final = 16
-"""After such a batch this many take the plain way: if a venue has changed its messages, the next ones are like it."""
+MIXED_BATCHES: Final = 16
+"""After such a batch this many are inserted so: if a venue has changed its messages, the next ones are like it."""
+FORMATS: Final = {"lines": "LineAsString", "values": "Native"}
+"""Of the bytes that are handed over."""
 FILES_AT_ONCE: Final = 8
 """Segments an INSERT reads: it is planned once, and both threads have something to read."""
+Span = tuple[str, str, str, int, int]
+"""Venue, channel, symbol, first and last id."""
 TRADES_A_SWEEP: Final = 4_000_000
 """Candles are made of about so many trades at a time, to bound memory."""
 
 
 class Feed:
-    """Takes batches in. The fast way: lines that aren't plain are read by a second INSERT, where there are any (0002_envelope.sql says why)."""
+    """Takes batches in. Lines that aren't plain are read by a second INSERT, where there are any (0002_envelope.sql says why)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._plain_ways = 0
-        """So many batches take the plain way yet: few lines of the last ones were plain."""
+        self.hours: frozenset[int] = frozenset()
+        """See `Store.newest_hours`."""
+        self._last_ids: dict[Series, int] = {}
+        self._spans: list[Span] = []
+        self._mixed_batches = 0
+        """So many batches are still read by one INSERT, because many lines of the last ones weren't plain."""
 
     def add(self, log_id: str, batch: Batch) -> dict[str, int]:
         """See `Store.add`."""
+        self.hours = frozenset()
         if not batch.records:
             return {}  # nothing but empty values, which aren't records
-        if is_fast() and not self._plain_ways:
+        if is_fast() and not self._mixed_batches:
             outcomes = self._fast(log_id, batch)
         else:
-            self._plain_ways = max(self._plain_ways - 1, 0)
-            outcomes = self._read(self._insert("inbox", log_id, batch), batch)
-        if sum(outcomes.values()) != batch.records:
-            raise self._lost("read", sum(outcomes.values()), batch.records)
+            self._mixed_batches = max(self._mixed_batches - 1, 0)
+            outcomes = self._outcomes(self._insert("lines" if is_fast() else "inbox", log_id, batch))
+        self._whole(outcomes, batch)
+        self.hours |= self._hours_of_others()
         return outcomes
 
     def _fast(self, log_id: str, batch: Batch) -> dict[str, int]:
-        insert = self._insert("lines", log_id, batch)
-        outcomes = self._read(insert, batch)
-        odd = batch.records - sum(outcomes.values())
+        insert = self._insert("parsed", log_id, batch)
+        outcomes = self._outcomes(insert)
+        self._whole(outcomes, batch)
+        if not (odd := outcomes.pop("", 0)):
+            return outcomes
         if odd > max(FEW_ODD, batch.records * ODD_SHARE):
-            self._plain_ways = PLAIN_BATCHES
-        if odd and self._connection.ask("odd_lines", insert=insert)[0]["records"] != odd:
-            return self._read(self._insert("inbox", log_id, batch), batch)  # more than odd keeps: the plain rows are the same rows again
-        if odd:
-            self._connection.insert(query("add_odd"), {"insert": insert}, INSERT | {"log_comment": insert})
-            outcomes = self._read(insert, batch)
+            self._mixed_batches = MIXED_BATCHES
+        if self._connection.ask("odd_lines", insert=insert)[0]["records"] != odd:
+            return self._outcomes(self._insert("lines", log_id, batch))  # more than odd keeps: the plain rows are the same rows again
+        self._connection.insert(query("add_odd"), {"insert": insert}, INSERT | {"log_comment": insert})
+        outcomes = self._outcomes(insert)
+        outcomes.pop("", None)
         return outcomes
 
-    def _read(self, insert: str, batch: Batch) -> dict[str, int]:
-        """What became of the lines of an INSERT. Raises TradecapError where some didn't arrive."""
-        outcomes = {row["outcome"]: row["records"] for row in self._connection.ask("arrived", insert=insert)}
-        arrived = outcomes.pop("", 0)
-        if arrived != batch.records:
-            raise self._lost("took", arrived, batch.records)
-        return outcomes
+    def _outcomes(self, insert: str) -> dict[str, int]:
+        rows = self._connection.ask("arrived", insert=insert)
+        self.hours = frozenset(hour for row in rows for hour in row["hours"])
+        self._spans = [span for row in rows for span in row["spans"]]
+        return {row["outcome"]: row["records"] for row in rows}
 
-    def _lost(self, verb: str, records: int, wanted: int) -> TradecapError:
-        return TradecapError(
-            f"Store {self._connection.url} {verb} {records} records of a batch of {wanted}.",
-            "nothing is lost, the position wasn't moved: run 'tradecap load' again; if it happens again, tradecap init-db renews the views.",
-            Exit.UNREACHABLE,
-        )
+    def _hours_of_others(self) -> frozenset[int]:
+        """Hours of trades whose place the newest ones may have taken: of two records of an id the first by (run, seq) wins, whenever it was traded.
+
+        Ids that are above all that this process has seen of their series were there before only if another process loads the same.
+        """
+        repeated: dict[Series, tuple[int, int]] = {}
+        for venue, channel, symbol, first_id, last_id in self._spans:
+            series = venue, symbol, channel
+            if first_id <= self._last_ids.get(series, first_id):
+                lowest, highest = repeated.get(series, (first_id, last_id))
+                repeated[series] = min(lowest, first_id), max(highest, last_id)
+        for venue, channel, symbol, _, last_id in self._spans:
+            series = venue, symbol, channel
+            self._last_ids[series] = max(last_id, self._last_ids.get(series, last_id))
+        if not repeated:
+            return frozenset()
+        names: dict[str, object] = {name: [series[at] for series in repeated] for name, at in (("venues", 0), ("symbols", 1), ("channels", 2))}
+        firsts, lasts = [ids[0] for ids in repeated.values()], [ids[1] for ids in repeated.values()]
+        return frozenset(row["hour"] for row in self._connection.ask("candle_hours", **names, first_ids=firsts, last_ids=lasts))
+
+    def _whole(self, outcomes: dict[str, int], batch: Batch) -> dict[str, int]:
+        """Raises TradecapError where not all records of a batch became something."""
+        if (records := sum(outcomes.values())) != batch.records:
+            raise TradecapError(
+                f"Store {self._connection.url} read {records} records of a batch of {batch.records}.",
+                "nothing is lost, the position wasn't moved: run 'tradecap load' again; if it happens again, tradecap init-db renews the views.",
+                Exit.UNREACHABLE,
+            )
+        return outcomes
 
     def _insert(self, into: str, log_id: str, batch: Batch) -> str:
-        """Insert a batch into inbox or lines; the name of the INSERT."""
+        """Insert a batch into inbox, lines or parsed; the name of the INSERT."""
         insert = uuid.uuid4().hex
-        settings = INSERT | (OF_FEW if batch.records <= FEW else {}) | {"log_comment": insert}
-        where: dict[str, object] = {"into": into, "log": log_id, "part": batch.end.partition}
+        settings = INSERT | (OF_PLAIN if into == "parsed" else {}) | (OF_FEW if batch.records <= FEW else {}) | {"log_comment": insert}
+        where: dict[str, object] = {"log": log_id, "part": batch.end.partition}
+        folder = self._connection.folder
         match batch.content:
             case SegmentFiles(paths):
-                assert self._connection.folder is not None, "a server can't read files of this machine"
-                file = _pattern([self._connection.folder.names.of(Path(path)) for path in paths])
-                self._connection.insert(query("add_file"), where | {"no_offset": NO_OFFSET, "file": file}, settings)
+                assert folder is not None, "a server can't read files of this machine"
+                file = _pattern([folder.names.of(Path(path)) for path in paths])
+                self._connection.insert(_statement(into, "lines_in_file"), where | {"file": file}, settings)
             case Lines(text):
-                _send(self._connection, "add_lines", where | {"no_offset": NO_OFFSET}, settings, text)
+                self._send(into, "lines", where, settings, text)
             case Values(values, offsets, venue):
-                _send(self._connection, "add_values", where | {"venue": venue}, settings, native(_whole(values, offsets)))
+                self._send(into, "values", where | {"venue": venue}, settings, native(_whole(values, offsets)))
         return insert
+
+    def _send(self, into: str, what: str, parameters: Mapping[str, object], settings: Mapping[str, object], data: bytes) -> None:
+        """A server gets the bytes in the request; an embedded one, which has no input(), reads them from a file."""
+        if self._connection.folder is None:
+            self._connection.insert(f"{_statement(into, f'{what}_sent')}\nFORMAT {FORMATS[what]}", parameters, settings, data)
+            return
+        with _spilled(self._connection.folder, data) as file:
+            self._connection.insert(_statement(into, f"{what}_in_file"), {**parameters, "file": file}, settings)
+
+
+@cache
+def _statement(into: str, feed: str) -> str:
+    """The INSERT of a feed, queries/<feed>.sql, into one of the tables at the beginning of the reading."""
+    (lines,) = statements(query(feed))
+    if into == "inbox":
+        return f"INSERT INTO inbox (raw, log, part, pos, venue)\n{lines}"
+    return f"INSERT INTO {into} ({', '.join(PLAIN_COLUMNS)})\n{plain(lines, has_offsets=feed.startswith('values'))}"
 
 
 def files_at_once(connection: Connection) -> int:
@@ -149,15 +207,6 @@ def _whole(values: Sequence[bytes], offsets: Sequence[int]) -> Values:
         return Values(values, offsets)
     kept = [(value, offset) for value, offset in zip(values, offsets, strict=True) if value]
     return Values([value for value, _ in kept], [offset for _, offset in kept])
-
-
-def _send(connection: Connection, name: str, parameters: Mapping[str, object], settings: Mapping[str, object], data: bytes) -> None:
-    """A server gets the bytes in the request; an embedded one, which has no input(), reads them from a file."""
-    if connection.folder is None:
-        connection.insert(query(name), parameters, settings, data)
-        return
-    with _spilled(connection.folder, data) as file:
-        connection.insert(query(OF_FILE[name]), {**parameters, "file": file}, settings)
 
 
 @contextmanager
@@ -215,20 +264,25 @@ def positions(connection: Connection, log_id: str) -> dict[int, str]:
     return {row["partition"]: row["position"] for row in connection.ask("positions", log=log_id)}
 
 
-def commit(connection: Connection, log_id: str, position: Position) -> None:
-    """Everything before position is in the store."""
-    connection.run(query("commit"), log=log_id, part=position.partition, position=position.at, reached=position.order)
+def commit(connection: Connection, log_id: str, position: Position, touched: Collection[int]) -> None:
+    """See `Store.commit`."""
+    where = {"log": log_id, "part": position.partition, "position": position.at, "reached": position.order}
+    connection.run(query("commit"), **where, touched=sorted(touched))
+
+
+def touched(connection: Connection, log_id: str) -> frozenset[int]:
+    """See `Store.touched`."""
+    return frozenset(row["hour"] for row in connection.ask("touched", log=log_id))
+
+
+def forget_touched(connection: Connection, log_id: str, swept: Collection[int]) -> None:
+    """See `Store.forget_touched`."""
+    connection.run(query("forget_touched"), log=log_id, swept=sorted(swept))
 
 
 def record_loss(connection: Connection, log_id: str, place: str, detail: str) -> None:
     """Some records of the log were gone before they were loaded."""
     connection.run(query("record_loss"), log=log_id, place=place, detail=detail)
-
-
-def trade_hours(connection: Connection, partition: int, span: SeqRange) -> set[int]:
-    """See `Store.trade_hours`."""
-    rows = connection.ask("trade_hours", part=partition, run=span.run, first=span.first_seq, last=span.last_seq)
-    return {row["hour"] for row in rows}
 
 
 def sweep_candles(connection: Connection, hours: Collection[int] | None) -> int:

@@ -1,20 +1,18 @@
 """The schema's texts, put together: the tables, the envelope, each venue's reading of its payloads, the views for people.
 
 Rules: a venue's text is a file 0003_<venue>.sql, and its first line names the venues it reads: `-- Reads venues: 'binance', ''` ('' are lines that
-name none; one text reads them). In it {venues} stands for these, in 0002_envelope.sql for those of all texts. Where its first statement is a SELECT
-FROM ({lines}), it gives lines that its plain views read a shape, and leaves others the shape they have. The innermost of these SELECTs is the first
-statement of 0002_envelope.sql, whose {from} is the table that is scanned. To add a venue, add its file.
+name none; one text reads them). In it {venues} stands for these, in 0002_envelope.sql for those of all texts. To add a venue, add its file.
+One text begins with a SELECT: it reads the plain lines of {lines}, which is one of the first two statements of 0002_envelope.sql. `plain` puts it
+between a feed and the table `lines` or `parsed`, the same for every feed.
 """
 
 import re
-from collections.abc import Mapping
 from importlib import resources
 from typing import Final
 
 _FOLDER = resources.files("tradecap.store.clickhouse") / "schema"
-SCANNED: Final = ("inbox", "lines")
-"""Where lines come in; both are scanned by the same statement."""
 _READS: Final = re.compile(r"-- Reads venues: ('[a-z0-9-]*'(?:, '[a-z0-9-]*')*)\n")
+_COLUMN: Final = re.compile(r"^    (\w+) ", re.MULTILINE)
 
 
 def _text(name: str) -> str:
@@ -30,32 +28,28 @@ VENUE_TEXTS: Final[dict[str, str]] = {
 
 
 def statements(text: str) -> list[str]:
-    """The statements of a text, comments between them left out."""
-    bare = "".join(f"{line}\n" for line in text.splitlines() if not line.startswith("--"))
+    """The statements of a text, comments left out."""
+    bare = "".join(f"{line}\n" for line in text.splitlines() if not line.lstrip().startswith("--"))
     return [statement.strip() for statement in bare.split(";\n") if statement.strip()]
 
 
 def schema() -> list[str]:
     """All statements of the schema, in order."""
-    scan, *rest = statements(_text("0002_envelope.sql"))
+    _, _, adopted, *rest = statements(_text("0002_envelope.sql"))
     every, reading = [], []
     for text in VENUE_TEXTS.values():
         every.append(_venues(text))
-        for statement in statements(text.replace("{venues}", _venues(text))):
-            if statement.startswith("CREATE"):
-                reading.append(statement)
-            else:
-                scan = statement.replace("{lines}", scan)
-    scans = {f"{{scan {table}}}": scan.replace("{from}", table) for table in SCANNED}
-    envelope = [_filled(each, {"{venues}": ", ".join(every), **scans}) for each in rest]
+        reading += [each for each in statements(text.replace("{venues}", _venues(text))) if each.startswith("CREATE")]
+    envelope = [each.replace("{venues}", ", ".join(every)).replace("{adopted}", adopted) for each in rest]
     views = [*statements(_text("0004_views.sql")), *statements(_text("0006_flat.sql"))]
     return [*statements(_text("0001_tables.sql")), *envelope, *reading, *views]
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        text = text.replace(name, value)
-    return text
+def plain(feed: str, *, has_offsets: bool) -> str:
+    """The SELECT that reads the plain lines of a feed, itself a SELECT of raw, log, part, pos and venue. Its columns are PLAIN_COLUMNS."""
+    as_it_is, with_offsets, adopted, *_ = statements(_text("0002_envelope.sql"))
+    lines = (with_offsets.replace("{adopted}", adopted) if has_offsets else as_it_is).replace("{feed}", feed)
+    return _PLAIN.replace("{lines}", lines)
 
 
 def _venues(text: str) -> str:
@@ -63,3 +57,10 @@ def _venues(text: str) -> str:
     named = _READS.match(text)
     assert named, "the first line of a venue's text names its venues"
     return named[1]
+
+
+(_PLAIN,) = (each for text in VENUE_TEXTS.values() for each in statements(text) if each.startswith("SELECT"))
+PLAIN_COLUMNS: Final = tuple(
+    name for each in statements(_text("0001_tables.sql")) if each.startswith("CREATE TABLE IF NOT EXISTS lines") for name in _COLUMN.findall(each)
+)
+"""Of the tables `lines` and `parsed`, in the order in which `plain` gives them."""

@@ -18,15 +18,15 @@ from tradecap.store.clickhouse import topics
 from tradecap.store.clickhouse.connection import Connection
 from tradecap.store.clickhouse.reading import schema, statements
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
-COUNTS: Final = frozenset({"mv_arrivals", "mv_arrivals_lines"})
-"""They count what arrives. They go first and come last, so whatever is inserted while other views are missing isn't counted, and its loader repeats
-it."""
+COUNTS: Final = frozenset({"mv_outcomes"})
+"""It counts what became of records. It goes first and comes last, so whatever is inserted while other views are missing isn't counted, and its loader
+repeats it."""
 RENEW: Final = "tradecap init-db"
 RENEW_FEED: Final = "tradecap init-db --feed kafka"
 ALTERED: Final = "# undo the ALTER TABLE, or load the log into a new store"
-FORMER: Final = frozenset({"plain", "binance_plain"})
+FORMER: Final = frozenset({"plain", "binance_plain", "scanned", "scanned_lines", "shaped"})
 """Null tables of the reading of earlier versions."""
 _FOLDER = resources.files("tradecap.store.clickhouse") / "schema"
 _HEAD: Final = re.compile(r"CREATE (TABLE|MATERIALIZED VIEW|VIEW) IF NOT EXISTS (\w+)")

@@ -101,19 +101,29 @@ class ClickHouseStore(Questions):
             )
         return self._access.offsets(group)
 
-    def commit(self, log_id: str, position: Position) -> None:
+    def commit(self, log_id: str, position: Position, touched: Collection[int] = ()) -> None:
         """See `Store.commit`."""
         with self._connection.answering_soon():
-            feeding.commit(self._connection, log_id, position)
+            feeding.commit(self._connection, log_id, position, touched)
+
+    def touched(self, log_id: str) -> frozenset[int]:
+        """See `Store.touched`."""
+        with self._connection.answering_soon():
+            return feeding.touched(self._connection, log_id)
+
+    def forget_touched(self, log_id: str, swept: Collection[int]) -> None:
+        """See `Store.forget_touched`."""
+        with self._connection.answering_soon():
+            feeding.forget_touched(self._connection, log_id, swept)
 
     def record_loss(self, log_id: str, place: str, detail: str) -> None:
         """See `Store.record_loss`."""
         feeding.record_loss(self._connection, log_id, place, detail)
 
-    def trade_hours(self, partition: int, span: SeqRange) -> set[int]:
-        """See `Store.trade_hours`."""
-        with self._connection.answering_soon():
-            return feeding.trade_hours(self._connection, partition, span)
+    @property
+    def newest_hours(self) -> frozenset[int]:
+        """See `Store.newest_hours`."""
+        return self._feed.hours
 
     def sweep_candles(self, hours: Collection[int] | None = None) -> int:
         """See `Store.sweep_candles`."""

@@ -15,7 +15,7 @@ from tradecap.errors import TradecapError
 from tradecap.store.api import TopicFeed
 from tradecap.store.clickhouse.configuration import EMBEDDED, consumer_keys
 from tradecap.store.clickhouse.connection import Connection, query
-from tradecap.store.clickhouse.reading import statements
+from tradecap.store.clickhouse.reading import plain, statements
 
 MEMORY: Final = "tradecap_live"
 """The database in memory in which an embedded store reads topics."""
@@ -65,7 +65,9 @@ def feed_statements(feed: TopicFeed, store_id: str, database: str, *, is_embedde
     text = (resources.files("tradecap.store.clickhouse") / "schema" / "0005_kafka.sql").read_text()
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", value)
-    return statements(text)
+    table, view = statements(text)
+    head, _, lines = view.partition(" AS\n")
+    return [table, f"{head} AS\n{plain(lines, has_offsets=True)}"]
 
 
 def collection_of(feed: TopicFeed) -> str:

@@ -1,5 +1,5 @@
--- Have the lines of an INSERT into lines that are not plain read strictly. pos < 2^64-1: the line has an offset, as in inbox.
-INSERT INTO scanned (raw, log, part, pos, shape)
-SELECT raw, log, part, pos, ''
+-- Have the lines of a loader's INSERT that are not plain read strictly.
+INSERT INTO inbox (raw, log, part, pos, venue)
+SELECT raw, log, part, pos, venue
 FROM odd
 WHERE insert = {insert:String}

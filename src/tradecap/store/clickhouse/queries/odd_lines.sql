@@ -1,4 +1,4 @@
--- How many lines of an INSERT into lines wait in odd.
+-- How many lines of a loader's INSERT wait in odd.
 SELECT count() AS records
 FROM odd
 WHERE insert = {insert:String}

@@ -10,95 +10,21 @@ CREATE TABLE IF NOT EXISTS inbox
     venue LowCardinality(String) COMMENT 'of messages that no tradecap wrote; empty where their shape decides'
 )
 ENGINE = Null
-COMMENT 'A feed inserts raw lines here; materialized views sort them out';
+COMMENT 'Lines that are read strictly, out of their envelope';
 
 CREATE TABLE IF NOT EXISTS lines
 (
-    raw String COMMENT 'as in inbox',
-    log UUID COMMENT 'as in inbox',
-    part UInt32 COMMENT 'as in inbox',
+    log UUID,
+    part UInt32,
     pos UInt64 COMMENT 'as in inbox',
-    venue LowCardinality(String) COMMENT 'as in inbox'
-)
-ENGINE = Null
-COMMENT 'The inbox of loaders: lines that are not plain wait in odd, and the loader has them read by a second INSERT';
-
-CREATE TABLE IF NOT EXISTS arrivals
-(
-    insert String COMMENT 'the setting log_comment of an INSERT, by which a loader knows its own',
-    outcome LowCardinality(String) COMMENT 'what became of the records; empty: they came into inbox or lines',
-    records UInt64 COMMENT 'records of a block of it'
-)
-ENGINE = Memory
-SETTINGS min_rows_to_keep = 1000, max_rows_to_keep = 10000
-COMMENT 'How much of the newest inserts arrived, and what became of it: a loader compares before it writes its position';
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_arrivals TO arrivals AS
-SELECT getSetting('log_comment') AS insert, '' AS outcome, count() AS records
-FROM inbox
-GROUP BY insert;
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_arrivals_lines TO arrivals AS
-SELECT getSetting('log_comment') AS insert, '' AS outcome, count() AS records
-FROM lines
-GROUP BY insert;
-
-CREATE TABLE IF NOT EXISTS scanned
-(
-    raw String,
-    log UUID,
-    part UInt32,
-    pos UInt64,
-    shape LowCardinality(String) COMMENT 'the plain views that read it; empty: the line is opened, slowly and strictly'
-)
-ENGINE = Null
-COMMENT 'Which way a line is read';
-
-CREATE TABLE IF NOT EXISTS scanned_lines
-(
-    raw String,
-    log UUID,
-    part UInt32,
-    pos UInt64,
-    shape LowCardinality(String) COMMENT 'as in scanned'
-)
-ENGINE = Null
-COMMENT 'Which way a line of a loader is read';
-
-CREATE TABLE IF NOT EXISTS shaped
-(
-    raw String,
-    log UUID,
-    part UInt32,
-    shape LowCardinality(String) COMMENT 'as in scanned'
-)
-ENGINE = Null
-COMMENT 'Lines of either feed; the plain views take those that have a shape';
-
-CREATE TABLE IF NOT EXISTS odd
-(
-    insert String COMMENT 'the setting log_comment of the INSERT it came by',
-    raw String,
-    log UUID,
-    part UInt32,
-    pos UInt64
-)
-ENGINE = Memory
-SETTINGS min_bytes_to_keep = 33554432, max_bytes_to_keep = 67108864
-COMMENT 'The newest lines of loaders that are not plain. A loader whose lines are not all here inserts its batch into inbox instead';
-
-CREATE TABLE IF NOT EXISTS parsed
-(
-    log UUID,
-    part UInt32,
     run UUID,
     seq UInt64,
-    outcome LowCardinality(String),
+    outcome LowCardinality(String) COMMENT 'empty: the line is not plain',
     reason LowCardinality(String),
     field LowCardinality(String),
     kind LowCardinality(String),
     fault LowCardinality(String),
-    venue LowCardinality(String),
+    venue LowCardinality(String) COMMENT 'of a line that is not plain: as in inbox',
     symbol LowCardinality(String),
     channel LowCardinality(String),
     trade_id UInt64,
@@ -112,10 +38,66 @@ CREATE TABLE IF NOT EXISTS parsed
     is_buyer_maker Bool,
     order_book Bool,
     content UInt32,
-    raw String
+    raw String COMMENT 'the line, where more than its values is needed: of a plain trade it is empty'
 )
 ENGINE = Null
-COMMENT 'What became of each line';
+COMMENT 'Lines from ClickHouse''s Kafka engine, and from loaders where many are not plain: plain lines are read already, others go on to inbox';
+
+CREATE TABLE IF NOT EXISTS arrivals
+(
+    insert String COMMENT 'the setting log_comment of an INSERT, by which a loader knows its own',
+    outcome LowCardinality(String) COMMENT 'what became of the records; empty: they are not plain, and wait in odd',
+    records UInt64 COMMENT 'records of a block of it',
+    hours Array(UInt32) COMMENT 'of trades: the hours since 1970 in which they were traded',
+    spans Array(Tuple(String, String, String, UInt64, UInt64)) COMMENT 'of trades: venue, channel, symbol, first and last id'
+)
+ENGINE = Memory
+SETTINGS min_rows_to_keep = 1000, max_rows_to_keep = 10000
+COMMENT 'What became of the records of the newest inserts: a loader compares their number before it writes its position';
+
+CREATE TABLE IF NOT EXISTS odd
+(
+    insert String COMMENT 'the setting log_comment of the INSERT it came by',
+    raw String,
+    log UUID,
+    part UInt32,
+    pos UInt64,
+    venue LowCardinality(String)
+)
+ENGINE = Memory
+SETTINGS min_bytes_to_keep = 33554432, max_bytes_to_keep = 67108864
+COMMENT 'The newest lines of loaders that are not plain. A loader whose lines are not all here inserts its batch into lines instead';
+
+CREATE TABLE IF NOT EXISTS parsed
+(
+    log UUID,
+    part UInt32,
+    pos UInt64 COMMENT 'as in inbox',
+    run UUID,
+    seq UInt64,
+    outcome LowCardinality(String) COMMENT 'empty: the line is not plain',
+    reason LowCardinality(String),
+    field LowCardinality(String),
+    kind LowCardinality(String),
+    fault LowCardinality(String),
+    venue LowCardinality(String) COMMENT 'of a line that is not plain: as in inbox',
+    symbol LowCardinality(String),
+    channel LowCardinality(String),
+    trade_id UInt64,
+    first_id UInt64,
+    last_id UInt64,
+    trade_time DateTime64(6, 'UTC'),
+    event_time DateTime64(6, 'UTC'),
+    recv_ns Int64,
+    price Decimal(18, 8),
+    qty Decimal(38, 8),
+    is_buyer_maker Bool,
+    order_book Bool,
+    content UInt32,
+    raw String COMMENT 'the line, where more than its values is needed: of a plain trade it is empty'
+)
+ENGINE = Null
+COMMENT 'What became of each line. A loader inserts into it; lines of its that are not plain go into odd';
 
 CREATE TABLE IF NOT EXISTS trades
 (
@@ -238,7 +220,8 @@ CREATE TABLE IF NOT EXISTS positions
     log UUID COMMENT 'id of a log',
     partition UInt32 COMMENT 'partition of the log; 0 for a folder',
     position String COMMENT 'everything before it is in this store',
-    reached UInt64 COMMENT 'grows with the position: of two loaders the one that is further wins'
+    reached UInt64 COMMENT 'grows with the position: of two loaders the one that is further wins',
+    touched Array(UInt32) COMMENT 'hours since 1970 whose candles may differ from their trades, until the next sweep'
 )
 ENGINE = ReplacingMergeTree(reached)
 ORDER BY (log, partition)

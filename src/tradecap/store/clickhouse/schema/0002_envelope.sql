@@ -1,51 +1,55 @@
 -- Every line's envelope, and what is no venue's business: events, bytes, what is too long, names an unknown venue, or isn't a record at all. Then the
 -- ways from `parsed` to the tables.
 --
---     inbox ─▶ scanned ─┬─▶ shaped ─ a venue's plain view ──────────────▶ parsed
---                       └▶ opened ─┬─ what was found at the envelope ───▶ parsed
---                                  └─ a venue's strict view ────────────▶ parsed
+--     a loader ─ plain ─▶ parsed ─┬─ plain ───────▶ the tables
+--                                 └─ not plain ──▶ odd ─ the loader's second INSERT ─▶ inbox
 --
---     lines ─▶ scanned_lines ─┬─▶ shaped, as above
---                             └─▶ odd, from where the loader inserts into scanned
+--     Kafka ─ plain ─▶ lines ─┬─ plain ─────▶ parsed
+--                             └─ not plain ─▶ inbox
 --
--- So each line has one reader, and one row in the ledger. {scan} is made of the texts of all venues (0003_*.sql), each of which may give some lines a
--- shape; {venues} stands for the venues that they read. One view scans and one opens: what two views feed is made twice in each INSERT, with all
--- that hangs on it (measured: 0.6 s of CPU).
+--     inbox ─▶ opened ─┬─ what was found at the envelope ─▶ parsed
+--                      └─ a venue's strict view ──────────▶ parsed
 --
--- Why lines beside inbox: the strict views are planned in each INSERT that could reach them, 0.1 s of CPU even where no line takes that way. A loader
--- runs them only for batches that need them. ClickHouse's Kafka engine makes one INSERT of its own, so it uses inbox.
+-- "plain" is one SELECT (0003_*.sql), put by reading.py between every feed and the table it inserts into. It reads lines as a venue usually writes them
+-- and gives all others with outcome '' as they are. It stands in the feed's own SELECT because there it works on small blocks that stay in the processor's
+-- caches, while the tables get large ones.
+--
+-- So each line has one reader, and one row in the ledger. {venues} stands for the venues that the texts read. One view opens: what two views feed is made
+-- twice in each INSERT, with all that hangs on it (measured: 0.6 s of CPU).
+--
+-- Why a loader has a second INSERT: the strict views are planned in each INSERT that could reach them, 0.1 s of CPU even where no line takes that way.
+-- ClickHouse's Kafka engine makes one INSERT of its own, so it goes by lines.
 
--- 1. Which lines are plain? The innermost SELECT of {scan} is this, with {from} for the table. In a log with offsets, a JSON object that no tradecap wrote is read as if it were
---    the payload of a record: its run is a UUIDv8 made of (log, partition), its seq the offset, its venue that of the feed. Python wraps it in the same
---    bytes (market/records.py, `adopted`). Whatever else is in a value is left as it is.
-WITH
-    pos < 18446744073709551615 AND NOT startsWith({from}.raw, '{"run":"') AND startsWith({from}.raw, '{') AND endsWith({from}.raw, '}')
-        AND position({from}.raw, '\n') = 0 AND isValidJSON({from}.raw) AND NOT match({from}.raw, '(?:[\\[{][^\\[{\\]}]*){100}|[0-9]{200}|[0-9][eE][+]?[0-9]{3}') AS is_adopted
+-- 1. What the SELECT named plain reads from: a feed's lines ({feed}: raw, log, part, pos, venue) as they are, ...
+SELECT raw AS line, raw, log, part, pos, venue AS feed_venue
+FROM ({feed});
+
+-- ... and where the log has offsets. There a JSON object that no tradecap wrote is read as if it were the payload of a record: its run is a UUIDv8 made of
+-- (log, partition), its seq the offset, its venue that of the feed. Here anything between braces is put into that envelope to be tried; whether it is a
+-- JSON object turns out when it is proven to be plain, or in mv_open.
 SELECT
-    if(is_adopted, concat('{"run":"', substring(toString(log), 1, 14), '8', substring(toString(log), 16, 13), lower(leftPad(hex(part), 8, '0')),
-        '","seq":', toString(pos), ',"recv":null,', if({from}.venue = '', '', concat('"venue":"', {from}.venue, '",')), '"data":', {from}.raw, '}'), {from}.raw) AS raw,
-    log, part, pos, '' AS shape
-FROM {from};
+    if(NOT startsWith(raw, '{"run":"') AND startsWith(raw, '{') AND endsWith(raw, '}'), {adopted}, raw) AS line,
+    raw, log, part, pos, venue AS feed_venue
+FROM ({feed});
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_scan TO scanned AS
-{scan inbox};
+-- The envelope that Python makes too (market/records.py, `adopted`), byte for byte.
+concat('{"run":"', substring(toString(log), 1, 14), '8', substring(toString(log), 16, 13), lower(leftPad(hex(part), 8, '0')),
+    '","seq":', toString(pos), ',"recv":null,', if(venue = '', '', concat('"venue":"', venue, '",')), '"data":', raw, '}');
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_scan_lines TO scanned_lines AS
-{scan lines};
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_lines TO parsed AS
+SELECT *
+FROM lines
+WHERE outcome != '';
 
--- Without a filter nothing is copied.
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_shaped TO shaped AS
-SELECT raw, log, part, shape
-FROM scanned;
-
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_shaped_lines TO shaped AS
-SELECT raw, log, part, shape
-FROM scanned_lines;
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_lines_odd TO inbox AS
+SELECT raw, log, part, pos, venue
+FROM lines
+WHERE outcome = '';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_odd TO odd AS
-SELECT getSetting('log_comment') AS insert, raw, log, part, pos
-FROM scanned_lines
-WHERE shape = '';
+SELECT getSetting('log_comment') AS insert, raw, log, part, pos, venue
+FROM parsed
+WHERE outcome = '';
 
 -- 2. The envelope, read strictly.
 CREATE TABLE IF NOT EXISTS opened
@@ -116,8 +120,20 @@ SELECT
     verdict.2 AS found_at,
     body AS payload,
     keys AS payload_keys
-FROM scanned
-WHERE shape = '';
+FROM
+(
+    SELECT if(is_adopted, adopted, value) AS raw, log, part, pos
+    FROM
+    (
+        SELECT
+            raw AS value, log, part, pos,
+            {adopted} AS adopted,
+            pos < 18446744073709551615 AND NOT startsWith(raw, '{"run":"') AND startsWith(raw, '{') AND endsWith(raw, '}')
+                AND position(raw, '\n') = 0 AND isValidJSON(raw)
+                AND NOT match(raw, '(?:[\\[{][^\\[{\\]}]*){100}|[0-9]{200}|[0-9][eE][+]?[0-9]{3}') AS is_adopted
+        FROM inbox
+    )
+);
 
 -- 3. What was found at the envelope needs no venue.
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_envelope TO parsed AS
@@ -160,14 +176,28 @@ SELECT
     -- A receive time may be anything; DateTime holds 1970 to 2106.
     if(outcome = 'trade', toDateTime(trade_time), toDateTime(if(recv_ns BETWEEN 0 AND 4102444800000000000, intDiv(recv_ns, 1000000000), 0), 'UTC')) AS at,
     content
-FROM parsed;
+FROM parsed
+WHERE outcome != '';
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_fed TO fed AS
 SELECT DISTINCT log, run
-FROM parsed;
-
--- How many records of an insert became what: a loader counts what it has loaded, whoever else loads.
-CREATE MATERIALIZED VIEW IF NOT EXISTS mv_outcomes TO arrivals AS
-SELECT getSetting('log_comment') AS insert, outcome, count() AS records
 FROM parsed
-GROUP BY insert, outcome;
+WHERE outcome != '';
+
+-- How many records of an insert became what: a loader counts what it has loaded, whoever else loads. And which candles they may change.
+CREATE MATERIALIZED VIEW IF NOT EXISTS mv_outcomes TO arrivals AS
+SELECT
+    getSetting('log_comment') AS insert,
+    outcome,
+    sum(records) AS records,
+    if(outcome = 'trade', groupUniqArrayArray(hours), []) AS hours,
+    if(outcome = 'trade', groupArray((venue, channel, symbol, first_id, last_id)), []) AS spans
+FROM
+(
+    SELECT
+        outcome, venue, channel, symbol, count() AS records, min(trade_id) AS first_id, max(trade_id) AS last_id,
+        groupUniqArray(toUInt32(intDiv(toUnixTimestamp64Micro(trade_time), 3600000000))) AS hours
+    FROM parsed
+    GROUP BY outcome, venue, channel, symbol
+)
+GROUP BY outcome;

@@ -1,0 +1,5 @@
+-- Some hours of a log are swept. Of rows that reached as far as each other the newest is kept; one with further hours is another loader's.
+INSERT INTO positions (log, partition, position, reached, touched)
+SELECT log, partition, position, reached, []
+FROM positions FINAL
+WHERE log = {log:UUID} AND notEmpty(touched) AND hasAll({swept:Array(UInt32)}, touched)

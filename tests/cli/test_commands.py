@@ -96,7 +96,7 @@ def test_what_inject_bad_says() -> None:
     assert found["records"] == 2 * (len(FAULTS) - 1) + 2
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_dry_run_of_inject_bad_gives_the_payloads() -> None:
     """Payloads on bare lines can't be told from other output by a script, and a plan that counts otherwise than the run isn't one."""
     before = ran("verify")["counts"]["records"]
@@ -129,7 +129,7 @@ def test_init_db_can_print_its_sql() -> None:
     assert found["statements"] == len(found["sql"]) == ran("init-db")["statements"]
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_init_db_can_begin_anew() -> None:
     """A store that can't be emptied has to be deleted by hand; the log must survive."""
     assert ran("init-db", "--drop", "--yes")["created"]
@@ -149,7 +149,7 @@ def test_what_load_says() -> None:
     assert ran("load")["records"] == 0
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 @pytest.mark.core
 def test_what_verify_says() -> None:
     """A pipeline decides by these."""
@@ -169,14 +169,14 @@ def test_what_verify_says() -> None:
         assert all(first <= last for first, last in series["coverage"])
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_failed_check_is_exit_1_and_still_one_object() -> None:
     """A script that reads the object must not need another command for the reason."""
     found = ran("verify", "--expect", "trades=1", code=1)
     assert [check["name"] for check in found["checks"] if not check["ok"]] == ["expect.trades"]
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 @pytest.mark.core
 def test_what_candles_says() -> None:
     """A price that went through a float, or a time without its zone, is another one to the reader."""
@@ -193,7 +193,7 @@ def test_what_candles_says() -> None:
         assert all(isinstance(candle[name], int) for name in ("trades", "first_id", "last_id"))
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_candles_as_csv_hold_the_same() -> None:
     """A table that rounds what JSON keeps gives two truths."""
     candles = ran("candles", "BTCUSDT")["candles"]
@@ -265,7 +265,7 @@ def log_has(records: int) -> bool:
     return Path("tradecap-data/log/log.json").exists() and records_in_the_log() >= records
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_store_that_is_held_is_named_with_its_holder() -> None:
     """Two processes in one embedded store would spoil it; who has it is the one thing to know."""
     with running("load", "--follow") as holder:
@@ -305,7 +305,7 @@ def test_a_log_that_is_written_is_named_with_its_writer(command: str) -> None:
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 2)
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_the_first_line_is_all_that_head_takes() -> None:
     """`tradecap candles X | head -1` is how everybody looks first."""
     shell = f"set -o pipefail; '{PROGRAM}' candles BTCUSDT -q | head -1"

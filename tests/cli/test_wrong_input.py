@@ -197,7 +197,7 @@ def test_a_range_that_ends_before_it_begins(command: str, since: str) -> None:
     assert not Path("tradecap-data").exists()
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_symbol_that_is_not_there() -> None:
     """An empty table, an empty run or a proof of nothing for a mistyped symbol is taken for a quiet market."""
     assert report("candles", "BTCUSD") == "The store has no candles of BTCUSD.\nhint: did you mean BTCUSDT?"
@@ -208,7 +208,7 @@ def test_a_symbol_that_is_not_there() -> None:
     assert result.exit_code == 2
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_run_that_is_not_there() -> None:
     """Expectations of a run that doesn't exist are met by nothing."""
     assert report("verify", "--run", "last-week").startswith("Run last-week isn't in file:")
@@ -320,7 +320,7 @@ def test_a_log_below_a_file() -> None:
     assert "is a file" in report("replay", "sample:", "--log", "file:file/log")
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_store_of_a_newer_version() -> None:
     """An old program that writes into a newer schema spoils it, and reads it wrongly."""
     path = Path("tradecap-data/db")
@@ -332,7 +332,7 @@ def test_a_store_of_a_newer_version() -> None:
         assert answer.endswith("hint: upgrade: pip install -U tradecap")
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_dropping_a_store_is_asked_for_twice() -> None:
     """One option too many in the shell's history empties the store."""
     assert report("init-db", "--drop").startswith("--drop removes all of chdb:./tradecap-data/db.")
@@ -421,7 +421,7 @@ def test_a_disk_that_is_full_for_the_store(tradecap: Program) -> None:
 # ---- early ends --------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_reader_that_leaves_early(tradecap: Program) -> None:
     """`tradecap candles X | head -1` would end in a traceback, or in a failed pipeline."""
     reading, writing = os.pipe()

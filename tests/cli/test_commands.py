@@ -69,7 +69,7 @@ def test_what_replay_says() -> None:
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing() -> None:
-    """A report that differs from what then happens is no report."""
+    """A report that differs from what then happens is useless."""
     dry = ran("replay", "sample:", "--dry-run")
     assert not Path("tradecap-data").exists()
     real = ran("replay", "sample:")
@@ -98,7 +98,7 @@ def test_what_inject_bad_says() -> None:
 
 @pytest.mark.usefixtures("pipeline")
 def test_a_dry_run_of_inject_bad_gives_the_payloads() -> None:
-    """Payloads on bare lines can't be told from other output by a script, and a plan that counts otherwise than the run isn't one."""
+    """Payloads on bare lines can't be distinguished from other output by a script, and a plan that counts otherwise than the run isn't one."""
     before = ran("verify")["counts"]["records"]
     found = ran("inject-bad", "--nulls", "3", "--seed", "4", "--dry-run")
     at_least(found, "run seed injected records payloads")
@@ -121,7 +121,7 @@ def test_what_init_db_says() -> None:
 
 
 def test_init_db_can_print_its_sql() -> None:
-    """The DBA who wants to read it first must see all of it, and nothing may have been made."""
+    """Someone who wants to read it first must see all of it, and nothing may have been made."""
     found = ran("init-db", "--print")
     plain = CliRunner().invoke(cli, ["init-db", "--print"])
     assert plain.stdout.split() == "\n".join(found["sql"]).split()
@@ -267,7 +267,7 @@ def log_has(records: int) -> bool:
 
 @pytest.mark.usefixtures("pipeline")
 def test_a_store_that_is_held_is_named_with_its_holder() -> None:
-    """Two processes in one embedded store would spoil it; who has it is the one thing to know."""
+    """Two processes in one embedded store would spoil it; the process that has it is the one thing to know."""
     with running("load", "--follow") as holder:
         lock = Path("tradecap-data/db/tradecap.lock")
         wait_until(lambda: lock.read_text().strip() == str(holder.pid))
@@ -348,7 +348,7 @@ def test_a_replay_that_is_stopped_ends_its_run(number: int, seed: int) -> None:
 
 
 def test_nohup_keeps_a_command_running_when_its_terminal_closes() -> None:
-    """Who starts a capture with nohup and logs out expects it to go on."""
+    """Someone who starts a capture with nohup and logs out expects it to go on."""
     with running("replay", "-", "--json", preexec=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
         assert process.stdin is not None
         process.stdin.write(a_message(1).decode() + "\n")
@@ -382,7 +382,7 @@ def test_a_replay_that_waits_for_its_input_can_be_stopped() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_load_that_follows_can_be_stopped(number: int) -> None:
-    """It has no other end; what it poured has to be counted and kept."""
+    """It has no other end; what it loaded has to be counted and kept."""
     ran("init-db")
     ran("replay", "sample:")
     with running("load", "--follow", "--json") as process:

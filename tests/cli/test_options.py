@@ -132,7 +132,7 @@ def test_a_range_that_holds_nothing_is_refused(to: str) -> None:
 
 
 def test_help_starts_with_what_it_does_and_ends_with_examples() -> None:
-    """Who reads only the first and the last lines of a help must know what to type."""
+    """Someone who reads only the first and the last lines of a help must know what to type."""
     lines = CliRunner().invoke(a_command, ["--help"]).stdout.splitlines()
     assert lines[0] == "Do nothing at all."
     assert lines[-3:] == ["Examples:", "  tradecap a-command --from 2024-08-09", "  tradecap a-command --json"]

@@ -130,7 +130,7 @@ def test_init_db_can_print_its_sql() -> None:
 
 
 @pytest.mark.usefixtures("pipeline")
-def test_init_db_can_begin_anew() -> None:
+def test_init_db_can_begin_again() -> None:
     """A store that can't be emptied has to be deleted by hand; the log must survive."""
     assert ran("init-db", "--drop", "--yes")["created"]
     assert ran("verify", code=1)["ok"] is False
@@ -279,7 +279,7 @@ def test_a_store_that_is_held_is_named_with_its_holder() -> None:
             assert (result.exit_code, result.stdout) == (3, "")
 
 
-def test_verify_waits_for_who_holds_the_store(tradecap: Program) -> None:
+def test_verify_waits_for_the_process_that_holds_the_store(tradecap: Program) -> None:
     """With an embedded store the process that loads is the one that keeps verify out: waiting must cover that."""
     for command in ("init-db", "replay sample:", "load"):  # nothing is left to load: a slow holder may be stopped before it has loaded anything
         ran(*command.split())

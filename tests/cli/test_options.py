@@ -138,7 +138,7 @@ def test_help_starts_with_what_it_does_and_ends_with_examples() -> None:
     assert lines[-3:] == ["Examples:", "  tradecap a-command --from 2024-08-09", "  tradecap a-command --json"]
 
 
-def test_options_of_all_commands_stand_apart() -> None:
+def test_options_of_all_commands_are_listed_apart() -> None:
     """A command's own options would drown among those that every command has."""
     own, common = CliRunner().invoke(a_command, ["--help"]).stdout.split("Options of all commands:")
     assert "--count" in own

@@ -84,7 +84,7 @@ def test_one_recording_under_two_names_counts_once(log: FileLog, store: ClickHou
     assert failures(log, store, expect={"trades": 30, "duplicates": 30}) == {}
 
 
-def test_a_store_dropped_half_way_is_filled_anew(log: FileLog, store: ClickHouseStore) -> None:
+def test_a_store_dropped_half_way_is_filled_again(log: FileLog, store: ClickHouseStore) -> None:
     """The log is what is true: a store can be thrown away at any moment."""
     for messages in (FIRST, OVERLAP):
         replayed(log, messages)

@@ -131,7 +131,7 @@ def test_an_old_hole_may_close_before_the_first_trade_comes() -> None:
     assert book.proven == 101
 
 
-def test_a_venue_that_numbers_anew_is_followed() -> None:
+def test_a_venue_that_numbers_from_the_beginning_is_followed() -> None:
     """After a venue began at 1 again no gap would ever be found until it came past the old ids."""
     book = IdBook()
     book.expect_after(100)

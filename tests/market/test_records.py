@@ -102,7 +102,7 @@ def test_any_payload_comes_out_byte_for_byte(payload: bytes) -> None:
         (b'{"a":"\xff"}', "b64"),
     ],
 )
-def test_a_payload_stands_as_the_plainest_thing_it_surely_is(payload: bytes, member: str) -> None:
+def test_a_payload_is_written_as_the_plainest_thing_it_surely_is(payload: bytes, member: str) -> None:
     """What is given as data is put into the line as it is: if it weren't a sound object, it would break the line for every reader."""
     assert list(json.loads(a_line(payload)))[-1] == member
 

@@ -238,7 +238,7 @@ async def test_pings_come_and_pongs_keep_alive() -> None:
 
 
 @running
-async def test_who_doesnt_pong_is_cut() -> None:
+async def test_a_client_without_pongs_is_disconnected() -> None:
     """A client with a dead event loop would look healthy here."""
     async with an_exchange(rules=FAST) as exchange:
         reader, writer = await raw_socket(exchange)
@@ -288,7 +288,7 @@ async def test_too_many_connections_are_refused() -> None:
 
 
 @running
-async def test_who_doesnt_read_is_cut_and_holds_nobody_up() -> None:
+async def test_a_client_that_doesnt_read_is_disconnected_and_delays_no_other() -> None:
     """One stopped client would fill the memory, or stop the others."""
     entries = some_entries(60_000)
     async with Exchange(Scripted(entries), speed=None, start="subscriber", max_behind=2**20, patience_s=0.5) as exchange:
@@ -299,7 +299,7 @@ async def test_who_doesnt_read_is_cut_and_holds_nobody_up() -> None:
 
 
 @running
-async def test_full_speed_waits_for_who_reads() -> None:
+async def test_full_speed_waits_for_slow_readers() -> None:
     """A fast replay would cut the very client it is for."""
     async with Exchange(Scripted(some_entries(60_000)), speed=None, start="subscriber") as exchange:
         client = await hears(exchange, "/ws/btcusdt@trade")

@@ -51,7 +51,7 @@ async def test_subscribing_and_unsubscribing_take_effect_at_once() -> None:
 
 
 @running
-async def test_microseconds_for_who_asks() -> None:
+async def test_microseconds_for_clients_that_ask() -> None:
     """All times of such a connection would be off by a thousand."""
     async with an_exchange() as exchange, await hears(exchange, "/ws/btcusdt@trade?timeUnit=MICROSECOND") as client:
         await exchange.play(1)

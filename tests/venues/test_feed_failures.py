@@ -215,7 +215,7 @@ def test_a_connection_that_flows_is_not_given_for_one_that_does_not() -> None:
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])
-def test_no_socket_is_left_to_who_does_not_answer_a_goodbye(is_stopped: bool) -> None:
+def test_no_socket_is_left_to_a_peer_that_does_not_answer_a_goodbye(is_stopped: bool) -> None:
     """One socket, with a venue that goes on sending to it, would be left of each day, and two of a capture that ends meanwhile."""
     ends: dict[int, bool] = {}
 

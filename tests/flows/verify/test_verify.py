@@ -341,7 +341,7 @@ def test_an_added_trade_was_made_by_no_record(pipeline: Pipeline, replacement: s
     assert failed["trades.accounted"].fix == AGAIN
 
 
-def test_a_deleted_candle_is_named_and_load_makes_it_anew(pipeline: Pipeline) -> None:
+def test_a_deleted_candle_is_named_and_load_makes_it_again(pipeline: Pipeline) -> None:
     """A hole in a chart that nobody reports looks like a market at rest."""
     pipeline.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
     failed = failures(pipeline.log, pipeline.store)
@@ -679,7 +679,7 @@ def test_one_record_written_twice_is_redelivery(log: FileLog, emptied: ClickHous
 
 
 def test_a_log_that_was_never_loaded_is_pending_not_lost(log: FileLog, emptied: ClickHouseStore) -> None:
-    """A person who forgot to load must read that, not that his records are gone."""
+    """A person who forgot to load must be sent to `load`, and not read that the records are gone."""
     run = replayed(log, some_messages(range(100, 110)))
     failed = failures(log, emptied)
     assert failed.keys() == {"ledger.complete"}
@@ -688,7 +688,7 @@ def test_a_log_that_was_never_loaded_is_pending_not_lost(log: FileLog, emptied: 
     assert verdict_of(log, emptied).only_pending
 
 
-def test_a_log_loaded_in_part_says_where_it_stands(log: FileLog, emptied: ClickHouseStore) -> None:
+def test_a_log_loaded_in_part_shows_its_position(log: FileLog, emptied: ClickHouseStore) -> None:
     """What came after the last load is pending, in an open run as well as in later ones, and a load is all it takes."""
     with log.writer() as writer:
         run = begun(writer, some_messages(range(100, 105)))
@@ -843,7 +843,7 @@ def test_ids_missing_inside_a_coverage_fail_unless_allowed(gappy: FileLog, empti
 
 
 def test_uncovered_ids_fail_only_where_strictness_is_asked_for(gappy: FileLog, emptied: ClickHouseStore) -> None:
-    """Two captures of different days leave ids between them: that isn't a loss, unless a person asks for it to count."""
+    """Two captures of different days leave ids between them: that isn't a loss, unless --strict asks for it."""
     failed = failures(gappy, emptied, allow_gaps=True, strict=True)
     assert failed.keys() == {"ids.contiguous"}
     replayed(gappy, some_messages([103, 104, *range(110, 120)]))

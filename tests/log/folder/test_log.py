@@ -257,7 +257,7 @@ def test_a_rebuilt_manifest_knows_no_ids(folder: Path, log: FileLog) -> None:
     assert msgspec.structs.replace(rebuilt, series=before.series, rebuilt=False) == before
 
 
-def test_a_rebuilt_manifest_still_knows_who_ended_and_who_was_attested(folder: Path, log: FileLog) -> None:
+def test_a_rebuilt_manifest_still_knows_which_runs_ended_and_which_were_attested(folder: Path, log: FileLog) -> None:
     """After a second crash the first would be attested again, or an ended run be called torn."""
     write_run(log, 1, ended=False)
     with begin(log) as writer:

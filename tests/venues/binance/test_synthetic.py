@@ -237,7 +237,7 @@ def test_there_is_dust_and_there_are_large_trades() -> None:
     assert all(re.fullmatch(r"0\.000007\d\d", trade["p"]) for trade in series("PEPEUSDT"))
 
 
-def test_other_streams_stand_between_the_trades() -> None:
+def test_other_streams_come_between_the_trades() -> None:
     """A replay must count these by kind and log none of them (item 7: bookTicker has no name, a snapshot no wrapper)."""
     kinds = Counter(payload["stream"].partition("@")[2] if "stream" in payload else "snapshot" for _, payload in sample())
     assert kinds == {"trade": 7922, "aggTrade": 1579, "bookTicker": 892, "depth@100ms": 97, "snapshot": 3}

@@ -27,7 +27,7 @@ TRADES: Final = 3345
 FAULTS: Final = ("refuse trades=1000 for=200ms", "abort trades=1000", "drop trades=2000 count=5")
 PACE: Final = frozenset({"records", "events"})
 DRAWN: Final = frozenset({"duplicates", "conflicts"})
-"""Numbers of each series of the demo that may differ: its faults are drawn from the log, whose order depends on when a repair came."""
+"""Numbers of a series of the demo that may differ: faults are drawn from the log in its order, which repairs change."""
 
 
 class Machine(NamedTuple):

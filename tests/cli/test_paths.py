@@ -32,7 +32,7 @@ def recorded(path: Path | str, *trade_ids: int) -> Path:
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_any_name_means_itself(name: str) -> None:
-    """A log whose folder has braces in its name was loaded as nothing, and its position moved on; a `?` put the database next to its lock."""
+    """Braces in a log's name loaded nothing and moved its position on; a `?` put the database next to its lock."""
     Path(name).mkdir()
     urls = ("--log", f"file:{name}/{name}", "--store", f"chdb:{name}/{name}.db", "--json")
     recording = str(recorded(f"{name}/{name}.ndjson", *range(1, 41)))
@@ -162,7 +162,7 @@ def test_a_home_that_can_not_be_entered_stops_nothing(tmp_path: Path, home: str 
 @pytest.mark.skipif(sys.platform != "linux", reason="root has rights everywhere else")
 @pytest.mark.parametrize("closed", ["db", "db/tradecap.lock", "db/status"])
 def test_a_store_that_can_not_be_written_says_how_to_copy_it(closed: str, tradecap: Program) -> None:
-    """Someone who only reads doesn't expect to need the right to write, and the copy of a folder without it lacks it too."""
+    """A reader doesn't expect to need the right to write, and the copy of a folder without it lacks it too."""
     recorded("x", 1)
     urls = ("--log", "file:l", "--store", "chdb:db")
     ran("init-db", "-q", *urls)

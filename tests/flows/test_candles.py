@@ -64,7 +64,7 @@ def test_faults_repeats_and_order_change_no_bar(log: FileLog, store: ClickHouseS
 
 
 def test_the_newest_come_last_and_a_limit_keeps_them(log: FileLog, store: ClickHouseStore) -> None:
-    """--limit 5 means the last five for someone who watches, and with --from the first five from there for someone who reads on."""
+    """--limit 5 means the last five for a viewer, and with --from the first five from there for a reader."""
     replayed(log, some_messages(range(120)))  # ten minutes
     load(log, store)
     assert minutes(bars(store)) == list(range(10))

@@ -174,7 +174,7 @@ def test_a_loader_and_a_writer_wait_for_a_broker_that_is_away(
 
 
 def test_loaders_end_beyond_markers_of_transactions(kafka: Kafka, topic: str, log: Log, server: str, topic_name: str) -> None:
-    """Markers and aborted records have offsets, so a loader that waits for the other one's partitions would wait forever."""
+    """Markers and aborted records have offsets: a loader would wait forever for the partitions of the other."""
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic})
     producer.init_transactions()
     for is_kept in (True, False):
@@ -221,7 +221,7 @@ def test_a_host_without_a_name_is_reported(tmp_path: Path) -> None:
     assert done.stderr.count("hint: ") == 1
 
 
-def test_an_advertised_address_that_cannot_be_reached_is_reported(kafka_installation: Installation, tmp_path: Path) -> None:
+def test_an_advertised_address_out_of_reach_is_reported(kafka_installation: Installation, tmp_path: Path) -> None:
     """The first trap of every broker in a container: it answers, and sends its clients to an address that only it knows."""
     broker = Broker(tmp_path / "broker", kafka_installation, settings={"advertised.listeners": "CLIENTS://127.0.0.1:1"})
 

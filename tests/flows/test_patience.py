@@ -1,4 +1,4 @@
-"""A store that is away: a load waits for it, reports that once, and goes on; with an end in sight it gives up in time."""
+"""A store that is away: a load waits for it, reports that once, and goes on; with a deadline it gives up in time."""
 
 import os
 import signal

@@ -218,7 +218,7 @@ def test_the_symbol_of_rows_is_the_beginning_of_the_name(tmp_path: Path, name: s
     ("row", "channel"), [(SPOT_TRADE, "trade"), (USDM_TRADE, "trade"), (SPOT_AGG_TRADE, "aggTrade"), (USDM_AGG_TRADE, "aggTrade")]
 )
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_a_row_of_the_archive_is_recognised_by_its_columns(tmp_path: Path, row: bytes, channel: str, end: bytes) -> None:
+def test_an_archive_row_is_recognised_by_its_columns(tmp_path: Path, row: bytes, channel: str, end: bytes) -> None:
     """Spot and futures, trades and aggregates have almost the same columns: ids would be read as quantities."""
     source = file_of(tmp_path / "BTCUSDT-trades-2024-01-01.csv", row + end + row)
     expected = Frame(row, None, 1, symbol="BTCUSDT", channel=channel, via="archive")

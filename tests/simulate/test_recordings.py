@@ -119,7 +119,7 @@ def test_the_sample_can_be_played_again_and_again() -> None:
         ([message(a_trade(venue="binance-usdm"))], (), "USD-M futures, and simulate is a spot exchange"),
     ],
 )
-def test_what_cant_be_played_is_reported(tmp_path: Path, lines: list[bytes], symbols: tuple[str, ...], report: str) -> None:
+def test_what_cant_be_played_is_named(tmp_path: Path, lines: list[bytes], symbols: tuple[str, ...], report: str) -> None:
     """An exchange without trades would leave its user wondering."""
     with pytest.raises(TradecapError, match=report):
         recording(written(tmp_path / "odd", lines), symbols=symbols)

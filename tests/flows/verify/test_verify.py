@@ -263,7 +263,7 @@ def test_a_deleted_trade_is_missed_by_its_id(pipeline: Pipeline) -> None:
 
 
 def test_a_deleted_trade_of_which_a_copy_remains_is_not_the_trade(pipeline: Pipeline) -> None:
-    """The rows of a duplicate are in the table until they merge: one that takes the first one's place isn't the record that won."""
+    """Both rows of a duplicate are in the table until they merge: the second may not take the winner's place."""
     twice = pipeline.store.rows("SELECT trade_id FROM kept_ledger WHERE fault = 'dupes'")[0]["trade_id"]
     loser = f"bitNot(bitShiftLeft(toUInt256(toUInt128(toUUID('{pipeline.injected}'))), 64) + toUInt256(1)) AS ver"
     pipeline.add("trades", loser, f"trade_id = {twice}")
@@ -284,7 +284,7 @@ def test_a_deleted_trade_of_which_a_copy_remains_is_not_the_trade(pipeline: Pipe
         ("trade_time + toIntervalDay(100) AS trade_time", {"candles.exact"}),
         ("last_id + 1 AS last_id", {"candles.exact"}),
         ("first_id - 1 AS first_id", {"candles.exact"}),
-        # a version that makes it the row of another record: the version decides which of two wins, now and when later ones come
+        # the row seems to be another record's: its version decides which of two wins, now and later
         ("ver + 1 AS ver", {"candles.exact"}),
         ("ver - 1 AS ver", {"candles.exact"}),
     ],
@@ -544,7 +544,7 @@ def test_all_segments_missing_leave_nothing_to_verify(whole: Pipeline, copied: F
 
 
 def test_a_log_cut_behind_the_back_of_its_head_is_a_finding_not_an_error(whole: Pipeline, copied: FileLog) -> None:
-    """Someone who deletes the end of a log and the file that tells of it would be rid of the proof, and not be caught by it."""
+    """Someone who deletes the end of a log, and the file that shows it was there, would not be caught."""
     last = segments(copied)[-1]
     last.unlink()
     manifest(last).unlink()
@@ -575,7 +575,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_torn_run_is_not_proven_until_the_next_writer_attests_it(tmp_path: Path, emptied: ClickHouseStore) -> None:
-    """Nobody knows what a killed capture didn't get to write: that has to be reported, and attested, not passed over."""
+    """Nobody knows what a killed capture didn't get to write: that has to be reported and attested, not ignored."""
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "log")], cwd=root, check=False).returncode == -9
     log = FileLog(tmp_path / "log", create=False)

@@ -211,12 +211,12 @@ def test_a_topic_that_may_not_be_made_is_reported_with_the_right(secured: Secure
     assert grant(error.value, "Create")
 
 
-def test_a_password_that_is_changed_ends_a_reader_that_follows(access: TopicAccess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_password_ends_a_reader_that_follows(access: TopicAccess, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would wait for brokers that will never let it in, and look like a loader with nothing to do."""
     monkeypatch.setattr("tradecap.log.kafka.reader.RUNNING_S", 1.0)
     replayed(access.log("writer", "WRITE"), some_messages(range(3)))
     log = access.log("reader", "READ", group=True)
-    access.secured.add_user(f"reader-{access.topic[-8:]}", "another one")  # known connections stay open; those of the reader come later
+    access.secured.add_user(f"reader-{access.topic[-8:]}", "another one")  # open connections stay; the reader's come later
     with pytest.raises(TradecapError, match=r"the broker refuses user 'reader-.*' or its password") as error:
         next(log.feed("one", dict, follow=lambda: True, on_damage=lambda _: None))
     assert error.value.exit_code is Exit.UNREACHABLE

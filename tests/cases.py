@@ -196,7 +196,7 @@ BROKEN = [
     Case("much that isn't text", b"\xff" * 300_000, "quarantined", "oversize"),
     Case("an empty object", b"{}", "quarantined", "unknown_message"),
     Case("a name nobody knows", b'{"e":"Trade","E":1}', "quarantined", "unknown_message", "e"),
-    Case("a kind that is no name", b'{"e":"snapshot"}', "quarantined", "unknown_message", "e"),
+    Case("a kind that isn't a name", b'{"e":"snapshot"}', "quarantined", "unknown_message", "e"),
     Case("X of another type", OFF_BOOK.replace(b'"NA"', b"5"), "quarantined", "wrong_type", "X", "binance-usdm"),
     Case("X null", OFF_BOOK.replace(b'"NA"', b"null"), "quarantined", "null_field", "X", "binance-usdm"),
     Case("X that may be an integer", OFF_BOOK.replace(b'"NA"', b'"18446744073709551616"'), "quarantined", "wrong_type", "X", "binance-usdm"),

@@ -1,7 +1,7 @@
 """What all tests share: recordings, and parts from outside.
 
-Recordings are no outside part: without TRADECAP_RECORDINGS their tests are deselected, and .ci/run says so. Only a missing outside part may skip,
-by `outside_part`, and with TRADECAP_CI=1 it fails instead.
+Recordings aren't an outside part: without TRADECAP_RECORDINGS their tests are deselected, and .ci/run reports it. Only a missing outside part may
+skip, by `outside_part`, and with TRADECAP_CI=1 it fails instead.
 """
 
 import faulthandler

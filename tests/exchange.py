@@ -1,4 +1,4 @@
-"""The local exchange for tests that aren't coroutines: in a thread, told what to do from outside."""
+"""The local exchange for tests that aren't coroutines: in a thread, controlled from outside."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ class Running(ExchangeThread):
         self.do(unheard())
 
     def until_heard(self, connections: int = 1) -> None:
-        """Wait until so many connections are subscribed."""
+        """Wait until this many connections are subscribed."""
         until(lambda: sum(1 for socket in [*self.exchange.sockets] if socket.session.streams) == connections)
 
 

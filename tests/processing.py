@@ -26,7 +26,7 @@ Series = tuple[str, str, str]
 
 
 def whole(trades: Iterable[Trade]) -> tuple[list[Outcome], list[Candle], int]:
-    """Of one series: outcomes, all minutes and the second greatest time."""
+    """The trades of one series processed: outcomes, all minutes and the second greatest time."""
     first: dict[int, Trade] = {}
     applied: dict[int, Trade] = {}
     newest_us = second_us = 0

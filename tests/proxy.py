@@ -80,7 +80,7 @@ class Proxying:
 
 
 def read(client: socket.socket, count: int) -> bytes:
-    """So many bytes."""
+    """This many bytes."""
     data = b""
     while len(data) < count:
         part = client.recv(count - len(data))

@@ -1,4 +1,4 @@
-"""docs/ci.md and the way out of docs/operations.md: their jobs and lines are run as they stand, and end as they say."""
+"""docs/ci.md and the way out of docs/operations.md: their jobs and lines are run as written, and end as described."""
 
 import gzip
 import json

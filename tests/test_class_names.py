@@ -8,7 +8,7 @@ from typing import Final
 
 SOURCE: Final = Path(__file__).parents[1] / "src/tradecap"
 OPEN: Final = {
-    "answer", "bar", "block", "candle", "captured", "check", "connection", "coverage", "difference", "door", "extent",
+    "answer", "bar", "block", "candle", "captured", "check", "connection", "coverage", "difference", "extent",
     "fault", "feed", "group", "head", "intake", "kline", "known", "line", "lines", "numbers", "page", "place", "reader",
     "refused", "rest", "seriesrow", "session", "shift", "source", "stretch", "template", "topicreader", "verdict", "way",
 }  # fmt: skip

@@ -90,7 +90,7 @@ def test_an_address_that_refuses_costs_nothing(resolving: Names) -> None:
             assert connection.getpeername()[0] == "127.0.0.1"
 
 
-def test_what_no_address_brings_is_told_in_time(resolving: Names) -> None:
+def test_what_no_address_brings_is_reported_in_time(resolving: Names) -> None:
     """It would hang, or say something else than what is wrong."""
     with silence() as port:
         resolving["silent.test"] = ("127.0.0.2",)
@@ -106,7 +106,7 @@ def test_what_no_address_brings_is_told_in_time(resolving: Names) -> None:
 
 
 def test_an_address_that_takes_connections_and_says_nothing_is_not_tried_for_ever(resolving: Names) -> None:
-    """A balancer with a dead machine behind it would be asked again and again, with a good address beside it."""
+    """A balancer with a dead machine behind it would be asked again and again, with a good address next to it."""
     with running() as exchange, socket.create_server(("127.0.0.2", exchange.exchange.port)):
         resolving["mute.test"] = ("127.0.0.2", "127.0.0.1")
         url = f"ws://mute.test:{exchange.exchange.port}"

@@ -23,5 +23,5 @@ def test_one_thing_is_singular(count: int, text: str) -> None:
 
 
 def test_an_irregular_plural_is_taken_as_given() -> None:
-    """ "2 entrys" would stand in a report."""
+    """ "2 entrys" would appear in a report."""
     assert [counted(n, "entry", "entries") for n in (1, 2)] == ["1 entry", "2 entries"]

@@ -35,7 +35,7 @@ NOT_RUN = ("pip ", "make ")
 A_LITTLE = "0.02"
 """What the scripts of the documents are called with: a minute or so instead of twelve hours."""
 NOT_OURS = ("build", "dist", "htmlcov", "tradecap-data", "tradecap-demo")
-"""Folders that may stand beside the repository's own."""
+"""Folders that may be next to the repository's own."""
 TEXTS = ("", ".cfg", ".csv", ".json", ".lock", ".md", ".ndjson", ".py", ".sh", ".sql", ".svg", ".toml", ".txt", ".yaml", ".yml")
 OF_A_MACHINE = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+|tmp/\w+)/")
 
@@ -88,7 +88,7 @@ def test_what_is_pasted_works(tmp_path: Path) -> None:
             done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
             exits = re.search(r"# exits with (\d)$", command[-1])
             assert done.returncode == (int(exits[1]) if exits else 0), f"{document.name}: {command}\n{done.stdout}{done.stderr}"
-            assert done.stdout, f"{document.name}: {command} says nothing"
+            assert done.stdout, f"{document.name}: {command} prints nothing"
 
 
 def commands(document: Path) -> Iterator[list[str]]:
@@ -109,13 +109,13 @@ def test_queries_work_as_pasted(spoilt_sample: tuple[FileLog, ClickHouseStore], 
 
 
 def test_the_table_of_faults_is_the_code_s() -> None:
-    """Who injects faults by this table would wait for the wrong outcome."""
+    """Someone who injects faults by this table would wait for the wrong outcome."""
     answer = [row[:3] for row in table(ROOT / "docs/data-quality.md", "Faults")]
     assert answer == [[name, fault.help, fault.outcome] for name, fault in FAULTS.items()]
 
 
 def test_each_reason_has_an_example_that_earns_it() -> None:
-    """An example that ends otherwise would explain the wrong thing to who looks into quarantine."""
+    """An example that ends otherwise would explain the wrong thing to someone who looks into quarantine."""
     document = ROOT / "docs/data-quality.md"
     rows = table(document, "Reasons")
     assert [row[0] for row in rows] == list(REASONS)
@@ -210,7 +210,7 @@ def test_the_picture_of_the_architecture_is_drawn_from_its_source() -> None:
 
 
 def test_the_pictures_are_of_this_version() -> None:
-    """A picture of checks that are no more shows a program that nobody can have."""
+    """A picture of checks that no longer exist shows a program that nobody can have."""
     shown = (ROOT / "docs/pictures/demo.svg").read_text(encoding="utf-8")
     checks = [row[0] for row in table(ROOT / "docs/data-quality.md", "The checks") if not row[0].startswith(("klines.", "certificate.", "topics."))]
     assert [name for name in checks if name not in shown] == []

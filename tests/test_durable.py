@@ -31,7 +31,7 @@ def test_a_mode_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
-    """The reader of a FIFO would wait for ever, and the pipe would be gone."""
+    """The reader of a FIFO would wait forever, and the pipe would be gone."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     answer: list[bytes] = []

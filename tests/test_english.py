@@ -80,7 +80,20 @@ NOT_YET: Final = (
     "src/tradecap/store",
     "src/tradecap/times.py",
     "src/tradecap/workers.py",
-    "tests",
+    "tests/cli/test_first_errors.py",
+    "tests/cli/test_paths.py",
+    "tests/cli/test_wrong_input.py",
+    "tests/flows/replay/test_other_markets.py",
+    "tests/flows/test_candles.py",
+    "tests/flows/test_load.py",
+    "tests/flows/test_load_topic.py",
+    "tests/flows/test_loading.py",
+    "tests/flows/verify/test_klines.py",
+    "tests/log/folder/test_manifests.py",
+    "tests/recordings/test_formats.py",
+    "tests/store",
+    "tests/test_inflate.py",
+    "tests/test_times.py",
 )
 """Files and folders that aren't clean yet. This list only shrinks; new text outside it is held to the table above."""
 

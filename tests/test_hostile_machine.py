@@ -27,7 +27,7 @@ TRADES: Final = 3345
 FAULTS: Final = ("refuse trades=1000 for=200ms", "abort trades=1000", "drop trades=2000 count=5")
 PACE: Final = frozenset({"records", "events"})
 DRAWN: Final = frozenset({"duplicates", "conflicts"})
-"""Of each series of the demo: its faults are drawn from the log, whose order depends on when a repair came."""
+"""Numbers of a series of the demo that may differ: faults are drawn from the log in its order, which repairs change."""
 
 
 class Machine(NamedTuple):
@@ -87,7 +87,7 @@ def a_verdict(text: bytes, but: frozenset[str] = frozenset()) -> dict[str, objec
 
 
 def outcome(machine: Machine, verdict: dict[str, object], candles: list[bytes]) -> dict[str, object]:
-    """What has to be the same everywhere: also which files are there, and none beside the folder."""
+    """What has to be the same everywhere: also which files are there, and none outside the folder."""
     assert verdict["ok"] is True
     assert [*machine.folder.parent.iterdir()] == [machine.folder]
     assert candles[0].splitlines()[1].startswith(b"2024-08-09T11:59:00Z,")
@@ -121,7 +121,7 @@ def times_of_reports(folder: Path) -> tuple[datetime, datetime]:
 
 
 def of_the_demo(machine: Machine) -> dict[str, object]:
-    """All in one go."""
+    """The outcome of `demo`, which runs everything at once."""
     found = machine.run("demo", "--json")
     where = "--log file:tradecap-demo/log --store chdb:tradecap-demo/db"
     return outcome(machine, a_verdict(found, PACE), the_candles(machine, f"--csv {where}", f"--json {where}"))

@@ -34,7 +34,7 @@ def test_both_families_have_one_port(host: str, four: str, six: str) -> None:
 
 
 def test_an_address_is_only_itself() -> None:
-    """`--host 127.0.0.1` would open a door that nobody asked for."""
+    """`--host 127.0.0.1` would open an address that nobody asked for."""
     assert [address for _, address, _ in closed(listen("127.0.0.1", 0))] == ["127.0.0.1"]
 
 

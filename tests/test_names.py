@@ -25,7 +25,7 @@ def ids(path: Path) -> str:
 
 
 def codes(text: str) -> Iterator[str]:
-    """The lines of fenced blocks, and what stands between backticks."""
+    """The lines of fenced blocks, and what is between backticks."""
     for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         yield from block.replace("\\\n", " ").splitlines()
     bare = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -94,7 +94,7 @@ def test_each_file_of_the_repository_is_there(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
 def test_each_table_and_view_is_there(document: Path) -> None:
-    """A query on a view that is no more is pasted, and fails."""
+    """A query on a view that no longer exists is pasted, and fails."""
     schema = "\n".join(path.read_text() for path in (ROOT / "src/tradecap/store").rglob("*.sql")) + sources()
     for code in codes(document.read_text(encoding="utf-8")):
         for name in re.findall(r"\b(?:v|mv)_[a-z0-9_]+\b", code):

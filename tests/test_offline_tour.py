@@ -32,7 +32,7 @@ def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator
 
 
 def test_the_tour_without_a_network_ends_proven(tmp_path: Path) -> None:
-    """The first hour of who has no network would end with conflicts that nobody made."""
+    """The first hour of someone who has no network would end with conflicts that nobody made."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRADECAP_", "XDG_"))}
     environment = kept | {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 

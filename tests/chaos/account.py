@@ -51,8 +51,8 @@ def the_store_has_what_was_traded(store: ClickHouseStore, traded: list[Trade]) -
     assert exact == [(trade.price, trade.qty, trade.trade_time_us // 1000, trade.is_buyer_maker) for trade in wanted]
 
 
-def nothing_was_mended_in_silence(log: Log, kills: int) -> None:
-    """Of each run: an id that didn't come by the stream stands in a gap_found, and no id is logged twice with the same content."""
+def nothing_was_repaired_silently(log: Log, kills: int) -> None:
+    """In each run, an id that didn't come by the stream is in a gap_found, and no id is logged twice with the same content."""
     found: dict[tuple[str, str], TradeIds] = {}
     streamed: dict[tuple[str, str], TradeIds] = {}
     fetched: dict[tuple[str, str], TradeIds] = {}
@@ -78,7 +78,7 @@ def nothing_was_mended_in_silence(log: Log, kills: int) -> None:
 
 
 def no_connection_is_forgotten(log: Log) -> None:
-    """What was said to be up is said to have ended, or has its place still: at most two have one, while the new one takes over."""
+    """A connection that was reported up is reported ended, or still has its place: at most two have one, while the new one takes over."""
     up: dict[tuple[str, object], set[object]] = {}
     for envelope, _, _ in _once(log):
         if envelope.event in ("connected", "disconnected", "handed_over"):

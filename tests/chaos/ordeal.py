@@ -113,7 +113,7 @@ async def fire_all(exchange: Exchange, due: list[tuple[float, Fault]]) -> None:
 
 
 async def live(program: list[str], folder: Path, url: str, connections: int, lasts: float, how: str, allowed: Collection[int] = ()) -> str:
-    """One life of a capture; what it said. Raises where it ends otherwise than it was made to. allowed: exit codes that are right as well."""
+    """One life of a capture; what it printed. Raises where it ends otherwise than it was made to. allowed: exit codes that are right as well."""
     is_left_alone = how not in ("kill", "term")
     seconds = lasts if is_left_alone else 3600.0
     words = [sys.executable, "-m", *program, str(folder), url, str(connections), str(seconds), *SYMBOLS]
@@ -150,7 +150,7 @@ async def _begun(folder: Path, process: asyncio.subprocess.Process) -> None:
 
 
 def _never_connected(folder: Path) -> bool:
-    """Whether the newest run tried, never had a connection, and says so at its end: asked to stop, it ends with the reason (exit 3)."""
+    """Whether the newest run tried, never had a connection, and reports that at its end: asked to stop, it ends with the reason (exit 3)."""
     events: dict[str, list[str]] = {}
     for envelope, _, _ in read_lines(FileLog(folder, create=False)):
         events.setdefault(envelope.run, []).append(envelope.event)

@@ -30,7 +30,7 @@ LIVES = ((0.15, "kill", "3456000"), (0.15, "term", "-1700000000"), (0.7, "durati
 """How long, how it ends, and how wrong its clock is: 40 days ahead, then in the seventies as after a dead battery, then set again
 and again. The ids of the runs must rise all the same."""
 KINDS = ("http", "drop", "shutdown", "clock")
-"""In turn: a repair is told to wait by the venue while the clock is set."""
+"""In turn: the venue makes a repair wait while the clock is set."""
 
 
 @dataclass
@@ -106,7 +106,7 @@ def _dropped(exchange: Exchange) -> dict[str, TradeIds]:
     dropped = {symbol: TradeIds() for symbol in SYMBOLS}
     for report in exchange.reports:
         if report["fault"] == "drop":
-            for series in report["series"]:  # type: ignore[attr-defined]  # plain data, as it is told
+            for series in report["series"]:  # type: ignore[attr-defined]  # plain data, as it is reported
                 for first, last in series["ids"]:
                     dropped[series["symbol"]].add_range(first, last)
     return dropped

@@ -66,7 +66,7 @@ def _memory() -> int:
 if __name__ == "__main__":
     # so little is remembered that all of it is full after seconds: memory that still grows then is growth
     capture.REMEMBERED = 4096  # type: ignore[misc]  # Final for everybody else
-    plain.scaled = strict.scaled = lru_cache(maxsize=4096)(limits.scaled.__wrapped__)  # type: ignore[attr-defined]  # a name of theirs that is no export
+    plain.scaled = strict.scaled = lru_cache(maxsize=4096)(limits.scaled.__wrapped__)  # type: ignore[attr-defined]  # a name of theirs that isn't exported
     set_clock([float(part) for part in sys.argv[1].split(",")])
     watch(Path(sys.argv[2]))
     sys.exit(capturing.main(*sys.argv[3:], lifetime_s=LIFETIME_S, jitter_s=JITTER_S))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import broker_ordeal
-from tests.chaos.account import loaded_and_verified, no_connection_is_forgotten, nothing_was_mended_in_silence, the_store_has_what_was_traded
+from tests.chaos.account import loaded_and_verified, no_connection_is_forgotten, nothing_was_repaired_silently, the_store_has_what_was_traded
 from tests.chaos.ordeal import SYMBOLS
 from tests.chaos.test_chaos import cases
 from tests.kafka.broker import Broker
@@ -27,7 +27,7 @@ def test_whatever_fails_from_socket_to_store_is_made_up_for(
     happened = broker_ordeal.run(tmp_path, seed, seconds, connections, killable_broker, topic)
     log = open_log(topic)
     torn = sum(1 for _, how in happened.ends if how in ("kill", "full"))
-    nothing_was_mended_in_silence(log, torn)
+    nothing_was_repaired_silently(log, torn)
     no_connection_is_forgotten(log)
     with loaded_and_verified(log, tmp_path / "db") as store:
         for symbol in SYMBOLS:

@@ -1,4 +1,4 @@
-"""Capture against an exchange that does everything wrong: in the end nothing is missing, nothing is twice, and nothing was mended in silence.
+"""Capture against an exchange that does everything wrong: in the end nothing is missing, nothing is twice, and every repair is in the log.
 
 `make chaos` runs ten seeds of 20 s; a seed that fails is run alone with TRADECAP_CHAOS=SEED (or FIRST-LAST).
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import ordeal
-from tests.chaos.account import loaded_and_verified, no_connection_is_forgotten, nothing_was_mended_in_silence, the_store_has_what_was_traded
+from tests.chaos.account import loaded_and_verified, no_connection_is_forgotten, nothing_was_repaired_silently, the_store_has_what_was_traded
 from tests.chaos.ordeal import SYMBOLS
 from tradecap.log.folder.log import FileLog
 
@@ -34,7 +34,7 @@ def test_whatever_goes_wrong_every_trade_is_stored_once(tmp_path: Path, seed: in
     happened = ordeal.run(tmp_path / "log", seed, seconds, connections)
     log = FileLog(tmp_path / "log", create=False)
     kills = sum(1 for _, how in happened.ends if how == "kill")
-    nothing_was_mended_in_silence(log, kills)
+    nothing_was_repaired_silently(log, kills)
     no_connection_is_forgotten(log)
     with loaded_and_verified(log, tmp_path / "db") as store:
         for symbol in SYMBOLS:

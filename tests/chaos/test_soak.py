@@ -15,7 +15,7 @@ from statistics import median_low
 import pytest
 
 from tests.chaos import soak
-from tests.chaos.account import detail, loaded_and_verified, no_connection_is_forgotten, nothing_was_mended_in_silence, the_store_has_what_was_traded
+from tests.chaos.account import detail, loaded_and_verified, no_connection_is_forgotten, nothing_was_repaired_silently, the_store_has_what_was_traded
 from tests.chaos.ordeal import SYMBOLS
 from tests.chaos.soak import SPEED, Soaked
 from tests.chaos.soaking import LIFETIME_S
@@ -47,7 +47,7 @@ def test_days_of_capture_cost_no_trade_and_no_memory(tmp_path: Path, midnight: s
         folder.mkdir()
         soaked = asyncio.run(soak.soak(folder, midnight_s * 1000, lasts, connections))
         log = FileLog(folder / "log", create=False)
-        nothing_was_mended_in_silence(log, kills=1)
+        nothing_was_repaired_silently(log, kills=1)
         no_connection_is_forgotten(log)
         runs = _runs(log)
         if _has_handed_over(runs, lasts):

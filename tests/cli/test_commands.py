@@ -69,7 +69,7 @@ def test_what_replay_says() -> None:
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing() -> None:
-    """A report that differs from what then happens is no report."""
+    """A report that differs from what then happens is useless."""
     dry = ran("replay", "sample:", "--dry-run")
     assert not Path("tradecap-data").exists()
     real = ran("replay", "sample:")
@@ -96,9 +96,9 @@ def test_what_inject_bad_says() -> None:
     assert found["records"] == 2 * (len(FAULTS) - 1) + 2
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_dry_run_of_inject_bad_gives_the_payloads() -> None:
-    """Payloads on bare lines can't be told from other output by a script, and a plan that counts otherwise than the run isn't one."""
+    """Payloads on bare lines can't be distinguished from other output by a script, and a plan that counts otherwise than the run isn't one."""
     before = ran("verify")["counts"]["records"]
     found = ran("inject-bad", "--nulls", "3", "--seed", "4", "--dry-run")
     at_least(found, "run seed injected records payloads")
@@ -121,7 +121,7 @@ def test_what_init_db_says() -> None:
 
 
 def test_init_db_can_print_its_sql() -> None:
-    """The DBA who wants to read it first must see all of it, and nothing may have been made."""
+    """Someone who wants to read it first must see all of it, and nothing may have been made."""
     found = ran("init-db", "--print")
     plain = CliRunner().invoke(cli, ["init-db", "--print"])
     assert plain.stdout.split() == "\n".join(found["sql"]).split()
@@ -129,8 +129,8 @@ def test_init_db_can_print_its_sql() -> None:
     assert found["statements"] == len(found["sql"]) == ran("init-db")["statements"]
 
 
-@pytest.mark.usefixtures("river")
-def test_init_db_can_begin_anew() -> None:
+@pytest.mark.usefixtures("pipeline")
+def test_init_db_can_begin_again() -> None:
     """A store that can't be emptied has to be deleted by hand; the log must survive."""
     assert ran("init-db", "--drop", "--yes")["created"]
     assert ran("verify", code=1)["ok"] is False
@@ -149,7 +149,7 @@ def test_what_load_says() -> None:
     assert ran("load")["records"] == 0
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 @pytest.mark.core
 def test_what_verify_says() -> None:
     """A pipeline decides by these."""
@@ -169,14 +169,14 @@ def test_what_verify_says() -> None:
         assert all(first <= last for first, last in series["coverage"])
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_failed_check_is_exit_1_and_still_one_object() -> None:
     """A script that reads the object must not need another command for the reason."""
     found = ran("verify", "--expect", "trades=1", code=1)
     assert [check["name"] for check in found["checks"] if not check["ok"]] == ["expect.trades"]
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 @pytest.mark.core
 def test_what_candles_says() -> None:
     """A price that went through a float, or a time without its zone, is another one to the reader."""
@@ -193,7 +193,7 @@ def test_what_candles_says() -> None:
         assert all(isinstance(candle[name], int) for name in ("trades", "first_id", "last_id"))
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_candles_as_csv_hold_the_same() -> None:
     """A table that rounds what JSON keeps gives two truths."""
     candles = ran("candles", "BTCUSDT")["candles"]
@@ -265,9 +265,9 @@ def log_has(records: int) -> bool:
     return Path("tradecap-data/log/log.json").exists() and records_in_the_log() >= records
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_store_that_is_held_is_named_with_its_holder() -> None:
-    """Two processes in one embedded store would spoil it; who has it is the one thing to know."""
+    """Two processes in one embedded store would spoil it; the process that has it is the one thing to know."""
     with running("load", "--follow") as holder:
         lock = Path("tradecap-data/db/tradecap.lock")
         wait_until(lambda: lock.read_text().strip() == str(holder.pid))
@@ -279,7 +279,7 @@ def test_a_store_that_is_held_is_named_with_its_holder() -> None:
             assert (result.exit_code, result.stdout) == (3, "")
 
 
-def test_verify_waits_for_who_holds_the_store(tradecap: Program) -> None:
+def test_verify_waits_for_the_process_that_holds_the_store(tradecap: Program) -> None:
     """With an embedded store the process that loads is the one that keeps verify out: waiting must cover that."""
     for command in ("init-db", "replay sample:", "load"):  # nothing is left to load: a slow holder may be stopped before it has loaded anything
         ran(*command.split())
@@ -305,7 +305,7 @@ def test_a_log_that_is_written_is_named_with_its_writer(command: str) -> None:
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (3, "", 2)
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_the_first_line_is_all_that_head_takes() -> None:
     """`tradecap candles X | head -1` is how everybody looks first."""
     shell = f"set -o pipefail; '{PROGRAM}' candles BTCUSDT -q | head -1"
@@ -348,7 +348,7 @@ def test_a_replay_that_is_stopped_ends_its_run(number: int, seed: int) -> None:
 
 
 def test_nohup_keeps_a_command_running_when_its_terminal_closes() -> None:
-    """Who starts a capture with nohup and logs out expects it to go on."""
+    """Someone who starts a capture with nohup and logs out expects it to go on."""
     with running("replay", "-", "--json", preexec=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) as process:
         assert process.stdin is not None
         process.stdin.write(a_message(1).decode() + "\n")
@@ -382,7 +382,7 @@ def test_a_replay_that_waits_for_its_input_can_be_stopped() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_load_that_follows_can_be_stopped(number: int) -> None:
-    """It has no other end; what it poured has to be counted and kept."""
+    """It has no other end; what it loaded has to be counted and kept."""
     ran("init-db")
     ran("replay", "sample:")
     with running("load", "--follow", "--json") as process:

@@ -20,7 +20,7 @@ def config(*args: str, env: dict[str, str] | None = None) -> Result:
 
 
 def test_each_value_comes_with_its_source() -> None:
-    """Who wonders why the wrong log is used needs to see who named it."""
+    """Someone who wonders why the wrong log is used needs to see where it was set."""
     result = config("--json", "--store", "chdb:mine", env={"TRADECAP_LOG": "file:theirs"})
     assert json.loads(result.stdout) == {
         "values": [
@@ -81,7 +81,7 @@ def test_every_line_of_the_example_may_be_uncommented() -> None:
     assert resolve({}, {}).profile.value == "server"
 
 
-def test_init_overwrites_only_when_told() -> None:
+def test_init_overwrites_only_when_asked() -> None:
     """A second --init would throw a person's settings away."""
     Path(CONFIG_NAME).write_text('log = "file:mine"')
     result = config("--init")

@@ -21,7 +21,7 @@ def test_the_page_is_what_the_commands_say(generated: str) -> None:
 
 
 def test_the_page_tells_of_every_command(generated: str) -> None:
-    """A command that isn't in the page doesn't exist for who reads it."""
+    """A command that isn't in the page doesn't exist for its readers."""
     for module in (ROOT / "src/tradecap/cli").glob("*.py"):
         if "@command" in module.read_text(encoding="utf-8"):
             assert f"\n## tradecap {module.stem.replace('_', '-')}\n" in generated

@@ -20,7 +20,7 @@ def test_nothing_is_left_that_a_terminal_would_act_on(text: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_escaped_json_is_the_same_value(text: str) -> None:
-    """Who looks at --json on a terminal and copies it would copy something else."""
+    """Someone who looks at --json on a terminal and copies it would copy something else."""
     line = json.dumps({"text": text}, ensure_ascii=False)
     assert json.loads(visible_json(line)) == {"text": text}
     assert all(sign.isprintable() or sign == "\u202f" for sign in visible_json(line))

@@ -42,7 +42,7 @@ def ending(*args: str) -> Result:
 
 @contextmanager
 def running(body: str) -> Iterator["subprocess.Popen[str]"]:
-    """A scripted command that has said it is ready; killed at the end, should it still be there."""
+    """A scripted command that has reported it is ready; killed at the end, should it still be there."""
     # a suite in the background of a shell script is started with SIGINT ignored, and so would be its children
     heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(scripted(body), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as process:
@@ -98,7 +98,7 @@ def test_a_command_that_was_misspelt_is_suggested(typed: str, meant: str) -> Non
 
 
 def test_a_command_that_does_not_exist_is_unknown() -> None:
-    """A promise is no command: a script couldn't tell a version that has it from one that hasn't."""
+    """A promise isn't a command: a script couldn't tell a version that has it from one that hasn't."""
     result = ending("backfill", "--help")
     assert result.stderr.startswith("No such command 'backfill'.\nhint: ")
     assert result.exit_code == 2

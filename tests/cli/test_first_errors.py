@@ -42,7 +42,7 @@ def test_a_full_standard_output_is_named(tradecap: Program, line: str) -> None:
 
 
 @pytest.mark.usefixtures("loaded")
-def test_a_store_copied_with_its_links_followed_is_named_and_mended_by_the_hint() -> None:
+def test_a_store_copied_with_its_links_followed_is_named_and_repaired_by_the_hint() -> None:
     """The engine's own words are of an attachment that failed; the hint was to end a program that there isn't."""
     shutil.copytree("tradecap-data/db", "copy of db", symlinks=False)
     answer = report("candles", "BTCUSDT", "--store", "chdb:copy of db")
@@ -117,7 +117,7 @@ def test_windows_is_one_sentence() -> None:
     assert done.stderr.splitlines() == ["tradecap doesn't run on Windows itself.", "hint: run it in WSL2, or in its container (docs/operations.md)."]
 
 
-def test_one_of_a_thing_is_said_in_the_singular() -> None:
+def test_one_of_a_thing_is_written_in_the_singular() -> None:
     """`1 candles` makes its reader doubt the count."""
     for line in ("init-db", "replay sample: --symbol BTCUSDT --limit 1", "load"):
         ran(*line.split(), "-q")

@@ -1,4 +1,4 @@
-"""Whole commands against a broker that asks who its clients are, by every way to say so."""
+"""Whole commands against a broker that authenticates its clients, by every method."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def variables(properties: dict[str, str]) -> dict[str, str]:
 
 
 def way_in(secured: Secured, way: str, topic: str) -> tuple[str, dict[str, str]]:
-    """The URL of a topic and the environment for one of the ways to say who one is, with all the rights a pipeline needs."""
+    """The URL of a topic and the environment for one of the ways to log in, with all the rights a pipeline needs."""
     if way == "mutual TLS":
         user, listener, properties = "client", "MUTUAL", secured.certificate()
     elif way == "PLAIN":

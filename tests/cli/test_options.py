@@ -132,13 +132,13 @@ def test_a_range_that_holds_nothing_is_refused(to: str) -> None:
 
 
 def test_help_starts_with_what_it_does_and_ends_with_examples() -> None:
-    """Who reads only the first and the last lines of a help must know what to type."""
+    """Someone who reads only the first and the last lines of a help must know what to type."""
     lines = CliRunner().invoke(a_command, ["--help"]).stdout.splitlines()
     assert lines[0] == "Do nothing at all."
     assert lines[-3:] == ["Examples:", "  tradecap a-command --from 2024-08-09", "  tradecap a-command --json"]
 
 
-def test_options_of_all_commands_stand_apart() -> None:
+def test_options_of_all_commands_are_listed_apart() -> None:
     """A command's own options would drown among those that every command has."""
     own, common = CliRunner().invoke(a_command, ["--help"]).stdout.split("Options of all commands:")
     assert "--count" in own

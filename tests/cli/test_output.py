@@ -1,4 +1,4 @@
-"""What is said, where, and in which form."""
+"""What is printed, where, and in which form."""
 
 import json
 import logging
@@ -73,7 +73,7 @@ def test_people_get_the_picture_and_nothing_that_only_looks_like_markup(capsys: 
 
 
 def test_tables_group_numbers_and_set_them_right(capsys: pytest.CaptureFixture[str]) -> None:
-    """Digits that don't stand below each other can't be compared by eye."""
+    """Digits that aren't aligned below each other can't be compared by eye."""
     speaking().show({}, lambda: table(("name", "count"), [("a", 7), ("bb", 18204), ("c", None), ("d", True)]))
     assert capsys.readouterr().out.splitlines() == ["name   count", "a          7", "bb    18\u202f204", "c", "d        yes"]
 
@@ -98,7 +98,7 @@ def test_numbers_are_grouped(value: int, text: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.44, "0.4 s"), (12.4, "12 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (3599.9, "1 h 0 min")]
 )
-def test_spans_are_said_as_people_say_them(seconds: float, text: str) -> None:
+def test_spans_are_written_as_people_say_them(seconds: float, text: str) -> None:
     """`60 s` or `0 min 60 s` looks like a mistake in the count itself."""
     assert span(seconds) == text
 
@@ -125,7 +125,7 @@ def test_progress_is_silent_before_its_time(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_progress_on_a_terminal_is_a_bar_that_goes_away(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who watches wants to see how far it is, and the summary alone when it is done."""
+    """Someone who watches wants to see how far it is, and the summary alone when it is done."""
     monkeypatch.setattr("sys.stderr", terminal.stream)
     with speaking().progress("loading") as advance:
         advance(500, total=1000)
@@ -147,7 +147,7 @@ def test_messages_of_libraries_follow_v_and_q(how: dict[str, int], heard: list[s
 
 
 def test_passwords_are_masked_value_by_value_in_json() -> None:
-    """Masked as a whole, a line lost what stood between two URLs, or was no JSON any more."""
+    """Masked as a whole, a line lost what was between two URLs, or was not JSON any more."""
     out = speaking(json_messages=True)
     log, store = "kafka://broker:19092/trades", "clickhouse://default@host:8123/market?password=hunter2"
     line = out.message("info", f"log {log}", log=log, store=store, series=[{"url": "ws://me:hunter2@host"}])

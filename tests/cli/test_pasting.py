@@ -122,34 +122,34 @@ def hand(table: str, *changes: str) -> Callable[[], object]:
 
 ROW: Final = {"trades": "symbol, trade_id", "ledger": "run, seq", "quarantine": "run, seq", "candles_1m": "symbol, minute"}
 NOBODY: Final = "toUUID('01930000-0000-7000-8000-00000000dead') AS run"
-MENDED, AS_IT_WAS, LOG = "mended", "as it was", "log"
-"""What pasting every fix leaves: a store that is proven; a second one that is, and the first as it was; advice, as only the log can be mended."""
+REPAIRED, AS_IT_WAS, LOG = "repaired", "as it was", "log"
+"""What pasting every fix leaves: a store that is proven; a second one that is, and the first as it was; advice, as only the log can be repaired."""
 SPOILT: Final[dict[str, tuple[Callable[[], object], set[str], str]]] = {
     "a trade is gone": (
         lambda: in_store("ALTER TABLE trades DELETE WHERE trade_id = 7 SETTINGS mutations_sync = 2"),
         {"trades.accounted", "candles.exact"},
-        MENDED,
+        REPAIRED,
     ),
-    "trades changed": (hand("trades", "toUInt64(777) AS trade_id", "recv_ns = recv_ns + 1"), {"trades.accounted"}, MENDED),
+    "trades changed": (hand("trades", "toUInt64(777) AS trade_id", "recv_ns = recv_ns + 1"), {"trades.accounted"}, REPAIRED),
     "the ledger changed": (hand("ledger", NOBODY, "kind = 'x'"), {"ledger.complete"}, AS_IT_WAS),
-    "quarantine changed": (hand("quarantine", NOBODY, "reason = 'x'"), {"quarantine.accounted"}, MENDED),
-    "candles changed": (hand("candles_1m", "toDateTime('2001-01-01', 'UTC') AS minute", "high = 7"), {"candles.exact"}, MENDED),
+    "quarantine changed": (hand("quarantine", NOBODY, "reason = 'x'"), {"quarantine.accounted"}, REPAIRED),
+    "candles changed": (hand("candles_1m", "toDateTime('2001-01-01', 'UTC') AS minute", "high = 7"), {"candles.exact"}, REPAIRED),
     "log and store disagree": (
         lambda: in_store("ALTER TABLE ledger UPDATE content = content + 1 WHERE trade_id = 7 SETTINGS mutations_sync = 2"),
         {"ledger.complete"},
         AS_IT_WAS,
     ),
-    "a view is another": (lambda: in_store("DROP VIEW v_minutes"), {"schema.unchanged"}, MENDED),
+    "a view is another": (lambda: in_store("DROP VIEW v_minutes"), {"schema.unchanged"}, REPAIRED),
     "views of the feed are gone or strange": (
         lambda: in_store("DROP VIEW mv_trades", "CREATE MATERIALIZED VIEW mv_stranger TO fed AS SELECT DISTINCT log, run FROM parsed"),
         {"schema.unchanged"},
-        MENDED,
+        REPAIRED,
     ),
-    "not loaded": (more, {"ledger.complete"}, MENDED),
+    "not loaded": (more, {"ledger.complete"}, REPAIRED),
     "the log was cut": (cut_segment, {"log.complete", "log.intact", "ledger.complete"}, LOG),
     "a segment is gone": (segment_gone, {"log.complete", "ledger.complete"}, LOG),
     "one identity, two contents": (twice_with_two_contents, {"log.identity"}, LOG),
-    "a run was torn": (torn_run, {"log.complete"}, MENDED),
+    "a run was torn": (torn_run, {"log.complete"}, REPAIRED),
     "ids are missing": (lambda: replayed(some_messages([40, 41, 45])), {"ids.contiguous"}, LOG),
     "trades in conflict": (lambda: replayed([a_message(7, price=9 * 10**8)]), {"conflicts.none"}, LOG),
 }
@@ -187,7 +187,7 @@ def test_no_fix_that_is_pasted_loses_a_record(proven: Path, name: str) -> None:
         assert records()[: len(before)] == before, fix
         assert leaves != LOG or fix.startswith(("# ", "tradecap query ")), fix
         assert not Path("tradecap-data").exists(), f"{fix} acted on the default: {shown}"
-    if leaves == MENDED:
+    if leaves == REPAIRED:
         again = dict.fromkeys(check["fix"] for check in failing().values())
         assert not again or name == "a run was torn", shown  # what attests it is a record, which isn't loaded
         assert not [pasted(fix) for fix in again] or not failing()
@@ -255,7 +255,7 @@ def test_a_line_repeats_what_was_given(text: str, line: str) -> None:
     ],
 )
 def test_a_password_is_left_out_of_a_line(store: str, shown: str, rebuilt: str) -> None:
-    """A line that is pasted stands in the shell's history, and in whatever the fix was sent to."""
+    """A line that is pasted is kept in the shell's history, and in whatever the fix was sent to."""
     by = given({"store": store}, store)
     assert by.store == by.options["store"] == shown
     assert by.has_left_out is (shown != store)

@@ -32,7 +32,7 @@ def recorded(path: Path | str, *trade_ids: int) -> Path:
 
 @pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
 def test_any_name_means_itself(name: str) -> None:
-    """A log whose folder has braces in its name was loaded as nothing, and its position moved on; a `?` put the database beside its lock."""
+    """Braces in a log's name loaded nothing and moved its position on; a `?` put the database next to its lock."""
     Path(name).mkdir()
     urls = ("--log", f"file:{name}/{name}", "--store", f"chdb:{name}/{name}.db", "--json")
     recording = str(recorded(f"{name}/{name}.ndjson", *range(1, 41)))
@@ -50,7 +50,7 @@ def test_any_name_means_itself(name: str) -> None:
 
 
 def test_siblings_that_a_pattern_would_match_are_left_alone() -> None:
-    """Of `g*` beside `g1` the other log's records would be loaded as well, or instead."""
+    """With `g*` next to `g1`, the other log's records would be loaded as well, or instead."""
     ran("init-db", "-q")
     for name, ids in (("g1", (1, 2)), ("g{1,2}", (6,)), ("g*", (7, 8, 9)), ("g?", (10, 11))):
         ran("replay", str(recorded("some.ndjson", *ids)), "--log", f"file:{name}", "-q")
@@ -162,7 +162,7 @@ def test_a_home_that_can_not_be_entered_stops_nothing(tmp_path: Path, home: str 
 @pytest.mark.skipif(sys.platform != "linux", reason="root has rights everywhere else")
 @pytest.mark.parametrize("closed", ["db", "db/tradecap.lock", "db/status"])
 def test_a_store_that_can_not_be_written_says_how_to_copy_it(closed: str, tradecap: Program) -> None:
-    """Who only reads doesn't expect to need the right to write, and the copy of a folder without it lacks it too."""
+    """A reader doesn't expect to need the right to write, and the copy of a folder without it lacks it too."""
     recorded("x", 1)
     urls = ("--log", "file:l", "--store", "chdb:db")
     ran("init-db", "-q", *urls)
@@ -181,13 +181,13 @@ def test_a_store_that_can_not_be_written_says_how_to_copy_it(closed: str, tradec
 
 
 def test_an_odd_name_in_a_message_is_still_json(tradecap: Program) -> None:
-    """A name that is no UTF-8 ended in a traceback where the message is JSON."""
+    """A name that isn't UTF-8 ended in a traceback where the message is JSON."""
     answer = tradecap("replay", os.fsdecode(b"no\xff.gz"), "--log-format", "json").stderr.splitlines()
     assert json.loads(answer[-1])["message"] == "no\ufffd.gz can't be read: No such file or directory."
 
 
 def test_the_record_of_an_odd_name_is_utf_8() -> None:
-    """The name of the recording stands in every record: one that is no UTF-8 broke the run off after its first."""
+    """The name of the recording is in every record: one that isn't UTF-8 broke the run off after its first."""
     Path(os.fsdecode(b"\xff.ndjson")).write_bytes(a_message(1) + b"\n")
     ran("replay", os.fsdecode(b"\xff.ndjson"), "--log", "file:l", "-q")
     sources = [envelope.src for envelope, reading, _ in read_lines(FileLog(Path("l"), create=False)) if isinstance(reading, Trade)]

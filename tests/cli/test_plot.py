@@ -39,7 +39,7 @@ PRICES = st.lists(st.tuples(st.integers(1, 10**9), st.integers(1, 10**9)), min_s
 
 @given(PRICES, st.integers(60, 200))
 def test_it_fits_its_width_and_shows_the_newest(prices: list[tuple[int, int]], width: int) -> None:
-    """A chart that is wider than the terminal is a heap of signs; one of the oldest candles is no answer."""
+    """A chart wider than the terminal is a heap of signs; one of the oldest candles doesn't answer the question."""
     candles = [a_candle(*each, minute=n) for n, each in enumerate(prices)]
     drawn = rows(candles, width)
     assert all(len(row) <= width for row in drawn[: ROWS + 1])

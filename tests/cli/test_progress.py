@@ -18,7 +18,7 @@ def report(stderr: str, what: str) -> list[str]:
 
 
 def test_replay_load_and_verify_say_how_far_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A count without an end is no progress: nobody knows whether to wait or to come back tomorrow."""
+    """A count without an end doesn't show progress: nobody knows whether to wait or to come back tomorrow."""
     monkeypatch.setattr(output, "PLAIN_PROGRESS_S", 0.0)
     monkeypatch.setattr(replay, "FLUSH_RECORDS", 1000)
     Path("recording").write_bytes(b"".join(message + b"\n" for message in some_messages(range(5000))))

@@ -1,4 +1,4 @@
-"""The files of `verify`: what can't be read or written is said before the work."""
+"""The files of `verify`: what can't be read or written is reported before the work."""
 
 from pathlib import Path
 

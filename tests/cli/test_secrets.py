@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.test_urls import HALVES, is_told, passwords, urls
+from tests.test_urls import HALVES, is_leaked, passwords, urls
 from tradecap.cli import cli
 
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "all_proxy")
@@ -55,12 +55,12 @@ def answer(args: list[str], environ: dict[str, str], kept: str = "tradecap.toml"
 @settings(SETTINGS, max_examples=15)
 @given(url=urls().filter(lambda url: "\x00" not in url))
 def test_no_place_for_a_url_gives_its_password_away(place: str, url: str) -> None:
-    """A password in a terminal, a log of CI, a record or a certificate is a leaked one, in a log for ever."""
+    """A password in a terminal, a log of CI, a record or a certificate is a leaked one, in a log forever."""
     environ = {place: url} if place.startswith("TRADECAP_") else {}
     if place == "tradecap.toml":
         Path("tradecap.toml").write_text(f"store = '''{url}'''\nlog = [{url!r}]\n", encoding="utf-8")
     args = [each.replace("{}", url) for each in PLACES[place]]
-    assert not is_told(answer(args, environ))
+    assert not is_leaked(answer(args, environ))
 
 
 @settings(SETTINGS, max_examples=12)
@@ -70,16 +70,16 @@ def test_no_proxy_gives_its_password_away(url: str, name: str) -> None:
     """Three records of every capture behind a proxy held its password, and no log can be made to forget."""
     scheme = "wss" if name.lower() == "https_proxy" else "ws"
     text = answer([*STREAM, "--ws-url", f"{scheme}://venue.invalid:1", "--duration", "100ms"], {name: url})
-    assert not is_told(text)
+    assert not is_leaked(text)
 
 
 @settings(SETTINGS, max_examples=10)
 @given(password=passwords().filter(lambda text: "\x00" not in text))
-def test_a_secret_variable_is_never_told(password: str) -> None:
+def test_a_secret_variable_is_never_shown(password: str) -> None:
     """What is set for a store would come out by another command's error."""
     environ = {"TRADECAP_STORE_PASSWORD": password, "TRADECAP_TOKEN": password, "TRADECAP_KAFKA_SASL_PASSWORD": password}
-    assert not is_told(answer(["config", "-vv"], environ))
-    assert not is_told(answer(["replay", password, "-vv"], environ))
+    assert not is_leaked(answer(["config", "-vv"], environ))
+    assert not is_leaked(answer(["replay", password, "-vv"], environ))
 
 
 ENDS = st.sampled_from(["", "\n", "\r\n", "\n\n"])
@@ -95,7 +95,7 @@ COMMANDS = (
 @pytest.mark.parametrize("from_file", [False, True])
 @settings(SETTINGS, max_examples=10)
 @given(password=passwords(), end=ENDS)
-def test_a_secret_in_use_is_never_told(from_file: bool, password: str, end: str) -> None:
+def test_a_secret_in_use_is_never_shown(from_file: bool, password: str, end: str) -> None:
     """It is used by libraries that quote what they were given, and by people who paste what they see into a ticket."""
     variables = ("TRADECAP_STORE_PASSWORD", "TRADECAP_KAFKA_SASL_PASSWORD", "TRADECAP_KAFKA_SSL_KEY_PASSWORD", "TRADECAP_KAFKA_SSL_KEY_PEM")
     for args in COMMANDS:
@@ -107,12 +107,12 @@ def test_a_secret_in_use_is_never_told(from_file: bool, password: str, end: str)
             "TRADECAP_KAFKA_SASL_MECHANISM": "PLAIN",
         }
         text = answer(args, environ, kept="secret")
-        assert not is_told(text)
+        assert not is_leaked(text)
         assert "secret (" not in text
 
 
 def test_a_capture_through_a_proxy_that_is_away_records_which_and_not_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who reads the log months later must see that it was the proxy, and no more."""
+    """A reader of the log months later must see that it was the proxy, and no more."""
     monkeypatch.setenv("HTTP_PROXY", "http://user:sesame@127.0.0.1:1/x")
     text = answer([*STREAM, "--ws-url", "ws://venue.test:80"], {})
     assert text.count("the proxy 127.0.0.1:1 can't be reached") > 2

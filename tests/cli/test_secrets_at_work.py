@@ -22,7 +22,7 @@ from tests.cli.test_stream import ended, started
 from tests.exchange import running, until
 from tests.kafka.secured import Secured
 from tests.store.conftest import server as server
-from tests.test_urls import HALVES, is_told
+from tests.test_urls import HALVES, is_leaked
 from tradecap.cli import cli
 
 pytestmark = pytest.mark.kafka
@@ -76,8 +76,8 @@ def test_a_password_opens_log_and_store_and_is_shown_nowhere(
     assert json.loads(Path("certificate.json").read_bytes())["store"]["url"].endswith(its_topic.lower().replace("-", "_"))
     files = {path.name: contents(path) for path in Path().rglob("*") if path.is_file() and path.name != "secret"}
     assert {"certificate.json", "report.xml"} <= set(files)
-    assert [name for name, text in files.items() if is_told(text)] == []
-    assert [each.stdout + each.stderr for each in report if is_told(each.stdout + each.stderr)] == []
+    assert [name for name, text in files.items() if is_leaked(text)] == []
+    assert [each.stdout + each.stderr for each in report if is_leaked(each.stdout + each.stderr)] == []
 
 
 @contextlib.contextmanager
@@ -141,4 +141,4 @@ def test_what_runs_shows_its_passwords_on_no_page_and_in_no_process_list(
         verified = CliRunner().invoke(cli, ["verify"])
     assert (capture.returncode, load.returncode, verified.exit_code) == (0, 0, 0), (report, verified.output)
     assert len([each for each in processes if "--metrics-port" in each]) >= 2 or not Path("/proc").is_dir()
-    assert not is_told("\n".join([*report, *processes]))
+    assert not is_leaked("\n".join([*report, *processes]))

@@ -26,7 +26,7 @@ def written(text: str, path: Path = Path(CONFIG_NAME)) -> Path:
 
 
 def refusal(text: str) -> TradecapError:
-    """What is said to a tradecap.toml that isn't understood."""
+    """The answers to a tradecap.toml that isn't understood."""
     written(text)
     with pytest.raises(TradecapError) as caught:
         resolve({}, {})
@@ -59,7 +59,7 @@ def test_the_profile_is_chosen_by_option_then_variable_then_file() -> None:
 
 
 def test_only_the_first_file_found_is_read() -> None:
-    """A folder's file mixed with the user's would give settings that stand in no file."""
+    """A folder's file mixed with the user's would give settings that are in no file."""
     users = user_config()
     assert users
     written('store = "chdb:users"', users)
@@ -121,7 +121,7 @@ def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
 
 
 def test_an_unknown_profile_lists_the_known_ones() -> None:
-    """Who mistypes a profile wants to see its right name, not the defaults in force."""
+    """Someone who mistypes a profile wants to see its right name, not the defaults in force."""
     written("[profile.server]\n[profile.laptop]")
     with pytest.raises(TradecapError, match=r"no profile 'servr' in \./tradecap\.toml") as caught:
         resolve({"profile": "servr"}, {})

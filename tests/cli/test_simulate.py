@@ -109,7 +109,7 @@ def test_a_byte_order_mark_is_no_part_of_the_faults(tmp_path: Path) -> None:
         (["--wait=some"], 2, "'some' is not a whole number"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_sentence(args: list[str], code: int, report: str) -> None:
+def test_what_is_wrong_is_reported_in_a_sentence(args: list[str], code: int, report: str) -> None:
     """A typing error would end in a traceback or in an exchange that does nothing."""
     done = ended(*args, "--duration", "100ms")
     assert done.returncode == code

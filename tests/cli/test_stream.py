@@ -110,7 +110,7 @@ def test_where_no_terminal_is_errors_are_json_too(tradecap: Program, args: list[
     assert printed[-1]["exit_code"] == finished.returncode == 2
 
 
-def test_who_asks_for_text_gets_it_where_no_terminal_is(tradecap: Program) -> None:
+def test_text_can_be_asked_for_without_a_terminal(tradecap: Program) -> None:
     """A person who keeps the lines in a file to read them couldn't."""
     finished = tradecap("stream", "BTCUSDT", "--ws-url", "nowhere", "--log-format", "text")
     assert finished.stderr.startswith("log file:./tradecap-data/log")

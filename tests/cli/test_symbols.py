@@ -32,7 +32,7 @@ def test_stream_captures_the_symbols_that_were_configured(tradecap: Program, mon
     ("symbols", "answer"),
     [("", "No symbol to capture"), ("BTC/USDT", "TRADECAP_SYMBOLS"), (",,", "No symbol to capture"), ("A,B C/D", "TRADECAP_SYMBOLS")],
 )
-def test_symbols_that_cant_be_captured_are_told_with_where_they_stand(
+def test_symbols_that_cant_be_captured_are_reported_with_their_place(
     tradecap: Program, monkeypatch: pytest.MonkeyPatch, symbols: str, answer: str
 ) -> None:
     """A slip in a variable is found in that variable."""
@@ -61,7 +61,7 @@ def test_the_profile_compose_is_there_after_config_init(tradecap: Program) -> No
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_variable_of_another_program_is_answered_and_never_shown(name: str) -> None:
-    """Who comes with REDPANDA_BROKERS must learn that nobody reads it, before he wonders where his records are."""
+    """Someone who comes with REDPANDA_BROKERS must learn that nobody reads it, before he wonders where his records are."""
     settings = resolve(NOTHING, {})
     answer = unread(settings, {name: "s3cret"})
     assert name in answer
@@ -103,7 +103,7 @@ def test_an_option_that_is_given_is_not_asked_for(tradecap: Program, monkeypatch
     ],
 )
 def test_a_password_is_asked_for_only_where_one_is_missing(environ: dict[str, str], is_answered: bool) -> None:
-    """Who keeps the password in a file, or in a store that takes none, would be told at every command to set a variable."""
+    """With the password in a file, or a store that takes none, every command would ask for a variable to be set."""
     settings = resolve(NOTHING, {name: value for name, value in environ.items() if not name.endswith("_FILE")})  # there is no such file here
     assert bool(unread(settings, environ | {"CLICKHOUSE_PASSWORD": "s3cret"})) == is_answered
 

@@ -51,7 +51,7 @@ def test_a_store_is_upgraded_and_goes_on_proven(left: dict[str, Any]) -> None:
     """An upgrade that loses a row, a position or a certificate loses what the tool is for."""
     done = ran("init-db")
     assert done["version"] == VERSION
-    assert ran("load")["records"] == 0, "it stands where it stood"
+    assert ran("load")["records"] == 0, "its position has not moved"
     proof = ran("verify", "--against", "certificate.json")
     assert proof["ok"]
     assert ("the certificate is not sealed" in proof["checks"][-1]["detail"]) is (left["certificate"] == 1)

@@ -1,4 +1,4 @@
-"""What `tradecap verify` writes and reads beside: JUnit XML, certificates, klines."""
+"""What `tradecap verify` writes and reads besides: JUnit XML, certificates, klines."""
 
 import json
 from collections.abc import Callable

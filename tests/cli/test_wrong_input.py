@@ -150,7 +150,7 @@ def test_a_gzip_cut_short_gives_what_came_before() -> None:
 
 
 @pytest.mark.usefixtures("sample")
-def test_a_damaged_log_is_poured_as_far_as_it_goes() -> None:
+def test_a_damaged_log_is_loaded_as_far_as_it_goes() -> None:
     """One bad sector must not keep the rest of the log out of the store, nor go unsaid."""
     packed = Path("tradecap-data/log/000001.ndjson.zst")
     packed.write_bytes(packed.read_bytes()[:-20_000])
@@ -197,7 +197,7 @@ def test_a_range_that_ends_before_it_begins(command: str, since: str) -> None:
     assert not Path("tradecap-data").exists()
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_symbol_that_is_not_there() -> None:
     """An empty table, an empty run or a proof of nothing for a mistyped symbol is taken for a quiet market."""
     assert report("candles", "BTCUSD") == "The store has no candles of BTCUSD.\nhint: did you mean BTCUSDT?"
@@ -208,7 +208,7 @@ def test_a_symbol_that_is_not_there() -> None:
     assert result.exit_code == 2
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_run_that_is_not_there() -> None:
     """Expectations of a run that doesn't exist are met by nothing."""
     assert report("verify", "--run", "last-week").startswith("Run last-week isn't in file:")
@@ -277,7 +277,7 @@ def test_a_broken_configuration() -> None:
 
 @pytest.mark.usefixtures("sample")
 def test_a_log_replayed_into_itself() -> None:
-    """It would read what it writes, for ever."""
+    """It would read what it writes, forever."""
     before = records_in_the_log()
     assert report("replay", "tradecap-data/log").startswith("file:tradecap-data/log can't be replayed into itself.")
     assert records_in_the_log() == before
@@ -289,7 +289,7 @@ def test_a_log_replayed_into_itself() -> None:
 @pytest.mark.parametrize("command", ["load", "verify", "candles BTCUSDT", "replay sample: --load"])
 @pytest.mark.usefixtures("sample")
 def test_a_store_that_is_not_there(command: str) -> None:
-    """A store made by the way hides that the wrong one was named; and a replay must say so before it writes."""
+    """A store made by the way hides that the wrong one was named; and a replay must refuse before it writes."""
     before = records_in_the_log()
     assert report(*command.split()) == "There is no store at tradecap-data/db.\nhint: make one: tradecap init-db"
     assert not Path("tradecap-data/db").exists()
@@ -320,7 +320,7 @@ def test_a_log_below_a_file() -> None:
     assert "is a file" in report("replay", "sample:", "--log", "file:file/log")
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_store_of_a_newer_version() -> None:
     """An old program that writes into a newer schema spoils it, and reads it wrongly."""
     path = Path("tradecap-data/db")
@@ -332,7 +332,7 @@ def test_a_store_of_a_newer_version() -> None:
         assert answer.endswith("hint: upgrade: pip install -U tradecap")
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_dropping_a_store_is_asked_for_twice() -> None:
     """One option too many in the shell's history empties the store."""
     assert report("init-db", "--drop").startswith("--drop removes all of chdb:./tradecap-data/db.")
@@ -352,7 +352,7 @@ def test_dropping_a_store_is_asked_for_twice() -> None:
     ],
 )
 def test_no_permission(tradecap: Program, args: str, sentence: str) -> None:
-    """A traceback of PermissionError doesn't say which of the places it was about."""
+    """A traceback of PermissionError doesn't name the place it was about."""
     Path("locked").mkdir()
     Path("locked/secret").write_bytes(a_message(1) + b"\n")
     Path("locked/secret").chmod(0)
@@ -368,7 +368,7 @@ def test_no_permission(tradecap: Program, args: str, sentence: str) -> None:
 
 @pytest.mark.usefixtures("sample")
 def test_a_log_that_may_only_be_read(tradecap: Program) -> None:
-    """What may be read can be loaded; what may not be written says so and stays as it is."""
+    """What may be read can be loaded; what may not be written is reported and stays as it is."""
     ran("init-db", "-q")
     folder = Path("tradecap-data/log")
     folder.chmod(0o555)
@@ -390,7 +390,7 @@ def at_most(size: int) -> Callable[[], None]:
 
 
 def test_a_disk_that_is_full_for_the_log(tradecap: Program) -> None:
-    """Records that didn't fit must be told apart from those that are safe, and the next run goes on from these."""
+    """Records that didn't fit must be distinguished from those that are safe, and the next run goes on from these."""
     ran("replay", "sample:", "-q", "--limit", "100")
     before = records_in_the_log()
     done = tradecap("replay", "sample:", preexec_fn=at_most(300_000))
@@ -421,7 +421,7 @@ def test_a_disk_that_is_full_for_the_store(tradecap: Program) -> None:
 # ---- early ends --------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("river")
+@pytest.mark.usefixtures("pipeline")
 def test_a_reader_that_leaves_early(tradecap: Program) -> None:
     """`tradecap candles X | head -1` would end in a traceback, or in a failed pipeline."""
     reading, writing = os.pipe()
@@ -445,9 +445,9 @@ def test_ctrl_c_at_any_moment(command: str) -> None:
         assert process.stderr.readline().startswith("log file:")
         time.sleep(rng.random() * 0.4)
         process.send_signal(signal.SIGINT)
-        told_on_stderr = process.communicate(timeout=60)[1]
-    assert "Traceback" not in told_on_stderr
-    assert process.returncode in (0, 1, 2, 130), told_on_stderr
+        stderr = process.communicate(timeout=60)[1]
+    assert "Traceback" not in stderr
+    assert process.returncode in (0, 1, 2, 130), stderr
     for args in (["replay", "sample:", "-q", "--limit", "1"], ["init-db", "-q"], ["load", "-q"]):
         ran(*args)
     assert '"ok":true' in ran("verify", "--json").stdout

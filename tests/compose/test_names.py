@@ -109,7 +109,7 @@ def shown(name: str) -> list[str]:
     [("", "loader", "engine"), ("offline", "loader,offline", "engine"), ("engine", "engine", "load"), ("engine,offline", "engine,offline", "load")],
 )
 def test_make_up_has_one_feed_and_ends_the_other(given: str, profiles: str, ends: str) -> None:
-    """Without a feed nothing is loaded; a former one that still runs is refused by the store and started again, for ever."""
+    """Without a feed nothing is loaded; a former one that still runs is refused by the store and started again, forever."""
     answer = subprocess.run(["make", "--dry-run", "up", f"COMPOSE_PROFILES={given}"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert f"COMPOSE_PROFILES={profiles} docker compose" in answer
     assert f"rm --force --stop {ends}\n" in answer

@@ -51,7 +51,7 @@ def test_the_stack_does_its_whole_job(begin: Begin, feed: str) -> None:
 
 @pytest.mark.kafka
 @pytest.mark.parametrize(
-    ("right", "wrong", "who"),
+    ("right", "wrong", "service"),
     [
         ("      stream --venue", "      strem --venue", "stream"),
         ("TRADECAP_STORE_PASSWORD_FILE", "TRADECAP_STORE_PASSWORT_FILE", "init"),
@@ -59,13 +59,13 @@ def test_the_stack_does_its_whole_job(begin: Begin, feed: str) -> None:
     ],
     ids=["command", "variable", "health check"],
 )
-def test_a_mistake_in_the_file_is_found(begin: Begin, right: str, wrong: str, who: str) -> None:
+def test_a_mistake_in_the_file_is_found(begin: Begin, right: str, wrong: str, service: str) -> None:
     """A smoke test that passes whatever the file says proves nothing about the file."""
     text = FILE.read_text()
     assert right in text
     stack = begin(text.replace(right, wrong))
-    stack.services[who].within_s = 5.0
-    with pytest.raises(SmokeError, match=rf"^{who} isn't"):
+    stack.services[service].within_s = 5.0
+    with pytest.raises(SmokeError, match=rf"^{service} isn't"):
         stack.up()
 
 

@@ -1,7 +1,7 @@
 """Keeps a store, its log and its certificate as this version of tradecap leaves them: `python tests/data/make.py v2` writes tests/data/v2.tar.gz.
 
 Run it with the last code before a change of the schema, the log or the certificate, and add the name to VERSIONS in tests/cli/test_upgrade.py.
-Of an earlier commit: `git worktree add ../old COMMIT`, then this with PYTHONPATH=../old/src. v1 is commit d773ac9.
+For an earlier commit: `git worktree add ../old COMMIT`, then this with PYTHONPATH=../old/src. v1 is commit d773ac9.
 """
 
 import gzip
@@ -31,7 +31,7 @@ def commands(fixtures: Path) -> list[list[str]]:
 
 
 def packed(folder: Path) -> bytes:
-    """The folder's content, without what an embedded store leaves beside its tables."""
+    """The folder's content, without what an embedded store leaves next to its tables."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w") as archive:
         for name in ("log", "db", "certificate.json"):

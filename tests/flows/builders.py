@@ -23,7 +23,7 @@ MB = 1024 * 1024
 
 
 def a_message(trade_id: int, *, at_s: float = 0, **overrides: Any) -> bytes:
-    """The venue's message of a trade, so many seconds after noon."""
+    """The venue's message of a trade, this many seconds after noon."""
     time_us = NOON_S * 10**6 + round(at_s * 10**6)
     return message(a_trade(**{"id": trade_id, "trade_time_us": time_us, "event_time_us": time_us + 1000, **overrides}))
 

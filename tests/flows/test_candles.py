@@ -1,4 +1,4 @@
-"""Bars of one series, read from the store: which, how many, how exact, and what is said where there are none."""
+"""Bars of one series, read from the store: which, how many, how exact, and what is reported where there are none."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -64,7 +64,7 @@ def test_faults_repeats_and_order_change_no_bar(log: FileLog, store: ClickHouseS
 
 
 def test_the_newest_come_last_and_a_limit_keeps_them(log: FileLog, store: ClickHouseStore) -> None:
-    """--limit 5 means the last five for who watches, and the first five from --from on for who reads on."""
+    """--limit 5 means the last five for a viewer, and with --from the first five from there for a reader."""
     replayed(log, some_messages(range(120)))  # ten minutes
     load(log, store)
     assert minutes(bars(store)) == list(range(10))
@@ -95,7 +95,7 @@ def test_trades_go_before_aggregates_unless_asked(log: FileLog, store: ClickHous
     assert [bar.first_id for bar in bars(store, channel="aggTrade")] == [900]
 
 
-def test_a_symbol_of_two_venues_has_to_be_told_apart(log: FileLog, store: ClickHouseStore) -> None:
+def test_a_symbol_of_two_venues_needs_its_venue(log: FileLog, store: ClickHouseStore) -> None:
     """Spot and futures of one name have two prices."""
     replayed(log, [*some_messages(range(5)), *some_messages(range(7), venue="binance-usdm")])
     load(log, store)
@@ -114,7 +114,7 @@ def test_a_symbol_of_two_venues_has_to_be_told_apart(log: FileLog, store: ClickH
         ({"venue": "binance-us"}, "The store has no candles of binance-us BTCUSDT.", "of BTCUSDT there is: binance trade"),
     ],
 )
-def test_what_is_not_there_is_said_with_what_is(log: FileLog, store: ClickHouseStore, wanted: dict[str, str], message: str, hint: str) -> None:
+def test_what_is_not_there_is_reported_with_what_is(log: FileLog, store: ClickHouseStore, wanted: dict[str, str], message: str, hint: str) -> None:
     """An empty table for a mistyped symbol looks like a market without trades."""
     replayed(log, some_messages(range(5)))
     load(log, store)

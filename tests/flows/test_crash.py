@@ -45,7 +45,7 @@ def whole(*args: str) -> None:
 
 
 def killed(*args: str, holding: str, after_s: float) -> bool:
-    """Whether the command was killed so long after it took its lock, and before it had ended."""
+    """Whether the command was killed this long after it took its lock, and before it had ended."""
     with subprocess.Popen(command(*args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None and str(process.pid) not in (Path(holding).read_text() if Path(holding).exists() else ""):
             time.sleep(0.001)

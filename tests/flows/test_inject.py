@@ -55,7 +55,7 @@ def test_all_faults_at_once_change_no_trade(log: FileLog, store: ClickHouseStore
 
 
 def test_the_same_seed_makes_the_same_records(log: FileLog) -> None:
-    """A fault that was found must be made again to be mended."""
+    """A fault that was found must be reproduced to be fixed."""
     replayed(log, some_messages(range(50)))
     wanted = dict.fromkeys(FAULTS, 5)
     assert drawn(log, 1, **wanted) == drawn(log, 1, **wanted)
@@ -151,7 +151,7 @@ def test_a_stop_ends_the_run_properly(log: FileLog, store: ClickHouseStore) -> N
 
 
 def test_a_live_capture_is_known_for_one(log: FileLog) -> None:
-    """What can't be captured again is spoilt only on a second word; a message that merely quotes the words is no capture."""
+    """What can't be captured again is spoilt only on a second word; a message that merely quotes the words isn't a capture."""
     quoting = a_message(2)[:-1] + b',"x":{"event":"started","detail":{"command":"stream"}}}'
     replayed(log, [a_message(1), quoting, b'"command":"stream"'])
     assert not captured_live(log)

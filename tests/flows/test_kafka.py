@@ -78,7 +78,7 @@ def test_another_client_finds_each_symbol_in_one_partition(kafka: Kafka, topic: 
 
 
 def test_kcat_reads_what_we_wrote(kafka: Kafka, topic: str, log: Log, outside_part: Callable[[bool, str], None]) -> None:
-    """A topic that only our own client can read is no topic."""
+    """A topic that only our own client can read is useless."""
     outside_part(shutil.which("kcat") is not None, "kcat")
     replayed(log, some_messages(range(10)))
     command = ["kcat", "-C", "-b", kafka.bootstrap, "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%k %s\n"]
@@ -148,7 +148,7 @@ def test_retention_that_overtakes_a_loader_is_damage(kafka: Kafka, topic: str, l
 
 
 def test_a_silent_run_is_proven_once_it_is_attested(log: Log, store: ClickHouseStore) -> None:
-    """Nobody can see on a topic that a writer is dead; until somebody says so its run isn't proven."""
+    """Nobody can see on a topic that a writer is dead; until somebody declares it, its run isn't proven."""
     writer = log.writer()
     begun(writer, some_messages(range(5)))
     load(log, store)
@@ -198,7 +198,7 @@ def test_a_capture_goes_on_after_the_newest_records_alone(log: Log, monkeypatch:
 
 
 def test_a_record_after_the_attested_end_fails(log: Log, store: ClickHouseStore) -> None:
-    """The writer was alive after all: what it writes on would be counted as if nobody had said it was dead."""
+    """The writer was alive after all: what it writes on would be counted as if nobody had declared it dead."""
     writer = log.writer()
     run = begun(writer, some_messages(range(5)))
     time.sleep(1.1)
@@ -226,7 +226,7 @@ def test_the_last_run_is_the_one_that_was_published_last(kafka: Kafka, topic: st
 
 
 def test_two_loaders_share_a_topic(log: Log, tmp_path: Path, server: str) -> None:
-    """Each would load everything, or each would wait for the other's partitions for ever."""
+    """Each would load everything, or each would wait for the other's partitions forever."""
     for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"):
         replayed(log, some_messages(range(200), symbol=symbol))
     url = f"{server}/shared{abs(hash(tmp_path))}"
@@ -297,8 +297,8 @@ def test_a_broker_that_is_killed_while_we_write_loses_nothing(
     assert failures(log, store, expect={"trades": 100_000}) == {}
 
 
-def test_a_broker_that_is_not_there_is_told(tmp_path: Path) -> None:
-    """A traceback of librdkafka helps nobody; nor does waiting for ever."""
+def test_a_broker_that_is_not_there_is_reported(tmp_path: Path) -> None:
+    """A traceback of librdkafka helps nobody; nor does waiting forever."""
     done = subprocess.run([PROGRAM, "load", "--log", "kafka://127.0.0.1:1/trades.raw"], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.returncode == 3
     assert "no broker answers" in done.stderr
@@ -306,7 +306,7 @@ def test_a_broker_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert "hint: " in done.stderr
 
 
-def test_a_missing_topic_is_told_and_made_by_a_writer(kafka: Kafka, topic_name: str, tmp_path: Path) -> None:
+def test_a_missing_topic_is_reported_and_made_by_a_writer(kafka: Kafka, topic_name: str, tmp_path: Path) -> None:
     """The first command of every new user would fail without a way on."""
     url = kafka.url(topic_name)
     missing = subprocess.run([PROGRAM, "load", "--log", url], capture_output=True, text=True, timeout=60, cwd=tmp_path)

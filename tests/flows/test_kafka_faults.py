@@ -115,7 +115,7 @@ def test_a_writer_refuses_a_topic_that_is_made_again_under_it(kafka: Kafka, topi
 
 
 def test_a_deleted_topic_ends_a_writer_in_a_bounded_time(kafka: Kafka, topic: str, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The producer's own time-out would keep a capture for half a minute or two, with nothing said."""
+    """The producer's own time-out would keep a capture for half a minute or two, with no message."""
     monkeypatch.setattr(presence, "LOOK_S", 0.2)
     writer = log.writer()
     run = begun(writer, some_messages(range(10)))
@@ -174,7 +174,7 @@ def test_a_loader_and_a_writer_wait_for_a_broker_that_is_away(
 
 
 def test_loaders_end_beyond_markers_of_transactions(kafka: Kafka, topic: str, log: Log, server: str, topic_name: str) -> None:
-    """Markers and aborted records have offsets, so a loader that waits for the other one's partitions would wait for ever."""
+    """Markers and aborted records have offsets: a loader would wait forever for the partitions of the other."""
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic})
     producer.init_transactions()
     for is_kept in (True, False):
@@ -205,15 +205,15 @@ def silent_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_host_that_takes_connections_and_is_no_broker_is_told(silent_port: int, tmp_path: Path) -> None:
-    """A wrong port of a machine that exists would hang for ever."""
+def test_a_host_that_takes_connections_and_is_not_a_broker_is_reported(silent_port: int, tmp_path: Path) -> None:
+    """A wrong port of a machine that exists would hang forever."""
     done = run_program("load", "--log", f"kafka://127.0.0.1:{silent_port}/trades.raw", folder=tmp_path)
     assert done.returncode == 3
     assert "no broker answers" in done.stderr
     assert done.stderr.count("hint: ") == 1
 
 
-def test_a_host_without_a_name_is_told(tmp_path: Path) -> None:
+def test_a_host_without_a_name_is_reported(tmp_path: Path) -> None:
     """A typing error in a host would be a time-out without a reason."""
     done = run_program("load", "--log", "kafka://no-such-host.invalid:9092/trades.raw", folder=tmp_path)
     assert done.returncode == 3
@@ -221,7 +221,7 @@ def test_a_host_without_a_name_is_told(tmp_path: Path) -> None:
     assert done.stderr.count("hint: ") == 1
 
 
-def test_an_advertised_address_that_cannot_be_reached_is_told(kafka_installation: Installation, tmp_path: Path) -> None:
+def test_an_advertised_address_out_of_reach_is_reported(kafka_installation: Installation, tmp_path: Path) -> None:
     """The first trap of every broker in a container: it answers, and sends its clients to an address that only it knows."""
     broker = Broker(tmp_path / "broker", kafka_installation, settings={"advertised.listeners": "CLIENTS://127.0.0.1:1"})
 

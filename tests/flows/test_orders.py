@@ -41,7 +41,7 @@ def logs(tmp_path: Path) -> list[FileLog]:
     return made
 
 
-def test_logs_poured_in_any_order_give_the_same_trades_and_candles(logs: list[FileLog], store: ClickHouseStore) -> None:
+def test_logs_loaded_in_any_order_give_the_same_trades_and_candles(logs: list[FileLog], store: ClickHouseStore) -> None:
     """Which record of an id is the trade must hang on nothing but (run, seq), or two stores of the same logs differ."""
     seen = []
     for order in permutations(logs):
@@ -55,7 +55,7 @@ def test_logs_poured_in_any_order_give_the_same_trades_and_candles(logs: list[Fi
 
 
 def test_runs_that_overlap_and_a_conflict_are_split_by_the_right_check(log: FileLog, store: ClickHouseStore) -> None:
-    """Ten repeats are no gap, no loss and no conflict; one other content is a conflict and nothing else."""
+    """Ten repeats make no gap, no loss and no conflict; one other content is a conflict and nothing else."""
     for messages in (FIRST, OVERLAP, CONFLICT):
         replayed(log, messages)
         load(log, store)
@@ -84,7 +84,7 @@ def test_one_recording_under_two_names_counts_once(log: FileLog, store: ClickHou
     assert failures(log, store, expect={"trades": 30, "duplicates": 30}) == {}
 
 
-def test_a_store_dropped_half_way_is_filled_anew(log: FileLog, store: ClickHouseStore) -> None:
+def test_a_store_dropped_half_way_is_filled_again(log: FileLog, store: ClickHouseStore) -> None:
     """The log is what is true: a store can be thrown away at any moment."""
     for messages in (FIRST, OVERLAP):
         replayed(log, messages)

@@ -1,4 +1,4 @@
-"""A store that is away: a load waits for it, says so once, and goes on; with an end in sight it gives up in time."""
+"""A store that is away: a load waits for it, reports that once, and goes on; with a deadline it gives up in time."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ def shared(server: Server) -> Iterator[ClickHouseStore]:
 
 
 class Follower:
-    """A load that follows a log in a thread, and what it said."""
+    """A load that follows a log in a thread, and what it reported."""
 
     def __init__(self, log: FileLog, store: ClickHouseStore) -> None:
         self.status, self.answer = LoadStatus(), list[str]()
@@ -113,7 +113,7 @@ def test_a_follower_waits_for_a_server_that_is_killed_and_comes_back(log: FileLo
 def test_a_follower_waits_for_a_server_that_does_not_answer(
     log: FileLog, server: Server, shared: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A machine that swaps takes connections and answers nothing: the load would hang for ever, without a word."""
+    """A machine that swaps takes connections and answers nothing: the load would hang forever, without a word."""
     monkeypatch.setattr(connection, "ANSWER_S", 1)
     follower = Follower(log, shared)
     until(lambda: follower.status.positions is not None)

@@ -144,7 +144,7 @@ def test_an_enriched_trade_says_what_follows_from_it(setup: Setup) -> None:
 
 
 def test_only_closed_minutes_are_sent_where_that_is_wanted(setup: Setup) -> None:
-    """Who asked for final candles would trade on half of one."""
+    """A client that asked for final candles would trade on half of one."""
     replayed(setup.log, some_messages(range(60)))
     done = setup.process(only_closed=True)
     messages = setup.messages(setup.names.candles)
@@ -284,7 +284,7 @@ def test_what_a_dead_process_left_open_is_not_committed(setup: Setup, has_sent_o
 
 
 def test_a_name_that_is_taken_is_refused(setup: Setup) -> None:
-    """Two processes of one name would throw each other out for ever."""
+    """Two processes of one name would throw each other out forever."""
     replayed(setup.log, some_messages(range(100)))
     patient = {"transaction.timeout.ms": "120000"}  # a fence within half of it is another process, and not an impatient broker
     with setup.transactions("one", **patient) as first:

@@ -87,7 +87,7 @@ def test_an_unknown_venue_is_quarantined_alike(store: ClickHouseStore) -> None:
     assert {(row.outcome, row.reason, row.field) for row in rows} == {("quarantined", "unknown_message", "venue")}
 
 
-def test_a_message_is_told_by_its_shape(second_venue: Venue) -> None:
+def test_a_message_is_recognised_by_its_shape(second_venue: Venue) -> None:
     """A recording that names no host would end in quarantine as a whole."""
     assert by_shape(GOOD, "", "", "") == second_venue.decode(GOOD, "", "", "")
     assert by_shape(b"{}", "", "", "") == Rejected("unknown_message")

@@ -155,7 +155,7 @@ def test_a_folder_is_copied_into_a_topic_and_proven(source: FileLog, kafka: Kafk
 
 @pytest.mark.kafka
 def test_a_record_that_the_topic_does_not_take_is_shortened_and_reported(source: FileLog, kafka: Kafka, topic_name: str) -> None:
-    """One long record would stop the copy for ever, or be dropped."""
+    """One long record would stop the copy forever, or be dropped."""
     log = open_log(kafka.url(kafka.new_topic(topic_name, config={"max.message.bytes": "50000"})))
     payload = b"x" * 100_000
     with source.writer() as writer:

@@ -201,7 +201,7 @@ def test_a_full_spool_ends_the_capture_and_drops_nothing(killable_broker: Broker
 
 
 def test_what_the_topic_has_is_removed_from_the_spool_and_still_known(kafka: Kafka, topic: str) -> None:
-    """The spool would grow for ever, or a capture that goes on with a trimmed one would fetch again what it had."""
+    """The spool would grow forever, or a capture that goes on with a trimmed one would fetch again what it had."""
     url = kafka.url(topic)
     with trading(400) as exchange:
         with capturing(exchange, url, "--segment-age", "500ms", "--duration", "4s") as process:
@@ -242,7 +242,7 @@ def test_monitoring_sees_what_waits_and_whether_the_broker_answers(killable_brok
         killable_broker.pause()
         until(lambda: page(port, "ready")[0] == 503, 60)
         assert "no acknowledgement comes" in page(port, "ready")[1]
-        assert page(port, "health")[0] == 200, "a restart would mend nothing"
+        assert page(port, "health")[0] == 200, "a restart would repair nothing"
         assert "broker away" in page(port, "health")[1]
         lines = [line.split() for line in page(port, "metrics")[1].splitlines() if line.startswith("tradecap_") and "{" not in line]
         metrics = {name: float(value) for name, value in lines}

@@ -35,7 +35,7 @@ def test_an_answer_is_remembered_until_a_candle_changes(log: FileLog, store: Cli
 
 
 def test_what_is_remembered_is_bounded(store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each new window would stay in memory for ever."""
+    """Each new window would stay in memory forever."""
     monkeypatch.setattr(module, "ROWS_KEPT", 100)
     stored = Stored(store)
     try:

@@ -232,5 +232,5 @@ def wrong(line: Line, code: int, out: str, err: str) -> list[Any]:
         *(["internal error"] if "Internal error" in answer else []),
         *(["secret"] if PASSWORD in answer else []),
         *(["escape sequence"] if EVIL[:4] in answer or "\u202e" in err else []),
-        *(["no hint"] if code > 1 and "hint" not in err else []),  # of a failed check the fix is told with the result
+        *(["no hint"] if code > 1 and "hint" not in err else []),  # the fix of a failed check comes with the result
     ]

@@ -1,4 +1,4 @@
-"""Lines of any kind through the whole river: nothing raises, every line is explained, and Python's and SQL's readings agree on each.
+"""Lines of any kind through the whole pipeline: nothing raises, every line is explained, and Python's and SQL's readings agree on each.
 
 `make fuzz` runs it with a million lines: FUZZ_LINES=1000000. FUZZ_SEED runs one seed alone.
 """
@@ -33,7 +33,7 @@ def unseen(_: int) -> None:
     """No progress bar."""
 
 
-def through_the_river(recording: Path, log: FileLog, store: ClickHouseStore) -> tuple[int, int]:
+def through_the_pipeline(recording: Path, log: FileLog, store: ClickHouseStore) -> tuple[int, int]:
     """(lines, quarantined) of a recording that was replayed, loaded and proven."""
     with recording.open("rb") as stdin, open_log(log.url, segment_bytes=8_000_000).writer() as writer:
         choice = Choice(venue="binance", symbol="ETHUSDT")
@@ -52,10 +52,10 @@ def test_no_line_is_unexplained(tmp_path: Path, log: FileLog, store: ClickHouseS
     rng = random.Random(SEED)
     path = tmp_path / "fuzz.ndjson"
     with path.open("wb") as out:
-        out.write(TRADE + b"\n")  # what the file is, is told by its beginning
+        out.write(TRADE + b"\n")  # the beginning of the file shows what it is
         for _ in range(LINES):
             out.write(mutated(rng) + b"\n")
-    lines, quarantined = through_the_river(path, log, store)
+    lines, quarantined = through_the_pipeline(path, log, store)
     assert lines > LINES * 0.9
     assert quarantined > lines / 2
 
@@ -64,12 +64,12 @@ def test_a_line_of_100_mb_and_a_bomb_are_bounded(tmp_path: Path, log: FileLog, s
     """One line as long as memory would end the process; of such lines the beginning is kept, with size and hash of the whole."""
     path = tmp_path / "bomb.gz"
     with gzip.open(path, "wb", compresslevel=1) as out:
-        out.write(TRADE + b"\n")  # what the file is, is told by its beginning
+        out.write(TRADE + b"\n")  # the beginning of the file shows what it is
         out.write(b'{"e":"trade","s":"' + b"x" * 100_000_000 + b'"}\n')
         for _ in range(300):
             out.write(b"\0" * 1_000_000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    lines, quarantined = through_the_river(path, log, store)
+    lines, quarantined = through_the_pipeline(path, log, store)
     assert (lines, quarantined) == (3, 2)
     grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown_mib < 800, "the embedded store's own buffers included"

@@ -36,7 +36,7 @@ QTYS = (b"0.00215000", b"1.00000000", b"0.10", b"1234567890.5", b"0.0", b"7")
 
 
 def a_line(rng: random.Random, seq: int) -> bytes:
-    """A record of one of the shapes, without its newline; its ids grow, and some stand twice."""
+    """A record of one of the shapes, without its newline; its ids grow, and some appear twice."""
     trade_id = rng.choice((seq, seq, 5, seq - rng.randrange(3)))
     values = {
         b"E": 1723161600034 + seq, b"t": trade_id, b"T": 1723161600033 + seq, b"f": trade_id, b"l": trade_id + rng.randrange(3),

@@ -68,7 +68,7 @@ class Secured:
         self.until(lambda: self.iterations(name) == [iterations, iterations])
 
     def iterations(self, name: str) -> list[int]:
-        """Of the credentials of a user, as the broker knows them."""
+        """The iteration counts of a user's credentials, as the broker knows them."""
         answers = self.kafka.admin.describe_user_scram_credentials([name])
         assert isinstance(answers, dict)
         return [each.iterations for each in answers[name].result(TIMEOUT_S).scram_credential_infos]

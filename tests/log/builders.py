@@ -79,7 +79,7 @@ def unpack(packed: Path) -> bytes:
 
 
 def repack(packed: Path, plain: bytes) -> None:
-    """Put other bytes into a closed segment, as somebody would who knows zstd but forgets the manifest."""
+    """Put other bytes into a closed segment, like a person with a zstd tool, and leave the manifest as it is."""
     packed.write_bytes(zstandard.ZstdCompressor(write_checksum=True).compress(plain))
 
 

@@ -293,7 +293,7 @@ def test_what_becomes_durable_after_a_snapshot_is_not_in_it(log: Log) -> None:
 
 
 def test_evidence_of_a_log_holds_while_the_log_grows(log: Log) -> None:
-    """A certificate would be broken by the next capture, or say nothing and look as if it did."""
+    """A certificate would be broken by the next capture, or prove nothing and look as if it did."""
     write_run(log, 20)
     snapshot = log.snapshot()
     assert sum(batch.records for batch in snapshot.read()) == 21

@@ -17,7 +17,7 @@ HOURS = 3600
 
 
 def at(trade_id: int, at_s: float = 0.0, **overrides: Any) -> Trade:
-    """A trade so many seconds after noon."""
+    """A trade this many seconds after noon."""
     return a_trade(**{"id": trade_id, "trade_time_us": NOON_S * 10**6 + round(at_s * 10**6), **overrides})
 
 

@@ -18,7 +18,7 @@ PRICES = st.integers(1, 1_000) | st.integers(10**18 - 1_000, 10**18 - 1)
 
 
 def at(second: float, **overrides: int | str | bool) -> Trade:
-    """A trade so many seconds after noon."""
+    """A trade this many seconds after noon."""
     return a_trade(trade_time_us=NOON_S * 10**6 + round(second * 10**6), **overrides)
 
 
@@ -88,7 +88,7 @@ def test_a_price_that_moved_by_its_last_digit_has_volatility() -> None:
 
 
 def test_the_deepest_fall_has_a_volatility() -> None:
-    """Two valid prices far enough apart would end every look at that minute, as log1p(-1) is no number."""
+    """Two valid prices far enough apart would end every look at that minute, as log1p(-1) isn't a number."""
     (candle,) = candles([at(1, id=1, price=10**18 - 1), at(2, id=2, price=1)])
     assert isclose(candle.volatility, 18 * log(10))
 
@@ -100,7 +100,7 @@ def test_sums_are_exact_beyond_any_float() -> None:
 
 
 def test_a_trade_belongs_to_the_minute_of_its_time() -> None:
-    """The last trade of a minute would be told as the first of the next."""
+    """The last trade of a minute would be reported as the first of the next."""
     trades = [at(59.999_999, id=1), at(60, id=2)]
     assert [(candle.open_time_s, candle.first_id) for candle in candles(trades)] == [(NOON_S, 1), (NOON_S + 60, 2)]
 
@@ -177,7 +177,7 @@ def test_an_interval_that_drifts_over_the_day_is_refused(seconds: int) -> None:
 
 
 def is_complete(*trades: Trade) -> list[bool]:
-    """Of each candle."""
+    """Whether each candle is complete."""
     return [candle.complete for candle in candles(trades)]
 
 
@@ -202,7 +202,7 @@ def test_a_candle_that_lost_a_trade_inside_does_not_look_whole() -> None:
 
 
 def test_an_interval_without_book_trades_is_not_shown_but_joins_its_neighbours() -> None:
-    """An insurance-fund trade alone in its minute would make both minutes beside it look broken."""
+    """An insurance-fund trade alone in its minute would make both minutes next to it look broken."""
     assert is_complete(at(1, id=0), at(61, id=1, price=0, qty=0, order_book=False), at(121, id=2), at(181, id=3)) == [True, True, False]
 
 

@@ -35,7 +35,7 @@ def spoil(fault: str, payload: bytes, channel: str, rng: Random) -> bytes:
 
 
 def pairs(payload: bytes) -> list[tuple[str, Any]]:
-    """The members of a message in their order, as RFC 8259 has it: NaN and Infinity are no JSON."""
+    """The members of a message in their order, as RFC 8259 has it: NaN and Infinity aren't JSON."""
 
     def refuse(constant: str) -> Any:
         raise ValueError(constant)
@@ -49,7 +49,7 @@ def fields(payload: bytes) -> dict[str, Any]:
 
 
 def complaints(payload: bytes, channel: str) -> set[str]:
-    """The reasons for which a message is no valid trade; none for one that is."""
+    """The reasons for which a message isn't a valid trade; none for one that is."""
     found = {"oversize"} if len(payload) > 256 * 1024 else set()
     try:
         read = fields(payload)
@@ -141,7 +141,7 @@ a_seed = st.integers(0, 2**64)
 
 
 def test_the_table_names_the_faults_of_the_command_line_in_its_order() -> None:
-    """An option without a fault, or an outcome that is no reason, would break inject-bad and injected.found."""
+    """An option without a fault, or an outcome that isn't a reason, would break inject-bad and injected.found."""
     assert list(FAULTS) == [
         *("dupes", "conflicts", "nulls", "missing", "malformed", "truncated"),
         *("wrong_type", "out_of_range", "bad_time", "oversize"),
@@ -163,7 +163,7 @@ def test_a_spoilt_trade_has_its_one_fault_and_no_other(fault: str, message: tupl
 @settings(deadline=None)
 @given(message=a_message(), seed=a_seed)
 def test_a_dupe_is_the_same_bytes(message: tuple[bytes, str], seed: int) -> None:
-    """A duplicate that was written anew wouldn't be what a venue delivers twice."""
+    """A duplicate that was written again wouldn't be what a venue delivers twice."""
     assert spoil("dupes", *message, Random(seed)) == message[0]
 
 
@@ -209,7 +209,7 @@ def test_nulls_and_missing_reach_every_required_field(payload: bytes, channel: s
 @settings(max_examples=60, deadline=None)
 @given(message=a_message(), seed=a_seed)
 def test_all_but_one_value_stays_verbatim(fault: str, message: tuple[bytes, str], seed: int) -> None:
-    """A message rendered anew would hide that quarantine keeps what came, byte for byte."""
+    """A message rendered again would hide that quarantine keeps what came, byte for byte."""
     payload, channel = message
     written = spoil(fault, payload, channel, Random(seed))
     (name,) = (name for name, value in pairs(payload) if repr(fields(written)[name]) != repr(value))

@@ -32,7 +32,7 @@ def test_an_equal_copy_is_only_counted() -> None:
 
 
 def test_a_copy_with_another_content_is_a_conflict() -> None:
-    """Dropping it would hide that the venue said two things about one trade."""
+    """Dropping it would hide that the venue sent two things about one trade."""
     book = IdBook()
     took(book, [5])
     assert book.take(a_trade(id=5, price=1), 2, 0.0) == CONFLICT
@@ -93,7 +93,7 @@ def test_every_connection_has_passed_it() -> None:
 
 
 def test_what_comes_late_closes_its_part_of_the_gap() -> None:
-    """A gap that has closed would be told as open for ever."""
+    """A gap that has closed would be reported as open forever."""
     book = IdBook()
     took(book, [1, 6])
     book.declare([1], 0.0)
@@ -121,7 +121,7 @@ def test_a_hole_of_an_earlier_run_closes_id_by_id() -> None:
 
 
 def test_an_old_hole_may_close_before_the_first_trade_comes() -> None:
-    """REST is faster than a quiet market: its old ids aren't those of a venue that numbers anew."""
+    """REST is faster than a quiet market: its old ids aren't those of a venue that numbers from the beginning."""
     book = IdBook()
     book.expect_after(100)
     book.reopen([(50, 51)])
@@ -131,7 +131,7 @@ def test_an_old_hole_may_close_before_the_first_trade_comes() -> None:
     assert book.proven == 101
 
 
-def test_a_venue_that_numbers_anew_is_followed() -> None:
+def test_a_venue_that_numbers_from_the_beginning_is_followed() -> None:
     """After a venue began at 1 again no gap would ever be found until it came past the old ids."""
     book = IdBook()
     book.expect_after(100)
@@ -189,7 +189,7 @@ def test_an_odd_id_that_comes_first_is_no_position() -> None:
 
 
 def test_a_restart_at_low_ids_is_a_move_and_no_gap() -> None:
-    """A venue that numbers anew would leave a gap of five million ids."""
+    """A venue that numbers from the beginning would leave a gap of five million ids."""
     book = IdBook()
     took(book, range(5_000_000, 5_000_010))
     took(book, [1, 2, 4, 5])
@@ -220,7 +220,7 @@ def test_a_connection_that_is_behind_a_restart_turns_nothing_back() -> None:
 
 
 def test_a_jump_forward_is_a_gap_once_the_ids_go_on_there() -> None:
-    """Two weeks of absence would look like an odd id for ever, and the gap be named nowhere."""
+    """Two weeks of absence would look like an odd id forever, and the gap be named nowhere."""
     book = IdBook()
     took(book, [1, 2, 3])
     took(book, [ABSURD, ABSURD + 1])
@@ -305,7 +305,7 @@ def test_a_flood_of_odd_ids_leaves_the_series_where_it_is() -> None:
 
 
 def test_only_the_newest_strays_are_remembered() -> None:
-    """Each message of a broken feed would be remembered for ever."""
+    """Each message of a broken feed would be remembered forever."""
     strays = Strays(NEAR)
     flood = [number * 2 * NEAR for number in range(1, 3 * KEPT + 1)]
     for number in flood:

@@ -72,7 +72,7 @@ def test_disorder_costs_no_time(late: list[int]) -> None:
 
 @pytest.mark.parametrize("speed", [0, -1, float("inf"), float("nan")])
 def test_a_speed_that_is_none_is_refused(speed: float) -> None:
-    """A replay would wait for ever, or divide by zero after the first record was written."""
+    """A replay would wait forever, or divide by zero after the first record was written."""
     with pytest.raises(ValueError, match="speed"):
         Pacer(speed)
 
@@ -88,7 +88,7 @@ def test_quantiles_are_within_two_percent(late: list[int], percent: int) -> None
 
 
 def test_one_slow_record_in_a_hundred_is_the_maximum_and_no_percentile() -> None:
-    """The usual case would be told as bad as the worst, or the worst would be hidden."""
+    """The usual case would be reported as bad as the worst, or the worst would be hidden."""
     lateness = Lateness()
     for late_ns in [*([100_000] * 99), 50 * MS]:
         lateness.add(late_ns)

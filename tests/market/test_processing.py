@@ -155,7 +155,7 @@ def test_one_wild_time_closes_nothing() -> None:
 
 
 def test_series_do_not_share_a_clock() -> None:
-    """A recording of last year beside a live symbol in one partition would be too late as a whole."""
+    """A recording of last year next to a live symbol in one partition would be too late as a whole."""
     partition = Partition()
     for n in range(3):
         assert partition.take(at(n, 10 * HOUR + n)) is Outcome.NEW

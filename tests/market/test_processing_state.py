@@ -80,7 +80,7 @@ def test_the_worst_block_is_bounded() -> None:
     assert TradeIds(read_ids(value, 0)) == ids
 
 
-def test_keys_are_told_apart() -> None:
+def test_keys_are_kept_apart() -> None:
     """A symbol with a separator in it would share its ids with another series."""
     keys = {key_of(series, "ids", 1) for series in (("a", "b|c", "d"), ("a|b", "c", "d"), ("a", 'b","c', "d"))}
     assert len(keys) == 3

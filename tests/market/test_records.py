@@ -102,8 +102,8 @@ def test_any_payload_comes_out_byte_for_byte(payload: bytes) -> None:
         (b'{"a":"\xff"}', "b64"),
     ],
 )
-def test_a_payload_stands_as_the_plainest_thing_it_surely_is(payload: bytes, member: str) -> None:
-    """What stands as data is put into the line as it is: were it no sound object, it would break the line for every reader."""
+def test_a_payload_is_written_as_the_plainest_thing_it_surely_is(payload: bytes, member: str) -> None:
+    """What is given as data is put into the line as it is: if it weren't a sound object, it would break the line for every reader."""
     assert list(json.loads(a_line(payload)))[-1] == member
 
 
@@ -158,7 +158,7 @@ def test_only_of_a_huge_payload_the_beginning_is_kept_with_the_sum_of_the_whole(
 
 @pytest.mark.parametrize(("via", "fault"), [("inject:nulls", "nulls"), ("ws", ""), ("", ""), ("inject:", "")])
 def test_the_way_says_whether_a_record_was_injected(via: str, fault: str) -> None:
-    """What was spoilt on purpose must be told from what a venue spoilt."""
+    """What was spoilt on purpose must be distinguished from what a venue spoilt."""
     assert taken_apart(a_line(b"{}", series_head("binance", "BTCUSDT", "trade", via))).fault == fault
 
 
@@ -246,7 +246,7 @@ def test_each_part_of_the_content_makes_a_conflict(other: dict[str, int]) -> Non
 
 
 @pytest.mark.parametrize("other", [{"event_time_us": 0}, {"order_book": False}, {"trade_time_us": a_trade().trade_time_us + 999}, {"symbol": "X"}])
-def test_how_a_trade_was_told_makes_no_conflict(other: dict[str, int]) -> None:
+def test_how_a_trade_was_delivered_makes_no_conflict(other: dict[str, int]) -> None:
     """The same trade by the stream, by REST and from the archive differs in event time and in the precision of its time."""
     assert content_hash(a_trade(**other)) == content_hash(a_trade())
 
@@ -259,7 +259,7 @@ def test_binary_payloads_are_plain_base64() -> None:
 @pytest.mark.parametrize("payload", [b'{"a":%b}' % (b"1" * 60_000), b"x" * 200_000, b"\xff" * 90_000, b"x" * 2_000_000])
 @pytest.mark.parametrize("longest", [1_000, 20_000, 100_000])
 def test_a_shortened_record_fits_and_says_what_it_was(payload: bytes, longest: int) -> None:
-    """A record too long for a broker would be lost, or stand there without a sign that it was cut."""
+    """A record too long for a broker would be lost, or be there without a sign that it was cut."""
     run = "01912345-6789-7abc-8def-0123456789ab"
     head = series_head("binance", "BTCUSDT", "trade", "ws") + source_head(b"file", 9)
     whole = read_envelope(RunWriter(run, 7).record(5, head, frame(payload))[:-1])

@@ -23,7 +23,7 @@ def added(strays: Strays, ids: Sequence[int], connection: int = 1) -> tuple[list
 
 
 def test_ids_in_sequence_are_a_new_position_once_there_are_enough() -> None:
-    """A venue that begins again at 1 would be captured as outliers for ever; a single odd id would move the series."""
+    """A venue that begins again at 1 would be captured as outliers forever; a single odd id would move the series."""
     strays = Strays(NEAR)
     ids = [5000 + n for n in range(CONFIRMED)]
     assert added(strays, ids[:-1]) == ([], [])

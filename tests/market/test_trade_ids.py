@@ -133,5 +133,5 @@ def test_a_range_that_ends_before_it_begins_is_refused() -> None:
 
 
 def test_a_set_shows_its_ids() -> None:
-    """A failing assertion about ids would say nothing about them."""
+    """A failing assertion about ids wouldn't show them."""
     assert "41" in repr(TradeIds.from_list([[41, 42]]))

@@ -37,7 +37,7 @@ def a_series(**overrides: Any) -> SeriesRow:
 
 
 def a_certificate(**overrides: Any) -> Certificate:
-    """Of one run in one segment."""
+    """A certificate of one run in one segment."""
     fields: dict[str, Any] = {
         "sentence": SENTENCE,
         "ok": True,

@@ -24,7 +24,7 @@ def test_a_certificate_has_a_line_for_each_fact() -> None:
     assert text.splitlines()[2].startswith('  "sentence": "PROVEN')
 
 
-def test_a_certificate_of_a_newer_form_is_told_from_a_damaged_one() -> None:
+def test_a_certificate_of_a_newer_form_is_distinguished_from_a_damaged_one() -> None:
     """A person would look for damage where an upgrade is needed."""
     newer = written(a_certificate(certificate=VERSION + 1))
     assert read(newer) == f"is of version {VERSION + 1}, this tradecap knows version {VERSION}"

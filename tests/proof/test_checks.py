@@ -1,4 +1,4 @@
-"""What verify finds, check by check: what is told, where, and what to run."""
+"""What verify finds, check by check: what is reported, where, and what to run."""
 
 from typing import Any
 
@@ -80,7 +80,7 @@ def test_a_run_that_went_on_after_its_end_has_not_ended() -> None:
 
 @given(st.sets(st.integers(0, 40), min_size=1))
 def test_every_missing_seq_is_named(lost: set[int]) -> None:
-    """A hole that isn't told is a record that nobody looks for."""
+    """A hole that isn't reported is a record that nobody looks for."""
     tally = Tally()
     for seq in set(range(42)) - lost:
         add(tally, A, seq, Event("ended" if seq == 41 else "connected"))
@@ -118,8 +118,8 @@ def test_a_lost_segment_is_incompleteness_even_if_no_number_is_missing() -> None
         (Differences(extra={B: [(0, 0)]}), f"made by no record: run {B} seq 0; {ONE_IS_WRONG}", NEXT_TO_IT),
     ],
 )
-def test_the_ledger_says_what_differs_and_what_mends_it(differences: Differences, report: str, fix: str) -> None:
-    """Who is told to make everything anew where a load would do loses an hour; the other way round he loses his records."""
+def test_the_ledger_says_what_differs_and_what_repairs_it(differences: Differences, report: str, fix: str) -> None:
+    """A user who rebuilds everything where a load would do loses an hour; the other way round he loses his records."""
     found = checks.ledger_complete(a_tally([1]), differences, is_fed=True, fixes=Fixes(), others=0)
     assert (found.ok, found.detail, found.fix) == (False, report, fix)
 
@@ -146,7 +146,7 @@ def test_the_equation_holds_or_fails(parts: list[int], records: int) -> None:
 
 
 def test_a_table_fails_by_its_rows_and_by_their_number() -> None:
-    """Differences are told up to a limit: a number that doesn't agree must fail even without one."""
+    """Differences are listed up to a limit: a number that doesn't agree must fail even without one."""
     assert checks.rows_accounted("trades.accounted", 5, 5, [], AGAIN).ok
     assert not checks.rows_accounted("trades.accounted", 5, 4, [], AGAIN).ok
     assert not checks.rows_accounted("trades.accounted", 5, 5, ["id 1: changed"], AGAIN).ok
@@ -176,7 +176,7 @@ def _numbers(ranges: list[checks.Range]) -> set[int]:
 
 
 def test_the_coverage_of_one_run_is_its_own() -> None:
-    """What another run went over is no gap of this one; what another run holds is none either."""
+    """What another run went over isn't a gap of this one; what another run holds isn't one either."""
     tally = a_tally([1, 2, 9])
     a_run(tally, B, [3, 5])
     assert checks.coverage(tally, SERIES, A) == Coverage([(1, 9)], [(4, 4), (6, 8)], [])
@@ -208,7 +208,7 @@ def test_gaps_fail_unless_allowed_and_uncovered_ids_where_strict(allow_gaps: boo
     assert bool(found.fix) is not ok
 
 
-def test_ranges_are_told_in_short() -> None:
+def test_ranges_are_shortened() -> None:
     """A thousand ranges on one line are read by nobody."""
     assert checks.ranges_text([(7, 7), (9, 12)]) == "7, 9-12"
     assert checks.ranges_text([(n, n) for n in range(0, 16, 2)]) == "0, 2, 4, 6, 8 and 3 more ranges"
@@ -260,7 +260,7 @@ def test_each_fault_has_to_be_found_as_what_it_is(
 
 
 def test_natural_conflicts_fail_and_injected_ones_do_not() -> None:
-    """What was put in on purpose is no finding."""
+    """What was put in on purpose isn't a finding."""
     assert checks.conflicts_none(0, 5, []).ok
     found = checks.conflicts_none(2, 5, ["id 1", "id 2"])
     assert (found.ok, found.actual, found.detail.startswith("id 1; id 2; ")) == (False, 2, True)

@@ -215,6 +215,6 @@ def test_one_difference_is_a_failure_and_is_named() -> None:
     assert "BTCUSDT 2024-08-08T23:55:00Z close: ours 1, theirs 2" in check.detail
 
 
-def test_a_comparison_of_floats_is_said_to_be_one() -> None:
+def test_a_comparison_of_floats_is_named_as_one() -> None:
     """Equal within a billionth would pass for equal."""
     assert "floats" in klines_equal([published(Comparison(compared=1), is_exact=False)]).detail

@@ -188,7 +188,7 @@ def test_contents_tell_a_redelivery_from_a_false_identity() -> None:
 
 
 def test_what_runs_say_of_themselves_is_kept() -> None:
-    """Whether a run ended, and which torn ones it attests, stands in its events alone; events of any shape must be survived."""
+    """Whether a run ended, and which torn ones it attests, is in its events alone; events of any shape must be survived."""
     tally = Tally()
     writer = RunWriter(RUNS[1])
     odd: list[object] = [{"run": 5, "last_seq": 1}, {"run": RUNS[0], "last_seq": "x"}, {"run": [1]}, {"last_seq": 3}, {}]

@@ -60,7 +60,7 @@ def refused(content: bytes) -> str:
 
 
 def test_seconds_in_front_are_a_receive_time_and_the_url_tells_the_host() -> None:
-    """A recording with its address at the top would be filed under a guessed venue, or read as so much garbage."""
+    """A recording with its address at the top would be filed under a guessed venue, or read as garbage."""
     found = frames_in(URL + b"1633998274.723671: " + MESSAGE + b"\n\n1633998275: " + MESSAGE + b'\nconfiguration: {"symbols":[]}\n')
     host = "stream.binance.us"
     assert found == [Frame(MESSAGE, 1633998274_723671000, 2, host=host), Frame(MESSAGE, 1633998275_000000000, 4, host=host)]
@@ -79,7 +79,7 @@ def test_what_only_looks_like_seconds_in_front_stays(line: bytes) -> None:
 
 
 def test_an_answer_behind_its_url_is_a_message_by_rest() -> None:
-    """Depth snapshots that stand beside a recording would be quarantined one by one."""
+    """Depth snapshots that lie next to a recording would be quarantined one by one."""
     (found,) = frames_in(b'https://api.binance.com/api/v3/depth?symbol=NKNUSDT&limit=1000 -> 1633998512.320639: {"lastUpdateId":1}\n')
     assert found == Frame(b'{"lastUpdateId":1}', 1633998512_320639000, 1, host="api.binance.com", via="rest")
 
@@ -116,7 +116,7 @@ def test_a_pretty_printed_array_has_rows_of_one_line() -> None:
     assert b"\n" not in first.payload + second.payload
 
 
-def test_no_line_break_is_mended() -> None:
+def test_no_line_break_is_repaired() -> None:
     """A row that was broken in the middle of a value would come out whole, and nobody would know."""
     inside = b'{"price":"4.0\n1","id":1}'
     between = b'{"price":"4.0","id":1\n2}'
@@ -167,7 +167,7 @@ def test_an_array_that_is_not_closed_is_cut_short() -> None:
     assert error.message == "rec is cut short at its beginning (its JSON array isn't closed after 3 elements)."
 
 
-def test_an_element_without_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_element_without_end_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is one huge list would fill the memory."""
     monkeypatch.setattr(foreign_arrays, "WINDOWS", (100, 1000))
     seen, error = broken(Source("rec", stream=io.BytesIO(b"[" + ROW + b',{"x":[' + b"1," * 1000 + b"1]}]")))
@@ -218,7 +218,7 @@ def test_the_symbol_of_rows_is_the_beginning_of_the_name(tmp_path: Path, name: s
     ("row", "channel"), [(SPOT_TRADE, "trade"), (USDM_TRADE, "trade"), (SPOT_AGG_TRADE, "aggTrade"), (USDM_AGG_TRADE, "aggTrade")]
 )
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_a_row_of_the_archive_is_told_by_its_columns(tmp_path: Path, row: bytes, channel: str, end: bytes) -> None:
+def test_an_archive_row_is_recognised_by_its_columns(tmp_path: Path, row: bytes, channel: str, end: bytes) -> None:
     """Spot and futures, trades and aggregates have almost the same columns: ids would be read as quantities."""
     source = file_of(tmp_path / "BTCUSDT-trades-2024-01-01.csv", row + end + row)
     expected = Frame(row, None, 1, symbol="BTCUSDT", channel=channel, via="archive")
@@ -249,7 +249,7 @@ def test_a_broken_row_is_filed_with_the_rows_around_it() -> None:
     assert frames_in(b"\n".join(rows)) == [Frame(row, None, at, channel="trade", via="archive") for at, row in enumerate(rows, 1)]
 
 
-def test_rows_of_several_files_joined_are_told_each_by_itself() -> None:
+def test_rows_of_several_files_joined_are_recognised_each_by_itself() -> None:
     """`cat *.csv` would read aggregates as trades."""
     found = frames_in(b"\n".join([USDM_TRADE, USDM_AGG_TRADE, MESSAGE, SPOT_AGG_TRADE, b"1723161255603123456 {}"]))
     assert [frame.channel for frame in found] == ["trade", "aggTrade", "", "aggTrade", ""]
@@ -293,7 +293,7 @@ def test_a_capture_gives_what_was_received() -> None:
 @pytest.mark.parametrize(
     ("exchange", "host"), [("BINANCE", "stream.binance.com"), ("BINANCE_FUTURES", "fstream.binance.com"), ("BINANCE_TR", "binance_tr")]
 )
-def test_a_capture_that_lost_its_beginning_is_told_by_its_connection(exchange: str, host: str) -> None:
+def test_a_capture_that_lost_its_beginning_is_recognised_by_its_connection(exchange: str, host: str) -> None:
     """Binance TR would be filed as Binance."""
     assert frames_in(captured("recv", conn=f"{exchange}.ws.1", ts="none", data="{}")) == [Frame(b"{}", None, 1, host=host)]
 
@@ -320,7 +320,7 @@ def test_trades_of_another_program_are_refused() -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("pack", PACKINGS)
-def test_utf_16_is_told_with_the_way_round_it(encoding: str, pack: Callable[[bytes], bytes]) -> None:
+def test_utf_16_is_reported_with_the_way_round_it(encoding: str, pack: Callable[[bytes], bytes]) -> None:
     """What PowerShell's `>` writes would be a file of garbage."""
     assert refused(pack(MESSAGE.decode().encode(encoding))) == "rec is UTF-16 text."
 
@@ -389,7 +389,7 @@ def a_long_zip(path: Path) -> tuple[Path, list[bytes]]:
     return zip_of(path, {"first.csv": b"\n".join(lines) + b"\n", "second.csv": b"\n".join(lines) + b"\n"}), lines
 
 
-def test_a_named_pipe_is_read_and_a_zip_in_it_told(tmp_path: Path) -> None:
+def test_a_named_pipe_is_read_and_a_zip_in_it_reported(tmp_path: Path) -> None:
     """`tradecap replay <(zcat x.gz)` would fail, because a pipe can't be wound back."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
@@ -406,7 +406,7 @@ def test_a_named_pipe_is_read_and_a_zip_in_it_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [0.4, 0.9])
 def test_a_zip_cut_short_gives_what_came_before(tmp_path: Path, kept: float) -> None:
-    """A download that broke off would be worthless, because the directory of a zip stands at its end."""
+    """A download that broke off would be worthless, because the directory of a zip is at its end."""
     path, lines = a_long_zip(tmp_path / "x.zip")
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
@@ -432,7 +432,7 @@ def test_a_zip_that_only_lost_its_directory_is_read_whole(tmp_path: Path) -> Non
     assert "its directory, which stands at the end, is missing" in error.message
 
 
-def test_a_flipped_bit_in_a_zip_is_told_after_its_rows(tmp_path: Path) -> None:
+def test_a_flipped_bit_in_a_zip_is_reported_after_its_rows(tmp_path: Path) -> None:
     """Damaged rows would pass for the venue's; or the sound ones before the checksum would be lost."""
     path = zip_of(tmp_path / "x.zip", {"first.csv": b"a\nb\nc\n"}, zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"a\nb\nc\n", b"a\nb\nd\n"))
@@ -441,7 +441,7 @@ def test_a_flipped_bit_in_a_zip_is_told_after_its_rows(tmp_path: Path) -> None:
     assert error.message == f"{path} is damaged in first.csv after line 3 (zip checksum)."
 
 
-def test_an_encrypted_zip_is_told(tmp_path: Path) -> None:
+def test_an_encrypted_zip_is_reported(tmp_path: Path) -> None:
     """It would be called damaged, and downloaded again and again."""
     path = zip_of(tmp_path / "x.zip", {"first.csv": b"a\n"}, zipfile.ZIP_STORED)
     content = bytearray(path.read_bytes())
@@ -453,14 +453,14 @@ def test_an_encrypted_zip_is_told(tmp_path: Path) -> None:
     assert error.message == f"{path} can't be read in first.csv at its beginning (it is encrypted)."
 
 
-def test_a_zip_in_an_unusual_packing_is_told(tmp_path: Path) -> None:
+def test_a_zip_in_an_unusual_packing_is_reported(tmp_path: Path) -> None:
     """bzip2 in a zip unpacks without bounds."""
     _, error = broken(source_of(zip_of(tmp_path / "x.zip", {"first.csv": b"a\n"}, zipfile.ZIP_BZIP2)))
     assert "first.csv at its beginning (it isn't packed by deflate)" in error.message
 
 
-def test_a_zip_in_a_zip_is_told(tmp_path: Path) -> None:
-    """Its bytes would be logged as so much garbage."""
+def test_a_zip_in_a_zip_is_reported(tmp_path: Path) -> None:
+    """Its bytes would be logged as garbage."""
     inner = zip_of(tmp_path / "inner.zip", {"a": b"{}"}).read_bytes()
     _, error = broken(source_of(zip_of(tmp_path / "x.zip", {"inner.zip": inner})))
     assert "inside another zip" in error.message

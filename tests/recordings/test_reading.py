@@ -146,7 +146,7 @@ def test_a_pipe_is_read_as_it_fills() -> None:
 
 
 def test_raw_lines_are_taken_as_they_are(tmp_path: Path) -> None:
-    """Bad records that somebody wrote down on purpose would be mended on the way in."""
+    """Bad records that somebody wrote down on purpose would be repaired on the way in."""
     (tmp_path / "bad").write_bytes(b'1723161255603123456 {"a":1}\r\n\n  {"b":2} \n')
     assert list(raw_lines(str(tmp_path / "bad"), NO_STDIN)) == [b'1723161255603123456 {"a":1}\r', b'  {"b":2} ']
 
@@ -228,7 +228,7 @@ def test_a_wrong_checksum_is_damage(pack: Callable[[bytes], bytes], place: int) 
 
 
 def test_a_zip_is_refused_with_the_way_round_it() -> None:
-    """Its bytes would be logged as so much garbage."""
+    """Its bytes would be logged as garbage."""
     _, error = broken(Source("x.zip", stream=io.BytesIO(b"PK\x03\x04rest")))
     assert "unzip -p" in error.hint
 
@@ -266,7 +266,7 @@ def test_a_long_window_is_read(window_log: int) -> None:
 # --- sources
 
 
-def test_a_packing_is_told_by_content_not_by_name(tmp_path: Path) -> None:
+def test_a_packing_is_recognised_by_content_not_by_name(tmp_path: Path) -> None:
     """A download that lost its ending could not be read."""
     for name, pack in (("plain.gz", bytes), ("packed.json", gzip.compress), ("packed", zstd)):
         (tmp_path / name).write_bytes(pack(b"a\nb\n"))
@@ -284,7 +284,7 @@ def test_a_log_of_ours_is_a_recording(tmp_path: Path) -> None:
     assert all(frame.own for frame in found)
 
 
-def test_a_damaged_log_of_ours_is_told_as_one(tmp_path: Path) -> None:
+def test_a_damaged_log_of_ours_is_reported_as_one(tmp_path: Path) -> None:
     """Records would be missing from the replay without a word."""
     write_run(FileLog(tmp_path / "log", create=True), 20, segment_bytes=1000)
     (tmp_path / "log" / "000002.ndjson.zst").unlink()
@@ -301,7 +301,7 @@ def test_a_dash_is_stdin() -> None:
 
 
 @pytest.mark.parametrize(("path", "report"), [("none.gz", "No such file"), ("plain/below", "Not a directory"), ("folder", "is a folder, but no log")])
-def test_what_is_not_there_is_told_before_anything_is_read(tmp_path: Path, path: str, report: str) -> None:
+def test_what_is_not_there_is_reported_before_anything_is_read(tmp_path: Path, path: str, report: str) -> None:
     """The first of two files would be logged before the typing error in the second shows."""
     (tmp_path / "plain").touch()
     (tmp_path / "folder").mkdir()

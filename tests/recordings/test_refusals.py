@@ -41,7 +41,7 @@ def test_bzip2_and_xz_are_read_stream_after_stream(pack: Callable[[bytes], bytes
 
 
 @pytest.mark.parametrize("pack", PACKS[3:])
-def test_a_cut_or_flipped_stream_is_told_after_what_came_before(pack: Callable[[bytes], bytes]) -> None:
+def test_a_cut_or_flipped_stream_is_reported_after_what_came_before(pack: Callable[[bytes], bytes]) -> None:
     """A broken download would be a traceback, or pass for whole."""
     packed = pack(b"".join(b"%d,%d\n" % (n, n * n) for n in range(50_000)))
     for content, state in ((packed[:-20], "cut short"), (packed[: len(packed) // 2] + b"\x55" * 9 + packed[len(packed) // 2 + 9 :], "damaged")):
@@ -74,14 +74,14 @@ def test_a_tar_is_its_members_one_after_another(pack: Callable[[bytes], bytes], 
 
 
 @pytest.mark.parametrize("kept", [700, 1500, 2100, 3000])
-def test_a_tar_cut_anywhere_is_told(kept: int) -> None:
+def test_a_tar_cut_anywhere_is_reported(kept: int) -> None:
     """The library takes a header that breaks off for the end of the tar."""
     content = tar_of({"a": b"{}\n" * 300, "b": b"{}\n" * 300, "c": b"{}"}, tarfile.USTAR_FORMAT)
     assert "cut short" in broken(file_source(content[:kept]))[1].message
 
 
-def test_tars_joined_are_told() -> None:
-    """What stands behind the first tar's end would be lost without a word."""
+def test_tars_joined_are_reported() -> None:
+    """What follows the first tar's end would be lost without a word."""
     assert "its last members can't be read" in broken(file_source(tar_of({"a": b"{}"}) * 2))[1].message
 
 

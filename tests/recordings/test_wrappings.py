@@ -63,7 +63,7 @@ def test_wscat_logs_and_consoles_of_kafka_are_taken_off(front: bytes, recv_ns: i
 @pytest.mark.parametrize("is_text", [False, True])
 @pytest.mark.parametrize(("time", "ns"), [TIMES[0], *TIMES[7:9], TIMES[11]])
 @pytest.mark.parametrize("message", [TRADE, COMBINED])
-def test_an_envelope_holds_a_message_beside_a_time(members: bytes, is_text: bool, time: bytes, ns: int, message: bytes) -> None:
+def test_an_envelope_holds_a_message_next_to_a_time(members: bytes, is_text: bool, time: bytes, ns: int, message: bytes) -> None:
     """Each recorder has its own envelope; one that isn't in a list would be quarantined."""
     clock, name = members.split()
     written = time if time.replace(b".", b"").isdigit() else b'"%b"' % time
@@ -86,7 +86,7 @@ def test_one_wrapping_may_be_in_another_and_the_inner_time_is_the_recorders() ->
     assert frames_in(b"2024-08-09 00:00:00 INFO " + inner) == [Frame(TRADE, 1723161255_603123456, 1)]
 
 
-def test_a_row_in_an_envelope_is_of_the_symbol_beside_it() -> None:
+def test_a_row_in_an_envelope_is_of_the_symbol_next_to_it() -> None:
     """Rows of many symbols in one file would share one series."""
     found = frames_in(b'{"ts":1723161255603,"symbol":"XRP/ETH","row":%b}' % ROW)
     assert found == [Frame(ROW, 1723161255_603000000, 1, symbol="XRPETH", channel="trade", via="rest", is_named=True)]
@@ -112,7 +112,7 @@ def test_a_row_in_an_envelope_is_of_the_symbol_beside_it() -> None:
     ],
 )
 def test_what_is_not_understood_stays_whole(line: bytes) -> None:
-    """Half of somebody's line would stand in the log, or a trade would be made of what is none."""
+    """Half of somebody's line would be in the log, or a trade would be made of what isn't one."""
     assert [frame.payload for frame in frames_in(line)] == [line]
 
 

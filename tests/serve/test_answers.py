@@ -18,7 +18,7 @@ PRICES = {1: 100, 2: 103, 5: 90}
 
 @pytest.fixture
 def answers(log: FileLog) -> Iterator[Answers]:
-    """Of a log with three trades in three minutes, ids 3 and 4 missing."""
+    """Answers about a log with three trades in three minutes, ids 3 and 4 missing."""
     replayed(log, [a_message(n, at_s=60 * n, price=price * 10**8) for n, price in PRICES.items()])
     with joined(log, None) as there:
         yield Answers(there)

@@ -1,4 +1,4 @@
-"""Connections that say nothing, read nothing or come in crowds; the end of a process that is answering."""
+"""Connections that send nothing, read nothing or come in crowds; the end of a process that is answering."""
 
 import http.client
 import json
@@ -74,7 +74,7 @@ def impatient(request_s: float = 0.3, write_s: float = 0.3) -> Iterator[tuple[in
 
 
 def test_a_thousand_idle_connections_keep_nobody_out(served: Served) -> None:
-    """One client that opens connections and says nothing would take the server from everybody."""
+    """One client that opens connections and sends nothing would take the server from everybody."""
     with ExitStack() as stack:
         idle = [stack.enter_context(connected(served)) for _ in range(1000)]
         assert from_another_client(served) == 200
@@ -83,7 +83,7 @@ def test_a_thousand_idle_connections_keep_nobody_out(served: Served) -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTT", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
 def test_a_connection_that_brings_no_whole_request_is_cut(sent: bytes) -> None:
-    """A hundred clients that say nothing would hold all connections for ever."""
+    """A hundred clients that send nothing would hold all connections forever."""
     with impatient() as (port, limits), socket.create_connection(("127.0.0.1", port), WITHIN_S) as connection:
         connection.sendall(sent)
         assert is_hung_up(connection)
@@ -140,7 +140,7 @@ def test_what_is_no_request_is_refused(served: Served, junk: bytes) -> None:
     assert served.get("/health").status == 200
 
 
-def test_a_taken_port_is_told(served: Served, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(served: Served, tmp_path: Path) -> None:
     """Whoever asks the old process believes it is the new one."""
     assert run(tmp_path, "replay", "sample:").returncode == 0
     done = run(tmp_path, "serve", "--grpc-port", "0", "--port", str(served.port))
@@ -195,7 +195,7 @@ def test_the_end_doesnt_wait_for_idle_connections(recorded: Path) -> None:
 
 
 def test_limits_count_what_is_open() -> None:
-    """A count that isn't taken back keeps a client out for ever."""
+    """A count that isn't taken back keeps a client out forever."""
     limits = ConnectionLimits(2, 3)
     assert [limits.enter(client) for client in ("a", "a", "a", "b", "c")] == [True, True, False, True, False]
     limits.leave("a")
@@ -208,7 +208,7 @@ def test_limits_count_what_is_open() -> None:
 
 @pytest.mark.parametrize("missing", ["fastapi", "grpc", "grpc_health", "grpc_reflection", "google.protobuf"])
 def test_the_extra_is_named_where_it_is_missing(tmp_path: Path, missing: str) -> None:
-    """An ImportError says nothing about pip install 'tradecap[serve]'."""
+    """An ImportError doesn't mention pip install 'tradecap[serve]'."""
     import subprocess
     import sys
 

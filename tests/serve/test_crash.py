@@ -160,7 +160,7 @@ def test_two_instances_on_a_topic_give_the_same_bars(tmp_path: Path, kafka: Kafk
 
 
 def test_a_server_store_that_others_load_goes_away_and_comes_back(tmp_path: Path) -> None:
-    """A database that restarts would take the running minute with it, or stay unasked for ever."""
+    """A database that restarts would take the running minute with it, or stay unasked forever."""
 
     def server(port: int) -> "subprocess.Popen[str]":
         line = [sys.executable, "-m", "tests.store.endpoint", str(tmp_path / "server"), "", str(port)]

@@ -63,7 +63,7 @@ class Events:
         raise AssertionError("the stream ended")
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self.answer.close()
         self._client.close()
 

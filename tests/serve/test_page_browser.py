@@ -30,7 +30,7 @@ def minutes(first: int, count: int, *, at_minute: int = 0, **overrides: object) 
 
 
 def width(tab: Tab) -> int:
-    """Of what is in view, in seconds."""
+    """How much time is in view, in seconds."""
     seen = tab.drawn()["range"]
     return int(seen["to"] - seen["from"])
 

@@ -40,7 +40,7 @@ def test_each_form_of_a_time_is_the_same_second(text: str | None, seconds: int |
 
 
 @given(st.integers(0, 99_999_999_999), st.booleans())
-def test_seconds_and_milliseconds_are_told_apart_by_their_length(number: int, is_ms: bool) -> None:
+def test_seconds_and_milliseconds_are_distinguished_by_their_length(number: int, is_ms: bool) -> None:
     """The same instant would be two, by the client that asks."""
     text = f"{number}000" if is_ms and number > 10**8 else f"{number}"
     if number * 1000 <= LAST_MS:
@@ -62,7 +62,7 @@ def test_a_window_is_whole_minutes(text: str, seconds: int) -> None:
     ],
 )
 def test_what_cannot_be_read_is_a_422_that_names_the_parameter(parse: object, name: str, texts: list[str]) -> None:
-    """A client would get the answer to another question, or a 500 that says nothing."""
+    """A client would get the answer to another question, or a 500 that explains nothing."""
     assert callable(parse)
     for text in texts:
         with pytest.raises(ProblemError, match=f"^{name}: ") as problem:

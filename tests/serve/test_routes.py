@@ -220,7 +220,7 @@ def test_what_is_asked_unexpectedly_is_answered(served: Served) -> None:
 
 
 def test_without_a_store_the_log_is_served(tmp_path: Path) -> None:
-    """Somebody who only captures is told that there is no store, and still sees the log."""
+    """Somebody who only captures reads that there is no store, and still sees the log."""
     assert run(tmp_path, "replay", "sample:").returncode == 0
     with serving(tmp_path) as alone:
         assert "log alone" in alone.errors.read_text()

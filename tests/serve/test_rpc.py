@@ -1,4 +1,4 @@
-"""gRPC over real sockets: what is answered, what a client is told, and what it can't do to the server."""
+"""gRPC over real sockets: what is answered, how a client is refused, and what it can't do to the server."""
 
 import asyncio
 import signal
@@ -227,7 +227,7 @@ def test_tls_is_that_of_rest(tmp_path: Path) -> None:
         assert served.end() == 0
 
 
-def test_a_taken_port_is_told(served: Served, tmp_path: Path) -> None:
+def test_a_taken_port_is_reported(served: Served, tmp_path: Path) -> None:
     """gRPC would share the port quietly, and each client would get one of two servers."""
     replayed(open_log(f"file:{tmp_path / 'tradecap-data/log'}", create=True), some_messages(range(10)))
     done = run(tmp_path, "serve", "--port", "0", "--grpc-port", served.target.rpartition(":")[2])
@@ -264,7 +264,7 @@ def test_open_streams_are_finished_at_the_end(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_killed_ends_its_streams(tmp_path: Path) -> None:
-    """A client would wait for ever."""
+    """A client would wait forever."""
     with captured(tmp_path), serving(tmp_path) as served:
         stream = asking(served).StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"]))
         next(stream)
@@ -273,7 +273,7 @@ def test_a_server_that_is_killed_ends_its_streams(tmp_path: Path) -> None:
 
 
 def test_streams_that_a_client_leaves_are_gone(tmp_path: Path) -> None:
-    """Each client that goes would cost the others for ever."""
+    """Each client that goes would cost the others forever."""
     with captured(tmp_path) as further, serving(tmp_path, "--rate", "0") as served:
         stub = asking(served)
         streams = [stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], delivery=pb.Delivery.Name(n % 3))) for n in range(60)]
@@ -355,7 +355,7 @@ def test_subscribers_that_never_read_harm_nobody(tmp_path: Path) -> None:
 
 
 def test_a_client_that_takes_nothing_is_cut(tmp_path: Path) -> None:
-    """It would hold a stream for ever: its updates end before the bound is reached."""
+    """It would hold a stream forever: its updates end before the bound is reached."""
     log = open_log(f"file:{tmp_path / 'log'}", create=True)
     replayed(log, some_messages(range(10)))
     with joined(log, None) as answers:

@@ -38,7 +38,7 @@ def answers(log: FileLog) -> Iterator[Joined]:
 
 
 def test_streams_are_bounded_by_client_and_in_all_and_given_back(answers: Joined) -> None:
-    """One client would take all streams, or a stream that ended count for ever."""
+    """One client would take all streams, or a stream that ended count forever."""
 
     async def run() -> None:
         streams = Streams(answers, most=3, per_client=2)

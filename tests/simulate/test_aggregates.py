@@ -41,7 +41,7 @@ def test_each_fill_is_in_exactly_one_aggregate(drawn: list[tuple[str, int, int, 
 
 @settings(deadline=None)
 @given(fills)
-def test_an_aggregate_stands_right_behind_its_last_fill(drawn: list[tuple[str, int, int, bool]]) -> None:
+def test_an_aggregate_comes_right_behind_its_last_fill(drawn: list[tuple[str, int, int, bool]]) -> None:
     """A client that compares the two streams would see an order before it was filled, or long after."""
     entries = entries_of(drawn)
     answer = [*with_aggregates(entries, lambda _: True)]

@@ -73,7 +73,7 @@ async def test_binary_frames_are_refused() -> None:
 
 
 @running
-async def test_another_version_of_the_protocol_is_told_which_one_is_spoken() -> None:
+async def test_another_version_of_the_protocol_is_answered_with_the_one_that_is_spoken() -> None:
     """A client can only fall back to version 13 if it is named (RFC 6455 §4.4)."""
     answer = await refused(HANDSHAKE.replace(b"Version: 13", b"Version: 8"))
     assert answer.startswith(b"HTTP/1.1 426 ")
@@ -92,10 +92,10 @@ async def test_another_version_of_the_protocol_is_told_which_one_is_spoken() -> 
 def test_an_upgrade_that_is_none_is_refused(wrong: bytes, status: int) -> None:
     """A broken client would get a WebSocket here, or a connection that ends without an answer."""
 
-    async def knock() -> None:
+    async def attempt() -> None:
         assert (await refused(wrong)).startswith(b"HTTP/1.1 %d " % status)
 
-    running(knock)()
+    running(attempt)()
 
 
 # ---- bounds ----
@@ -154,19 +154,19 @@ HALF_A_BODY = PING.replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\nab")
 def test_a_connection_without_a_whole_request_ends(sent: bytes, answer: bytes) -> None:
     """Forgotten and half-sent connections would stay until no file descriptor is left."""
 
-    async def knock() -> None:
+    async def attempt() -> None:
         async with an_exchange(idle_s=0.2, request_s=0.2) as exchange:
             reader, writer = await dial(exchange)
             writer.write(sent)
             assert (await reader.read()).startswith(answer)
             await until(lambda: not exchange.connections.wires)
 
-    running(knock)()
+    running(attempt)()
 
 
 @running
 async def test_a_request_that_drips_in_ends() -> None:
-    """A byte every now and then would hold a connection for ever."""
+    """A byte every now and then would hold a connection forever."""
     async with an_exchange(request_s=0.3) as exchange:
         reader, writer = await dial(exchange)
         answer = asyncio.create_task(reader.read())
@@ -213,7 +213,7 @@ async def test_http_keeps_its_connection_and_turns_into_a_websocket() -> None:
 def test_garbage_ends_a_connection_and_nothing_else(garbage: bytes) -> None:
     """A port scan would end the exchange."""
 
-    async def knock() -> None:
+    async def attempt() -> None:
         async with an_exchange() as exchange:
             reader, writer = await asyncio.open_connection("127.0.0.1", exchange.port)
             writer.write(garbage)
@@ -221,7 +221,7 @@ def test_garbage_ends_a_connection_and_nothing_else(garbage: bytes) -> None:
             await reader.read()
             assert (await get(f"{exchange.rest_url}/api/v3/ping"))[0] == 200
 
-    running(knock)()
+    running(attempt)()
 
 
 # ---- the venue's rules ----
@@ -238,7 +238,7 @@ async def test_pings_come_and_pongs_keep_alive() -> None:
 
 
 @running
-async def test_who_doesnt_pong_is_cut() -> None:
+async def test_a_client_without_pongs_is_disconnected() -> None:
     """A client with a dead event loop would look healthy here."""
     async with an_exchange(rules=FAST) as exchange:
         reader, writer = await raw_socket(exchange)
@@ -288,7 +288,7 @@ async def test_too_many_connections_are_refused() -> None:
 
 
 @running
-async def test_who_doesnt_read_is_cut_and_holds_nobody_up() -> None:
+async def test_a_client_that_doesnt_read_is_disconnected_and_delays_no_other() -> None:
     """One stopped client would fill the memory, or stop the others."""
     entries = some_entries(60_000)
     async with Exchange(Scripted(entries), speed=None, start="subscriber", max_behind=2**20, patience_s=0.5) as exchange:
@@ -299,7 +299,7 @@ async def test_who_doesnt_read_is_cut_and_holds_nobody_up() -> None:
 
 
 @running
-async def test_full_speed_waits_for_who_reads() -> None:
+async def test_full_speed_waits_for_slow_readers() -> None:
     """A fast replay would cut the very client it is for."""
     async with Exchange(Scripted(some_entries(60_000)), speed=None, start="subscriber") as exchange:
         client = await hears(exchange, "/ws/btcusdt@trade")

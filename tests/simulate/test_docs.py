@@ -9,7 +9,7 @@ PAGE = (Path(__file__).parents[2] / "docs/simulate.md").read_text()
 
 
 def test_the_example_of_a_file_is_understood() -> None:
-    """Who begins with the page's example would begin with an error."""
+    """Someone who begins with the page's example would begin with an error."""
     (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     faults, seed = read_faults(example, "the page")
     assert seed == 7

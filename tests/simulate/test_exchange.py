@@ -51,7 +51,7 @@ async def test_subscribing_and_unsubscribing_take_effect_at_once() -> None:
 
 
 @running
-async def test_microseconds_for_who_asks() -> None:
+async def test_microseconds_for_clients_that_ask() -> None:
     """All times of such a connection would be off by a thousand."""
     async with an_exchange() as exchange, await hears(exchange, "/ws/btcusdt@trade?timeUnit=MICROSECOND") as client:
         await exchange.play(1)
@@ -71,8 +71,8 @@ async def test_an_unknown_symbol_and_capitals_are_acknowledged_and_silent() -> N
 
 
 @running
-async def test_a_kline_is_told_when_its_minute_ends() -> None:
-    """A client would wait for the final candle for ever."""
+async def test_a_kline_is_sent_when_its_minute_ends() -> None:
+    """A client would wait for the final candle forever."""
     entries = some_entries(200, every_ms=1_000)
     async with an_exchange(entries) as exchange, await hears(exchange, "/ws/btcusdt@kline_1m") as client:
         for _ in range(20):
@@ -99,7 +99,7 @@ async def test_a_kline_of_one_second_comes_every_second() -> None:
 
 @running
 async def test_a_tape_in_a_file_pace_reaches_all_clients_alike() -> None:
-    """Of two clients on one stream one would get less."""
+    """One of two clients on one stream would get less."""
     source = Generated(["BTCUSDT"], begin_ms=NOON_US // 1000, rate=2_000)
     async with Exchange(source, start="subscriber") as exchange:
         first, second = [await hears(exchange, "/ws") for _ in range(2)]
@@ -145,7 +145,7 @@ async def test_what_was_missed_on_the_stream_rest_gives_exactly() -> None:
 
 
 @running
-async def test_a_taken_port_is_told() -> None:
+async def test_a_taken_port_is_reported() -> None:
     """A second exchange would end in a traceback."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

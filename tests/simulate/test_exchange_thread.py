@@ -1,4 +1,4 @@
-"""The exchange beside a program that is no coroutine."""
+"""The exchange alongside a program that isn't a coroutine."""
 
 import threading
 
@@ -11,7 +11,7 @@ from tradecap.simulate.exchange_thread import ExchangeThread
 
 
 def test_what_keeps_it_from_serving_is_raised_and_no_thread_is_left() -> None:
-    """A demo whose exchange can't listen would wait for ever for one that nobody hears."""
+    """A demo whose exchange can't listen would wait forever for one that nobody hears."""
     with ExchangeThread(lambda: Exchange(Scripted(some_entries(1)), start="manual")) as first:
         threads = threading.active_count()
         with (

@@ -44,7 +44,7 @@ async def test_silence_says_nothing_and_tells_afterwards_what_it_withheld() -> N
 
 
 @running
-async def test_spoilt_messages_are_told_with_their_ids_and_rest_stays_right() -> None:
+async def test_spoilt_messages_are_reported_with_their_ids_and_rest_stays_right() -> None:
     """A client's account couldn't be held against the exchange's."""
     async with an_exchange() as exchange, await hears(exchange, "/ws/btcusdt@trade") as client:
         exchange.fire(Fault("drop", count=3))
@@ -68,7 +68,7 @@ async def test_delayed_messages_come_late() -> None:
 def test_statuses_on_rest_and_on_the_handshake(status: int) -> None:
     """A client's way of backing off would never be tried."""
 
-    async def knock() -> None:
+    async def attempt() -> None:
         async with an_exchange() as exchange:
             exchange.fire(Fault("http", status=status, on="both", count=2, retry_after_s=7))
             reported, headers, _ = await get(f"{exchange.rest_url}/api/v3/ping")
@@ -80,7 +80,7 @@ def test_statuses_on_rest_and_on_the_handshake(status: int) -> None:
             assert (await get(f"{exchange.rest_url}/api/v3/ping"))[0] == 200
             assert [report["request"] for report in exchange.reports] == ["/api/v3/ping", "/ws"]
 
-    running(knock)()
+    running(attempt)()
 
 
 @running

@@ -102,7 +102,7 @@ def test_seconds_are_of_the_trades_that_are_remembered(trades: list[Trade], sinc
 
 
 def test_a_second_of_which_trades_are_forgotten_is_left_out() -> None:
-    """A kline would be told that lacks the first of its trades."""
+    """A kline would be sent that lacks the first of its trades."""
     market = Market(["BTCUSDT"], keep=10)
     for entry in some_entries(2_000, every_ms=300):
         market.add(entry)

@@ -18,8 +18,8 @@ def test_over_the_limit_is_429_and_going_on_is_a_ban_that_doubles() -> None:
     assert (verdicts[-1].status, verdicts[-1].retry_s) == (418, 240)
 
 
-def test_each_minute_begins_anew_and_each_address_by_itself() -> None:
-    """A client that waits as it was told would stay locked out, or be locked out by another."""
+def test_limits_are_counted_by_minute_and_by_address() -> None:
+    """A client that waits as it was asked to would stay locked out, or be locked out by another."""
     limits = AddressLimits(Rules(weight_per_minute=10))
     limits.request("a", 11, 59.0)
     assert limits.request("b", 10, 59.0).status == 200

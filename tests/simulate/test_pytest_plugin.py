@@ -25,7 +25,7 @@ def run_pytest(folder: Path, text: str, *args: str) -> "subprocess.CompletedProc
 
 
 def test_the_fixture_serves_a_recording_with_faults(tmp_path: Path) -> None:
-    """Who tests a client would have to start and end an exchange by hand."""
+    """Someone who tests a client would have to start and end an exchange by hand."""
     text = """
 import json, ssl
 import pytest
@@ -105,7 +105,7 @@ def test_the_page_s_table_is_what_the_marker_takes() -> None:
 
 @pytest.mark.clients
 def test_the_page_s_test_of_python_binance(tmp_path: Path, outside_part: Callable[[bool, str], None]) -> None:
-    """Who begins with the page's example would begin with an error. Somebody else's client, unchanged."""
+    """Someone who begins with the page's example would begin with an error. Somebody else's client, unchanged."""
     python, problem = an_environment(CLIENTS["python_binance"])
     outside_part(python is not None, problem)
     assert python is not None

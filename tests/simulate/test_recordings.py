@@ -55,7 +55,7 @@ def test_a_thousand_files_are_not_open_at_once(tmp_path: Path) -> None:
 
 
 def test_a_payload_stays_as_it_was_recorded(tmp_path: Path) -> None:
-    """The exchange would say what the venue never said."""
+    """The exchange would send what the venue never sent."""
     odd = message(a_trade()).replace(b'"q":', b' "q": ')
     path = written(tmp_path / "odd", [f1_line(1_723_204_800_123_456_789, combined(b"btcusdt@trade", odd)).rstrip()])
     entry = next(recording(path).entries())
@@ -92,7 +92,7 @@ def test_recorded_aggregates_go_before_made_ones(tmp_path: Path) -> None:
     assert ids(source, "btcusdt@aggTrade") == [77]
 
 
-def test_quotes_are_said_and_other_streams_are_counted(tmp_path: Path) -> None:
+def test_quotes_are_sent_and_other_streams_are_counted(tmp_path: Path) -> None:
     """A recording's bookTicker would be lost, or its depth taken for something it isn't."""
     quote = b'{"u":400,"s":"BTCUSDT","b":"1.0","B":"2.0","a":"1.1","A":"2.0"}'
     depth = b'{"lastUpdateId":1,"bids":[],"asks":[]}'
@@ -119,7 +119,7 @@ def test_the_sample_can_be_played_again_and_again() -> None:
         ([message(a_trade(venue="binance-usdm"))], (), "USD-M futures, and simulate is a spot exchange"),
     ],
 )
-def test_what_cant_be_played_is_told(tmp_path: Path, lines: list[bytes], symbols: tuple[str, ...], report: str) -> None:
+def test_what_cant_be_played_is_named(tmp_path: Path, lines: list[bytes], symbols: tuple[str, ...], report: str) -> None:
     """An exchange without trades would leave its user wondering."""
     with pytest.raises(TradecapError, match=report):
         recording(written(tmp_path / "odd", lines), symbols=symbols)

@@ -159,7 +159,7 @@ def test_all_times_follow_the_unit() -> None:
     assert (kline[0], kline[6]) == (NOON_US, NOON_US + 59_999_999)
 
 
-def test_weights_are_told_and_limits_kept() -> None:
+def test_weights_are_reported_and_limits_kept() -> None:
     """A client that watches its weight would be banned at the venue."""
     rest = a_rest(10, Rules(weight_per_minute=60))
     first = ask(rest, "trades?symbol=BTCUSDT")

@@ -11,7 +11,7 @@ from tradecap.venues.binance import decode
 
 
 def spoil_all(fault: Fault, entries: list[Entry]) -> tuple[list[bytes], Spoiling, list[Outgoing]]:
-    """What is said of the entries, the account of the fault, and what is said later."""
+    """What is sent for the entries, the account of the fault, and what is sent later."""
     late: list[Outgoing] = []
     spoiler = Spoiler(1, lambda _, answer: late.extend(answer))
     spoiling = spoiler.add(fault, lambda _: None)

@@ -1,4 +1,4 @@
-"""What is said on a connection, word by word as the venue documents it."""
+"""What is sent on a connection, word by word as the venue documents it."""
 
 import json
 from typing import Any
@@ -145,7 +145,7 @@ def test_what_a_path_asks_for(target: str, streams: list[str], is_combined: bool
 
 
 def test_other_paths_are_none() -> None:
-    """A client of another product would wait for ever."""
+    """A client of another product would wait forever."""
     assert session_at("/ws-api/v3") is None
     assert session_at("//[/ws") is None
     with pytest.raises(SubscriptionRefusal):

@@ -41,7 +41,7 @@ def test_what_a_log_holds_too_late_takes_its_place(ids: list[int], window: int) 
 
 
 def test_nothing_but_the_late_one_moves() -> None:
-    """Quotes would be said before or after the trades they stood between."""
+    """Quotes would be sent before or after the trades they came between."""
     quote = Entry("btcusdt@bookTicker", b"{}", None, 0)
     one, two, three = some_entries(3)
     late = Entry(two.stream, two.payload, two.trade, 99)
@@ -88,7 +88,7 @@ def test_a_quote_moves_on_too() -> None:
 
 
 def test_a_round_without_a_trade_ends_the_loop() -> None:
-    """A loop over nothing would spin for ever."""
+    """A loop over nothing would spin forever."""
     assert [*endless(lambda: iter(()))] == []
 
 

@@ -1,4 +1,4 @@
-"""A venue that does what it is told, byte by byte: for what no well-behaved server, not even the local exchange, can be brought to do."""
+"""A venue that does what a test asks, byte by byte: for what no well-behaved server, not even the local exchange, can be brought to do."""
 
 import base64
 import hashlib
@@ -51,7 +51,7 @@ class Client:
         return read
 
     def requests(self, count: int = 1) -> list[dict[str, Any]]:
-        """The next so many control messages, unanswered."""
+        """The next N control messages, unanswered."""
         heard: list[dict[str, Any]] = []
         while len(heard) < count:
             opcode, payload = self.hear()
@@ -63,7 +63,7 @@ class Client:
         return heard
 
     def grant(self, count: int = 1) -> None:
-        """Acknowledge the next so many requests."""
+        """Acknowledge the next N requests."""
         for request in self.requests(count):
             self.say(f'{{"result":null,"id":{request["id"]}}}')
 

@@ -101,7 +101,7 @@ def test_no_more_is_taken_than_there_is_room_for() -> None:
 
 
 def test_answers_to_the_client_do_not_leave() -> None:
-    """The log would hold what we said to each other, and count it as market data."""
+    """The log would hold what client and venue sent each other, and count it as market data."""
     with running() as exchange, tapped(exchange) as tap:
         exchange.play(3)
         tap.until(messages=3)
@@ -129,7 +129,7 @@ def test_a_lost_connection_is_named_and_opened_again(kind: str, how: dict[str, o
 
 
 def test_a_half_open_connection_is_found() -> None:
-    """Tools that wait for data on a dead connection wait for ever."""
+    """Tools that wait for data on a dead connection wait forever."""
     with running() as exchange, tapped(exchange, IMPATIENT) as tap:
         exchange.fire("silent")
         tap.until(notices=3)
@@ -138,7 +138,7 @@ def test_a_half_open_connection_is_found() -> None:
 
 
 def test_a_quiet_market_is_no_dead_connection() -> None:
-    """A symbol without trades for a minute would be connected anew all the time."""
+    """A symbol without trades for a minute would be connected again all the time."""
     terms = replace(QUICK, ping_after_s=0.2, dead_after_s=2.0)
     with running() as exchange, tapped(exchange, terms) as tap:
         began = time.monotonic()
@@ -171,7 +171,7 @@ def test_the_new_connection_is_up_before_the_old_one_goes(reason: str) -> None:
         assert sorted(set(ids)) == list(range(1, max(ids) + 1))
 
 
-def test_both_connections_of_a_handover_are_told_when_they_are_lost() -> None:
+def test_both_connections_of_a_handover_are_reported_when_they_are_lost() -> None:
     """One that nobody tells of would count as up until the end, and each gap would wait for what it might still bring."""
     with running() as exchange, tapped(exchange) as tap:
         tap.feed.replace("asked")
@@ -196,7 +196,7 @@ def test_a_slow_reader_slows_the_socket_and_loses_nothing() -> None:
 
 
 def test_many_streams_are_subscribed_within_the_limits() -> None:
-    """The venue cuts who says more than five things in a second."""
+    """The venue disconnects a client that sends more than five messages in a second."""
     streams = tuple(f"s{n}usdt@trade" for n in range(750))
     terms = Terms(request_every_s=0.25)
     with (
@@ -221,7 +221,7 @@ def test_every_place_is_filled() -> None:
 
 
 @pytest.mark.parametrize(("status", "is_final"), [(451, True), (503, False), (429, False)])
-def test_a_closed_door_is_named(status: int, is_final: bool) -> None:
+def test_a_refused_handshake_is_named(status: int, is_final: bool) -> None:
     """A blocked place and a busy server would look alike."""
     with running() as exchange:
         exchange.fire("http", status=status, on="ws", retry_after_s=1)
@@ -244,7 +244,7 @@ def test_nobody_there_and_no_such_host_are_named() -> None:
 
 
 def test_attempts_are_spaced_with_jitter() -> None:
-    """A thousand captures would knock at a restarting venue in the same moment, again and again."""
+    """A thousand captures would connect to a restarting venue in the same moment, again and again."""
     with Feed("ws://127.0.0.1:9/stream", ["btcusdt@trade"], CONTROL, Terms(first_delay_s=0.05, longest_delay_s=0.2)) as feed:
         tap = Tap(feed)
         tap.until(notices=12)  # which takes minutes where the pauses double without an end
@@ -254,7 +254,7 @@ def test_attempts_are_spaced_with_jitter() -> None:
 
 
 def test_a_server_that_never_answers_the_handshake_is_left() -> None:
-    """A port that accepts and stays silent would hold the capture for ever."""
+    """A port that accepts and stays silent would hold the capture forever."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         terms = Terms(open_within_s=0.3)
         with Feed(f"ws://127.0.0.1:{silent.getsockname()[1]}/stream", ["btcusdt@trade"], CONTROL, terms) as feed:

@@ -26,7 +26,7 @@ def feed(peer: Peer, terms: Terms = QUICK, streams: tuple[str, ...] = ("btcusdt@
 @pytest.mark.parametrize("reply", [REFUSED, '{"error":{"code":3,"msg":"Invalid JSON"}}', '{"code":2,"msg":"Invalid request","id":1}'])
 @pytest.mark.parametrize("streams", [("btcusdt@trade",), MANY])
 def test_a_refused_subscription_is_no_connection(reply: str, streams: tuple[str, ...]) -> None:
-    """It would be told as up, and the reason as a connection that broke off, again and again."""
+    """It would be reported as up, and the reason as a connection that broke off, again and again."""
 
     def ws(client: Client) -> None:
         client.accept()
@@ -149,28 +149,28 @@ def test_each_way_to_close_is_named(code: int) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 418, 429, 451, 500, 503])
-def test_a_closed_door_stays_shut_as_long_as_it_says(status: int) -> None:
-    """Who knocks earlier is banned; who waits longer misses trades."""
-    knocks: list[float] = []
+def test_a_refused_connection_is_not_tried_again_before_retry_after(status: int) -> None:
+    """A client that comes back earlier is banned; one that waits longer misses trades."""
+    attempts: list[float] = []
 
     def ws(client: Client) -> None:
-        knocks.append(time.monotonic())
+        attempts.append(time.monotonic())
         client.sock.sendall(b"HTTP/1.1 %d It\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n" % status)
 
     with peering(ws) as peer, feed(peer) as feeding:
         tap = Tap(feeding)
         tap.until(notices=2)
     assert tap.notices[0].detail["failure"] == f"http_{status}"
-    assert knocks[1] - knocks[0] >= 1.0
+    assert attempts[1] - attempts[0] >= 1.0
 
 
-def test_a_shut_door_is_shut_for_every_place() -> None:
+def test_retry_after_holds_for_every_place() -> None:
     """The venue counts by address: the second connection would turn a wait into a ban."""
     is_shut = threading.Event()
-    knocks: list[float] = []
+    attempts: list[float] = []
 
     def ws(client: Client) -> None:
-        knocks.append(time.monotonic())
+        attempts.append(time.monotonic())
         if client.number == 2:
             client.sock.sendall(b"HTTP/1.1 429 It\r\nContent-Length: 0\r\nRetry-After: 1\r\n\r\n")
             is_shut.set()
@@ -182,8 +182,8 @@ def test_a_shut_door_is_shut_for_every_place() -> None:
 
     with peering(ws) as peer, feed(peer, replace(QUICK, connections=2)) as feeding:
         tap = Tap(feeding)
-        tap.until_so(lambda: len(knocks) > 2)
-    assert knocks[2] - knocks[1] >= 1.0
+        tap.until_so(lambda: len(attempts) > 2)
+    assert attempts[2] - attempts[1] >= 1.0
 
 
 def test_a_connection_that_flows_is_not_given_for_one_that_does_not() -> None:
@@ -215,7 +215,7 @@ def test_a_connection_that_flows_is_not_given_for_one_that_does_not() -> None:
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])
-def test_no_socket_is_left_to_who_does_not_answer_a_goodbye(is_stopped: bool) -> None:
+def test_no_socket_is_left_to_a_peer_that_does_not_answer_a_goodbye(is_stopped: bool) -> None:
     """One socket, with a venue that goes on sending to it, would be left of each day, and two of a capture that ends meanwhile."""
     ends: dict[int, bool] = {}
 
@@ -282,7 +282,7 @@ def test_a_connection_that_has_just_come_is_not_replaced_for_an_older_wish() -> 
 
 
 def test_the_beginning_of_a_message_alone_is_a_message() -> None:
-    """A message that was cut off anywhere would end the capture instead of standing in quarantine."""
+    """A message that was cut off anywhere would end the capture instead of going to quarantine."""
 
     def ws(client: Client) -> None:
         client.accept()

@@ -16,7 +16,7 @@ NAME = re.compile("binance|usd-?m", re.IGNORECASE)
 
 
 def code_without_documentation(text: str) -> str:
-    """What runs: comments gone, and strings that stand as a statement (they may cite a venue's documents as the source of a fact)."""
+    """What runs: comments gone, and strings that are a statement (they may cite a venue's documents as the source of a fact)."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(body := getattr(node, "body", None), list):

@@ -63,7 +63,7 @@ def test_geo_blocking_is_explained_with_the_way_out() -> None:
 
 
 def test_retry_after_is_obeyed() -> None:
-    """Who goes on asking is banned, for days in the end."""
+    """A client that goes on asking is banned, for days in the end."""
     with running() as exchange, Rest(site_of(exchange)) as rest:
         exchange.play(1)
         exchange.fire("http", status=429, retry_after_s=2)

@@ -81,7 +81,7 @@ def test_how_long_to_wait_is_read_as_seconds_or_as_a_date(headers: Mapping[str, 
     assert ("not before" in failure.text) is (seconds is not None)
 
 
-def test_who_asks_next_obeys_what_the_first_was_told() -> None:
+def test_the_next_request_obeys_the_retry_after_of_the_first() -> None:
     """The look at the symbols would be refused, and the repair ask on at once."""
     asked: list[float] = []
 
@@ -195,7 +195,7 @@ def test_a_rest_that_is_behind_the_stream_is_asked_again() -> None:
 
 @pytest.mark.parametrize("answer", [rows(), rows(1, 2)])
 def test_what_the_venue_never_has_is_given_up_by_name(answer: Answer) -> None:
-    """A gap at the end of a series would be asked for, for ever."""
+    """A gap at the end of a series would be asked for, forever."""
     with peering(rest=lambda _: answer) as peer:
         answers = fetched(peer, Gap("BTCUSDT", (6, 7)))
         assert len(peer.paths) < 60

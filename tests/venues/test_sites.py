@@ -6,7 +6,7 @@ from tradecap.errors import TradecapError
 from tradecap.venues.api import SITES
 
 
-def test_rest_is_where_the_streams_are_unless_said() -> None:
+def test_rest_is_where_the_streams_are_unless_set() -> None:
     """A capture against a local exchange would repair its gaps with the real venue's trades."""
     assert SITES["binance"].at("ws://localhost:8080").rest_url == "http://localhost:8080"
     assert SITES["binance"].at("wss://localhost:8080/").stream_url == "wss://localhost:8080/stream"

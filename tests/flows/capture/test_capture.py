@@ -318,7 +318,7 @@ def test_a_quiet_series_is_not_stale(log: FileLog) -> None:
 
 
 def test_it_stops_after_so_many_trades(log: FileLog) -> None:
-    """--max-trades 10 that gives 11 is no limit."""
+    """--max-trades 10 that gives 11 isn't a limit."""
     with running() as exchange, Capturing(exchange, log, replace(PLAN, max_trades=10)) as capturing:
         exchange.play(50)
         assert capturing.end().counts.valid == 10

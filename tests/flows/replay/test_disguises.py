@@ -119,10 +119,10 @@ def trades_of(path: Path, folder: Path) -> tuple[set[Wanted], Replayed | None]:
         return set(), None
     with log.writer() as writer:
         done = replay(inputs, writer, Choice(), stop=never, progress=quietly)
-    return {_told(reading) for _, reading, _ in read_lines(log) if isinstance(reading, Trade)}, done
+    return {_as_wanted(reading) for _, reading, _ in read_lines(log) if isinstance(reading, Trade)}, done
 
 
-def _told(trade: Trade) -> Wanted:
+def _as_wanted(trade: Trade) -> Wanted:
     price, qty = (f"{units // 10**8}.{units % 10**8:08d}".rstrip("0") for units in (trade.price, trade.qty))
     return trade.venue, trade.symbol, trade.channel, trade.id, trade.first_id, trade.last_id, price, qty, trade.is_buyer_maker
 

@@ -1,6 +1,6 @@
-"""Real recordings through the whole river: what their README says of them must come out.
+"""Real recordings through the whole pipeline: what their README says of them must come out.
 
-The figures are those of the README that lies beside the recordings, counted there without tradecap.
+The figures are those of the README next to the recordings, counted there without tradecap.
 """
 
 import csv

@@ -108,7 +108,7 @@ def test_what_cannot_be_read_is_logged_whole(log: FileLog, store: ClickHouseStor
     assert not failures(log, store, expect={"quarantined": 5, "trades": 1})
 
 
-def test_a_venue_that_is_not_named_is_told_by_shape_or_by_the_caller(log: FileLog) -> None:
+def test_a_venue_that_is_not_named_is_found_by_shape_or_set_by_the_caller(log: FileLog) -> None:
     """Futures filed under spot mix two series of ids."""
     spot, usdm = a_message(1), a_message(2, venue="binance-usdm")
     replayed(log, stream(spot, usdm))
@@ -165,7 +165,7 @@ def test_segments_of_a_log_are_recordings_too(log: FileLog, tmp_path: Path) -> N
 
 
 def test_a_log_is_not_replayed_into_itself(log: FileLog) -> None:
-    """It would read what it writes, for ever."""
+    """It would read what it writes, forever."""
     replayed(log, stream(a_message(1)))
     with pytest.raises(TradecapError, match="can't be replayed into itself"):
         refuse_own_log(look_at([Source("log", log.path, as_recording(FileLog(log.path, create=False)))], Choice()), log)
@@ -198,7 +198,7 @@ def test_a_limit_counts_trades(log: FileLog) -> None:
     assert ids_of(log) == [1, 2]
 
 
-def test_a_symbol_that_never_came_is_told() -> None:
+def test_a_symbol_that_never_came_is_reported() -> None:
     """A typo in --symbol leaves an empty run and exit 0."""
     (problem,) = dry(stream(*some_messages(range(3))), symbols=frozenset({"BTCUSD"})).problems
     assert (problem.message, problem.hint) == ("There is no trade of BTCUSD in recording.", "did you mean BTCUSDT?")

@@ -151,9 +151,9 @@ def test_both_ways_write_the_same_files(tmp_path: Path, layout: str, choice: dic
     def sources() -> list[Source]:
         return [Source(layout, stream=BytesIO(content)) if is_stream else Source(layout, tmp_path / layout)]
 
-    (plain, done, report), (quick, quickly_done, quickly_told) = (written(tmp_path, way, sources, Choice(**choice)) for way in "01")
+    (plain, done, report), (quick, quickly_done, quick_report) = (written(tmp_path, way, sources, Choice(**choice)) for way in "01")
     assert quick == plain
-    assert quickly_told == report
+    assert quick_report == report
     assert [str(problem) for problem in quickly_done.problems] == [str(problem) for problem in done.problems]
     assert replace(quickly_done, run="", seconds=0, problems=[]) == replace(done, run="", seconds=0, problems=[])
     assert list(quickly_done.ignored) == list(done.ignored)

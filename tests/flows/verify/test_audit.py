@@ -41,8 +41,8 @@ def pipeline(log: FileLog, store: ClickHouseStore) -> FileLog:
     return log
 
 
-def test_a_certificate_stands_by_itself(pipeline: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
-    """What was proven couldn't be told without the log and the store."""
+def test_a_certificate_is_readable_by_itself(pipeline: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
+    """What was proven couldn't be known without the log and the store."""
     done = audited(pipeline, store)
     write_certificate(tmp_path / "c.json", done)
     c = read_certificate(tmp_path / "c.json")

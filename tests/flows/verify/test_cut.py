@@ -1,4 +1,4 @@
-"""Proofs beside those who write, load and sweep: the cut is what is proven, and nothing that differs hides behind it.
+"""Proofs while others write, load and sweep: the cut is what is proven, and nothing that differs hides behind it.
 
 What others do meanwhile happens in the callback of progress: after the log was cut and while it is counted.
 """
@@ -54,7 +54,7 @@ def log(request: pytest.FixtureRequest) -> Log:
 
 @pytest.fixture
 def writer(log: Log) -> Iterator[LogWriter]:
-    """Of a run that goes on while the log is proven."""
+    """The writer of a run that goes on while the log is proven."""
     with log.writer() as writer:
         yield writer
 
@@ -256,7 +256,7 @@ def test_times_are_proven_where_some_trades_of_a_block_lost(log: Log, store: Cli
 
 
 def test_only_the_batches_of_a_block_are_read_once_more(tmp_path: Path) -> None:
-    """A block of which some trades lost is no failure: each proof of a log of terabytes would read all of it twice."""
+    """A block of which some trades lost isn't a failure: each proof of terabytes would read all of them twice."""
     log = open_log(f"file:{tmp_path}/log", create=True)
     runs = [replayed(log, some_messages(range(100 * n, 100 * n + 60)), segment_bytes=4000) for n in range(6)]
     snapshot = log.snapshot()

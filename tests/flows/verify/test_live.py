@@ -44,7 +44,7 @@ def a_trade_of(number: int, began_s: float) -> bytes:
 
 
 class Market(threading.Thread):
-    """Writes RATE trades a second to a log until it is told to stop."""
+    """Writes RATE trades a second to a log until it is stopped."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ def failed(found: dict[str, Any]) -> list[str]:
     return [f"{check['name']}: {check['actual']} ({check['detail']})" for check in found["checks"] if not check["ok"]]
 
 
-def test_ten_proofs_hold_beside_a_live_market_and_a_lost_row_fails(feed: str, log: Log, store: str, market: Market) -> None:
+def test_ten_proofs_hold_during_a_live_market_and_a_lost_row_fails(feed: str, log: Log, store: str, market: Market) -> None:
     """The one place where everything runs at once: a proof that fails there is switched off, and one that always passes is worth nothing."""
     seconds, proofs = (SECONDS, PROOFS) if LONG and not log.has_one_writer else SHORT[feed]
     began_s, records = time.monotonic(), 0

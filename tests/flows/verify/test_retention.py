@@ -144,7 +144,7 @@ def test_what_retention_removes_between_cut_and_reading_is_expired(kafka: Kafka,
 
 
 def test_empty_values_and_aborted_transactions_are_counted_and_harm_nothing(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
-    """A tombstone is no record, and markers are no holes."""
+    """A tombstone isn't a record, and markers aren't holes."""
     replayed(log, some_messages(range(20)))
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic, "linger.ms": 0})
     producer.init_transactions()

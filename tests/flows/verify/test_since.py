@@ -161,7 +161,7 @@ def removed(folder: Path) -> None:
 
 
 def test_what_became_of_the_covered_segments_is_noticed(pipeline: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
-    """A proof would stand on records that the log no longer holds, or a log from a copy could never be continued."""
+    """A proof would rest on records that the log no longer holds, or a log from a copy could never be continued."""
     then = kept(proven(pipeline, store).certificate)
 
     def changed(change: Callable[[Path], None]) -> list[str]:
@@ -215,7 +215,7 @@ def test_a_record_that_came_again_is_the_same_or_named(pipeline: FileLog, store:
 
 
 def resealed(members: dict[str, Any]) -> bytes:
-    """As somebody writes a certificate who knows how it is sealed."""
+    """Write a certificate with the knowledge of how it is sealed."""
     members = {name: value for name, value in members.items() if name != "seal"}
     return json.dumps(members | {"seal": seal_of(members)}).encode()
 

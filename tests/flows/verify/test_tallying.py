@@ -18,7 +18,7 @@ from tradecap.proof.tally import Tally
 
 @pytest.fixture
 def log(tmp_path: Path) -> FileLog:
-    """A log of several segments, which are its batches, with every fault, a torn run, a run whose trades are known, and records that stand twice."""
+    """A log of several segments, which are its batches, with every fault, a torn run, a run whose trades are known, and records that appear twice."""
     log = FileLog(tmp_path / "log", create=True)
     replayed(log, some_messages(range(100, 400)), segment_bytes=20_000)
     replayed(log, some_messages(range(350, 450)))

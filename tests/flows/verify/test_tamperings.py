@@ -31,11 +31,11 @@ DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "data-quality.md"
 NOT_FINAL: Final = ("schema_version",)
 KINDS: Final = ("a column", "a column", "a column", "a column", "a row", "an object", "a file", "a certificate")
 EMPTY: Final = ("arrivals", "feeds", "losses", "odd")
-"""Tables without a row in this river."""
+"""Tables without a row in this pipeline."""
 
 
 def documented() -> dict[str, str]:
-    """Of each column of each table, as `table.column`, what the document says it is proven by."""
+    """For each column of each table, as `table.column`: what proves it according to the document."""
     found: dict[str, str] = {}
     for line in DOCUMENT.read_text().splitlines():
         if match := re.fullmatch(r"\| `(\w+)` \| (.+?) \| (.+?) \|", line):

@@ -50,7 +50,7 @@ def produced(kafka: Kafka, topic: str, key: str, value: bytes, partition: int = 
 
 
 def test_topics_of_the_same_log_are_equal(log: Log, store: ClickHouseStore) -> None:
-    """The proof would end at the store, and say nothing of what others read."""
+    """The proof would end at the store, and leave out what others read."""
     replayed(log, some_messages(range(100)))
     replayed(log, some_messages(range(50), symbol="ETHUSDT"))
     spoilt(log, {"dupes": 5, "conflicts": 5, "nulls": 5})
@@ -77,7 +77,7 @@ def test_what_is_not_processed_yet_fails(log: Log, store: ClickHouseStore) -> No
 
 
 def test_a_difference_that_comes_from_a_conflict_is_listed(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
-    """The first in the partition isn't always the first by run: that is no fault of either side, and must not hide one."""
+    """The first in the partition isn't always the first by run: that isn't a fault of either side, and must not hide one."""
     replayed(log, some_messages(range(30)))
     record = RunWriter(AN_EARLIER_RUN).record(1, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(14, at_s=70, price=5)))
     produced(kafka, topic, "BTCUSDT", record[:-1])

@@ -88,7 +88,7 @@ class Pipeline:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """The river, for reading only."""
+    """The pipeline, for reading only."""
     path = tmp_path_factory.mktemp("pipeline")
     with ClickHouseStore.embedded(path / "db", f"chdb:{path / 'db'}", create=True) as store:
         store.create()
@@ -97,26 +97,26 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 @pytest.fixture
 def pipeline(whole: Pipeline) -> Iterator[Pipeline]:
-    """The river, whose store a test may spoil."""
+    """The pipeline, whose store a test may spoil."""
     yield whole
     whole.restore()
 
 
 @pytest.fixture
 def emptied(pipeline: Pipeline) -> ClickHouseStore:
-    """An empty store: the river's own, as a process holds one embedded store at a time."""
+    """An empty store: the pipeline's own, as a process holds one embedded store at a time."""
     pipeline.empty(*TABLES)
     return pipeline.store
 
 
 @pytest.fixture
 def copied(whole: Pipeline, tmp_path: Path) -> FileLog:
-    """The river's log, in a copy that a test may spoil."""
+    """The pipeline's log, in a copy that a test may spoil."""
     shutil.copytree(whole.log.path, tmp_path / "copied")
     return FileLog(tmp_path / "copied", create=False)
 
 
-def test_a_whole_river_is_proven(whole: Pipeline) -> None:
+def test_a_whole_pipeline_is_proven(whole: Pipeline) -> None:
     """A proof that fails where nothing is wrong would soon be looked at by nobody."""
     verdict = verdict_of(whole.log, whole.store)
     assert [check for check in verdict.checks if not check.ok] == []
@@ -155,17 +155,17 @@ def test_a_deleted_ledger_row_is_a_lost_record(pipeline: Pipeline, record: str, 
 
 
 def test_deleted_ledger_rows_are_named_as_a_range(pipeline: Pipeline) -> None:
-    """A thousand lost records told one by one would hide that a block is gone."""
+    """A thousand lost records listed one by one would hide that a block is gone."""
     pipeline.delete("ledger", f"run = '{pipeline.run}' AND (seq BETWEEN 4 AND 20 OR seq = 23)")
     assert failures(pipeline.log, pipeline.store)["ledger.complete"].detail == f"lost: run {pipeline.run} seq 4-20, 23"
 
 
 def test_a_whole_run_missing_in_the_ledger_is_lost_not_pending(pipeline: Pipeline) -> None:
-    """Rows that the position says are there would be waited for, for ever."""
+    """Rows that the position says are there would be waited for, forever."""
     pipeline.delete("ledger", f"run = '{pipeline.injected}'")
     failed = failures(pipeline.log, pipeline.store)
     assert failed["ledger.complete"].detail == f"lost: run {pipeline.injected} seq 0-11"
-    # ten of the faults were quarantined, duplicate and conflict can't be told any more
+    # ten of the faults were quarantined, duplicate and conflict can't be known any more
     assert failed.keys() == {"ledger.complete", "accounting", "quarantine.accounted", "injected.found"}
 
 
@@ -237,7 +237,7 @@ def test_an_added_ledger_row_was_made_by_no_record(pipeline: Pipeline, replaceme
 
 
 def test_rows_of_an_unknown_run_are_counted_one_by_one(pipeline: Pipeline) -> None:
-    """Two rows far apart told as all between them would turn a small flaw into a disaster."""
+    """Two rows far apart reported as all between them would turn a small flaw into a disaster."""
     for seq in (3, 9_000_000):
         pipeline.add("ledger", f"toUUID('{NOBODY}') AS run, {seq} AS seq", "kind = 'started'")
     found = failures(pipeline.log, pipeline.store)["ledger.complete"]
@@ -263,7 +263,7 @@ def test_a_deleted_trade_is_missed_by_its_id(pipeline: Pipeline) -> None:
 
 
 def test_a_deleted_trade_of_which_a_copy_remains_is_not_the_trade(pipeline: Pipeline) -> None:
-    """The rows of a duplicate stand in the table until they merge: one that takes the first one's place isn't the record that won."""
+    """Both rows of a duplicate are in the table until they merge: the second may not take the winner's place."""
     twice = pipeline.store.rows("SELECT trade_id FROM kept_ledger WHERE fault = 'dupes'")[0]["trade_id"]
     loser = f"bitNot(bitShiftLeft(toUInt256(toUInt128(toUUID('{pipeline.injected}'))), 64) + toUInt256(1)) AS ver"
     pipeline.add("trades", loser, f"trade_id = {twice}")
@@ -284,7 +284,7 @@ def test_a_deleted_trade_of_which_a_copy_remains_is_not_the_trade(pipeline: Pipe
         ("trade_time + toIntervalDay(100) AS trade_time", {"candles.exact"}),
         ("last_id + 1 AS last_id", {"candles.exact"}),
         ("first_id - 1 AS first_id", {"candles.exact"}),
-        # who says it came from another record: the version decides which of two wins, now and when later ones come
+        # the row seems to be another record's: its version decides which of two wins, now and later
         ("ver + 1 AS ver", {"candles.exact"}),
         ("ver - 1 AS ver", {"candles.exact"}),
     ],
@@ -310,7 +310,7 @@ def test_a_changed_trade_is_named(pipeline: Pipeline, replacement: str, follows:
     ],
 )
 def test_what_is_no_content_of_a_trade_is_held_against_the_log(pipeline: Pipeline, replacement: str, follows: set[str]) -> None:
-    """The ledger says nothing of it, and v_quality and every query show it."""
+    """The ledger doesn't show it, and v_quality and every query show it."""
     pipeline.delete("trades", "trade_id = 107")
     pipeline.add("trades", replacement, "trade_id = 107")
     failed = failures(pipeline.log, pipeline.store)
@@ -341,7 +341,7 @@ def test_an_added_trade_was_made_by_no_record(pipeline: Pipeline, replacement: s
     assert failed["trades.accounted"].fix == AGAIN
 
 
-def test_a_deleted_candle_is_named_and_load_makes_it_anew(pipeline: Pipeline) -> None:
+def test_a_deleted_candle_is_named_and_load_makes_it_again(pipeline: Pipeline) -> None:
     """A hole in a chart that nobody reports looks like a market at rest."""
     pipeline.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
     failed = failures(pipeline.log, pipeline.store)
@@ -450,8 +450,8 @@ def test_the_same_row_twice_is_redelivery(pipeline: Pipeline) -> None:
     assert verdict.counts.redelivered == 52
 
 
-def test_a_log_poured_twice_is_redelivery(pipeline: Pipeline) -> None:
-    """Pouring again after a lost position has to give the same store."""
+def test_a_log_loaded_twice_is_redelivery(pipeline: Pipeline) -> None:
+    """Loading again after a lost position has to give the same store."""
     pipeline.empty("positions")
     assert pipeline.store.positions(pipeline.log.id) == {}
     pipeline.load()
@@ -500,7 +500,7 @@ def test_a_record_changed_in_a_segment_is_named(whole: Pipeline, copied: FileLog
 
 
 def test_a_record_made_unreadable_in_a_segment_is_named(whole: Pipeline, copied: FileLog) -> None:
-    """A line that is no record any more must not count as one that never was."""
+    """A line that isn't a record any more must not count as one that never was."""
     first = len(unpack(segments(copied)[0]).splitlines())
     edit(segments(copied)[1], lambda lines: [lines[0], b"x" * 20 + b"\n", *lines[2:]])
     failed = failures(copied, whole.store)
@@ -544,7 +544,7 @@ def test_all_segments_missing_leave_nothing_to_verify(whole: Pipeline, copied: F
 
 
 def test_a_log_cut_behind_the_back_of_its_head_is_a_finding_not_an_error(whole: Pipeline, copied: FileLog) -> None:
-    """Who deletes the end of a log and the file that tells of it would be rid of the proof, and not be caught by it."""
+    """Someone who deletes the end of a log, and the file that shows it was there, would not be caught."""
     last = segments(copied)[-1]
     last.unlink()
     manifest(last).unlink()
@@ -575,7 +575,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_torn_run_is_not_proven_until_the_next_writer_attests_it(tmp_path: Path, emptied: ClickHouseStore) -> None:
-    """Nobody knows what a killed capture didn't get to write: that has to be said, and attested, not passed over."""
+    """Nobody knows what a killed capture didn't get to write: that has to be reported and attested, not ignored."""
     root = Path(__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "log")], cwd=root, check=False).returncode == -9
     log = FileLog(tmp_path / "log", create=False)
@@ -611,7 +611,7 @@ def test_records_lost_after_a_run_was_recovered_are_missing(log: FileLog, emptie
 
 
 def test_an_open_run_is_neither_torn_nor_complete(log: FileLog, emptied: ClickHouseStore) -> None:
-    """Verifying beside a running capture is what a person does all day."""
+    """Verifying during a running capture is what a person does all day."""
     with log.writer() as writer:
         run = begun(writer, some_messages(range(100, 110)))
         load(log, emptied)
@@ -679,7 +679,7 @@ def test_one_record_written_twice_is_redelivery(log: FileLog, emptied: ClickHous
 
 
 def test_a_log_that_was_never_loaded_is_pending_not_lost(log: FileLog, emptied: ClickHouseStore) -> None:
-    """A person who forgot to load must be told to load, not that his records are gone."""
+    """A person who forgot to load must be sent to `load`, and not read that the records are gone."""
     run = replayed(log, some_messages(range(100, 110)))
     failed = failures(log, emptied)
     assert failed.keys() == {"ledger.complete"}
@@ -688,7 +688,7 @@ def test_a_log_that_was_never_loaded_is_pending_not_lost(log: FileLog, emptied: 
     assert verdict_of(log, emptied).only_pending
 
 
-def test_a_log_loaded_in_part_says_where_it_stands(log: FileLog, emptied: ClickHouseStore) -> None:
+def test_a_log_loaded_in_part_shows_its_position(log: FileLog, emptied: ClickHouseStore) -> None:
     """What came after the last load is pending, in an open run as well as in later ones, and a load is all it takes."""
     with log.writer() as writer:
         run = begun(writer, some_messages(range(100, 105)))
@@ -704,8 +704,8 @@ def test_a_log_loaded_in_part_says_where_it_stands(log: FileLog, emptied: ClickH
     assert failures(log, emptied) == {}
 
 
-def test_records_lost_in_front_of_pending_ones_are_told_apart(log: FileLog, emptied: ClickHouseStore) -> None:
-    """Loading mends what is pending; what is lost would stay lost behind the same word."""
+def test_records_lost_in_front_of_pending_ones_are_reported_apart(log: FileLog, emptied: ClickHouseStore) -> None:
+    """Loading repairs what is pending; what is lost would stay lost behind the same word."""
     with log.writer() as writer:
         run = begun(writer, some_messages(range(100, 105)))
         load(log, emptied)
@@ -795,7 +795,7 @@ def test_a_natural_conflict_fails_and_names_the_loser(log: FileLog, emptied: Cli
     assert (counts.trades, counts.duplicates, counts.conflicts) == (2, 1, 1)
 
 
-def test_injected_conflicts_are_forgiven_beside_a_natural_one(log: FileLog, emptied: ClickHouseStore) -> None:
+def test_injected_conflicts_are_forgiven_next_to_a_natural_one(log: FileLog, emptied: ClickHouseStore) -> None:
     """Faults put in on purpose must neither fail nor hide a real one."""
     replayed(log, some_messages(range(100, 110)))
     spoilt(log, {"conflicts": 5})
@@ -843,7 +843,7 @@ def test_ids_missing_inside_a_coverage_fail_unless_allowed(gappy: FileLog, empti
 
 
 def test_uncovered_ids_fail_only_where_strictness_is_asked_for(gappy: FileLog, emptied: ClickHouseStore) -> None:
-    """Two captures of different days leave ids between them: that is no loss, unless a person says so."""
+    """Two captures of different days leave ids between them: that isn't a loss, unless --strict asks for it."""
     failed = failures(gappy, emptied, allow_gaps=True, strict=True)
     assert failed.keys() == {"ids.contiguous"}
     replayed(gappy, some_messages([103, 104, *range(110, 120)]))
@@ -933,7 +933,7 @@ def test_a_range_of_time_narrows_ids_and_candles(gappy: FileLog, emptied: ClickH
 
 @pytest.mark.parametrize(("since_s", "until_s", "is_found"), [(60, 120, True), (61, 180, False), (0, 60, False), (0, 61, True), (None, None, True)])
 def test_a_candle_is_in_a_range_of_time_by_its_open_time(pipeline: Pipeline, since_s: int | None, until_s: int | None, is_found: bool) -> None:
-    """The flaw of a minute that begins outside would be told of a range it isn't in."""
+    """The flaw of a minute that begins outside would be reported for a range it isn't in."""
     pipeline.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
     since, until = (None if s is None else (NOON_S + s) * 10**6 for s in (since_s, until_s))
     assert ("candles.exact" in failures(pipeline.log, pipeline.store, from_us=since, to_us=until)) is is_found

@@ -67,7 +67,7 @@ def start(folder: Path, segment_bytes: int) -> subprocess.Popen[str]:
 
 
 def kill(process: subprocess.Popen[str]) -> list[str]:
-    """kill -9; what it had said."""
+    """kill -9; what it had printed."""
     process.send_signal(signal.SIGKILL)
     answer, _ = process.communicate()
     # the last line may have been cut off by the kill
@@ -126,7 +126,7 @@ def test_kill_9_during_recovery_is_recovered_from(tmp_path: Path) -> None:
 
 
 def test_another_process_that_writes_is_named(tmp_path: Path) -> None:
-    """Nobody would know which process to stop; and one that was killed would keep the log for ever."""
+    """Nobody would know which process to stop; and one that was killed would keep the log forever."""
     log = FileLog(tmp_path / "log", create=True)
     process = start(log.path, 10_000_000)
     assert process.stdout
@@ -158,7 +158,7 @@ def test_a_full_disk_is_one_sentence_that_says_what_is_safe(tmp_path: Path) -> N
 
 
 def test_nothing_is_written_after_a_write_that_failed(tmp_path: Path) -> None:
-    """Half a record would stand in the middle of the log."""
+    """Half a record would be in the middle of the log."""
     log = FileLog(tmp_path / "log", create=True)
     writer = begin(log)
     writer.append(b"no newline")

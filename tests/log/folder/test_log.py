@@ -69,7 +69,7 @@ def test_a_series_full_of_holes_names_only_its_ends(folder: Path, log: FileLog) 
     assert manifest_of(folder, 1).series == [SeriesNote("binance", "BTCUSDT", "trade", 1001, 0, 2000, None)]
 
 
-def test_series_are_told_apart(folder: Path, log: FileLog) -> None:
+def test_series_are_kept_apart(folder: Path, log: FileLog) -> None:
     """The ids of two symbols would be mixed up."""
     with begin(log) as writer:
         for line, symbol in zip(records_of(writer.run, 4), ["A", "B", "A", "B"], strict=True):
@@ -98,7 +98,7 @@ def test_an_old_segment_makes_room_even_when_nothing_more_comes(folder: Path, lo
 
 
 def test_no_segment_holds_two_runs(folder: Path, log: FileLog) -> None:
-    """A manifest could not say which run ended in its segment."""
+    """A manifest could not name the run that ended in its segment."""
     three_segments(log)
     runs = [(m.first.run, m.last.run) for m in (manifest_of(folder, n) for n in (1, 2, 3)) if m.first and m.last]
     assert len(set(runs)) == 3
@@ -127,7 +127,7 @@ def test_a_segment_is_skimmed_by_what_is_noted_of_its_series(log: FileLog) -> No
 
 
 @pytest.mark.parametrize("is_rebuilt", [True, False])
-def test_what_is_not_noted_is_not_told(folder: Path, log: FileLog, is_rebuilt: bool) -> None:
+def test_what_is_not_noted_is_not_reported(folder: Path, log: FileLog, is_rebuilt: bool) -> None:
     """A capture would take trades for missing, or for there, that are otherwise."""
     with begin(log) as writer:
         for seq, line in enumerate(records_of(writer.run, 1001)):
@@ -174,7 +174,7 @@ def crash_before_packing(folder: Path) -> None:
 
 
 def crash_while_packing(folder: Path) -> None:
-    """A half-written temporary file beside it."""
+    """Leave a half-written temporary file next to it."""
     strand(folder, 3)
     (folder / "000003.ndjson.zst.tmp").write_bytes(b"\x28\xb5\x2f\xfd half")
 
@@ -227,7 +227,7 @@ def test_a_torn_tail_is_put_aside_and_counted(folder: Path, log: FileLog) -> Non
     assert damages_of(log) == (lines, [])
 
 
-def test_a_whole_record_that_nobody_was_told_of_is_kept(folder: Path, log: FileLog) -> None:
+def test_a_whole_record_that_was_never_acknowledged_is_kept(folder: Path, log: FileLog) -> None:
     """The crash would cost more than it had to, and seq would be used twice."""
     lines = three_segments(log)
     plain = strand(folder, 3, published=0)
@@ -257,7 +257,7 @@ def test_a_rebuilt_manifest_knows_no_ids(folder: Path, log: FileLog) -> None:
     assert msgspec.structs.replace(rebuilt, series=before.series, rebuilt=False) == before
 
 
-def test_a_rebuilt_manifest_still_knows_who_ended_and_who_was_attested(folder: Path, log: FileLog) -> None:
+def test_a_rebuilt_manifest_still_knows_which_runs_ended_and_which_were_attested(folder: Path, log: FileLog) -> None:
     """After a second crash the first would be attested again, or an ended run be called torn."""
     write_run(log, 1, ended=False)
     with begin(log) as writer:
@@ -371,7 +371,7 @@ def replace_a_segment_by_another_whole_one(folder: Path) -> None:
 
 
 def change_a_byte(folder: Path, number: int = 2) -> None:
-    """Of the compressed bytes."""
+    """Change one of the compressed bytes."""
     packed = folder / f"{number:06d}.ndjson.zst"
     content = bytearray(packed.read_bytes())
     content[-2] ^= 1
@@ -483,7 +483,7 @@ def test_a_missing_segment_is_noticed_without_the_head_too(folder: Path, log: Fi
 
 
 def test_a_follower_notices_a_deleted_end(folder: Path, log: FileLog) -> None:
-    """It would wait for ever for records that somebody deleted."""
+    """It would wait forever for records that somebody deleted."""
     three_segments(log)
     for name in ("000003.ndjson.zst", "000003.json"):
         (folder / name).unlink()
@@ -520,7 +520,7 @@ def test_unreported_damage_is_an_error_that_says_where(folder: Path, log: FileLo
 
 
 def test_an_active_segment_that_lost_durable_bytes_is_damaged(folder: Path, log: FileLog) -> None:
-    """A reader would wait for ever for bytes that are gone."""
+    """A reader would wait forever for bytes that are gone."""
     lines = three_segments(log)
     plain = strand(folder, 3)
     (folder / "000003.ndjson").write_bytes(plain[:-10])
@@ -549,7 +549,7 @@ def test_a_position_inside_a_line_of_the_active_segment_is_refused(folder: Path,
         lines_of(log.read({0: "000003:3"}))
 
 
-# --- folders that are no log
+# --- folders that aren't a log
 
 
 def refusal(path: Path, *, create: bool) -> TradecapError:
@@ -560,7 +560,7 @@ def refusal(path: Path, *, create: bool) -> TradecapError:
     return error.value
 
 
-def test_a_missing_log_is_told_from_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_a_missing_log_is_distinguished_from_a_folder_that_is_not_a_log(tmp_path: Path) -> None:
     """A typing error in --log would be hard to find."""
     assert refusal(tmp_path / "none", create=False).message == f"There is no log at {tmp_path / 'none'}."
     assert "holds no log.json" in refusal(tmp_path, create=False).message
@@ -600,7 +600,7 @@ def test_a_scribbled_identity_is_an_error(folder: Path, log: FileLog) -> None:
 
 
 def test_a_creation_that_a_crash_cut_off_is_done_again(folder: Path) -> None:
-    """A crash in the first millisecond would spoil the folder for ever."""
+    """A crash in the first millisecond would spoil the folder forever."""
     folder.mkdir()
     for name in ("lock", "head.json", "log.json.tmp"):
         (folder / name).touch()

@@ -62,7 +62,7 @@ def test_a_whole_log_is_left_alone(whole: FileLog) -> None:
 
 @pytest.mark.parametrize("number", [1, 2, "last"])
 def test_a_lost_manifest_comes_back_as_it_was(whole: FileLog, number: int | str) -> None:
-    """The ids of a segment would be unknown for ever, and the log damaged."""
+    """The ids of a segment would be unknown forever, and the log damaged."""
     number = last_of(whole) if number == "last" else int(number)
     before = manifest_of(whole.path, number)
     (whole.path / f"{number:06d}.json").unlink()
@@ -72,8 +72,8 @@ def test_a_lost_manifest_comes_back_as_it_was(whole: FileLog, number: int | str)
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", os.urandom(200)])
-def test_an_unreadable_manifest_is_made_again_and_kept_beside(whole: FileLog, text: bytes) -> None:
-    """What stood there would be lost for whoever wants to know what happened."""
+def test_an_unreadable_manifest_is_made_again_and_the_old_one_kept(whole: FileLog, text: bytes) -> None:
+    """What was there would be lost for whoever wants to know what happened."""
     path = whole.path / "000002.json"
     path.write_bytes(text)
     assert repaired(whole) == [("000002", REBUILT)]
@@ -91,7 +91,7 @@ def test_earlier_copies_are_kept_too(whole: FileLog) -> None:
 
 @pytest.mark.parametrize("fields", [{"records": 3}, {"size": 5}, {"first": None}, {"ended": True}, {"recovered": ["x"]}, {"sha256": "0" * 64}])
 def test_a_manifest_that_says_otherwise_than_the_chain_is_wrong(whole: FileLog, fields: dict[str, Any]) -> None:
-    """A scribbled manifest would make a whole segment look damaged for ever."""
+    """A scribbled manifest would make a whole segment look damaged forever."""
     before = manifest_of(whole.path, 2)
     changed(whole, 2, **fields)
     assert repaired(whole) == [("000002", REBUILT)]

@@ -25,7 +25,7 @@ def a_manifest(number: int, run: str, seq: int, *, ended: bool = False, recovere
 
 
 def test_a_run_is_torn_up_to_its_last_record_in_any_segment() -> None:
-    """A crash would be attested up to an early record of its run: the later ones would fail the proof for ever."""
+    """A crash would be attested up to an early record of its run: the later ones would fail the proof forever."""
     first, second = a_manifest(1, "r", 4), a_manifest(2, "r", 9)
     assert torn_runs([first, second], {}) == [TornRun("r", 9)]
     assert torn_runs([first], {"r": 7, "q": 1}) == [TornRun("q", 1), TornRun("r", 7)]

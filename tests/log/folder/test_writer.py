@@ -27,7 +27,7 @@ def test_each_run_is_greater_than_every_run_before(log: Log) -> None:
     assert runs == sorted(set(runs))
 
 
-def test_a_second_writer_is_told_who_writes(url: str) -> None:
+def test_a_second_writer_learns_which_process_writes(url: str) -> None:
     """Two writers would give one sequence number to two records."""
     with begin(open_log(url)) as writer:
         with pytest.raises(TradecapError, match=r"is being written by process \d+") as refused:
@@ -60,7 +60,7 @@ def test_asking_who_writes_never_keeps_a_writer_out(url: str) -> None:
 
 
 def test_a_run_without_an_end_is_reported_to_the_next_writers_until_one_attests_it(log: Log) -> None:
-    """A crash would go unproven, or be attested for ever."""
+    """A crash would go unproven, or be attested forever."""
     lines = write_run(log, 3, ended=False)
     with begin(log) as writer:
         assert [(torn.run in lines[0].decode(), torn.last_seq) for torn in writer.torn] == [(True, 2)]

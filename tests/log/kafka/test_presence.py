@@ -30,5 +30,5 @@ def caused_by(cause: BaseException | None) -> TradecapError:
     ],
 )
 def test_what_may_pass_is_waited_for_and_nothing_else(cause: BaseException | None, passes: bool) -> None:
-    """A loader would wait for ever for a right that nobody grants, or die of a broker's restart."""
+    """A loader would wait forever for a right that nobody grants, or die of a broker's restart."""
     assert is_passing(caused_by(cause)) is passes

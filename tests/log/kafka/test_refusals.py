@@ -37,13 +37,13 @@ def test_the_newest_error_is_one_that_says_something() -> None:
 
 
 def test_the_words_of_the_library_are_cut_down_to_the_reason() -> None:
-    """An address and a state of the library stand where the reason is looked for."""
+    """An address and a state of the library come where the reason is looked for."""
     assert plain(LOGIN) == "Wrong password"
     assert plain(KafkaError(KafkaError._FAIL, "Broker: Not authorized.")) == "Not authorized"
 
 
 def test_a_refused_login_names_the_user_and_never_the_password() -> None:
-    """The password of a production cluster would stand in the log of a test."""
+    """The password of a production cluster would be in the log of a test."""
     error = refused(LOGIN, "Log kafka://b:9092/t can't be opened", "b:9092", USER)
     assert error.message == "Log kafka://b:9092/t can't be opened: the broker refuses user 'me too' or its password (Wrong password)."
     assert error.exit_code is Exit.UNREACHABLE
@@ -71,21 +71,21 @@ def test_a_port_without_tls_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("properties", "who"),
+    ("properties", "client"),
     [
         (USER, "user 'me too'"),
         ({"security.protocol": "SSL"}, "the client's certificate"),
         ({}, "a client without login"),
     ],
 )
-def test_a_missing_right_comes_with_the_command_that_grants_it(properties: dict[str, str], who: str) -> None:
+def test_a_missing_right_comes_with_the_command_that_grants_it(properties: dict[str, str], client: str) -> None:
     """An operator would have to find out which of a dozen rights is meant."""
     topic = lacking(KafkaError.TOPIC_AUTHORIZATION_FAILED, "It failed", "Write", "trades", "b:9092", properties)
-    assert topic.message == f"It failed: {who} has no right to WRITE topic trades."
+    assert topic.message == f"It failed: {client} has no right to WRITE topic trades."
     principal = "'User:me too'" if properties is USER else "'User:…'"
     assert topic.hint.endswith(f"--allow-principal {principal} --operation Write --topic trades")
     group = lacking(KafkaError.GROUP_AUTHORIZATION_FAILED, "It failed", "Write", "trades", "b:9092", properties)
-    assert group.message.endswith(f"{who} has no right to READ the groups tradecap-….")
+    assert group.message.endswith(f"{client} has no right to READ the groups tradecap-….")
     assert group.hint.endswith("--operation Read --group tradecap- --resource-pattern-type prefixed")
     ids = lacking_transactions("It failed", "tradecap-p", "b:9092", properties)
     assert "no right to WRITE the transactional ids tradecap-p…" in ids.message

@@ -21,14 +21,14 @@ SOON_S = 60.0
 
 
 @dataclass(frozen=True)
-class Door:
-    """A topic on the secured broker, and who comes to it."""
+class TopicAccess:
+    """A topic on the secured broker, and the users that open it."""
 
     secured: Secured
     topic: str
 
     def log(self, user: str, *rights: str, group: bool = False) -> Log:
-        """The topic as this user, who has these rights to it, sees it."""
+        """The topic as this user sees it, with these rights to it."""
         return open_log(self.secured.url(self.topic), kafka=self.user(user, *rights, group=group))
 
     def user(self, user: str, *rights: str, group: bool = False) -> dict[str, str]:
@@ -39,9 +39,9 @@ class Door:
 
 
 @pytest.fixture
-def door(secured: Secured, topic_name: str) -> Door:
+def access(secured: Secured, topic_name: str) -> TopicAccess:
     """A topic of one partition, which nobody has a right to."""
-    return Door(secured, secured.kafka.new_topic(topic_name, partitions=1))
+    return TopicAccess(secured, secured.kafka.new_topic(topic_name, partitions=1))
 
 
 def refusal(secured: Secured, listener: str, properties: Mapping[str, str], topic: str = "t") -> TradecapError:
@@ -53,7 +53,7 @@ def refusal(secured: Secured, listener: str, properties: Mapping[str, str], topi
     return error.value
 
 
-# ---- who it is ----------------------------------------------------------------------------------------------------------------------------
+# ---- the login ----------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
@@ -136,28 +136,28 @@ def grant(error: TradecapError, operation: str) -> bool:
     return error.exit_code is Exit.UNREACHABLE and f"kafka-acls --bootstrap-server {HOST}:" in error.hint and f"--operation {operation}" in error.hint
 
 
-def test_a_client_that_may_not_even_see_the_topic_is_told_which_right_it_lacks(door: Door) -> None:
+def test_a_client_that_may_not_even_see_the_topic_learns_which_right_it_lacks(access: TopicAccess) -> None:
     """It would read that there is no such topic, and make it."""
-    with pytest.raises(TradecapError, match=f"'nobody-.*' has no right to DESCRIBE topic {door.topic}") as error:
-        door.log("nobody")
+    with pytest.raises(TradecapError, match=f"'nobody-.*' has no right to DESCRIBE topic {access.topic}") as error:
+        access.log("nobody")
     assert grant(error.value, "Describe")
 
 
-def test_a_reader_that_may_not_write_is_refused_before_it_takes_a_record(door: Door) -> None:
+def test_a_reader_that_may_not_write_is_refused_before_it_takes_a_record(access: TopicAccess) -> None:
     """A capture would take trades in, and learn from the first acknowledgement that none is kept."""
-    log = door.log("reader", "READ")
-    with pytest.raises(TradecapError, match=f"can't be written: user 'reader-.*' has no right to WRITE topic {door.topic}") as error:
+    log = access.log("reader", "READ")
+    with pytest.raises(TradecapError, match=f"can't be written: user 'reader-.*' has no right to WRITE topic {access.topic}") as error:
         log.writer()
     assert grant(error.value, "Write")
 
 
-def test_a_right_that_is_taken_away_loses_nothing_that_was_acknowledged(door: Door, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_right_that_is_taken_away_loses_nothing_that_was_acknowledged(access: TopicAccess, capfd: pytest.CaptureFixture[str]) -> None:
     """The count of what is acknowledged would be a guess, or the run would go on into the void for two minutes."""
-    log = door.log("writer", "READ", "WRITE")
+    log = access.log("writer", "READ", "WRITE")
     writer = log.writer()
     run = begun(writer, some_messages(range(50)))
     writer.flush()
-    door.secured.forbid(f"writer-{door.topic[-8:]}", door.topic)
+    access.secured.forbid(f"writer-{access.topic[-8:]}", access.topic)
     began_s = time.monotonic()
     run.event("alive")
     with pytest.raises(TradecapError, match=r"no right to WRITE topic .*\. About 51 of 52 records of run .* are acknowledged") as error:
@@ -165,44 +165,44 @@ def test_a_right_that_is_taken_away_loses_nothing_that_was_acknowledged(door: Do
     assert error.value.exit_code is Exit.UNDELIVERED
     assert time.monotonic() - began_s < SOON_S
     writer.close()
-    admin = open_log(f"kafka://{door.secured.kafka.bootstrap}/{door.topic}")
+    admin = open_log(f"kafka://{access.secured.kafka.bootstrap}/{access.topic}")
     assert sum(batch.records for batch in admin.read()) == 51
     assert capfd.readouterr().err == ""
 
 
-def test_a_writer_that_may_not_read_is_told_when_it_reads(door: Door) -> None:
+def test_a_writer_that_may_not_read_learns_it_when_it_reads(access: TopicAccess) -> None:
     """It could not tell a topic that is empty from one that is closed to it."""
-    log = door.log("writer", "WRITE")
+    log = access.log("writer", "WRITE")
     replayed(log, some_messages(range(3)))
-    with pytest.raises(TradecapError, match=f"has no right to READ topic {door.topic}") as error:
+    with pytest.raises(TradecapError, match=f"has no right to READ topic {access.topic}") as error:
         list(log.read())
     assert grant(error.value, "Read")
 
 
-def test_a_loader_without_the_right_to_its_group_is_told_so(door: Door) -> None:
+def test_a_loader_without_the_right_to_its_group_learns_it(access: TopicAccess) -> None:
     """The right to the topic, which it has, would be looked at."""
-    replayed(door.log("writer", "WRITE"), some_messages(range(3)))
-    log = door.log("reader", "READ")
+    replayed(access.log("writer", "WRITE"), some_messages(range(3)))
+    log = access.log("reader", "READ")
     with pytest.raises(TradecapError, match="has no right to READ the groups tradecap-") as error:
         list(log.feed("one", dict, on_damage=lambda _: None))
     assert grant(error.value, "Read --group tradecap- --resource-pattern-type prefixed")
 
 
-def test_reading_alone_takes_no_right_to_a_group(door: Door) -> None:
+def test_reading_alone_takes_no_right_to_a_group(access: TopicAccess) -> None:
     """`verify` would need a right to groups that it never joins."""
-    replayed(door.log("writer", "WRITE"), some_messages(range(3)))
-    assert sum(batch.records for batch in door.log("reader", "READ").read()) == 5
+    replayed(access.log("writer", "WRITE"), some_messages(range(3)))
+    assert sum(batch.records for batch in access.log("reader", "READ").read()) == 5
 
 
-def test_a_writer_that_may_not_make_topics_writes_to_one_that_is_there(door: Door) -> None:
+def test_a_writer_that_may_not_make_topics_writes_to_one_that_is_there(access: TopicAccess) -> None:
     """A broker refuses to make a topic before it looks whether it is there, so each capture would need the right to make topics."""
-    properties = door.user("writer", "WRITE", "READ")
-    log = open_log(door.secured.url(door.topic), create=True, kafka=properties)
+    properties = access.user("writer", "WRITE", "READ")
+    log = open_log(access.secured.url(access.topic), create=True, kafka=properties)
     replayed(log, some_messages(range(3)))
     assert sum(batch.records for batch in log.read()) == 5
 
 
-def test_a_topic_that_may_not_be_made_is_told_with_the_right(secured: Secured, topic_name: str) -> None:
+def test_a_topic_that_may_not_be_made_is_reported_with_the_right(secured: Secured, topic_name: str) -> None:
     """The answer of the broker is 'topic authorization failed' for everything."""
     secured.add_user("idle", PASSWORD)
     secured.allow("idle", topic_name, "WRITE")
@@ -211,12 +211,12 @@ def test_a_topic_that_may_not_be_made_is_told_with_the_right(secured: Secured, t
     assert grant(error.value, "Create")
 
 
-def test_a_password_that_is_changed_ends_a_reader_that_follows(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_password_ends_a_reader_that_follows(access: TopicAccess, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would wait for brokers that will never let it in, and look like a loader with nothing to do."""
     monkeypatch.setattr("tradecap.log.kafka.reader.RUNNING_S", 1.0)
-    replayed(door.log("writer", "WRITE"), some_messages(range(3)))
-    log = door.log("reader", "READ", group=True)
-    door.secured.add_user(f"reader-{door.topic[-8:]}", "another one")  # known connections stay open; those of the reader come later
+    replayed(access.log("writer", "WRITE"), some_messages(range(3)))
+    log = access.log("reader", "READ", group=True)
+    access.secured.add_user(f"reader-{access.topic[-8:]}", "another one")  # open connections stay; the reader's come later
     with pytest.raises(TradecapError, match=r"the broker refuses user 'reader-.*' or its password") as error:
         next(log.feed("one", dict, follow=lambda: True, on_damage=lambda _: None))
     assert error.value.exit_code is Exit.UNREACHABLE

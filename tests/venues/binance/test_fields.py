@@ -1,4 +1,4 @@
-"""Where the numbers of a message stand in its bytes."""
+"""Where the numbers of a message are in its bytes."""
 
 import pytest
 

@@ -42,7 +42,7 @@ def test_an_aggregate_keeps_its_first_and_last_trade() -> None:
     assert (reading.channel, reading.id, reading.first_id, reading.last_id) == ("aggTrade", 5, 7, 9)
 
 
-def test_venue_is_told_by_shape_where_nobody_says() -> None:
+def test_venue_is_recognised_by_shape_where_none_is_named() -> None:
     """A USD-M trade filed under spot would share ids with other trades."""
     readings = [decode(message) for message in (TRADE, USDM, COMBINED)]
     assert [reading.venue for reading in readings if isinstance(reading, Trade)] == ["binance", "binance-usdm", "binance"]
@@ -76,7 +76,7 @@ CHANGES = st.tuples(st.integers(0, 80), st.sampled_from(b"0123456789.,-+eETrueFa
 @settings(max_examples=500)
 @given(st.sampled_from(ARCHIVE_ROWS), st.lists(CHANGES, max_size=3))
 def test_the_quick_look_at_a_row_sees_what_the_close_one_sees(row: tuple[bytes, str], changes: list[tuple[int, int, bool]]) -> None:
-    """Of two readings of the same row one would be wrong, and which one is used would depend on how it is written."""
+    """One of two readings of the same row would be wrong, and which one is used would depend on how it is written."""
     payload, channel = bytearray(row[0]), row[1]
     for at, byte, is_more in changes:
         payload[min(at, len(payload)) : min(at, len(payload)) + (not is_more)] = bytes([byte])

@@ -16,7 +16,7 @@ def test_the_data_only_hosts_are_the_same_venue() -> None:
 
 @each_site
 def test_a_site_is_encrypted_and_a_question_fits_its_budget(site: Site) -> None:
-    """A slip in the table would send a capture to a host without TLS, or have a question wait for ever."""
+    """A slip in the table would send a capture to a host without TLS, or have a question wait forever."""
     assert site.ws_url.startswith("wss://")
     assert site.rest_url.startswith("https://")
     assert dict(site.weights).keys() == {"exchangeInfo", "trades", "historicalTrades", "aggTrades"}

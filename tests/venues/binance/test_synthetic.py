@@ -138,7 +138,7 @@ def test_amounts_are_written_exactly(units: int, decimals: int) -> None:
 
 
 def test_every_line_of_the_sample_is_the_venues_writing() -> None:
-    """The sample is what people see first; a line that isn't compact JSON in order of the venue's keys is no recording."""
+    """The sample is what people see first; a line that isn't compact JSON in order of the venue's keys isn't a recording."""
     with open_sample() as raw, gzip.open(raw) as lines:
         for line in lines:
             payload = line.split(b" ", 1)[1].strip()
@@ -220,7 +220,7 @@ def test_both_sides_trade_inside_one_millisecond() -> None:
 
 
 def test_the_receive_clock_is_behind_and_messages_come_in_crowds() -> None:
-    """Latencies are negative here: whoever orders or buckets by receive time gets caught (item 5), as does who drops at 100 in a ms (item 1)."""
+    """Latencies are negative here: whoever orders or buckets by receive time gets caught (item 5), and so does a drop at 100 in a ms (item 1)."""
     behind = [trade["data"]["E"] * 1_000_000 - recv for recv, trade in sample() if "E" in trade.get("data", {})]
     assert all(1_260_000_000 < each <= BEHIND_NS for each in behind)
     received = [recv for recv, _ in sample()]
@@ -237,7 +237,7 @@ def test_there_is_dust_and_there_are_large_trades() -> None:
     assert all(re.fullmatch(r"0\.000007\d\d", trade["p"]) for trade in series("PEPEUSDT"))
 
 
-def test_other_streams_stand_between_the_trades() -> None:
+def test_other_streams_come_between_the_trades() -> None:
     """A replay must count these by kind and log none of them (item 7: bookTicker has no name, a snapshot no wrapper)."""
     kinds = Counter(payload["stream"].partition("@")[2] if "stream" in payload else "snapshot" for _, payload in sample())
     assert kinds == {"trade": 7922, "aggTrade": 1579, "bookTicker": 892, "depth@100ms": 97, "snapshot": 3}

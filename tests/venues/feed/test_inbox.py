@@ -23,7 +23,7 @@ def test_what_arrived_is_taken_once_and_in_order() -> None:
     assert inbox.take(0.0, 100) == []
 
 
-def test_a_notice_wakes_who_waits() -> None:
+def test_a_notice_wakes_a_waiting_reader() -> None:
     """A capture without trades would learn of a lost connection with its next trade."""
     inbox = Inbox()
     taken: list[object] = []

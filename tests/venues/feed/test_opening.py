@@ -36,7 +36,7 @@ def test_a_redirect_out_of_tls_or_with_a_login_is_refused(location: str) -> None
 
 
 def test_redirects_end() -> None:
-    """Two hosts that point at each other would be asked for ever."""
+    """Two hosts that point at each other would be asked forever."""
     with pytest.raises(InvalidStatus):
         _moved("wss://a.example/ws", redirected("wss://b.example/ws"), 0)
     with pytest.raises(ValueError, match="another mistake"):

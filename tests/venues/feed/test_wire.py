@@ -1,4 +1,4 @@
-"""Messages cut out of the bytes of a connection, against all that may stand between them and however the bytes are split."""
+"""Messages cut out of the bytes of a connection, against all that may come between them and however the bytes are split."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.core
 
 SIZES = st.one_of(st.integers(0, 300), st.sampled_from([125, 126, 127, 65_535, 65_536]))
 TRAP = b"\x81\x02no"
-"""A payload that looks like texts to who reads from the wrong place on."""
+"""A payload that looks like texts to a reader that begins at the wrong place."""
 KINDS = st.sampled_from(["text"] * 6 + ["ping", "pong", "divided", "binary"])
 
 
@@ -47,7 +47,7 @@ def split(data: bytes, seed: int) -> list[bytes]:
 
 
 async def delivered(pieces: Sequence[bytes], messages: int) -> list[bytes]:
-    """What a connection makes of these bytes, by either way: by `recv` only what isn't there yet of so many messages."""
+    """What a connection makes of these bytes, by either way: by `recv` only what isn't there yet of this many messages."""
 
     async def quiet(server: ServerConnection) -> None:
         await server.wait_closed()
@@ -68,7 +68,7 @@ async def delivered(pieces: Sequence[bytes], messages: int) -> list[bytes]:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(KINDS, SIZES), max_size=12), st.integers())
 def test_every_message_comes_once_and_in_order_however_the_bytes_are_split(sent: list[tuple[str, int]], seed: int) -> None:
-    """A trade would be lost, come twice or overtake another one where a read ends within a frame or something else stands between."""
+    """A trade would be lost, come twice or overtake another one where a read ends within a frame or something else comes between."""
     payloads = [b"%d" % number + TRAP * (size // 4) + b"x" * (size % 4) for number, (_, size) in enumerate(sent)]
     data = b"".join(framed(kind, payload) for (kind, _), payload in zip(sent, payloads, strict=True))
     messages = [payload for (kind, _), payload in zip(sent, payloads, strict=True) if kind not in ("ping", "pong")]
@@ -126,7 +126,7 @@ def test_texts_do_not_take_the_slow_way() -> None:
 
 
 def test_nothing_is_cut_out_after_a_goodbye() -> None:
-    """What a server sends after its close frame is no message (RFC 6455 §5.5.1)."""
+    """What a server sends after its close frame isn't a message (RFC 6455 §5.5.1)."""
     pieces = [framed("text", b"before") + Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=False) + framed("text", b"after")]
     assert asyncio.run(delivered(pieces, 1)) == [b"before"]
 

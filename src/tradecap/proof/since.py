@@ -82,8 +82,11 @@ def changes(then: Sequence[SegmentRow], now: Mapping[str, SegmentRow | None]) ->
     return found
 
 
-def extended(then: Certificate, changed: Sequence[str], expired: Sequence[str], records: int) -> Check:
-    """The log holds what an earlier certificate proved; what came after it was counted. records: of the whole log."""
+def extended(then: Certificate, changed: Sequence[str], expired: Sequence[str], read: Sequence[str], records: int) -> Check:
+    """The log holds what an earlier certificate proved; what came after it was counted.
+
+    read: closed segments that had to be read, as they don't look as certified. records: of the whole log.
+    """
     if changed:
         details = [*changed[:SHOWN], *([f"and {number(len(changed) - SHOWN)} more"] if len(changed) > SHOWN else [])]
         details.append(f"so nothing was taken from the certificate of {then.made_at}, and all {counted(records, 'record')} were counted")
@@ -96,6 +99,11 @@ def extended(then: Certificate, changed: Sequence[str], expired: Sequence[str], 
         f"{number(records - taken)} counted",
         f"on trust: that {counted(len(then.segments), 'segment')} before that place, whose notes and sizes are those certified, hold the same bytes",
     ]
+    if read:
+        details.append(
+            f"manifest or file size of segment {', '.join(read[:SHOWN])} isn't that certified, so {counted(len(read), 'segment')} "
+            "had to be read, with the certified lines"
+        )
     if expired:
         details.append(f"retention has removed some of {', '.join(expired)} since: that was proven, and can't be looked into again")
     return Check("certificate.extended", True, 0, 0, "; ".join(details), "", "changes")

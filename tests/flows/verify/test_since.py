@@ -135,8 +135,13 @@ def test_what_the_store_lost_of_the_covered_part_is_found(pipeline: FileLog, sto
 
 
 def edited(folder: Path) -> None:
-    """Another price in a segment whose manifest stays."""
-    repack(folder / "000002.ndjson.zst", unpack(folder / "000002.ndjson.zst").replace(b'"p":"10', b'"p":"90123', 1))
+    """Another price in a segment whose manifest stays, in a file of another size."""
+    packed = folder / "000002.ndjson.zst"
+    text, size = unpack(packed), packed.stat().st_size
+    for price in (b"9", b"98", b"987", b"9876", b"98765"):
+        repack(packed, text.replace(b'"p":"10', b'"p":"' + price, 1))
+        if packed.stat().st_size != size:
+            return
 
 
 def edited_with_its_manifest(folder: Path) -> None:
@@ -173,6 +178,9 @@ def test_what_became_of_the_covered_segments_is_noticed(pipeline: FileLog, store
     for change in (edited, edited_with_its_manifest, cut_short, removed):
         assert [text.partition(" c")[0].partition(" is")[0] for text in changed(change)] == ["segment 000002"], change
     assert changed(packed_again) == []
+    again = foundation(FileLog(tmp_path / "packed_again", create=False), then, "c.json")
+    assert again.read
+    assert f"manifest or file size of segment {again.read[0]}" in again.check(70).detail
     assert changed(flipped) == [], "this is what docs/data-quality.md says is taken on trust"
 
     edited(pipeline.path)

@@ -15,12 +15,13 @@ class Foundation:
     """A certificate that may be continued.
 
     changed: what of its segments is different now; then nothing is taken from it. expired: parts of a topic of which
-    retention has removed something since.
+    retention has removed something since. read: closed segments that had to be read, as they don't look as certified.
     """
 
     then: Certificate
     changed: list[str]
     expired: list[str]
+    read: list[str]
 
     @property
     def counted(self) -> Counted | None:
@@ -38,7 +39,7 @@ class Foundation:
 
     def check(self, records: int) -> Check:
         """Whether it holds. records: of the whole log."""
-        return extended(self.then, self.changed, self.expired, records)
+        return extended(self.then, self.changed, self.expired, self.read, records)
 
 
 def foundation(log: Log, then: Certificate, name: str) -> Foundation:
@@ -49,9 +50,15 @@ def foundation(log: Log, then: Certificate, name: str) -> Foundation:
     if why := unusable(then, log.id):
         hint = "name the log of the certificate with --log." if then.log.id != log.id else f"{FRESH}."
         raise TradecapError(f"{name} can't be continued: {why}.", hint)
-    held = {row.segment: log.glance(_part(row)) for row in then.segments}
+    noted = {row.segment: _part(row) for row in then.segments}
+    held = {segment: log.glance(part) for segment, part in noted.items()}
     now = {segment: None if part is None else row_of(part) for segment, part in held.items()}
-    return Foundation(then, changes(then.segments, now), [segment for segment, part in held.items() if part and part.is_expired])
+    return Foundation(
+        then,
+        changed=changes(then.segments, now),
+        expired=[segment for segment, part in held.items() if part and part.is_expired],
+        read=[segment for segment, part in noted.items() if part.is_closed and held[segment] != part],
+    )
 
 
 def _part(row: SegmentRow) -> Part:

@@ -7,10 +7,12 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 from bench.run import recording, timed, unseen
@@ -22,6 +24,7 @@ from tradecap.log import open_log
 from tradecap.recordings.reading import Source
 
 SYMBOLS = [b"%b%bUSDT" % (bytes([65 + n % 26]) * 2, bytes([65 + n // 26])) for n in range(50)]
+IDS: dict[bytes, Iterator[int]] = {}
 
 
 def _bare(line: bytes) -> bytes:
@@ -29,8 +32,10 @@ def _bare(line: bytes) -> bytes:
 
 
 def _of_any_symbol(line: bytes) -> bytes:
+    """With ids that are dense in each symbol, as the venue's are."""
     symbol = random.choice(SYMBOLS)
-    return line.replace(b"BTCUSDT", symbol).replace(b"btcusdt", symbol.lower())
+    trade_id = 1_000_000_000 + next(IDS.setdefault(symbol, count()))
+    return re.sub(rb'"t":\d+', b'"t":%d' % trade_id, line).replace(b"BTCUSDT", symbol).replace(b"btcusdt", symbol.lower())
 
 
 def _row(line: bytes) -> bytes:

@@ -144,6 +144,7 @@ def digits_of(numbers: Ints, width: int) -> Bytes:
     return fours.view(np.uint8)[:, 4 * count - width :]
 
 
+_AS_DIGITS: Final = bytes(ZERO + value % 10 for value in range(256))
 Reads = Callable[[bytes], tuple[Frame, Item] | None]
 """What a line is by the plain way; None where that changes what is known, or ends the input."""
 
@@ -275,9 +276,9 @@ def _is_proven(made: Template, line: bytes, number: int, run: str, reads: Reads)
     rng = random.Random(line)
     for probe in range(PROBES):
         tried = bytearray(line)
-        for first, end in made._numbers.spans:
-            for column in range(first, end):
-                tried[column] = ZERO + (rng.randrange(10), 0, 9)[max(0, probe - PROBES + 3)] if probe else line[column]
+        for first, end in made._numbers.spans if probe else ():
+            width = end - first
+            tried[first:end] = b"0" * width if probe == 1 else b"9" * width if probe == 2 else rng.randbytes(width).translate(_AS_DIGITS)
         for column in made._numbers.leading:
             tried[column] = max(tried[column], ZERO + 1)
         for columns in made._numbers.amounts:

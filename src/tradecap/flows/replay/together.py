@@ -5,6 +5,7 @@ for the line that the template is made of: where a line changes that, those afte
 themselves, in their place.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -34,7 +35,7 @@ TRIED: Final = 4
 GIVEN_UP: Final = 8
 """Lines of one shape that made no template, after which no more are tried."""
 DIRECTLY: Final = 3
-"""Templates of lines of one length at most that are tried without looking at shapes first."""
+"""Shapes of lines of one length at most whose templates are tried without looking at shapes first."""
 KEPT: Final = 4096
 CHANGES: Final = 4
 """Changes of what is known in a text, after which the rest of it is read line by line."""
@@ -203,7 +204,8 @@ class _Shelf:
     """Keeps the templates of an input, by what was known, length and shape."""
 
     def __init__(self) -> None:
-        self._templates: dict[tuple[tuple[object, ...], int], list[tuple[int, Template]]] = {}
+        self._templates: dict[tuple[tuple[object, ...], int], dict[int, list[Template]]] = {}
+        self._count = 0
         self._failures: Counter[tuple[int, int]] = Counter()
 
     def fitting(self, lines: _Lines, begun: int, reader: _Reader) -> tuple[list[Group], Ints]:
@@ -220,9 +222,9 @@ class _Shelf:
     def _of_length(self, lines: _Lines, length: int, rows: Ints, reader: _Reader, groups: list[Group]) -> Ints:
         """Find the lines of one length that fit; the rows of the others."""
         table = lines.table(length, rows)
-        kept = self._templates.setdefault((reader.state, length), [])
+        kept = self._templates.setdefault((reader.state, length), {})
         if len(kept) <= DIRECTLY:
-            for _, template in kept:
+            for template in itertools.chain.from_iterable(kept.values()):
                 rows, table = _take(template, rows, table, groups)
         if not len(rows):
             return rows
@@ -236,11 +238,11 @@ class _Shelf:
         return np.concatenate(left)
 
     def _of_shape(
-        self, shape: tuple[int, int], rows: Ints, table: Bytes, kept: list[tuple[int, Template]], reader: _Reader, groups: list[Group]
+        self, shape: tuple[int, int], rows: Ints, table: Bytes, kept: dict[int, list[Template]], reader: _Reader, groups: list[Group]
     ) -> Ints:
         """Find the lines of one shape that fit; the rows of the others."""
-        for kind, template in kept:
-            if kind == shape[1] and len(rows):
+        for template in kept.get(shape[1], ()):
+            if len(rows):
                 rows, table = _take(template, rows, table, groups)
         for at in range(TRIED):
             if len(rows) - at < ALIKE or self._failures[shape] >= GIVEN_UP:
@@ -249,11 +251,17 @@ class _Shelf:
             if made is None:
                 self._failures[shape] += 1
                 continue
-            if len(kept) >= KEPT:
-                kept.clear()
-            kept.append((shape[1], made))
+            self._keep(made, kept.setdefault(shape[1], []))
             rows, table = _take(made, rows, table, groups)
         return rows
+
+    def _keep(self, made: Template, of_shape: list[Template]) -> None:
+        self._count += 1
+        if self._count > KEPT:
+            self._count = 0
+            self._templates.clear()
+            self._failures.clear()
+        of_shape.append(made)
 
 
 def _take(template: Template, rows: Ints, table: Bytes, groups: list[Group]) -> tuple[Ints, Bytes]:

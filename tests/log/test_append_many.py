@@ -8,10 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.log.builders import a_trade, an_event, begin, lines_of, unpack
-from tests.log.memory import Kept, MemoryLog
+from tests.log.builders import a_trade, an_event, begin, unpack
 from tradecap.log import open_log
-from tradecap.log.api import Block, Log
+from tradecap.log.api import Block
 from tradecap.market.records import RunWriter, Trade, frame, series_head
 
 SYMBOLS = st.sampled_from(["BTCUSDT", "ETHUSDT"])
@@ -65,32 +64,6 @@ def test_a_folder_holds_the_same_files(tmp_path_factory: pytest.TempPathFactory,
                         writer.append(line, trade)
         found.append(files_of(folder, writer.run, log.id))
     assert found[1] == found[0]
-
-
-def in_memory(_: Path) -> Log:
-    """A log of three partitions."""
-    return MemoryLog(Kept())
-
-
-def in_a_folder(folder: Path) -> Log:
-    """A log in a folder."""
-    return open_log(f"file:{folder}/log", create=True)
-
-
-@pytest.mark.parametrize("kind", [in_memory, in_a_folder])
-def test_blocks_and_records_may_alternate(tmp_path: Path, kind: object) -> None:
-    """Events come one by one between blocks of trades: they would be out of order."""
-    assert kind in (in_memory, in_a_folder)
-    log = in_memory(tmp_path) if kind is in_memory else in_a_folder(tmp_path)
-    with begin(log) as writer:
-        made = records(writer.run, [("BTCUSDT", n) for n in range(6)])
-        writer.append(*made[0])
-        writer.append_many(Block.of(made[1:4]))
-        writer.append_many(Block.of([]))
-        writer.append(*made[4])
-        writer.append_many(Block.of(made[5:]))
-        writer.flush()
-    assert lines_of(log.read()) == [line for line, _ in made]
 
 
 def test_a_line_without_its_newline_is_refused(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.kafka.client import Kafka
-from tests.log.builders import MB, an_event, lines_of, records_of, texts_of, write_run
+from tests.log.builders import MB, a_trade, an_event, lines_of, records_of, texts_of, write_run
 from tests.log.memory import Kept, MemoryLog
 from tradecap.flows.records import unwatched
 from tradecap.log import open_log
-from tradecap.log.api import Log, Record
+from tradecap.log.api import Block, Log, Record
 from tradecap.market.batch import Batch, Positions
 from tradecap.market.records import new_run, read_envelope
 
@@ -133,6 +133,19 @@ def test_lines_come_back_as_they_were_written_from_any_position(
         rest = list(log.read(ends_of(seen)))
         assert written_by(run, iter([*seen, *rest])) == written
         assert sum(batch.records for batch in [*seen, *rest]) == len(written)
+
+
+def test_blocks_and_records_may_alternate(log: Log) -> None:
+    """Events come one by one between blocks of trades: records would be lost, or stand in another order."""
+    with log.writer() as writer:
+        made = records_of(writer.run, 6)
+        writer.append(made[0], a_trade(0))
+        writer.append_many(Block.of([(made[1], a_trade(1)), (made[2], None), (made[3], a_trade(3, "ETHUSDT"))]))
+        writer.append_many(Block.of([]))
+        writer.append(made[4], a_trade(4))
+        writer.append_many(Block.of([(made[5], a_trade(5))]))
+        writer.flush()
+    assert written_by(writer.run, log.read()) == made
 
 
 def test_a_flushed_record_is_seen_by_every_later_reading(log: Log) -> None:

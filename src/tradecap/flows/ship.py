@@ -20,7 +20,7 @@ from tradecap.log.api import Carrier, Damage, DamageKind, Log, Record
 from tradecap.log.folder.spool import Spool, Target
 from tradecap.market.batch import Batch, Lines, Positions, position_text
 from tradecap.market.pacing import Lateness
-from tradecap.market.records import Trade, read_envelope, shortened
+from tradecap.market.records import Envelope, Trade, read_envelope, shortened
 
 FIRST_REST_S: Final = 0.25
 LONGEST_REST_S: Final = 5.0
@@ -231,19 +231,20 @@ class _Shipment:
         oldest_ns: int | None = None
         longest, needs_trades = carrier.longest, carrier.needs_trades
         for line in batch.content.text.removesuffix(b"\n").split(b"\n"):
-            envelope = read_envelope(line)
+            envelope, trade = self._with_trade(line) if needs_trades else (read_envelope(line), None)
             if envelope is None:
                 self._no_record(batch, byte)
             else:
                 oldest_ns = oldest_ns or envelope.recv
-                record = Record(line + b"\n", envelope, self._trade(line) if needs_trades else None)
+                record = Record(line + b"\n", envelope, trade)
                 found.append(record if len(line) < longest else self._cut(record, longest))
             byte += len(line) + 1
         return _Sent(batch, found, oldest_ns)
 
-    def _trade(self, line: bytes) -> Trade | None:
-        reading = read_record(line, self._spool.log.id)[1]
-        return reading if isinstance(reading, Trade) else None
+    def _with_trade(self, line: bytes) -> tuple[Envelope | None, Trade | None]:
+        """A line and the trade in it. A line that holds one is a record: it needn't be taken apart once more."""
+        envelope, reading = read_record(line, self._spool.log.id)
+        return (envelope, reading) if type(reading) is Trade else (read_envelope(line), None)
 
     def _cut(self, record: Record, longest: int) -> Record:
         if len(record.line) <= longest:

@@ -7,6 +7,7 @@ import gzip
 import os
 import random
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -157,3 +158,19 @@ def test_both_ways_write_the_same_files(tmp_path: Path, layout: str, choice: dic
     assert [str(problem) for problem in quickly_done.problems] == [str(problem) for problem in done.problems]
     assert replace(quickly_done, run="", seconds=0, problems=[]) == replace(done, run="", seconds=0, problems=[])
     assert list(quickly_done.ignored) == list(done.ignored)
+
+
+@pytest.mark.parametrize("layout", ["receive time in front", "capture", "BTCUSDT-trades-2024-08-09.csv", "own"])
+def test_the_quick_way_without_numpy_writes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
+    """numpy comes with an extra: without it, other records would be written."""
+    content = recording(random.Random(f"{SEED} {layout}"), LAYOUTS[layout])
+
+    def sources() -> list[Source]:
+        return [Source(layout, stream=BytesIO(content))]
+
+    plain = written(tmp_path, "0", sources, Choice())
+    monkeypatch.setitem(sys.modules, "tradecap.flows.replay.together", None)
+    quick = written(tmp_path, "1", sources, Choice())
+    assert quick[0] == plain[0]
+    assert quick[2] == plain[2]
+    assert replace(quick[1], run="", seconds=0) == replace(plain[1], run="", seconds=0)

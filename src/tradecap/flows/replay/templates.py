@@ -117,14 +117,17 @@ class Template:
 
 
 def number_in(digits: Bytes, span: Span) -> Ints:
-    """The numbers that these columns of digits are."""
+    """The numbers (of at most eighteen digits) that these columns are: two digits become one, again and again."""
     first, end = span
-    if end - first <= 15:  # exact as floats, and summed up at once
-        weights = 10.0 ** np.arange(end - first - 1, -1, -1)
-        found: Ints = (digits[:, first:end].astype(np.float64) @ weights).astype(np.int64)
-        return found
-    high = number_in(digits, (first, end - 9))
-    return high * 10**9 + number_in(digits, (end - 9, end))
+    if end - first > 16:
+        return number_in(digits, (first, end - 16)) * 10**16 + number_in(digits, (end - 16, end))
+    filled = np.zeros((len(digits), 16), np.uint8)
+    filled[:, 16 - (end - first) :] = digits[:, first:end]
+    twos = filled[:, ::2] * np.uint8(10) + filled[:, 1::2]
+    fours = twos[:, ::2].astype(np.uint16) * np.uint16(100) + twos[:, 1::2]
+    eights = fours[:, ::2].astype(np.int64) * 10_000 + fours[:, 1::2]
+    found: Ints = eights[:, 0] * 10**8 + eights[:, 1]
+    return found
 
 
 _FOUR: Final = np.frombuffer(b"".join(b"%04d" % number for number in range(10_000)), np.uint32)
@@ -141,6 +144,7 @@ def digits_of(numbers: Ints, width: int) -> Bytes:
     return fours.view(np.uint8)[:, 4 * count - width :]
 
 
+_AS_DIGITS: Final = bytes(ZERO + value % 10 for value in range(256))
 Reads = Callable[[bytes], tuple[Frame, Item] | None]
 """What a line is by the plain way; None where that changes what is known, or ends the input."""
 
@@ -272,9 +276,9 @@ def _is_proven(made: Template, line: bytes, number: int, run: str, reads: Reads)
     rng = random.Random(line)
     for probe in range(PROBES):
         tried = bytearray(line)
-        for first, end in made._numbers.spans:
-            for column in range(first, end):
-                tried[column] = ZERO + (rng.randrange(10), 0, 9)[max(0, probe - PROBES + 3)] if probe else line[column]
+        for first, end in made._numbers.spans if probe else ():
+            width = end - first
+            tried[first:end] = b"0" * width if probe == 1 else b"9" * width if probe == 2 else rng.randbytes(width).translate(_AS_DIGITS)
         for column in made._numbers.leading:
             tried[column] = max(tried[column], ZERO + 1)
         for columns in made._numbers.amounts:

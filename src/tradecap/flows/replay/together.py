@@ -5,6 +5,7 @@ for the line that the template is made of: where a line changes that, those afte
 themselves, in their place.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -34,7 +35,7 @@ TRIED: Final = 4
 GIVEN_UP: Final = 8
 """Lines of one shape that made no template, after which no more are tried."""
 DIRECTLY: Final = 3
-"""Templates of lines of one length at most that are tried without looking at shapes first."""
+"""Shapes of lines of one length at most whose templates are tried without looking at shapes first."""
 KEPT: Final = 4096
 CHANGES: Final = 4
 """Changes of what is known in a text, after which the rest of it is read line by line."""
@@ -84,31 +85,23 @@ class TemplateReplay:
         """Write lines from row `begun` on; the row to go on from, and whether the input goes on."""
         state = _state(known)
         groups, rest = self._shelf.fitting(lines, begun, _Reader(lines, known, state, self._name, self._intake, self._sink.writer.run))
-        kinds = _Kinds(self._intake)
         end, goes_on = len(lines.starts), True
         for group in groups:
-            if (why := self._intake.ends(one_by_one.source_name, group.template.each, group.template.reading)) and group.rows[0] < end:
+            why = self._intake.ends(one_by_one.source_name, group.template.each, group.template.reading)
+            if why and group.rows[0] < end:
                 end, goes_on = int(group.rows[0]), False
                 one_by_one.end(why)
+        kinds = _Kinds(self._intake)
         singles: list[Single] = []
-        for row in rest.tolist():
-            if row >= end:
-                break
+        for row in rest[rest < end].tolist():
             found = one_by_one.read(lines.line(row), lines.before + row + 1, known)
             if isinstance(found, TradecapError):
                 end, goes_on = row, False
                 one_by_one.end(found)
                 break
-            if found is not None:
-                each, item = found
-                with_kind = kinds.new_at(row)
-                if self._intake.is_logged(each, item):
-                    singles.append(Single(row, item))
-                with_kind()
-                if not each.own and lines.start_of(row) not in BARE and _state(known) != state:
-                    end = row + 1
-                    break
-            elif _state(known) != state:
+            if found is not None and kinds.is_logged(row, *found):
+                singles.append(Single(row, found[1]))
+            if lines.beginning(row) not in BARE and _state(known) != state:
                 end = row + 1
                 break
         logged = [kept for group in groups if (kept := self._counted(group.only(group.rows < end), kinds)) is not None]
@@ -165,7 +158,7 @@ class _Lines:
         start = int(self.starts[row])
         return self._raw[start : start + int(self.lengths[row])]
 
-    def start_of(self, row: int) -> bytes:
+    def beginning(self, row: int) -> bytes:
         start = int(self.starts[row])
         return self._raw[start : start + 5]
 
@@ -211,7 +204,8 @@ class _Shelf:
     """Keeps the templates of an input, by what was known, length and shape."""
 
     def __init__(self) -> None:
-        self._templates: dict[tuple[tuple[object, ...], int], list[tuple[int, Template]]] = {}
+        self._templates: dict[tuple[tuple[object, ...], int], dict[int, list[Template]]] = {}
+        self._count = 0
         self._failures: Counter[tuple[int, int]] = Counter()
 
     def fitting(self, lines: _Lines, begun: int, reader: _Reader) -> tuple[list[Group], Ints]:
@@ -228,9 +222,9 @@ class _Shelf:
     def _of_length(self, lines: _Lines, length: int, rows: Ints, reader: _Reader, groups: list[Group]) -> Ints:
         """Find the lines of one length that fit; the rows of the others."""
         table = lines.table(length, rows)
-        kept = self._templates.setdefault((reader.state, length), [])
+        kept = self._templates.setdefault((reader.state, length), {})
         if len(kept) <= DIRECTLY:
-            for _, template in kept:
+            for template in itertools.chain.from_iterable(kept.values()):
                 rows, table = _take(template, rows, table, groups)
         if not len(rows):
             return rows
@@ -244,11 +238,11 @@ class _Shelf:
         return np.concatenate(left)
 
     def _of_shape(
-        self, shape: tuple[int, int], rows: Ints, table: Bytes, kept: list[tuple[int, Template]], reader: _Reader, groups: list[Group]
+        self, shape: tuple[int, int], rows: Ints, table: Bytes, kept: dict[int, list[Template]], reader: _Reader, groups: list[Group]
     ) -> Ints:
         """Find the lines of one shape that fit; the rows of the others."""
-        for kind, template in kept:
-            if kind == shape[1] and len(rows):
+        for template in kept.get(shape[1], ()):
+            if len(rows):
                 rows, table = _take(template, rows, table, groups)
         for at in range(TRIED):
             if len(rows) - at < ALIKE or self._failures[shape] >= GIVEN_UP:
@@ -257,11 +251,17 @@ class _Shelf:
             if made is None:
                 self._failures[shape] += 1
                 continue
-            if len(kept) >= KEPT:
-                kept.clear()
-            kept.append((shape[1], made))
+            self._keep(made, kept.setdefault(shape[1], []))
             rows, table = _take(made, rows, table, groups)
         return rows
+
+    def _keep(self, made: Template, of_shape: list[Template]) -> None:
+        self._count += 1
+        if self._count > KEPT:
+            self._count = 0
+            self._templates.clear()
+            self._failures.clear()
+        of_shape.append(made)
 
 
 def _take(template: Template, rows: Ints, table: Bytes, groups: list[Group]) -> tuple[Ints, Bytes]:
@@ -290,13 +290,17 @@ class _Kinds:
     """Keeps the kinds of messages that are only counted in the order in which they came first."""
 
     def __init__(self, intake: Intake) -> None:
-        self._counts = intake.replayed.ignored
+        self._intake, self._counts = intake, intake.replayed.ignored
         self._known = set(self._counts)
         self._first: dict[str, int] = {}
 
-    def new_at(self, row: int) -> "_Noted":
-        """Call what comes back after a line was counted."""
-        return _Noted(self._counts, self._first, row)
+    def is_logged(self, row: int, each: Frame, item: Item) -> bool:
+        """As `Intake.is_logged`, for the line in this row."""
+        before = len(self._counts)
+        is_logged = self._intake.is_logged(each, item)
+        if len(self._counts) > before:
+            self._first[next(reversed(self._counts))] = row
+        return is_logged
 
     def count(self, kind: str, row: int, count: int) -> None:
         """Count lines of a kind, the first of which is in this row."""
@@ -310,15 +314,6 @@ class _Kinds:
             self._counts[kind] = self._counts.pop(kind)
 
 
-class _Noted:
-    def __init__(self, counts: dict[str, int], first: dict[str, int], row: int) -> None:
-        self._counts, self._first, self._row, self._before = counts, first, row, len(counts)
-
-    def __call__(self) -> None:
-        if len(self._counts) > self._before:
-            self._first[next(reversed(self._counts))] = self._row
-
-
 class _Records:
     """The records of some lines, made in one text."""
 
@@ -330,41 +325,49 @@ class _Records:
         is_record[[single.row for single in singles]] = True
         self._place: Ints = np.cumsum(is_record) - 1
         self._count = int(is_record.sum())
+        self._first_seq = sink.writer.seq
+        self._writer = RunWriter(sink.writer.run)
+        self._series: dict[tuple[str, str, str], int] = {}
+        self._of_series, self._ids = np.full(self._count, -1), np.zeros(self._count, np.int64)
+        self._sizes = np.zeros(self._count, np.int64)
+        self._made: list[tuple[Ints, Bytes]] = []
 
     def write(self) -> None:
         """Hand them over."""
         if not self._count:
             return
-        first_seq = self._sink.writer.seq
-        series: dict[tuple[str, str, str], int] = {}
-        of_series, ids = np.full(self._count, -1), np.zeros(self._count, np.int64)
-        sizes = np.zeros(self._count, np.int64)
-        made: list[tuple[Ints, Bytes]] = []
         for group in self._groups:
-            trade = group.template.reading
-            assert type(trade) is Trade
-            places = self._place[group.rows]
-            of_series[places] = series.setdefault((trade.venue, trade.symbol, trade.channel), len(series))
-            ids[places] = number_in(group.digits, group.template.trade_id)
-            for some, table in _of_one_size(group, first_seq + places, self._before + group.rows + 1):
-                sizes[places[some]] = table.shape[1]
-                made.append((places[some], table))
-        writer = RunWriter(self._sink.writer.run)
-        for row, item in self._singles:
-            place = int(self._place[row])
-            writer.seq = first_seq + place
-            line = np.frombuffer(writer.record(item.recv_ns, item.head, item.tail), np.uint8)
-            sizes[place] = len(line)
-            made.append((np.array([place]), line.reshape(1, -1)))
-            if type(item.reading) is Trade:
-                trade = item.reading
-                of_series[place] = series.setdefault((trade.venue, trade.symbol, trade.channel), len(series))
-                ids[place] = trade.id
-        ends = np.cumsum(sizes)
+            self._add_group(group)
+        for single in self._singles:
+            self._add_single(single)
+        ends = np.cumsum(self._sizes)
         text = np.empty(int(ends[-1]), np.uint8)
-        for places, table in made:
+        for places, table in self._made:
             sliding_window_view(text, table.shape[1], writeable=True)[ends[places] - table.shape[1]] = table
-        self._sink.add_blocks(self._count, _Blocks(text.tobytes(), ends, list(series), of_series, ids))
+        self._sink.add_blocks(self._count, _Blocks(text.tobytes(), ends, list(self._series), self._of_series, self._ids))
+
+    def _add_group(self, group: Group) -> None:
+        trade = group.template.reading
+        assert type(trade) is Trade
+        places = self._place[group.rows]
+        self._of_series[places] = self._number_of(trade)
+        self._ids[places] = number_in(group.digits, group.template.trade_id)
+        for some, table in _of_one_size(group, self._first_seq + places, self._before + group.rows + 1):
+            self._sizes[places[some]] = table.shape[1]
+            self._made.append((places[some], table))
+
+    def _add_single(self, single: Single) -> None:
+        row, item = single
+        place = int(self._place[row])
+        self._writer.seq = self._first_seq + place
+        line = np.frombuffer(self._writer.record(item.recv_ns, item.head, item.tail), np.uint8)
+        self._sizes[place] = len(line)
+        self._made.append((np.array([place]), line.reshape(1, -1)))
+        if type(item.reading) is Trade:
+            self._of_series[place], self._ids[place] = self._number_of(item.reading), item.reading.id
+
+    def _number_of(self, trade: Trade) -> int:
+        return self._series.setdefault((trade.venue, trade.symbol, trade.channel), len(self._series))
 
 
 def _of_one_size(group: Group, seqs: Ints, numbers: Ints) -> Iterator[tuple[Mask | slice, Bytes]]:

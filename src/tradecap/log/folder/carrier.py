@@ -5,9 +5,10 @@ records of one run, so one that goes on with another run is closed first.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Self
 
-from tradecap.log.api import Record
+from tradecap.log.api import Block, Record
 from tradecap.log.folder.writer import FileWriter
 from tradecap.market.records import MAX_LINE
 
@@ -25,12 +26,12 @@ class FileCarrier:
 
     def send(self, records: Sequence[Record], is_wanted: Callable[[], bool]) -> bool:  # noqa: ARG002 -- a disk answers at once
         """See `Carrier.send`."""
-        for line, envelope, trade in records:
-            if envelope.run != self._run:
+        for run, of_run in groupby(records, key=lambda record: record.envelope.run):
+            if run != self._run:
                 if self._run:
                     self._writer.cut()
-                self._run = envelope.run
-            self._writer.append(line, trade)
+                self._run = run
+            self._writer.append_many(Block.of((line, trade) for line, _, trade in of_run))
         return True
 
     def settle(self, is_wanted: Callable[[], bool]) -> bool:  # noqa: ARG002 -- as above

@@ -58,7 +58,7 @@ class FileWriter:
         self._previous = found.previous
         self._active: _Active | None = None
         self._collected: list[bytes] = []
-        self._records = 0
+        self._further = 0
         self._room = min(WRITE_THROUGH, segment_bytes)
         self._series: dict[tuple[str, str, str], _Ids] = {}
         self._recovered: list[str] = []
@@ -69,7 +69,6 @@ class FileWriter:
     def append(self, line: bytes, trade: Trade | None = None) -> None:
         """Take one record (with its newline); `trade` is what it was decoded to, for the manifest. Durable only after `flush`."""
         self._collected.append(line)
-        self._records += 1
         if trade is not None:
             key = trade.venue, trade.symbol, trade.channel
             ids = self._series.get(key) or self._begin_series(key, trade.id)
@@ -94,7 +93,7 @@ class FileWriter:
             behind = min(bisect_left(ends, start + self._room, first), len(ends) - 1) + 1
             end = ends[behind - 1]
             self._collected.append(text if end - start == len(text) else text[start:end])
-            self._records += behind - first
+            self._further += behind - first - 1
             stretches = self._note_trades(stretches, behind)
             if RECOVERED_MARK in self._collected[-1]:
                 self._note_recoveries(block, first, behind)
@@ -182,13 +181,14 @@ class FileWriter:
         """Write what was collected, and close the segment when it is big or old enough."""
         if self._collected:
             data = b"".join(self._collected)
-            if data.count(b"\n") != self._records or not data.endswith(b"\n"):
+            records = len(self._collected) + self._further
+            if data.count(b"\n") != records or not data.endswith(b"\n"):
                 raise ValueError("a record is one line and ends with its newline")
             if self._active is None:
                 self._active = _Active(self._next, self.run)
                 self._next = self._next.next
-            self._active.write(data, self._records)
-            self._collected, self._records = [], 0
+            self._active.write(data, records)
+            self._collected, self._further = [], 0
         if self._active is not None and self._active.is_due(self._segment_bytes, self._segment_age_s):
             self._close_segment()
         left = self._segment_bytes - (self._active.size if self._active else 0)

@@ -76,19 +76,32 @@ class KafkaWriter:
         if self._failed or self._fatal:
             raise self._undelivered()
         key = (self._keys.get(trade.symbol) or self._key_of(trade.symbol)) if trade is not None else _key(line, self.run)
-        self._send(line[:-1], key)
+        try:
+            self._produce(self._address.topic, line[:-1], key, headers=HEADERS)
+        except BufferError:
+            self._produce_when_there_is_room(line[:-1], key)
+        except KafkaException as error:
+            self._refused(error)
+        self._taken += 1
         if self._taken >= self._look_at:
             self._look_at += LOOK_RECORDS
             self._look()
 
     def append_many(self, block: Block) -> None:
         """See `LogWriter.append_many`. Waits where too much is unacknowledged."""
-        text, start = block.text, 0
+        text, start, produce, topic, failed = block.text, 0, self._produce, self._address.topic, self._failed
         for end, key in zip(block.ends, self._keys_of(block), strict=True):
-            if self._failed or self._fatal:
+            if failed or self._fatal:
                 raise self._undelivered()
-            self._send(text[start : end - 1], key or _key(text[start:end], self.run))
+            key = key or _key(text[start:end], self.run)
+            try:
+                produce(topic, text[start : end - 1], key, headers=HEADERS)
+            except BufferError:
+                self._produce_when_there_is_room(text[start : end - 1], key)
+            except KafkaException as error:
+                self._refused(error)
             start = end
+            self._taken += 1
             if self._taken >= self._look_at:
                 self._look_at += LOOK_RECORDS
                 self._look()
@@ -99,15 +112,6 @@ class KafkaWriter:
         for line, (_, symbol, _), _, count in block.stretches:
             keys[line : line + count] = [self._keys.get(symbol) or self._key_of(symbol)] * count
         return keys
-
-    def _send(self, value: bytes, key: bytes) -> None:
-        try:
-            self._produce(self._address.topic, value, key, headers=HEADERS)
-        except BufferError:
-            self._produce_when_there_is_room(value, key)
-        except KafkaException as error:
-            self._refused(error)
-        self._taken += 1
 
     def _produce_when_there_is_room(self, value: bytes, key: bytes) -> None:
         while True:

@@ -54,13 +54,13 @@ def test_a_store_is_upgraded_and_goes_on_proven(left: dict[str, Any]) -> None:
     assert ran("load")["records"] == 0, "its position has not moved"
     proof = ran("verify", "--against", "certificate.json")
     assert proof["ok"]
-    assert ("the certificate is not sealed" in proof["checks"][-1]["detail"]) is (left["certificate"] == 1)
-    assert "it doesn't keep what was counted" in ran("verify", "--since", "certificate.json", code=2)["stderr"]
+    assert ("the certificate is not sealed" in proof["checks"][-1]["detail"]) == (left["certificate"] == 1)
     assert {name: proof["counts"][name] for name in left["counts"]} == left["counts"]
 
     Path("more.ndjson").write_bytes(b"\n".join(some_messages(range(1, 31), symbol="SOLUSDT")))
     ran("replay", "more.ndjson")
     assert ran("load")["valid"] == 30
+    assert "it doesn't keep what was counted" in ran("verify", "--since", "certificate.json", code=2)["stderr"]
     assert ran("verify", "--against", "certificate.json", "--run", "last", "--expect", "trades=30", "--certificate", "new.json")["ok"]
     assert ran("verify", "--since", "new.json")["since"]["counted"] == 0
     assert ran("init-db") | {"stderr": ""} == {**done, "created": [], "replaced": [], "before": VERSION, "stderr": ""}

@@ -101,7 +101,7 @@ def test_a_symbol_of_two_venues_has_to_be_told_apart(log: FileLog, store: ClickH
     load(log, store)
     with pytest.raises(TradecapError) as refused:
         bars(store)
-    assert (refused.value.message, refused.value.hint) == ("BTCUSDT is there from binance and binance-usdm.", "say which: --venue binance")
+    assert (refused.value.message, refused.value.hint) == ("BTCUSDT exists at several venues: binance, binance-usdm.", "add --venue binance")
     assert sum(bar.trades for bar in bars(store, venue="binance-usdm")) == 7
 
 

@@ -17,8 +17,7 @@ import msgspec
 
 from tradecap import sample
 from tradecap.cli.logs import own_log
-from tradecap.cli.options import COUNT, DURATION, FILE_NAME, PORT, POSITIVE, SPEED, SYMBOL, TIME, spoken, typed
-from tradecap.cli.options import Command as Door
+from tradecap.cli.options import COUNT, DURATION, FILE_NAME, PORT, POSITIVE, SPEED, SYMBOL, TIME, Command, spoken, typed
 from tradecap.cli.output import Output, counted, span, stacked, table
 from tradecap.cli.signals import interruptible
 from tradecap.errors import Exit, TradecapError
@@ -60,7 +59,7 @@ FACTOR: Final = typed("factor", _factor)
 SERIES: Final = typed("series", _series)
 
 
-class _Simulate(Door):
+class _Simulate(Command):
     """Allows --wait without a value; click would take the next word for it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

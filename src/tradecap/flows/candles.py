@@ -52,7 +52,7 @@ class Candles:
 
 @dataclass(frozen=True, kw_only=True)
 class BarsQuery:
-    """Which bars: of a symbol (venue and channel '' = the only one, or trade before aggTrade), in seconds, to_s exclusive, at most so many."""
+    """Which bars: of a symbol (venue and channel '' = the only one, or trade before aggTrade), in seconds, to_s exclusive, at most `limit`."""
 
     symbol: str
     seconds: int = 60
@@ -68,10 +68,10 @@ class UnknownSymbolError(TradecapError):
 
 
 class SeveralVenuesError(TradecapError):
-    """A symbol is there from several venues, and none was named."""
+    """A symbol exists at several venues, and none was named."""
 
     def __init__(self, symbol: str, venues: list[str]) -> None:
-        super().__init__(f"{symbol} is there from {' and '.join(venues)}.", f"say which: --venue {venues[0]}")
+        super().__init__(f"{symbol} exists at several venues: {', '.join(venues)}.", f"add --venue {venues[0]}")
         self.venues = venues
 
 
@@ -79,7 +79,7 @@ def parse_interval(text: str) -> int:
     """Seconds in `1m`, `5m`, `1h`, `1d`. Raises ValueError with a sentence."""
     seconds = parse_duration(text)
     if seconds < 60 or seconds % 60 or market.DAY_S % seconds:
-        raise ValueError(f"{text!r} is no interval; it must be a multiple of a minute that divides a day, like 1m, 5m, 1h or 1d.")
+        raise ValueError(f"{text!r} isn't an interval; it must be a multiple of a minute that divides a day, like 1m, 5m, 1h or 1d.")
     return int(seconds)
 
 

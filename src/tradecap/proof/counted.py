@@ -41,7 +41,7 @@ class CountedBlock(msgspec.Struct, frozen=True, array_like=True):
 class CountedRun(msgspec.Struct, frozen=True):
     """See `tally.RunTally`. bitmaps: the seqs of blocks that have too many holes for intervals, packed.
 
-    injected: what its end record says of faults; None where it has no end, or where that says nothing.
+    injected: the faults that its end record reports; None where it has no end, or its end reports none.
     """
 
     run: str

@@ -2,8 +2,8 @@
 
 Rules: pure. A bar is compared when nothing of it can be missing: its number of trades is the kline's, or ids prove both its edges. With fewer trades
 and an edge that no id proves it is partial; without a trade of ours it is absent, unless ids run on across it: then there were none, and the kline
-has to say so (n = 0; its prices, those of the close before, are not compared). Integers are compared to the last digit, with two exceptions that
-are said: a file of floats within 1e-9, without the taker's two values; and where price x quantity has more than the 8 decimals that are published,
+must show that (n = 0; its prices, those of the close before, are not compared). Integers are compared to the last digit, with two documented
+exceptions: a file of floats within 1e-9, without the taker's two values; and where price x quantity has more than the 8 decimals that are published,
 each trade may have been rounded by one unit of the last. Candle rule and empty klines: docs/binance.md §4 and §10.
 """
 
@@ -23,7 +23,7 @@ QUOTES: Final = ("quote_volume", "taker_buy_quote_volume")
 QUOTE_UNIT: Final = 10**8
 """One unit of the last decimal that a venue publishes of a quote volume, in ours."""
 FLOAT_TOLERANCE: Final = 10**9
-"""Floats are equal when they differ by less than one in so many."""
+"""Floats are equal when they differ by less than one part in this many."""
 MAX_NAMED: Final = 10_000
 """Differences kept by name; further ones are counted."""
 
@@ -152,12 +152,12 @@ def klines_equal(published: Sequence[Published]) -> Check:
     """Every bar that can be compared equals the venue's, and there is at least one."""
     total = _total(published)
     ok = total.compared > 0 and not total.differing
-    told = f"compared {number(total.compared)}, partial {number(total.partial)}, absent {number(total.absent)}"
-    told += f", differing {number(total.differing)}" if total.differing else ""
+    counts = f"compared {number(total.compared)}, partial {number(total.partial)}, absent {number(total.absent)}"
+    counts += f", differing {number(total.differing)}" if total.differing else ""
     fix = "" if ok else "# name klines of the time and the symbol that the store holds"
     if total.differing:
         fix = "# the venue replaces files now and then: fetch this one again, else look at the trades of those bars in v_trades"
-    detail = "; ".join(filter(None, [told, _detail(published, total)]))
+    detail = "; ".join(filter(None, [counts, _detail(published, total)]))
     return Check("klines.equal", ok, max(total.compared, 1), total.compared - total.differing, detail, fix, "bars")
 
 
@@ -178,9 +178,9 @@ def _detail(published: Sequence[Published], total: Comparison) -> str:
         for each in published
         for found in each.result.differences[:SHOWN]
     ]
-    told = named[:SHOWN]
-    if total.unnamed > len(told):
-        told.append(f"and {number(total.unnamed - len(told))} more values, named under klines with --json")
-    told += [f"{each.file}: nothing could be compared" for each in published if not each.result.compared]
-    told += [f"{each.file} holds floats: equal within 1e-9, without the taker's values" for each in published if not each.is_exact]
-    return "; ".join(told)
+    details = named[:SHOWN]
+    if total.unnamed > len(details):
+        details.append(f"and {number(total.unnamed - len(details))} more values, named under klines with --json")
+    details += [f"{each.file}: nothing could be compared" for each in published if not each.result.compared]
+    details += [f"{each.file} holds floats: equal within 1e-9, without the taker's values" for each in published if not each.is_exact]
+    return "; ".join(details)

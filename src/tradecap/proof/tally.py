@@ -94,13 +94,13 @@ def _outcome(reading: Reading) -> tuple[str, str, str, str]:
 
 
 def fingerprint(tag: int, seq: int, trade_id: int, content: int, at: int) -> int:
-    """Of one ledger row, below 2^64; summed over a block modulo 2^64. The weight by seq makes rows that change places show."""
+    """The fingerprint of one ledger row, below 2^64; summed over a block modulo 2^64. The weight by seq reveals rows that change places."""
     mixed = tag * TAG_FACTOR + trade_id * ID_FACTOR + content * CONTENT_FACTOR + at * AT_FACTOR
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
 def rest_fingerprint(seq: int, trade: Trade, recv_ns: int) -> int:
-    """Of what `content` leaves out of a trade: event time, receive time, T to the microsecond, order_book. Weighed by seq like `fingerprint`."""
+    """The fingerprint of the fields that `content` leaves out: event time, receive time, T to the microsecond, order_book. Weighed by seq too."""
     mixed = trade.event_time_us * TAG_FACTOR + recv_ns * ID_FACTOR + trade.trade_time_us * CONTENT_FACTOR + trade.order_book * AT_FACTOR
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
@@ -136,7 +136,7 @@ class Block:
 class RunTally:
     """One run of the log. `counts` by outcome; `faults` by (fault, outcome, reason); `blocks` by number.
 
-    `pending`: what stands behind the position of the feed. `parts`: by partition of the log, the lowest and the highest seq.
+    `pending`: the records after the position of the feed. `parts`: by partition of the log, the lowest and the highest seq.
     """
 
     run: str
@@ -181,7 +181,7 @@ class RunTally:
 
 @dataclass
 class SeriesTally:
-    """One series of the log: the ids that valid records hold, and the blocks of ids in which some id stood more than once."""
+    """One series of the log: the ids that valid records hold, and the blocks of ids in which some id came more than once."""
 
     ids: TradeIds = field(default_factory=TradeIds)
     valid: int = 0
@@ -215,9 +215,9 @@ class _Way:
 
 
 class Tally:
-    """The log's side of the account. `add` every record in the order of the log, after `begin` has said of which partition it is.
+    """The log's side of the account. Call `begin` with a partition, then `add` with each of its records in the order of the log.
 
-    ends: by partition, the position after what was counted. empty: values that hold nothing, which are no records.
+    ends: by partition, the position after what was counted. empty: values that hold nothing, which aren't records.
     """
 
     def __init__(self) -> None:
@@ -264,7 +264,7 @@ class Tally:
             self._repeat(envelope)
 
     def merge(self, later: "Tally") -> bool:
-        """Take in what was counted of the records that come next. False, and nothing is changed, where one of them stands here already."""
+        """Take in what was counted of the records that come next. False, and nothing is changed, where one of them is here already."""
         for name, run in later.runs.items():
             if name in self.runs and self.runs[name].seqs.meets(run.seqs):
                 return False

@@ -24,7 +24,7 @@ FIRST_BYTES: Final = 128 * 1024
 class Text(NamedTuple):
     """Lines of a recording that aren't framed yet: whole ones, each with its newline.
 
-    known: what was told before them, and goes on to the lines after them. before: how many lines stand before them.
+    known: what earlier lines reported; it is passed on to the lines after these. before: the number of lines before them.
     """
 
     raw: bytes

@@ -1,7 +1,7 @@
 """Lines of a recording that differ in nothing but the digits of their numbers: read and written many at a time.
 
-Rules: a template is made of a line that was read in the plain way, and knows nothing of its layout or its venue: which digits are numbers it is told,
-and what becomes of them it takes from the record. It must then read made-up lines (other digits, the smallest and the largest) as the plain way
+Rules: a template is made from a line that was read in the plain way, and knows nothing of its layout or its venue. The caller passes which digits are
+numbers; the record shows what becomes of them. It must then read made-up lines (other digits, the smallest and the largest) as the plain way
 reads them, to the last byte, or it isn't used. A number with a leading zero, a price or quantity of nothing, ids in the wrong order: such a line
 doesn't fit, and is read by itself.
 
@@ -37,7 +37,7 @@ _OWN_SOURCE: Final = re.compile(rb'"src":"[^"\\]*?(\d{1,18})",(?="(?:data|text)"
 SEQ: Final = "seq"
 LINE: Final = "line"
 Part = bytes | Span | str
-"""Of a record: bytes that all share, columns of the line, its SEQ, or the LINE it stood on."""
+"""A part of a record: bytes that all share, columns of the line, its SEQ, or the number of its LINE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ def _own_recv(line: bytes, numbers: Numbers) -> list[Part] | None:
 
 
 def _head(line: bytes, number: int, head: bytes, is_own: bool, numbers: Numbers) -> list[Part] | None:
-    """What stands between receive time and payload, as parts of the record."""
+    """Everything between receive time and payload, as parts of the record."""
     if is_own and (found := _OWN_SOURCE.search(line)):
         source = found[0]
         if not head.endswith(source):
@@ -261,9 +261,9 @@ def _head(line: bytes, number: int, head: bytes, is_own: bool, numbers: Numbers)
         first, end = found.span(1)
         numbers.add((first, end), is_free=True)
         return [head[: len(head) - len(source) + first - found.start()], (first, end), b'",']
-    told = b'%d",' % number
-    if head.endswith(b":" + told):
-        return [head[: -len(told)], LINE, b'",']
+    number_text = b'%d",' % number
+    if head.endswith(b":" + number_text):
+        return [head[: -len(number_text)], LINE, b'",']
     return [head] if is_own else None
 
 

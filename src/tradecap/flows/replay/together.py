@@ -1,7 +1,7 @@
 """Writes the lines of a recording many at a time, by templates.
 
-Rules: the log and all counts are those of the plain way. A template holds only while what the recording has told (its host, its columns) is as it was
-for the line that the template is made of: where a line changes that, those after it are looked at again. Lines that fit no template are read by
+Rules: the log and all counts are those of the plain way. A template holds only while what the recording stated (its host, its columns) is as it was
+for the line that the template is made of: after a line that changes it, the lines are looked at again. Lines that fit no template are read by
 themselves, in their place.
 """
 
@@ -147,7 +147,7 @@ class TemplateReplay:
 
 
 def _state(known: Known) -> tuple[object, ...]:
-    """What a recording has told that lines are framed by."""
+    """What a recording has stated that lines are framed by."""
     return known.symbol, known.host, known.channel, known.via, known.is_linear, tuple(known.hosts.items())
 
 

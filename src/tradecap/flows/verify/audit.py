@@ -1,4 +1,4 @@
-"""Verify, with what an auditor asks for beside: the venue's klines, a certificate, and whether the log still is what one says.
+"""Verify, with what an auditor asks for in addition: the venue's klines, a certificate, and whether the log is still what a certificate says.
 
 What is asked for is read before the long pass, so that a wrong file name costs no time; what is written is written whole or not at all, whatever
 the checks say.
@@ -38,7 +38,7 @@ SOFTENED: Final = ("strict", "allow_gaps", "allow_torn")
 
 @dataclass(frozen=True)
 class Extras:
-    """What is asked for beside. against: a certificate of an earlier time; log_url and store_url: as they may be shown.
+    """What is asked for in addition. against: a certificate of an earlier time; log_url and store_url: as they may be shown.
 
     paste: makes of a fix the line that is right for this log and store, as they were given.
     wait_s: how long to look again at what a feed may not have brought yet.

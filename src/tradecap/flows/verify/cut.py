@@ -116,7 +116,7 @@ class Cut:
             found = [line for line in records_of(batch, self.log.id) if (line[0].run, line[0].seq >> BLOCK_BITS) in wanted]
             yield from found
             left -= len(found)
-            if left <= 0 and not self.tally.repeats:  # a record that stands twice would be counted twice
+            if left <= 0 and not self.tally.repeats:  # a record that is there twice would be counted twice
                 return
         if not self._taken:
             return

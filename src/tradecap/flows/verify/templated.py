@@ -1,6 +1,6 @@
 """Counts the records of a batch by templates (market/templates.py): the quick way of the log's side of `verify`.
 
-Rules: what it gives is what `count_plainly` gives, and where it can't be sure of that it gives nothing: records that stand twice in a batch are left
+Rules: its result is that of `count_plainly`; where it can't be sure of that it gives none: records that are twice in a batch are left
 to the plain way. A line that fits no template is read by itself, and may be the template of others.
 """
 
@@ -230,7 +230,7 @@ def _add(tally: Tally, way: Way, groups: Sequence[tuple[Template, Ints, Columns]
 
 
 def _add_seqs(run: RunTally, seq: Ints) -> bool:
-    """Take in the numbers of a run; False where one stands twice."""
+    """Take in the numbers of a run; False where one is there twice."""
     ordered = np.sort(seq)
     steps = np.diff(ordered)
     if not steps.all():
@@ -248,7 +248,7 @@ def _add_seqs(run: RunTally, seq: Ints) -> bool:
 
 
 def _add_ids(tally: Tally, key: Series, trade_id: Ints) -> Ints:
-    """Take in ids of a series; the places of those that stand there once more in this batch."""
+    """Take in ids of a series; the places of those that come again in this batch."""
     order = np.argsort(trade_id, kind="stable")
     ordered = trade_id[order]
     steps = np.diff(ordered)

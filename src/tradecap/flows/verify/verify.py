@@ -28,7 +28,7 @@ FOREVER_US: Final = 2**62
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller asks for beside the standing checks. from_us and to_us (exclusive) narrow ids and candles by trade time.
+    """What the caller asks for besides the fixed checks. from_us and to_us (exclusive) narrow ids and candles by trade time.
 
     has_certificate: the log is held against one as well.
     """
@@ -46,7 +46,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The proof, or what stands against it. each_run: its state and counts; damage: what of the log isn't as its writer left it;
+    """The proof, or what contradicts it. each_run: its state and counts; damage: the parts of the log that aren't as its writer left them;
     evidence: the parts of the log as they were read; counted: from where another proof may continue."""
 
     checks: list[Check]
@@ -72,7 +72,7 @@ class Verdict:
 
 @dataclass
 class _Losers:
-    """Records that lost against the first of their id: by (run, fault) and by series [duplicates, conflicts], and where conflicts stand."""
+    """Records that lost against the first of their id: by (run, fault) and by series [duplicates, conflicts], and where conflicts are."""
 
     by_fault: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     by_series: dict[Series, tuple[int, int]] = field(default_factory=dict)
@@ -167,7 +167,7 @@ def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: L
     coverages = _coverages(tally, store, wanted)
     fixes = fixes_for(cut, store, side, has_certificate=wanted.has_certificate)
     ledger = ledger_complete(cut, store, side, fixes)
-    fixes = replace(fixes, rebuild=ledger.fix or fixes.rebuild)  # of what is said of a record its ledger row comes first
+    fixes = replace(fixes, rebuild=ledger.fix or fixes.rebuild)  # everything about a record depends on its ledger row first
     settling = Settling(cut, store, patience)
     trades = trades_accounted(cut, store, settling, fixes.rebuild)
     found = [

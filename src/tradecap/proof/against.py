@@ -12,7 +12,7 @@ from typing import Final
 
 from tradecap.digits import counted, number
 from tradecap.market.trade_ids import TradeIds
-from tradecap.proof.certificate import KINDS, Certificate, RunRow, SegmentRow, SeriesRow, sentence_of
+from tradecap.proof.certificate import KINDS, Certificate, CertifiedSeries, RunRow, SegmentRow, sentence_of
 from tradecap.proof.checks import Check
 from tradecap.proof.seal import Seal
 
@@ -198,11 +198,11 @@ def _series_changes(then: Certificate, now: Certificate, *, has_grown: bool) -> 
         yield from (f"{' '.join(key)} isn't in the certificate ({number(row.trades)} trades)" for key, row in found.items())
 
 
-def _key(row: SeriesRow) -> tuple[str, str, str]:
+def _key(row: CertifiedSeries) -> tuple[str, str, str]:
     return row.venue, row.symbol, row.channel
 
 
-def _changes_of_series(row: SeriesRow, same: SeriesRow, *, has_grown: bool) -> Iterator[str]:
+def _changes_of_series(row: CertifiedSeries, same: CertifiedSeries, *, has_grown: bool) -> Iterator[str]:
     name = " ".join(_key(row))
     counts = [("trades", row.trades, same.trades)]
     if has_grown:

@@ -59,7 +59,7 @@ class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
     packed: int = 0
 
 
-class SeriesRow(msgspec.Struct, frozen=True):
+class CertifiedSeries(msgspec.Struct, frozen=True):
     """One series, as `verify` shows it."""
 
     venue: str
@@ -129,7 +129,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: dict[str, int]
     checks: list[CheckRow]
     runs: list[RunRow]
-    series: list[SeriesRow]
+    series: list[CertifiedSeries]
     segments: list[SegmentRow]
     evidence: bool = True
     klines: list[KlinesRow] = []
@@ -143,7 +143,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         return any(self.asked.get(name) for name in ("symbol", "from", "to"))
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _CertificateHead(msgspec.Struct, frozen=True):
     certificate: int
 
 
@@ -199,7 +199,7 @@ def _value(value: object, indent: str) -> str:
 def read(text: bytes) -> Certificate | str:
     """A certificate, or what is wrong with it, to follow on its name."""
     try:
-        head = msgspec.json.decode(text, type=_Head)
+        head = msgspec.json.decode(text, type=_CertificateHead)
         if head.certificate > VERSION:
             return f"is of version {head.certificate}, this tradecap knows version {VERSION}"
         return msgspec.structs.replace(msgspec.convert(_without_seal(text), Certificate), seal=state_of(text, is_due=head.certificate > 1))

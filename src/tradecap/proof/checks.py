@@ -102,7 +102,7 @@ class Differences:
 
 
 @dataclass(frozen=True)
-class Coverage:
+class IdCoverage:
     """Ids of one series: ranges that runs covered, ids missing inside them, and ids between two coverages."""
 
     coverage: list[Range]
@@ -318,7 +318,7 @@ def candles_exact(candles: int, differences: Sequence[str], fixes: Fixes, *, is_
 # ---- ids, conflicts, faults --------------------------------------------------------------------------------------------------------------
 
 
-def coverage(tally: Tally, series: Series, run_id: str = "") -> Coverage:
+def coverage(tally: Tally, series: Series, run_id: str = "") -> IdCoverage:
     """What the runs (or the one named) covered of a series, and what no valid record holds in it and between."""
     covered = TradeIds()
     for run in tally.runs.values():
@@ -326,19 +326,19 @@ def coverage(tally: Tally, series: Series, run_id: str = "") -> Coverage:
             covered.add_range(*run.spans[series])
     ids = tally.series[series].ids
     gaps = [gap for first, last in covered.intervals() for gap in ids.gaps_within(first, last)]
-    return Coverage(covered.intervals(), gaps, covered.gaps())
+    return IdCoverage(covered.intervals(), gaps, covered.gaps())
 
 
-def narrowed(whole: Coverage, first: int, last: int) -> Coverage:
+def narrowed(whole: IdCoverage, first: int, last: int) -> IdCoverage:
     """The part of a coverage between two ids."""
 
     def cut(ranges: list[Range]) -> list[Range]:
         return TradeIds(ranges).within(first, last)
 
-    return Coverage(cut(whole.coverage), cut(whole.gaps), cut(whole.uncovered))
+    return IdCoverage(cut(whole.coverage), cut(whole.gaps), cut(whole.uncovered))
 
 
-def ids_contiguous(coverages: Mapping[Series, Coverage], *, allow_gaps: bool, strict: bool) -> Check:
+def ids_contiguous(coverages: Mapping[Series, IdCoverage], *, allow_gaps: bool, strict: bool) -> Check:
     """No id is missing inside what a run covered; with strict, none between either."""
     gaps = {key: c.gaps for key, c in coverages.items() if c.gaps}
     uncovered = {key: c.uncovered for key, c in coverages.items() if c.uncovered}

@@ -28,7 +28,7 @@ MAX_NAMED: Final = 10_000
 """Differences kept by name; further ones are counted."""
 
 
-class Bar(Kline, frozen=True, gc=False, kw_only=True):
+class HeldBar(Kline, frozen=True, gc=False, kw_only=True):
     """A bar as we have it. first_id and last_id are of all its ids; one without an order-book trade has zeros everywhere else."""
 
     first_id: int
@@ -36,7 +36,7 @@ class Bar(Kline, frozen=True, gc=False, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Difference:
+class BarDifference:
     """One value of one bar that isn't the venue's."""
 
     open_time: str
@@ -53,7 +53,7 @@ class Comparison:
     differing: int = 0
     partial: int = 0
     absent: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[BarDifference] = field(default_factory=list)
     unnamed: int = 0
 
 
@@ -71,7 +71,7 @@ class Published:
     result: Comparison
 
 
-def compare(klines: Iterable[Kline], bars: Sequence[Bar], into: Comparison) -> None:
+def compare(klines: Iterable[Kline], bars: Sequence[HeldBar], into: Comparison) -> None:
     """Count and compare klines. bars: ours of the same times, ascending, and the nearest one before and after."""
     times = [bar.open_time_s for bar in bars]
     is_rounded = _is_rounded(bars)
@@ -84,7 +84,7 @@ def compare(klines: Iterable[Kline], bars: Sequence[Bar], into: Comparison) -> N
         _judge(kline, before, here, after, is_rounded, into)
 
 
-def _judge(kline: Kline, before: Bar | None, here: Bar | None, after: Bar | None, is_rounded: bool, into: Comparison) -> None:
+def _judge(kline: Kline, before: HeldBar | None, here: HeldBar | None, after: HeldBar | None, is_rounded: bool, into: Comparison) -> None:
     if here is None and not _adjoin(before, after):
         into.absent += 1
         return
@@ -100,20 +100,20 @@ def _judge(kline: Kline, before: Bar | None, here: Bar | None, after: Bar | None
     into.unnamed += len(found) - len(kept)
 
 
-def _adjoin(before: Bar | None, after: Bar | None) -> bool:
+def _adjoin(before: HeldBar | None, after: HeldBar | None) -> bool:
     """Whether no id can be missing between two bars. Before id 0 there is nothing; ids may interleave where T fell across an edge."""
     if after is None:
         return False
     return after.first_id == 0 if before is None else after.first_id <= before.last_id + 1
 
 
-def _nothing(kline: Kline) -> Bar:
+def _nothing(kline: Kline) -> HeldBar:
     """What we have of a bar in which, by the ids around it, no trade happened."""
     zeros = dict.fromkeys(DECIMALS, 0)
-    return Bar(open_time_s=kline.open_time_s, interval_s=kline.interval_s, first_id=0, last_id=0, is_exact=True, **zeros)
+    return HeldBar(open_time_s=kline.open_time_s, interval_s=kline.interval_s, first_id=0, last_id=0, is_exact=True, **zeros)
 
 
-def _differences(kline: Kline, bar: Bar, is_rounded: bool) -> list[Difference]:
+def _differences(kline: Kline, bar: HeldBar, is_rounded: bool) -> list[BarDifference]:
     is_empty = not bar.trades or not kline.trades
     found = []
     for name, decimals in DECIMALS.items():
@@ -124,11 +124,11 @@ def _differences(kline: Kline, bar: Bar, is_rounded: bool) -> list[Difference]:
         if not kline.is_exact and decimals:
             slack = max(slack, max(ours, theirs) // FLOAT_TOLERANCE)
         if abs(ours - theirs) > slack:
-            found.append(Difference(time_text(kline.open_time_s), name, amount_text(ours, decimals), amount_text(theirs, decimals)))
+            found.append(BarDifference(time_text(kline.open_time_s), name, amount_text(ours, decimals), amount_text(theirs, decimals)))
     return found
 
 
-def _is_rounded(bars: Sequence[Bar]) -> bool:
+def _is_rounded(bars: Sequence[HeldBar]) -> bool:
     """Whether price x quantity has decimals here that a venue doesn't publish."""
     price = gcd(*(getattr(bar, name) for bar in bars for name in PRICES))
     qty = gcd(*(value for bar in bars for value in (bar.volume, bar.taker_buy_volume or 0)))

@@ -206,7 +206,7 @@ def _configuration(line: bytes, _: int, __: Known) -> Frame | None:
 # --- cryptofeed's captures
 
 
-class _Captured(msgspec.Struct, gc=False):
+class _CaptureLine(msgspec.Struct, gc=False):
     t: str
     conn: str = ""
     ts: msgspec.Raw = msgspec.Raw(b"")
@@ -215,7 +215,7 @@ class _Captured(msgspec.Struct, gc=False):
     exchange: str = ""
 
 
-_captured = msgspec.json.Decoder(_Captured)
+_captured = msgspec.json.Decoder(_CaptureLine)
 _HOST: Final = re.compile(r"\w+://([A-Za-z0-9.-]+)")
 
 

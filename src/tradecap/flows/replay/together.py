@@ -16,7 +16,7 @@ from tradecap.errors import TradecapError
 from tradecap.flows.replay.intake import Intake, is_named_by_file
 from tradecap.flows.replay.items import Item, read_item
 from tradecap.flows.replay.one_by_one import OneByOne, Sink
-from tradecap.flows.replay.templates import Bytes, Ints, Mask, Template, digits_of, number_in, template_of
+from tradecap.flows.replay.templates import Bytes, Ints, Mask, RecordTemplate, digits_of, number_in, template_of
 from tradecap.log.api import Block, Stretch
 from tradecap.market.records import Ignored, RunWriter, Trade
 from tradecap.recordings.layouts import BARE, BLANKS, Frame, Known, framed
@@ -41,17 +41,17 @@ CHANGES: Final = 4
 _POWERS: Final = 10 ** np.arange(1, 19, dtype=np.int64)
 
 
-class Group(NamedTuple):
+class FittingLines(NamedTuple):
     """Lines that fit a template: their rows, those lines as a table, and their digits."""
 
-    template: Template
+    template: RecordTemplate
     rows: Ints
     table: Bytes
     digits: Bytes
 
-    def only(self, wanted: Mask) -> "Group":
+    def only(self, wanted: Mask) -> "FittingLines":
         """Some of them."""
-        return self if wanted.all() else Group(self.template, self.rows[wanted], self.table[wanted], self.digits[wanted])
+        return self if wanted.all() else FittingLines(self.template, self.rows[wanted], self.table[wanted], self.digits[wanted])
 
 
 class Single(NamedTuple):
@@ -70,7 +70,7 @@ class TemplateReplay:
 
     def write(self, text: Text, one_by_one: OneByOne) -> bool:
         """See `Together.write`."""
-        lines = _Lines(text)
+        lines = _TextLines(text)
         begun = 0
         for _ in range(CHANGES):
             if len(lines.starts) - begun < FEW:
@@ -80,10 +80,10 @@ class TemplateReplay:
                 return False
         return one_by_one.write_lines(lines.from_row(begun), text.before + begun + 1, text.known)
 
-    def _write_until_it_changes(self, lines: "_Lines", begun: int, known: Known, one_by_one: OneByOne) -> tuple[int, bool]:
+    def _write_until_it_changes(self, lines: "_TextLines", begun: int, known: Known, one_by_one: OneByOne) -> tuple[int, bool]:
         """Write lines from row `begun` on; the row to go on from, and whether the input goes on."""
         state = _state(known)
-        groups, rest = self._shelf.fitting(lines, begun, _Reader(lines, known, state, self._name, self._intake, self._sink.writer.run))
+        groups, rest = self._shelf.fitting(lines, begun, _PlainReader(lines, known, state, self._name, self._intake, self._sink.writer.run))
         kinds = _Kinds(self._intake)
         end, goes_on = len(lines.starts), True
         for group in groups:
@@ -116,7 +116,7 @@ class TemplateReplay:
         _Records(lines, logged, singles, self._sink).write()
         return end, goes_on
 
-    def _counted(self, group: Group, kinds: "_Kinds") -> Group | None:
+    def _counted(self, group: FittingLines, kinds: "_Kinds") -> FittingLines | None:
         """Count lines that fit a template; those that become records."""
         intake, template, count = self._intake, group.template, len(group.rows)
         replayed, choice, reading = intake.replayed, intake.choice, template.reading
@@ -151,7 +151,7 @@ def _state(known: Known) -> tuple[object, ...]:
     return known.symbol, known.host, known.channel, known.via, known.is_linear, tuple(known.hosts.items())
 
 
-class _Lines:
+class _TextLines:
     """The lines of a text. starts and lengths: where each begins, and how many bytes it has without its newline."""
 
     def __init__(self, text: Text) -> None:
@@ -184,14 +184,14 @@ class _Lines:
         return found
 
 
-class _Reader:
+class _PlainReader:
     """Reads lines in the plain way, for the making of templates: nothing is counted, and what is known stays as it is."""
 
-    def __init__(self, lines: _Lines, known: Known, state: tuple[object, ...], name: bytes, intake: Intake, run: str) -> None:
+    def __init__(self, lines: _TextLines, known: Known, state: tuple[object, ...], name: bytes, intake: Intake, run: str) -> None:
         self.state = state
         self._lines, self._known, self._name, self._intake, self._run = lines, known, name, intake, run
 
-    def template(self, row: int) -> Template | None:
+    def template(self, row: int) -> RecordTemplate | None:
         """A template of this row, if it makes one."""
         number = self._lines.before + row + 1
         return template_of(self._lines.line(row), number, self._run, lambda line: self._read(line, number))
@@ -211,12 +211,12 @@ class _Shelf:
     """Keeps the templates of an input, by what was known, length and shape."""
 
     def __init__(self) -> None:
-        self._templates: dict[tuple[tuple[object, ...], int], list[tuple[int, Template]]] = {}
+        self._templates: dict[tuple[tuple[object, ...], int], list[tuple[int, RecordTemplate]]] = {}
         self._failures: Counter[tuple[int, int]] = Counter()
 
-    def fitting(self, lines: _Lines, begun: int, reader: _Reader) -> tuple[list[Group], Ints]:
+    def fitting(self, lines: _TextLines, begun: int, reader: _PlainReader) -> tuple[list[FittingLines], Ints]:
         """The lines from row `begun` on that fit a template, and the rows of the others, in order."""
-        groups: list[Group] = []
+        groups: list[FittingLines] = []
         others = [np.zeros(0, np.int64)]
         for length, rows in lines.by_length(begun):
             if 0 < length <= LONGEST and (len(rows) >= ALIKE or (reader.state, length) in self._templates):
@@ -225,7 +225,7 @@ class _Shelf:
                 others.append(rows)
         return groups, np.sort(np.concatenate(others))
 
-    def _of_length(self, lines: _Lines, length: int, rows: Ints, reader: _Reader, groups: list[Group]) -> Ints:
+    def _of_length(self, lines: _TextLines, length: int, rows: Ints, reader: _PlainReader, groups: list[FittingLines]) -> Ints:
         """Find the lines of one length that fit; the rows of the others."""
         table = lines.table(length, rows)
         kept = self._templates.setdefault((reader.state, length), [])
@@ -244,7 +244,13 @@ class _Shelf:
         return np.concatenate(left)
 
     def _of_shape(
-        self, shape: tuple[int, int], rows: Ints, table: Bytes, kept: list[tuple[int, Template]], reader: _Reader, groups: list[Group]
+        self,
+        shape: tuple[int, int],
+        rows: Ints,
+        table: Bytes,
+        kept: list[tuple[int, RecordTemplate]],
+        reader: _PlainReader,
+        groups: list[FittingLines],
     ) -> Ints:
         """Find the lines of one shape that fit; the rows of the others."""
         for kind, template in kept:
@@ -264,15 +270,15 @@ class _Shelf:
         return rows
 
 
-def _take(template: Template, rows: Ints, table: Bytes, groups: list[Group]) -> tuple[Ints, Bytes]:
+def _take(template: RecordTemplate, rows: Ints, table: Bytes, groups: list[FittingLines]) -> tuple[Ints, Bytes]:
     """Note the lines that fit a template; the others."""
     fits, digits = template.fitting(table)
     if fits.all():
-        groups.append(Group(template, rows, table, digits))
+        groups.append(FittingLines(template, rows, table, digits))
         return rows[:0], table[:0]
     if not fits.any():
         return rows, table
-    groups.append(Group(template, rows[fits], table[fits], digits[fits]))
+    groups.append(FittingLines(template, rows[fits], table[fits], digits[fits]))
     return rows[~fits], table[~fits]
 
 
@@ -322,7 +328,7 @@ class _Noted:
 class _Records:
     """The records of some lines, made in one text."""
 
-    def __init__(self, lines: _Lines, groups: list[Group], singles: list[Single], sink: Sink) -> None:
+    def __init__(self, lines: _TextLines, groups: list[FittingLines], singles: list[Single], sink: Sink) -> None:
         self._groups, self._singles, self._sink, self._before = groups, singles, sink, lines.before
         is_record = np.zeros(len(lines.starts), np.bool_)
         for group in groups:
@@ -367,7 +373,7 @@ class _Records:
         self._sink.add_blocks(self._count, _Blocks(text.tobytes(), ends, list(series), of_series, ids))
 
 
-def _of_one_size(group: Group, seqs: Ints, numbers: Ints) -> Iterator[tuple[Mask | slice, Bytes]]:
+def _of_one_size(group: FittingLines, seqs: Ints, numbers: Ints) -> Iterator[tuple[Mask | slice, Bytes]]:
     """The records of a group, in tables of records of one length each, and which of them those are."""
     seq_width, line_width = (np.searchsorted(_POWERS, each, side="right") + 1 for each in (seqs, numbers))
     width = seq_width * 32 + line_width

@@ -22,11 +22,11 @@ from tradecap.log.api import Log, Part
 from tradecap.proof.against import place_of, unchanged
 from tradecap.proof.certificate import (
     Certificate,
+    CertifiedSeries,
     CheckRow,
     KlinesRow,
     Place,
     SegmentRow,
-    SeriesRow,
     sentence,
 )
 from tradecap.proof.checks import Check
@@ -118,7 +118,7 @@ def _certificate(
         quarantined=verdict.quarantined,
         checks=[msgspec.convert(check.row(), CheckRow) for check in verdict.checks],
         runs=verdict.each_run,
-        series=[msgspec.convert(row, SeriesRow) for row in verdict.series],
+        series=[msgspec.convert(row, CertifiedSeries) for row in verdict.series],
         segments=_segments(verdict.evidence or (), since.segments if since else ()),
         evidence=verdict.evidence is not None,
         klines=[_klines_row(each) for each in published],

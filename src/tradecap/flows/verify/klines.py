@@ -14,7 +14,7 @@ from typing import Final
 from tradecap.errors import TradecapError
 from tradecap.market.candles import check_interval
 from tradecap.market.klines import DECIMALS, Kline, WrongRow
-from tradecap.proof.klines import Bar, Comparison, Published, compare
+from tradecap.proof.klines import Comparison, HeldBar, Published, compare
 from tradecap.recordings.reading import raw_lines, sha256_of
 from tradecap.store.api import BarRow, Series, Store
 from tradecap.venues.api import VENUES
@@ -94,15 +94,15 @@ def _portions(klines: Iterable[Kline], window: Window) -> Iterator[list[Kline]]:
         yield portion
 
 
-def _bars(store: Store, series: Series, portion: list[Kline]) -> list[Bar]:
+def _bars(store: Store, series: Series, portion: list[Kline]) -> list[HeldBar]:
     """Ours of the times of some klines, and a neighbour on either side."""
     seconds = portion[0].interval_s
     return [_bar(row, seconds) for row in store.kline_bars(series, seconds, portion[0].open_time_s, portion[-1].open_time_s + seconds)]
 
 
-def _bar(row: BarRow, seconds: int) -> Bar:
+def _bar(row: BarRow, seconds: int) -> HeldBar:
     amounts = {name: units(getattr(row, name), decimals) for name, decimals in DECIMALS.items()}
-    return Bar(open_time_s=row.open_time_s, interval_s=seconds, first_id=row.first_id, last_id=row.last_id, **amounts)  # type: ignore[arg-type]  # by name
+    return HeldBar(open_time_s=row.open_time_s, interval_s=seconds, first_id=row.first_id, last_id=row.last_id, **amounts)  # type: ignore[arg-type]  # by name
 
 
 def units(value: int | Decimal, decimals: int) -> int:

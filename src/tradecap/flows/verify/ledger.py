@@ -12,7 +12,7 @@ from tradecap.flows.verify.cut import LOOKED_INTO, Cut, LookingAgain
 from tradecap.market.trade_ids import TradeIds
 from tradecap.proof import checks
 from tradecap.proof.checks import Check, Differences, Fixes
-from tradecap.proof.tally import BLOCK_BITS, Block, RunTally, fingerprint, ledger_row
+from tradecap.proof.tally import BLOCK_BITS, RunTally, SeqBlock, fingerprint, ledger_row
 from tradecap.store.api import BlockKey, BlockSum, CutBlock, CutRange, RunPart, Store
 
 
@@ -59,7 +59,7 @@ def _look(cut: Cut, store: Store) -> LedgerSide:
     return side
 
 
-def _agree(ours: Block | None, theirs: BlockSum | None) -> bool:
+def _agree(ours: SeqBlock | None, theirs: BlockSum | None) -> bool:
     return bool(ours and theirs and ours.records == theirs.records and ours.fingerprint % 2**64 == theirs.fingerprint)
 
 

@@ -14,7 +14,7 @@ from tradecap.market.records import Trade
 from tradecap.proof import checks
 from tradecap.proof.checks import Check, Fixes
 from tradecap.proof.klines import time_text
-from tradecap.proof.tally import ID_BLOCK_BITS, Block, Series, rest_fingerprint
+from tradecap.proof.tally import ID_BLOCK_BITS, SeqBlock, Series, rest_fingerprint
 from tradecap.store.api import AT_MOST, CandleDay, CandleDifference, CandleSpan, Difference, RecordDifference, SeqKey, Store, TradeDifference
 
 ID_BLOCKS: Final = 4
@@ -128,7 +128,7 @@ def rest_differences(cut: Cut, store: Store) -> list[tuple[Series, int]]:
     return found
 
 
-def _sums(block: Block) -> list[tuple[int, int]]:
+def _sums(block: SeqBlock) -> list[tuple[int, int]]:
     return [(block.trades, block.rest % 2**64), (block.trades - block.repeats, (block.rest - block.rest_of_repeats) % 2**64)]
 
 

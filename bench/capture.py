@@ -1,13 +1,13 @@
-"""How fast a capture is (socket to decoded, deduplicated, durable), how late and how big, beside others on the same local server in one run.
+"""How fast a capture is (socket to decoded, deduplicated, durable), how late and how big, compared with others on the same local server in one run.
 
     python -m bench.capture [speed|latency|memory ...] [--messages 500000] [--runs 3]
 
 speed: in turn a bare `websockets` receive loop that does nothing, `tradecap`, cryptofeed and python-binance with a callback that does nothing. Quote
 the ratios. latency: socket to durable at a steady rate. memory: one long capture (--messages 10000000), what it takes at each tenth.
 
-The server has one core, the client another, each is a process of its own (streams.py, clients/). Other people's clients live in environments of their
-own, kept in TRADECAP_CLIENTS (else in the user's cache) as those of the tests, and made when they aren't there, which needs a package index; one that
-can't be had is named and left out.
+The server has one core, the client another; each is a process of its own (streams.py, clients/). Other people's clients live in environments of their
+own in TRADECAP_CLIENTS (else in the user's cache), like those of the tests; missing ones are made, which needs a package index; one that
+can't be installed is named and left out.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def cores() -> tuple[int, int]:
 
 @contextlib.contextmanager
 def server(messages: int, per_s: int | None = None) -> Iterator[str]:
-    """A server of so many messages to each client; its URL."""
+    """A server that sends `messages` to each client; its URL."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(messages, per_s, cores()[1], theirs), daemon=True)
     process.start()

@@ -5,7 +5,7 @@
 
 rate: records a second once records come, and the seconds in all, alternating; also with 2 and 4 consumers of the engine.
 latency: from publishing to visible, at 5 000 trades a second, while sweeps run.
-kill: kill -9 while the engine catches up; how long the partitions stand still, and how many records in the tables come again.
+kill: kill -9 while the engine catches up; how long the partitions stand still, and how many records come into the tables again.
 """
 
 import argparse
@@ -193,11 +193,11 @@ def kill(servers: str, records: int) -> None:
             with subprocess.Popen(command) as engine:
                 while sum(map(int, group.committed().values())) <= at:
                     time.sleep(0.02)
-                stood_s = time.monotonic() - killed_s
+                stopped_s = time.monotonic() - killed_s
                 engine.wait()
             with opened(log, url) as store:
                 found = sum(store.outcomes().values())
-            report = f"stood {stood_s:.1f} s, {found:,} of {records:,} records, {again:,} delivered again"
+            report = f"stopped {stopped_s:.1f} s, {found:,} of {records:,} records, {again:,} delivered again"
             print(f"session {session} ms, instance id {instance}: {report}", flush=True)
 
 

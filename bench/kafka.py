@@ -1,4 +1,4 @@
-"""A topic as the log, each figure beside its alternative in the same run: `.venv/bin/python bench/kafka.py [--trades 1000000] [write load memory]`.
+"""A topic as the log, each figure next to its alternative in the same run: `.venv/bin/python bench/kafka.py [--trades 1000000] [write load memory]`.
 
 It starts an Apache Kafka of its own (Java and Maven are needed). Whole-machine figures move with the machine: quote the ratios.
 """
@@ -49,7 +49,7 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def plain_loop(bootstrap: str, topic: str, path: Path) -> None:
-    """What somebody writes who wants the lines of a file in a topic, in order by symbol, acknowledged."""
+    """The script that someone writes to get the lines of a file into a topic, in order by symbol, acknowledged."""
     producer = Producer({"bootstrap.servers": bootstrap, **PLAIN})
     with path.open("rb") as lines:
         for line in lines:
@@ -125,7 +125,7 @@ def measure(broker: Broker, folder: Path, trades: int, what: list[str]) -> None:
     ours = kafka.url(kafka.new_topic("ours"))
     if "write" in what:
         for turn in range(3):  # in turns: what else the machine does moves both
-            topics = [kafka.new_topic(f"{who}-{turn}") for who in ("plain", "own", "kcat")]
+            topics = [kafka.new_topic(f"{way}-{turn}") for way in ("plain", "own", "kcat")]
             plain, plain_cpu = seconds(partial(plain_loop, kafka.bootstrap, topics[0], path))
             own, own_cpu = seconds(partial(replayed, kafka.url(topics[1]), path))
             tool, _ = seconds(partial(kcat, kafka.bootstrap, topics[2], path))

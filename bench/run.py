@@ -50,7 +50,7 @@ def unseen(_: int) -> None:
 
 
 def recording(path: Path, trades: int) -> None:
-    """A recording (F1) of so many synthetic BTCUSDT trades."""
+    """A recording (F1) of this many synthetic BTCUSDT trades."""
     instrument = synthetic.SPOT["BTCUSDT"]
     made = synthetic.trades(instrument, 1, START_MS, START_MS + 4000 * DAY_MS)
     with path.open("wb") as out:
@@ -213,7 +213,7 @@ class Bench:
         self.note("peak memory grown by verify", grown / 1024, "MiB")
 
     def ways(self) -> None:
-        """What the quick ways of replay and of the log's side of verify give, beside the plain ones."""
+        """How much faster replay and the log's side of verify are by their quick ways than by the plain ones."""
         log = self.log()
         replays, tallies = [], []
         for run in range(self.runs):

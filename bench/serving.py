@@ -3,7 +3,7 @@
 `/candles` of 100 bars against a raw Starlette Response of the same bytes, and against FastAPI's own encoding of the list. All three run on the same
 server (`serve.server`), each in a process of its own; one client process asks over eight connections. The middle of three rounds counts. Answers per
 CPU second of the server are the steadier figure where other work shares the machine; both are printed, and the ratios are of those. While
-trades come in every answer is made anew: that is the line `changing`, where a trade is put in before each request.
+trades come in, every answer is computed again: the line `changing` shows that, with a trade inserted before each request.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The server of bench/capture.py: trades (or aggregates) over WebSocket, written as fast as they are read or at a steady rate.
 
-It does as little as can be, so that the client is what is measured: the frames of 100 000 trades are made once and sent again and again, and only
-the leading digits of their ids are written anew, for a thousand frames at once. However many are sent, the server holds no more than that.
+It does as little as possible, so that the client is what is measured: the frames of 100 000 trades are made once and sent again and again, and only
+the leading digits of their ids are rewritten, for a thousand frames at once. However many are sent, the server holds no more than that.
 """
 
 import base64
@@ -20,7 +20,7 @@ from tradecap.venues.binance import synthetic
 BATCH = 1000
 BATCHES = 100
 THOUSANDS = 4_000_000
-"""The ids begin at so many thousand, and keep their ten digits for six thousand million messages."""
+"""The ids begin at this many thousand, and keep their ten digits for six thousand million messages."""
 KEY = {"trade": b'"t":', "aggTrade": b'"a":'}
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 GOODBYE = b"\x88\x02\x03\xe8"

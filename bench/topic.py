@@ -1,4 +1,4 @@
-"""How fast and how late a capture into a topic is, beside a plain websockets + confluent-kafka script on the same server and broker in one run.
+"""How fast and how late a capture into a topic is, compared with a websockets + confluent-kafka script on the same server and broker in one run.
 
     python -m bench.topic kafka://localhost:19092 [--messages 300000] [--runs 3]
 

@@ -10,7 +10,7 @@ from tradecap.serve.proto import market_pb2
 from tradecap.store.api import CandleRow
 
 SERIES = ("venue", "symbol", "channel", "interval")
-SHOWN = tuple(field.name for field in fields(shown.Candle))
+SHOWN = tuple(field.name for field in fields(shown.ShownCandle))
 INNER = {"open_time": "open_time_s"}
 """Members that have another name where times are numbers."""
 

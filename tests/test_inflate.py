@@ -153,7 +153,7 @@ def test_a_zip_without_its_directory_is_read_as_far_as_it_goes() -> None:
     for name, content in itertools.islice(members, 2):
         found[name] = b"".join(content)
     assert found == {"a": b"one", "b": b"two"}
-    with pytest.raises(BrokenError, match="its directory, which stands at the end, is missing") as broken:
+    with pytest.raises(BrokenError, match="the directory at its end is missing") as broken:
         next(members)
     assert broken.value.is_cut
 

@@ -1,4 +1,4 @@
-"""What every client of bench/capture.py does alike: it takes URL MESSAGES CORE, stays on that core, and prints its figures as a line of JSON.
+"""The common part of the clients of bench/capture.py: each takes URL MESSAGES CORE, stays on that core, and prints its figures as a line of JSON.
 
 Only the standard library: it runs in other people's environments as well.
 """
@@ -20,7 +20,7 @@ def asked() -> tuple[str, int]:
 
 
 class Stopwatch:
-    """Begun before the client connects, told when it has the last message. Starting Python and importing aren't measured."""
+    """Started before the client connects, stopped when it has the last message. Starting Python and importing aren't measured."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()
@@ -34,6 +34,6 @@ class Stopwatch:
 
 
 def rss_mb() -> float:
-    """Of this process, now."""
+    """The memory of this process, now."""
     with open("/proc/self/statm") as file:  # noqa: PTH123 -- the same in one line
         return round(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)

@@ -20,7 +20,7 @@ def without_tls(connect: Callable[..., object]) -> Callable[..., object]:
 
 
 class Counting:
-    """Ends the loop after so many trades."""
+    """Ends the loop after a number of trades."""
 
     def __init__(self, messages: int) -> None:
         self._left = messages

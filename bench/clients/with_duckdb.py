@@ -25,9 +25,9 @@ SELECT count(*), sum(trades), sum(volume), sum(close) FROM candles
 
 
 def main() -> None:
-    """Only read: nothing is checked, and nothing is removed that stands twice.
+    """Only read: nothing is checked, and no duplicate is removed.
 
-    The members come by path: DuckDB knows no two members of a STRUCT that differ in upper and lower case alone, as `t` and `T` do.
+    The members are read by path: in DuckDB, two members of a STRUCT can't differ only in case, as `t` and `T` do.
     """
     found = duckdb.execute(CANDLES, [f"{sys.argv[1]}/*.ndjson.zst"]).fetchone()
     print(json.dumps([str(value) for value in found or ()]))

@@ -10,7 +10,7 @@ COLUMNS = {"venue": pl.String, "symbol": pl.String, "channel": pl.String, "data"
 
 
 def main() -> None:
-    """Only read: nothing is checked, and nothing is removed that stands twice."""
+    """Only read: nothing is checked, and no duplicate is removed."""
     member = pl.col("data").struct.field("data").struct
     records = pl.scan_ndjson(f"{sys.argv[1]}/*.ndjson.zst", schema=COLUMNS, ignore_errors=True)
     trades = records.filter(pl.col("venue").is_not_null()).select(

@@ -160,7 +160,7 @@ def refusal(proxy: Proxy, status: int, target: str) -> ProxyError:
 
 
 def _status(connection: socket.socket) -> int:
-    """The status of a proxy's answer, read to the end of its head and no further; 0 where it is no HTTP."""
+    """The status of a proxy's answer, read to the end of its head and no further; 0 if it isn't HTTP."""
     head = b""
     while not head.endswith(b"\r\n\r\n") and len(head) < MAX_HEAD:
         byte = connection.recv(1)

@@ -1,9 +1,9 @@
 """Packed bytes in, plain bytes out: gzip, zstd, bzip2, xz, zip and tar, one member after another, as they stream in.
 
 Rules: memory is bounded by `_FED` times the best ratio a format can reach, and by zstd's window; everything that can be decompressed before a
-fault comes out before the fault is raised. A stream that ends inside a member is a fault too (the libraries' own readers take it for the end). Of a
-zip file only the directory is read by the library, whose reader loses what stands before a wrong checksum; a zip that lost its directory is read as
-far as it goes.
+fault comes out before the fault is raised. A stream that ends inside a member is a fault too (the libraries' own readers take it for the end). The
+library reads only the directory of a zip file, because its reader loses the data before a wrong checksum. A zip without a directory is read as far as
+possible.
 """
 
 import bz2
@@ -83,7 +83,7 @@ def unxz(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def pieces_of(file: BinaryIO, size: int = PIECE) -> Iterator[bytes]:
-    """The bytes of a file from where it stands to its end."""
+    """The bytes of a file from its current position to its end."""
     while piece := file.read(size):
         yield piece
 
@@ -132,11 +132,11 @@ def _decompress(name: str, member: _Decompressor, piece: bytes) -> bytes:
         raise BrokenError(_cause(name, str(error))) from error
 
 
-def _cause(name: str, said: str) -> str:
-    """The library's words, cut down to what tells a reader something."""
-    if "checksum" in said or "data check" in said or "length check" in said:
+def _cause(name: str, words: str) -> str:
+    """The library's message, cut down to the part that helps a reader."""
+    if "checksum" in words or "data check" in words or "length check" in words:
         return f"{name} checksum"
-    return f"{name}: {said.rpartition(': ')[2].lower()}"
+    return f"{name}: {words.rpartition(': ')[2].lower()}"
 
 
 # --- tar
@@ -165,11 +165,11 @@ class _TarStream(io.RawIOBase):
 
 
 def is_tar(start: bytes) -> bool:
-    """Whether bytes begin with the header of a tar's member: its checksum says so."""
-    said = start[148:156].strip(b" \0")
-    if len(start) < tarfile.BLOCKSIZE or not said or said.strip(b"01234567"):
+    """Whether bytes begin with the header of a tar's member: its checksum is right."""
+    checksum = start[148:156].strip(b" \0")
+    if len(start) < tarfile.BLOCKSIZE or not checksum or checksum.strip(b"01234567"):
         return False
-    return int(said, 8) == sum(start[:148]) + sum(start[156 : tarfile.BLOCKSIZE]) + 8 * ord(" ")
+    return int(checksum, 8) == sum(start[:148]) + sum(start[156 : tarfile.BLOCKSIZE]) + 8 * ord(" ")
 
 
 def untar(pieces: Iterable[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
@@ -257,13 +257,13 @@ def _without_directory(file: BinaryIO) -> Iterator[tuple[str, Iterator[bytes]]]:
     while offset is not None and (header := _header(file, offset)):
         _, flags, method, crc, size, full_size, names, extras = header
         name = file.read(names).decode("utf-8" if flags & 0x800 else "cp437", "replace")
-        is_told = not flags & 8 and size < 0xFFFFFFFF and full_size < 0xFFFFFFFF
+        has_sizes = not flags & 8 and size < 0xFFFFFFFF and full_size < 0xFFFFFFFF
         entry = _ZipEntry(
-            name=name, offset=offset, method=method, is_locked=bool(flags & 1), crc=crc if is_told else None, size=size if is_told else None
+            name=name, offset=offset, method=method, is_locked=bool(flags & 1), crc=crc if has_sizes else None, size=size if has_sizes else None
         )
         yield name, _unzipped(file, entry)
-        offset = offset + _HEADER.size + names + extras + size if is_told else None
-    raise BrokenError("its directory, which stands at the end, is missing", is_cut=True)
+        offset = offset + _HEADER.size + names + extras + size if has_sizes else None
+    raise BrokenError("the directory at its end is missing", is_cut=True)
 
 
 def _header(file: BinaryIO, offset: int) -> tuple[bytes, int, int, int, int, int, int, int] | None:

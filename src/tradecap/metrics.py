@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tradecap.log.kafka.exactly_once import ExactlyOnce
 
 ASK_WITHIN_S: Final = 10.0
-"""Who connects and says nothing is hung up on: each takes a thread."""
+"""Drop idle connections: each one occupies a thread."""
 COUNTERS: Final = {
     "records": "Records written, events included.",
     "valid": "Trades written.",
@@ -238,7 +238,7 @@ class ProcessMetrics(_Served):
             ("produced", "Messages committed: enriched trades, candles and rejected records.", done.trades + done.candles + done.quarantined),
             ("duplicates", "Repeats of a trade, left out.", done.duplicates),
             ("conflicts", "Records with the id of a trade and other content, left out.", done.conflicts),
-            ("rejected", "Records that are no valid trade, sent to quarantine.", done.quarantined),
+            ("rejected", "Records that aren't valid trades, sent to quarantine.", done.quarantined),
             ("too_late", "Trades that came too late to correct their candle.", done.too_late),
             ("transactions", "Committed transactions.", topic.transactions),
             ("transactions_aborted", "Transactions that failed; their records came again.", topic.aborted),
@@ -249,7 +249,7 @@ class ProcessMetrics(_Served):
         try:
             behind = topic.lag()
         except TradecapError:
-            return  # an unknown lag is no lag of 0
+            return  # an unknown lag isn't a lag of 0
         lag = GaugeMetricFamily("tradecap_process_lag_offsets", "Offsets of this process's partitions that it hasn't come to.", labels=["partition"])
         for partition, size in sorted(behind.items()):
             lag.add_metric([str(partition)], size)
@@ -269,7 +269,7 @@ def _load(log: Log, status: LoadStatus) -> Iterable[Metric]:
     try:
         behind = log.behind(status.positions)
     except TradecapError:
-        return  # an unknown lag is no lag of 0
+        return  # an unknown lag isn't a lag of 0
     lag = GaugeMetricFamily(f"tradecap_load_lag_{log.lag_unit}", f"{log.lag_unit.title()} of the log that aren't in the store.", labels=["partition"])
     for partition, size in sorted(behind.items()):
         lag.add_metric([str(partition)], size)
@@ -288,7 +288,7 @@ class _MetricsServer(ThreadingHTTPServer):
         self.port = listener.getsockname()[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Somebody hung up before his answer was written: no reason for a traceback among the lines on stderr."""
+        """Print no traceback when a client disconnects before its answer is written."""
 
 
 def _info(run: str) -> Metric:

@@ -50,7 +50,7 @@ class Proxy:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What an HTTP proxy is told with each request."""
+        """The headers that an HTTP proxy gets with each request."""
         login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         return {"Proxy-Authorization": f"Basic {login}"} if self.user or self.password else {}
 

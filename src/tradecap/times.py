@@ -19,7 +19,7 @@ def parse_duration(text: str) -> float:
     """Seconds in `30s`, `10m`, `1h30m`, `500ms`. Raises ValueError with a sentence."""
     parts = _DURATION.findall(text.strip())
     if not parts or "".join(amount + unit for amount, unit in parts) != text.strip():
-        raise ValueError(f"{text!r} is no duration; write it like 30s, 10m, 1h30m or 500ms.")
+        raise ValueError(f"{text!r} isn't a duration; write it like 30s, 10m, 1h30m or 500ms.")
     return float(sum(Decimal(amount) * UNITS_S[unit] for amount, unit in parts))
 
 
@@ -29,13 +29,13 @@ def parse_time(text: str, now_ns: int) -> int:
         return _within(text, now_ns - round(parse_duration(text[1:]) * 10**9))
     match = _TIME.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no time; write it like 2024-08-09, 2024-08-09T12:30:00Z or -10m.")
+        raise ValueError(f"{text!r} isn't a time; write it like 2024-08-09, 2024-08-09T12:30:00Z or -10m.")
     day, hour, minute, second, fraction, zone = match.groups()
     try:
         whole = datetime.combine(date.fromisoformat(day), datetime.min.time(), tzinfo=UTC)
         whole = whole.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0)) - _offset(zone or "Z")
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text!r} is no time that exists ({error}).") from error
+        raise ValueError(f"{text!r} isn't a time that exists ({error}).") from error
     return _within(text, (whole - EPOCH) // timedelta(seconds=1) * 10**9 + int((fraction or "0").ljust(9, "0")))
 
 

@@ -54,7 +54,7 @@ class CountingProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", WORK, str(theirs.fileno()), log_id],
                 stdin=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # what it dies of is no loss
+                stderr=subprocess.DEVNULL,  # its last words aren't needed
                 pass_fds=[theirs.fileno()],
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 start_new_session=True,  # Ctrl-C is for the one who asks

@@ -75,7 +75,7 @@ def test_what_breaks_at_once_breaks_at_its_beginning() -> None:
     Path("cut.gz").write_bytes(gzip.compress(a_message(1))[:12])
     answer = report("replay", "cut.gz")
     assert "cut.gz is cut short at its beginning" in answer
-    assert "what stands before that" not in answer
+    assert "everything before that" not in answer
 
 
 def test_a_renamed_file_of_the_archive_says_how_to_name_its_symbol() -> None:

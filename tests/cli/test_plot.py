@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from tests.builders import NOON_S
 from tradecap.cli.plot import FALLING, RISING, ROWS, WICK, plot
-from tradecap.flows.candles import Candle
+from tradecap.flows.candles import ShownCandle
 
 
-def a_candle(opened: int, closed: int, *, low: int | None = None, high: int | None = None, minute: int = 0) -> Candle:
+def a_candle(opened: int, closed: int, *, low: int | None = None, high: int | None = None, minute: int = 0) -> ShownCandle:
     """A candle of prices in units of a cent."""
     ends = min(opened, closed) if low is None else low, max(opened, closed) if high is None else high
     prices = {"open": opened, "close": closed, "low": ends[0], "high": ends[1]}
-    return Candle(
+    return ShownCandle(
         open_time=datetime.fromtimestamp(NOON_S + 60 * minute, UTC),
         volume="1",
         quote_volume="1",
@@ -30,7 +30,7 @@ def a_candle(opened: int, closed: int, *, low: int | None = None, high: int | No
     )
 
 
-def rows(candles: list[Candle], width: int = 80) -> list[str]:
+def rows(candles: list[ShownCandle], width: int = 80) -> list[str]:
     return plot(candles, width).plain.split("\n")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tradecap.cli.output import Output
-from tradecap.cli.signals import SIGNALS, STOPPING, Intake, die_softly, end_in_peace, interruptible
+from tradecap.cli.signals import SIGNALS, STOPPING, StoppableInput, die_softly, end_in_peace, interruptible
 from tradecap.flows.stop import Stop
 
 
@@ -77,7 +77,7 @@ def test_an_input_that_waits_ends_with_the_request() -> None:
     """`tail -f | tradecap replay -` would wait for one more line after Ctrl-C."""
     reading, writing = os.pipe()
     stop = Stop()
-    with Intake(reading) as intake:
+    with StoppableInput(reading) as intake:
         intake.stop = stop
         os.write(writing, b"one")
         assert intake.read(100) == b"one"

@@ -108,7 +108,7 @@ def test_a_folder_that_is_no_log(command: str) -> None:
     """Writing segments between somebody's files, or calling such a folder an empty log, is worse than stopping."""
     Path("photos").mkdir()
     Path("photos/cat.jpg").write_bytes(b"cat")
-    assert report(*command.split(), "--log", "file:photos").startswith("photos is no log: it holds ")
+    assert report(*command.split(), "--log", "file:photos").startswith("photos isn't a log: it holds ")
     assert [file.name for file in Path("photos").iterdir()] == ["cat.jpg"]
 
 
@@ -122,8 +122,8 @@ def test_a_folder_that_is_no_log_is_no_recording() -> None:
 def test_an_empty_file(name: str) -> None:
     """A capture that recorded nothing must not look like a replay that went well."""
     Path(name).write_bytes({"empty": b"", "empty.gz": gzip.compress(b""), "blank": b"\n \r\n"}[name])
-    assert report("replay", name).startswith(f"{name} is no recording: it is empty.")
-    assert report("replay", name, "--as", "binance:BTCUSDT").startswith(f"{name} is no recording: it is empty.")
+    assert report("replay", name).startswith(f"{name} isn't a recording: it is empty.")
+    assert report("replay", name, "--as", "binance:BTCUSDT").startswith(f"{name} isn't a recording: it is empty.")
     assert not Path("tradecap-data").exists()
 
 
@@ -131,7 +131,7 @@ def test_a_binary_file() -> None:
     """The wrong file, quarantined by the million and with exit 0, is found days later."""
     Path("noise").write_bytes(random.Random(5).randbytes(300_000))
     answer = report("replay", "noise")
-    assert answer.startswith("noise is no recording: nothing in its first 1000 lines is a message of a known venue.")
+    assert answer.startswith("noise isn't a recording: nothing in its first 1000 lines is a message of a known venue.")
     assert not Path("tradecap-data").exists()
 
 

@@ -8,18 +8,18 @@ import pytest
 from tests.builders import NOON_S, a_trade
 from tests.flows.builders import a_message, load, replayed, some_messages, spoilt
 from tradecap.errors import TradecapError
-from tradecap.flows.candles import BarsQuery, Candle, candles, plain
+from tradecap.flows.candles import BarsQuery, ShownCandle, candles, plain
 from tradecap.log.folder.log import FileLog
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 NOON = datetime.fromtimestamp(NOON_S, UTC)
 
 
-def bars(store: ClickHouseStore, **wanted: object) -> list[Candle]:
+def bars(store: ClickHouseStore, **wanted: object) -> list[ShownCandle]:
     return candles(store, BarsQuery(**({"symbol": "BTCUSDT"} | wanted))).candles  # type: ignore[arg-type]  # the fields of BarsQuery
 
 
-def minutes(found: list[Candle]) -> list[int]:
+def minutes(found: list[ShownCandle]) -> list[int]:
     """Minutes after noon at which bars open."""
     return [round((bar.open_time - NOON).total_seconds() / 60) for bar in found]
 
@@ -101,7 +101,7 @@ def test_a_symbol_of_two_venues_needs_its_venue(log: FileLog, store: ClickHouseS
     load(log, store)
     with pytest.raises(TradecapError) as refused:
         bars(store)
-    assert (refused.value.message, refused.value.hint) == ("BTCUSDT is there from binance and binance-usdm.", "say which: --venue binance")
+    assert (refused.value.message, refused.value.hint) == ("BTCUSDT exists at several venues: binance, binance-usdm.", "add --venue binance")
     assert sum(bar.trades for bar in bars(store, venue="binance-usdm")) == 7
 
 

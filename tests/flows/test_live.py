@@ -14,7 +14,7 @@ from tests.builders import NOON_S
 from tests.flows.builders import a_message, begun, load, replayed, some_messages, spoilt
 from tests.kafka.broker import Broker
 from tests.log.memory import Kept, MemoryLog
-from tradecap.flows.candles import BarsQuery, Candle, shown
+from tradecap.flows.candles import BarsQuery, ShownCandle, shown
 from tradecap.flows.joined import Joined
 from tradecap.flows.live import Live
 from tradecap.flows.records import read_lines
@@ -55,13 +55,13 @@ def wait_for(is_so: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def of_log(log: Log, seconds: int = 60) -> list[Candle]:
+def of_log(log: Log, seconds: int = 60) -> list[ShownCandle]:
     """The bars of all records of a log, from the definition."""
     records = sorted(((each[0].run, each[0].seq, each[1]) for each in read_lines(log) if isinstance(each[1], Trade)), key=lambda each: each[:2])
     return [shown(bar) for bar in candles((trade for _, _, trade in records if trade.symbol == "BTCUSDT"), seconds)]
 
 
-def same(bars: Sequence[Candle], expected: Sequence[Candle]) -> bool:
+def same(bars: Sequence[ShownCandle], expected: Sequence[ShownCandle]) -> bool:
     """Equal but for the order in which floats were added."""
     return len(bars) == len(expected) and all(
         vars(bar) | {"volatility": 0} == vars(other) | {"volatility": 0} and bar.volatility == pytest.approx(other.volatility, rel=1e-9, abs=1e-15)
@@ -69,9 +69,9 @@ def same(bars: Sequence[Candle], expected: Sequence[Candle]) -> bool:
     )
 
 
-def answered(served: Joined, seconds: int = 60) -> list[Candle]:
+def answered(served: Joined, seconds: int = 60) -> list[ShownCandle]:
     """All bars, in pages."""
-    found: list[Candle] = []
+    found: list[ShownCandle] = []
     since_s: int | None = 0
     while since_s is not None:
         page = served.candles(SERIES, BarsQuery(symbol="BTCUSDT", seconds=seconds, from_s=since_s, limit=7))

@@ -6,7 +6,7 @@ import pytest
 
 from tests.flows.builders import begun, load, replayed, some_messages
 from tests.flows.test_live import SERIES, joined, of_log, same, wait_for
-from tradecap.flows.candles import Candle, shown
+from tradecap.flows.candles import ShownCandle, shown
 from tradecap.flows.joined import Joined
 from tradecap.flows.run import Run
 from tradecap.flows.ticks import Subscriber
@@ -18,7 +18,7 @@ from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.venues.binance import decode
 
 
-def followed(served: Joined, seconds: int, history: int, until_id: int) -> list[Candle]:
+def followed(served: Joined, seconds: int, history: int, until_id: int) -> list[ShownCandle]:
     """The bars that a client has which begins now, once it has seen a trade. Fails where a tick goes back."""
     watching, subscriber = Watching(served), Subscriber(1_000_000)
     ticker = watching.ticker(SERIES, seconds)

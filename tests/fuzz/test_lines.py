@@ -129,7 +129,7 @@ INSERT INTO kafka SELECT raw, {part:UInt64}, pos FROM file({file:String}, 'Nativ
 
 @pytest.mark.parametrize("kind", ["topic", "messages"])
 def test_the_engine_reads_each_value_as_the_loader_does(store: ClickHouseStore, tmp_path: Path, kind: str) -> None:
-    """A store would depend on who fed it. The engine's view stands on a table with its columns: what Kafka hands over is tested by tests/store."""
+    """A store would depend on what filled it. The engine's view is on a table with its columns: what Kafka hands over is tested by tests/store."""
     rng = random.Random(f"{SEED} engine {kind}")
     store.run(SEEN)
     store.run(ENGINE)

@@ -136,7 +136,7 @@ def test_lines_come_back_as_they_were_written_from_any_position(
 
 
 def test_blocks_and_records_may_alternate(log: Log) -> None:
-    """Events come one by one between blocks of trades: records would be lost, or stand in another order."""
+    """Events come one by one between blocks of trades: records would be lost, or come in another order."""
     with log.writer() as writer:
         made = records_of(writer.run, 6)
         writer.append(made[0], a_trade(0))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tradecap.proof.certificate import Certificate, Place, RunRow, SegmentRow, SeriesRow, sentence_of
+from tradecap.proof.certificate import Certificate, CertifiedSeries, Place, RunRow, SegmentRow, sentence_of
 
 COUNTS = {"records": 12, "trades": 10, "duplicates": 0, "conflicts": 0, "quarantined": 0, "ignored": 0, "events": 2}
 SENTENCE = ": ".join(sentence_of(COUNTS, []))
@@ -30,10 +30,10 @@ def a_segment(n: int = 1, **overrides: Any) -> SegmentRow:
     return SegmentRow(**fields | overrides)
 
 
-def a_series(**overrides: Any) -> SeriesRow:
+def a_series(**overrides: Any) -> CertifiedSeries:
     """Ten trades without a gap."""
     fields: dict[str, Any] = {"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "trades": 10, "first_id": 1, "last_id": 10}
-    return SeriesRow(**fields | {"duplicates": 0, "conflicts": 0, "coverage": [(1, 10)], "gaps": [], "uncovered": []} | overrides)
+    return CertifiedSeries(**fields | {"duplicates": 0, "conflicts": 0, "coverage": [(1, 10)], "gaps": [], "uncovered": []} | overrides)
 
 
 def a_certificate(**overrides: Any) -> Certificate:

@@ -10,7 +10,7 @@ from tests.builders import a_trade
 from tradecap.digits import number
 from tradecap.market.records import Event, Reading, Rejected, RunWriter, frame, read_envelope, series_head
 from tradecap.proof import checks
-from tradecap.proof.checks import AGAIN, LOAD, NEXT_TO_IT, ONE_IS_WRONG, RESTORE, Accounts, Coverage, Differences, Fixes
+from tradecap.proof.checks import AGAIN, LOAD, NEXT_TO_IT, ONE_IS_WRONG, RESTORE, Accounts, Differences, Fixes, IdCoverage
 from tradecap.proof.tally import Tally
 
 A, B = "01930000-0000-7000-8000-00000000000a", "01930000-0000-7000-8000-00000000000b"
@@ -179,15 +179,15 @@ def test_the_coverage_of_one_run_is_its_own() -> None:
     """What another run went over isn't a gap of this one; what another run holds isn't one either."""
     tally = a_tally([1, 2, 9])
     a_run(tally, B, [3, 5])
-    assert checks.coverage(tally, SERIES, A) == Coverage([(1, 9)], [(4, 4), (6, 8)], [])
-    assert checks.coverage(tally, SERIES, B) == Coverage([(3, 5)], [(4, 4)], [])
+    assert checks.coverage(tally, SERIES, A) == IdCoverage([(1, 9)], [(4, 4), (6, 8)], [])
+    assert checks.coverage(tally, SERIES, B) == IdCoverage([(3, 5)], [(4, 4)], [])
 
 
 def test_a_coverage_is_cut_to_a_range() -> None:
     """A gap outside the range asked for must not fail it, half a gap inside must."""
-    whole = Coverage([(1, 9), (20, 30)], [(3, 5)], [(10, 19)])
-    assert checks.narrowed(whole, 4, 12) == Coverage([(4, 9)], [(4, 5)], [(10, 12)])
-    assert checks.narrowed(whole, 21, 22) == Coverage([(21, 22)], [], [])
+    whole = IdCoverage([(1, 9), (20, 30)], [(3, 5)], [(10, 19)])
+    assert checks.narrowed(whole, 4, 12) == IdCoverage([(4, 9)], [(4, 5)], [(10, 12)])
+    assert checks.narrowed(whole, 21, 22) == IdCoverage([(21, 22)], [], [])
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_coverage_is_cut_to_a_range() -> None:
 )
 def test_gaps_fail_unless_allowed_and_uncovered_ids_where_strict(allow_gaps: bool, strict: bool, gaps: Any, uncovered: Any, ok: bool) -> None:
     """The two options are independent: allowing one must not allow the other."""
-    found = checks.ids_contiguous({SERIES: Coverage([(1, 30)], gaps, uncovered)}, allow_gaps=allow_gaps, strict=strict)
+    found = checks.ids_contiguous({SERIES: IdCoverage([(1, 30)], gaps, uncovered)}, allow_gaps=allow_gaps, strict=strict)
     assert found.ok is ok
     assert bool(found.fix) is not ok
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.builders import a_trade
 from tradecap.market.candles import Candle, candles, every_interval
 from tradecap.market.klines import DECIMALS, Kline
-from tradecap.proof.klines import MAX_NAMED, Bar, Comparison, Difference, Published, compare, klines_equal
+from tradecap.proof.klines import MAX_NAMED, BarDifference, Comparison, HeldBar, Published, compare, klines_equal
 
 BTC = 10**8
 VALUES: dict[str, Any] = {
@@ -35,19 +35,19 @@ def an_empty_kline(minute: int) -> Kline:
     return a_kline(minute, **dict.fromkeys(DECIMALS, 0) | dict.fromkeys(("open", "high", "low", "close"), 101 * BTC))
 
 
-def a_bar(minute: int, first_id: int, last_id: int, **overrides: Any) -> Bar:
+def a_bar(minute: int, first_id: int, last_id: int, **overrides: Any) -> HeldBar:
     """Our bar of the same ten trades."""
-    return Bar(open_time_s=60 * minute, interval_s=60, first_id=first_id, last_id=last_id, **VALUES | overrides)
+    return HeldBar(open_time_s=60 * minute, interval_s=60, first_id=first_id, last_id=last_id, **VALUES | overrides)
 
 
-def outcome(klines: list[Kline], bars: list[Bar]) -> Comparison:
+def outcome(klines: list[Kline], bars: list[HeldBar]) -> Comparison:
     """What became of them."""
     into = Comparison()
     compare(klines, bars, into)
     return into
 
 
-def counts(klines: list[Kline], bars: list[Bar]) -> tuple[int, int, int, int]:
+def counts(klines: list[Kline], bars: list[HeldBar]) -> tuple[int, int, int, int]:
     """(compared, differing, partial, absent)."""
     found = outcome(klines, bars)
     return found.compared, found.differing, found.partial, found.absent
@@ -71,7 +71,7 @@ def test_each_of_the_nine_values_is_compared_to_the_last_digit(name: str) -> Non
 def test_a_difference_says_when_and_what() -> None:
     """Nobody could look the bar up."""
     found = outcome([a_kline(1, close=101 * BTC + 5)], WHOLE)
-    assert found.differences == [Difference("1970-01-01T00:01:00Z", "close", "101", "101.00000005")]
+    assert found.differences == [BarDifference("1970-01-01T00:01:00Z", "close", "101", "101.00000005")]
 
 
 def test_the_last_bar_of_a_recording_is_compared_when_no_trade_of_it_is_missing() -> None:
@@ -166,7 +166,7 @@ def test_whatever_is_cut_from_a_recording_never_differs(pauses: list[int], data:
     kept = trades[ends[0] : ends[1]] + trades[ends[2] : ends[3]]
     klines = [from_candle(Kline, candle) for candle in candles(trades)]
     is_whole = {candle.open_time_s for candle in candles(trades)} if kept == trades else set()
-    bars = [from_candle(Bar, candle, first_id=candle.first_id, last_id=candle.last_id) for candle in every_interval(kept)]
+    bars = [from_candle(HeldBar, candle, first_id=candle.first_id, last_id=candle.last_id) for candle in every_interval(kept)]
     found = outcome(klines, bars)
     is_cut_inside_a_minute = ends[1] < ends[2] and kept and is_inside(trades, ends[1], ends[2])
     assert found.differing <= bool(is_cut_inside_a_minute)
@@ -208,7 +208,7 @@ def test_nothing_compared_is_a_failure() -> None:
 
 def test_one_difference_is_a_failure_and_is_named() -> None:
     """A wrong candle would drown among the right ones."""
-    difference = Difference("2024-08-08T23:55:00Z", "close", "1", "2")
+    difference = BarDifference("2024-08-08T23:55:00Z", "close", "1", "2")
     check = klines_equal([published(Comparison(compared=9, differing=1, differences=[difference]))])
     assert (check.ok, check.expected, check.actual) == (False, 9, 8)
     assert check.detail.startswith("compared 9, partial 0, absent 0, differing 1; ")

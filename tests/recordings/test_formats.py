@@ -268,7 +268,7 @@ def test_rows_of_several_files_joined_are_recognised_each_by_itself() -> None:
 )
 def test_klines_are_refused_with_what_they_are_for(content: bytes) -> None:
     """A month of klines would be logged as a month of broken trades."""
-    assert "klines are no trades" in refused(content)
+    assert "klines aren't trades" in refused(content)
 
 
 # --- captures
@@ -429,7 +429,7 @@ def test_a_zip_that_only_lost_its_directory_is_read_whole(tmp_path: Path) -> Non
     path.write_bytes(content[: content.index(b"PK\1\2")])
     seen, error = broken(source_of(path))
     assert payloads(seen) == lines + lines
-    assert "its directory, which stands at the end, is missing" in error.message
+    assert "the directory at its end is missing" in error.message
 
 
 def test_a_flipped_bit_in_a_zip_is_reported_after_its_rows(tmp_path: Path) -> None:
@@ -593,8 +593,8 @@ def test_real_rows_of_ccxt_are_the_venues_own(recordings: Path) -> None:
         ("other_venues/cf_bybit.jsonl.zst", "a capture of BYBIT"),
         ("other_venues/cf_okx.jsonl.zst", "a capture of OKX"),
         ("other_venues/cf_kraken.jsonl.zst", "a capture of KRAKEN"),
-        ("klines/BTCUSDT-5m-2025-01.csv.gz", "klines are no trades"),
-        ("klines/BTCUSDT-1m-2024-12.api.csv.gz", "klines are no trades"),
+        ("klines/BTCUSDT-5m-2025-01.csv.gz", "klines aren't trades"),
+        ("klines/BTCUSDT-1m-2024-12.api.csv.gz", "klines aren't trades"),
     ],
 )
 def test_real_files_of_others_are_refused_at_once(recordings: Path, name: str, answer: str) -> None:

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOON_S
-from tradecap.flows.candles import Candle
-from tradecap.flows.joined import Known
+from tradecap.flows.candles import ShownCandle
+from tradecap.flows.joined import KnownSeries
 from tradecap.flows.watching import Past
 from tradecap.market.trade_ids import TradeIds
 from tradecap.serve.proto import market_pb2 as pb
 from tradecap.serve.wire import numbered, past_message, series_of
 
 SERIES = ("binance", "BTCUSDT", "trade")
-CANDLE = Candle(
+CANDLE = ShownCandle(
     open_time=datetime.fromtimestamp(NOON_S, UTC),
     open="1.5",
     high="9",
@@ -57,9 +57,9 @@ def test_a_bar_has_each_value_in_its_own_field() -> None:
 
 def test_a_series_counts_its_gaps_and_what_is_missing_in_them() -> None:
     """A client would believe that nothing is missing."""
-    found = series_of(Known(series=SERIES, ids=TradeIds([(5, 6), (8, 8), (20, 29)]), first_time_us=1_000_001, last_time_us=2_000_002))
+    found = series_of(KnownSeries(series=SERIES, ids=TradeIds([(5, 6), (8, 8), (20, 29)]), first_time_us=1_000_001, last_time_us=2_000_002))
     assert (found.first_id, found.last_id, found.gaps, found.missing) == (5, 29, 2, 12)
     assert found.first_time.ToMicroseconds() == 1_000_001
     assert found.last_time.ToMicroseconds() == 2_000_002
-    empty = series_of(Known(series=SERIES, ids=TradeIds(), first_time_us=0, last_time_us=0))
+    empty = series_of(KnownSeries(series=SERIES, ids=TradeIds(), first_time_us=0, last_time_us=0))
     assert (empty.first_id, empty.last_id, empty.gaps, empty.missing) == (0, 0, 0, 0)

@@ -11,7 +11,7 @@ from tradecap.cli.output import Output, counted, number, stacked, table
 from tradecap.cli.plot import plot as drawn
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit
-from tradecap.flows.candles import BarsQuery, Candle, Candles, as_json, interval_text, open_time_text, parse_interval
+from tradecap.flows.candles import BarsQuery, Candles, ShownCandle, as_json, interval_text, open_time_text, parse_interval
 from tradecap.flows.candles import candles as flow
 from tradecap.flows.records import read_record
 from tradecap.market.records import CHANNELS
@@ -79,7 +79,7 @@ def _seconds(ns: int | None) -> int | None:
 
 
 def _csv(found: Candles) -> Iterator[str]:
-    yield ",".join(field.name for field in fields(Candle))
+    yield ",".join(field.name for field in fields(ShownCandle))
     for candle in found.candles:
         yield ",".join([open_time_text(candle), *(str(value).lower() if isinstance(value, bool) else str(value) for value in astuple(candle)[1:])])
 

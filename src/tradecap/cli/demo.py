@@ -124,8 +124,8 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
         is_resumed=False,
         detail={"site": "demo"},
     )
-    with ExchangeThread(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as beside, log.writer() as writer:
-        done = Wiring(SITES["binance"].at(beside.exchange.url), log, writer, plan).run(stop=stop, see=tell)
+    with ExchangeThread(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as exchange, log.writer() as writer:
+        done = Wiring(SITES["binance"].at(exchange.exchange.url), log, writer, plan).run(stop=stop, see=tell)
     if done.problem:
         raise done.problem
     if done.counts.valid < trades and not stop():

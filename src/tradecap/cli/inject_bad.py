@@ -13,7 +13,7 @@ from tradecap.cli.options import COUNT, FILE_NAME, Body, command, segments, shar
 from tradecap.cli.output import Output, number, stacked, table
 from tradecap.cli.output import spoilt as yellow
 from tradecap.cli.settings import Settings
-from tradecap.cli.signals import Intake, interruptible, standard_input
+from tradecap.cli.signals import StoppableInput, interruptible, standard_input
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.inject import Bad, Injected, captured_live, counted_as_written, inject, spoilt
 from tradecap.flows.inject import from_file as lines_of
@@ -73,7 +73,7 @@ def inject_bad(
         return _show_payloads(records, drawn, out)
     total = sum(wanted.values()) if not from_file else None
     with interruptible(out) as stop, out.progress("inject", total=total) as advance, log.writer() as writer:
-        if isinstance(stdin, Intake):
+        if isinstance(stdin, StoppableInput):
             stdin.stop = stop
         done = inject(records, writer, drawn, stop=stop, progress=advance)
     return _report(done, out)

@@ -7,7 +7,7 @@ times below; it fits the width it is given.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from tradecap.flows.candles import Candle
+from tradecap.flows.candles import ShownCandle
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -17,7 +17,7 @@ WIDTH: Final = 80
 RISING, FALLING, WICK = "█", "░", "│"
 
 
-def plot(candles: Sequence[Candle], width: int = WIDTH) -> "Text":
+def plot(candles: Sequence[ShownCandle], width: int = WIDTH) -> "Text":
     """The newest candles that fit into width columns."""
     from rich.text import Text
 
@@ -47,12 +47,12 @@ def plot(candles: Sequence[Candle], width: int = WIDTH) -> "Text":
     return text
 
 
-def _label(row: int, low: float, high: float, shown: Sequence[Candle]) -> str:
+def _label(row: int, low: float, high: float, shown: Sequence[ShownCandle]) -> str:
     decimals = max(len(c.close.partition(".")[2]) for c in shown)
     return f"{high - (high - low) * row / (ROWS - 1):.{decimals}f}"
 
 
-def _cell(candle: Candle, bottom: float, top: float) -> tuple[str, str]:
+def _cell(candle: ShownCandle, bottom: float, top: float) -> tuple[str, str]:
     """What of a candle falls into one cell. A body is never invisible, however flat."""
     opened, closed = float(candle.open), float(candle.close)
     body_low, body_high = min(opened, closed), max(opened, closed)

@@ -13,7 +13,7 @@ from tradecap.cli.logs import log_to_write, own_log, records_after, topic_access
 from tradecap.cli.options import POSITIVE, SERIES, SPEED, SYMBOL, command, segments, shared, time_range
 from tradecap.cli.output import Advance, Output, counted, number, span, stacked, table
 from tradecap.cli.settings import Settings
-from tradecap.cli.signals import Intake, interruptible, standard_input
+from tradecap.cli.signals import StoppableInput, interruptible, standard_input
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.load import Loaded
 from tradecap.flows.records import read_record
@@ -97,7 +97,7 @@ def _working(sources: list[Source], out: Output) -> Iterator[tuple[Stop, Advance
     """While it works, the first signal ends the intake, also where it waits for standard input."""
     with interruptible(out) as stop, out.progress("replay") as advance:
         for source in sources:
-            if isinstance(source.stream, Intake):
+            if isinstance(source.stream, StoppableInput):
                 source.stream.stop = stop
         yield stop, _estimating(sources, advance)
 

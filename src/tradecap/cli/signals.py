@@ -28,7 +28,7 @@ LOOK_S: Final = 0.05
 """How often a read that waits looks whether somebody asked for the end."""
 
 
-class Intake(io.FileIO):
+class StoppableInput(io.FileIO):
     """Standard input that ends when stop() is true: a read that waits for more would otherwise keep a command from draining."""
 
     stop: Callable[[], bool] = staticmethod(lambda: False)
@@ -46,7 +46,7 @@ def standard_input() -> BinaryIO:
     if sys.stdin is None or sys.stdin.closed:
         raise TradecapError("There is no standard input to read.", "name a file instead of '-'.")
     try:
-        return Intake(sys.stdin.fileno(), closefd=False)
+        return StoppableInput(sys.stdin.fileno(), closefd=False)
     except io.UnsupportedOperation:
         return sys.stdin.buffer
 

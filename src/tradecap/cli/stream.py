@@ -77,14 +77,14 @@ def stream(
         loading = stack.enter_context(_loading(written, settings, wanted.also_load))
         metrics = stack.enter_context(_metrics(metrics_port, loading, written.shipping, out)) if metrics_port is not None else None
         stop = stack.enter_context(interruptible(out))
-        session = _Session(written=written, loading=loading, metrics=metrics, stop=stop, out=out)
+        session = _RunningCapture(written=written, loading=loading, metrics=metrics, stop=stop, out=out)
         done, undelivered = session.run(site, plan, Terms(connections=wanted.connections), budget)
         loading.finish()
     return _report(done, undelivered, loading, written.shipping, out)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Session:
+class _RunningCapture:
     """A capture with everything that runs alongside it."""
 
     written: Written

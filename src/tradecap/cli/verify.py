@@ -275,11 +275,11 @@ def _story(check: Check) -> list["RenderableType"]:
     if check.ok:
         return [f"{check.name}: {check.detail}"] if check.detail and check.name != "accounting" else []
     expected, actual = check.texts
-    told = [lost(f"{check.name}: expected {expected}, found {actual}")]
+    lines = [lost(f"{check.name}: expected {expected}, found {actual}")]
     fix: list[RenderableType] = (
         [f"  to do: {check.fix.removeprefix('# ')}" if check.fix.startswith("# ") else unbroken(f"  fix: {check.fix}")] if check.fix else []
     )
-    return [*told, *([f"  {check.detail}"] if check.detail else []), *fix]
+    return [*lines, *([f"  {check.detail}"] if check.detail else []), *fix]
 
 
 def _count(ranges: object) -> int:

@@ -1,7 +1,7 @@
 """Declare runs without an end record finished, after their writer is known to be dead.
 
-Rules: only a person, or a rule that a person made (--all-silent), can say so on a topic, since nobody sees whether a writer is dead. A run that is
-still being written is refused. The attestation is a record, `recovered`, in a run of its own.
+Rules: only a person, or a rule that a person made (--all-silent), can declare a run dead on a topic, since nothing shows whether a writer is
+dead. A run that is still being written is refused. The attestation is a record, `recovered`, in a run of its own.
 """
 
 from collections.abc import Callable, Sequence

@@ -17,7 +17,7 @@ FOREVER_S = 4_133_980_800
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candle:
+class ShownCandle:
     """One bar. Prices and volumes are exact, in their decimal texts; vwap and volatility are floats (docs/clickhouse.md)."""
 
     open_time: datetime
@@ -37,7 +37,7 @@ class Candle:
     complete: bool
 
 
-_NAMES = [field.name for field in fields(Candle)]
+_NAMES = [field.name for field in fields(ShownCandle)]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Candles:
     venue: str
     symbol: str
     channel: str
-    candles: list[Candle]
+    candles: list[ShownCandle]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BarsQuery:
-    """Which bars: of a symbol (venue and channel '' = the only one, or trade before aggTrade), in seconds, to_s exclusive, at most so many."""
+    """Which bars: of a symbol (venue and channel '' = the only one, or trade before aggTrade), in seconds, to_s exclusive, at most `limit`."""
 
     symbol: str
     seconds: int = 60
@@ -68,10 +68,10 @@ class UnknownSymbolError(TradecapError):
 
 
 class SeveralVenuesError(TradecapError):
-    """A symbol is there from several venues, and none was named."""
+    """A symbol exists at several venues, and none was named."""
 
     def __init__(self, symbol: str, venues: list[str]) -> None:
-        super().__init__(f"{symbol} is there from {' and '.join(venues)}.", f"say which: --venue {venues[0]}")
+        super().__init__(f"{symbol} exists at several venues: {', '.join(venues)}.", f"add --venue {venues[0]}")
         self.venues = venues
 
 
@@ -79,7 +79,7 @@ def parse_interval(text: str) -> int:
     """Seconds in `1m`, `5m`, `1h`, `1d`. Raises ValueError with a sentence."""
     seconds = parse_duration(text)
     if seconds < 60 or seconds % 60 or market.DAY_S % seconds:
-        raise ValueError(f"{text!r} is no interval; it must be a multiple of a minute that divides a day, like 1m, 5m, 1h or 1d.")
+        raise ValueError(f"{text!r} isn't an interval; it must be a multiple of a minute that divides a day, like 1m, 5m, 1h or 1d.")
     return int(seconds)
 
 
@@ -91,7 +91,7 @@ def interval_text(seconds: int) -> str:
     return f"{seconds // 60}m"
 
 
-def open_time_text(candle: Candle) -> str:
+def open_time_text(candle: ShownCandle) -> str:
     """When it begins, RFC 3339."""
     return time_text(int(candle.open_time.timestamp()) * 10**9)
 
@@ -102,7 +102,7 @@ def as_json(found: Candles, seconds: int) -> dict[str, object]:
     return {"venue": found.venue, "symbol": found.symbol, "channel": found.channel, "interval": interval_text(seconds), "candles": rows}
 
 
-def row_of(candle: Candle) -> dict[str, object]:
+def row_of(candle: ShownCandle) -> dict[str, object]:
     """A bar as it is in that object."""
     return {name: getattr(candle, name) for name in _NAMES} | {"open_time": open_time_text(candle)}
 
@@ -145,18 +145,18 @@ def which_symbol(symbol: str, known: Iterable[str], none: str) -> str:
     return f"did you mean {alike[0]}?" if alike else f"there are: {', '.join(names[:10])}"
 
 
-def candle_of(row: CandleRow) -> Candle:
+def candle_of(row: CandleRow) -> ShownCandle:
     """A stored bar, as `shown` gives it."""
     exact = {name: plain(value) for name, value in vars(row).items() if isinstance(value, Decimal)}
     (quote, per_quote), (volume, per_volume) = row.quote_volume.as_integer_ratio(), row.volume.as_integer_ratio()
     # in integers: the quotient of two rounded floats may differ in its last digit from that of a bar that wasn't stored
     made = {"open_time": datetime.fromtimestamp(row.open_time_s, UTC), "vwap": quote * per_volume / (per_quote * volume)}
-    return Candle(**{name: value for name, value in (vars(row) | exact | made).items() if name != "open_time_s"})
+    return ShownCandle(**{name: value for name, value in (vars(row) | exact | made).items() if name != "open_time_s"})
 
 
-def shown(bar: market.Candle) -> Candle:
+def shown(bar: market.Candle) -> ShownCandle:
     """A bar as people and programs see it."""
-    return Candle(
+    return ShownCandle(
         open_time=datetime.fromtimestamp(bar.open_time_s, UTC),
         open=units_text(bar.open),
         high=units_text(bar.high),

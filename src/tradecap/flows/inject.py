@@ -23,11 +23,11 @@ from tradecap.venues.api import UNNAMED, VENUES
 DRAWN_A_PASS: Final = 50_000
 """Trades that are held at a time; more draws take more passes over the log."""
 DRAWN_FROM: Final = 1_000_000
-"""Of a topic only about this many of the newest records are drawn from."""
+"""Records of a topic, counted from the newest, that trades are drawn from (about)."""
 FILE_FAULT: Final = "file"
 """What the records of --from-file are filed under."""
 LIVE: Final = b'"command":"stream"'
-"""Stands in the `started` event of a capture."""
+"""Appears in the `started` event of a capture."""
 
 
 @dataclass(kw_only=True)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tradecap.flows.candles import FOREVER_S, BarsQuery, Candle, Candles, candle_of, chosen, shown
+from tradecap.flows.candles import FOREVER_S, BarsQuery, Candles, ShownCandle, candle_of, chosen, shown
 from tradecap.flows.live import Live
 from tradecap.flows.stored import Stored
 from tradecap.market import bars as market_bars
@@ -35,7 +35,7 @@ class Page:
     next_s: int | None
 
 
-class Known(NamedTuple):
+class KnownSeries(NamedTuple):
     """What is known of a series. Times are us since 1970."""
 
     series: Series
@@ -67,7 +67,7 @@ class Joined:
                 return bars.newest.trade_time_us
         return next((span.last_time_us for span in self._spans() if span.series == series), 0)
 
-    def known(self, series: Series) -> Known:
+    def known(self, series: Series) -> KnownSeries:
         """Its ids and times."""
         as_of_us = self.as_of_us(series)
         with self.live.bars(series) as bars:
@@ -79,7 +79,7 @@ class Joined:
             except (StoreAwayError, QueryCutError):
                 pass  # what is known without it is true all the same
         first_us = self.live.first_us.get(series) or next((span.first_time_us for span in self._spans() if span.series == series), as_of_us)
-        return Known(series, ids, first_us, as_of_us)
+        return KnownSeries(series, ids, first_us, as_of_us)
 
     def _spans(self) -> Sequence[SeriesSpan]:
         if self.stored is None:
@@ -101,8 +101,8 @@ class Joined:
             found, next_s = self._forward(series, wanted.seconds, since_s, until_s, limit, complete)
         return Page(Candles(*series, found), next_s)
 
-    def _forward(self, series: Series, seconds: int, since_s: int, until_s: int, limit: int, complete: bool) -> tuple[list[Candle], int | None]:
-        found: list[Candle] = []
+    def _forward(self, series: Series, seconds: int, since_s: int, until_s: int, limit: int, complete: bool) -> tuple[list[ShownCandle], int | None]:
+        found: list[ShownCandle] = []
         edge_s, tail = self._tail(series, seconds)
         for _ in range(LOOKS):
             rows = self._first(series, seconds, since_s, min(until_s, edge_s), limit + 1)
@@ -115,7 +115,7 @@ class Joined:
             since_s = _opens(rows[-1]) + seconds
         return found, since_s
 
-    def _backward(self, series: Series, seconds: int, until_s: int, limit: int, complete: bool) -> list[Candle]:
+    def _backward(self, series: Series, seconds: int, until_s: int, limit: int, complete: bool) -> list[ShownCandle]:
         edge_s, tail = self._tail(series, seconds)
         found = [bar for bar in _within(tail, edge_s, until_s) if bar.complete or not complete][-limit:]
         newest = [shown(bar) for bar in found]
@@ -131,7 +131,7 @@ class Joined:
             until_s = _opens(rows[0])
         return newest
 
-    def _first(self, series: Series, seconds: int, since_s: int, until_s: int, at_most: int) -> list[Candle]:
+    def _first(self, series: Series, seconds: int, since_s: int, until_s: int, at_most: int) -> list[ShownCandle]:
         if self.stored is None or since_s >= until_s:
             return []
         return self.stored.remembered(
@@ -139,14 +139,14 @@ class Joined:
             lambda store: [candle_of(row) for row in store.first_candles(series, seconds, since_s, until_s, at_most)],
         )
 
-    def _newest(self, series: Series, seconds: int, until_s: int, at_most: int) -> list[Candle]:
+    def _newest(self, series: Series, seconds: int, until_s: int, at_most: int) -> list[ShownCandle]:
         assert self.stored
         return self.stored.remembered(
             ("newest", series, seconds, until_s, at_most),
             lambda store: [candle_of(row) for row in reversed(store.newest_candles(series, seconds, 0, until_s, at_most))],
         )
 
-    def newest(self, series: Series, seconds: int, limit: int, lived: list[market.Candle]) -> list[tuple[Candle, int]]:
+    def newest(self, series: Series, seconds: int, limit: int, lived: list[market.Candle]) -> list[tuple[ShownCandle, int]]:
         """The newest bars, oldest first, where `lived` are the running minutes; each with the number of its ids (0: not known)."""
         edge_s, tail = self._tail(series, seconds, lived)
         found = [(shown(bar), bar.ids) for bar in tail[-limit:]]
@@ -238,7 +238,7 @@ def _within(bars: Sequence[market.Candle], since_s: int, until_s: int) -> list[m
     return list(bars[first:end])
 
 
-def _opens(candle: Candle) -> int:
+def _opens(candle: ShownCandle) -> int:
     return int(candle.open_time.timestamp())
 
 

@@ -76,7 +76,7 @@ def process(
     progress: Callable[[int], None] = unwatched,
     status: ProcessStatus | None = None,
 ) -> Processed:
-    """Process the topic to its end; with follow, until stop() says so. only_closed: leave out what is said of minutes before they are closed."""
+    """Process the topic to its end; with follow, until stop() is true. only_closed: send nothing about a minute before it is closed."""
     from tradecap.log.kafka.processing_member import Produced  # not before it is wanted: librdkafka takes its time
 
     status = status or ProcessStatus()

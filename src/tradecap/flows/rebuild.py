@@ -6,21 +6,21 @@ from tradecap.flows.records import read_record
 from tradecap.flows.run import Run
 from tradecap.log import rebuild_manifests
 from tradecap.log.api import Log, LogWriter
-from tradecap.log.folder.manifests import REBUILT, Mended
+from tradecap.log.folder.manifests import REBUILT, Repaired
 
 
-def rebuild(log: Log, *, progress: Callable[[int], None]) -> list[Mended]:
-    """Every manifest that wasn't right, with what was done about it. Raises TradecapError for a log that has none."""
-    mended = rebuild_manifests(log, read_record, progress)
-    if any(each.done == REBUILT for each in mended):
+def rebuild(log: Log, *, progress: Callable[[int], None]) -> list[Repaired]:
+    """Every manifest that wasn't right, and what was done about it. Raises TradecapError for a log that has none."""
+    repaired = rebuild_manifests(log, read_record, progress)
+    if any(each.done == REBUILT for each in repaired):
         with log.writer() as writer:
-            record_rebuilt(writer, mended)
-    return mended
+            record_rebuilt(writer, repaired)
+    return repaired
 
 
-def record_rebuilt(writer: LogWriter, mended: list[Mended]) -> None:
+def record_rebuilt(writer: LogWriter, repaired: list[Repaired]) -> None:
     """Write down in the log what was rebuilt."""
-    rebuilt = {each.segment: each.why for each in mended if each.done == REBUILT}
+    rebuilt = {each.segment: each.why for each in repaired if each.done == REBUILT}
     run = Run(writer, "verify")
     run.event("manifests_rebuilt", segments=rebuilt)
     run.end()

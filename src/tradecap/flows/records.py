@@ -86,5 +86,5 @@ def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None 
     if envelope.data and type(reading) is Trade:
         remember(raw, envelope)
     if envelope.text is not None and envelope.text.startswith("{") and not isinstance(reading, Rejected):
-        return envelope, Rejected("malformed_json")  # a message would stand in `data`: a text is no JSON object, whatever it looks like
+        return envelope, Rejected("malformed_json")  # a message would be in `data`: a text isn't a JSON object, whatever it looks like
     return envelope, reading

@@ -200,7 +200,7 @@ class _Shipment:
         return self._carrier
 
     def _failed(self, error: TradecapError) -> None:
-        """Say so once for each reason, then rest."""
+        """Report each reason once, then rest."""
         self._hang_up()
         done = self._done
         done.retries += 1
@@ -269,7 +269,7 @@ class _Shipment:
             self._done.news.append(NewsItem("warning", f"{damage.detail}.", damage._asdict()))
             number = damage.place[:6]
             if number.isdecimal():
-                self._is_kept(lambda: self._spool.keep(int(number)))
+                self._keep_progress(lambda: self._spool.keep(int(number)))
 
     # ---- how far it is
 
@@ -296,15 +296,15 @@ class _Shipment:
         batch = self._batch
         if batch and (at_once or time.monotonic() - self._noted_s >= NOTE_S):
             self._noted_s = time.monotonic()
-            if self._is_kept(lambda: self._spool.note(self._done.target.id, batch.end)):
+            if self._keep_progress(lambda: self._spool.note(self._done.target.id, batch.end)):
                 self._batch = None
 
     def _trim(self) -> None:
         if self._is_trimmed:
-            self._is_kept(lambda: self._spool.trim(read_record))
+            self._keep_progress(lambda: self._spool.trim(read_record))
 
-    def _is_kept(self, keep: Callable[[], object]) -> bool:
-        """Write down how far it is. A full disk is said once, and is no reason to send anything again or to stop: the next note makes up for it."""
+    def _keep_progress(self, keep: Callable[[], object]) -> bool:
+        """Write down how far it is; False if that failed. A full disk is reported once. It doesn't stop the copy: the next note makes up for it."""
         try:
             keep()
         except TradecapError as error:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
 
-from tradecap.flows.candles import Candle
+from tradecap.flows.candles import ShownCandle
 from tradecap.market import candles as market
 
 
@@ -55,7 +55,7 @@ def volume(minutes: Sequence[market.Candle]) -> Volume:
     )
 
 
-def spikes(bars: Iterable[Candle], seconds: int, threshold: Fraction) -> list[Spike]:
+def spikes(bars: Iterable[ShownCandle], seconds: int, threshold: Fraction) -> list[Spike]:
     """The bars with |close - previous close| >= threshold x previous close. Both bars must be complete and adjacent: a hole is not a jump."""
     found = []
     for before, after in pairwise(bars):

@@ -78,7 +78,7 @@ class Ticker:
         self.series, self.seconds = series, seconds
         self.users = 0
         self.sweep: int | None = None
-        """Of which sweep of the store `held` is; None where it isn't needed."""
+        """The sweep of the store that `held` is from; None where it isn't needed."""
         self._held: dict[int, Candle] = {}
         self._subscribers: list[Subscriber] = []
         self._made: dict[int, Tick] = {}

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tradecap.flows.candles import Candle
+from tradecap.flows.candles import ShownCandle
 from tradecap.flows.joined import Joined, lived_of
 from tradecap.flows.ticks import Lost, Subscriber, Tick, Ticker
 from tradecap.market.bars import Bars
@@ -20,7 +20,7 @@ class Past(NamedTuple):
     """A bar that existed at the beginning. revision: how many ids it has (0: only the store has it, with holes)."""
 
     series: Series
-    candle: Candle
+    candle: ShownCandle
     revision: int
     is_closed: bool
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tradecap.errors import TradecapError
 from tradecap.log.api import Log
 from tradecap.log.folder.log import SEGMENT_AGE_S, SEGMENT_BYTES, FileLog
-from tradecap.log.folder.manifests import Mended, Read, rebuild
+from tradecap.log.folder.manifests import Read, Repaired, rebuild
 from tradecap.urls import mask_url
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def open_log(
 ) -> Log:
     """The log behind a URL. Segments (of a folder that is written) are closed at segment_bytes or after segment_age_s.
 
-    kafka: librdkafka's properties for a log in a topic. venue: of messages in it that no tradecap wrote. say is told of a topic that was made, and of
-    a broker that is waited for.
+    kafka: librdkafka's properties for a log in a topic. venue: the venue of messages in it that tradecap didn't write. say: called with a note about
+    a topic that was made, or a broker that is waited for.
 
     Raises TradecapError where there is no log (or it isn't one) and create is False.
     """
@@ -44,7 +44,7 @@ def open_log(
     raise TradecapError(f"{mask_url(url)!r} isn't a log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")
 
 
-def rebuild_manifests(log: Log, read: Read, progress: Callable[[int], None]) -> list[Mended]:
+def rebuild_manifests(log: Log, read: Read, progress: Callable[[int], None]) -> list[Repaired]:
     """Make lost and wrong manifests of a log in a folder again. Raises TradecapError for a log that has no manifests."""
     if not isinstance(log, FileLog):
         raise TradecapError(f"{log.url} has no manifests.", "only a log in a folder has: --log file:PATH")

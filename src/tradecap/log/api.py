@@ -268,7 +268,7 @@ class Log(Protocol):
         """The runs now being written: by whoever holds the log, or in a log that nobody holds those with a record younger than within_s."""
 
     def behind(self, after: Positions) -> dict[int, int]:
-        """By partition, how much of the log stands after a position."""
+        """By partition, how much of the log comes after a position."""
 
     def recent(self, within_s: float, after: Positions) -> Positions:
         """Positions from which on at least the records of the last within_s before the newest one come, none before `after`.

@@ -111,7 +111,7 @@ def _read(payload: bytes, channel: str, required: Sequence[str]) -> _TradeMessag
 
 
 def _members(payload: bytes, at: int) -> dict[str, _MemberSpan]:
-    """The members of the JSON object that begins at `at`. Of a nested value only the span is kept."""
+    """The members of the JSON object that begins at `at`. A nested value is kept as its span only."""
     members: dict[str, _MemberSpan] = {}
     key: re.Match[bytes] | None = None
     depth, value, end = 0, 0, 0

@@ -48,7 +48,7 @@ class _Skipped:
 
 
 @dataclass
-class _Stretch:
+class _FormerPosition:
     """A position the series isn't at now. is_live: this run has seen ids of it; is_sure: by more than one or two."""
 
     floor: int
@@ -91,7 +91,7 @@ class IdBook:
         self._slots: list[Trade | None] = []
         self._skipped: list[_Skipped] = []
         self._strays = Strays(self.near)
-        self._others: list[_Stretch] = []
+        self._others: list[_FormerPosition] = []
         self._is_sure = self._is_guess = self._has_moved = self._is_odd = False
         self._refused = -1
 
@@ -102,7 +102,7 @@ class IdBook:
         """
         self.expected = self._floor = last_id + 1
         self._is_sure, self._is_guess = not is_guess, is_guess
-        self._others = [_Stretch(each + 1, each + 1, is_live=False, is_sure=True) for each in others[-POSITIONS:]]
+        self._others = [_FormerPosition(each + 1, each + 1, is_live=False, is_sure=True) for each in others[-POSITIONS:]]
 
     def take(self, trade: Trade, connection: int, now_s: float) -> str:
         """COPY is all that isn't to be logged; else NEW, CONFLICT, or FORGOTTEN (a copy of what can't be compared). connection 0: REST."""
@@ -180,9 +180,9 @@ class IdBook:
         self._contradict(connection)
         return True
 
-    def _leave_for(self, there: _Stretch) -> None:
+    def _leave_for(self, there: _FormerPosition) -> None:
         """Another position becomes the one."""
-        here = _Stretch(self._floor, self.expected, self.newest is not None, self._is_sure)
+        here = _FormerPosition(self._floor, self.expected, self.newest is not None, self._is_sure)
         self._others = [*(each for each in self._others if each is not there), here][-POSITIONS:]
         self._floor, self.expected, self._is_sure = there.floor, there.expected, there.is_sure
         self._has_moved = self._is_odd = True
@@ -213,7 +213,7 @@ class IdBook:
             self._give_up(ids)
         else:
             self.marks.append(Mark(MOVED, first, expected))
-            self._leave_for(_Stretch(first, first, is_live=True, is_sure=True))
+            self._leave_for(_FormerPosition(first, first, is_live=True, is_sure=True))
             if first > expected:
                 self._skipped.append(_Skipped(expected, first - 1, now_s))
         self._floor = self.expected = first

@@ -1,9 +1,9 @@
-"""A log against an earlier certificate of it: is it what was certified, or that and more?
+"""A log against an earlier certificate of it: is everything that was certified still there, unchanged?
 
-Rules: pure. First the certificate itself: one of a failed proof, or empty, edited or contradicting itself, vouches for nothing. Then the log: it
+Rules: pure. First the certificate itself: one that is of a failed proof, empty, edited or contradicts itself proves nothing. Then the log: it
 is unchanged when every segment holds the bytes that were certified; what came after them is an extension, and named. Everything that a certificate
-counts is compared: while nothing was added it is the same number, later it may only have grown. Of a topic a segment is a range of offsets of a
-partition; one that retention has shortened can't be compared any more, nor can counts, runs and series then.
+counts is compared: while nothing was added it is the same number, later it may only have grown. In a topic, a segment is a range of offsets of a
+partition; if retention has shortened it, neither it nor counts, runs and series can be compared any more.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Final
 
 from tradecap.digits import counted, number
 from tradecap.market.trade_ids import TradeIds
-from tradecap.proof.certificate import KINDS, Certificate, RunRow, SegmentRow, SeriesRow, sentence_of
+from tradecap.proof.certificate import KINDS, Certificate, CertifiedSeries, RunRow, SegmentRow, sentence_of
 from tradecap.proof.checks import Check
 from tradecap.proof.seal import Seal
 
@@ -86,9 +86,9 @@ def _contradictions(then: Certificate, failed: Sequence[str]) -> Iterator[str]:
     """What a certificate says twice, and not alike. Digits are grouped otherwise in older ones."""
     if then.ok is bool(failed):
         yield f"the certificate contradicts itself: ok is {str(then.ok).lower()}, and {counted(len(failed), 'check')} of it failed"
-    said = ": ".join(sentence_of(then.counts, [check.ok for check in then.checks]))
-    if re.sub(r"\s", "", said) != re.sub(r"\s", "", then.sentence):
-        yield f"the certificate contradicts itself: its sentence isn't what its counts and checks say ({said})"
+    sentence = ": ".join(sentence_of(then.counts, [check.ok for check in then.checks]))
+    if re.sub(r"\s", "", sentence) != re.sub(r"\s", "", then.sentence):
+        yield f"the certificate contradicts itself: its sentence isn't what its counts and checks say ({sentence})"
     records = sum(run.records for run in then.runs)
     stated = then.counts.get("records", 0)
     if records != stated:
@@ -146,8 +146,8 @@ def _segment_changes(then: Certificate, now: Certificate, prefixes: Mapping[str,
             held_now = f"it held {number(row.records)} records of sha256 {row.sha256[:12]}, now {number(same.records)} of {same.sha256[:12]}"
             yield f"segment {row.segment} changed: {held_now}" + (f" and then {same.problem}" if same.problem else "")
         elif not _has_grown_from(row, same):
-            said = f"{number(row.records)} records in {number(row.bytes)} bytes"
-            yield f"segment {row.segment}: the certificate says {said}, it holds {number(same.records)} in {number(same.bytes)}"
+            certified = f"{number(row.records)} records in {number(row.bytes)} bytes"
+            yield f"segment {row.segment}: the certificate says {certified}, it holds {number(same.records)} in {number(same.bytes)}"
 
 
 def _has_grown_from(row: SegmentRow, same: SegmentRow) -> bool:
@@ -198,11 +198,11 @@ def _series_changes(then: Certificate, now: Certificate, *, has_grown: bool) -> 
         yield from (f"{' '.join(key)} isn't in the certificate ({number(row.trades)} trades)" for key, row in found.items())
 
 
-def _key(row: SeriesRow) -> tuple[str, str, str]:
+def _key(row: CertifiedSeries) -> tuple[str, str, str]:
     return row.venue, row.symbol, row.channel
 
 
-def _changes_of_series(row: SeriesRow, same: SeriesRow, *, has_grown: bool) -> Iterator[str]:
+def _changes_of_series(row: CertifiedSeries, same: CertifiedSeries, *, has_grown: bool) -> Iterator[str]:
     name = " ".join(_key(row))
     counts = [("trades", row.trades, same.trades)]
     if has_grown:
@@ -230,9 +230,9 @@ def _since(then: Certificate, now: Certificate) -> list[str]:
         if not row.closed:
             grown[place_of(row.segment)] = grown.get(place_of(row.segment), 0) + row.bytes
     grown_now = [place_of(row.segment) for row in now.segments if row.bytes > grown.get(place_of(row.segment), row.bytes)]
-    told = [f"{_names(segments, 'segment')} added"] if segments else []
-    told += [f"{_names(grown_now, 'segment')} written on"] if grown_now else []
-    return told + ([f"{counted(len(runs), 'run')} added"] if runs else [])
+    added = [f"{_names(segments, 'segment')} added"] if segments else []
+    added += [f"{_names(grown_now, 'segment')} written on"] if grown_now else []
+    return added + ([f"{counted(len(runs), 'run')} added"] if runs else [])
 
 
 def _names(numbers: Sequence[str], what: str) -> str:

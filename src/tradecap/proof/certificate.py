@@ -1,6 +1,6 @@
 """A certificate: what one `verify` found of a log, to be kept, read at a glance, and held against the log later.
 
-Rules: pure; it stands by itself: nothing in it needs the log or the store to be understood. One fact a line, the sentence first. Its form has a
+Rules: pure; it is complete in itself: nothing in it needs the log or the store to be understood. One fact a line, the sentence first. Its form has a
 version of its own; a later one adds keys and is refused by an older tradecap only when its number is greater. From version 2 on it ends with a seal,
 the sha256 of all the rest (seal.py). From version 3 on it keeps what was counted of the log (counted.py), from where a later proof may continue
 (since.py). A log is unchanged when every segment holds the bytes that were certified (against.py).
@@ -44,7 +44,7 @@ class RunRow(msgspec.Struct, frozen=True):
 
 
 class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The uncompressed bytes of one segment; those durable then where it was still written. Of a topic, of a range of offsets (`0@0-100`).
+    """The uncompressed bytes of one segment; those that were durable if it was still being written. In a topic: a range of offsets (`0@0-100`).
 
     problem: why it couldn't be read on; lost: it was gone. packed: bytes of the file that holds it compressed.
     """
@@ -59,7 +59,7 @@ class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
     packed: int = 0
 
 
-class SeriesRow(msgspec.Struct, frozen=True):
+class CertifiedSeries(msgspec.Struct, frozen=True):
     """One series, as `verify` shows it."""
 
     venue: str
@@ -129,7 +129,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     quarantined: dict[str, int]
     checks: list[CheckRow]
     runs: list[RunRow]
-    series: list[SeriesRow]
+    series: list[CertifiedSeries]
     segments: list[SegmentRow]
     evidence: bool = True
     klines: list[KlinesRow] = []
@@ -143,7 +143,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         return any(self.asked.get(name) for name in ("symbol", "from", "to"))
 
 
-class _Head(msgspec.Struct, frozen=True):
+class _CertificateHead(msgspec.Struct, frozen=True):
     certificate: int
 
 
@@ -199,7 +199,7 @@ def _value(value: object, indent: str) -> str:
 def read(text: bytes) -> Certificate | str:
     """A certificate, or what is wrong with it, to follow on its name."""
     try:
-        head = msgspec.json.decode(text, type=_Head)
+        head = msgspec.json.decode(text, type=_CertificateHead)
         if head.certificate > VERSION:
             return f"is of version {head.certificate}, this tradecap knows version {VERSION}"
         return msgspec.structs.replace(msgspec.convert(_without_seal(text), Certificate), seal=state_of(text, is_due=head.certificate > 1))

@@ -97,12 +97,12 @@ class Differences:
     changed: Mapping[str, Sequence[Range]] = field(default_factory=dict)
 
     def named(self) -> list[tuple[str, Mapping[str, Sequence[Range]]]]:
-        """Each kind as it is told to a person."""
+        """Each kind under the name that a person reads."""
         return [("lost", self.missing), (PENDING, self.pending), ("changed", self.changed), ("made by no record", self.extra)]
 
 
 @dataclass(frozen=True)
-class Coverage:
+class IdCoverage:
     """Ids of one series: ranges that runs covered, ids missing inside them, and ids between two coverages."""
 
     coverage: list[Range]
@@ -114,7 +114,7 @@ class Coverage:
 class Accounts:
     """Distinct records of the log, split; duplicates and conflicts as the ledger splits what the log holds twice.
 
-    expired: records of the ledger that retention has removed from the log. empty: values without content, which are no records.
+    expired: records of the ledger that retention has removed from the log. empty: values without content, which aren't records.
     """
 
     records: int = 0
@@ -241,7 +241,7 @@ def log_complete(
 
 
 def log_identity(tally: Tally) -> Check:
-    """No (run, seq) stands with two contents."""
+    """No (run, seq) has two contents."""
     two = {key: hashes for key, hashes in tally.repeated.items() if len(hashes) > 1}
     shown = ", ".join(f"{run} seq {seq}" for run, seq in sorted(two)[:SHOWN])
     return Check(
@@ -318,7 +318,7 @@ def candles_exact(candles: int, differences: Sequence[str], fixes: Fixes, *, is_
 # ---- ids, conflicts, faults --------------------------------------------------------------------------------------------------------------
 
 
-def coverage(tally: Tally, series: Series, run_id: str = "") -> Coverage:
+def coverage(tally: Tally, series: Series, run_id: str = "") -> IdCoverage:
     """What the runs (or the one named) covered of a series, and what no valid record holds in it and between."""
     covered = TradeIds()
     for run in tally.runs.values():
@@ -326,19 +326,19 @@ def coverage(tally: Tally, series: Series, run_id: str = "") -> Coverage:
             covered.add_range(*run.spans[series])
     ids = tally.series[series].ids
     gaps = [gap for first, last in covered.intervals() for gap in ids.gaps_within(first, last)]
-    return Coverage(covered.intervals(), gaps, covered.gaps())
+    return IdCoverage(covered.intervals(), gaps, covered.gaps())
 
 
-def narrowed(whole: Coverage, first: int, last: int) -> Coverage:
+def narrowed(whole: IdCoverage, first: int, last: int) -> IdCoverage:
     """The part of a coverage between two ids."""
 
     def cut(ranges: list[Range]) -> list[Range]:
         return TradeIds(ranges).within(first, last)
 
-    return Coverage(cut(whole.coverage), cut(whole.gaps), cut(whole.uncovered))
+    return IdCoverage(cut(whole.coverage), cut(whole.gaps), cut(whole.uncovered))
 
 
-def ids_contiguous(coverages: Mapping[Series, Coverage], *, allow_gaps: bool, strict: bool) -> Check:
+def ids_contiguous(coverages: Mapping[Series, IdCoverage], *, allow_gaps: bool, strict: bool) -> Check:
     """No id is missing inside what a run covered; with strict, none between either."""
     gaps = {key: c.gaps for key, c in coverages.items() if c.gaps}
     uncovered = {key: c.uncovered for key, c in coverages.items() if c.uncovered}
@@ -351,7 +351,7 @@ def ids_contiguous(coverages: Mapping[Series, Coverage], *, allow_gaps: bool, st
 
 
 def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:
-    """No id stands with two contents, but for those that inject-bad made."""
+    """No id has two contents, except those that inject-bad made."""
     details = [*places[:SHOWN], *(["the first by (run, seq) is the trade"] if natural else [])]
     details += [f"{counted(injected, 'conflict')} that inject-bad made" + (" more" if natural else "")] if injected else []
     return Check("conflicts.none", not natural, 0, natural, "; ".join(details), "tradecap query conflicts" if natural else "", "conflicts")
@@ -366,18 +366,18 @@ def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int
     total = written = 0
     for run in tally.runs.values():
         found = _found_faults(run, losers, is_shortened=is_shortened)
-        said = _said_faults(run)
+        declared = _declared_faults(run)
         right = sum(n for (_, ok), n in found.items() if ok)
         total += right
-        written += sum(found.values()) if said is None else sum(said.values())
+        written += sum(found.values()) if declared is None else sum(declared.values())
         problems += [f"run {run.run}: {n} {fault} came out as something else" for (fault, ok), n in found.items() if not ok]
-        if said is not None:
-            actual = {fault: sum(n for (name, _), n in found.items() if name == fault) for fault in {*said, *(name for name, _ in found)}}
+        if declared is not None:
+            actual = {fault: sum(n for (name, _), n in found.items() if name == fault) for fault in {*declared, *(name for name, _ in found)}}
             may_lack = is_shortened and len(run.seqs) <= run.last_seq
             problems += [
-                f"run {run.run}: {said.get(fault, 0)} {fault} written, {n} found"
+                f"run {run.run}: {declared.get(fault, 0)} {fault} written, {n} found"
                 for fault, n in sorted(actual.items())
-                if n > said.get(fault, 0) or (n < said.get(fault, 0) and not may_lack)
+                if n > declared.get(fault, 0) or (n < declared.get(fault, 0) and not may_lack)
             ]
     return Check("injected.found", not problems, written, total, "; ".join(problems[:SHOWN]), fix if problems else "", "faults")
 
@@ -403,8 +403,8 @@ def _add(counts: dict[tuple[str, bool], int], key: tuple[str, bool], n: int) -> 
         counts[key] = counts.get(key, 0) + n
 
 
-def _said_faults(run: RunTally) -> dict[str, int] | None:
-    """What the run's end record says was injected; None for a run that says nothing."""
+def _declared_faults(run: RunTally) -> dict[str, int] | None:
+    """The injected faults by the run's end record; None for a run that reports none."""
     injected = (run.ended or {}).get("injected")
     if not isinstance(injected, dict):
         return None

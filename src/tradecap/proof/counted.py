@@ -16,7 +16,7 @@ from tradecap.digits import counted, number
 from tradecap.market.batch import Position
 from tradecap.market.seqs import SIZE, Seqs
 from tradecap.market.trade_ids import TradeIds
-from tradecap.proof.tally import BLOCK_BITS, Block, RunTally, SeriesTally, Tally
+from tradecap.proof.tally import BLOCK_BITS, RunTally, SeqBlock, SeriesTally, Tally
 
 SCATTERED: Final = 32
 """Intervals of one block of seq from which a bitmap is shorter."""
@@ -25,7 +25,7 @@ Range = tuple[int, int]
 
 
 class CountedBlock(msgspec.Struct, frozen=True, array_like=True):
-    """See `tally.Block`. since: where its records begin in each partition, without a position for the beginning."""
+    """See `tally.SeqBlock`. since: where its records begin in each partition, without a position for the beginning."""
 
     run: str
     block: int
@@ -41,7 +41,7 @@ class CountedBlock(msgspec.Struct, frozen=True, array_like=True):
 class CountedRun(msgspec.Struct, frozen=True):
     """See `tally.RunTally`. bitmaps: the seqs of blocks that have too many holes for intervals, packed.
 
-    injected: what its end record says of faults; None where it has no end, or where that says nothing.
+    injected: the faults that its end record reports; None where it has no end, or its end reports none.
     """
 
     run: str
@@ -126,7 +126,7 @@ def _kept_run(run: RunTally) -> CountedRun:
     )
 
 
-def _kept_block(run: str, n: int, block: Block) -> CountedBlock:
+def _kept_block(run: str, n: int, block: SeqBlock) -> CountedBlock:
     return CountedBlock(
         run=run,
         block=n,
@@ -223,8 +223,8 @@ def _unpacked(packed: str) -> bytes:
         raise ValueError("a bitmap is damaged") from error
 
 
-def _restored_block(each: CountedBlock) -> Block:
-    return Block(
+def _restored_block(each: CountedBlock) -> SeqBlock:
+    return SeqBlock(
         records=each.records,
         fingerprint=int(each.fingerprint),
         trades=each.trades,

@@ -21,9 +21,9 @@ def junit(checks: Sequence[Check], *, seconds: float, at: str, properties: Mappi
     totals = {"tests": len(checks), "failures": failures, "errors": 0, "skipped": 0, "time": f"{seconds:.3f}"}
     root = Element("testsuites", _texts({"name": SUITE, **totals}))
     suite = SubElement(root, "testsuite", _texts({"name": SUITE, **totals, "timestamp": at}))
-    told = SubElement(suite, "properties")
+    named = SubElement(suite, "properties")
     for name, value in properties.items():
-        SubElement(told, "property", _texts({"name": name, "value": value}))
+        SubElement(named, "property", _texts({"name": name, "value": value}))
     for check in checks:
         _case(suite, check)
     indent(root)
@@ -33,14 +33,14 @@ def junit(checks: Sequence[Check], *, seconds: float, at: str, properties: Mappi
 def _case(suite: Element, check: Check) -> None:
     case = SubElement(suite, "testcase", _texts({"classname": SUITE, "name": check.name, "time": "0.000"}))
     expected, actual = check.texts
-    told = [f"expected: {expected}", f"found: {actual}"]
-    told += [f"detail: {check.detail}"] if check.detail else []
-    told += [f"fix: {check.fix}"] if check.fix else []
+    lines = [f"expected: {expected}", f"found: {actual}"]
+    lines += [f"detail: {check.detail}"] if check.detail else []
+    lines += [f"fix: {check.fix}"] if check.fix else []
     if check.ok:
-        SubElement(case, "system-out").text = _clean("\n".join(told))
+        SubElement(case, "system-out").text = _clean("\n".join(lines))
     else:
         message = f"expected {expected}, found {actual}"
-        SubElement(case, "failure", _texts({"type": check.name, "message": message})).text = _clean("\n".join(told))
+        SubElement(case, "failure", _texts({"type": check.name, "message": message})).text = _clean("\n".join(lines))
 
 
 def _texts(attributes: Mapping[str, object]) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 Rules: pure. A bar is compared when nothing of it can be missing: its number of trades is the kline's, or ids prove both its edges. With fewer trades
 and an edge that no id proves it is partial; without a trade of ours it is absent, unless ids run on across it: then there were none, and the kline
-has to say so (n = 0; its prices, those of the close before, are not compared). Integers are compared to the last digit, with two exceptions that
-are said: a file of floats within 1e-9, without the taker's two values; and where price x quantity has more than the 8 decimals that are published,
+must show that (n = 0; its prices, those of the close before, are not compared). Integers are compared to the last digit, with two documented
+exceptions: a file of floats within 1e-9, without the taker's two values; and where price x quantity has more than the 8 decimals that are published,
 each trade may have been rounded by one unit of the last. Candle rule and empty klines: docs/binance.md §4 and §10.
 """
 
@@ -23,12 +23,12 @@ QUOTES: Final = ("quote_volume", "taker_buy_quote_volume")
 QUOTE_UNIT: Final = 10**8
 """One unit of the last decimal that a venue publishes of a quote volume, in ours."""
 FLOAT_TOLERANCE: Final = 10**9
-"""Floats are equal when they differ by less than one in so many."""
+"""Floats are equal when they differ by less than one part in this many."""
 MAX_NAMED: Final = 10_000
 """Differences kept by name; further ones are counted."""
 
 
-class Bar(Kline, frozen=True, gc=False, kw_only=True):
+class HeldBar(Kline, frozen=True, gc=False, kw_only=True):
     """A bar as we have it. first_id and last_id are of all its ids; one without an order-book trade has zeros everywhere else."""
 
     first_id: int
@@ -36,7 +36,7 @@ class Bar(Kline, frozen=True, gc=False, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Difference:
+class BarDifference:
     """One value of one bar that isn't the venue's."""
 
     open_time: str
@@ -53,7 +53,7 @@ class Comparison:
     differing: int = 0
     partial: int = 0
     absent: int = 0
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[BarDifference] = field(default_factory=list)
     unnamed: int = 0
 
 
@@ -71,7 +71,7 @@ class Published:
     result: Comparison
 
 
-def compare(klines: Iterable[Kline], bars: Sequence[Bar], into: Comparison) -> None:
+def compare(klines: Iterable[Kline], bars: Sequence[HeldBar], into: Comparison) -> None:
     """Count and compare klines. bars: ours of the same times, ascending, and the nearest one before and after."""
     times = [bar.open_time_s for bar in bars]
     is_rounded = _is_rounded(bars)
@@ -84,7 +84,7 @@ def compare(klines: Iterable[Kline], bars: Sequence[Bar], into: Comparison) -> N
         _judge(kline, before, here, after, is_rounded, into)
 
 
-def _judge(kline: Kline, before: Bar | None, here: Bar | None, after: Bar | None, is_rounded: bool, into: Comparison) -> None:
+def _judge(kline: Kline, before: HeldBar | None, here: HeldBar | None, after: HeldBar | None, is_rounded: bool, into: Comparison) -> None:
     if here is None and not _adjoin(before, after):
         into.absent += 1
         return
@@ -100,20 +100,20 @@ def _judge(kline: Kline, before: Bar | None, here: Bar | None, after: Bar | None
     into.unnamed += len(found) - len(kept)
 
 
-def _adjoin(before: Bar | None, after: Bar | None) -> bool:
+def _adjoin(before: HeldBar | None, after: HeldBar | None) -> bool:
     """Whether no id can be missing between two bars. Before id 0 there is nothing; ids may interleave where T fell across an edge."""
     if after is None:
         return False
     return after.first_id == 0 if before is None else after.first_id <= before.last_id + 1
 
 
-def _nothing(kline: Kline) -> Bar:
+def _nothing(kline: Kline) -> HeldBar:
     """What we have of a bar in which, by the ids around it, no trade happened."""
     zeros = dict.fromkeys(DECIMALS, 0)
-    return Bar(open_time_s=kline.open_time_s, interval_s=kline.interval_s, first_id=0, last_id=0, is_exact=True, **zeros)
+    return HeldBar(open_time_s=kline.open_time_s, interval_s=kline.interval_s, first_id=0, last_id=0, is_exact=True, **zeros)
 
 
-def _differences(kline: Kline, bar: Bar, is_rounded: bool) -> list[Difference]:
+def _differences(kline: Kline, bar: HeldBar, is_rounded: bool) -> list[BarDifference]:
     is_empty = not bar.trades or not kline.trades
     found = []
     for name, decimals in DECIMALS.items():
@@ -124,11 +124,11 @@ def _differences(kline: Kline, bar: Bar, is_rounded: bool) -> list[Difference]:
         if not kline.is_exact and decimals:
             slack = max(slack, max(ours, theirs) // FLOAT_TOLERANCE)
         if abs(ours - theirs) > slack:
-            found.append(Difference(time_text(kline.open_time_s), name, amount_text(ours, decimals), amount_text(theirs, decimals)))
+            found.append(BarDifference(time_text(kline.open_time_s), name, amount_text(ours, decimals), amount_text(theirs, decimals)))
     return found
 
 
-def _is_rounded(bars: Sequence[Bar]) -> bool:
+def _is_rounded(bars: Sequence[HeldBar]) -> bool:
     """Whether price x quantity has decimals here that a venue doesn't publish."""
     price = gcd(*(getattr(bar, name) for bar in bars for name in PRICES))
     qty = gcd(*(value for bar in bars for value in (bar.volume, bar.taker_buy_volume or 0)))
@@ -152,12 +152,12 @@ def klines_equal(published: Sequence[Published]) -> Check:
     """Every bar that can be compared equals the venue's, and there is at least one."""
     total = _total(published)
     ok = total.compared > 0 and not total.differing
-    told = f"compared {number(total.compared)}, partial {number(total.partial)}, absent {number(total.absent)}"
-    told += f", differing {number(total.differing)}" if total.differing else ""
+    counts = f"compared {number(total.compared)}, partial {number(total.partial)}, absent {number(total.absent)}"
+    counts += f", differing {number(total.differing)}" if total.differing else ""
     fix = "" if ok else "# name klines of the time and the symbol that the store holds"
     if total.differing:
         fix = "# the venue replaces files now and then: fetch this one again, else look at the trades of those bars in v_trades"
-    detail = "; ".join(filter(None, [told, _detail(published, total)]))
+    detail = "; ".join(filter(None, [counts, _detail(published, total)]))
     return Check("klines.equal", ok, max(total.compared, 1), total.compared - total.differing, detail, fix, "bars")
 
 
@@ -178,9 +178,9 @@ def _detail(published: Sequence[Published], total: Comparison) -> str:
         for each in published
         for found in each.result.differences[:SHOWN]
     ]
-    told = named[:SHOWN]
-    if total.unnamed > len(told):
-        told.append(f"and {number(total.unnamed - len(told))} more values, named under klines with --json")
-    told += [f"{each.file}: nothing could be compared" for each in published if not each.result.compared]
-    told += [f"{each.file} holds floats: equal within 1e-9, without the taker's values" for each in published if not each.is_exact]
-    return "; ".join(told)
+    details = named[:SHOWN]
+    if total.unnamed > len(details):
+        details.append(f"and {number(total.unnamed - len(details))} more values, named under klines with --json")
+    details += [f"{each.file}: nothing could be compared" for each in published if not each.result.compared]
+    details += [f"{each.file} holds floats: equal within 1e-9, without the taker's values" for each in published if not each.is_exact]
+    return "; ".join(details)

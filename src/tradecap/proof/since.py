@@ -14,7 +14,7 @@ from tradecap.market.batch import position_text
 from tradecap.proof import counted as counting
 from tradecap.proof.against import faults
 from tradecap.proof.certificate import Certificate, SegmentRow
-from tradecap.proof.checks import SHOWN, Check, Coverage, coverage
+from tradecap.proof.checks import SHOWN, Check, IdCoverage, coverage
 from tradecap.proof.counted import Counted
 from tradecap.proof.tally import Tally
 
@@ -58,7 +58,7 @@ def _different_rows(then: Certificate, tally: Tally) -> Iterator[str]:
         yield "its runs aren't those that it counted"
     if then.is_narrowed:
         return
-    series = {(row.venue, row.symbol, row.channel): (row.trades, Coverage(row.coverage, row.gaps, row.uncovered)) for row in then.series}
+    series = {(row.venue, row.symbol, row.channel): (row.trades, IdCoverage(row.coverage, row.gaps, row.uncovered)) for row in then.series}
     if series != {key: (len(each.ids), coverage(tally, key)) for key, each in tally.series.items()}:
         yield "its series aren't those that it counted"
 

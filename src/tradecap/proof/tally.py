@@ -94,19 +94,19 @@ def _outcome(reading: Reading) -> tuple[str, str, str, str]:
 
 
 def fingerprint(tag: int, seq: int, trade_id: int, content: int, at: int) -> int:
-    """Of one ledger row, below 2^64; summed over a block modulo 2^64. The weight by seq makes rows that change places show."""
+    """The fingerprint of one ledger row, below 2^64; summed over a block modulo 2^64. The weight by seq reveals rows that change places."""
     mixed = tag * TAG_FACTOR + trade_id * ID_FACTOR + content * CONTENT_FACTOR + at * AT_FACTOR
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
 def rest_fingerprint(seq: int, trade: Trade, recv_ns: int) -> int:
-    """Of what `content` leaves out of a trade: event time, receive time, T to the microsecond, order_book. Weighed by seq like `fingerprint`."""
+    """The fingerprint of the fields that `content` leaves out: event time, receive time, T to the microsecond, order_book. Weighed by seq too."""
     mixed = trade.event_time_us * TAG_FACTOR + recv_ns * ID_FACTOR + trade.trade_time_us * CONTENT_FACTOR + trade.order_book * AT_FACTOR
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
 @dataclass(slots=True)
-class Block:
+class SeqBlock:
     """2^16 numbers of a run: its records and the sum of their fingerprints; its trades and the sum of their `rest_fingerprint`.
 
     repeats: trades whose id the tally had seen before, and rest_of_repeats their sum: where records win in the order in which they were read, all
@@ -121,7 +121,7 @@ class Block:
     rest_of_repeats: int = 0
     since: dict[int, Position | None] = field(default_factory=dict)
 
-    def merge(self, later: "Block") -> None:
+    def merge(self, later: "SeqBlock") -> None:
         """Take in what was counted of later records."""
         self.records += later.records
         self.fingerprint += later.fingerprint
@@ -136,7 +136,7 @@ class Block:
 class RunTally:
     """One run of the log. `counts` by outcome; `faults` by (fault, outcome, reason); `blocks` by number.
 
-    `pending`: what stands behind the position of the feed. `parts`: by partition of the log, the lowest and the highest seq.
+    `pending`: the records after the position of the feed. `parts`: by partition of the log, the lowest and the highest seq.
     """
 
     run: str
@@ -144,7 +144,7 @@ class RunTally:
     counts: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     faults: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    blocks: dict[int, Block] = field(default_factory=dict)
+    blocks: dict[int, SeqBlock] = field(default_factory=dict)
     spans: dict[Series, list[int]] = field(default_factory=dict)
     started: dict[str, object] | None = None
     ended: dict[str, object] | None = None
@@ -167,7 +167,7 @@ class RunTally:
         for fault, n in later.faults.items():
             self.faults[fault] = self.faults.get(fault, 0) + n
         for number, block in later.blocks.items():
-            self.blocks.setdefault(number, Block()).merge(block)
+            self.blocks.setdefault(number, SeqBlock()).merge(block)
         for key, span in later.spans.items():
             for trade_id in span:
                 _widen(self.spans, key, trade_id)
@@ -181,7 +181,7 @@ class RunTally:
 
 @dataclass
 class SeriesTally:
-    """One series of the log: the ids that valid records hold, and the blocks of ids in which some id stood more than once."""
+    """One series of the log: the ids that valid records hold, and the blocks of ids in which some id came more than once."""
 
     ids: TradeIds = field(default_factory=TradeIds)
     valid: int = 0
@@ -198,7 +198,7 @@ class SeriesTally:
 
 
 @dataclass(slots=True)
-class _Way:
+class _Route:
     """What the trades of one run, way and series have in common in a batch. of_part: the run's lowest and highest seq in the partition.
 
     block: the one that the last record was in, and number its number.
@@ -211,13 +211,13 @@ class _Way:
     fault: tuple[str, str, str] | None
     of_part: list[int]
     number: int
-    block: Block
+    block: SeqBlock
 
 
 class Tally:
-    """The log's side of the account. `add` every record in the order of the log, after `begin` has said of which partition it is.
+    """The log's side of the account. Call `begin` with a partition, then `add` with each of its records in the order of the log.
 
-    ends: by partition, the position after what was counted. empty: values that hold nothing, which are no records.
+    ends: by partition, the position after what was counted. empty: values that hold nothing, which aren't records.
     """
 
     def __init__(self) -> None:
@@ -228,7 +228,7 @@ class Tally:
         self.recovered: dict[str, int] = {}
         self.repeats = 0
         self.repeated: dict[tuple[str, int], set[int]] = {}
-        self._ways: dict[tuple[str, str, str, str, str], _Way] = {}
+        self._ways: dict[tuple[str, str, str, str, str], _Route] = {}
         self._part = 0
         self._since: Position | None = None
 
@@ -264,7 +264,7 @@ class Tally:
             self._repeat(envelope)
 
     def merge(self, later: "Tally") -> bool:
-        """Take in what was counted of the records that come next. False, and nothing is changed, where one of them stands here already."""
+        """Take in what was counted of the records that come next. False, and nothing is changed, where one of them is here already."""
         for name, run in later.runs.items():
             if name in self.runs and self.runs[name].seqs.meets(run.seqs):
                 return False
@@ -324,7 +324,7 @@ class Tally:
         block.rest += rest
         block.fingerprint += fingerprint(way.tag, seq, number, content_hash(trade), trade.trade_time_us // 1_000_000)
 
-    def _begin_way(self, envelope: Envelope, trade: Trade) -> "_Way":
+    def _begin_way(self, envelope: Envelope, trade: Trade) -> "_Route":
         run = self._run(envelope)
         run.counts.setdefault("trade", 0)
         key = (trade.venue, trade.symbol, trade.channel)
@@ -333,13 +333,13 @@ class Tally:
         fault = (envelope.fault, "trade", "") if envelope.fault else None
         of_part = run.parts.setdefault(self._part, [envelope.seq, envelope.seq])
         number = envelope.seq >> BLOCK_BITS
-        way = self._ways[(envelope.run, envelope.via, *key)] = _Way(run, series, key, tag, fault, of_part, number, self._block(run, number))
+        way = self._ways[(envelope.run, envelope.via, *key)] = _Route(run, series, key, tag, fault, of_part, number, self._block(run, number))
         return way
 
-    def _block(self, run: RunTally, number: int) -> Block:
+    def _block(self, run: RunTally, number: int) -> SeqBlock:
         block = run.blocks.get(number)
         if block is None:
-            block = run.blocks[number] = Block()
+            block = run.blocks[number] = SeqBlock()
         block.since.setdefault(self._part, self._since)
         return block
 

@@ -1,7 +1,7 @@
 """JSON arrays of rows, one element after another, as the bytes stream in.
 
-Rules: the array is never held whole; of the bytes only the element at hand is. An element's text is what stands in the file, byte for byte, but for
-line breaks between its tokens, which become blanks: a record is one line. Nothing is mended: an element with a line break inside a string keeps it,
+Rules: the array is never held whole; only the bytes of the current element are. An element's text is that of the file, byte for byte, except for
+line breaks between its tokens, which become blanks: a record is one line. Nothing is repaired: an element with a line break inside a string keeps it,
 and is malformed. An element that doesn't end within WINDOWS[0] bytes (more than a valid payload may have) ends before the next `},{`, so that one
 flipped quote costs one element and not the rest of the file. Where elements end depends on the bytes alone, not on the pieces they come in.
 """
@@ -96,7 +96,7 @@ def _element(buffer: bytes, at: int, pieces: Pieces) -> tuple[bytes, int, int]:
 
 
 def _end(buffer: bytes, at: int, window: int) -> int:
-    """Where the element that begins at `at` ends; 0 where that can't be told yet, or not at all, because a bracket closes another kind."""
+    """Where the element that begins at `at` ends; 0 where that isn't known yet, or can't be known, because a bracket closes another kind."""
     opened = bytearray()
     for token in _TOKEN.finditer(buffer, at, at + window):
         kind = buffer[token.start()]

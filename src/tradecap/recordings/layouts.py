@@ -1,9 +1,9 @@
 """How the lines of other people's recordings are laid out: what of a line is payload, and what the rest of it tells.
 
 Rules: a line is recognised by its content, never by its place or the file's name, and layouts exclude each other, so their order doesn't matter.
-What a file tells once (a host, a header) is kept in `Known` for the lines that follow. A line that tells something but holds no message is framed
-with an empty payload. A payload is the venue's text byte for byte. Receive times are taken from their decimals, never by way of a float. What is
-no recording of messages (klines, another venue, another program's trades) is refused with a sentence.
+What a file states once (a host, a header) is kept in `Known` for the lines that follow. A line that states something but holds no message is framed
+with an empty payload. A payload is the venue's text byte for byte. Receive times are taken from their decimals, never by way of a float. A file
+that isn't a recording of messages (klines, another venue, another program's trades) is refused with a sentence.
 
 To add a line format, add a function to LAYOUTS under the bytes its lines begin with.
 
@@ -32,9 +32,9 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
     recv_ns is the recorder's clock (ns since 1970), None where the recording doesn't say; line counts from 1, blank lines included; own: the
     payload is an envelope of ours. For a line longer than MAX_LINE the payload is its first 64 KiB, with size (bytes) and sha256 (hex) of the whole.
-    The rest is what the recording says beside the message, '' where it doesn't: host the venue's host it came from; symbol and channel (trade,
-    aggTrade) of rows, is_named: the symbol stands beside the row, and isn't only that of the file's name; via how it came from the venue (ws as far
-    as anyone can tell, rest, archive: a CSV row).
+    The other fields are what the recording gives in addition to the message, '' where it doesn't. host: the venue's host that it came from; symbol
+    and channel (trade, aggTrade): those of a row; is_named: the symbol comes with the row, not only from the file's name; via: how it came from the
+    venue (ws unless something shows otherwise, rest, archive: a CSV row).
     """
 
     payload: bytes
@@ -51,12 +51,12 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
 
 class Known:
-    """What a recording has told so far.
+    """What a recording has stated so far.
 
-    exchanges: what captures call the exchanges that can be read (upper case), and the host to go by where a capture lost the line that tells it.
+    exchanges: what captures call the exchanges that can be read (upper case), and the host to assume where a capture lost the line that names it.
     line is the number of lines behind us; symbol is that of the file's name; host (and hosts, by connection), channel and via are of the last line
-    that told them; first is the line this file or member begins with; is_linear: a row of the archive has shown that quantities are no contracts.
-    A member of a zip or tar begins anew.
+    that named them; first is the line this file or member begins with; is_linear: a row of the archive has shown that quantities aren't contracts.
+    All of it begins again with each member of a zip or tar.
     """
 
     def __init__(self, name: str, exchanges: Mapping[str, str] = NO_EXCHANGES) -> None:
@@ -114,7 +114,7 @@ BARE: Final = frozenset((b'{"e":', b'{"str', b'{"u":', b'{"las', b'{"res'))
 
 
 def _wrapped(line: bytes, number: int, known: Known) -> Frame | None:
-    """What a time stands in front of, or an envelope around; there may be one more inside, whose own time goes before."""
+    """A message with a time in front of it or an envelope around it; there may be another envelope inside, and its time takes precedence."""
     if line[:1] == b"{" and (found := _row_on_a_line(line, number, known)):
         return found
     wrapped = without_envelope(line) if line[:1] == b"{" else without_front(line)
@@ -135,7 +135,7 @@ def _own_envelope(line: bytes, number: int, _: Known) -> Frame | None:
 
 
 def _without_mark(line: bytes, number: int, known: Known) -> Frame | None:
-    """A byte-order mark, which also stands inside a file where files were joined."""
+    """A line after a byte-order mark, which also appears inside a file where files were joined."""
     rest = line.removeprefix(BOM).lstrip(BLANKS)
     if rest.startswith(BOM[:1]):
         return Frame(rest, None, number)
@@ -170,7 +170,7 @@ def _receive_seconds_in_front(line: bytes, number: int, known: Known) -> Frame |
 
 
 def _behind(text: bytes, recv_ns: int, number: int, known: Known, host: str) -> Frame:
-    """What stands behind a receive time: a message, or something that has a layout of its own."""
+    """The text after a receive time: a message, or something that has a layout of its own."""
     if text[:1] != b"{" or text[:5] in BARE:
         return Frame(text, recv_ns, number, host=host)
     inner = framed(text, number, known)
@@ -206,7 +206,7 @@ def _configuration(line: bytes, _: int, __: Known) -> Frame | None:
 # --- cryptofeed's captures
 
 
-class _Captured(msgspec.Struct, gc=False):
+class _CaptureLine(msgspec.Struct, gc=False):
     t: str
     conn: str = ""
     ts: msgspec.Raw = msgspec.Raw(b"")
@@ -215,7 +215,7 @@ class _Captured(msgspec.Struct, gc=False):
     exchange: str = ""
 
 
-_captured = msgspec.json.Decoder(_Captured)
+_captured = msgspec.json.Decoder(_CaptureLine)
 _HOST: Final = re.compile(r"\w+://([A-Za-z0-9.-]+)")
 
 
@@ -264,11 +264,11 @@ _row = msgspec.json.Decoder(_Row)
 def row(text: bytes, number: int, known: Known) -> Frame:
     """A row of a REST answer: the venue's own, also where another library keeps it in `info`. A message of the stream stays one."""
     shape = _shape(text)
-    said = bytes(shape.symbol) if shape else b""
+    named = bytes(shape.symbol) if shape else b""
     if shape and (info := bytes(shape.info)).startswith(b"{"):
         text = info
         shape = _shape(text)
-        said = said or (bytes(shape.symbol) if shape else b"")
+        named = named or (bytes(shape.symbol) if shape else b"")
     if shape is None:
         return Frame(text, None, number, symbol=known.symbol, channel=known.channel, via="rest")
     if shape.item or shape.reconnecting:
@@ -281,8 +281,8 @@ def row(text: bytes, number: int, known: Known) -> Frame:
     if not (shape.price or shape.f) and (found := _wrapped(text, number, known)):
         return found
     known.channel, known.via = "aggTrade" if shape.f and shape.l else "trade", "rest"
-    symbol = symbol_of(said) if said else known.symbol
-    return Frame(text, None, number, symbol=symbol, channel=known.channel, via="rest", is_named=bool(said))
+    symbol = symbol_of(named) if named else known.symbol
+    return Frame(text, None, number, symbol=symbol, channel=known.channel, via="rest", is_named=bool(named))
 
 
 def _shape(text: bytes) -> _Row | None:
@@ -362,7 +362,7 @@ def _archive_header(line: bytes, number: int, known: Known) -> Frame | None:
 
 def _klines(known: Known, number: int) -> TradecapError:
     return TradecapError(
-        f"{known.where} holds klines (line {grouped(number)}), and klines are no trades.",
+        f"{known.where} holds klines (line {grouped(number)}), and klines aren't trades.",
         "compare candles with them: tradecap verify --klines FILE; trades are in the archive's trades and aggTrades files.",
     )
 

@@ -24,7 +24,7 @@ FIRST_BYTES: Final = 128 * 1024
 class Text(NamedTuple):
     """Lines of a recording that aren't framed yet: whole ones, each with its newline.
 
-    known: what was told before them, and goes on to the lines after them. before: how many lines stand before them.
+    known: what earlier lines reported; it is passed on to the lines after these. before: the number of lines before them.
     """
 
     raw: bytes
@@ -46,7 +46,7 @@ def copied(known: Known) -> Known:
     return twin
 
 
-class _Line:
+class _PiecedLine:
     """A line as it comes in pieces. Above MAX_LINE only its beginning is kept, with size and sha256 of the payload."""
 
     def __init__(self, start: bytes = b"") -> None:
@@ -80,14 +80,14 @@ class _Line:
 
 def batches(pieces: Iterable[bytes]) -> Iterator[list[bytes | Frame]]:
     """The lines in pieces, without their newlines. A line that pieces break off in isn't one."""
-    begun = _Line()
+    begun = _PiecedLine()
     for piece in pieces:
         first, *others = piece.split(b"\n")
         begun.add(first)
         if others:
             last = others.pop()
             yield [begun.end(), *others]
-            begun = _Line(last)
+            begun = _PiecedLine(last)
     if rest := begun.end():
         yield [rest]
 
@@ -113,14 +113,14 @@ def gathered(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
 
 def texts_of(pieces: Iterable[bytes], known: Known) -> Iterator[Text | Frame]:
     """The lines in pieces. A line that pieces break off in isn't one."""
-    begun = _Line()
+    begun = _PiecedLine()
     for piece in pieces:
         first, newline, rest = piece.partition(b"\n")
         begun.add(first)
         if newline:
             last = rest.rfind(b"\n") + 1
             yield from _text(begun.end(), rest[:last], known)
-            begun = _Line(rest[last:])
+            begun = _PiecedLine(rest[last:])
     if content := begun.end():
         yield from _text(content, b"", known)
 

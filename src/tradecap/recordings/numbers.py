@@ -1,6 +1,6 @@
-"""Where the numbers of a row stand in its bytes: of the archive's CSV files and of REST answers, as they are usually written.
+"""Where the numbers of a row are in its bytes: rows of the archive's CSV files and of REST answers, as they are usually written.
 
-Rules: pure; None for every other row, and for everything that is no row.
+Rules: pure; None for every other row, and for anything that isn't a row.
 """
 
 import re

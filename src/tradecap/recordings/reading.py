@@ -1,8 +1,8 @@
-"""Other people's recordings, framed: the bytes of each message, when it was received where that stands in front, and the line it stood on.
+"""Other people's recordings, framed: the bytes of each message, its receive time if there is one in front of it, and its line number.
 
 Rules: it frames, it never decodes: what a payload means is for a venue. How a file is packed, whether it is one JSON array, and how a line is laid
 out is recognised by content, never by name; only the symbol of rows that don't name theirs is taken from the file's name. Memory is constant: a line
-longer than MAX_LINE comes as its beginning, with size and sha256 of the whole. Surrounding blanks, CR and a byte-order mark are no part of a payload;
+longer than MAX_LINE comes as its beginning, with size and sha256 of the whole. Surrounding blanks, CR and a byte-order mark aren't part of a payload;
 blank lines are counted, not yielded. In a zip or tar, lines are counted through all members, as `unzip -p` prints them. The line formats are in
 `layouts` and `wrappings`, arrays in `arrays`, what isn't read in `refusals`; docs/recordings.md shows an example of each.
 
@@ -102,7 +102,7 @@ def frames(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Itera
     Raises TradecapError (exit 2) naming source and line where it is cut short, damaged, can't be read or is refused; what came before was yielded.
     """
     known = Known(source.name, exchanges)
-    with _told(known):
+    with _naming_the_place(known):
         for contents in _contents(source, known):
             pieces = Pieces(contents)
             while _begins_an_array(pieces, known):
@@ -117,7 +117,7 @@ def texts(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Iterat
     """
     known = Known(source.name, exchanges)
     is_at_hand = source.log is not None or (source.path is not None and source.path.is_file())
-    with _told(known):
+    with _naming_the_place(known):
         for contents in _contents(source, known):
             pieces = Pieces(contents)
             while _begins_an_array(pieces, known):
@@ -126,13 +126,13 @@ def texts(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Iterat
 
 
 def raw_lines(path: str, stdin: BinaryIO = NOTHING) -> Iterator[bytes]:
-    """The lines of a file as they are, whatever they hold, without their newlines; blank ones are no lines.
+    """The lines of a file as they are, whatever they hold, without their newlines; blank ones don't count.
 
     Raises TradecapError (exit 2) as `expand` and `frames` do, and for a line longer than MAX_LINE.
     """
     source = _source(path, stdin, None)
     known = Known(source.name)
-    with _told(known):
+    with _naming_the_place(known):
         for contents in _contents(source, known):
             for batch in batches(contents):
                 for content in batch:
@@ -166,8 +166,8 @@ def _framed_lines(pieces: Iterable[bytes], known: Known) -> Iterator[Frame]:
 
 
 @contextmanager
-def _told(known: Known) -> Iterator[None]:
-    """What breaks inside, as one sentence with the place."""
+def _naming_the_place(known: Known) -> Iterator[None]:
+    """Turn a read error into a TradecapError that names the line."""
     try:
         yield
     except BrokenError as error:
@@ -175,7 +175,7 @@ def _told(known: Known) -> Iterator[None]:
         if isinstance(error, LockedError):
             raise TradecapError(f"{known.name} can't be read{where} ({error.problem}).", "unpack it first, and name what was in it.") from error
         state = "cut short" if error.is_cut else "damaged"
-        hint = "what stands before that was read; get the file once more for the rest." if known.line else "get the file once more."
+        hint = "everything before that was read; get the file once more for the rest." if known.line else "get the file once more."
         raise TradecapError(f"{known.name} is {state}{where} ({error.problem}).", hint) from error
     except OSError as error:
         raise TradecapError(f"{known.name} can't be read{_after(known)}: {error.strerror}.", "look at its rights and at the disk.") from error
@@ -232,7 +232,7 @@ def _unpacked(packed: Iterator[bytes], known: Known) -> Iterator[Iterator[bytes]
     """What is packed, unpacked: of a tar, the bytes of each member."""
     pieces = _plain(packed, known)
     start = b""
-    # a line ends before that, or it is no text
+    # a line ends before that, or it isn't text
     while len(start) < BLOCKSIZE and b"\n" not in start and (piece := next(pieces, b"")):
         start += piece
     refuse_binary(start, known.where)

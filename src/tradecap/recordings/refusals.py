@@ -1,7 +1,7 @@
 """What a file is that can't be read as it is, and the line to run instead.
 
-Rules: pure; nothing is refused here that could be read. A format is told by its first bytes, or by what its lines look like. Each refusal says what
-the file is and ends with a line to run, where one helps.
+Rules: pure; nothing is refused here that could be read. A format is recognised by its first bytes, or by what its lines look like. Each refusal names
+what the file is and ends with a line to run, where one helps.
 """
 
 import re
@@ -49,7 +49,7 @@ EXPECTED: Final = f"'{_COLUMNS}' or 'agg_trade_id,price,quantity,first_trade_id,
 
 
 def refuse_header(line: bytes, number: int, where: str, *, is_first: bool) -> None:
-    """Raises TradecapError for names of columns that aren't the archive's: what stands below them would have to be guessed."""
+    """Raises TradecapError for names of columns that aren't the archive's: the meaning of the rows below them would have to be guessed."""
     names = line[:2000].lower()
     if not _HEADER.fullmatch(names) or not (is_first or b"price" in names):
         return

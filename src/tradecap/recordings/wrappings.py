@@ -1,4 +1,4 @@
-"""What recorders put around a message: a time or a log level in front of it, or an object that holds the message beside a time.
+"""What recorders put around a message: a time or a log level in front of it, or an object that holds the message and a time.
 
 Rules: pure. The message is taken byte for byte (of a text, what the text says). A time is taken from its digits, never by way of a float, and to its
 own precision; one without a zone is UTC. A wrapping is taken off only where all of it is understood and a message of a venue is inside; anything
@@ -16,7 +16,7 @@ import msgspec
 
 
 class Wrapped(NamedTuple):
-    """A message without its wrapping, and the time, the symbol and the exchange's name that stood there."""
+    """A message without its wrapping, and the time, the symbol and the exchange's name that came with it."""
 
     message: bytes
     recv_ns: int | None
@@ -92,7 +92,7 @@ _MESSAGES: Final = (
 
 
 def without_envelope(line: bytes, levels: int = 3) -> Wrapped | None:
-    """The message that one member of an object holds, as an object or a text, beside a time; None for any other object.
+    """The message that one member of an object holds, as an object or a text, next to a time; None for any other object.
 
     levels: how many envelopes may be in each other.
     """
@@ -104,11 +104,11 @@ def without_envelope(line: bytes, levels: int = 3) -> Wrapped | None:
         return None
     times = {name: at for name, value in outer.items() if _CLOCK.fullmatch(name) and (at := time_ns(bytes(value).strip(b'"')))}
     received = [at for name, at in times.items() if _RECEIVED.fullmatch(name)] or [*times.values()]
-    symbol, exchange = _said(outer, "symbol"), _said(outer, "exchange") or _said(outer, "venue")
+    symbol, exchange = _symbol_in(outer, "symbol"), _symbol_in(outer, "exchange") or _symbol_in(outer, "venue")
     return Wrapped(messages[0], received[0] if len(received) == 1 else None, symbol, exchange.upper().replace("-", "_"))
 
 
-def _said(outer: dict[str, msgspec.Raw], name: str) -> str:
+def _symbol_in(outer: dict[str, msgspec.Raw], name: str) -> str:
     return symbol_of(bytes(outer[name])) if name in outer else ""
 
 
@@ -116,12 +116,12 @@ def _said(outer: dict[str, msgspec.Raw], name: str) -> str:
 def symbol_of(value: bytes) -> str:
     """The symbol that a JSON text names, ccxt's spelling as the venue's: XRP/ETH is XRPETH, BTC/USDT:USDT-210625 BTCUSDT_210625; '' for no text."""
     try:
-        said = _text(value)
+        symbol = _text(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return ""
-    unified = _UNIFIED.fullmatch(said)
+    unified = _UNIFIED.fullmatch(symbol)
     if unified is None:
-        return said
+        return symbol
     base, quote, settle, expiry, strike = (part or "" for part in unified.groups())
     if strike:
         return f"{base}-{expiry}{strike}"

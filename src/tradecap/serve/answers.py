@@ -9,7 +9,7 @@ from typing import Final
 
 from tradecap.errors import TradecapError
 from tradecap.flows.candles import FOREVER_S, BarsQuery, Candles, SeveralVenuesError, UnknownSymbolError, as_json, interval_text, units_text
-from tradecap.flows.joined import Joined, Known
+from tradecap.flows.joined import Joined, KnownSeries
 from tradecap.flows.stats import spikes, volume
 from tradecap.market.bars import Rank
 from tradecap.market.records import Trade
@@ -114,7 +114,7 @@ def _head(series: Series) -> Json:
     return dict(zip(("venue", "symbol", "channel"), series, strict=True))
 
 
-def _series_row(known: Known) -> Json:
+def _series_row(known: KnownSeries) -> Json:
     first, last = known.ids.first or 0, known.ids.last or 0
     times = {"first_time": _time(known.first_time_us), "last_time": _time(known.last_time_us)}
     gaps = {"gaps": max(known.ids.pieces - 1, 0), "missing": last - first + 1 - len(known.ids) if known.ids.pieces else 0}

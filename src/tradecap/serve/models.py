@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from tradecap.flows.candles import Candle
+from tradecap.flows.candles import ShownCandle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Symbols:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bar(Candle):
+class Bar(ShownCandle):
     """One bar. complete: no id of it is missing, and both neighbours adjoin by id."""
 
 

@@ -4,8 +4,8 @@ An update is made once, whoever gets it: what differs between subscribers (seque
 concatenated encodings of a message as one.
 """
 
-from tradecap.flows.candles import Candle, interval_text, shown
-from tradecap.flows.joined import Known
+from tradecap.flows.candles import ShownCandle, interval_text, shown
+from tradecap.flows.joined import KnownSeries
 from tradecap.flows.ticks import Tick
 from tradecap.flows.watching import Past
 from tradecap.serve.proto import market_pb2 as pb
@@ -14,7 +14,7 @@ from tradecap.store.api import Series
 US: int = 10**6
 
 
-def bar_of(series: Series, candle: Candle, seconds: int) -> pb.Bar:
+def bar_of(series: Series, candle: ShownCandle, seconds: int) -> pb.Bar:
     """A bar."""
     bar = pb.Bar(
         venue=series[0],
@@ -59,7 +59,7 @@ def numbered(message: bytes, sequence: int, skipped: int) -> bytes:
     return b"\x08" + _varint(sequence) + (b"\x10" + _varint(skipped) if skipped else b"") + message
 
 
-def series_of(known: Known) -> pb.Series:
+def series_of(known: KnownSeries) -> pb.Series:
     """A series."""
     venue, symbol, channel = known.series
     first, last = known.ids.first or 0, known.ids.last or 0

@@ -79,7 +79,7 @@ def test_an_envelope_that_names_its_exchange_is_believed(log: FileLog, exchange:
     """Exchanges that copied the venue's messages would be taken for it."""
     done = replayed(log, stream(b'{"exchange":"%b","ts":1723161255603,"data":%b}' % (exchange.encode(), USDM)))
     assert {envelope.venue for envelope, _, _ in read_lines(log) if envelope.channel} == {venue} - {""}
-    assert ["which is no venue" in problem.message for problem in done.problems] == [True] * (not venue)
+    assert ["which isn't a venue" in problem.message for problem in done.problems] == [True] * (not venue)
 
 
 def test_as_puts_no_two_symbols_into_one_series(tmp_path: Path) -> None:

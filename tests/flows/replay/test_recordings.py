@@ -11,7 +11,7 @@ import pytest
 
 from tests.flows.builders import load, never, quietly, spoilt, verdict_of
 from tradecap.errors import TradecapError
-from tradecap.flows.candles import BarsQuery, Candle, candles
+from tradecap.flows.candles import BarsQuery, ShownCandle, candles
 from tradecap.flows.replay.replay import Choice, Replayed, look_at, replay
 from tradecap.log.folder.log import FileLog
 from tradecap.market.faults import FAULTS
@@ -35,7 +35,7 @@ def recorded(log: FileLog, *paths: Path, choice: Choice | None = None) -> Replay
         return replay(look_at([Source(str(path), path) for path in paths], choice), writer, choice, stop=never, progress=quietly)
 
 
-def nine_values(candle: Candle) -> list[Decimal]:
+def nine_values(candle: ShownCandle) -> list[Decimal]:
     """What the venue publishes of a minute."""
     amounts = (candle.open, candle.high, candle.low, candle.close, candle.volume, candle.quote_volume)
     return [*map(Decimal, amounts), Decimal(candle.trades), Decimal(candle.taker_buy_volume), Decimal(candle.taker_buy_quote_volume)]

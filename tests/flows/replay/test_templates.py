@@ -5,7 +5,7 @@ import pytest
 
 from tradecap.flows.replay.choice import Choice
 from tradecap.flows.replay.items import Item, read_item
-from tradecap.flows.replay.templates import Template, digits_of, number_in, template_of
+from tradecap.flows.replay.templates import RecordTemplate, digits_of, number_in, template_of
 from tradecap.recordings.layouts import Frame, Known, framed
 from tradecap.recordings.lines import copied
 
@@ -30,8 +30,8 @@ LINES = {
 }
 
 
-def template(line: bytes) -> Template | None:
-    """The template of a line that stands behind another one like it."""
+def template(line: bytes) -> RecordTemplate | None:
+    """The template of a line that comes after another one like it."""
     known = Known("BTCUSDT-trades")
     framed(line.strip(), 1, known)
 
@@ -42,7 +42,7 @@ def template(line: bytes) -> Template | None:
     return template_of(line, 2, RUN, read)
 
 
-def fits(made: Template, line: bytes) -> bool:
+def fits(made: RecordTemplate, line: bytes) -> bool:
     return bool(made.fitting(np.frombuffer(line, np.uint8).reshape(1, -1))[0][0])
 
 

@@ -180,10 +180,10 @@ def test_the_name_of_a_file_need_not_be_that_of_its_symbol(store: ClickHouseStor
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([], "is no kline: it is empty"),
+        ([], "isn't a kline: it is empty"),
         (["a,b,c,d,e,f,g,h,i,j,k,l"], "holds no klines"),
         (["1723204800000,1,1,1,1,1,1723204800999,1,1,1,1,0"], "holds klines of 1 s"),
-        (["1723204800000,1,1,1,1,1,1723204859999,1,1,1,1"], ":1 is no kline: it has 11 columns"),
+        (["1723204800000,1,1,1,1,1,1723204859999,1,1,1,1"], ":1 isn't a kline: it has 11 columns"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_a_sentence(store: ClickHouseStore, tmp_path: Path, rows: list[str], sentence: str) -> None:
@@ -204,7 +204,7 @@ def test_a_zip_of_several_files_or_a_broken_one_is_refused(tmp_path: Path) -> No
     broken[200] ^= 1
     with zipfile.ZipFile(path, "a") as packed:
         packed.writestr("b.csv", "\n".join(archive_rows(five_minutes(), 300)))
-    with pytest.raises(TradecapError, match="is no kline: its times aren't 60 s apart"):
+    with pytest.raises(TradecapError, match="isn't a kline: its times aren't 60 s apart"):
         list(klines_of(str(path), read_klines))
     path.write_bytes(broken)
     with pytest.raises(TradecapError):

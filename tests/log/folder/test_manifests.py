@@ -15,7 +15,7 @@ from tradecap.flows.records import read_record
 from tradecap.log import rebuild_manifests
 from tradecap.log.api import Damage
 from tradecap.log.folder.log import FileLog
-from tradecap.log.folder.manifests import LEFT, REBUILT, Mended
+from tradecap.log.folder.manifests import LEFT, REBUILT, Repaired
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 
@@ -167,7 +167,7 @@ def test_a_repair_is_a_record_and_the_log_is_proven_again(whole: FileLog, store:
     (whole.path / "000001.json").unlink()
     assert not {check.name: check.ok for check in verdict_of(whole, store).checks}["log.intact"]
     found = rebuild_manifests(whole, read_record, quietly)
-    assert found == [Mended("000001.ndjson.zst", REBUILT, "the manifest is missing")]
+    assert found == [Repaired("000001.ndjson.zst", REBUILT, "the manifest is missing")]
     with whole.writer() as writer:
         record_rebuilt(writer, found)
     load(whole, store)

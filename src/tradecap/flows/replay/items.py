@@ -40,7 +40,7 @@ def read_item(each: Frame, name: bytes, choice: Choice) -> Item:
 
 
 def _series(each: Frame, choice: Choice) -> tuple[str, str, str]:
-    """Venue, symbol and channel as far as they are known beside the message: what names a row, else --as, else the file's name."""
+    """Venue, symbol and channel as far as they are known without the message: from the row, else from --as, else from the file's name."""
     symbol = each.symbol if each.is_named else choice.symbol or from_name(each.symbol)
     return choice.venue or venue_of(each.host), symbol, each.channel or ("trade" if symbol else "")
 
@@ -52,12 +52,12 @@ def foreign(each: Frame, name: bytes, choice: Choice) -> Item:
     reading = (VENUES[venue].decode if venue else by_shape)(payload, venue, symbol, channel)
     if type(reading) is Trade:
         head = series_head(reading.venue, reading.symbol, reading.channel, each.via)
-        # rows of the archive hold nothing that would have to be escaped, or they were no trades
+        # rows of the archive hold nothing that needs escaping, or they wouldn't be trades
         framed = (b'"data":%b}\n' if payload[:1] == b"{" else b'"text":"%b"}\n') % payload
         return Item(reading, payload, each.recv_ns, head + source_head(name, each.line), framed, reading.symbol)
-    told_symbol, told_channel = VENUES.get(venue, UNNAMED).described(payload)
-    head = series_head(venue, told_symbol or symbol, told_channel or channel, each.via)
-    return Item(reading, payload, each.recv_ns, head + source_head(name, each.line), symbol=told_symbol or symbol)
+    its_symbol, its_channel = VENUES.get(venue, UNNAMED).described(payload)
+    head = series_head(venue, its_symbol or symbol, its_channel or channel, each.via)
+    return Item(reading, payload, each.recv_ns, head + source_head(name, each.line), symbol=its_symbol or symbol)
 
 
 def _own(each: Frame, name: bytes) -> Item:

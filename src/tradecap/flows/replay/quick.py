@@ -28,7 +28,7 @@ class QuickReplay:
         self._intake, self._sink, self._stop = intake, sink, stop
 
     def write(self, inputs: Iterable[Input]) -> None:
-        """Write the inputs one after another, until stop() says so or the limit is reached."""
+        """Write the inputs one after another, until stop() is true or the limit is reached."""
         replayed, choice = self._intake.replayed, self._intake.choice
         for entry in inputs:
             name = json_text(entry.source.name.rpartition("/")[2])

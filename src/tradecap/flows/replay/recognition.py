@@ -1,7 +1,8 @@
-"""What the first lines of an input say it is, and why an input in which nothing is recognised isn't replayed.
+"""What an input is, by its first lines, and why an input in which nothing is recognised isn't replayed.
 
-Rules: pure. A trade, also a spoilt one, or a record of a log of ours settles it. Other streams make a recording too, a control answer doesn't: other
-programs write the like. Where all that is recognised is of a market that isn't read, or names no symbol, the refusal says so.
+Rules: pure. A trade, even a spoilt one, or a record of one of our logs settles it. Other streams make a recording too; a control answer doesn't,
+because other programs write similar ones. Where everything recognised is of a market that isn't read, or names no symbol, the refusal gives that
+as the reason.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +15,7 @@ from tradecap.recordings.refusals import unread
 from tradecap.venues.api import from_name, unsupported
 
 UNREADABLE: Final = ("malformed_json", "not_an_object", "not_utf8", "unknown_message", "oversize")
-"""Reasons that say nothing of what the line was meant to be."""
+"""Reasons that don't show what the line was meant to be."""
 
 
 class Sight(NamedTuple):
@@ -60,7 +61,7 @@ def refusal(name: str, payloads: list[bytes], sights: Iterable[Sight], problem: 
         return problem
     what, run = unread(payloads, name)
     what = what or (_nothing(len(payloads)) if payloads else "it is empty")
-    return TradecapError(f"{name} is no recording: {what}.", run or "docs/recordings.md lists what can be read.")
+    return TradecapError(f"{name} isn't a recording: {what}.", run or "docs/recordings.md lists what can be read.")
 
 
 def not_a_venue(name: str, each: Frame, venue: str) -> TradecapError | None:
@@ -74,7 +75,7 @@ def not_a_venue(name: str, each: Frame, venue: str) -> TradecapError | None:
         )
     if venue:
         return None
-    message = f"{name}:{each.line} is a trade from {each.host}, which is no venue that tradecap knows."
+    message = f"{name}:{each.line} is a trade from {each.host}, which isn't a venue that tradecap knows."
     return TradecapError(message, "--as VENUE:SYMBOL files it under a venue that you name.")
 
 

@@ -1,7 +1,7 @@
 """Write recordings into the log, as a new run.
 
-frames -> decode -> filter -> pace -> record. Everything that isn't left out on purpose is logged, also what can't be read; other streams are
-counted by kind. Where a file breaks off, what came before is kept and the break is told at the end.
+frames -> decode -> filter -> pace -> record. Everything that isn't left out on purpose is logged, even unreadable messages; other streams are
+counted by kind. Where a file breaks off, what came before is kept and the break is reported at the end.
 """
 
 import time
@@ -57,7 +57,7 @@ class Nowhere:
 
 
 def replay(inputs: list[Input], writer: LogWriter, choice: Choice, *, stop: Callable[[], bool], progress: Callable[[int], None]) -> Replayed:
-    """Write the inputs one after another. Ends early, but properly, when stop() says so."""
+    """Write the inputs one after another. Ends early, but properly, when stop() is true."""
     started = time.monotonic()
     replayed = Replayed(run=writer.run)
     run = Run(writer, "replay", inputs=[entry.source.name for entry in inputs], speed=choice.speed or "max")
@@ -115,23 +115,23 @@ def _items(inputs: list[Input], intake: Intake, stop: Callable[[], bool]) -> Ite
 
 
 def _checkpoint(run: Run, progress: Callable[[int], None]) -> Callable[[], None]:
-    """Make what was written durable, and tell how much it is."""
-    told = 0
+    """Make what was written durable, and report how much it is."""
+    reported = 0
 
     def checkpoint() -> None:
-        nonlocal told
-        if run.records == told:
+        nonlocal reported
+        if run.records == reported:
             run.alive_if_due()
             return
         run.flush()
-        progress(run.records - told)
-        told = run.records
+        progress(run.records - reported)
+        reported = run.records
 
     return checkpoint
 
 
 def _problems(inputs: list[Input], choice: Choice, others: set[str], *, is_stopped: bool) -> list[TradecapError]:
-    """What is to be told at the end. A stream that was left on request isn't cut short, and what may still have come isn't missing."""
+    """The problems to report at the end. A stream that was left on request isn't cut short, and what may still have come isn't missing."""
     problems = [entry.problem for entry in inputs if entry.problem and not (is_stopped and entry.source.stream)]
     if choice.symbols and not is_stopped and not choice.symbols & others:
         wanted = sorted(choice.symbols)

@@ -1,7 +1,7 @@
 """Lines of a recording that differ in nothing but the digits of their numbers: read and written many at a time.
 
-Rules: a template is made of a line that was read in the plain way, and knows nothing of its layout or its venue: which digits are numbers it is told,
-and what becomes of them it takes from the record. It must then read made-up lines (other digits, the smallest and the largest) as the plain way
+Rules: a template is made from a line that was read in the plain way, and knows nothing of its layout or its venue. The caller passes which digits are
+numbers; the record shows what becomes of them. It must then read made-up lines (other digits, the smallest and the largest) as the plain way
 reads them, to the last byte, or it isn't used. A number with a leading zero, a price or quantity of nothing, ids in the wrong order: such a line
 doesn't fit, and is read by itself.
 
@@ -37,11 +37,11 @@ _OWN_SOURCE: Final = re.compile(rb'"src":"[^"\\]*?(\d{1,18})",(?="(?:data|text)"
 SEQ: Final = "seq"
 LINE: Final = "line"
 Part = bytes | Span | str
-"""Of a record: bytes that all share, columns of the line, its SEQ, or the LINE it stood on."""
+"""A part of a record: bytes that all share, columns of the line, its SEQ, or the number of its LINE."""
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class DigitColumns:
     """Where digits vary in a line, as columns. leading: columns that aren't 0. amounts: columns that aren't all 0.
 
     order: pairs of numbers, of which the first isn't greater.
@@ -59,10 +59,10 @@ class Numbers:
             self.leading.append(span[0])
 
 
-class Template:
+class RecordTemplate:
     """What lines like one have in common. each and reading: that one as it was framed and read; an Ignored is only counted."""
 
-    def __init__(self, line: bytes, each: Frame, item: Item, numbers: Numbers) -> None:
+    def __init__(self, line: bytes, each: Frame, item: Item, numbers: DigitColumns) -> None:
         assert isinstance(item.reading, Trade | Ignored)
         self.each, self.reading, self.symbol = each, item.reading, item.symbol
         self.trade_id: Span = (0, 0)
@@ -149,7 +149,7 @@ Reads = Callable[[bytes], tuple[Frame, Item] | None]
 """What a line is by the plain way; None where that changes what is known, or ends the input."""
 
 
-def template_of(line: bytes, number: int, run: str, reads: Reads) -> Template | None:
+def template_of(line: bytes, number: int, run: str, reads: Reads) -> RecordTemplate | None:
     """Make a template of a line (with this number in its file); None where that can't be done."""
     read = reads(line)
     if read is None:
@@ -168,8 +168,8 @@ def template_of(line: bytes, number: int, run: str, reads: Reads) -> Template | 
     return made if made is not None and _is_proven(made, line, number, run, reads) else None
 
 
-def _counted(line: bytes, each: Frame, item: Item, payload: Span) -> Template | None:
-    numbers = Numbers()
+def _counted(line: bytes, each: Frame, item: Item, payload: Span) -> RecordTemplate | None:
+    numbers = DigitColumns()
     integers, decimals = numbers_of_message(item.payload)
     for first, end in integers:
         numbers.add((payload[0] + first, payload[0] + end))
@@ -177,14 +177,14 @@ def _counted(line: bytes, each: Frame, item: Item, payload: Span) -> Template | 
         numbers.add((payload[0] + first, payload[0] + end), is_free=True)
     if each.recv_ns is not None and _recv(line, each.recv_ns, payload, numbers) is None:
         return None
-    return Template(line, each, item, numbers)
+    return RecordTemplate(line, each, item, numbers)
 
 
-def _logged(line: bytes, number: int, run: str, each: Frame, item: Item, payload: Span) -> Template | None:
+def _logged(line: bytes, number: int, run: str, each: Frame, item: Item, payload: Span) -> RecordTemplate | None:
     trade = item.reading
     assert type(trade) is Trade
     spans = _spans(item.payload, trade, payload[0])
-    numbers = Numbers()
+    numbers = DigitColumns()
     recv = _own_recv(line, numbers) if each.own else _recv(line, each.recv_ns, payload, numbers)
     head = _head(line, number, item.head, each.own, numbers)
     framed = item.tail
@@ -192,7 +192,7 @@ def _logged(line: bytes, number: int, run: str, each: Frame, item: Item, payload
     if spans is None or recv is None or head is None or start < 0:
         return None
     _add(numbers, spans)
-    made = Template(line, each, item, numbers)
+    made = RecordTemplate(line, each, item, numbers)
     made.trade_id, made.time = spans["id"], (spans["time"][0] + FIXED, spans["time"][1])
     width = made.time[1] - made.time[0]
     made.time_unit_us = 1000 if spans["time"][1] - spans["time"][0] == 13 else 1
@@ -213,7 +213,7 @@ def _spans(payload: bytes, trade: Trade, at: int) -> dict[str, Span] | None:
     return {name: (at + first, at + end) for name, (first, end) in spans.items()}
 
 
-def _add(numbers: Numbers, spans: dict[str, Span]) -> None:
+def _add(numbers: DigitColumns, spans: dict[str, Span]) -> None:
     """Let the numbers of a trade vary. Whether times stay in the years that are taken is seen by the lines that are tried."""
     for name, (first, end) in spans.items():
         if name in ("time", "event_ms"):
@@ -226,7 +226,7 @@ def _add(numbers: Numbers, spans: dict[str, Span]) -> None:
         numbers.order.append((spans["first"], spans["last"]))
 
 
-def _recv(line: bytes, recv_ns: int | None, payload: Span, numbers: Numbers) -> list[Part] | None:
+def _recv(line: bytes, recv_ns: int | None, payload: Span, numbers: DigitColumns) -> list[Part] | None:
     """The receive time as parts of the record; its digits vary. None where it isn't made of digits of the line."""
     if recv_ns is None:
         return [b"null"]
@@ -240,7 +240,7 @@ def _recv(line: bytes, recv_ns: int | None, payload: Span, numbers: Numbers) -> 
     return [(first, end), (fraction, kept), b"0" * (19 - (end - first) - (kept - fraction))]
 
 
-def _own_recv(line: bytes, numbers: Numbers) -> list[Part] | None:
+def _own_recv(line: bytes, numbers: DigitColumns) -> list[Part] | None:
     """As `_recv`, of a record of a log of ours, whose seq varies too."""
     found = _OWN.match(line.lstrip())
     if found is None or line[:1] != b"{":
@@ -256,8 +256,8 @@ def _own_recv(line: bytes, numbers: Numbers) -> list[Part] | None:
     return [(first, end)]
 
 
-def _head(line: bytes, number: int, head: bytes, is_own: bool, numbers: Numbers) -> list[Part] | None:
-    """What stands between receive time and payload, as parts of the record."""
+def _head(line: bytes, number: int, head: bytes, is_own: bool, numbers: DigitColumns) -> list[Part] | None:
+    """Everything between receive time and payload, as parts of the record."""
     if is_own and (found := _OWN_SOURCE.search(line)):
         source = found[0]
         if not head.endswith(source):
@@ -265,13 +265,13 @@ def _head(line: bytes, number: int, head: bytes, is_own: bool, numbers: Numbers)
         first, end = found.span(1)
         numbers.add((first, end), is_free=True)
         return [head[: len(head) - len(source) + first - found.start()], (first, end), b'",']
-    told = b'%d",' % number
-    if head.endswith(b":" + told):
-        return [head[: -len(told)], LINE, b'",']
+    number_text = b'%d",' % number
+    if head.endswith(b":" + number_text):
+        return [head[: -len(number_text)], LINE, b'",']
     return [head] if is_own else None
 
 
-def _is_proven(made: Template, line: bytes, number: int, run: str, reads: Reads) -> bool:
+def _is_proven(made: RecordTemplate, line: bytes, number: int, run: str, reads: Reads) -> bool:
     """Whether made-up lines, and the line itself, are read as by the plain way."""
     rng = random.Random(line)
     for probe in range(PROBES):
@@ -291,7 +291,7 @@ def _is_proven(made: Template, line: bytes, number: int, run: str, reads: Reads)
     return True
 
 
-def _reads_alike(made: Template, tried: bytes, number: int, run: str, reads: Reads) -> bool:
+def _reads_alike(made: RecordTemplate, tried: bytes, number: int, run: str, reads: Reads) -> bool:
     table = np.frombuffer(tried, np.uint8).reshape(1, -1)
     fits, digits = made.fitting(table)
     read = reads(tried)

@@ -1,7 +1,7 @@
 """Writes the lines of a recording many at a time, by templates.
 
-Rules: the log and all counts are those of the plain way. A template holds only while what the recording has told (its host, its columns) is as it was
-for the line that the template is made of: where a line changes that, those after it are looked at again. Lines that fit no template are read by
+Rules: the log and all counts are those of the plain way. A template holds only while what the recording stated (its host, its columns) is as it was
+for the line that the template is made of: after a line that changes it, the lines are looked at again. Lines that fit no template are read by
 themselves, in their place.
 """
 
@@ -17,7 +17,7 @@ from tradecap.errors import TradecapError
 from tradecap.flows.replay.intake import Intake, is_named_by_file
 from tradecap.flows.replay.items import Item, read_item
 from tradecap.flows.replay.one_by_one import OneByOne, Sink
-from tradecap.flows.replay.templates import Bytes, Ints, Mask, Template, digits_of, number_in, template_of
+from tradecap.flows.replay.templates import Bytes, Ints, Mask, RecordTemplate, digits_of, number_in, template_of
 from tradecap.log.api import Block, Stretch
 from tradecap.market.records import Ignored, RunWriter, Trade
 from tradecap.recordings.layouts import BARE, BLANKS, Frame, Known, framed
@@ -42,17 +42,17 @@ CHANGES: Final = 4
 _POWERS: Final = 10 ** np.arange(1, 19, dtype=np.int64)
 
 
-class Group(NamedTuple):
+class FittingLines(NamedTuple):
     """Lines that fit a template: their rows, those lines as a table, and their digits."""
 
-    template: Template
+    template: RecordTemplate
     rows: Ints
     table: Bytes
     digits: Bytes
 
-    def only(self, wanted: Mask) -> "Group":
+    def only(self, wanted: Mask) -> "FittingLines":
         """Some of them."""
-        return self if wanted.all() else Group(self.template, self.rows[wanted], self.table[wanted], self.digits[wanted])
+        return self if wanted.all() else FittingLines(self.template, self.rows[wanted], self.table[wanted], self.digits[wanted])
 
 
 class Single(NamedTuple):
@@ -71,7 +71,7 @@ class TemplateReplay:
 
     def write(self, text: Text, one_by_one: OneByOne) -> bool:
         """See `Together.write`."""
-        lines = _Lines(text)
+        lines = _TextLines(text)
         begun = 0
         for _ in range(CHANGES):
             if len(lines.starts) - begun < FEW:
@@ -81,10 +81,10 @@ class TemplateReplay:
                 return False
         return one_by_one.write_lines(lines.from_row(begun), text.before + begun + 1, text.known)
 
-    def _write_until_it_changes(self, lines: "_Lines", begun: int, known: Known, one_by_one: OneByOne) -> tuple[int, bool]:
+    def _write_until_it_changes(self, lines: "_TextLines", begun: int, known: Known, one_by_one: OneByOne) -> tuple[int, bool]:
         """Write lines from row `begun` on; the row to go on from, and whether the input goes on."""
         state = _state(known)
-        groups, rest = self._shelf.fitting(lines, begun, _Reader(lines, known, state, self._name, self._intake, self._sink.writer.run))
+        groups, rest = self._shelf.fitting(lines, begun, _PlainReader(lines, known, state, self._name, self._intake, self._sink.writer.run))
         end, goes_on = len(lines.starts), True
         for group in groups:
             why = self._intake.ends(one_by_one.source_name, group.template.each, group.template.reading)
@@ -109,7 +109,7 @@ class TemplateReplay:
         _Records(lines, logged, singles, self._sink).write()
         return end, goes_on
 
-    def _counted(self, group: Group, kinds: "_Kinds") -> Group | None:
+    def _counted(self, group: FittingLines, kinds: "_Kinds") -> FittingLines | None:
         """Count lines that fit a template; those that become records."""
         intake, template, count = self._intake, group.template, len(group.rows)
         replayed, choice, reading = intake.replayed, intake.choice, template.reading
@@ -140,11 +140,11 @@ class TemplateReplay:
 
 
 def _state(known: Known) -> tuple[object, ...]:
-    """What a recording has told that lines are framed by."""
+    """What a recording has stated that lines are framed by."""
     return known.symbol, known.host, known.channel, known.via, known.is_linear, tuple(known.hosts.items())
 
 
-class _Lines:
+class _TextLines:
     """The lines of a text. starts and lengths: where each begins, and how many bytes it has without its newline."""
 
     def __init__(self, text: Text) -> None:
@@ -177,14 +177,14 @@ class _Lines:
         return found
 
 
-class _Reader:
+class _PlainReader:
     """Reads lines in the plain way, for the making of templates: nothing is counted, and what is known stays as it is."""
 
-    def __init__(self, lines: _Lines, known: Known, state: tuple[object, ...], name: bytes, intake: Intake, run: str) -> None:
+    def __init__(self, lines: _TextLines, known: Known, state: tuple[object, ...], name: bytes, intake: Intake, run: str) -> None:
         self.state = state
         self._lines, self._known, self._name, self._intake, self._run = lines, known, name, intake, run
 
-    def template(self, row: int) -> Template | None:
+    def template(self, row: int) -> RecordTemplate | None:
         """A template of this row, if it makes one."""
         number = self._lines.before + row + 1
         return template_of(self._lines.line(row), number, self._run, lambda line: self._read(line, number))
@@ -204,13 +204,13 @@ class _Shelf:
     """Keeps the templates of an input, by what was known, length and shape."""
 
     def __init__(self) -> None:
-        self._templates: dict[tuple[tuple[object, ...], int], dict[int, list[Template]]] = {}
+        self._templates: dict[tuple[tuple[object, ...], int], dict[int, list[RecordTemplate]]] = {}
         self._count = 0
         self._failures: Counter[tuple[int, int]] = Counter()
 
-    def fitting(self, lines: _Lines, begun: int, reader: _Reader) -> tuple[list[Group], Ints]:
+    def fitting(self, lines: _TextLines, begun: int, reader: _PlainReader) -> tuple[list[FittingLines], Ints]:
         """The lines from row `begun` on that fit a template, and the rows of the others, in order."""
-        groups: list[Group] = []
+        groups: list[FittingLines] = []
         others = [np.zeros(0, np.int64)]
         for length, rows in lines.by_length(begun):
             if 0 < length <= LONGEST and (len(rows) >= ALIKE or (reader.state, length) in self._templates):
@@ -219,7 +219,7 @@ class _Shelf:
                 others.append(rows)
         return groups, np.sort(np.concatenate(others))
 
-    def _of_length(self, lines: _Lines, length: int, rows: Ints, reader: _Reader, groups: list[Group]) -> Ints:
+    def _of_length(self, lines: _TextLines, length: int, rows: Ints, reader: _PlainReader, groups: list[FittingLines]) -> Ints:
         """Find the lines of one length that fit; the rows of the others."""
         table = lines.table(length, rows)
         kept = self._templates.setdefault((reader.state, length), {})
@@ -238,7 +238,13 @@ class _Shelf:
         return np.concatenate(left)
 
     def _of_shape(
-        self, shape: tuple[int, int], rows: Ints, table: Bytes, kept: dict[int, list[Template]], reader: _Reader, groups: list[Group]
+        self,
+        shape: tuple[int, int],
+        rows: Ints,
+        table: Bytes,
+        kept: dict[int, list[RecordTemplate]],
+        reader: _PlainReader,
+        groups: list[FittingLines],
     ) -> Ints:
         """Find the lines of one shape that fit; the rows of the others."""
         for template in kept.get(shape[1], ()):
@@ -255,7 +261,7 @@ class _Shelf:
             rows, table = _take(made, rows, table, groups)
         return rows
 
-    def _keep(self, made: Template, of_shape: list[Template]) -> None:
+    def _keep(self, made: RecordTemplate, of_shape: list[RecordTemplate]) -> None:
         self._count += 1
         if self._count > KEPT:
             self._count = 0
@@ -264,15 +270,15 @@ class _Shelf:
         of_shape.append(made)
 
 
-def _take(template: Template, rows: Ints, table: Bytes, groups: list[Group]) -> tuple[Ints, Bytes]:
+def _take(template: RecordTemplate, rows: Ints, table: Bytes, groups: list[FittingLines]) -> tuple[Ints, Bytes]:
     """Note the lines that fit a template; the others."""
     fits, digits = template.fitting(table)
     if fits.all():
-        groups.append(Group(template, rows, table, digits))
+        groups.append(FittingLines(template, rows, table, digits))
         return rows[:0], table[:0]
     if not fits.any():
         return rows, table
-    groups.append(Group(template, rows[fits], table[fits], digits[fits]))
+    groups.append(FittingLines(template, rows[fits], table[fits], digits[fits]))
     return rows[~fits], table[~fits]
 
 
@@ -317,7 +323,7 @@ class _Kinds:
 class _Records:
     """The records of some lines, made in one text."""
 
-    def __init__(self, lines: _Lines, groups: list[Group], singles: list[Single], sink: Sink) -> None:
+    def __init__(self, lines: _TextLines, groups: list[FittingLines], singles: list[Single], sink: Sink) -> None:
         self._groups, self._singles, self._sink, self._before = groups, singles, sink, lines.before
         is_record = np.zeros(len(lines.starts), np.bool_)
         for group in groups:
@@ -346,7 +352,7 @@ class _Records:
             sliding_window_view(text, table.shape[1], writeable=True)[ends[places] - table.shape[1]] = table
         self._sink.add_blocks(self._count, _Blocks(text.tobytes(), ends, list(self._series), self._of_series, self._ids))
 
-    def _add_group(self, group: Group) -> None:
+    def _add_group(self, group: FittingLines) -> None:
         trade = group.template.reading
         assert type(trade) is Trade
         places = self._place[group.rows]
@@ -370,7 +376,7 @@ class _Records:
         return self._series.setdefault((trade.venue, trade.symbol, trade.channel), len(self._series))
 
 
-def _of_one_size(group: Group, seqs: Ints, numbers: Ints) -> Iterator[tuple[Mask | slice, Bytes]]:
+def _of_one_size(group: FittingLines, seqs: Ints, numbers: Ints) -> Iterator[tuple[Mask | slice, Bytes]]:
     """The records of a group, in tables of records of one length each, and which of them those are."""
     seq_width, line_width = (np.searchsorted(_POWERS, each, side="right") + 1 for each in (seqs, numbers))
     width = seq_width * 32 + line_width

@@ -1,4 +1,4 @@
-"""Verify, with what an auditor asks for beside: the venue's klines, a certificate, and whether the log still is what one says.
+"""Verify, with what an auditor asks for in addition: the venue's klines, a certificate, and whether the log is still what a certificate says.
 
 What is asked for is read before the long pass, so that a wrong file name costs no time; what is written is written whole or not at all, whatever
 the checks say.
@@ -22,11 +22,11 @@ from tradecap.log.api import Log, Part
 from tradecap.proof.against import place_of, unchanged
 from tradecap.proof.certificate import (
     Certificate,
+    CertifiedSeries,
     CheckRow,
     KlinesRow,
     Place,
     SegmentRow,
-    SeriesRow,
     sentence,
 )
 from tradecap.proof.checks import Check
@@ -38,7 +38,7 @@ SOFTENED: Final = ("strict", "allow_gaps", "allow_torn")
 
 @dataclass(frozen=True)
 class Extras:
-    """What is asked for beside. against: a certificate of an earlier time; log_url and store_url: as they may be shown.
+    """What is asked for in addition. against: a certificate of an earlier time; log_url and store_url: as they may be shown.
 
     paste: makes of a fix the line that is right for this log and store, as they were given.
     wait_s: how long to look again at what a feed may not have brought yet.
@@ -118,7 +118,7 @@ def _certificate(
         quarantined=verdict.quarantined,
         checks=[msgspec.convert(check.row(), CheckRow) for check in verdict.checks],
         runs=verdict.each_run,
-        series=[msgspec.convert(row, SeriesRow) for row in verdict.series],
+        series=[msgspec.convert(row, CertifiedSeries) for row in verdict.series],
         segments=_segments(verdict.evidence or (), since.segments if since else ()),
         evidence=verdict.evidence is not None,
         klines=[_klines_row(each) for each in published],

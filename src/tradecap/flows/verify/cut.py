@@ -19,7 +19,7 @@ from tradecap.market.foreign_records import orphan_record
 from tradecap.market.records import read_envelope
 from tradecap.market.seqs import Seqs
 from tradecap.proof import checks
-from tradecap.proof.tally import BLOCK_BITS, Block, RunTally, Tally
+from tradecap.proof.tally import BLOCK_BITS, RunTally, SeqBlock, Tally
 from tradecap.store.api import BlockKey, CutRange, Store
 
 LOOK_AGAIN_S: Final = 0.3
@@ -116,7 +116,7 @@ class Cut:
             found = [line for line in records_of(batch, self.log.id) if (line[0].run, line[0].seq >> BLOCK_BITS) in wanted]
             yield from found
             left -= len(found)
-            if left <= 0 and not self.tally.repeats:  # a record that stands twice would be counted twice
+            if left <= 0 and not self.tally.repeats:  # a record that is there twice would be counted twice
                 return
         if not self._taken:
             return
@@ -125,7 +125,7 @@ class Cut:
                 if (line[0].run, line[0].seq) in self._taken and (line[0].run, line[0].seq >> BLOCK_BITS) in wanted:
                     yield line
 
-    def before(self, blocks: Collection[Block]) -> Positions:
+    def before(self, blocks: Collection[SeqBlock]) -> Positions:
         """Where reading has to begin to see all of these blocks; the end for a partition that holds nothing of them."""
         return before(self.tally.ends, blocks)
 

@@ -14,7 +14,7 @@ from typing import Final
 from tradecap.errors import TradecapError
 from tradecap.market.candles import check_interval
 from tradecap.market.klines import DECIMALS, Kline, WrongRow
-from tradecap.proof.klines import Bar, Comparison, Published, compare
+from tradecap.proof.klines import Comparison, HeldBar, Published, compare
 from tradecap.recordings.reading import raw_lines, sha256_of
 from tradecap.store.api import BarRow, Series, Store
 from tradecap.venues.api import VENUES
@@ -27,7 +27,7 @@ READABLE: Final = "it must be the venue's archive CSV, arrays of GET /klines, or
 
 @dataclass(frozen=True)
 class Klines:
-    """Which files. venue and symbol: of every file ('' = the only venue of the symbol in the file's name); offset_s: of times that don't say it."""
+    """Which files. venue and symbol: of every file ('' = the only venue of the symbol in the file's name); offset_s: of times that carry none."""
 
     files: tuple[str, ...] = ()
     venue: str = ""
@@ -50,7 +50,7 @@ class Window:
 
 
 def compare_klines(store: Store, klines: Klines, window: Window) -> list[Published]:
-    """Each file that isn't of another symbol, compared. Raises TradecapError for one that is no file of klines, or whose series can't be told."""
+    """Compare each file that isn't of another symbol. Raises TradecapError for one that isn't a file of klines, or whose series is unknown."""
     symbols = {file: klines.symbol or symbol_of(file) for file in klines.files}
     return [_compared(store, file, symbol, klines, window) for file, symbol in symbols.items() if window.symbol in ("", symbol)]
 
@@ -73,7 +73,7 @@ def _compared(store: Store, file: str, symbol: str, klines: Klines, window: Wind
 
 
 def _series(store: Store, file: str, symbol: str, venue: str) -> Series:
-    """Of several venues one has to be chosen; candles of trades go before those of aggregates."""
+    """The series to compare with: one of several venues has to be chosen, and candles of trades come before those of aggregates."""
     series = [(each, channel) for each, its_symbol, channel in store.candle_series() if its_symbol == symbol]
     venues = sorted({each for each, _ in series if venue in ("", each)})
     if not venues:
@@ -83,7 +83,7 @@ def _series(store: Store, file: str, symbol: str, venue: str) -> Series:
         )
     if len(venues) > 1:
         raise TradecapError(
-            f"{symbol} is there from {' and '.join(venues)}: of which are the klines in {file}?", f"say it: --as {venues[0]}:{symbol}"
+            f"{symbol} exists at several venues: {', '.join(venues)}. Which one are the klines in {file} from?", f"add --as {venues[0]}:{symbol}"
         )
     return venues[0], symbol, max((channel for each, channel in series if each == venues[0]), key=lambda channel: channel == "trade")
 
@@ -94,15 +94,15 @@ def _portions(klines: Iterable[Kline], window: Window) -> Iterator[list[Kline]]:
         yield portion
 
 
-def _bars(store: Store, series: Series, portion: list[Kline]) -> list[Bar]:
+def _bars(store: Store, series: Series, portion: list[Kline]) -> list[HeldBar]:
     """Ours of the times of some klines, and a neighbour on either side."""
     seconds = portion[0].interval_s
     return [_bar(row, seconds) for row in store.kline_bars(series, seconds, portion[0].open_time_s, portion[-1].open_time_s + seconds)]
 
 
-def _bar(row: BarRow, seconds: int) -> Bar:
+def _bar(row: BarRow, seconds: int) -> HeldBar:
     amounts = {name: units(getattr(row, name), decimals) for name, decimals in DECIMALS.items()}
-    return Bar(open_time_s=row.open_time_s, interval_s=seconds, first_id=row.first_id, last_id=row.last_id, **amounts)  # type: ignore[arg-type]  # by name
+    return HeldBar(open_time_s=row.open_time_s, interval_s=seconds, first_id=row.first_id, last_id=row.last_id, **amounts)  # type: ignore[arg-type]  # by name
 
 
 def units(value: int | Decimal, decimals: int) -> int:
@@ -129,7 +129,7 @@ def klines_of(file: str, read: ReadKlines, offset_s: int | None = None) -> Gener
     is_begun = False
     for kline in read(raw_lines(file), offset_s):
         if isinstance(kline, WrongRow):
-            raise TradecapError(f"{file}:{kline.line} is no kline: {kline.problem}.", READABLE)
+            raise TradecapError(f"{file}:{kline.line} isn't a kline: {kline.problem}.", READABLE)
         if not is_begun:
             _refuse_odd(file, kline.interval_s)
             is_begun = True

@@ -1,6 +1,6 @@
-"""The ledger against the cut of the log, block by block, and where blocks differ record by record.
+"""The ledger against the cut of the log, block by block, and, where blocks differ, record by record.
 
-Rules: a difference counts once the feed has passed the cut: rows are there before the position says so. Until then the blocks that differed are
+Rules: a difference counts once the feed has passed the cut: rows arrive before the position that covers them. Until then the blocks that differed are
 looked at again, for as long as the caller has patience; what is still behind the position then is pending, not lost. Rows above the cut have to be
 records that came later, rows below it records that retention has removed; all others were made by no record.
 """
@@ -12,7 +12,7 @@ from tradecap.flows.verify.cut import LOOKED_INTO, Cut, LookingAgain
 from tradecap.market.trade_ids import TradeIds
 from tradecap.proof import checks
 from tradecap.proof.checks import Check, Differences, Fixes
-from tradecap.proof.tally import BLOCK_BITS, Block, RunTally, fingerprint, ledger_row
+from tradecap.proof.tally import BLOCK_BITS, RunTally, SeqBlock, fingerprint, ledger_row
 from tradecap.store.api import BlockKey, BlockSum, CutBlock, CutRange, RunPart, Store
 
 
@@ -59,7 +59,7 @@ def _look(cut: Cut, store: Store) -> LedgerSide:
     return side
 
 
-def _agree(ours: Block | None, theirs: BlockSum | None) -> bool:
+def _agree(ours: SeqBlock | None, theirs: BlockSum | None) -> bool:
     return bool(ours and theirs and ours.records == theirs.records and ours.fingerprint % 2**64 == theirs.fingerprint)
 
 
@@ -83,7 +83,7 @@ def _place_others(cut: Cut, store: Store, side: LedgerSide, within: dict[BlockKe
 
 
 def _outside(rows: RunPart, later: list[int] | None) -> list[RunPart]:
-    """Of rows that the cut doesn't have, those that aren't records behind the cut either."""
+    """The rows that aren't in the cut, and aren't records after the cut either."""
     if rows.first_seq > rows.last_seq:
         return []
     if later is None:
@@ -148,7 +148,7 @@ def _note(kinds: Found, kind: str, run: str, first: int, last: int) -> None:
 
 
 def _note_missing(kinds: Found, run: RunTally, first: int, last: int) -> None:
-    """What stands behind the position of the feed isn't lost: it was never poured."""
+    """Records after the position of the feed aren't lost: they were never loaded."""
     for a, b in run.pending.within(first, last):
         _note(kinds, "pending", run.run, a, b)
     for a, b in run.pending.gaps_within(first, last):

@@ -14,7 +14,7 @@ from tradecap.market.records import Trade
 from tradecap.proof import checks
 from tradecap.proof.checks import Check, Fixes
 from tradecap.proof.klines import time_text
-from tradecap.proof.tally import ID_BLOCK_BITS, Block, Series, rest_fingerprint
+from tradecap.proof.tally import ID_BLOCK_BITS, SeqBlock, Series, rest_fingerprint
 from tradecap.store.api import AT_MOST, CandleDay, CandleDifference, CandleSpan, Difference, RecordDifference, SeqKey, Store, TradeDifference
 
 ID_BLOCKS: Final = 4
@@ -22,7 +22,7 @@ ID_BLOCKS: Final = 4
 ASKED_AT_ONCE: Final = 500
 """Ids that one question names."""
 TRADES_A_PORTION: Final = 4_000_000
-"""Candles are computed afresh for about so many trades at a time."""
+"""Candles are computed afresh for about this many trades at a time."""
 MINUTE_US: Final = 60_000_000
 MINUTE_S: Final = 60
 REST: Final = "event_time, recv_ns, microseconds or order_book"
@@ -39,7 +39,7 @@ class Settling:
     def settled(
         self, whole: Callable[[], list[Found]], again: Callable[[list[Found]], list[Found]], is_final: Callable[[list[Found]], bool] | None = None
     ) -> list[Found]:
-        """What still differs once the feed has passed it, or with is_final once that says so, or when the time is over.
+        """The differences left once the feed has passed them (with is_final: once it is true), or when the time is over.
 
         An answer that is full may name only a part of what differs: then all is looked at again.
         """
@@ -67,8 +67,8 @@ def portions(blocks: list[Found], size: int) -> Iterator[list[Found]]:
 
 
 def trades_accounted(cut: Cut, store: Store, settling: Settling, fix: str) -> Check:
-    """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows. What the ledger says nothing of is
-    held against the log."""
+    """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows. Trades without a ledger row are
+    compared with the log."""
     trades = 0
 
     def whole() -> list[OfTrade]:
@@ -128,7 +128,7 @@ def rest_differences(cut: Cut, store: Store) -> list[tuple[Series, int]]:
     return found
 
 
-def _sums(block: Block) -> list[tuple[int, int]]:
+def _sums(block: SeqBlock) -> list[tuple[int, int]]:
     return [(block.trades, block.rest % 2**64), (block.trades - block.repeats, (block.rest - block.rest_of_repeats) % 2**64)]
 
 

@@ -15,7 +15,7 @@ from tradecap.flows.verify.counting import Counter
 from tradecap.log.api import Damage, Snapshot
 from tradecap.market.batch import BEGINNING, Portion, Position, Positions
 from tradecap.market.records import Envelope
-from tradecap.proof.tally import BLOCK_BITS, Block, Tally
+from tradecap.proof.tally import BLOCK_BITS, SeqBlock, Tally
 
 ALONE: Final = 4
 """Batches (of 8 MiB) that are counted before others are asked to help: half a second's work."""
@@ -86,7 +86,7 @@ def _again(log: Snapshot, after: Positions) -> Iterator[tuple[Envelope, bytes]]:
             yield envelope, line
 
 
-def before(ends: Mapping[int, Position], blocks: Collection[Block]) -> Positions:
+def before(ends: Mapping[int, Position], blocks: Collection[SeqBlock]) -> Positions:
     """Where reading has to begin to see all of these blocks: at the end of a partition that holds nothing of them."""
     after = {}
     for part, end in ends.items():

@@ -1,6 +1,6 @@
 """Counts the records of a batch by templates (market/templates.py): the quick way of the log's side of `verify`.
 
-Rules: what it gives is what `count_plainly` gives, and where it can't be sure of that it gives nothing: records that stand twice in a batch are left
+Rules: its result is that of `count_plainly`; where it can't be sure of that it gives none: records that are twice in a batch are left
 to the plain way. A line that fits no template is read by itself, and may be the template of others.
 """
 
@@ -22,8 +22,8 @@ from tradecap.proof.tally import (
     ID_BLOCK_BITS,
     ID_FACTOR,
     TAG_FACTOR,
-    Block,
     RunTally,
+    SeqBlock,
     Series,
     SeriesTally,
     Tally,
@@ -42,7 +42,7 @@ TRIED: Final = 64
 KEPT: Final = 4096
 
 
-class Way(NamedTuple):
+class TradeOrigin(NamedTuple):
     """What the trades of a run share."""
 
     run: str
@@ -59,10 +59,10 @@ class TemplateCounter:
 
     def count(self, portion: Portion) -> Tally | None:
         """The tally of a portion by itself; None where the plain way has to count it."""
-        lines = _Lines.of(portion, self._log_id)
+        lines = _BatchLines.of(portion, self._log_id)
         if lines is None:
             return None
-        found: dict[Way, list[tuple[Template, Ints, Columns]]] = {}
+        found: dict[TradeOrigin, list[tuple[Template, Ints, Columns]]] = {}
         others = []
         for length, rows in lines.by_length():
             others.append(self._read(lines, length, rows, found))
@@ -81,7 +81,7 @@ class TemplateCounter:
             plain.add(*read_record(raw, self._log_id, portion.batch.end.partition, offset), raw)
         return tally if tally.merge(plain) and not plain.repeats else None
 
-    def _read(self, lines: "_Lines", length: int, rows: Ints, found: dict[Way, list[tuple[Template, Ints, Columns]]]) -> Ints:
+    def _read(self, lines: "_BatchLines", length: int, rows: Ints, found: dict[TradeOrigin, list[tuple[Template, Ints, Columns]]]) -> Ints:
         """Find the lines of one length that fit templates; the others."""
         if len(rows) < ALIKE or length > LONGEST:
             return rows
@@ -97,7 +97,13 @@ class TemplateCounter:
         return unread
 
     def _read_alike(
-        self, lines: "_Lines", kind: tuple[int, int], table: Bytes, left: Ints, rows: Ints, found: dict[Way, list[tuple[Template, Ints, Columns]]]
+        self,
+        lines: "_BatchLines",
+        kind: tuple[int, int],
+        table: Bytes,
+        left: Ints,
+        rows: Ints,
+        found: dict[TradeOrigin, list[tuple[Template, Ints, Columns]]],
     ) -> Ints:
         """Find the lines of one shape that fit templates; the others. left: their places in the table."""
         for template in self._templates.get(kind, ()):
@@ -118,7 +124,7 @@ class TemplateCounter:
         unread: Ints = np.concatenate([left, np.array(odd, np.int64)])
         return unread
 
-    def _made(self, lines: "_Lines", row: int, length: int) -> Template | None:
+    def _made(self, lines: "_BatchLines", row: int, length: int) -> Template | None:
         raw, offset = lines.record(row)
         if len(raw) != length:
             return None  # the value of another producer, wrapped
@@ -134,7 +140,7 @@ class TemplateCounter:
         self._templates.setdefault(kind, []).insert(0, template)
 
 
-class _Lines(NamedTuple):
+class _BatchLines(NamedTuple):
     """The lines of a batch in one text. empty: values without a record."""
 
     text: Bytes
@@ -147,7 +153,7 @@ class _Lines(NamedTuple):
     content: Lines | Values
 
     @classmethod
-    def of(cls, portion: Portion, log_id: str) -> "_Lines | None":
+    def of(cls, portion: Portion, log_id: str) -> "_BatchLines | None":
         content = portion.batch.content
         if portion.batch.records < FEW or not isinstance(content, Lines | Values):
             return None
@@ -179,17 +185,17 @@ class _Lines(NamedTuple):
         return adopted(value, self.log_id, self.partition, offset, self.content.venue), offset
 
 
-def _take(template: Template, table: Bytes, left: Ints, rows: Ints, found: dict[Way, list[tuple[Template, Ints, Columns]]]) -> Ints:
+def _take(template: Template, table: Bytes, left: Ints, rows: Ints, found: dict[TradeOrigin, list[tuple[Template, Ints, Columns]]]) -> Ints:
     """Note the lines that fit a template; what is left."""
     fitting, others, columns = template.fitting(table, left)
     if len(fitting):
         trade = template.trade
-        way = Way(template.envelope.run, (trade.venue, trade.symbol, trade.channel), template.envelope.fault)
+        way = TradeOrigin(template.envelope.run, (trade.venue, trade.symbol, trade.channel), template.envelope.fault)
         found.setdefault(way, []).append((template, rows[fitting], columns))
     return others
 
 
-def _add(tally: Tally, way: Way, groups: Sequence[tuple[Template, Ints, Columns]], portion: Portion) -> None:
+def _add(tally: Tally, way: TradeOrigin, groups: Sequence[tuple[Template, Ints, Columns]], portion: Portion) -> None:
     """Count the trades of one way, all but their seqs."""
     rows = np.concatenate([each for _, each, _ in groups])
     order = np.argsort(rows)
@@ -230,7 +236,7 @@ def _add(tally: Tally, way: Way, groups: Sequence[tuple[Template, Ints, Columns]
 
 
 def _add_seqs(run: RunTally, seq: Ints) -> bool:
-    """Take in the numbers of a run; False where one stands twice."""
+    """Take in the numbers of a run; False where one is there twice."""
     ordered = np.sort(seq)
     steps = np.diff(ordered)
     if not steps.all():
@@ -248,7 +254,7 @@ def _add_seqs(run: RunTally, seq: Ints) -> bool:
 
 
 def _add_ids(tally: Tally, key: Series, trade_id: Ints) -> Ints:
-    """Take in ids of a series; the places of those that stand there once more in this batch."""
+    """Take in ids of a series; the places of those that come again in this batch."""
     order = np.argsort(trade_id, kind="stable")
     ordered = trade_id[order]
     steps = np.diff(ordered)
@@ -269,7 +275,7 @@ def _add_blocks(run: RunTally, seq: Ints, mixed: Words, rest: Words, repeated: I
     for number in np.unique(numbers).tolist():
         of_block = numbers == number
         twice = of_block & is_repeated
-        block = run.blocks.setdefault(number, Block())
+        block = run.blocks.setdefault(number, SeqBlock())
         block.records += int(of_block.sum())
         block.trades += int(of_block.sum())
         block.fingerprint += int(mixed[of_block].sum())

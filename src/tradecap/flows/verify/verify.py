@@ -17,7 +17,7 @@ from tradecap.flows.verify.tallying import Hire, nobody, tally_log
 from tradecap.log.api import Damage, DamageKind, Log, Part
 from tradecap.proof import checks
 from tradecap.proof.certificate import RunRow
-from tradecap.proof.checks import Accounts, Check, Coverage, Range
+from tradecap.proof.checks import Accounts, Check, IdCoverage, Range
 from tradecap.proof.counted import Counted, kept, tally_of
 from tradecap.proof.since import FRESH
 from tradecap.proof.tally import RunTally, Series, Tally
@@ -28,7 +28,7 @@ FOREVER_US: Final = 2**62
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller asks for beside the standing checks. from_us and to_us (exclusive) narrow ids and candles by trade time.
+    """What the caller asks for besides the fixed checks. from_us and to_us (exclusive) narrow ids and candles by trade time.
 
     has_certificate: the log is held against one as well.
     """
@@ -46,7 +46,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The proof, or what stands against it. each_run: its state and counts; damage: what of the log isn't as its writer left it;
+    """The proof, or what contradicts it. each_run: its state and counts; damage: the parts of the log that aren't as its writer left them;
     evidence: the parts of the log as they were read; counted: from where another proof may continue."""
 
     checks: list[Check]
@@ -72,7 +72,7 @@ class Verdict:
 
 @dataclass
 class _Losers:
-    """Records that lost against the first of their id: by (run, fault) and by series [duplicates, conflicts], and where conflicts stand."""
+    """Records that lost against the first of their id: by (run, fault) and by series [duplicates, conflicts], and where conflicts are."""
 
     by_fault: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     by_series: dict[Series, tuple[int, int]] = field(default_factory=dict)
@@ -167,7 +167,7 @@ def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: L
     coverages = _coverages(tally, store, wanted)
     fixes = fixes_for(cut, store, side, has_certificate=wanted.has_certificate)
     ledger = ledger_complete(cut, store, side, fixes)
-    fixes = replace(fixes, rebuild=ledger.fix or fixes.rebuild)  # of what is said of a record its ledger row comes first
+    fixes = replace(fixes, rebuild=ledger.fix or fixes.rebuild)  # everything about a record depends on its ledger row first
     settling = Settling(cut, store, patience)
     trades = trades_accounted(cut, store, settling, fixes.rebuild)
     found = [
@@ -263,13 +263,13 @@ def _accounts(cut: Cut, store: Store, side: LedgerSide, losers: _Losers, wanted:
     )
 
 
-def _coverages(tally: Tally, store: Store, wanted: Wanted, run: str = "") -> dict[Series, Coverage]:
+def _coverages(tally: Tally, store: Store, wanted: Wanted, run: str = "") -> dict[Series, IdCoverage]:
     """The coverage of each series that is asked for: by all runs, or by one."""
     keys = [key for key in tally.series if wanted.symbol in ("", key[1])]
     return {key: coverage for key in keys if (coverage := _narrowed(checks.coverage(tally, key, run), key, store, wanted))}
 
 
-def _narrowed(whole: Coverage, key: Series, store: Store, wanted: Wanted) -> Coverage | None:
+def _narrowed(whole: IdCoverage, key: Series, store: Store, wanted: Wanted) -> IdCoverage | None:
     """A coverage within the ids of a range of trade time where one is asked for; None where no trade lies in it."""
     if wanted.from_us is None and wanted.to_us is None:
         return whole
@@ -285,7 +285,7 @@ def _reasons(runs: Iterable[RunTally]) -> dict[str, int]:
     return dict(sorted(reasons.items()))
 
 
-def _expectable(tally: Tally, losers: _Losers, accounts: Accounts, coverages: Mapping[Series, Coverage], run: str) -> dict[str, int]:
+def _expectable(tally: Tally, losers: _Losers, accounts: Accounts, coverages: Mapping[Series, IdCoverage], run: str) -> dict[str, int]:
     """What --expect can name: of everything, or of one run."""
     runs = [each for each in tally.runs.values() if not run or each.run == run]
     duplicates, conflicts = losers.total(run)
@@ -311,7 +311,7 @@ def _run_row(run: RunTally, state: str) -> RunRow:
     return RunRow(run.run, state, len(run.seqs), run.last_seq, *(run.counts.get(kind, 0) for kind in kinds))
 
 
-def _series_row(tally: Tally, key: Series, coverage: Coverage, losers: _Losers) -> dict[str, object]:
+def _series_row(tally: Tally, key: Series, coverage: IdCoverage, losers: _Losers) -> dict[str, object]:
     ids = tally.series[key].ids
     duplicates, conflicts = losers.by_series.get(key, (0, 0))
     ends: dict[str, object] = {"trades": len(ids), "first_id": ids.first, "last_id": ids.last, "duplicates": duplicates, "conflicts": conflicts}

@@ -1,7 +1,7 @@
 """The log in a folder: NDJSON segments, the active one plain, closed ones zstd with a manifest.
 
-Rules: a folder is a log from the moment its log.json stands, and only an empty folder is made one. What each file is stands in `segment`, how
-they are read in `file_reader`, how written in `file_writer`.
+Rules: a folder is a log from the moment its log.json exists, and only an empty folder is made one. `segment` describes each file, `reader` how they
+are read, `writer` how they are written.
 """
 
 import os
@@ -38,7 +38,7 @@ class _Identity(msgspec.Struct, frozen=True):
 
 
 class FileLog:
-    """A log in a folder. `id` is its own for ever, `url` how it is named on the command line.
+    """A log in a folder. `id` never changes, `url` is its name on the command line.
 
     A segment is closed at segment_bytes or segment_age_s. Raises TradecapError (exit 2) where path isn't a log, is one of a newer format, or (with
     create) can't be made one.
@@ -92,7 +92,7 @@ class FileLog:
         return held if held.size == part.size else None
 
     def glance(self, part: Part) -> Part | None:
-        """See `Log.glance`. Of a closed segment the manifest and the size of its file have to be those of then."""
+        """See `Log.glance`. A closed segment must have the same manifest and file size as then."""
         segment = Segment(self.path, int(part.part))
         manifest = segment.read_manifest(self.id)
         if isinstance(manifest, Manifest) and part.packed and noted_part(segment, manifest) == part:
@@ -151,7 +151,7 @@ def _create(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         strangers = sorted(file.name for file in path.iterdir() if file.name not in ("lock", "head.json") and file.suffix != ".tmp")
         if strangers and "log.json" not in strangers:
-            raise _no_log(path, f"it holds {strangers[0]} but no log.json", "name a new folder or an empty one with --log file:PATH.")
+            raise _not_a_log(path, f"it holds {strangers[0]} but no log.json", "name a new folder or an empty one with --log file:PATH.")
         lock = Lock(path)
         try:
             if not (path / "log.json").exists():
@@ -159,9 +159,9 @@ def _create(path: Path) -> None:
         finally:
             lock.release()
     except FileExistsError as error:
-        raise _no_log(path, "it is a file", "name a folder with --log file:PATH.") from error
+        raise _not_a_log(path, "it is a file", "name a folder with --log file:PATH.") from error
     except NotADirectoryError as error:
-        raise _no_log(path, "what it lies in is a file", "name a folder with --log file:PATH.") from error
+        raise _not_a_log(path, "what it lies in is a file", "name a folder with --log file:PATH.") from error
     except OSError as error:
         raise cannot_write(path, error, "nothing was written") from error
 
@@ -183,13 +183,13 @@ def _identify(path: Path) -> str:
         identity = msgspec.json.decode((path / "log.json").read_bytes(), type=_Identity)
     except FileNotFoundError as error:
         if path.exists():
-            raise _no_log(path, "it holds no log.json", "a log is the folder that 'tradecap stream' or 'tradecap replay' wrote.") from error
+            raise _not_a_log(path, "it holds no log.json", "a log is the folder that 'tradecap stream' or 'tradecap replay' wrote.") from error
         hint = "make one with 'tradecap stream' or 'tradecap replay', or name another with --log file:PATH."
         raise TradecapError(f"There is no log at {path}.", hint) from error
     except NotADirectoryError as error:
-        raise _no_log(path, "it is a file", "name the folder of a log with --log file:PATH.") from error
+        raise _not_a_log(path, "it is a file", "name the folder of a log with --log file:PATH.") from error
     except msgspec.MsgspecError as error:
-        raise _no_log(path, "its log.json is unreadable", "bring log.json back from a copy: the log's id stands in it.") from error
+        raise _not_a_log(path, "its log.json is unreadable", "bring log.json back from a copy: it holds the log's id.") from error
     except OSError as error:
         raise TradecapError(f"{path} can't be read: {error.strerror}.", "give yourself the right to read it.") from error
     if identity.format > FORMAT:
@@ -199,5 +199,5 @@ def _identify(path: Path) -> str:
     return identity.id
 
 
-def _no_log(path: Path, why: str, hint: str) -> TradecapError:
-    return TradecapError(f"{path} is no log: {why}.", hint)
+def _not_a_log(path: Path, why: str, hint: str) -> TradecapError:
+    return TradecapError(f"{path} isn't a log: {why}.", hint)

@@ -1,8 +1,8 @@
 """Manifests that are lost or wrong, made again from their segments.
 
-Rules: only the holder of the log's lock does this, and no record is touched: a segment is read, its manifest written, the old one kept beside it as
-NNNNNN.json.bak. A manifest is evidence, so it is made again only where the segment itself is whole and nothing speaks against it; where the next
-segment's manifest says that other bytes stood here, the segment was changed and is left for a person to bring back.
+Rules: only the holder of the log's lock does this, and no record is touched: a segment is read and its manifest written. The old one is kept
+next to it as NNNNNN.json.bak. A manifest is evidence, so it is made again only if the segment itself is whole and nothing speaks against it.
+If the next segment's manifest records other bytes for this segment, the segment was changed, and a person has to restore it.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ LEFT: Final = "left as it is"
 REBUILT: Final = "rebuilt"
 
 
-class Mended(NamedTuple):
+class Repaired(NamedTuple):
     """A manifest that wasn't right: its segment, what was done (REBUILT or LEFT), and why."""
 
     segment: str
@@ -64,20 +64,20 @@ class _Held:
         return [series_note(key, self.valid[key], ids) for key, ids in self.ids.items()]
 
 
-def rebuild(log: FileLog, read: Read, progress: Callable[[int], None]) -> list[Mended]:
+def rebuild(log: FileLog, read: Read, progress: Callable[[int], None]) -> list[Repaired]:
     """Make lost and wrong manifests of closed segments again; every one that isn't right, with what was done about it.
 
     Raises TradecapError (exit 3) while another process writes to the log. A segment that a crash left open is for the next writer.
     """
     lock = Lock(log.path)
     try:
-        found = [_mend(log, Segment(log.path, number), read, progress) for number in segment_numbers(log.path)]
+        found = [_repair(log, Segment(log.path, number), read, progress) for number in segment_numbers(log.path)]
     finally:
         lock.release()
-    return [mended for mended in found if mended]
+    return [each for each in found if each]
 
 
-def _mend(log: FileLog, segment: Segment, read: Read, progress: Callable[[int], None]) -> Mended | None:
+def _repair(log: FileLog, segment: Segment, read: Read, progress: Callable[[int], None]) -> Repaired | None:
     if segment.plain.exists() or not segment.packed.exists():
         return None
     manifest = segment.read_manifest(log.id)
@@ -88,10 +88,10 @@ def _mend(log: FileLog, segment: Segment, read: Read, progress: Callable[[int], 
         return None
     against = _against(log, segment, manifest, held)
     if against:
-        return Mended(segment.packed.name, LEFT, f"{why}; {against}")
+        return Repaired(segment.packed.name, LEFT, f"{why}; {against}")
     _keep(segment.manifest)
     write_whole(segment.manifest, msgspec.json.encode(made) + b"\n")
-    return Mended(segment.packed.name, REBUILT, why)
+    return Repaired(segment.packed.name, REBUILT, why)
 
 
 # ---- evidence ----------------------------------------------------------------------------------------------------------------------------
@@ -119,12 +119,12 @@ def _against(log: FileLog, segment: Segment, manifest: Manifest | str, held: _He
     following = segment.next.read_manifest(log.id)
     expected = "" if isinstance(following, str) else following.previous
     if expected:
-        return "" if expected == held.sha256 else "the segment after it says that other bytes stood here: bring the segment back from a copy"
-    said = _sha256_of(segment.manifest)
-    if isinstance(manifest, str) and said == held.sha256:
-        return "it fits this segment, so both are strangers here: take them out of the log's folder"
-    if isinstance(manifest, Manifest) and said != held.sha256:
-        return f"which of them was changed can't be told: if it was the manifest, move {segment.manifest.name} away and run this again"
+        return "" if expected == held.sha256 else "the segment after it records other bytes for it: restore the segment from a copy"
+    stored = _sha256_of(segment.manifest)
+    if isinstance(manifest, str) and stored == held.sha256:
+        return "it fits this segment, so neither belongs to this log: take them out of the log's folder"
+    if isinstance(manifest, Manifest) and stored != held.sha256:
+        return f"it is unclear which of them was changed: if it was the manifest, move {segment.manifest.name} away and run this again"
     return ""
 
 
@@ -176,7 +176,7 @@ def _sha256_of_file(path: Path) -> str:
 
 
 def _keep(manifest: Path) -> None:
-    """Keep the old one beside it, under the first name that is free."""
+    """Keep the old one next to it, under the first name that is free."""
     if not manifest.exists():
         return
     kept = manifest.with_name(f"{manifest.name}.bak")

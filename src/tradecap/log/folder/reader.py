@@ -2,8 +2,8 @@
 
 Rules: reading needs no lock and changes nothing; a writer may append, close a segment or begin the next one under its feet. A position is
 `segment:byte`, byte counted in uncompressed bytes, so that it outlives the closing of its segment. An active segment is read up to the length its
-writer published after fsync; of a closed one all is verified in the pass that reads it. Damage is reported where it stands and passed by: what can
-still be read is read. Trimmed segments (another log has acknowledged their records) are passed by, and aren't damage.
+writer published after fsync; a closed one is verified in full while it is read. Damage is reported at its place and skipped: everything that can
+still be read is read. Trimmed segments (another log has acknowledged their records) are skipped, and aren't damage.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def whole_lines(pieces: Iterable[bytes], size: int = BATCH_BYTES) -> Iterator[by
 
 
 class Reader:
-    """One pass over the log in folder. on_damage is told of damage before what stands after it is handed over."""
+    """One pass over the log in folder. on_damage is called with damage before the records after it are handed over."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class Reader:
             return Segment(self._folder, folded.segment + 1 if folded else 1)
         match = _POSITION.fullmatch(after)
         if match is None:
-            raise TradecapError(f"{after!r} is no position in the log {self._folder}.", "only a position that this log gave can be gone on from.")
+            raise TradecapError(f"{after!r} isn't a position in the log {self._folder}.", "reading goes on only from a position that this log gave.")
         segment, self._byte = Segment(self._folder, int(match[1])), int(match[2])
         if segment.number > last_number(self._folder):
             raise self._beyond(segment)
@@ -167,7 +167,7 @@ class Reader:
             time.sleep(self._rest_s())
 
     def _segment(self, segment: Segment) -> Iterator[Batch | Sequence[SeriesNote]]:
-        """The rest of a segment, which its writer may close at any moment: when the plain one is gone, the closed pair stands."""
+        """The rest of a segment, which its writer may close at any moment: once the plain one is gone, the closed pair exists."""
         if not segment.is_closed():
             try:
                 plain = segment.plain.open("rb")
@@ -189,7 +189,7 @@ class Reader:
         """
         while True:
             is_followed = self._is_followed()
-            # the length first: its file goes once the manifest stands
+            # the length first: its file is removed once the manifest exists
             durable = durable_length(segment)
             manifest = segment.read_manifest(self._log_id) if segment.is_closed() else None
             if isinstance(manifest, str) or (manifest and self._byte > manifest.size):
@@ -227,7 +227,7 @@ class Reader:
     def _between_lines(self, segment: Segment) -> TradecapError:
         return TradecapError(
             f"The position {segment.position(self._byte)} isn't at the end of a line of the log {self._folder}.",
-            "only a position that this log gave can be gone on from.",
+            "reading continues only from a position that this log gave.",
         )
 
     # --- a closed segment
@@ -297,7 +297,7 @@ class Reader:
             self._on_damage(Damage(DamageKind.LOST_NOTE, segment.manifest.name, why))
 
     def _after_position(self, segment: Segment, lines: bytes, begin: int) -> Iterator[Batch]:
-        """What of lines, which begin at byte `begin` of their segment, stands after the position."""
+        """The part of lines, which begin at byte `begin` of their segment, that comes after the position."""
         skipped = max(self._byte - begin, 0)
         if skipped >= len(lines):
             return

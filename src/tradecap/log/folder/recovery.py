@@ -116,7 +116,7 @@ class _Rebuilt:
                     break
 
     def _take(self, line: bytes, *, is_acknowledged: bool) -> bool:
-        """Count one line; False where the whole records end. After a power cut the bytes that nobody was told are durable can be anything."""
+        """Count one line; False where the whole records end. After a power cut, bytes that were not yet acknowledged as durable can be anything."""
         envelope = read_envelope(line[:-1]) if line.endswith(b"\n") else None
         if envelope is None and not is_acknowledged:
             return False

@@ -1,17 +1,17 @@
 """The files of a log's folder: one segment, its manifest, and the steps that close it.
 
-    log.json             who this log is: {"id", "format"}; written once
+    log.json             which log this is: {"id", "format"}; written once
     head.json            the last segment begun and its run: shows when the end of the log was deleted
     000007.ndjson        the active segment, at most one
     000007.durable       how many of its bytes are durable; readers go no further
     000007.ndjson.zst    a closed segment: one zstd frame with a content checksum
-    000007.json          its manifest; a segment is closed from the moment this stands
+    000007.json          its manifest; a segment is closed from the moment this exists
     000007.torn          what a crash left after the last whole record
     trimmed.json         what is still known of the first segments, whose files are gone: another log has acknowledged their records
 
-Rules: nothing that others may read is ever half written (temporary name, fsync, rename, fsync of the folder); the plain segment goes only after
-its compressed twin and the manifest are durable, so whatever a crash leaves, one whole copy of every record is there. Of a spool the packed file
-goes when its manifest says `trimmed`, and the manifest when trimmed.json holds what it said.
+Rules: nothing that others may read is ever half written (temporary name, fsync, rename, fsync of the folder). The plain segment is removed only after
+its compressed copy and the manifest are durable, so whatever a crash leaves, one whole copy of every record is there. In a spool the packed file
+is removed once its manifest reads `trimmed`, and the manifest once trimmed.json holds its contents.
 """
 
 import hashlib

@@ -150,7 +150,7 @@ class Spool:
             return _ShippedFile()
         except msgspec.MsgspecError as error:
             raise TradecapError(
-                f"{self._file} is unreadable: how far the log was copied stands in it.",
+                f"{self._file} is unreadable: it holds how far the log was copied.",
                 "bring it back from a copy, or remove it: then everything is copied again, which is harmless.",
             ) from error
 

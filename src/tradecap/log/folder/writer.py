@@ -163,7 +163,7 @@ class FileWriter:
 
     @contextlib.contextmanager
     def _all_or_stranded(self) -> Iterator[None]:
-        """Whatever breaks off a write half-way (a full disk, Ctrl-C), it isn't gone on with: bytes could stand twice or be missing between."""
+        """After a write that broke off half-way (full disk, Ctrl-C), refuse further writes: bytes could be there twice, or missing."""
         if self._is_stranded or (self._is_closed and self._lock.is_free):
             raise TradecapError(
                 f"The writer of {self._folder} has stopped: {number(self._safe)} records of run {self.run} are safe.",

@@ -45,7 +45,7 @@ class Cluster:
     """Asks the cluster about one topic. Raises TradecapError where it doesn't answer (exit 3) or has no such topic (exit 2)."""
 
     def __init__(self, address: Address, say: Callable[[str], None] = lambda _: None) -> None:
-        """say is told what a person may want to know meanwhile: a broker that is waited for."""
+        """say is called with what a person may want to know meanwhile: a broker that is waited for."""
         self.address = address
         self.say = say
         self._heard = Heard()
@@ -199,13 +199,13 @@ class Cluster:
                 return question()
             except KafkaException as error:
                 if error.args[0].code() not in CHOOSING or time.monotonic() >= until_s:
-                    raise self.told(error, what) from error
+                    raise self.failure(error, what) from error
                 time.sleep(0.1)
             except (TimeoutError, OSError) as error:
                 raise TradecapError(f"{what}: no broker answers.", "is the broker up, and the URL right?", Exit.UNREACHABLE) from error
 
-    def told(self, error: KafkaException, what: str, operation: str = "Describe") -> TradecapError:
-        """A time-out says nothing; what the client heard meanwhile does: refused, not resolved, a wrong password."""
+    def failure(self, error: KafkaException, what: str, operation: str = "Describe") -> TradecapError:
+        """The error of a failed request. A time-out explains nothing, so what the client heard meanwhile comes first: refused, not resolved ..."""
         self.admin.poll(0)
         is_late = error.args[0].code() == KafkaError._TIMED_OUT
         return translated(self._heard.newest if is_late and self._heard.newest else error, what, self.address, operation)

@@ -71,7 +71,7 @@ class ExactlyOnce:
         """Batches of this process's partitions, one of each at most at a time; each list must be committed before the next one is asked for.
 
         take_over is called with a partition and its state before its first batch, give_up when it is another's (or is begun again). Without follow
-        it ends where the topic ends now, when this process and the others have come there. Ends as soon as stop() says so.
+        it ends where the topic ends now, when this process and the others have come there. Ends as soon as stop() is true.
         """
         ends = {partition: extent.end for partition, extent in self._log.extents().items()}
         looked_s = 0.0

@@ -45,7 +45,7 @@ class KafkaGroup:
                 break
             except KafkaException as error:
                 if error.args[0].code() not in STARTING or time.monotonic() >= until_s:
-                    raise self._cluster.told(error, f"The offsets of group {self.name} can't be read") from error
+                    raise self._cluster.failure(error, f"The offsets of group {self.name} can't be read") from error
             time.sleep(AGAIN_S)
         return {each.partition: str(each.offset) for each in answer.topic_partitions if each.offset >= 0}
 

@@ -40,7 +40,7 @@ class KeptState:
         self._topic = cluster.address.topic
 
     def position(self, offset: int) -> tuple[bytes, bytes]:
-        """The key and the value that say which offset the state is of."""
+        """The key and the value that record the offset the state belongs to."""
         return _POSITION, msgspec.json.encode(_At(self._version, self._log_id, offset))
 
     def restored(self, partition: int, committed: int) -> tuple[int, State]:

@@ -27,7 +27,7 @@ from tradecap.market.processing_state import VERSION
 from tradecap.market.records import read_envelope
 
 SKIMMED: Final = 100_000
-"""The newest offsets of each partition from which a capture learns where its series stand."""
+"""The newest offsets of each partition from which a capture learns how far its series have come."""
 
 
 def raise_damage(damage: Damage) -> None:
@@ -80,7 +80,7 @@ class KafkaLog:
         return KafkaSnapshot(self._cluster, self.id) if newest is None else self._newest(-(-newest // max(1, len(self._cluster.partitions()))))
 
     def _newest(self, offsets: int) -> "KafkaSnapshot":
-        """The newest so many offsets of each partition."""
+        """The newest `offsets` offsets of each partition."""
         extents = {partition: Extent(max(extent.first, extent.end - offsets), extent.end) for partition, extent in self._cluster.extents().items()}
         return KafkaSnapshot(self._cluster, self.id, extents)
 

@@ -57,7 +57,7 @@ def consumer_of(address: Address, group: str, heard: Heard) -> Consumer:
 
 
 def refuse_lasting(heard: Heard, address: Address) -> None:
-    """Raise TradecapError once brokers have refused this client for a while: it would wait for them for ever."""
+    """Raise TradecapError once brokers have refused this client for a while: it would wait for them forever."""
     if refusal := heard.refusal(RUNNING_S):
         raise translated(refusal, f"Log {address.url} can't be read any further", address, "Read")
 
@@ -66,7 +66,7 @@ class Collected:
     """Values of each partition that make up its next batch."""
 
     def __init__(self, venue: str, see: Callable[[Message], None] | None = None) -> None:
-        """see: told of each message."""
+        """see: called with each message."""
         self._venue, self._see = venue, see
         self._values: dict[int, list[bytes]] = {}
         self._offsets: dict[int, list[int]] = {}
@@ -151,7 +151,7 @@ def read_alone(
     until: Mapping[int, Extent] | None = None,
     see: Callable[[Message], None] | None = None,
 ) -> Iterator[Batch]:
-    """All partitions from a position to the end they have now, or to `until`; with follow, on and on. see: told of each message."""
+    """All partitions from a position to the end they have now, or to `until`; with follow, on and on. see: called with each message."""
     address = cluster.address
     extents = until if until is not None else cluster.extents()
     at = starts(address, _within(after, extents, cluster) if until else after, extents, on_damage)

@@ -42,7 +42,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.newest: KafkaError | None = None
-        """Of any kind, but for 'all brokers are down', which says nothing."""
+        """An error of any kind, except 'all brokers are down', which explains nothing."""
         self._refusal: KafkaError | None = None
         self._first_s = self._newest_s = float("-inf")
 
@@ -110,14 +110,14 @@ def plain(error: KafkaError) -> str:
 
 def lacking(code: int, what: str, operation: str, topic: str, servers: str, properties: Mapping[str, str]) -> TradecapError:
     """The sentence for a right that the cluster doesn't give. operation: what was to be done with the topic, as Kafka names it (Read, Write ...)."""
-    user, who = properties.get("sasl.username", ""), _who(properties)
+    user, login = properties.get("sasl.username", ""), _login(properties)
     if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
         operation, named, target = "Read", "the groups tradecap-…", "--group tradecap- --resource-pattern-type prefixed"
     else:
         named, target = f"topic {topic}", f"--topic {topic}"
     principal = shlex.quote(f"User:{user or '…'}")
     hint = f"grant it: kafka-acls --bootstrap-server {servers} --add --allow-principal {principal} --operation {operation} {target}"
-    return TradecapError(f"{what}: {who} has no right to {operation.upper()} {named}.", hint, Exit.UNREACHABLE)
+    return TradecapError(f"{what}: {login} has no right to {operation.upper()} {named}.", hint, Exit.UNREACHABLE)
 
 
 def lacking_transactions(what: str, prefix: str, servers: str, properties: Mapping[str, str]) -> TradecapError:
@@ -125,13 +125,13 @@ def lacking_transactions(what: str, prefix: str, servers: str, properties: Mappi
     principal = shlex.quote(f"User:{properties.get('sasl.username', '') or '…'}")
     hint = f"grant it: kafka-acls --bootstrap-server {servers} --add --allow-principal {principal} --operation Write --operation Describe"
     return TradecapError(
-        f"{what}: {_who(properties)} has no right to WRITE the transactional ids {prefix}….",
+        f"{what}: {_login(properties)} has no right to WRITE the transactional ids {prefix}….",
         f"{hint} --transactional-id {prefix} --resource-pattern-type prefixed",
         Exit.UNREACHABLE,
     )
 
 
-def _who(properties: Mapping[str, str]) -> str:
+def _login(properties: Mapping[str, str]) -> str:
     if user := properties.get("sasl.username", ""):
         return f"user {user!r}"
     return "the client's certificate" if properties.get("security.protocol", "").lower() == "ssl" else "a client without login"

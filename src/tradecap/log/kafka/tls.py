@@ -78,7 +78,7 @@ def _why(error: ssl.SSLCertVerificationError, server: str, properties: Mapping[s
 
 
 def refused_certificate(properties: Mapping[str, str]) -> Reason:
-    """Why a broker doesn't accept this client's certificate: it hung up with an alert, so only our own side can be looked at."""
+    """Why a broker doesn't accept this client's certificate: it closed the connection with an alert, so only our own side can be examined."""
     place, text = properties.get("ssl.certificate.location", ""), properties.get("ssl.certificate.pem", "")
     if not place and not text and not properties.get("ssl.keystore.location"):
         hint = "set TRADECAP_KAFKA_SSL_CERTIFICATE_LOCATION and TRADECAP_KAFKA_SSL_KEY_LOCATION."

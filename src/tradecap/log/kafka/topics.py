@@ -1,7 +1,7 @@
 """Topics: made as they are wanted, and how one that exists differs from that.
 
-Rules: a setting that the broker doesn't have is no difference (Redpanda has no min.insync.replicas). What would let an acknowledged record be lost is
-refused where a writer begins: a single copy counting as safe, an election of a replica that lags, an acknowledgement before the disk.
+Rules: a setting that the broker doesn't have isn't a difference (Redpanda has no min.insync.replicas). Settings that could lose an acknowledged
+record are refused where a writer begins: a single copy counting as safe, an election of a replica that lags, an acknowledgement before the disk.
 
 Sources: Kafka documentation, topic configs; Redpanda documentation, write caching.
 """
@@ -77,7 +77,7 @@ def create_topic(cluster: Cluster, partitions: int = PARTITIONS, replication: in
                 return False
             if code == KafkaError.INVALID_CONFIG and len(config) > 1:
                 continue  # a broker that doesn't know one of them: what it has of them is seen as drift
-            raise cluster.told(error, f"Topic {name} can't be made", "Create") from error
+            raise cluster.failure(error, f"Topic {name} can't be made", "Create") from error
         cluster.wait_until_known()
         return True
     return False
@@ -157,7 +157,7 @@ def _config(cluster: Cluster) -> Mapping[str, str]:
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return {}  # the right to write a topic doesn't include the right to see its settings
-        raise cluster.told(error, f"The settings of {cluster.address.topic} can't be read", "DescribeConfigs") from error
+        raise cluster.failure(error, f"The settings of {cluster.address.topic} can't be read", "DescribeConfigs") from error
     return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 
 
@@ -165,7 +165,7 @@ def _brokers(cluster: Cluster) -> list[Any]:
     try:
         return list(cluster.answer(cluster.admin.describe_cluster(request_timeout=REACH_S)).nodes)
     except KafkaException as error:
-        raise cluster.told(error, f"Log {cluster.address.url} can't be opened") from error
+        raise cluster.failure(error, f"Log {cluster.address.url} can't be opened") from error
 
 
 def topic_behind(

@@ -31,7 +31,7 @@ FLUSH_S: Final = 0.2
 UNTOLD: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
 """Reports of a record that don't say why."""
 LOOK_RECORDS: Final = 10_000
-"""How often a writer that is never told to flush asks whether the topic is still there."""
+"""How often a writer that is never asked to flush checks whether the topic is still there."""
 
 
 class KafkaWriter:

@@ -62,6 +62,7 @@ def parameters(name: str, log: FileLog, runs: list[str]) -> dict[str, object]:
     values |= {"since": (EVENING_S + 60) * unit, "until": (MIDNIGHT_S + 21_600) * unit}
     values |= {"first": "2024-11-02", "last": "2024-11-03"} if "{first:Date}" in text else {"first": 0, "last": 100}
     values |= {"part": 0, "parts": [0], "from_id": 0, "lows": [0], "highs": [10**9], "ids": [1], "every": runs, "reading": ["market.inbox"]}
+    values |= {f"{each}s": [value] for each, value in SERIES.items()} | {"first_ids": [0], "last_ids": [10]}
     values |= {"first_s": EVENING_S, "last_s": MIDNIGHT_S + 21_600, "sweep": 0}
     values |= dict.fromkeys(("brokers", "collection", "database", "detail", "feed", "place", "table", "topic"), "")
     return {each: values[each] for each in re.findall(r"\{(\w+):", text)}
@@ -76,7 +77,7 @@ def answers(store: ClickHouseStore, log: FileLog) -> dict[str, list[Row]]:
         for name in QUERIES
         if not name.startswith("asked_")
         and "INSERT" not in query(name)
-        and "{insert:" not in query(name)
+        and not any(each in query(name) for each in ("{insert:", "FROM file(", "FROM input("))
         and name not in ("store_id", "materialized_views")
     ]
     return {name: store.rows(query(name), **parameters(name, log, runs)) for name in asked}

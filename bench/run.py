@@ -133,7 +133,7 @@ class Bench:
         url = f"chdb:{self.folder / 'db'}"
         walls, ratios, seconds, cpus = [], [], [], []
         for _ in range(self.runs):
-            create_store(url, anew=True)
+            create_store(url, drop_first=True)
             with ClickHouseStore.embedded(self.folder / "db", url, create=True) as store:
                 bare = timed(lambda store=store: self.bare_insert(store))  # type: ignore[misc]  # a lambda's default has no type
                 ours = timed(lambda store=store: self.loaded(log, store))  # type: ignore[misc]  # a lambda's default has no type
@@ -143,7 +143,7 @@ class Bench:
                 cpus.append(ours[1] / self.trades * 1e6)
                 self.found["load_seconds"] = ours[0]
                 small = [self.small_load(store, log, number) for number in range(5)]
-        create_store(url, anew=True)  # verify proves nothing about a store with the small loads
+        create_store(url, drop_first=True)  # verify proves nothing about a store with the small loads
         self.note("load into all tables", self.trades / statistics.median(seconds), "records/s")
         self.note("load, CPU of a million", statistics.median(cpus), "s")
         self.note("load / typed INSERT SELECT FROM file() into one table, CPU", statistics.median(ratios), "x", "AIM 0.55")

@@ -105,7 +105,7 @@ def test_what_no_address_brings_is_reported_in_time(resolving: Names) -> None:
         dial("no.such.name.invalid", 1, 5.0)
 
 
-def test_an_address_that_takes_connections_and_says_nothing_is_not_tried_for_ever(resolving: Names) -> None:
+def test_an_address_that_takes_connections_and_sends_nothing_is_not_tried_forever(resolving: Names) -> None:
     """A balancer with a dead machine behind it would be asked again and again, with a good address next to it."""
     with running() as exchange, socket.create_server(("127.0.0.2", exchange.exchange.port)):
         resolving["mute.test"] = ("127.0.0.2", "127.0.0.1")

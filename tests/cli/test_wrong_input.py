@@ -222,10 +222,10 @@ def test_a_run_that_is_not_there() -> None:
         ("load --log ftp:x", "'ftp:x' isn't a log URL."),
         ("load --log file:", "'file:' isn't a log URL."),
         ("load --store postgresql://host/db", "postgresql://host/db: stores in PostgreSQL are not supported yet."),
-        ("load --store ftp:x", "'ftp:x' is no store URL."),
-        ("init-db --store db", "'db' is no store URL."),
-        ("init-db --print --store ftp:x", "'ftp:x' is no store URL whose schema is known."),
-        ("candles BTCUSDT --store chdb:", "'chdb:' is no store URL."),
+        ("load --store ftp:x", "'ftp:x' is not a store URL."),
+        ("init-db --store db", "'db' is not a store URL."),
+        ("init-db --print --store ftp:x", "'ftp:x' is not a store URL whose schema is known."),
+        ("candles BTCUSDT --store chdb:", "'chdb:' is not a store URL."),
     ],
 )
 @pytest.mark.usefixtures("sample")
@@ -310,7 +310,7 @@ def test_a_store_in_somebody_elses_folder() -> None:
     """A database that unpacks itself among somebody's photographs is never forgiven."""
     Path("photos").mkdir()
     Path("photos/cat.jpg").write_bytes(b"x")
-    assert report("init-db", "--store", "chdb:photos").startswith("photos is no store: it holds cat.jpg.")
+    assert report("init-db", "--store", "chdb:photos").startswith("photos is not a store: it holds cat.jpg.")
     assert [file.name for file in Path("photos").iterdir()] == ["cat.jpg"]
 
 

@@ -1,4 +1,4 @@
-"""The log into the store: from where the store stands, repeating harmlessly, past damage, and on as records come in."""
+"""The log into the store: from where the store stopped, repeating harmlessly, past damage, and on as records come in."""
 
 import threading
 import time
@@ -50,8 +50,8 @@ def test_it_says_what_it_did(log: FileLog, store: ClickHouseStore) -> None:
     assert (again.records, again.valid, again.candles, again.redelivered, again.position) == (0, 0, 0, 0, done.position)
 
 
-def test_it_goes_on_where_the_store_stands(log: FileLog, store: ClickHouseStore) -> None:
-    """A load that begins anew each time takes an hour for a minute of news."""
+def test_it_continues_where_the_store_stopped(log: FileLog, store: ClickHouseStore) -> None:
+    """A load that begins again each time takes an hour for a minute of news."""
     small_segments(log, 0, 200)
     assert loaded(log, store).valid == 200
     small_segments(log, 200, 210)
@@ -60,8 +60,8 @@ def test_it_goes_on_where_the_store_stands(log: FileLog, store: ClickHouseStore)
     assert not failures(log, store, expect={"trades": 210})
 
 
-def test_a_stop_keeps_what_was_poured(log: FileLog, store: ClickHouseStore) -> None:
-    """A load that was stopped and begins anew never ends on a large log; one that moves on too far loses records."""
+def test_a_stop_keeps_what_was_loaded(log: FileLog, store: ClickHouseStore) -> None:
+    """A load that was stopped and begins from the beginning never ends on a large log; one that moves on too far loses records."""
     small_segments(log, 0, 400)
     done = loaded(log, store, stop=lambda: True)
     assert 0 < done.records < 402
@@ -99,7 +99,7 @@ def test_a_position_before_its_rows_would_lose_them(log: FileLog, store: ClickHo
 
 
 def test_a_store_that_took_another_number_does_not_move_on(log: FileLog, store: ClickHouseStore) -> None:
-    """Records that never arrived would be skipped for ever, and the load would say they had been there before."""
+    """Records that never arrived would be skipped forever, and the load would say they had been there before."""
     small_segments(log, 0, 200)
     read: list[int] = []
 
@@ -115,7 +115,7 @@ def test_a_store_that_took_another_number_does_not_move_on(log: FileLog, store: 
     assert loaded(log, store).records == 202 - read[0]
 
 
-def test_an_active_segment_is_poured_as_far_as_it_is_durable(log: FileLog, store: ClickHouseStore) -> None:
+def test_an_active_segment_is_loaded_as_far_as_it_is_durable(log: FileLog, store: ClickHouseStore) -> None:
     """A capture that runs for weeks must be seen before it ends, and nothing of it that a power cut may still take back."""
     with log.writer() as writer:
         run = begun(writer, some_messages(range(10)))
@@ -127,8 +127,8 @@ def test_an_active_segment_is_poured_as_far_as_it_is_durable(log: FileLog, store
     assert not failures(log, store, expect={"trades": 11})
 
 
-def test_an_empty_log_is_poured_in_no_time(log: FileLog, store: ClickHouseStore) -> None:
-    """A log that was only just made is no error."""
+def test_an_empty_log_is_loaded_in_no_time(log: FileLog, store: ClickHouseStore) -> None:
+    """A log that was only just made isn't an error."""
     assert loaded(log, store).records == 0
 
 
@@ -160,7 +160,7 @@ def lose_the_manifest(path: Path) -> None:
 
 @pytest.mark.parametrize(("spoil", "is_whole"), [(flip, False), (cut, False), (Path.unlink, False), (lose_the_manifest, True)])
 @pytest.mark.parametrize("which", [0, -1])
-def test_damage_is_told_and_the_rest_is_poured(log: FileLog, store: ClickHouseStore, spoil: Any, is_whole: bool, which: int) -> None:
+def test_damage_is_reported_and_the_rest_is_loaded(log: FileLog, store: ClickHouseStore, spoil: Any, is_whole: bool, which: int) -> None:
     """ClickHouse takes a segment that was cut short for a short one: without a word, and with half a line in quarantine."""
     small_segments(log, 0, 400)
     assert len(packed(log)) > 5
@@ -177,7 +177,7 @@ def test_damage_is_told_and_the_rest_is_poured(log: FileLog, store: ClickHouseSt
     assert "log.intact" in failures(log, store)
 
 
-def test_damage_is_told_again_until_it_is_mended(log: FileLog, store: ClickHouseStore) -> None:
+def test_damage_is_reported_again_until_it_is_repaired(log: FileLog, store: ClickHouseStore) -> None:
     """The last segment, damaged: passing it by once and for all would leave its records out when it comes back."""
     small_segments(log, 0, 100)
     last = packed(log)[-1]
@@ -209,7 +209,7 @@ class _Follower:
             self._seen.append(records)
 
     def sees(self, records: int) -> bool:
-        """Whether so many records have been poured, before long."""
+        """Whether this many records have been loaded within a minute."""
         deadline = time.monotonic() + 60
         while sum(self._seen) < records and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -217,7 +217,7 @@ class _Follower:
 
     @property
     def fills(self) -> int:
-        """How many times the store was poured into."""
+        """How many times records were loaded into the store."""
         return len(self._seen)
 
     def __enter__(self) -> "_Follower":
@@ -246,8 +246,8 @@ def test_following_sees_new_records_segments_and_runs(log: FileLog, store: Click
     assert not failures(log, store, expect={"trades": 220})
 
 
-def test_a_log_that_is_flushed_ten_times_a_second_is_poured_about_once_a_second(log: FileLog, store: ClickHouseStore) -> None:
-    """Each pour makes the candles of the running minute anew: ten a second took a core from the capture beside it."""
+def test_a_log_that_is_flushed_ten_times_a_second_is_loaded_about_once_a_second(log: FileLog, store: ClickHouseStore) -> None:
+    """Each load makes the candles of the running minute again: ten a second took a core from the capture alongside it."""
     flushes, began = 25, time.monotonic()
     with _Follower(log, store) as follower, log.writer() as writer:
         run = begun(writer, [])
@@ -262,7 +262,7 @@ def test_a_log_that_is_flushed_ten_times_a_second_is_poured_about_once_a_second(
     assert not failures(log, store, expect={"trades": flushes})
 
 
-def test_what_lies_in_the_log_already_is_poured_without_a_rest(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_lies_in_the_log_already_is_loaded_without_a_rest(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """A follower that rests after each segment of a week's log would need an hour to catch up."""
     monkeypatch.setattr(loading, "FOLLOW_S", 3600.0)
     small_segments(log, 0, 800)
@@ -366,7 +366,7 @@ def test_what_a_killed_load_had_loaded_is_swept_by_the_next(log: FileLog, store:
 
 
 def test_a_store_whose_views_differ_is_refused(log: FileLog, store: ClickHouseStore) -> None:
-    """With mv_trades dropped, a load said "20 valid" and stored no trade."""
+    """With mv_trades dropped, a load reported "20 valid" and stored no trade."""
     replayed(log, some_messages(range(20)))
     store.run("DROP VIEW mv_trades")
     with pytest.raises(TradecapError, match="mv_trades is missing") as refused:

@@ -125,7 +125,7 @@ def spoil(kafka: Kafka, topic: str, log: KafkaLog) -> None:
 
 
 def test_both_feeds_give_the_same_tables(kafka: Kafka, topic: str, log: KafkaLog, tmp_path: Path) -> None:
-    """A store would depend on how its records came in; a value that throws in a view would stop the engine for ever."""
+    """A store would depend on how its records came in; a value that throws in a view would stop the engine forever."""
     log = topic_of(open_log(log.url, venue="binance-us"))  # of values without an envelope
     spoil(kafka, topic, log)
     expected = by_loader(log, tmp_path)
@@ -184,7 +184,7 @@ def test_the_feed_is_changed_in_both_directions(log: KafkaLog, tmp_path: Path) -
 
 
 def test_what_the_engine_has_not_read_is_pending_and_what_it_lost_is_lost(log: KafkaLog, tmp_path: Path) -> None:
-    """A real loss that is called pending would be waited for, for ever."""
+    """A real loss that is called pending would be waited for without end."""
     replayed(log, some_messages(range(100)))
     with opened(f"chdb:{tmp_path}/db", log) as store:
         read_by_itself(log, store)
@@ -250,7 +250,7 @@ def test_a_server_goes_on_reading_while_its_schema_is_made_again(log: KafkaLog, 
 
 
 def test_a_view_that_throws_is_named(log: KafkaLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The engine tries again for ever and says nothing: a load would hang."""
+    """The engine tries again forever and reports nothing: a load would hang."""
     monkeypatch.setattr(load_topic_module, "STUCK_S", 2.0)
     replayed(log, some_messages(range(5)))
     with opened(f"chdb:{tmp_path}/db", log) as store:
@@ -292,12 +292,12 @@ def test_the_commands(kafka: Kafka, topic: str, log: KafkaLog, tmp_path: Path) -
     def ran(*args: str, code: int = 0) -> dict[str, Any]:
         result = CliRunner().invoke(cli, [*args, *where])
         assert result.exit_code == code, result.output
-        return dict(json.loads(result.stdout or "{}")) | {"said": result.stderr}
+        return dict(json.loads(result.stdout or "{}")) | {"stderr": result.stderr}
 
-    assert "doesn't read" in ran("init-db")["said"] + ran("load", "--feed", "kafka", code=2)["said"]
+    assert "doesn't read" in ran("init-db")["stderr"] + ran("load", "--feed", "kafka", code=2)["stderr"]
     assert ran("init-db", "--feed", "kafka", "--feed-brokers", kafka.bootstrap.replace("localhost", "127.0.0.1"))["feed"] == "kafka"
     assert ran("load")["records"] == 22
-    assert "by itself" in ran("load", "--feed", "loader", code=2)["said"]
+    assert "by itself" in ran("load", "--feed", "loader", code=2)["stderr"]
     assert ran("verify")["ok"]
     assert ran("init-db", "--feed", "loader")["feed"] == "loader"
     assert ran("load")["records"] == 0

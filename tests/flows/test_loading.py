@@ -1,4 +1,4 @@
-"""The loader beside a capture: it fails in the open, and doesn't keep anybody who asks for the end."""
+"""The loader alongside a capture: it reports its failures, and doesn't delay a stop."""
 
 import time
 
@@ -15,10 +15,8 @@ from tradecap.market.batch import Batch
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 
-def test_who_asks_for_the_end_does_not_wait_for_a_store_that_is_far_behind(
-    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A service that is stopped with a day's log to pour would be killed while it pours."""
+def test_a_stop_does_not_wait_for_a_store_that_is_far_behind(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that is stopped with a day's log to load would be killed while it loads."""
     replayed(log, some_messages(range(400)), segment_bytes=20_000)
     add, stop = store.add, Stop()
 
@@ -38,7 +36,7 @@ def test_who_asks_for_the_end_does_not_wait_for_a_store_that_is_far_behind(
 
 
 def test_a_big_segment_does_not_end_what_nobody_asked_to_end(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing would be poured for days, and nobody would be told."""
+    """Nothing would be loaded for days, and nobody would notice."""
     replayed(log, some_messages(range(400)), segment_bytes=20_000)
     monkeypatch.setattr(module, "RECORDS_PER_S", 1)
     with Loading(log, store) as loading:
@@ -48,7 +46,7 @@ def test_a_big_segment_does_not_end_what_nobody_asked_to_end(log: FileLog, store
     assert (loading.loaded.records, loading.is_left) == (402, False)
 
 
-def test_without_haste_all_of_it_is_poured(log: FileLog, store: ClickHouseStore) -> None:
+def test_without_haste_all_of_it_is_loaded(log: FileLog, store: ClickHouseStore) -> None:
     """A capture that ends by its duration would leave its last trades out of the store."""
     replayed(log, some_messages(range(400)), segment_bytes=20_000)
     with Loading(log, store) as loading:

@@ -81,7 +81,7 @@ def test_each_trade_once_and_each_minute_right(setup: Setup) -> None:
     assert setup.process().records == 0
 
 
-def test_a_repeat_is_known_for_ever(setup: Setup) -> None:
+def test_a_repeat_is_known_forever(setup: Setup) -> None:
     """A window of deduplication lets a trade through that is replayed the next day; a restart would forget all of them."""
     replayed(setup.log, some_messages(range(100)))
     setup.process()

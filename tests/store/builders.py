@@ -1,4 +1,4 @@
-"""What tests of the store are made of: records of trades, poured, and candles as integers."""
+"""What tests of the store are made of: records of trades, loaded, and candles as integers."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, localcontext
@@ -17,7 +17,7 @@ RUNS = [f"01930000-000{n}-7000-8000-000000000000" for n in range(4)]
 
 
 def at(trade_id: int, at_s: float = 0, **overrides: object) -> Trade:
-    """A trade so many seconds after noon."""
+    """A trade at_s seconds after noon."""
     return a_trade(**{"id": trade_id, "trade_time_us": NOON_S * 10**6 + round(at_s * 10**6), **overrides})
 
 
@@ -39,7 +39,7 @@ def batch_of(lines: Iterable[bytes]) -> Batch:
 
 
 def values_of(partition: int, values: Sequence[bytes], offsets: Sequence[int], venue: str = "") -> Batch:
-    """Values with their offsets, as a topic hands them out. An empty value is no record."""
+    """Values with their offsets, as a topic hands them out. An empty value isn't a record."""
     end = offsets[-1] + 1
     return Batch(Values(values, offsets, venue), sum(map(bool, values)), Position(partition, str(end), end))
 

@@ -20,7 +20,7 @@ from chdb import connect
 USER, PASSWORD = "user", "pass word"
 SHORT_CIRCUIT = "short_circuit_function_evaluation"
 INPUT = re.compile(rb"\bFROM input\(('[^']*')\).*?\bFORMAT (\w+)\n", re.DOTALL)
-"""Of an INSERT with data: what it reads, and their format."""
+"""An INSERT with data: the columns it reads, and their format."""
 
 
 def decoded(part: Message) -> str:

@@ -100,7 +100,7 @@ def test_values_of_several_partitions_lie_side_by_side(made: Store) -> None:
 
 @pytest.mark.parametrize("off", [-1, 1])
 def test_a_batch_that_doesnt_arrive_in_full_is_refused(made: Store, off: int) -> None:
-    """A position written after rows that never came would lose them for ever."""
+    """A position written after rows that never came would lose them forever."""
     whole = batch_of(seconds_apart(10))
     with pytest.raises(TradecapError, match=f"read 10 records of a batch of {10 + off}") as error:
         made.add(LOG, whole._replace(records=10 + off))
@@ -113,7 +113,7 @@ def test_a_batch_that_doesnt_arrive_in_full_is_refused(made: Store, off: int) ->
 
 
 def test_each_partition_of_each_log_has_its_position(made: Store) -> None:
-    """A position of another partition would skip records or pour all again."""
+    """A position of another partition would skip records or load everything again."""
     assert made.positions(LOG) == {}
     for partition, text in ((0, "a"), (7, "b")):
         made.commit(LOG, Position(partition, text, 1))
@@ -123,7 +123,7 @@ def test_each_partition_of_each_log_has_its_position(made: Store) -> None:
 
 
 def test_of_two_loaders_the_one_that_is_further_wins(made: Store) -> None:
-    """The slower one would take the position back, and both would load for ever what is there."""
+    """The slower one would take the position back, and both would load forever what is there."""
     for order in (9, 10, 2**63, 11, 8):
         made.commit(LOG, Position(0, f"at {order}", order))
     assert made.positions(LOG) == {0: f"at {2**63}"}
@@ -133,7 +133,7 @@ def test_of_two_loaders_the_one_that_is_further_wins(made: Store) -> None:
 
 
 def test_records_that_lost_are_split_by_content(made: Store) -> None:
-    """A conflict told as a duplicate hides that the venue said two things."""
+    """A conflict reported as a duplicate hides that the venue sent two different trades."""
     lines = run_of([at(1, 1), at(2, 2), at(2, 2), at(1, 1, price=7 * 10**8)])
     made.add(LOG, batch_of([*lines, record_of(at(2, 2, qty=9), RUNS[1], 0, via="inject:conflicts")]))
     of_first, of_second = sorted(made.repeats(RUNS[:2], SERIES, [0]))
@@ -154,7 +154,7 @@ def test_logs_that_differ_on_an_id_are_found(made: Store) -> None:
 
 
 def test_quarantine_agrees_with_the_ledger(made: Store) -> None:
-    """What is no trade has to be kept whole, once."""
+    """What isn't a trade has to be kept whole, once."""
     run = RunWriter(RUNS[0])
     lines = [run.record(None, series_head("binance", "ETHUSDT", "trade", "ws"), frame(raw)) for raw in (TRADE, TRADE[:-9], b"\xff")]
     made.add(LOG, batch_of(lines))
@@ -166,8 +166,8 @@ def test_quarantine_agrees_with_the_ledger(made: Store) -> None:
     assert made.id_span(SERIES, 0, 2**62) is None
 
 
-def test_candles_are_made_once_and_anew_when_trades_come(made: Store) -> None:
-    """A candle that isn't made anew shows an old close for ever."""
+def test_candles_are_made_once_and_again_when_trades_come(made: Store) -> None:
+    """A candle that isn't made again shows an old close forever."""
     made.add(LOG, batch_of(seconds_apart(100)))
     assert made.sweep_candles() == 2
     assert made.sweep_candles() == 0
@@ -295,20 +295,20 @@ def test_creating_again_changes_nothing(url: str) -> None:
         assert store.store_id == store_id
 
 
-def test_dropping_starts_anew(url: str) -> None:
-    """init-db --drop that left a position would skip the log's records for ever."""
+def test_dropping_starts_from_nothing(url: str) -> None:
+    """init-db --drop that left a position would skip the log's records forever."""
     create_store(url)
     with open_store(url) as store:
         store.add(LOG, batch_of(seconds_apart(10)))
         store.commit(LOG, Position(0, "000001:7", 7))
         store_id = store.store_id
-    create_store(url, anew=True)
+    create_store(url, drop_first=True)
     with open_store(url) as store:
         assert store.outcomes() == {}
         assert store.positions(LOG) == {}
         assert store.store_id != store_id
 
 
-def test_every_difference_can_be_told() -> None:
+def test_every_difference_can_be_named() -> None:
     """verify counts with these: a store that had words of its own would be counted wrongly."""
     assert [str(each) for each in Difference] == ["missing", "made by no record", "changed"]

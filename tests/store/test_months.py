@@ -8,7 +8,7 @@ from tradecap.store.clickhouse.store import ClickHouseStore
 
 
 def test_a_thousand_records_in_a_thousand_months(store: ClickHouseStore) -> None:
-    """A limit on partitions would let a recording of odd times stop a feed for ever."""
+    """A limit on partitions would let a recording of odd times stop a feed forever."""
     # 31 days apart: no two in one month, from 2010 to 2094
     stream = [at(n, 1_262_350_000 - NOON_S + n * MONTH_S) for n in range(1000)]
     fill(store, *run_of(stream))

@@ -49,7 +49,7 @@ def test_the_symbols_are_listed_with_what_is_there_of_them(store: Store) -> None
 
 
 def test_a_statement_is_answered_in_its_order_and_cut_where_asked(store: Store) -> None:
-    """Rows beyond the limit are said to be there, or a person takes the first ones for all."""
+    """The answer reports that there are rows beyond the limit, or a person takes the first ones for all."""
     answer = store.answer("SELECT trade_id FROM v_trades ORDER BY trade_id DESC", 3)
     assert (answer.rows, answer.has_more) == ([[9], [8], [7]], True)
     assert not store.answer("SELECT trade_id FROM v_trades", 10).has_more
@@ -130,7 +130,7 @@ def test_no_statement_writes_reads_files_or_reaches_the_network(store: Store, tm
 
 
 @pytest.mark.parametrize("statement", ["", " ", "SELECT nothing", "SELECT", "SELECT {x:String}", "--", "SELECT * FROM nowhere", "\x00", "SELECT '"])
-def test_a_wrong_statement_is_told_as_one(store: Store, statement: str) -> None:
+def test_a_wrong_statement_is_reported_as_one(store: Store, statement: str) -> None:
     """A slip in a statement is the writer's, not a store that can't be reached."""
     with pytest.raises(TradecapError, match="isn't run") as wrong:
         store.answer(statement, 10)

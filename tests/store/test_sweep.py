@@ -69,10 +69,10 @@ def a_messy_stream(rng: random.Random) -> list[Record]:
 
 
 @pytest.mark.parametrize(("seed", "way"), [(0, "1"), (1, "1"), (2, "1"), (3, "0")])
-def test_sweeping_while_records_pour_in_gives_the_candles_of_the_trades_that_win(
+def test_sweeping_while_records_come_in_gives_the_candles_of_the_trades_that_win(
     emptied: ClickHouseStore, monkeypatch: pytest.MonkeyPatch, seed: int, way: str
 ) -> None:
-    """A candle made of half a minute, or of a trade that lost later, would stay wrong for ever."""
+    """A candle made of half a minute, or of a trade that lost later, would stay wrong forever."""
     monkeypatch.setenv("TRADECAP_PLAIN", way)
     rng = random.Random(seed)
     waiting = a_messy_stream(rng)
@@ -112,7 +112,7 @@ def test_roll_ups_equal_a_fresh_computation(emptied: ClickHouseStore) -> None:
 @pytest.mark.parametrize("winner_first", [True, False])
 @pytest.mark.parametrize("swept_between", [True, False])
 def test_a_conflict_that_moves_a_trade_leaves_no_candle(emptied: ClickHouseStore, moved_s: int, winner_first: bool, swept_between: bool) -> None:
-    """Of two records of an id in two minutes only the first has a candle, whichever came first and in whichever load."""
+    """If an id has two records in two minutes, only the first has a candle, whichever came first and in whichever load."""
     winner, loser = at(7, 5), at(7, moved_s + 5, price=5 * 10**8)
     loads = [record_of(winner, RUNS[0], 3), record_of(loser, RUNS[1], 0)]
     for line in loads if winner_first else reversed(loads):
@@ -145,7 +145,7 @@ def test_a_minute_that_lost_all_its_trades_is_found(
 
 @pytest.mark.parametrize("known", [1, 300])
 def test_a_day_is_built_in_one_pass_or_minute_by_minute_with_the_same_result(emptied: ClickHouseStore, known: int) -> None:
-    """Of a day that is mostly new all minutes are computed at once; which of them are stale must not depend on that."""
+    """All minutes of a day that is mostly new are computed at once; which of them are stale must not depend on that."""
     stream = [at(n, 7 * n) for n in range(400)]
     fill(emptied, *run_of(stream[:known]))
     emptied.sweep_candles()
@@ -156,7 +156,7 @@ def test_a_day_is_built_in_one_pass_or_minute_by_minute_with_the_same_result(emp
     agree(list(minutes(emptied, "BTCUSDT")), every_interval(stream))
 
 
-def test_a_minute_that_lost_its_trades_and_got_others_is_made_anew(emptied: ClickHouseStore) -> None:
+def test_a_minute_that_lost_its_trades_and_got_others_is_made_again(emptied: ClickHouseStore) -> None:
     """A candle that was emptied once must not stay empty."""
     fill(emptied, record_of(at(7, 5), RUNS[1], 0))
     emptied.sweep_candles()
@@ -168,7 +168,7 @@ def test_a_minute_that_lost_its_trades_and_got_others_is_made_anew(emptied: Clic
 
 
 def test_sweeping_makes_only_what_changed(emptied: ClickHouseStore) -> None:
-    """A sweep after each batch that made everything anew would grow with the history."""
+    """A sweep after each batch that made everything again would grow with the history."""
     fill(emptied, *run_of([at(n, 20 * n) for n in range(12)]))
     assert emptied.sweep_candles() == 4
     fill(emptied, *run_of([at(n, 20 * n) for n in range(12)]))
@@ -179,7 +179,7 @@ def test_sweeping_makes_only_what_changed(emptied: ClickHouseStore) -> None:
 
 
 def test_trades_outside_the_book_make_no_candle_but_hold_their_ids(emptied: ClickHouseStore) -> None:
-    """A price of an insurance fund is no price; its id is no gap."""
+    """A price of an insurance fund isn't a price; its id isn't a gap."""
     # (minute, price, in the book): the dearest, the cheapest, the first and the last are not
     shapes = [(0, 900, False), (0, 100, True), (0, 1, False), (0, 101, True), (0, 901, False), (1, 900, False), (2, 102, True), (3, 900, False)]
     mixed = [at(n, 60 * minute, venue="binance-usdm", price=price * 10**8, order_book=book) for n, (minute, price, book) in enumerate(shapes)]

@@ -15,7 +15,7 @@ HEAD = series_head("binance", "BTCUSDT", "trade", "ws")
 
 
 def rejected(run: str, seq: int, payload: bytes = TRADE.replace(b"true", b"1"), recv_ns: int | None = None) -> bytes:
-    """The record of a message that is no trade."""
+    """The record of a message that isn't a trade."""
     return RunWriter(run, seq).record(recv_ns, HEAD, frame(payload))
 
 
@@ -78,7 +78,7 @@ def test_the_record_behind_a_trade_can_be_found(emptied: ClickHouseStore, run: s
 # ---- v_duplicates, v_conflicts -----------------------------------------------------------------------------------------------------------
 
 
-def test_repeats_are_counted_beside_the_first(emptied: ClickHouseStore) -> None:
+def test_repeats_are_counted_besides_the_first(emptied: ClickHouseStore) -> None:
     """A record delivered twice is none; a record written twice is one; the trade itself is never one."""
     twice = record_of(at(7), RUNS[0], 0)
     fill(emptied, twice, *run_of([at(7), at(8), at(9), at(9)], RUNS[1]), twice)
@@ -114,7 +114,7 @@ def gaps(store: ClickHouseStore) -> list[tuple[object, ...]]:
     return [tuple(row.values()) for row in rows]
 
 
-def test_gaps_and_uncovered_ranges_are_told_apart(emptied: ClickHouseStore) -> None:
+def test_gaps_and_uncovered_ranges_are_distinguished(emptied: ClickHouseStore) -> None:
     """A hole in a capture is a loss; the time between two captures is not."""
     fill(emptied, *run_of([at(n) for n in (0, 1, 2, 5, 6)], RUNS[0]), *run_of([at(n) for n in (10, 12)], RUNS[1]))
     fill(emptied, *run_of([at(n, symbol="ETHUSDT") for n in (50, 51)], RUNS[2]))
@@ -145,7 +145,7 @@ def test_injected_ids_open_no_gap_between_them(emptied: ClickHouseStore) -> None
 
 
 def test_an_injected_id_covers_nothing(emptied: ClickHouseStore) -> None:
-    """What was made up says nothing of what was captured."""
+    """Injected records don't show what was captured."""
     fill(emptied, *run_of([at(1), at(2)]), record_of(at(9), RUNS[1], 0, via="inject:file"))
     assert gaps(emptied) == []
 
@@ -183,7 +183,7 @@ def test_lateness_is_measured_from_trade_to_event_to_receipt(emptied: ClickHouse
 
 
 def test_runs_say_what_they_held_and_whether_they_are_whole(emptied: ClickHouseStore) -> None:
-    """A run with a hole, or without an end, has to stand out."""
+    """A run with a hole, or without an end, has to be noticeable."""
     fill(emptied, event(RUNS[0], 0, "started"), *run_of([at(1), at(2, 70)], first_seq=1), rejected(RUNS[0], 3), event(RUNS[0], 4, "ended"))
     depth = RunWriter(RUNS[1], 3).record(None, HEAD, frame(b'{"e":"kline"}'))
     fill(emptied, event(RUNS[1], 0, "started"), record_of(at(1), RUNS[1], 1, via="inject:dupes"), depth)

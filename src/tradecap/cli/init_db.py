@@ -60,7 +60,7 @@ def init_db(
         return _printed(_statements(settings, feed, feed_brokers, feed_collection), settings, out)
     if drop and not yes:
         _ask_to_drop(settings)
-    made = create_store(settings.store.value, anew=drop)
+    made = create_store(settings.store.value, drop_first=drop)
     feeds = [_use(feed, feed_brokers, feed_collection, settings, out)] if feed else []
     out.show(
         {"store": settings.store.shown, **made._asdict(), **({"feed": feed} if feed else {})},

@@ -24,7 +24,7 @@ from tradecap.proof.checks import joined_fixes
 from tradecap.store.api import SeqRange, Store
 
 FOLLOW_S: Final = 0.7
-"""From one look at the log's end to the next: with the pouring itself a record is in the store about a second after it was durable."""
+"""Time between two looks at the log's end. With the load itself added, a record is in the store about a second after it was durable."""
 READ_BY_ITSELF: Final = "wait for it: tradecap load --feed kafka; or load it from here: tradecap init-db --feed loader"
 SWEEP_REST: Final = 9.0
 """While a log is followed, each sweep is followed by a rest this many times as long as it took."""
@@ -38,7 +38,7 @@ FRESH_S: Final = 5.0
 class Loaded:
     """What a load did, this process alone.
 
-    records counts lines poured; valid, quarantined, ignored and events those that the store had not seen; the rest were redelivered.
+    records counts lines loaded; valid, quarantined, ignored and events those that the store had not seen; the rest were redelivered.
     """
 
     records: int = 0
@@ -54,7 +54,7 @@ class Loaded:
 
 
 class LoadStatus:
-    """What others may see of a load while it runs. positions: where the store stands in the log, whoever loads; None before the store was asked."""
+    """What others may see of a load while it runs. positions: how far the store is in the log, whoever loads; None before the store was asked."""
 
     def __init__(self) -> None:
         self.records = 0
@@ -112,13 +112,13 @@ class _Load:
         self._ask(lambda: refuse_topic_reader(log.id, store, READ_BY_ITSELF))
         self._ask(lambda: refuse_altered(store))
         self._ask(counts.begin)
-        self._positions = dict(self._where_the_store_stands())
+        self._positions = dict(self._where_the_store_is())
         self._hours = set(self._ask(lambda: store.touched(log.id)))
         self._is_noted = self._sweeps.is_wanted = bool(self._hours)
         progress(0)  # where it begins is known
         batches = log.feed(
             self._ask(lambda: store.store_id),
-            self._where_the_store_stands,
+            self._where_the_store_is,
             follow=self._is_followed if self._follow else None,
             on_damage=self._note,
             segment_files=store.segment_files,
@@ -153,10 +153,10 @@ class _Load:
     def _is_followed(self) -> bool:
         self._sweeps.if_due()
         if time.monotonic() - self._asked_s > FRESH_S:
-            self._where_the_store_stands()
+            self._where_the_store_is()
         return self._follow is not None and self._follow()
 
-    def _where_the_store_stands(self) -> Positions:
+    def _where_the_store_is(self) -> Positions:
         found: Positions = self._ask(lambda: self._store.positions(self._log.id))
         self._status.positions = found
         self._asked_s = time.monotonic()
@@ -192,7 +192,7 @@ def refuse_topic_reader(log_id: str, store: Store, hint: str) -> None:
 
 
 def refuse_altered(store: Store) -> None:
-    """Raises TradecapError (exit 3) where views or tables of the store aren't the package's: what is poured through them could be lost or spoilt."""
+    """Raises TradecapError (exit 3) where views or tables of the store aren't the package's: what is loaded through them could be lost or spoilt."""
     if found := store.schema_differences():
         message = f"Store {store.url} isn't as this tradecap makes it: {', '.join(each.text for each in found)}."
         raise TradecapError(message, joined_fixes([each.fix for each in found]), Exit.UNREACHABLE)
@@ -217,7 +217,7 @@ class Sweeps:
 
 
 def _rest(is_wanted: Callable[[], bool]) -> None:
-    """Let more come together: at a live log's end every pour costs the same, however little it brings."""
+    """Let more come together: at a live log's end every load costs the same, however few records it adds."""
     until_s = time.monotonic() + FOLLOW_S
     while is_wanted() and (left_s := until_s - time.monotonic()) > 0:
         time.sleep(min(left_s, LOOK_S))
@@ -227,7 +227,7 @@ def _rest(is_wanted: Callable[[], bool]) -> None:
 
 
 class _CountsOfStore:
-    """Of a store that this process alone fills: what it has afterwards, less what it had."""
+    """Counts for a store that only this process fills: what it holds after the load, less what it held before."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -247,7 +247,7 @@ class _CountsOfStore:
 
 
 class _CountsOfBatches:
-    """Of a store that others fill too: batch by batch, less what the store held of its records already."""
+    """Counts for a store that other processes fill too: each batch, less those of its records that the store already held."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -1,7 +1,7 @@
 """The loader of `stream --load`: a thread that follows the log into the store.
 
-Rules: it never stops the capture. What goes wrong here is told at once, shown by /health, and is the command's ending; `tradecap load` makes up for
-it. Who asks for the end doesn't wait for a store that is far behind.
+Rules: it never stops the capture. An error here is reported at once, shown by /health, and decides the exit code when the command ends;
+`tradecap load` loads the rest. A stop doesn't wait for a store that is far behind.
 """
 
 import threading
@@ -18,17 +18,17 @@ from tradecap.log.api import Log
 from tradecap.store.api import Store
 
 LAST_S: Final = 9.0
-"""From the moment somebody asked for the end: what isn't poured by then is left to `tradecap load`."""
+"""Seconds after the request to stop: what isn't loaded by then is left to `tradecap load`."""
 RECORDS_PER_S: Final = 50_000
-"""What a slow machine pours: tells whether another batch like the last one would be done in time."""
+"""The load rate of a slow machine: decides whether another batch as large as the last one would be done in time."""
 OPEN_AGAIN_S: Final = 1.0
 HINT: Final = "the log is whole: run 'tradecap load' when the capture has ended."
 
 
 class Loading:
-    """Loads log into store, beside the capture; with store None nothing.
+    """Loads log into store alongside the capture; with store None it loads nothing.
 
-    loaded is there after `finish`, problem where it failed; news is what is to be told of it, is_left whether there was no time to pour all.
+    loaded is set after `finish`, problem if it failed; news holds the messages to report, is_left whether there was no time to load everything.
     """
 
     def __init__(self, log: Log | Callable[[], Log], store: Store | None) -> None:
@@ -55,7 +55,7 @@ class Loading:
             self._thread.start()
 
     def finish(self) -> None:
-        """Pour what is still in the log, and end."""
+        """Load what is still in the log, and end."""
         self._is_over.set()
         if self._thread:
             self._thread.join()
@@ -63,12 +63,12 @@ class Loading:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there is a store to pour into."""
+        """Whether there is a store to load into."""
         return self._store is not None
 
     def ills(self) -> list[str]:
         """What is wrong: [] is healthy."""
-        return [f"nothing is poured any more: {self.problem.message}"] if self.problem else []
+        return [f"nothing is loaded any more: {self.problem.message}"] if self.problem else []
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +87,7 @@ class Loading:
                 store,
                 follow=lambda: not self._is_over.is_set(),
                 stop=self._is_enough,
-                progress=self._poured,
+                progress=self._note_batch,
                 say=lambda text: self.news.append(NewsItem("warning", text, {})),
                 status=self.status,
             )
@@ -96,7 +96,7 @@ class Loading:
             self.problem = TradecapError(error.message, HINT, error.exit_code)
         except Exception as error:  # noqa: BLE001 -- of a thread: it would end unseen
             self.problem = TradecapError(f"The loader failed: {type(error).__name__}: {error}.", HINT)
-        self.news.append(NewsItem("warning", f"nothing is poured any more: {self.problem.message}", {"hint": self.problem.hint}))
+        self.news.append(NewsItem("warning", f"nothing is loaded any more: {self.problem.message}", {"hint": self.problem.hint}))
 
     def _opened(self) -> Log:
         while True:
@@ -109,7 +109,7 @@ class Loading:
                 if error.exit_code is not Exit.UNREACHABLE or self._is_over.wait(OPEN_AGAIN_S):
                     raise
 
-    def _poured(self, records: int) -> None:
+    def _note_batch(self, records: int) -> None:
         self._batch = records
 
     def _is_enough(self) -> bool:

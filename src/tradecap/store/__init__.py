@@ -30,13 +30,13 @@ def open_store(
         return ClickHouseStore.server(url, topic, create=create)
     if scheme == "postgresql":
         raise TradecapError(f"{mask_url(url)}: stores in PostgreSQL are not supported yet.", "use --store chdb:./tradecap-data/db")
-    raise TradecapError(f"{mask_url(url)!r} is no store URL.", "write chdb:PATH or clickhouse://user@host:8123/database")
+    raise TradecapError(f"{mask_url(url)!r} is not a store URL.", "write chdb:PATH or clickhouse://user@host:8123/database")
 
 
-def create_store(url: str, *, anew: bool = False) -> Schema:
-    """Create or upgrade the schema behind a URL; anew: drop everything first."""
+def create_store(url: str, *, drop_first: bool = False) -> Schema:
+    """Create or upgrade the schema behind a URL; drop_first: drop everything before that."""
     with open_store(url, create=True) as store:
-        if anew:
+        if drop_first:
             store.drop()
         return store.create()
 
@@ -46,7 +46,7 @@ def schema_text(url: str) -> Iterator[str]:
     from tradecap.store.clickhouse.reading import schema
 
     if url.partition(":")[0] not in ("chdb", "clickhouse", "clickhouses"):
-        raise TradecapError(f"{mask_url(url)!r} is no store URL whose schema is known.", "write chdb:PATH or clickhouse://user@host:8123/database")
+        raise TradecapError(f"{mask_url(url)!r} is not a store URL whose schema is known.", "write chdb:PATH or clickhouse://user@host:8123/database")
     yield from (f"{statement};\n" for statement in schema())
 
 

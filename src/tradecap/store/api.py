@@ -48,7 +48,7 @@ QUESTIONS: Final = ("runs", "quality", "duplicates", "conflicts", "quarantine", 
 
 
 class Schema(NamedTuple):
-    """What `create` did: the store's schema version and the one before (0: none), tables and views that are new, and views that were made anew."""
+    """What `create` did: the store's schema version and the one before (0: none), tables and views that are new, and views that were made again."""
 
     version: int
     before: int
@@ -66,7 +66,7 @@ class Difference(StrEnum):
 
 
 class SchemaDifference(NamedTuple):
-    """A table or view of the store that isn't as the package makes it. EXTRA: it isn't the package's, and stands between feed and tables.
+    """A table or view of the store that isn't as the package makes it. EXTRA: it isn't the package's, and lies between feed and tables.
 
     fix: what to run.
     """
@@ -119,7 +119,7 @@ class CutRange(NamedTuple):
 
 
 class CutBlock(NamedTuple):
-    """Of a block: number and fingerprints of the records within their ranges, and how many are below and above them."""
+    """A block: number and fingerprints of its records within their ranges, and how many are below and above them."""
 
     records: int
     fingerprint: int
@@ -401,7 +401,7 @@ class Store(Protocol):
     def positions(self, log_id: str) -> dict[int, str]:
         """How far the log is in this store, by partition; a partition of which nothing is there is left out.
 
-        Of a topic that the store reads by itself these are the offsets its group has committed.
+        For a topic that the store reads by itself, these are the offsets its group has committed.
         """
 
     def commit(self, log_id: str, position: Position, touched: Collection[int] = ()) -> None:
@@ -484,9 +484,9 @@ class Store(Protocol):
     # ---- ids -----------------------------------------------------------------------------------------------------------------------------
 
     def repeats(self, runs: Sequence[str], series: Series, blocks: Sequence[int], ranges: Sequence[CutRange] = ()) -> list[Repeats]:
-        """Of the ids in some blocks: records of some runs that lost against the first by (run, seq), per run and fault.
+        """Among the ids in some blocks: records of some runs that lost against the first by (run, seq), per run and fault.
 
-        Of a run that has ranges only what lies in them counts.
+        For a run that has ranges, only what lies in them counts.
         """
 
     def shared_blocks(self, runs: Sequence[str]) -> dict[Series, list[int]]:

@@ -113,7 +113,7 @@ def test_a_store_that_is_filled_from_a_shortened_topic_is_proven(kafka: Kafka, t
     assert verdict.counts.expired == 0
 
 
-def test_retention_that_overtakes_a_loader_is_a_loss_for_ever(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_retention_that_overtakes_a_loader_is_a_loss_forever(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
     """Records that never reached the store, and are gone, would be missing without a word as soon as the loader goes on."""
     replayed(log, some_messages(range(40)))
     load(log, store)

@@ -13,7 +13,7 @@ from tradecap.errors import Exit, TradecapError
 from tradecap.store import create_store, open_store
 
 
-def test_a_wrong_password_is_told_without_the_password(server: str) -> None:
+def test_a_wrong_password_is_reported_without_the_password(server: str) -> None:
     """Passwords end up in logs of CI."""
     with pytest.raises(TradecapError) as error:
         open_store(server.replace(quote(PASSWORD), "wr0ng"))
@@ -21,7 +21,7 @@ def test_a_wrong_password_is_told_without_the_password(server: str) -> None:
     assert "wr0ng" not in error.value.message
 
 
-def test_a_server_that_isnt_there_is_told() -> None:
+def test_a_server_that_isnt_there_is_reported() -> None:
     """A traceback of urllib3 helps nobody."""
     with pytest.raises(TradecapError, match="can't be reached") as error:
         open_store("clickhouse://user:secret@127.0.0.1:9/market")
@@ -29,7 +29,7 @@ def test_a_server_that_isnt_there_is_told() -> None:
     assert "secret" not in error.value.message
 
 
-def test_a_second_process_is_told_who_holds_an_embedded_store(tmp_path: Path) -> None:
+def test_the_process_that_holds_an_embedded_store_is_named_to_a_second_one(tmp_path: Path) -> None:
     """One process owns the folder; without a name nobody knows which."""
     url = f"chdb:{tmp_path}/db"
     create_store(url)

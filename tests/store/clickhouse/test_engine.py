@@ -51,7 +51,7 @@ def test_an_engine_that_is_too_old_is_named(tmp_path: Path) -> None:
 
 
 def test_without_chdb_the_extra_is_named(tmp_path: Path) -> None:
-    """Who never installed the engine must not be told to reinstall it."""
+    """Someone who never installed the engine must not be asked to reinstall it."""
     ask = (
         "import sys, importlib.metadata as m\n"
         "def none(name): raise m.PackageNotFoundError(name)\n"
@@ -64,7 +64,7 @@ def test_without_chdb_the_extra_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
-def test_the_oldest_engine_is_what_pip_is_told() -> None:
+def test_the_oldest_engine_is_the_one_that_pip_requires() -> None:
     """With two truths pip installs an engine that the store then refuses."""
     embedded = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["embedded"]
     assert f"chdb-core>={'.'.join(map(str, OLDEST))}" in embedded

@@ -1,4 +1,4 @@
-"""The way into ClickHouse beside what every store promises."""
+"""The way into ClickHouse, besides what every store promises."""
 
 from collections.abc import Callable, Iterator
 
@@ -32,7 +32,7 @@ def test_a_block_has_the_layout_of_clickhouses_own_format(values: list[bytes], f
 
 
 def test_the_ledger_knows_the_partition_of_each_record(emptied: ClickHouseStore) -> None:
-    """Retention and lag are of a partition: a record whose partition nobody knows can't be told from a lost one."""
+    """Retention and lag are of a partition: a record whose partition nobody knows can't be distinguished from a lost one."""
     odd = [b"no record", b'{"run":"' + RUNS[2].encode() + b'","seq":4,"recv":null,"event":"ended","detail":{}}']
     plain, strict = (line[:-1] for line in run_of([at(1), at(2)]))
     emptied.add(LOG, values_of(3, [plain, strict.replace(b'"e":', b'"e": '), *odd], [0, 1, 5, 9]))
@@ -67,7 +67,7 @@ def without(emptied: ClickHouseStore) -> Iterator[Callable[[str], None]]:
 
 
 def test_records_that_a_missing_view_swallows_are_noticed(emptied: ClickHouseStore, way: str, without: Callable[[str], None]) -> None:
-    """Who dropped a view by hand would lose all records from then on, with a position behind them."""
+    """Someone who dropped a view by hand would lose all records from then on, with a position behind them."""
     assert way
     without("mv_outcomes")
     with pytest.raises(TradecapError, match="read 0 records of a batch of 1"):
@@ -177,7 +177,7 @@ def test_a_log_of_lines_that_are_not_plain_is_read_whole(emptied: ClickHouseStor
 
 
 def test_a_position_is_kept_through_a_merge(emptied: ClickHouseStore) -> None:
-    """Of the rows of one log a merge keeps one: it has to be the one that goes furthest."""
+    """A merge keeps one of the rows of a log: it has to be the one that goes furthest."""
     for order in (2, 9, 5):
         emptied.commit(LOG, Position(0, f"at {order}", order))
     emptied.run("OPTIMIZE TABLE positions FINAL")

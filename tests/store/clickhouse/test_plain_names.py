@@ -43,7 +43,7 @@ def test_an_odd_path_is_a_link_until_it_is_closed(tmp_path: Path) -> None:
     kept, odd = names.of(folder / "a.ndjson.zst"), names.of(folder / "b?.zst")
     assert is_plain(kept)
     assert is_plain(odd)
-    assert kept.endswith("/a.ndjson.zst"), "the packing is told by the name"
+    assert kept.endswith("/a.ndjson.zst"), "the compression is recognised by the name"
     assert (Path(kept).read_text(), Path(odd).read_text()) == ("a.ndjson.zst", "b?.zst")
     assert names.of(folder / "a.ndjson.zst") == kept
     links = Path(odd).parent

@@ -1,4 +1,4 @@
-"""What ClickHouse is asked, beside what every store promises."""
+"""What ClickHouse is asked, besides what every store promises."""
 
 from datetime import date
 
@@ -27,7 +27,7 @@ def doubled(store: ClickHouseStore) -> ClickHouseStore:
 
 
 def test_what_proves_the_candles_reads_no_view(doubled: ClickHouseStore) -> None:
-    """Who doubles a view and the candles alike would be told that they agree."""
+    """If a view and the candles were both doubled, they would be reported to agree."""
     (difference,) = doubled.candle_differences(DAY, DAY, CandleSpan("", 0, 2**62))
     assert (difference.open_time_s, difference.differing) == (NOON_S, "volume")
     assert doubled.first_candles(SERIES, 60, 0, 2**32 - 1, 9)[0].volume == 20

@@ -48,7 +48,7 @@ def printed(*args: str) -> list[str]:
 
 
 def test_clickhouse_parses_every_statement_that_is_printed(parse: Parser) -> None:
-    """A statement that is no SQL would be found by whoever builds a cluster with it."""
+    """A statement that isn't SQL would be found by whoever builds a cluster with it."""
     statements = printed("--cluster", "prod", "--store", "clickhouse://host/trades_db")
     assert len(statements) > len(pieces())
     for statement in statements:
@@ -67,7 +67,7 @@ def test_no_name_breaks_out_of_its_quotes(parse: Parser, cluster: str, database:
 
 
 def test_each_table_that_lasts_is_replicated_and_reached_by_its_name() -> None:
-    """A table that was forgotten would hold another part of the data on each server, and no query would say so."""
+    """A table that was forgotten would hold another part of the data on each server, and no query would show it."""
     assert {piece.name for piece in pieces() if piece.is_table} == {*BY_SYMBOL, *EVERYWHERE}
     made = {statement.split(" ", 6)[5]: statement for statement in cluster_schema("market", "prod") if statement.startswith("CREATE TABLE")}
     for name in BY_SYMBOL:

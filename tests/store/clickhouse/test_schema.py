@@ -1,4 +1,4 @@
-"""The schema: what init-db makes, what it makes anew, and what it leaves alone."""
+"""The schema: what init-db makes, what it makes again, and what it leaves alone."""
 
 import threading
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ def filled(store: ClickHouseStore) -> Iterator[ClickHouseStore]:
 
 
 def identity(store: ClickHouseStore, name: str) -> object:
-    """Another one after a table or view was made anew."""
+    """Another one after a table or view was made again."""
     return one(store.rows("SELECT toString(uuid) AS id FROM system.tables WHERE database = currentDatabase() AND name = {name:String}", name=name))[
         "id"
     ]
 
 
-def test_a_view_that_was_replaced_is_made_anew_and_no_other(filled: ClickHouseStore) -> None:
+def test_a_view_that_was_replaced_is_made_again_and_no_other(filled: ClickHouseStore) -> None:
     """A view that doubles every quantity would stay after every upgrade."""
     untouched = identity(filled, "v_gaps"), identity(filled, "mv_trades"), identity(filled, "trades")
     filled.run("CREATE OR REPLACE VIEW v_trades AS SELECT * FROM trades WHERE 0")
@@ -41,7 +41,7 @@ def test_a_view_that_was_replaced_is_made_anew_and_no_other(filled: ClickHouseSt
     assert (identity(filled, "v_gaps"), identity(filled, "mv_trades"), identity(filled, "trades")) == untouched
 
 
-def test_a_reading_that_was_changed_is_made_anew_and_loses_nothing(filled: ClickHouseStore) -> None:
+def test_a_reading_that_was_changed_is_made_again_and_loses_nothing(filled: ClickHouseStore) -> None:
     """After an upgrade the old reading would go on to fill the tables."""
     table = identity(filled, "trades")
     filled.run("DROP TABLE mv_trades")
@@ -152,16 +152,16 @@ TAMPERINGS = {
     "ALTER TABLE trades MODIFY TTL toDateTime(trade_time) + INTERVAL 100 YEAR": ("trades", Difference.CHANGED),
     "ALTER TABLE candles_1m ADD COLUMN note String": ("candles_1m", Difference.CHANGED),
     "CREATE MATERIALIZED VIEW extra TO trades AS SELECT venue, seq AS trade_id FROM quarantine": ("extra", Difference.EXTRA),
-    "CREATE MATERIALIZED VIEW beside.extra TO market.ledger AS SELECT run, seq FROM market.quarantine": ("beside.extra", Difference.EXTRA),
-    "CREATE MATERIALIZED VIEW beside.tap TO beside.lines AS SELECT raw FROM market.inbox": ("beside.tap", Difference.EXTRA),
+    "CREATE MATERIALIZED VIEW nearby.extra TO market.ledger AS SELECT run, seq FROM market.quarantine": ("nearby.extra", Difference.EXTRA),
+    "CREATE MATERIALIZED VIEW nearby.tap TO nearby.lines AS SELECT raw FROM market.inbox": ("nearby.tap", Difference.EXTRA),
 }
 
 
 @pytest.mark.parametrize("statement", TAMPERINGS)
 def test_every_definition_that_isnt_the_packages_is_named(filled_for_good: ClickHouseStore, statement: str) -> None:
     """verify computes with these: a view that doubles every volume was proven once."""
-    filled_for_good.run("CREATE DATABASE beside")
-    filled_for_good.run("CREATE TABLE beside.lines (raw String) ENGINE = MergeTree ORDER BY raw")
+    filled_for_good.run("CREATE DATABASE nearby")
+    filled_for_good.run("CREATE TABLE nearby.lines (raw String) ENGINE = MergeTree ORDER BY raw")
     assert filled_for_good.schema_differences() == []
     filled_for_good.run(statement)
     assert [(each.name, each.difference) for each in filled_for_good.schema_differences()] == [TAMPERINGS[statement]]
@@ -183,7 +183,7 @@ def test_what_people_make_of_our_tables_is_theirs(filled: ClickHouseStore) -> No
 
 
 def test_views_that_differ_are_right_after_init_db(filled: ClickHouseStore) -> None:
-    """What the fix says must mend it."""
+    """The command in the fix must repair it."""
     filled.run("CREATE OR REPLACE VIEW v_candles AS SELECT 1 AS one")
     filled.run("DROP VIEW mv_quarantine")
     assert {each.fix for each in filled.schema_differences()} == {"tradecap init-db"}

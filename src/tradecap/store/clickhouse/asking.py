@@ -23,7 +23,7 @@ HARMLESS: Final = {
 }
 """Table functions that give rows without leaving the store."""
 LEAVING: Final = {"file", "catboostevaluate", "evalmlmethod", "reversednsquery"}
-"""Functions that read files or ask other hosts; beside those of AI providers (ai...)."""
+"""Functions that read files or ask other hosts, in addition to those of AI providers (ai...)."""
 SETTINGS: Final = (
     "output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 1, output_format_json_quote_denormals = 0, "
     "date_time_output_format = 'iso', readonly = 1"
@@ -64,7 +64,7 @@ def _checked(connection: Connection, statement: str) -> str:
 def _problems(connection: Connection, tree: list[str]) -> Iterator[str]:
     """What in a tree goes beyond reading the store."""
     if not tree or not tree[0].startswith("SelectWithUnionQuery"):
-        yield "it is no SELECT"
+        yield "it is not a SELECT"
         return
     if sum(not line.startswith("  ") for line in tree[1:]) > 1:
         yield "INTO OUTFILE, FORMAT and SETTINGS behind it aren't taken"

@@ -39,7 +39,7 @@ OF_PLAIN: Final = {
     "min_insert_block_size_rows": 524_288,
     "short_circuit_function_evaluation": "disable",
 }
-"""Of an INSERT that only reads plain lines. Small blocks stay in the processor's caches while they are read, and are put
+"""Settings of an INSERT that only reads plain lines. Small blocks stay in the processor's caches while they are read, and are put
 together to large ones, without the text of plain lines. Every expression is needed for nearly every line, so evaluating it
 only where it is needed costs more than it saves."""
 DAY_S: Final = 86_400
@@ -58,13 +58,13 @@ ODD_SHARE: Final = 0.05
 MIXED_BATCHES: Final = 16
 """After such a batch this many are inserted so: if a venue has changed its messages, the next ones are like it."""
 FORMATS: Final = {"lines": "LineAsString", "values": "Native"}
-"""Of the bytes that are handed over."""
+"""The format of the bytes that are handed over."""
 FILES_AT_ONCE: Final = 8
 """Segments an INSERT reads: it is planned once, and both threads have something to read."""
 Span = tuple[str, str, str, int, int]
 """Venue, channel, symbol, first and last id."""
 TRADES_A_SWEEP: Final = 4_000_000
-"""Candles are made of about so many trades at a time, to bound memory."""
+"""Candles are made from about this many trades at a time, to bound memory."""
 
 
 class Feed:
@@ -77,7 +77,7 @@ class Feed:
         self._last_ids: dict[Series, int] = {}
         self._spans: list[Span] = []
         self._mixed_batches = 0
-        """So many batches are still read by one INSERT, because many lines of the last ones weren't plain."""
+        """The number of batches still to be read by one INSERT, because many lines of the last ones weren't plain."""
 
     def add(self, log_id: str, batch: Batch) -> dict[str, int]:
         """See `Store.add`."""

@@ -19,7 +19,7 @@ _UUID: Final = re.compile(r"UUID '([0-9a-f-]{36})'")
 
 
 class Folder:
-    """The folder, locked until `release`. Raises TradecapError naming the process that holds it (exit 3), or why it is no store (exit 2)."""
+    """The folder, locked until `release`. Raises TradecapError naming the process that holds it (exit 3), or why it isn't a store (exit 2)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,7 +28,7 @@ class Folder:
             path.mkdir(parents=True, exist_ok=True)
             stranger = next((file.name for file in sorted(path.iterdir()) if not (path / "tradecap.lock").exists()), None)
             if stranger:
-                raise TradecapError(f"{path} is no store: it holds {stranger}.", "name a new folder or an empty one with --store chdb:PATH.")
+                raise TradecapError(f"{path} is not a store: it holds {stranger}.", "name a new folder or an empty one with --store chdb:PATH.")
             if not all(os.access(each, os.W_OK) for each in (path, *path.iterdir())):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             self._lock = LockFile(path / "tradecap.lock")

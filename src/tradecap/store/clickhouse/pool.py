@@ -1,7 +1,7 @@
 """The HTTP connections of a store on a server, opened the way every connection of tradecap is (dialing.py).
 
 Rule: urllib3 and clickhouse-connect never choose a proxy or an address by themselves. For plain HTTP through an HTTP proxy urllib3 is given the
-proxy's address and login; every other connection is made here. An error is told in our words, since theirs quote pools and URLs.
+proxy's address and login; every other connection is made here. Errors are worded here, since theirs quote pools and URLs.
 """
 
 import socket
@@ -24,7 +24,7 @@ _OWN_HEADER: Final = "x-clickhouse-"
 
 
 class NoConnectionError(NewConnectionError):
-    """What dialing.py said; hint is '' where there is none of its own."""
+    """The error of dialing.py; hint is '' where there is none of its own."""
 
     def __init__(self, connection: HTTPConnection, error: OSError) -> None:
         self.why = str(error) if isinstance(error, ProxyError) else why(error)

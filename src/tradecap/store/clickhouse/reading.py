@@ -63,4 +63,4 @@ def _venues(text: str) -> str:
 PLAIN_COLUMNS: Final = tuple(
     name for each in statements(_text("0001_tables.sql")) if each.startswith("CREATE TABLE IF NOT EXISTS lines") for name in _COLUMN.findall(each)
 )
-"""Of the tables `lines` and `parsed`, in the order in which `plain` gives them."""
+"""The columns of the tables `lines` and `parsed`, in the order in which `plain` gives them."""

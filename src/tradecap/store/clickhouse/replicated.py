@@ -50,7 +50,7 @@ def _statements(piece: Piece, database: str, cluster: str, on: str) -> list[str]
         return [_renamed(piece.statement, piece.name, on)]
     if piece.name in EVERYWHERE:
         return [_replicated(_renamed(piece.statement, piece.name, on), "all", "{shard}-{replica}")]
-    assert piece.name in BY_SYMBOL, f"it must be said how {piece.name} is spread over a cluster"
+    assert piece.name in BY_SYMBOL, f"define how {piece.name} is spread over a cluster"
     local = f"{piece.name}_local"
     comment = _COMMENT.search(piece.statement)
     engine = f"Distributed({_text(cluster)}, {_text(database)}, {_text(local)}, {SHARDING})"

@@ -1,8 +1,8 @@
 """The schema: its statements in the package, what a database has of them, and how an older one is brought up to date.
 
 Rules: tables hold what can't be made again, so they change by numbered migrations alone (schema/migrations/). Everything else, the reading from
-`inbox` to the tables and the views for people, is made anew where it differs from the package; what the database itself writes for both is compared.
-Each step may be repeated, and the version is noted last, so a crash in between is mended by running it again.
+`inbox` to the tables and the views for people, is made again where it differs from the package; what the database itself writes for both is compared.
+Each step may be repeated, and the version is noted last, so a crash in between is repaired by running it again.
 """
 
 import re
@@ -19,7 +19,7 @@ from tradecap.store.clickhouse.connection import Connection
 from tradecap.store.clickhouse.reading import schema, statements
 
 VERSION: Final = 5
-"""Of the schema: what `schema_version` says of a store that this code has made or upgraded."""
+"""The schema's version: what `schema_version` holds in a store that this code has made or upgraded."""
 COUNTS: Final = frozenset({"mv_outcomes"})
 """It counts what became of records. It goes first and comes last, so whatever is inserted while other views are missing isn't counted, and its loader
 repeats it."""
@@ -129,7 +129,7 @@ def _migrate(connection: Connection, version: int) -> None:
 
 
 def _remove_differing(connection: Connection, *, is_made: bool) -> set[str]:
-    """Drop what isn't as the package makes it; the names. Of the reading all or nothing: a view holds on to the table that it was made on."""
+    """Drop what isn't as the package makes it; the names. The reading goes as a whole or not at all: a view holds on to the table it was made on."""
     wanted = {piece.name: piece for piece in pieces()}
     there, expected = _definitions(connection), _expected(connection)
     differing = {name for name, piece in wanted.items() if name in there and there[name] != expected[name]}
@@ -207,12 +207,12 @@ def _unqualified(text: str, *databases: str) -> str:
 
 def _expected(connection: Connection) -> dict[str, str]:
     """What the database writes for the package's statements: they are run in a database in memory that goes again."""
-    beside = f"tradecap_expected_{uuid.uuid4().hex}"
-    connection.run("CREATE DATABASE {database:Identifier} ENGINE = Memory", database=beside)
+    scratch = f"tradecap_expected_{uuid.uuid4().hex}"
+    connection.run("CREATE DATABASE {database:Identifier} ENGINE = Memory", database=scratch)
     try:
-        with connection.elsewhere(beside):
+        with connection.elsewhere(scratch):
             for piece in pieces():
                 connection.run(piece.statement)
-        return _definitions(connection, beside)
+        return _definitions(connection, scratch)
     finally:
-        connection.run("DROP DATABASE {database:Identifier}", database=beside)
+        connection.run("DROP DATABASE {database:Identifier}", database=scratch)

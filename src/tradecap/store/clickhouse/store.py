@@ -133,7 +133,7 @@ class ClickHouseStore(Questions):
         """See `Store.answer`."""
         return asking.answer(self._connection, question, at_most)
 
-    # ---- for people and tests who know that it is ClickHouse -----------------------------------------------------------------------------
+    # ---- for people and tests that know that it is ClickHouse -----------------------------------------------------------------------------
 
     def rows(self, statement: str, **parameters: object) -> list[Row]:
         """The rows of a statement, with its {name:Type} parameters bound."""

@@ -1,4 +1,4 @@
--- As ledger_blocks, of runs that the store may hold more of than the log did when it was cut: rows count by where they stand to the range of their
+-- As ledger_blocks, of runs that the store may hold more of than the log did when it was cut: rows count by where they lie relative to the range of their
 -- run and partition. Above is what came later, or from a partition that has no range; below is what retention has removed.
 SELECT toString(l.run) AS run, bitShiftRight(l.seq, 16) AS block,
     countIf(l.place = 1) AS records, sumIf(l.print, l.place = 1) AS fingerprint, countIf(l.place = 0) AS below, countIf(l.place = 2) AS above

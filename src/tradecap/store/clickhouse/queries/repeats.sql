@@ -1,5 +1,5 @@
--- Of the ids of one series in some blocks of 2^20: records that lost against the first by (run, seq), per run and fault, split by content. Of runs with ranges
--- of seq by partition (what a log held when it was cut) only what lies in them counts.
+-- Among the ids of one series in some blocks of 2^20: records that lost against the first by (run, seq), per run and fault, split by content. For runs with ranges
+-- of seq by partition (what a log held when it was cut), only what lies in them counts.
 SELECT toString(toUUIDOrZero(lower(leftPad(hex(loser.1), 32, '0')))) AS run, loser.4 AS fault,
     countIf(loser.3 = winner) AS duplicates, countIf(loser.3 != winner) AS conflicts,
     groupArrayIf(5)((trade_id, loser.2), loser.3 != winner) AS places

@@ -1,4 +1,4 @@
--- Of the trades of some runs, by block of 2^16 seq, what the ledger says nothing of; proof/tally.py computes the same number from the log.
+-- The trades of some runs, by block of 2^16 seq: what the ledger doesn't cover; proof/tally.py computes the same number from the log.
 SELECT toString(toUUIDOrZero(lower(leftPad(hex(of_run), 32, '0')))) AS run, block, count() AS trades, sum(rest) AS fingerprint
 FROM
 (

@@ -118,7 +118,7 @@ CREATE TABLE IF NOT EXISTS trades
     INDEX by_trade_time trade_time TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(ver)
--- A block of more than 100 partitions is refused, and one that ClickHouse's Kafka engine reads would then stop the feed for ever: no setting lifts the
+-- A block of more than 100 partitions is refused, and one that ClickHouse's Kafka engine reads would then stop the feed forever: no setting lifts the
 -- limit there (measured). So months are counted modulo 96. In eight years each partition is a month; a wild trade time makes no further one.
 PARTITION BY toRelativeMonthNum(trade_time) % 96
 ORDER BY (venue, channel, symbol, trade_id)

@@ -1,4 +1,4 @@
--- Every line's envelope, and what is no venue's business: events, bytes, what is too long, names an unknown venue, or isn't a record at all. Then the
+-- Every line's envelope, and what doesn't depend on a venue: events, bytes, what is too long, names an unknown venue, or isn't a record at all. Then the
 -- ways from `parsed` to the tables.
 --
 --     a loader ─ plain ─▶ parsed ─┬─ plain ───────▶ the tables
@@ -11,7 +11,7 @@
 --                      └─ a venue's strict view ──────────▶ parsed
 --
 -- "plain" is one SELECT (0003_*.sql), put by reading.py between every feed and the table it inserts into. It reads lines as a venue usually writes them
--- and gives all others with outcome '' as they are. It stands in the feed's own SELECT because there it works on small blocks that stay in the processor's
+-- and gives all others with outcome '' as they are. It is part of the feed's own SELECT because there it works on small blocks that stay in the processor's
 -- caches, while the tables get large ones.
 --
 -- So each line has one reader, and one row in the ledger. {venues} stands for the venues that the texts read. One view opens: what two views feed is made

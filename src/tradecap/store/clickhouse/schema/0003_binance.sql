@@ -1,7 +1,7 @@
 -- Reads venues: 'binance', 'binance-usdm', 'binance-us', ''
 -- Binance's payloads, read as strictly as venues/binance/ reads them: the same class for any bytes, the same reason for every documented fault
 -- (tests/cases.py). '' are lines that name no venue: they are taken for Binance's. Only OrNull and OrZero functions and bounded values: a view that
--- throws would stop a feed for ever.
+-- throws would stop a feed forever.
 
 -- 1. Plain lines are read by position: as the venue writes them, so that each value is where the commas say. That this is so is proven, not assumed: what
 --    was read is written out again, and only where the line comes out is it plain. All others are left to mv_binance_strict.
@@ -61,7 +61,7 @@ FROM
                 is_wrapped, match(ending, '^,"m":(?:true|false)(?:,"M":(?:true|false))?\\}\\}\\}$'),
                 match(ending, '^,"m":(?:true|false)(?:,"M":(?:true|false))?\\}\\}$'))
             AND match(quote, '^[0-9]*[.]?[0-9]*$')
-            -- ranges. Of price and quantity these are narrower than the limits, so that their product needs no look.
+            -- ranges. For price and quantity these are narrower than the limits, so that their product needs no look.
             AND seq < 1000000000000000000 AND recv BETWEEN 0 AND 8999999999999999999
             AND id < 1000000000000000000 AND one < 1000000000000000000 AND two < 1000000000000000000 AND last_id >= first_id
             AND trade_us >= 1262304000000000 AND trade_us < 4133980800000000
@@ -286,7 +286,7 @@ FROM
                     if(is_wrapped, arrayMap(k -> JSONExtractInt(body, 'data', k), names), arrayMap(k -> JSONExtractInt(body, k), names)) AS integers,
                     if(is_wrapped, arrayMap(k -> JSONExtractBool(body, 'data', k), names), arrayMap(k -> JSONExtractBool(body, k), names)) AS is_true,
                     if(is_wrapped, arrayMap(k -> toString(JSONType(body, 'data', k)), names), arrayMap(k -> toString(JSONType(body, k)), names)) AS json_types,
-                    -- JSONType calls an integer beyond 64 bits a String, so a text that could be one is no symbol (as in binance.py); only the
+                    -- JSONType calls an integer beyond 64 bits a String, so a text that could be one is not a symbol (as in binance.py); only the
                     -- reason is taken from a look at the body.
                     arrayMap((k, t, text) -> multiIf(NOT has(keys, k), 'missing', t = 'String' AND match(text, '^-?[0-9]{19,}$')
                         AND (position(body, concat('"', text, '"')) = 0 OR match(body, concat('"', k, '"[ \\t]*:[ \\t]*-?[0-9]'))),
@@ -364,7 +364,7 @@ FROM
                                             if(is_archive_row, row_names, payload_keys) AS outer_keys
                                         FROM
                                         (
-                                            -- A row of the archive is read as the message it would be: what is no number or flag where one should be
+                                            -- A row of the archive is read as the message it would be: what is not a number or flag where one should be
                                             -- stays a text.
                                             SELECT
                                                 raw, log, part, run, seq, envelope, payload, payload_keys,

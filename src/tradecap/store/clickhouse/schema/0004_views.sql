@@ -59,7 +59,7 @@ FROM
     ) AS c ON c.venue = h.venue AND c.symbol = h.symbol AND c.channel = h.channel
     WHERE last_missing >= first_missing
     GROUP BY h.venue, h.symbol, h.channel, first_missing, last_missing
-    -- beside an id that only an injected record holds nothing was ever to be covered
+    -- next to an id that only an injected record holds, nothing was ever to be covered
     HAVING is_between
 );
 

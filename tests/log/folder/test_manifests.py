@@ -138,7 +138,7 @@ def test_a_segment_of_another_log_is_not_adopted(whole: FileLog, tmp_path: Path)
     for name in ("ndjson.zst", "json"):
         (whole.path / f"{number:06d}.{name}").write_bytes((other.path / f"000001.{name}").read_bytes())
     (found,) = rebuild_manifests(whole, read_record, quietly)
-    assert (found.done, "strangers" in found.why) == (LEFT, True)
+    assert (found.done, "neither belongs to this log" in found.why) == (LEFT, True)
 
 
 def test_a_manifest_made_after_a_crash_gets_its_ids(log: FileLog) -> None:

@@ -119,7 +119,7 @@ def _against(log: FileLog, segment: Segment, manifest: Manifest | str, held: _He
     following = segment.next.read_manifest(log.id)
     expected = "" if isinstance(following, str) else following.previous
     if expected:
-        return "" if expected == held.sha256 else "the segment after it records other bytes for it: restore the segment from a copy"
+        return "" if expected == held.sha256 else "the segment after it records other bytes for it: bring the segment back from a copy"
     stored = _sha256_of(segment.manifest)
     if isinstance(manifest, str) and stored == held.sha256:
         return "it fits this segment, so neither belongs to this log: take them out of the log's folder"

@@ -87,7 +87,7 @@ def test_a_topic_is_proven_from_a_certificate_on(kafka: Kafka, topic: str, log: 
         run=second.runs[0].run,
     )
     assert "changed: " in failed(proven(log, store, second))["ledger.complete"]
-    assert failed(proven(log, store)) == {}, "a whole proof can't know what an expired record was"
+    assert "ledger.complete" not in failed(proven(log, store)), "a whole proof can't know what an expired record was"
 
     filled(log, range(130, 150))
     shorten(kafka, topic, partition, ends[partition] + 5)

@@ -92,7 +92,7 @@ def before(ends: Mapping[int, Position], blocks: Collection[SeqBlock]) -> Positi
     for part, end in ends.items():
         begins = [block.since[part] for block in blocks if part in block.since]
         if None not in begins:
-            after[part] = min(end, *(each for each in begins if each), key=lambda each: each.order).at
+            after[part] = min([end, *(each for each in begins if each)], key=lambda each: each.order).at
     return after
 
 

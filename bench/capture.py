@@ -1,13 +1,15 @@
-"""How fast a capture is (socket to decoded, deduplicated, durable), how late and how big, compared with others on the same local server in one run.
+"""How fast a capture is (socket to decoded, deduplicated, durable), how late and how big, compared with others on the
+same local server in one run.
 
     python -m bench.capture [speed|latency|memory ...] [--messages 500000] [--runs 3]
 
-speed: in turn a bare `websockets` receive loop that does nothing, `tradecap`, cryptofeed and python-binance with a callback that does nothing. Quote
-the ratios. latency: socket to durable at a steady rate. memory: one long capture (--messages 10000000), what it takes at each tenth.
+speed: in turn a bare `websockets` receive loop that does nothing, `tradecap`, cryptofeed and python-binance with a
+callback that does nothing. Quote the ratios. latency: socket to durable at a steady rate. memory: one long capture
+(--messages 10000000), what it takes at each tenth.
 
-The server has one core, the client another; each is a process of its own (streams.py, clients/). Other people's clients live in environments of their
-own in TRADECAP_CLIENTS (else in the user's cache), like those of the tests; missing ones are made, which needs a package index; one that
-can't be installed is named and left out.
+The server has one core, the client another; each is a process of its own (streams.py, clients/). Other people's clients
+live in environments of their own in TRADECAP_CLIENTS (else in the user's cache), like those of the tests; missing ones
+are made, which needs a package index; one that can't be installed is named and left out.
 """
 
 import argparse
@@ -40,7 +42,9 @@ def cores() -> tuple[int, int]:
 def server(messages: int, per_s: int | None = None) -> Iterator[str]:
     """A server that sends `messages` to each client; its URL."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(messages, per_s, cores()[1], theirs), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(
+        target=serve, args=(messages, per_s, cores()[1], theirs), daemon=True
+    )
     process.start()
     try:
         yield f"ws://127.0.0.1:{ours.recv()}"
@@ -84,14 +88,25 @@ def speed(messages: int, runs: int) -> Figures:
         for _ in range(runs):
             for name, python in pythons.items():
                 rows[name].append(run(name, python, url, messages))
-    medians = {name: {key: median(found, key) for key in ("per_s", "per_cpu_s", "peak_mb")} for name, found in rows.items()}
+    medians = {
+        name: {key: median(found, key) for key in ("per_s", "per_cpu_s", "peak_mb")} for name, found in rows.items()
+    }
     ratios = {
-        f"tradecap / {name}": {key: round(medians["tradecap"][key] / medians[name][key], 3) for key in ("per_s", "per_cpu_s")}
+        f"tradecap / {name}": {
+            key: round(medians["tradecap"][key] / medians[name][key], 3) for key in ("per_s", "per_cpu_s")
+        }
         for name in medians
         if name != "tradecap"
     }
-    every = {key: {name: [each[key] for each in found] for name, found in rows.items()} for key in ("per_s", "per_cpu_s")}
-    return {"ratios": ratios, "medians": medians, "runs": every, "versions": {name: found[0]["versions"] for name, found in rows.items()}}
+    every = {
+        key: {name: [each[key] for each in found] for name, found in rows.items()} for key in ("per_s", "per_cpu_s")
+    }
+    return {
+        "ratios": ratios,
+        "medians": medians,
+        "runs": every,
+        "versions": {name: found[0]["versions"] for name, found in rows.items()},
+    }
 
 
 def median(found: list[Figures], key: str) -> float:
@@ -101,7 +116,10 @@ def median(found: list[Figures], key: str) -> float:
 def latency(runs: int, per_s: int = 1000, seconds: int = 20) -> Figures:
     """Socket to durable at a steady rate, as the capture itself measures it."""
     with server(per_s * seconds, per_s) as url:
-        return {"at_per_s": per_s, "latency": [run("tradecap", OURS, url, per_s * seconds)["latency"] for _ in range(runs)]}
+        return {
+            "at_per_s": per_s,
+            "latency": [run("tradecap", OURS, url, per_s * seconds)["latency"] for _ in range(runs)],
+        }
 
 
 def memory(messages: int) -> Figures:
@@ -124,7 +142,12 @@ def main() -> None:
     for what in given.what:
         before = os.getloadavg()[0]
         found = measures[what]()
-        print(json.dumps({"what": what, "messages": given.messages, "load": [before, os.getloadavg()[0]], **found}, indent=1), flush=True)
+        print(
+            json.dumps(
+                {"what": what, "messages": given.messages, "load": [before, os.getloadavg()[0]], **found}, indent=1
+            ),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""The two feeds of a topic against each other: `load`, and ClickHouse's Kafka engine, into the same views of an embedded store.
+"""The two feeds of a topic against each other: `load`, and ClickHouse's Kafka engine, into the same views of an
+embedded store.
 
     make kafka ARGS='--port 19171'
     .venv/bin/python bench/feeds.py localhost:19171 rate|latency|kill [--records 500000]
 
-rate: records a second once records come, and the seconds in all, alternating; also with 2 and 4 consumers of the engine.
-latency: from publishing to visible, at 5 000 trades a second, while sweeps run.
-kill: kill -9 while the engine catches up; how long the partitions stand still, and how many records come into the tables again.
+rate: records a second once records come, and the seconds in all, alternating; also with 2 and 4 consumers of the
+engine. latency: from publishing to visible, at 5 000 trades a second, while sweeps run.
+kill: kill -9 while the engine catches up; how long the partitions stand still, and how many records come into the
+tables again.
 """
 
 import argparse
@@ -59,7 +61,9 @@ def payloads(*symbols: str) -> Iterator[tuple[bytes, bytes]]:
     """(head of the record, message) of synthetic trades, symbol by symbol in turn."""
     series = [synthetic.trades(SPOT[symbol], 1, NOON_MS, NOON_MS + 400 * 86_400_000) for symbol in symbols]
     for trades in zip(*series, strict=False):
-        yield from ((series_head("binance", trade.symbol, "trade", "ws"), frame(synthetic.message(trade))) for trade in trades)
+        yield from (
+            (series_head("binance", trade.symbol, "trade", "ws"), frame(synthetic.message(trade))) for trade in trades
+        )
 
 
 def opened(log: KafkaLog, url: str) -> Any:
@@ -87,7 +91,8 @@ def measured(log: KafkaLog, run: Callable[..., Loaded]) -> tuple[float, float]:
 def with_consumers(count: int) -> None:
     """The engine's table with this many consumers from now on. Only one of them may have a name (group.instance.id)."""
     topics.feed_statements = lambda *args, **options: [
-        text.replace("kafka_num_consumers = 1", f"kafka_num_consumers = {count}") for text in STATEMENTS(*args, **options)
+        text.replace("kafka_num_consumers = 1", f"kafka_num_consumers = {count}")
+        for text in STATEMENTS(*args, **options)
     ]
     without_instance(count == 1)
 
@@ -110,7 +115,12 @@ def rate(servers: str, records: int) -> None:
     log = filled(servers, records)
     rates: dict[str, list[float]] = {}
     for _ in range(3):
-        for name, run, consumers in (("load", load, 1), ("engine", by_engine, 1), ("engine, 2 consumers", by_engine, 2), ("engine, 4", by_engine, 4)):
+        for name, run, consumers in (
+            ("load", load, 1),
+            ("engine", by_engine, 1),
+            ("engine, 2 consumers", by_engine, 2),
+            ("engine, 4", by_engine, 4),
+        ):
             with_consumers(consumers)
             a_second, seconds = measured(log, run)
             rates.setdefault(name, []).append(a_second)
@@ -126,7 +136,11 @@ def latency(servers: str, seconds: int = 20) -> None:
         log = topic_of(open_log(f"kafka://{servers}/feeds-{time.time_ns()}", create=True))
         with tempfile.TemporaryDirectory() as folder, opened(log, f"chdb:{folder}/db") as store:
             is_over = threading.Event()
-            how = {"follow": lambda is_over=is_over: not is_over.is_set(), "stop": is_over.is_set, "progress": lambda _: None}
+            how = {
+                "follow": lambda is_over=is_over: not is_over.is_set(),
+                "stop": is_over.is_set,
+                "progress": lambda _: None,
+            }
             feed = threading.Thread(target=run, args=(log, store), kwargs=how)
             feed.start()
             time.sleep(8)
@@ -135,7 +149,8 @@ def latency(servers: str, seconds: int = 20) -> None:
             feed.join()
         late = sorted(visible[seq] - at for seq, at in enumerate(published) if seq in visible)
         print(
-            f"{name}: {len(late):,} records, p50 {late[len(late) // 2]:.2f} s, p99 {late[len(late) * 99 // 100]:.2f} s, max {late[-1]:.2f} s",
+            f"{name}: {len(late):,} records, p50 {late[len(late) // 2]:.2f} s, p99 "
+            f"{late[len(late) * 99 // 100]:.2f} s, max {late[-1]:.2f} s",
             flush=True,
         )
 
@@ -162,7 +177,8 @@ def published_and_visible(log: KafkaLog, path: str, seconds: int) -> tuple[list[
     with log.writer() as writer:
         made = RunWriter(writer.run)
         started_s = time.monotonic()
-        for n, (head, payload) in enumerate(islice(payloads("BTCUSDT"), RATE * seconds)):  # one symbol is one partition: seq tells what has come
+        # one symbol is one partition: seq tells what has come
+        for n, (head, payload) in enumerate(islice(payloads("BTCUSDT"), RATE * seconds)):
             if (ahead_s := started_s + n / RATE - time.monotonic()) > 0:
                 time.sleep(ahead_s)
             writer.append(made.record(time.time_ns(), head, payload))
@@ -207,7 +223,9 @@ def engine(url: str, store_url: str, session: str, instance: str) -> None:
     log = topic_of(open_log(url))
     access = TopicAccess(lambda group: log.group(group).committed(), {"session.timeout.ms": session})
     with open_store(store_url, read=read_record, topic=access) as store:
-        load_topic(log, log.group(reader_of(store).group(log.id)), store, {}, stop=lambda: False, progress=lambda _: None)
+        load_topic(
+            log, log.group(reader_of(store).group(log.id)), store, {}, stop=lambda: False, progress=lambda _: None
+        )
 
 
 def main() -> None:

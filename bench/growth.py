@@ -1,10 +1,12 @@
-"""What each step costs, as a user runs it, and how that grows: CPU seconds a million, wall seconds and peak memory of each command.
+"""What each step costs, as a user runs it, and how that grows: CPU seconds a million, wall seconds and peak memory of
+each command.
 
     python -m bench.growth [--trades 1000000 10000000] [--json FILE]
 
-Each step is a process of its own: replay, load, a load that finds nothing new, verify. polars and DuckDB then read the same log for the same
-candles and counts. They check nothing, keep nothing and prove nothing, so theirs is the price of reading; their sums must be the store's.
-They live in environments of their own (see capture.py); one that can't be had is named and left out.
+Each step is a process of its own: replay, load, a load that finds nothing new, verify. polars and DuckDB then read the
+same log for the same candles and counts. They check nothing, keep nothing and prove nothing, so theirs is the price of
+reading; their sums must be the store's. They live in environments of their own (see capture.py); one that can't be had
+is named and left out.
 """
 
 import argparse
@@ -24,7 +26,8 @@ READERS = {"polars": ("polars==2.1.0",), "duckdb": ("duckdb==2.0.1",)}
 
 
 def measured(command: list[str], environment: dict[str, str]) -> tuple[dict[str, float], bytes]:
-    """One command to its end: CPU seconds of all its threads and children, wall seconds, peak MB of the process; and its stdout."""
+    """One command to its end: CPU seconds of all its threads and children, wall seconds, peak MB of the process; and
+    its stdout."""
     began = time.perf_counter()
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -80,7 +83,9 @@ class Growth:
 
     def stored(self) -> list[Decimal]:
         """Minutes, trades, volume and closes summed, from the store's candles."""
-        figures, printed = measured([sys.executable, "-m", "tradecap", "candles", "BTCUSDT", "--limit", "1000000", "--json", "-q"], self.where)
+        figures, printed = measured(
+            [sys.executable, "-m", "tradecap", "candles", "BTCUSDT", "--limit", "1000000", "--json", "-q"], self.where
+        )
         self.note("candles, all of them as JSON", figures)
         candles = json.loads(printed)["candles"]
         sums = [sum((Decimal(candle[name]) for candle in candles), Decimal()) for name in ("trades", "volume", "close")]

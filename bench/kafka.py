@@ -1,6 +1,8 @@
-"""A topic as the log, each figure next to its alternative in the same run: `.venv/bin/python bench/kafka.py [--trades 1000000] [write load memory]`.
+"""A topic as the log, each figure next to its alternative in the same run:
+`.venv/bin/python bench/kafka.py [--trades 1000000] [write load memory]`.
 
-It starts an Apache Kafka of its own (Java and Maven are needed). Whole-machine figures move with the machine: quote the ratios.
+It starts an Apache Kafka of its own (Java and Maven are needed). Whole-machine figures move with the machine: quote the
+ratios.
 """
 
 import argparse

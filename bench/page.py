@@ -1,8 +1,10 @@
-"""The page in a browser: how long 1 000 bars take, and whether its memory stays: `python bench/page.py [--minutes 10]`. Needs Chromium.
+"""The page in a browser: how long 1 000 bars take, and whether its memory stays: `python bench/page.py [--minutes 10]`.
+Needs Chromium.
 
-A log of 1 100 synthetic minutes is served by `tradecap serve` as a process of its own, without a store. `drawn` is the time from the start of the
-navigation to the frame in which the chart library was given the bars, by the page's own clock, with an empty cache; the middle of five. Then ten
-trades a second come in, and every 30 s the page's heap is read after a forced collection of garbage.
+A log of 1 100 synthetic minutes is served by `tradecap serve` as a process of its own, without a store. `drawn` is the
+time from the start of the navigation to the frame in which the chart library was given the bars, by the page's own
+clock, with an empty cache; the middle of five. Then ten trades a second come in, and every 30 s the page's heap is read
+after a forced collection of garbage.
 """
 
 import argparse
@@ -35,7 +37,14 @@ START_MS = 1_723_161_600_000
 MINUTES = 1100
 BARS = 1000
 RATE = 10
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 PEPE = synthetic.SPOT["PEPEUSDT"]
 
 
@@ -54,7 +63,21 @@ def trades() -> tuple[list[Trade], Iterator[Trade]]:
 @contextmanager
 def served(log: Log) -> Iterator[str]:
     """The URL of `tradecap serve` over a log alone."""
-    command = [sys.executable, "-m", "tradecap", "serve", "--port", "0", "--grpc-port", "0", "--json", "--log", log.url, "--store", "chdb:./none"]
+    command = [
+        sys.executable,
+        "-m",
+        "tradecap",
+        "serve",
+        "--port",
+        "0",
+        "--grpc-port",
+        "0",
+        "--json",
+        "--log",
+        log.url,
+        "--store",
+        "chdb:./none",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout
@@ -86,7 +109,9 @@ def drawn_ms(browser: Browser, url: str) -> float:
     return found
 
 
-def watch_heap(browser: Browser, url: str, log: Log, following: Iterator[Trade], seconds: float) -> list[tuple[float, float, int]]:
+def watch_heap(
+    browser: Browser, url: str, log: Log, following: Iterator[Trade], seconds: float
+) -> list[tuple[float, float, int]]:
     """RATE trades a second for a time: after how long, the heap in MB, trades written."""
     context = browser.new_context(viewport={"width": 1280, "height": 760})
     page = context.new_page()
@@ -102,10 +127,17 @@ def watch_heap(browser: Browser, url: str, log: Log, following: Iterator[Trade],
                 protocol.send("HeapProfiler.collectGarbage")
                 seen.append((passed_s, protocol.send("Runtime.getHeapUsage")["usedSize"] / 1e6, written))
                 print(
-                    f"{passed_s:6.0f} s  {seen[-1][1]:7.3f} MB  {written} trades, {page.locator('body').get_attribute('data-bars')} bars", flush=True
+                    f"{passed_s:6.0f} s  {seen[-1][1]:7.3f} MB  {written} trades, "
+                    f"{page.locator('body').get_attribute('data-bars')} bars",
+                    flush=True,
                 )
             trade = next(following)
-            run.record(None, series_head(trade.venue, trade.symbol, trade.channel, "ws"), frame(synthetic.message(trade)), trade)
+            run.record(
+                None,
+                series_head(trade.venue, trade.symbol, trade.channel, "ws"),
+                frame(synthetic.message(trade)),
+                trade,
+            )
             run.flush()
             written += 1
             page.wait_for_timeout(max(written / RATE - (time.monotonic() - began_s), 0) * 1000)
@@ -126,15 +158,27 @@ def main() -> None:
         log = open_log(f"file:{Path(folder) / 'log'}", create=True)
         lines = b"".join(synthetic.message(trade) + b"\n" for trade in first)
         with log.writer() as writer:
-            replay(look_at([Source("made", stream=BytesIO(lines))], Choice()), writer, Choice(), stop=lambda: False, progress=lambda _: None)
+            replay(
+                look_at([Source("made", stream=BytesIO(lines))], Choice()),
+                writer,
+                Choice(),
+                stop=lambda: False,
+                progress=lambda _: None,
+            )
         with served(log) as url:
             browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
             times = [drawn_ms(browser, url) for _ in range(6)][1:]
-            print(f"drawn: {BARS} bars after {statistics.median(times):.0f} ms ({min(times):.0f} to {max(times):.0f})", flush=True)
+            print(
+                f"drawn: {BARS} bars after {statistics.median(times):.0f} ms ({min(times):.0f} to {max(times):.0f})",
+                flush=True,
+            )
             heaps = watch_heap(browser, url, log, following, minutes * 60)
             browser.close()
         settled = heaps[1:] or heaps
-        print(f"heap: {settled[0][1]:.2f} MB after {settled[0][0]:.0f} s, {settled[-1][1]:.2f} MB after {settled[-1][0]:.0f} s")
+        print(
+            f"heap: {settled[0][1]:.2f} MB after {settled[0][0]:.0f} s, {settled[-1][1]:.2f} MB after "
+            f"{settled[-1][0]:.0f} s"
+        )
 
 
 if __name__ == "__main__":

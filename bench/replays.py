@@ -1,4 +1,5 @@
-"""Replays of recordings of several layouts, both ways in alternating runs: CPU seconds a million lines. `.venv/bin/python -m bench.replays`.
+"""Replays of recordings of several layouts, both ways in alternating runs: CPU seconds a million lines.
+`.venv/bin/python -m bench.replays`.
 
 The plain way is TRADECAP_PLAIN=0: each line by itself. The loop of json.loads and json.dumps only writes lines.
 """
@@ -35,7 +36,9 @@ def _of_any_symbol(line: bytes) -> bytes:
     """With ids that are dense in each symbol, as the venue's are."""
     symbol = random.choice(SYMBOLS)
     trade_id = 1_000_000_000 + next(IDS.setdefault(symbol, count()))
-    return re.sub(rb'"t":\d+', b'"t":%d' % trade_id, line).replace(b"BTCUSDT", symbol).replace(b"btcusdt", symbol.lower())
+    return (
+        re.sub(rb'"t":\d+', b'"t":%d' % trade_id, line).replace(b"BTCUSDT", symbol).replace(b"btcusdt", symbol.lower())
+    )
 
 
 def _row(line: bytes) -> bytes:
@@ -58,7 +61,12 @@ def _json_loop(source: Path, target: Path) -> None:
     with source.open("rb") as lines, target.open("w") as out:
         for number, line in enumerate(lines):
             received, _, payload = (b"0", b"", line) if line.startswith(b"{") else line.partition(b" ")
-            out.write(json.dumps({"run": "r", "seq": number, "recv": int(received), "data": json.loads(payload)}, separators=(",", ":")))
+            out.write(
+                json.dumps(
+                    {"run": "r", "seq": number, "recv": int(received), "data": json.loads(payload)},
+                    separators=(",", ":"),
+                )
+            )
             out.write("\n")
         out.flush()
         os.fsync(out.fileno())
@@ -96,7 +104,9 @@ def main() -> None:
         gain = statistics.median(each[0] / each[1] for each in found)
         against = statistics.median(each[2] / each[1] for each in found)
         print(
-            f"{layout:<28} plain {plain:.2f}, quick {quick:.2f}, json loop {loop:.2f} s a million; {gain:.2f}x, {against:.2f}x the loop", flush=True
+            f"{layout:<28} plain {plain:.2f}, quick {quick:.2f}, json loop {loop:.2f} s a million; {gain:.2f}x, "
+            f"{against:.2f}x the loop",
+            flush=True,
         )
 
 

@@ -1,6 +1,8 @@
-"""Figures, each as a ratio against a named alternative in the same run. `make bench`; ARGS='--trades 10000000' for more, ARGS='load verify' for some.
+"""Figures, each as a ratio against a named alternative in the same run. `make bench`; ARGS='--trades 10000000' for
+more, ARGS='load verify' for some.
 
-Whole-machine figures move with the machine: quote the ratios. docs/performance.md keeps what was measured, when and where.
+Whole-machine figures move with the machine: quote the ratios. docs/performance.md keeps what was measured, when and
+where.
 """
 
 import argparse
@@ -94,9 +96,15 @@ class Bench:
     def replay_into(self, log: Log) -> None:
         """As `tradecap replay` does it."""
         with open_log(log.url).writer() as writer:
-            replay(look_at(expand([str(self.file)], sys.stdin.buffer, own_log), Choice()), writer, Choice(), stop=never, progress=unseen)
+            replay(
+                look_at(expand([str(self.file)], sys.stdin.buffer, own_log), Choice()),
+                writer,
+                Choice(),
+                stop=never,
+                progress=unseen,
+            )
 
-    # ---- what is measured ----------------------------------------------------------------------------------------------------------------
+    # ---- what is measured --------------------------------------------------------------------------------------------
 
     def decode(self) -> None:
         """Decode and validate, in a plain loop."""
@@ -122,7 +130,12 @@ class Bench:
         with self.file.open("rb") as lines, (self.folder / "plain.ndjson").open("w") as out:
             for number, line in enumerate(lines):
                 received, _, payload = line.partition(b" ")
-                out.write(json.dumps({"run": "r", "seq": number, "recv": int(received), "data": json.loads(payload)}, separators=(",", ":")))
+                out.write(
+                    json.dumps(
+                        {"run": "r", "seq": number, "recv": int(received), "data": json.loads(payload)},
+                        separators=(",", ":"),
+                    )
+                )
                 out.write("\n")
             out.flush()
             os.fsync(out.fileno())
@@ -146,9 +159,15 @@ class Bench:
         create_store(url, drop_first=True)  # verify proves nothing about a store with the small loads
         self.note("load into all tables", self.trades / statistics.median(seconds), "records/s")
         self.note("load, CPU of a million", statistics.median(cpus), "s")
-        self.note("load / typed INSERT SELECT FROM file() into one table, CPU", statistics.median(ratios), "x", "AIM 0.55")
+        self.note(
+            "load / typed INSERT SELECT FROM file() into one table, CPU", statistics.median(ratios), "x", "AIM 0.55"
+        )
         self.note("the same, wall time", statistics.median(walls), "x")
-        names = {"load of five lines, CPU": "AIM 0.03", "sweep of the hour they are in, CPU": "AIM 0.1", "sweep of all days, CPU": ""}
+        names = {
+            "load of five lines, CPU": "AIM 0.03",
+            "sweep of the hour they are in, CPU": "AIM 0.1",
+            "sweep of all days, CPU": "",
+        }
         for (name, aim), figures in zip(names.items(), zip(*small, strict=True), strict=True):
             self.note(name, statistics.median(figures), "s", aim)
 
@@ -157,12 +176,15 @@ class Bench:
         load(log, store, stop=never, progress=unseen)
 
     def small_load(self, store: ClickHouseStore, log: Log, number: int) -> tuple[float, float, float]:
-        """What a follower does for a handful of lines, as CPU: insert and position, the sweep of one hour, and for comparison one of all days."""
+        """What a follower does for a handful of lines, as CPU: insert and position, the sweep of one hour, and for
+        comparison one of all days."""
         run = RunWriter(f"01f00000-0000-7000-8000-{number:012d}", 0)
         instrument = synthetic.SPOT["BTCUSDT"]
         made = synthetic.trades(instrument, 2 + number, START_MS + DAY_MS // 2, START_MS + 4000 * DAY_MS)
         head = series_head("binance", "BTCUSDT", "trade", "ws")
-        lines = [run.record(None, head, frame(synthetic.message(trade))) for _, trade in zip(range(5), made, strict=False)]
+        lines = [
+            run.record(None, head, frame(synthetic.message(trade))) for _, trade in zip(range(5), made, strict=False)
+        ]
         batch = Batch(Lines(b"".join(lines)), len(lines), Position(0, "000000:0", 0))
         hours: set[int] = set()
 
@@ -178,18 +200,23 @@ class Bench:
         store.run("DROP TABLE IF EXISTS bare")
         store.run(
             """CREATE TABLE bare (
-            venue LowCardinality(String) CODEC(ZSTD(1)), channel LowCardinality(String) CODEC(ZSTD(1)), symbol LowCardinality(String) CODEC(ZSTD(1)),
+            venue LowCardinality(String) CODEC(ZSTD(1)), channel LowCardinality(String) CODEC(ZSTD(1)),
+            symbol LowCardinality(String) CODEC(ZSTD(1)),
             trade_id UInt64 CODEC(DoubleDelta, ZSTD(1)), trade_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)),
-            event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)), recv_ns Int64 CODEC(Delta, ZSTD(1)), price Decimal(18, 8) CODEC(Delta, ZSTD(1)),
-            qty Decimal(38, 8) CODEC(ZSTD(1)), is_buyer_maker Bool CODEC(ZSTD(1)), run UUID CODEC(ZSTD(1)), seq UInt64 CODEC(DoubleDelta, ZSTD(1)))
+            event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)), recv_ns Int64 CODEC(Delta, ZSTD(1)),
+            price Decimal(18, 8) CODEC(Delta, ZSTD(1)),
+            qty Decimal(38, 8) CODEC(ZSTD(1)), is_buyer_maker Bool CODEC(ZSTD(1)),
+            run UUID CODEC(ZSTD(1)), seq UInt64 CODEC(DoubleDelta, ZSTD(1)))
             ENGINE = MergeTree ORDER BY (venue, channel, symbol, trade_id)"""
         )
         store.run(
             """INSERT INTO bare
-            SELECT x.venue, d.e, d.s, d.t, fromUnixTimestamp64Milli(d.T, 'UTC'), fromUnixTimestamp64Milli(d.E, 'UTC'), x.recv, d.p, d.q, d.m,
+            SELECT x.venue, d.e, d.s, d.t, fromUnixTimestamp64Milli(d.T, 'UTC'), fromUnixTimestamp64Milli(d.E, 'UTC'),
+                x.recv, d.p, d.q, d.m,
                 x.run, x.seq
             FROM (
-                SELECT JSONExtract(line, 'Tuple(run UUID, seq UInt64, recv Int64, venue LowCardinality(String), data Tuple(data Tuple(
+                SELECT JSONExtract(line, 'Tuple(run UUID, seq UInt64, recv Int64,
+                    venue LowCardinality(String), data Tuple(data Tuple(
                     e LowCardinality(String), E Int64, s LowCardinality(String), t UInt64,
                     p Decimal(18, 8), q Decimal(38, 8), T Int64, m Bool)))') AS x,
                     x.data.data AS d
@@ -247,7 +274,9 @@ class Bench:
 def run_json(*command: str, folder: Path) -> dict[str, dict[str, float]]:
     """The JSON result of a command, run as a user runs it."""
     log = f"file:{folder / ('paced' + command[-1])}"
-    done = subprocess.run([sys.executable, "-m", "tradecap", *command, "--log", log, "--json", "-q"], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "tradecap", *command, "--log", log, "--json", "-q"], stdout=subprocess.PIPE, check=True
+    )
     found: dict[str, dict[str, float]] = json.loads(done.stdout)
     return found
 
@@ -267,10 +296,17 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tradecap-bench-") as folder:
         bench = Bench(Path(folder), asked.trades, asked.runs)
-        print(f"{asked.trades:,} trades, median of {asked.runs} runs, {os.cpu_count()} cores, Python {sys.version.split()[0]}")
+        print(
+            f"{asked.trades:,} trades, median of {asked.runs} runs, {os.cpu_count()} cores, Python "
+            f"{sys.version.split()[0]}"
+        )
         for name in chosen(asked.names):
             getattr(bench, name)()
-        bench.note("peak memory of this process, embedded store included", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "MiB")
+        bench.note(
+            "peak memory of this process, embedded store included",
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "MiB",
+        )
         if asked.json:
             asked.json.write_text(json.dumps(bench.found, indent=2) + "\n")
 

@@ -1,9 +1,11 @@
-"""Figures of `tradecap serve`, each against a named alternative in the same run: `python bench/serving.py [--seconds 5]`.
+"""Figures of `tradecap serve`, each against a named alternative in the same run:
+`python bench/serving.py [--seconds 5]`.
 
-`/candles` of 100 bars against a raw Starlette Response of the same bytes, and against FastAPI's own encoding of the list. All three run on the same
-server (`serve.server`), each in a process of its own; one client process asks over eight connections. The middle of three rounds counts. Answers per
-CPU second of the server are the steadier figure where other work shares the machine; both are printed, and the ratios are of those. While
-trades come in, every answer is computed again: the line `changing` shows that, with a trade inserted before each request.
+`/candles` of 100 bars against a raw Starlette Response of the same bytes, and against FastAPI's own encoding of the
+list. All three run on the same server (`serve.server`), each in a process of its own; one client process asks over
+eight connections. The middle of three rounds counts. Answers per CPU second of the server are the steadier figure where
+other work shares the machine; both are printed, and the ratios are of those. While trades come in, every answer is
+computed again: the line `changing` shows that, with a trade inserted before each request.
 """
 
 import argparse
@@ -55,7 +57,13 @@ def recorded(folder: Path) -> str:
     lines = b"".join(synthetic.message(trade) + b"\n" for trade in islice(made, 300_000))
     log = open_log(f"file:{folder / 'log'}", create=True)
     with log.writer() as writer:
-        replay(look_at([Source("made", stream=BytesIO(lines))], Choice()), writer, Choice(), stop=lambda: False, progress=lambda _: None)
+        replay(
+            look_at([Source("made", stream=BytesIO(lines))], Choice()),
+            writer,
+            Choice(),
+            stop=lambda: False,
+            progress=lambda _: None,
+        )
     return log.url
 
 
@@ -85,7 +93,21 @@ def changing(url: str) -> App:
             assert bars
             assert bars.newest
             last: Trade = bars.newest
-            bars.take(Trade(*series, last.id + 1, last.id + 1, last.id + 1, last.price, last.qty, last.trade_time_us, 0, True, True), ("z", last.id))
+            bars.take(
+                Trade(
+                    *series,
+                    last.id + 1,
+                    last.id + 1,
+                    last.id + 1,
+                    last.price,
+                    last.qty,
+                    last.trade_time_us,
+                    0,
+                    True,
+                    True,
+                ),
+                ("z", last.id),
+            )
         await app(scope, receive, send)
 
     return asked
@@ -126,8 +148,22 @@ def answered(url: str) -> bytes:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     path, _, query = PATH.partition("?")
-    head = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": query.encode(), "http_version": "1.1"}
-    scope = {**head, "scheme": "http", "root_path": "", "headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 1)}
+    head = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "http_version": "1.1",
+    }
+    scope = {
+        **head,
+        "scheme": "http",
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 1),
+    }
 
     async def ask() -> None:
         await ours(url)(scope, receive, send)
@@ -209,7 +245,10 @@ def main() -> None:
             server.kill()
     middle = {kind: statistics.median(by_cpu for by_cpu, _ in found) for kind, found in rates.items()}
     for kind, value in middle.items():
-        print(f"{kind:<30} {value:>10,.0f} answers per CPU second, {statistics.median(wall for _, wall in rates[kind]):,.0f} by wall time")
+        print(
+            f"{kind:<30} {value:>10,.0f} answers per CPU second, "
+            f"{statistics.median(wall for _, wall in rates[kind]):,.0f} by wall time"
+        )
     print(f"ours / raw Starlette Response  {middle['ours'] / middle['raw Starlette']:>10.2f} x          AIM 0.5")
     print(f"ours / FastAPI's encoding      {middle['ours'] / middle['FastAPI']:>10.2f} x          AIM 5")
     print(f"({os.cpu_count()} cores, Python {sys.version.split()[0]})")

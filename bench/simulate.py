@@ -1,4 +1,5 @@
-"""Measures the local exchange: speed to one client, number of clients, pacing, memory. `python bench/simulate.py [WHAT...]`
+"""Measures the local exchange: speed to one client, number of clients, pacing, memory.
+`python bench/simulate.py [WHAT...]`
 
 The clients are processes of their own that only count bytes, so that the exchange alone is measured. Rates per CPU
 second are steadier when other work shares the machine; both are printed.
@@ -36,7 +37,9 @@ def rss_mb() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
-def count(port: int, path: str, clients: int, until: int, seconds: float, counted: "multiprocessing.Queue[tuple[int, float]]") -> None:
+def count(
+    port: int, path: str, clients: int, until: int, seconds: float, counted: "multiprocessing.Queue[tuple[int, float]]"
+) -> None:
     """`clients` clients that read and count trades. Ends after `until` trades, or `seconds` after the first."""
     ready = selectors.DefaultSelector()
     for _ in range(clients):
@@ -67,7 +70,9 @@ async def one_client(messages: int) -> Figures:
         counted: multiprocessing.Queue[tuple[int, float]] = multiprocessing.Queue()
         async with Exchange(recording(a_file(Path(folder), messages)), speed=None, start="subscriber") as exchange:
             # a few less than there are: an order's big message may be cut by a read
-            client = multiprocessing.Process(target=count, args=(exchange.port, "/ws/ethusdt@trade", 1, messages * 99 // 100, 1e9, counted))
+            client = multiprocessing.Process(
+                target=count, args=(exchange.port, "/ws/ethusdt@trade", 1, messages * 99 // 100, 1e9, counted)
+            )
             client.start()
             began = time.process_time()
             memory: list[int] = []
@@ -79,7 +84,12 @@ async def one_client(messages: int) -> Figures:
             seen, seconds = await asyncio.to_thread(counted.get)
             client.join()
     rates = {"messages_per_s": round(seen / seconds), "messages_per_cpu_s": round(messages / cpu_s)}
-    return {"messages": messages, **rates, "rss_mb": memory, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    return {
+        "messages": messages,
+        **rates,
+        "rss_mb": memory,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
 
 
 async def many_clients(clients: int, rate: int, seconds: float) -> Figures:
@@ -87,7 +97,9 @@ async def many_clients(clients: int, rate: int, seconds: float) -> Figures:
     counted: multiprocessing.Queue[tuple[int, float]] = multiprocessing.Queue()
     source = Generated(["BTCUSDT"], begin_ms=START_MS, rate=rate)
     async with Exchange(source, rules=Rules(connections_per_5_minutes=None)) as exchange:
-        client = multiprocessing.Process(target=count, args=(exchange.port, "/ws/btcusdt@trade", clients, 10**12, seconds, counted))
+        client = multiprocessing.Process(
+            target=count, args=(exchange.port, "/ws/btcusdt@trade", clients, 10**12, seconds, counted)
+        )
         client.start()
         seen, taken = await asyncio.to_thread(counted.get)
         client.join()

@@ -1,7 +1,9 @@
-"""The server of bench/capture.py: trades (or aggregates) over WebSocket, written as fast as they are read or at a steady rate.
+"""The server of bench/capture.py: trades (or aggregates) over WebSocket, written as fast as they are read or at a
+steady rate.
 
-It does as little as possible, so that the client is what is measured: the frames of 100 000 trades are made once and sent again and again, and only
-the leading digits of their ids are rewritten, for a thousand frames at once. However many are sent, the server holds no more than that.
+It does as little as possible, so that the client is what is measured: the frames of 100 000 trades are made once and
+sent again and again, and only the leading digits of their ids are rewritten, for a thousand frames at once. However
+many are sent, the server holds no more than that.
 """
 
 import base64
@@ -64,11 +66,18 @@ def serve(messages: int, per_s: int | None, core: int, port: Connection) -> None
 
 
 def welcome(client: socket.socket) -> str:
-    """The handshake, and where the streams aren't in the path the acknowledgement of the one request; the channel that is wanted."""
+    """The handshake, and where the streams aren't in the path the acknowledgement of the one request; the channel that
+    is wanted."""
     request = client.recv(65536)
     key = next(line.split(b": ")[1] for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
     accept = base64.b64encode(hashlib.sha1(key + MAGIC).digest())
-    client.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n" % accept)
+    client.sendall(
+        (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+            b"Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
+        )
+        % accept
+    )
     if b"?streams=" not in request:
         client.recv(65536)
         client.sendall(text_frame(b'{"result":null,"id":1}'))
@@ -88,4 +97,6 @@ def pace(client: socket.socket, made: list[Batch], key: bytes, messages: int, pe
     for number in range(messages):
         time.sleep(max(0.0, began + number / per_s - time.monotonic()))
         thousands, place = divmod(number, BATCH)
-        client.sendall(made[thousands % BATCHES][place].replace(key + b"%d" % THOUSANDS, key + b"%d" % (THOUSANDS + thousands)))
+        client.sendall(
+            made[thousands % BATCHES][place].replace(key + b"%d" % THOUSANDS, key + b"%d" % (THOUSANDS + thousands))
+        )

@@ -1,9 +1,11 @@
-"""Figures of the gRPC stream, both sides in one run: `python -m bench.ticks [--seconds 20] [--subscribers 100] [--rate 100]`.
+"""Figures of the gRPC stream, both sides in one run:
+`python -m bench.ticks [--seconds 20] [--subscribers 100] [--rate 100]`.
 
-Ours: a folder log to which another process appends `rate` trades a second, each made durable by itself; `tradecap serve`'s parts follow it, and each
-of the subscribers gets each tick. Latency is from the moment after the flush to the moment at which the client has the update; all processes read one
-monotonic clock. The other side: a grpc.aio server that yields prebuilt messages of the same size at the same rate (latency from the moment at
-which the message was due). Subscribers are spread over two client processes.
+Ours: a folder log to which another process appends `rate` trades a second, each made durable by itself;
+`tradecap serve`'s parts follow it, and each of the subscribers gets each tick. Latency is from the moment after the
+flush to the moment at which the client has the update; all processes read one monotonic clock. The other side: a
+grpc.aio server that yields prebuilt messages of the same size at the same rate (latency from the moment at which the
+message was due). Subscribers are spread over two client processes.
 """
 
 import argparse
@@ -48,7 +50,15 @@ def ours(url: str, port: Any) -> None:
     streams = Streams(joined, per_client=10_000)
     app = application(joined, AccessRules(), ConnectionLimits(100, 500), list, streams)[0]
     rpc = RpcServer(MarketService(joined, streams, 0), reserved("127.0.0.1", 0), "", None, list)
-    serve(app, bound("127.0.0.1", 0), ConnectionLimits(100, 500), lambda: False, None, lambda: port.put(rpc.port), [streams, rpc])
+    serve(
+        app,
+        bound("127.0.0.1", 0),
+        ConnectionLimits(100, 500),
+        lambda: False,
+        None,
+        lambda: port.put(rpc.port),
+        [streams, rpc],
+    )
 
 
 def prebuilt(rate: float, port: Any) -> None:
@@ -75,10 +85,23 @@ def prebuilt(rate: float, port: Any) -> None:
 
 
 BAR: dict[str, Any] = {
-    "venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "interval": "1m", "open": "60971.71", "high": "60971.71", "low": "60958.67",
-    "close": "60958.67", "volume": "19.55099", "quote_volume": "1191970.4907073", "trades": 274, "taker_buy_volume": "10.67287",
-    "taker_buy_quote_volume": "650700.361948", "vwap": 60967.27, "volatility": 9.8e-05, "first_id": 1795911753421713,
-}  # fmt: skip
+    "venue": "binance",
+    "symbol": "BTCUSDT",
+    "channel": "trade",
+    "interval": "1m",
+    "open": "60971.71",
+    "high": "60971.71",
+    "low": "60958.67",
+    "close": "60958.67",
+    "volume": "19.55099",
+    "quote_volume": "1191970.4907073",
+    "trades": 274,
+    "taker_buy_volume": "10.67287",
+    "taker_buy_quote_volume": "650700.361948",
+    "vwap": 60967.27,
+    "volatility": 9.8e-05,
+    "first_id": 1795911753421713,
+}
 
 
 def follow(port: int, subscribers: int, seconds: float, all_there: Any, found: Any) -> None:
@@ -126,10 +149,15 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measured(server: Any, port: int, subscribers: int, seconds: float, writing: tuple[str, float] | None) -> tuple[list[float], float, float]:
+def measured(
+    server: Any, port: int, subscribers: int, seconds: float, writing: tuple[str, float] | None
+) -> tuple[list[float], float, float]:
     """Latencies in ms, updates a second, CPU cores of the server."""
     found, durable, all_there = context.Queue(), context.Queue(), context.Barrier(CLIENTS + 1 + bool(writing))
-    processes = [context.Process(target=follow, args=(port, subscribers // CLIENTS, seconds, all_there, found)) for _ in range(CLIENTS)]
+    processes = [
+        context.Process(target=follow, args=(port, subscribers // CLIENTS, seconds, all_there, found))
+        for _ in range(CLIENTS)
+    ]
     if writing:
         processes.append(context.Process(target=write, args=(*writing, seconds, all_there, durable)))
     for process in processes:
@@ -139,7 +167,9 @@ def measured(server: Any, port: int, subscribers: int, seconds: float, writing: 
     updates = [pair for _ in range(CLIENTS) for pair in found.get()]
     cores = (cpu_s(server.pid) - before_s) / (time.monotonic() - began_s)
     moments = durable.get() if writing else None
-    latencies = sorted((at - (moments[which] if moments else which)) / 1000 for which, at in updates if not moments or which in moments)
+    latencies = sorted(
+        (at - (moments[which] if moments else which)) / 1000 for which, at in updates if not moments or which in moments
+    )
     return latencies, len(latencies) / (seconds - 2 * bool(writing)), cores
 
 
@@ -159,14 +189,20 @@ def main() -> None:
             server = context.Process(target=target, args=arguments, daemon=True)
             server.start()
             port = queue.get(timeout=120)
-            found, rate, cores = measured(server, port, options.subscribers, options.seconds, (log.url, options.rate) if name == "ours" else None)
+            found, rate, cores = measured(
+                server, port, options.subscribers, options.seconds, (log.url, options.rate) if name == "ours" else None
+            )
             server.kill()
             print(
-                f"{name:<9} {rate:>8,.0f} updates/s to {options.subscribers} subscribers; latency p50 {found[len(found) // 2]:.2f} ms, "
+                f"{name:<9} {rate:>8,.0f} updates/s to {options.subscribers} subscribers; latency p50 "
+                f"{found[len(found) // 2]:.2f} ms, "
                 f"p99 {found[len(found) * 99 // 100]:.2f} ms; {cores:.2f} cores",
                 flush=True,
             )
-    print(f"({os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}, Python {sys.version.split()[0]}, grpcio {grpc.__version__})")
+    print(
+        f"({os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}, Python {sys.version.split()[0]}, grpcio "
+        f"{grpc.__version__})"
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""How fast and how late a capture into a topic is, compared with a websockets + confluent-kafka script on the same server and broker in one run.
+"""How fast and how late a capture into a topic is, compared with a websockets + confluent-kafka script on the same
+server and broker in one run.
 
     python -m bench.topic kafka://localhost:19092 [--messages 300000] [--runs 3]
 
-`make kafka` starts a broker. Quote the ratio by CPU second: the broker and the server share the machine. The script does a fraction of the work: it
-reads nothing, numbers nothing and keeps nothing on disk. latency: socket to acknowledged at 1 000 trades/s, of the oldest record of each batch.
+`make kafka` starts a broker. Quote the ratio by CPU second: the broker and the server share the machine. The script
+does a fraction of the work: it reads nothing, numbers nothing and keeps nothing on disk. latency: socket to
+acknowledged at 1 000 trades/s, of the oldest record of each batch.
 """
 
 import argparse
@@ -33,7 +35,8 @@ def main() -> None:
     with server(20_000, 1000) as url:
         late = run("spool", OURS, url, 20_000, f"{prefix}-late")
     medians = {
-        name: {key: statistics.median(float(str(each[key])) for each in found) for key in ("per_s", "per_cpu_s")} for name, found in rows.items()
+        name: {key: statistics.median(float(str(each[key])) for each in found) for key in ("per_s", "per_cpu_s")}
+        for name, found in rows.items()
     }
     ratios = {key: round(medians["spool"][key] / medians["confluent_kafka"][key], 3) for key in ("per_s", "per_cpu_s")}
     found = {"ratios": ratios, "medians": medians, "acknowledged": late["acknowledged"], "durable": late["latency"]}

@@ -1,9 +1,9 @@
 """`make smoke`: the stack does its whole job once, as a person would try it. The last line is PROVEN.
 
-With a container engine it starts the stack of compose.yaml. Without one it runs tradecap's own services as plain processes: their profiles,
-commands, environment, health checks, dependencies and restarts are read from compose.yaml, so a mistake there fails here. What stands in for the
-rest: Apache Kafka for Redpanda, and an HTTP endpoint around the embedded engine for ClickHouse (both from tests/). Redpanda Console is left out, and
-no image is built.
+With a container engine it starts the stack of compose.yaml. Without one it runs tradecap's own services as plain
+processes: their profiles, commands, environment, health checks, dependencies and restarts are read from compose.yaml,
+so a mistake there fails here. What stands in for the rest: Apache Kafka for Redpanda, and an HTTP endpoint around the
+embedded engine for ClickHouse (both from tests/). Redpanda Console is left out, and no image is built.
 """
 
 import argparse
@@ -36,7 +36,8 @@ AGAIN_S: Final = 0.5
 BEGAN: Final = time.monotonic()
 ASK: Final = (
     "import json, urllib.request as u; "
-    "assert json.load(u.urlopen('http://localhost:8000/candles?symbol=BTCUSDT&limit=1', timeout=30))['candles'][0]['trades'] > 0"
+    "assert json.load(u.urlopen('http://localhost:8000/candles?symbol=BTCUSDT&limit=1', "
+    "timeout=30))['candles'][0]['trades'] > 0"
 )
 """Asks the service api for the newest bar."""
 ASK_GRPC: Final = (
@@ -52,7 +53,9 @@ from confluent_kafka import Consumer
 from tradecap.log.kafka.outputs import output_topics
 _, _, brokers, raw = os.environ["TRADECAP_LOG"].split("/")
 for topic, key in zip(output_topics(raw, {}), ("trade_id", "revision")):
-    reader = Consumer({"bootstrap.servers": brokers, "group.id": "smoke", "isolation.level": "read_committed", "auto.offset.reset": "earliest"})
+    settings = {"bootstrap.servers": brokers, "group.id": "smoke"}
+    settings |= {"isolation.level": "read_committed", "auto.offset.reset": "earliest"}
+    reader = Consumer(settings)
     reader.subscribe([topic])
     until_s, message = time.monotonic() + 60, None
     while message is None or message.error():
@@ -83,7 +86,8 @@ def interpolated(text: str, variables: Mapping[str, str]) -> str:
 
 
 class Where(NamedTuple):
-    """Where services run: the file's variables, what its names are on this machine, a folder, and how long one may take to become healthy."""
+    """Where services run: the file's variables, what its names are on this machine, a folder, and how long one may take
+    to become healthy."""
 
     variables: Mapping[str, str]
     places: Mapping[str, str]
@@ -130,18 +134,30 @@ class Service:
 
     def run(self, *words: str) -> int:
         """Another command in this service's environment (`docker compose run`)."""
-        return subprocess.run(list(words) or self.command(), env=self.environment(), cwd=self.log_path.parent / self.name, check=False).returncode
+        return subprocess.run(
+            list(words) or self.command(), env=self.environment(), cwd=self.log_path.parent / self.name, check=False
+        ).returncode
 
     def start(self) -> None:
         """Begin, in the background."""
         self.starts += 1
         self.process = subprocess.Popen(
-            self.command(), env=self.environment(), cwd=self.log_path.parent / self.name, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log
+            self.command(),
+            env=self.environment(),
+            cwd=self.log_path.parent / self.name,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
         )
 
     def look_after(self) -> None:
         """Start it again if it ended by itself and its policy asks for it."""
-        if self._is_wanted and self.process and (code := self.process.poll()) is not None and self._is_started_again(code):
+        if (
+            self._is_wanted
+            and self.process
+            and (code := self.process.poll()) is not None
+            and self._is_started_again(code)
+        ):
             time.sleep(AGAIN_S)
             self.start()
 
@@ -160,7 +176,12 @@ class Service:
             words = ["/bin/sh", "-c", *words]
         elif kind != "CMD":
             raise SmokeError(f"{self.name}: a health check begins with CMD or CMD-SHELL, not {kind}")
-        return subprocess.run([self.placed(word) for word in words], env=self.environment(), capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run(
+                [self.placed(word) for word in words], env=self.environment(), capture_output=True, check=False
+            ).returncode
+            == 0
+        )
 
     def wait_until(self, condition: str) -> None:
         """As depends_on has it. Raises SmokeError where that doesn't come."""
@@ -170,7 +191,10 @@ class Service:
                 return
             time.sleep(LOOK_S)
             self.look_after()
-        raise SmokeError(f"{self.name} isn't {condition}; the end of its output:\n{self.log_path.read_text(errors='replace')[-2_000:]}")
+        raise SmokeError(
+            f"{self.name} isn't {condition}; the end of its "
+            f"output:\n{self.log_path.read_text(errors='replace')[-2_000:]}"
+        )
 
     def _is(self, condition: str) -> bool:
         assert self.process
@@ -182,7 +206,11 @@ class Service:
         """Whether it ended, and isn't started again."""
         assert self.process
         code = self.process.poll()
-        return code is not None and not self._is_started_again(code) and not (condition == "service_completed_successfully" and code == 0)
+        return (
+            code is not None
+            and not self._is_started_again(code)
+            and not (condition == "service_completed_successfully" and code == 0)
+        )
 
     def stop(self) -> int:
         """SIGTERM, and its exit code."""
@@ -214,10 +242,14 @@ class Stack:
 
     def __init__(self, file: Path, where: Where, feed: str = "loader") -> None:
         declared = yaml.safe_load(file.read_text())["services"]
-        self.services = {name: Service(name, service, where) for name, service in declared.items() if "build" in service}
+        self.services = {
+            name: Service(name, service, where) for name, service in declared.items() if "build" in service
+        }
         self.feed = self.services[FEEDS[feed]]
         self._active = [
-            each.name for each in self.services.values() if not (wanted := each.declared.get("profiles")) or {feed, "offline"} & {*wanted}
+            each.name
+            for each in self.services.values()
+            if not (wanted := each.declared.get("profiles")) or {feed, "offline"} & {*wanted}
         ]
         self._is_over = threading.Event()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
@@ -236,7 +268,11 @@ class Stack:
         service = self.services[name]
         if service.process:
             return
-        needed = {other: how["condition"] for other, how in service.declared.get("depends_on", {}).items() if other in self._active}
+        needed = {
+            other: how["condition"]
+            for other, how in service.declared.get("depends_on", {}).items()
+            if other in self._active
+        }
         for other in needed:
             self.start(other)
         for other, condition in needed.items():
@@ -281,7 +317,10 @@ def stand_ins(folder: Path) -> Iterator[dict[str, str]]:
     secret = folder / "secret"
     secret.write_text(PASSWORD + "\n")
     endpoint = subprocess.Popen(
-        [sys.executable, "-m", "tests.store.endpoint", str(folder / "clickhouse")], stdout=subprocess.PIPE, text=True, cwd=HERE.parent
+        [sys.executable, "-m", "tests.store.endpoint", str(folder / "clickhouse")],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=HERE.parent,
     )
     broker = Broker(folder / "kafka", prepare())
     try:
@@ -297,7 +336,8 @@ def stand_ins(folder: Path) -> Iterator[dict[str, str]]:
 def as_processes(file: Path, variables: Mapping[str, str], feed: str) -> None:
     """The job, with plain processes."""
     print(
-        "no container engine here: tradecap's services run as processes, with Apache Kafka for Redpanda and a test endpoint for ClickHouse",
+        "no container engine here: tradecap's services run as processes, with Apache Kafka for Redpanda and a test "
+        "endpoint for ClickHouse",
         flush=True,
     )
     sys.path.insert(0, str(HERE.parent))
@@ -317,8 +357,14 @@ def as_processes(file: Path, variables: Mapping[str, str], feed: str) -> None:
 def job(stack: Stack) -> None:
     """Produce, inject, kill, prove during the live capture, end the capture, show, prove again."""
     tool, feed, stream = stack.services["init"], stack.feed, stack.services["stream"]
-    step("produce: a recording during the live capture", tool.run("tradecap", "replay", "sample:", "--limit", "2000", "-q"))
-    step("inject: 100 duplicates, 20 nulls", tool.run("tradecap", "inject-bad", "--dupes", "100", "--nulls", "20", "--seed", "7", "--yes", "-q"))
+    step(
+        "produce: a recording during the live capture",
+        tool.run("tradecap", "replay", "sample:", "--limit", "2000", "-q"),
+    )
+    step(
+        "inject: 100 duplicates, 20 nulls",
+        tool.run("tradecap", "inject-bad", "--dupes", "100", "--nulls", "20", "--seed", "7", "--yes", "-q"),
+    )
     assert feed.process
     feed.process.send_signal(signal.SIGKILL)
     step(f"killed `{feed.name}` (SIGKILL)", 0)
@@ -365,7 +411,19 @@ def in_containers(file: Path, feed: str) -> None:
         [*tool, "inject-bad", "--dupes", "100", "--nulls", "20", "--seed", "7", "--yes", "-q"],
         [*compose, "kill", "--signal", "SIGKILL", FEEDS[feed]],
         [*compose, "up", "--detach", "--wait", FEEDS[feed]],
-        [*tool, "verify", "--wait", "60s", "-q", "--run", "last", "--expect", "duplicates=100", "--expect", "quarantined.null_field=20"],
+        [
+            *tool,
+            "verify",
+            "--wait",
+            "60s",
+            "-q",
+            "--run",
+            "last",
+            "--expect",
+            "duplicates=100",
+            "--expect",
+            "quarantined.null_field=20",
+        ],
         [*compose, "stop", "stream"],
         [*compose, "exec", "-T", "api", "python", "-c", ASK],
         [*compose, "exec", "-T", "api", "python", "-c", ASK_GRPC],
@@ -380,15 +438,25 @@ def in_containers(file: Path, feed: str) -> None:
 
 def has_engine() -> bool:
     """Whether containers can be started here."""
-    return shutil.which("docker") is not None and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    return (
+        shutil.which("docker") is not None
+        and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0
+    )
 
 
 def main() -> None:
     """Run it; exit 1 with one sentence where it fails."""
     parser = argparse.ArgumentParser(prog="make smoke", description=__doc__)
     parser.add_argument("--file", type=Path, default=HERE / "compose.yaml", help="another compose file")
-    parser.add_argument("--processes", action="store_true", help="plain processes, also where there is a container engine")
-    parser.add_argument("--profile", choices=FEEDS, default="loader", help="what fills the store: the service load, or ClickHouse's Kafka engine")
+    parser.add_argument(
+        "--processes", action="store_true", help="plain processes, also where there is a container engine"
+    )
+    parser.add_argument(
+        "--profile",
+        choices=FEEDS,
+        default="loader",
+        help="what fills the store: the service load, or ClickHouse's Kafka engine",
+    )
     options = parser.parse_args()
     try:
         if options.processes or not has_engine():

@@ -1,7 +1,8 @@
 """Writes docs/pictures/page*.png: the page of `tradecap serve` in Chromium, at the width of a desktop and of a phone.
 
-Run by hand, `python docs/make_page_pictures.py`, when the page has changed; it takes about twenty seconds and needs Chromium.
-Rules: the trades are synthetic and from a seed; nine minutes of them are left out, so that the pictures show a gap.
+Run by hand, `python docs/make_page_pictures.py`, when the page has changed; it takes about twenty seconds and needs
+Chromium. Rules: the trades are synthetic and from a seed; nine minutes of them are left out, so that the pictures show
+a gap.
 """
 
 import json
@@ -28,7 +29,14 @@ START_MS: Final = 1_723_190_400_000
 MINUTES: Final = 262
 LOST: Final = range(200, 209)
 """Minutes that weren't captured."""
-FLAGS: Final = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+FLAGS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 SHOTS: Final = {"page": (1280, 720, "light", 1.0), "page-phone": (390, 780, "dark", 1.5)}
 """Width, height, colours, pixels of the picture for each of the page."""
 
@@ -38,7 +46,9 @@ def served(folder: str) -> Iterator[str]:
     """The address of the page over a log with a gap."""
     log = open_log(f"file:{folder}/log", create=True)
     made = synthetic.trades(synthetic.SPOT["BTCUSDT"], 3, START_MS, START_MS + MINUTES * 60_000 - 17_000)
-    kept = (synthetic.message(trade) for trade in made if (trade.trade_time_us // 1000 - START_MS) // 60_000 not in LOST)
+    kept = (
+        synthetic.message(trade) for trade in made if (trade.trade_time_us // 1000 - START_MS) // 60_000 not in LOST
+    )
     source = Source("made", stream=BytesIO(b"\n".join(kept) + b"\n"))
     with log.writer() as writer:
         replay(look_at([source], Choice()), writer, Choice(), stop=lambda: False, progress=lambda _: None)
@@ -69,7 +79,9 @@ def shoot(browser: Browser, url: str, name: str) -> None:
     """One picture."""
     width, height, scheme, scale = SHOTS[name]
     context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light", device_scale_factor=scale
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if scheme == "dark" else "light",
+        device_scale_factor=scale,
     )
     page = context.new_page()
     page.goto(url)

@@ -1,9 +1,9 @@
 """Writes docs/pictures/*.svg: what a terminal of 100 columns shows of real runs.
 
-Run by hand, `python docs/make_pictures.py`, when what a command says has changed; it takes about ten seconds and needs the embedded store.
-Rules: each picture is the whole output of the installed program in an empty folder, taken from a pseudo-terminal and drawn by rich; no line is
-written by hand. Sample and seeds are fixed, so only durations and ids of runs differ from one time to the next. The pictures load no fonts from
-anywhere.
+Run by hand, `python docs/make_pictures.py`, when what a command says has changed; it takes about ten seconds and needs
+the embedded store. Rules: each picture is the whole output of the installed program in an empty folder, taken from a
+pseudo-terminal and drawn by rich; no line is written by hand. Sample and seeds are fixed, so only durations and ids of
+runs differ from one time to the next. The pictures load no fonts from anywhere.
 """
 
 import fcntl
@@ -30,19 +30,36 @@ VERIFY: Final = "tradecap verify --log file:tradecap-demo/log --store chdb:trade
 LOSE_A_TRADE: Final = """
 from chdb.session import Session
 with Session("tradecap-demo/db") as store:
-    store.query("ALTER TABLE market.trades DELETE WHERE symbol = 'BTCUSDT' AND trade_id = 3722410500 SETTINGS mutations_sync = 2")
+    store.query(
+        "ALTER TABLE market.trades DELETE WHERE symbol = 'BTCUSDT' AND trade_id = 3722410500 "
+        "SETTINGS mutations_sync = 2"
+    )
 """
 FONTS: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 def seen(command: str, folder: str, *, stderr: bool) -> str:
-    """What the command shows in a terminal, escape sequences included; without stderr where a progress bar would be drawn over it."""
+    """What the command shows in a terminal, escape sequences included; without stderr where a progress bar would be
+    drawn over it."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("TRADECAP_") and name not in ("NO_COLOR", "COLUMNS")}
-    here = {"TERM": "xterm-256color", "HOME": folder, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TRADECAP_") and name not in ("NO_COLOR", "COLUMNS")
+    }
+    here = {
+        "TERM": "xterm-256color",
+        "HOME": folder,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
     with subprocess.Popen(
-        shlex.split(command), cwd=folder, env=plain | here, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs if stderr else subprocess.DEVNULL
+        shlex.split(command),
+        cwd=folder,
+        env=plain | here,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs if stderr else subprocess.DEVNULL,
     ):
         os.close(theirs)
         return b"".join(_chunks(ours)).decode().replace("\r\n", "\n")
@@ -62,7 +79,9 @@ def _chunks(terminal: int) -> list[bytes]:
 
 def picture(name: str, command: str, shown: str) -> None:
     """Draw one picture."""
-    console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True, color_system="standard", legacy_windows=False)
+    console = Console(
+        record=True, width=COLUMNS, file=StringIO(), force_terminal=True, color_system="standard", legacy_windows=False
+    )
     console.print(Text(f"$ {command}", style="bold"))
     for line in shown.rstrip().split("\n"):
         text = Text.from_ansi(line)

@@ -1,7 +1,7 @@
 """Messages and what they are: the one table that both readings, Python's and the SQL's, are held against.
 
-Each case: a payload, what becomes of it, the reason and the field. The envelope says venue binance, symbol ETHUSDT, channel trade, unless the case
-names another one.
+Each case: a payload, what becomes of it, the reason and the field. The envelope says venue binance, symbol ETHUSDT,
+channel trade, unless the case names another one.
 """
 
 from typing import NamedTuple
@@ -33,7 +33,9 @@ class Case(NamedTuple):
     symbol: str = "ETHUSDT"
 
 
-def _spoilt(name: str, old: bytes, new: bytes, reason: str, field: str, message: bytes = TRADE, venue: str = "binance") -> Case:
+def _spoilt(
+    name: str, old: bytes, new: bytes, reason: str, field: str, message: bytes = TRADE, venue: str = "binance"
+) -> Case:
     assert old in message, name
     return Case(name, message.replace(old, new, 1), "quarantined" if reason else "trade", reason, field, venue)
 
@@ -50,7 +52,9 @@ VALID = [
     Case("a row of the archive", CSV, "trade"),
     Case("a row of the archive's aggregates", AGG_CSV, "trade", channel="aggTrade"),
     Case("a row of USD-M's archive", CSV.removesuffix(b",True"), "trade", venue="binance-usdm"),
-    Case("a row of USD-M's aggregates", AGG_CSV.removesuffix(b",True"), "trade", venue="binance-usdm", channel="aggTrade"),
+    Case(
+        "a row of USD-M's aggregates", AGG_CSV.removesuffix(b",True"), "trade", venue="binance-usdm", channel="aggTrade"
+    ),
     Case("a row with a price without decimals", CSV.replace(b"2683.80000000", b"0002683"), "trade"),
     Case("a message of Binance.US", TRADE, "trade", venue="binance-us"),
     _spoilt("microseconds", b'"T":1723161255611', b'"T":1723161255611123', "", ""),
@@ -69,7 +73,13 @@ VALID = [
     _spoilt("no decimals", b'"p":"2683.80000000"', b'"p":"2683"', "", ""),
     _spoilt("leading zeros", b'"p":"2683.80000000"', b'"p":"0000000000000002683.8"', "", ""),
     _spoilt("the highest price", b'"p":"2683.80000000"', b'"p":"9999999999.99999999"', "", ""),
-    _spoilt("the greatest quantity", b'"p":"2683.80000000","q":"0.00200000"', b'"p":"0.00000001","q":"999999999999999.99999999"', "", ""),
+    _spoilt(
+        "the greatest quantity",
+        b'"p":"2683.80000000","q":"0.00200000"',
+        b'"p":"0.00000001","q":"999999999999999.99999999"',
+        "",
+        "",
+    ),
     _spoilt("PEPE", b'"p":"2683.80000000","q":"0.00200000"', b'"p":"0.00000741","q":"912345678.00"', "", ""),
     _spoilt("the first moment", b'"T":1723161255611', b'"T":1262304000000', "", ""),
     _spoilt("the last moment", b'"T":1723161255611', b'"T":4133980799999', "", ""),
@@ -105,7 +115,13 @@ OUT_OF_RANGE = [
     _spoilt("a price of 60 digits", b'"p":"2683.80000000"', b'"p":"' + b"123456" * 10 + b'"', "out_of_range", "p"),
     _spoilt("quantity 0", b'"q":"0.00200000"', b'"q":"0"', "out_of_range", "q"),
     _spoilt("quantity 10^15", b'"q":"0.00200000"', b'"q":"1000000000000000"', "out_of_range", "q"),
-    _spoilt("price x quantity of 10^17", b'"p":"2683.80000000","q":"0.00200000"', b'"p":"1000000000","q":"100000000"', "out_of_range", "q"),
+    _spoilt(
+        "price x quantity of 10^17",
+        b'"p":"2683.80000000","q":"0.00200000"',
+        b'"p":"1000000000","q":"100000000"',
+        "out_of_range",
+        "q",
+    ),
     _spoilt("a negative id", b'"t":1520538925', b'"t":-1', "out_of_range", "t"),
     _spoilt("an id of 2^63", b'"t":1520538925', b'"t":9223372036854775808', "out_of_range", "t"),
     _spoilt("an id of 2^64", b'"t":1520538925', b'"t":18446744073709551616', "out_of_range", "t"),
@@ -115,7 +131,15 @@ OUT_OF_RANGE = [
     _spoilt("an empty symbol", b'"s":"ETHUSDT"', b'"s":""', "out_of_range", "s"),
     _spoilt("a symbol of 65 bytes", b'"s":"ETHUSDT"', b'"s":"' + b"A" * 65 + b'"', "out_of_range", "s"),
     _spoilt("a symbol that may be an integer", b'"s":"ETHUSDT"', b'"s":"18446744073709551616"', "out_of_range", "s"),
-    _spoilt("zeros in the book", b'"p":"0"', b'"p":"0.0"', "out_of_range", "p", OFF_BOOK.replace(b'"NA"', b'"MARKET"'), "binance-usdm"),
+    _spoilt(
+        "zeros in the book",
+        b'"p":"0"',
+        b'"p":"0.0"',
+        "out_of_range",
+        "p",
+        OFF_BOOK.replace(b'"NA"', b'"MARKET"'),
+        "binance-usdm",
+    ),
     _spoilt("zeros on spot", b'"p":"0"', b'"p":"0.0"', "out_of_range", "p", OFF_BOOK),
 ]
 
@@ -123,9 +147,7 @@ BAD_TIMES = [_spoilt(f"T: {t.decode()}", b'"T":1723161255611', b'"T":' + t, "bad
     (b"0", b"-5", b"1262303999999", b"4133980800000", b"99999999999999", b"100000000000000", b"9223372036854775807", b"18446744073709551615",
      b"99999999999999999999999", b"-9223372036854775808")]  # fmt: skip
 
-COIN_M = (
-    b'{"e":"aggTrade","E":1616201883458,"a":41045788,"s":"BTCUSD_PERP","p":"58570.1","q":"58","f":91864326,"l":91864327,"T":1616201883304,"m":true}'
-)
+COIN_M = b'{"e":"aggTrade","E":1616201883458,"a":41045788,"s":"BTCUSD_PERP","p":"58570.1","q":"58","f":91864326,"l":91864327,"T":1616201883304,"m":true}'
 OPTION = b'{"e":"trade","E":1762914568643,"T":1762914568619,"s":"BTC-251230-100000-C","t":405,"p":"100.25","q":"2.5","X":"MARKET","S":"BUY","m":true}'
 COIN_M_ROW = b'{"id":5,"price":"1.5","qty":"2","baseQty":"133.3","time":1723161254000,"isBuyerMaker":true}'
 
@@ -146,7 +168,8 @@ SYMBOLS = [
     Case("coin-margined futures, combined", b'{"stream":"btcusd_perp@aggTrade","data":' + COIN_M + b"}", "quarantined", "unknown_message", "s", ""),
     Case("an option", OPTION, "quarantined", "unknown_message", "s", ""),
     Case("a row of coin-margined futures", COIN_M_ROW, "quarantined", "unknown_message", "", "binance-usdm"),
-    *(Case(f"a row of {symbol}: {channel}, {payload[:3].decode()}", payload, "quarantined", reason, "s", "binance-usdm", channel, symbol)
+    *(Case(f"a row of {symbol}: {channel}, "
+           f"{payload[:3].decode()}", payload, "quarantined", reason, "s", "binance-usdm", channel, symbol)
       for channel, payload in (("trade", ROW), ("aggTrade", AGG_ROW), ("trade", CSV), ("aggTrade", AGG_CSV))
       for symbol, reason in (("BTCUSD_PERP", "unknown_message"), ("BTC-251230-100000-C", "unknown_message"), ("btcusdt", "out_of_range"),
                              ("9" * 19, "out_of_range"), ("A" * 65, "out_of_range"))),
@@ -207,12 +230,34 @@ OTHER_STREAMS = [
     Case("kline", b'{"e":"kline","E":1,"s":"A","k":{}}', "ignored", "kline"),
     Case("24hrTicker", b'{"e":"24hrTicker"}', "ignored", "24hrTicker"),
     Case("bookTicker by shape", b'{"u":1,"s":"A","b":"1","B":"1","a":"1","A":"1"}', "ignored", "bookTicker"),
-    Case("bookTicker of USD-M", b'{"e":"bookTicker","u":1,"s":"A","b":"1","B":"1","a":"1","A":"1","T":1,"E":1}', "ignored", "bookTicker"),
-    Case("combined bookTicker", b'{"stream":"a@bookTicker","data":{"u":1,"s":"A","b":"1","B":"1","a":"1","A":"1"}}', "ignored", "bookTicker"),
+    Case(
+        "bookTicker of USD-M",
+        b'{"e":"bookTicker","u":1,"s":"A","b":"1","B":"1","a":"1","A":"1","T":1,"E":1}',
+        "ignored",
+        "bookTicker",
+    ),
+    Case(
+        "combined bookTicker",
+        b'{"stream":"a@bookTicker","data":{"u":1,"s":"A","b":"1","B":"1","a":"1","A":"1"}}',
+        "ignored",
+        "bookTicker",
+    ),
     Case("snapshot", b'{"lastUpdateId":1,"bids":[],"asks":[]}', "ignored", "snapshot"),
     Case("reply", b'{"result":null,"id":1}', "ignored", "reply"),
     Case("refusal", b'{"error":{"code":2,"msg":"x"},"id":1}', "ignored", "reply"),
     Case("serverShutdown", b'{"e":"serverShutdown","E":1}', "ignored", "serverShutdown"),
 ]
 
-CASES = [*VALID, *SYMBOLS, *ROWS, *NULLS, *MISSING, *WRONG_TYPES, *BAD_NUMBERS, *OUT_OF_RANGE, *BAD_TIMES, *BROKEN, *OTHER_STREAMS]
+CASES = [
+    *VALID,
+    *SYMBOLS,
+    *ROWS,
+    *NULLS,
+    *MISSING,
+    *WRONG_TYPES,
+    *BAD_NUMBERS,
+    *OUT_OF_RANGE,
+    *BAD_TIMES,
+    *BROKEN,
+    *OTHER_STREAMS,
+]

@@ -1,7 +1,7 @@
 """What all tests share: recordings, and parts from outside.
 
-Recordings aren't an outside part: without TRADECAP_RECORDINGS their tests are deselected, and .ci/run reports it. Only a missing outside part may
-skip, by `outside_part`, and with TRADECAP_CI=1 it fails instead.
+Recordings aren't an outside part: without TRADECAP_RECORDINGS their tests are deselected, and .ci/run reports it. Only
+a missing outside part may skip, by `outside_part`, and with TRADECAP_CI=1 it fails instead.
 """
 
 import faulthandler
@@ -35,23 +35,32 @@ STDERR = pytest.StashKey[int]()
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[STDERR] = os.dup(2)
     config.addinivalue_line("markers", "recordings: reads real recordings from the folder TRADECAP_RECORDINGS")
-    config.addinivalue_line("markers", "kafka: needs a real Kafka broker, for which Java, Maven and a Maven repository are needed")
+    config.addinivalue_line(
+        "markers", "kafka: needs a real Kafka broker, for which Java, Maven and a Maven repository are needed"
+    )
     config.addinivalue_line("markers", "browser: needs Chromium")
     config.addinivalue_line("markers", "cluster: needs three Kafka brokers; part of `make chaos` only")
-    config.addinivalue_line("markers", "clients: runs programs in other languages, for which Go 1.26 and npm are needed")
-    config.addinivalue_line("markers", "core: touches what a dependency does; `make versions` runs it with the lowest and the newest versions")
+    config.addinivalue_line(
+        "markers", "clients: runs programs in other languages, for which Go 1.26 and npm are needed"
+    )
+    config.addinivalue_line(
+        "markers",
+        "core: touches what a dependency does; `make versions` runs it with the lowest and the newest versions",
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    # The embedded engine takes the signals of a crash, and then pytest's own traceback of all threads wouldn't be printed.
+    # The embedded engine takes the signals of a crash, and then pytest's own traceback of all threads wouldn't be
+    # printed.
     faulthandler.disable()
     faulthandler.enable(file=item.config.stash[STDERR])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Last, because these run ClickHouse's Kafka engine in the tests' own process: in one whole run some thread of a worker crashed at some time after
-    # them, and every later test with a store failed. The cause isn't known: eight rounds of these and of the store's tests in one process
-    # didn't show it. A crash ends the worker at once now (store/clickhouse/fatal.py), so it costs one test and is named.
+    # Last, because these run ClickHouse's Kafka engine in the tests' own process: in one whole run some thread of a
+    # worker crashed at some time after them, and every later test with a store failed. The cause isn't known: eight
+    # rounds of these and of the store's tests in one process didn't show it. A crash ends the worker at once now
+    # (store/clickhouse/fatal.py), so it costs one test and is named.
     items.sort(key=lambda item: "test_load_topic.py" in item.nodeid)
     if os.environ.get("TRADECAP_RECORDINGS"):
         return

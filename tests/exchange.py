@@ -34,7 +34,8 @@ class Running(ExchangeThread):
         self.call(lambda: self.exchange.fire(Fault(kind, **how)))
 
     def play_unheard(self, count: int) -> None:
-        """Abort the connections and trade on in the same turn of the loop: nobody can be back in between, however slow the machine is."""
+        """Abort the connections and trade on in the same turn of the loop: nobody can be back in between, however slow
+        the machine is."""
 
         async def unheard() -> None:
             self.exchange.fire(Fault("abort"))

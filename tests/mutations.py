@@ -1,15 +1,30 @@
-"""Messages that are nearly right: the cases of tests/cases.py with a few bytes changed, inserted, cut or joined. Shared by tests and `make fuzz`."""
+"""Messages that are nearly right: the cases of tests/cases.py with a few bytes changed, inserted, cut or joined. Shared
+by tests and `make fuzz`."""
 
 import random
 
 from tests.cases import CASES
 
 SIGNS = b'{}[]",:.0123456789-+eEtfnrsTm\\u \x00\xff\n'
-VALUES = (b"null", b"true", b"1.5", b'"x"', b"[]", b"{}", b"18446744073709551616", b"-1", b"1e400", b'"\\ud800"', b"[" * 120 + b"]" * 120, b"9" * 400)
+VALUES = (
+    b"null",
+    b"true",
+    b"1.5",
+    b'"x"',
+    b"[]",
+    b"{}",
+    b"18446744073709551616",
+    b"-1",
+    b"1e400",
+    b'"\\ud800"',
+    b"[" * 120 + b"]" * 120,
+    b"9" * 400,
+)
 
 
 def mutated(rng: random.Random) -> bytes:
-    """A case with one to three changes: bit flips, other signs, cuts, joins, swapped types, huge numbers, deep nesting, wrong encodings."""
+    """A case with one to three changes: bit flips, other signs, cuts, joins, swapped types, huge numbers, deep nesting,
+    wrong encodings."""
     message = bytearray(rng.choice(CASES).payload[:3000])
     for _ in range(rng.randint(1, 3)):
         at = rng.randint(0, len(message))
@@ -34,7 +49,8 @@ def mutated(rng: random.Random) -> bytes:
 
 
 def mutated_line(rng: random.Random, line: bytes, changes: int) -> bytes:
-    """A line of the log with some changes anywhere in it: other signs, cuts, repeats, swapped values, damaged names of members."""
+    """A line of the log with some changes anywhere in it: other signs, cuts, repeats, swapped values, damaged names of
+    members."""
     text = bytearray(line)
     for _ in range(changes):
         at = rng.randint(0, len(text))
@@ -50,7 +66,9 @@ def mutated_line(rng: random.Random, line: bytes, changes: int) -> bytes:
             case 4 | 5:
                 colon = text.find(b":", rng.randint(0, min(len(text), 250)))
                 end = next((n for n in range(colon + 1, len(text)) if text[n] in b",}]"), len(text))
-                text[colon + 1 : end] = rng.choice(VALUES if rng.random() < 0.6 else (b"0" + text[colon + 1 : end], text[colon + 1 : end] + b".0"))
+                text[colon + 1 : end] = rng.choice(
+                    VALUES if rng.random() < 0.6 else (b"0" + text[colon + 1 : end], text[colon + 1 : end] + b".0")
+                )
             case 6:
                 digits = [n for n in range(len(text)) if text[n] in b"0123456789"]
                 if digits:

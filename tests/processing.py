@@ -48,7 +48,8 @@ def whole(trades: Iterable[Trade]) -> tuple[list[Outcome], list[Candle], int]:
 
 
 class Expected(NamedTuple):
-    """What must be in the topics: enriched trades as (series, id, run, seq, too_late), the last message of each minute, rejected (run, seq)."""
+    """What must be in the topics: enriched trades as (series, id, run, seq, too_late), the last message of each minute,
+    rejected (run, seq)."""
 
     enriched: set[tuple[Any, ...]]
     candles: dict[str, dict[str, Any]]
@@ -129,7 +130,8 @@ def topics_of(url: str) -> OutputTopics:
 
 
 def hold_exactly(bootstrap: str, log: Log, names: OutputTopics) -> Expected:
-    """Assert that the topics hold what the pure computation gives for the log: each trade once, the last message of each minute, each reject once."""
+    """Assert that the topics hold what the pure computation gives for the log: each trade once, the last message of
+    each minute, each reject once."""
     wanted = expected(log)
     trades = [
         (v["venue"], v["symbol"], v["channel"], v["trade_id"], v["run"], v["seq"], v["too_late"])
@@ -141,7 +143,13 @@ def hold_exactly(bootstrap: str, log: Log, names: OutputTopics) -> Expected:
     last = {message.key: message.value for message in candles}
     assert last.keys() == wanted.candles.keys()
     for key, value in last.items():
-        assert value == {**wanted.candles[key], "volatility": pytest.approx(wanted.candles[key]["volatility"], rel=1e-9, abs=1e-12)}, key
-    rejected = [(v["source"]["run"], v["source"]["seq"]) for v in (message.value for message in committed(bootstrap, names.quarantine))]
+        assert value == {
+            **wanted.candles[key],
+            "volatility": pytest.approx(wanted.candles[key]["volatility"], rel=1e-9, abs=1e-12),
+        }, key
+    rejected = [
+        (v["source"]["run"], v["source"]["seq"])
+        for v in (message.value for message in committed(bootstrap, names.quarantine))
+    ]
     assert sorted(rejected) == sorted(wanted.quarantined)
     return wanted

@@ -1,5 +1,5 @@
-"""Small real proxies: HTTP (CONNECT, and whole URLs in requests) and SOCKS5, with a login. Every name leads to this machine, so that a test can use
-names that aren't loopback, which no proxy is ever asked for."""
+"""Small real proxies: HTTP (CONNECT, and whole URLs in requests) and SOCKS5, with a login. Every name leads to this
+machine, so that a test can use names that aren't loopback, which no proxy is ever asked for."""
 
 import base64
 import socket
@@ -18,7 +18,8 @@ HOME = "127.0.0.1"
 
 @dataclass
 class Proxying:
-    """A proxy. asked: what it was asked for, in order: `CONNECT venue.test:80`, `GET http://...`, `SOCKS venue.test:80`."""
+    """A proxy. asked: what it was asked for, in order: `CONNECT venue.test:80`, `GET http://...`,
+    `SOCKS venue.test:80`."""
 
     port: int
     login: str = ""

@@ -1,4 +1,5 @@
-"""What a candle is made of is the same wherever a candle is shown: stored, printed, sent over REST and gRPC, produced to a topic."""
+"""What a candle is made of is the same wherever a candle is shown: stored, printed, sent over REST and gRPC, produced
+to a topic."""
 
 from dataclasses import fields
 

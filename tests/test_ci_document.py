@@ -25,7 +25,9 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def run(lines: str, folder: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["sh", "-ec", lines], cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        ["sh", "-ec", lines], cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300
+    )
 
 
 def steps(job: dict[Any, Any]) -> list[tuple[str, bool]]:
@@ -33,7 +35,11 @@ def steps(job: dict[Any, Any]) -> list[tuple[str, bool]]:
     if "proof" in job:
         return [(line, False) for line in job["proof"]["script"] if not line.startswith("pip ")]
     (proof,) = job["jobs"].values()
-    return [(step["run"], step.get("if") == "always()") for step in proof["steps"] if not step.get("run", "pip ").startswith("pip ")]
+    return [
+        (step["run"], step.get("if") == "always()")
+        for step in proof["steps"]
+        if not step.get("run", "pip ").startswith("pip ")
+    ]
 
 
 def kept(job: dict[Any, Any]) -> list[str]:
@@ -44,14 +50,21 @@ def kept(job: dict[Any, Any]) -> list[str]:
     (proof,) = job["jobs"].values()
     uploads = [step for step in proof["steps"] if "upload-artifact" in step.get("uses", "")]
     assert [step["if"] for step in uploads] == ["always()"]
-    return [*uploads[0]["with"]["path"].split(), *(step["with"]["report_paths"] for step in proof["steps"] if "report_paths" in step.get("with", {}))]
+    return [
+        *uploads[0]["with"]["path"].split(),
+        *(step["with"]["report_paths"] for step in proof["steps"] if "report_paths" in step.get("with", {})),
+    ]
 
 
-@pytest.mark.parametrize(("job", "is_whole"), zip(JOBS, (False, True), strict=True), ids=["github, with a gap", "gitlab, proven"])
+@pytest.mark.parametrize(
+    ("job", "is_whole"), zip(JOBS, (False, True), strict=True), ids=["github, with a gap", "gitlab, proven"]
+)
 def test_a_job_of_the_page_proves_and_keeps_its_files(tmp_path: Path, job: dict[Any, Any], is_whole: bool) -> None:
     """A job copied from the page would be green with a gap in it, or keep nothing of what went wrong."""
     numbers = [number for number in range(300) if is_whole or number != 150]
-    (tmp_path / "capture.ndjson.gz").write_bytes(gzip.compress(b"".join(message + b"\n" for message in some_messages(numbers))))
+    (tmp_path / "capture.ndjson.gz").write_bytes(
+        gzip.compress(b"".join(message + b"\n" for message in some_messages(numbers)))
+    )
     codes: list[int] = []
     for lines, is_always in steps(job):
         if not any(codes) or is_always:
@@ -69,7 +82,10 @@ def test_a_job_of_the_page_proves_and_keeps_its_files(tmp_path: Path, job: dict[
 def test_what_the_page_expects_is_what_the_sample_holds(tmp_path: Path) -> None:
     """A number that is wrong on the page would be copied, and the reader's job fail."""
     (lines,) = (text for language, text in blocks(ROOT / "docs/ci.md") if language == "sh")
-    before = "tradecap init-db -q; tradecap replay sample: -q; tradecap load -q; tradecap verify -q --certificate certificate.json"
+    before = (
+        "tradecap init-db -q; tradecap replay sample: -q; tradecap load -q; tradecap verify -q --certificate "
+        "certificate.json"
+    )
     done = run(f"{before}\n{lines}", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -7,10 +7,34 @@ from typing import Final
 SOURCE: Final = Path(__file__).parents[1] / "src/tradecap"
 FEW: Final = 4
 OPEN: Final = {
-    "Accounts", "Audit", "BarRow", "SeqBlock", "CandleRow", "Captured", "Check", "Choice", "Comparison", "Extras", "Fault", "LedgerSide", "Listing",
-    "Loaded", "Plan", "Published", "Replayed", "Rules", "RunTally", "Shipped", "Spoiling", "TopicsFound", "Verdict", "Wanted", "_Account",
-    "_Due", "_Route",
-}  # fmt: skip
+    "Accounts",
+    "Audit",
+    "BarRow",
+    "SeqBlock",
+    "CandleRow",
+    "Captured",
+    "Check",
+    "Choice",
+    "Comparison",
+    "Extras",
+    "Fault",
+    "LedgerSide",
+    "Listing",
+    "Loaded",
+    "Plan",
+    "Published",
+    "Replayed",
+    "Rules",
+    "RunTally",
+    "Shipped",
+    "Spoiling",
+    "TopicsFound",
+    "Verdict",
+    "Wanted",
+    "_Account",
+    "_Due",
+    "_Route",
+}
 """Those that are still made by position. Take a name out here as soon as it is keyword-only; put none in."""
 
 

@@ -1,4 +1,5 @@
-"""Dependencies that the package doesn't call yet, or only behind an option: that any version allowed has what will be called."""
+"""Dependencies that the package doesn't call yet, or only behind an option: that any version allowed has what will be
+called."""
 
 import pytest
 
@@ -13,8 +14,16 @@ def test_the_kafka_client_has_what_exactly_once_needs() -> None:
     producer = Producer({"transactional.id": "t", "partitioner": "murmur2_random", "enable.idempotence": True})
     consumer = Consumer({"group.id": "g", "isolation.level": "read_committed", "enable.auto.commit": False})
     for client, methods in (
-        (producer, "produce poll flush init_transactions begin_transaction commit_transaction abort_transaction send_offsets_to_transaction"),
-        (consumer, "assign seek poll consume pause commit committed position get_watermark_offsets consumer_group_metadata close"),
+        (
+            producer,
+            "produce poll flush init_transactions begin_transaction commit_transaction abort_transaction "
+            "send_offsets_to_transaction",
+        ),
+        (
+            consumer,
+            "assign seek poll consume pause commit committed position get_watermark_offsets "
+            "consumer_group_metadata close",
+        ),
         (AdminClient({}), "create_topics describe_configs list_topics"),
     ):
         assert [name for name in methods.split() if not callable(getattr(client, name, None))] == []

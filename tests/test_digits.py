@@ -16,7 +16,9 @@ def test_a_grouped_number_keeps_its_digits(value: int) -> None:
     assert 1 <= len(groups[0]) <= 3
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs"), (1000, f"1{GROUP_SIGN}000 runs"), (999, "999 runs")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs"), (1000, f"1{GROUP_SIGN}000 runs"), (999, "999 runs")]
+)
 def test_one_thing_is_singular(count: int, text: str) -> None:
     """ "1 runs" makes a reader doubt the number as well."""
     assert counted(count, "run") == text

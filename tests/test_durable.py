@@ -44,7 +44,8 @@ def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
 
 
 def test_a_device_stays_a_device() -> None:
-    """As root, a device became a file. It is a terminal of the test's own: a broken version must not harm the machine."""
+    """As root, a device became a file. It is a terminal of the test's own: a broken version must not harm the
+    machine."""
     reader, writer = os.openpty()
     terminal = Path(os.ttyname(writer))
     write_through(terminal, b"text")
@@ -54,7 +55,9 @@ def test_a_device_stays_a_device() -> None:
     os.close(reader)
 
 
-@pytest.mark.parametrize("name", [name for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1") if Path(name).exists()])
+@pytest.mark.parametrize(
+    "name", [name for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1") if Path(name).exists()]
+)
 def test_standard_output_comes_after_what_was_printed(name: str, tmp_path: Path) -> None:
     """A file that stdout was redirected to would be cut off, or replaced."""
     imports = "from pathlib import Path; from tradecap.durable import write_through"
@@ -66,7 +69,8 @@ def test_standard_output_comes_after_what_was_printed(name: str, tmp_path: Path)
 
 
 def test_a_file_that_may_not_be_written_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its folder allows replacing it, its owner doesn't. Root may write anything, so the answer of the system is given here."""
+    """Its folder allows replacing it, its owner doesn't. Root may write anything, so the answer of the system is given
+    here."""
     report = tmp_path / "report"
     report.write_bytes(b"kept")
     monkeypatch.setattr(os, "access", lambda path, _: Path(path) != report)

@@ -1,4 +1,5 @@
-"""Plain English: the idioms that a native reader stumbles over are refused in every text and every name of the repository.
+"""Plain English: the idioms that a native reader stumbles over are refused in every text and every name of the
+repository.
 
 `python -m tests.test_english [PATH ...]` lists what is left, with path and line.
 """
@@ -15,7 +16,19 @@ import pytest
 ROOT: Final = Path(__file__).parents[1]
 PERSON: Final = (
     *("anybody", "anyone", "everybody", "everyone", "somebody", "someone", "one", "those", "people", "person"),
-    *("developer", "developers", "maintainer", "maintainers", "operator", "reader", "readers", "reporter", "tester", "user", "users"),
+    *(
+        "developer",
+        "developers",
+        "maintainer",
+        "maintainers",
+        "operator",
+        "reader",
+        "readers",
+        "reporter",
+        "tester",
+        "user",
+        "users",
+    ),
 )
 
 
@@ -36,20 +49,45 @@ IDIOMS: Final = (
     ),
     Idiom(
         name="who",
-        pattern="".join(rf"(?<!{noun}\s)" for noun in PERSON) + r"(?<!asks\s)(?<!checks\s)(?<!check\s)\bwho\b(?! (?:may|can)\b)",
+        pattern="".join(rf"(?<!{noun}\s)" for noun in PERSON) + r"(?<!asks\s)(?<!checks\s)(?<!check\s)\bwho\b(?! "
+        r"(?:may|can)\b)",
         instead="the thing named: a reader that, a client that; of people: someone who",
     ),
-    Idiom(name="so many", pattern=r"\bso (?:many|long|often|much)\b", instead="this many; N; up to N; every N; as long as"),
-    Idiom(name="told, said", pattern=r"(?<![a-z])(?:told|said)(?![a-z])", instead="reported, printed, sent; set, passed, added"),
-    Idiom(name="say", pattern=r"\bsay (?:it|so|which|nothing|otherwise)\b|\bsays (?:so|nothing)\b", instead="report, print, send; set, pass, add"),
-    Idiom(name="stands", pattern=r"\b(?:stands?|stood|standing)\b(?! for\b| in for\b| alone\b| still\b|-)", instead="is; appears; comes"),
+    Idiom(
+        name="so many", pattern=r"\bso (?:many|long|often|much)\b", instead="this many; N; up to N; every N; as long as"
+    ),
+    Idiom(
+        name="told, said",
+        pattern=r"(?<![a-z])(?:told|said)(?![a-z])",
+        instead="reported, printed, sent; set, passed, added",
+    ),
+    Idiom(
+        name="say",
+        pattern=r"\bsay (?:it|so|which|nothing|otherwise)\b|\bsays "
+        r"(?:so|nothing)\b",
+        instead="report, print, send; set, pass, add",
+    ),
+    Idiom(
+        name="stands",
+        pattern=r"\b(?:stands?|stood|standing)\b(?! for\b| in for\b| alone\b| "
+        r"still\b|-)",
+        instead="is; appears; comes",
+    ),
     Idiom(name="anew", pattern=r"\banew\b", instead="again; from the beginning"),
     Idiom(name="beside", pattern=r"(?<![a-z])beside(?![a-z])", instead="alongside; next to; besides; in addition to"),
     Idiom(name="mend", pattern=r"(?<![a-z])mend(?:s|ed|ing)?(?![a-z])", instead="repair"),
     Idiom(name="pour", pattern=r"(?<![a-z])pour(?:s|ed|ing)?(?![a-z])", instead="load"),
     Idiom(name="river", pattern=r"(?<![a-z])rivers?(?![a-z])", instead="pipeline"),
-    Idiom(name="door", pattern=r"(?<![a-z])(?:doors?|knock(?:s|ed|ing)?|mouths?)(?![a-z])", instead="command; listener; connection; output"),
-    Idiom(name="Of ...", pattern=r"(?-i:\bOf) (?!course\b)", instead="begin with the subject: name the thing, then what holds for it"),
+    Idiom(
+        name="door",
+        pattern=r"(?<![a-z])(?:doors?|knock(?:s|ed|ing)?|mouths?)(?![a-z])",
+        instead="command; listener; connection; output",
+    ),
+    Idiom(
+        name="Of ...",
+        pattern=r"(?-i:\bOf) (?!course\b)",
+        instead="begin with the subject: name the thing, then what holds for it",
+    ),
     Idiom(name="for ever", pattern=r"\bfor ever\b", instead="forever; without end"),
     Idiom(name="in one go", pattern=r"\bin one go\b", instead="at once; in one run"),
     Idiom(name="hung up", pattern=r"\b(?:hung|hangs?) up\b", instead="disconnected; dropped"),
@@ -57,11 +95,35 @@ IDIOMS: Final = (
 )
 
 PLACES: Final = (".ci", ".github", "bench", "compose", "docs", "fixtures", "src", "tests")
-SUFFIXES: Final = ("", ".css", ".example", ".html", ".js", ".md", ".proto", ".py", ".sh", ".sql", ".toml", ".yaml", ".yml")
-NOT_OURS: Final = ("_pb2.py", "_pb2_grpc.py", "/swagger/", "/lightweight-charts/", "/__pycache__/", "/clients/node_modules/", "go.mod", "go.sum")
+SUFFIXES: Final = (
+    "",
+    ".css",
+    ".example",
+    ".html",
+    ".js",
+    ".md",
+    ".proto",
+    ".py",
+    ".sh",
+    ".sql",
+    ".toml",
+    ".yaml",
+    ".yml",
+)
+NOT_OURS: Final = (
+    "_pb2.py",
+    "_pb2_grpc.py",
+    "/swagger/",
+    "/lightweight-charts/",
+    "/__pycache__/",
+    "/clients/node_modules/",
+    "go.mod",
+    "go.sum",
+)
 EXEMPT: Final = ("tests/test_english.py", "LICENSE")
 STORED: Final = ("src/tradecap/store/clickhouse/schema",)
-"""Only comments are checked here: a store compares the statements, so other words in them would take a new schema version."""
+"""Only comments are checked here: a store compares the statements, so other words in them would take a new schema
+version."""
 
 
 GAP: Final = r"\s+(?:(?:#|--|//)\s+)?"
@@ -74,7 +136,11 @@ def texts() -> list[Path]:
     tops = [path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".")]
     files = [*tops, *(path for place in PLACES for path in (ROOT / place).rglob("*") if path.is_file())]
     names = {path.relative_to(ROOT).as_posix(): path for path in files if path.suffix in SUFFIXES}
-    return [path for name, path in sorted(names.items()) if name not in EXEMPT and not any(part in f"/{name}" for part in NOT_OURS)]
+    return [
+        path
+        for name, path in sorted(names.items())
+        if name not in EXEMPT and not any(part in f"/{name}" for part in NOT_OURS)
+    ]
 
 
 def is_under(path: Path, places: tuple[str, ...]) -> bool:

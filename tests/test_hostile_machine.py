@@ -1,7 +1,7 @@
 """The same result on every machine: the real program on a plain machine, and on machines where all is against it.
 
-Candles are the same bytes there, and verify finds the same. How many events a capture logs depends on the pace of the machine; so records and events
-of captures aren't compared, and everything else is.
+Candles are the same bytes there, and verify finds the same. How many events a capture logs depends on the pace of the
+machine; so records and events of captures aren't compared, and everything else is.
 """
 
 import json
@@ -39,7 +39,13 @@ class Machine(NamedTuple):
 
     def how(self) -> dict[str, object]:
         """The keywords of subprocess. A session of its own has no terminal."""
-        return {"cwd": self.folder, "env": self.env, "umask": self.umask, "stdin": subprocess.DEVNULL, "start_new_session": True}
+        return {
+            "cwd": self.folder,
+            "env": self.env,
+            "umask": self.umask,
+            "stdin": subprocess.DEVNULL,
+            "start_new_session": True,
+        }
 
     def run(self, *args: str) -> bytes:
         """What a command prints. It ends well."""
@@ -56,7 +62,8 @@ def a_plain_machine(tmp_path: Path) -> Machine:
 
 
 def a_hostile_machine(tmp_path: Path, zone: str, dead_port: int) -> Machine:
-    """Another zone, no letters, no home, proxies that lead nowhere, and a folder whose name means something to a shell, a glob and a URL."""
+    """Another zone, no letters, no home, proxies that lead nowhere, and a folder whose name means something to a shell,
+    a glob and a URL."""
     folder = tmp_path / zone.rpartition("/")[2] / "a b{1,2}*é"
     folder.mkdir(parents=True)
     proxies = {name: f"http://127.0.0.1:{dead_port}" for each in PROXIES for name in (each, each.lower())}
@@ -68,7 +75,10 @@ def machines(tmp_path: Path) -> Iterator[list[Machine]]:
     """The plain machine first, then the hostile ones."""
     with socket.socket() as taken:  # bound and not listening: nobody answers there, and nobody else can take it
         taken.bind(("127.0.0.1", 0))
-        yield [a_plain_machine(tmp_path), *(a_hostile_machine(tmp_path, zone, taken.getsockname()[1]) for zone in ZONES)]
+        yield [
+            a_plain_machine(tmp_path),
+            *(a_hostile_machine(tmp_path, zone, taken.getsockname()[1]) for zone in ZONES),
+        ]
 
 
 def the_candles(machine: Machine, *forms: str) -> list[bytes]:
@@ -82,8 +92,16 @@ def a_verdict(text: bytes, but: frozenset[str] = frozenset()) -> dict[str, objec
     keys = ("name", "ok") if but else ("name", "ok", "expected", "actual", "detail", "fix")
     counts = {name: n for name, n in report["counts"].items() if name not in but}
     checks = [{key: check[key] for key in keys} for check in report["checks"]]
-    series = [{name: value for name, value in each.items() if not but or name not in DRAWN} for each in report["series"]]
-    return {"ok": report["ok"], "checks": checks, "counts": counts, "quarantined": report["quarantined"], "series": series}
+    series = [
+        {name: value for name, value in each.items() if not but or name not in DRAWN} for each in report["series"]
+    ]
+    return {
+        "ok": report["ok"],
+        "checks": checks,
+        "counts": counts,
+        "quarantined": report["quarantined"],
+        "series": series,
+    }
 
 
 def outcome(machine: Machine, verdict: dict[str, object], candles: list[bytes]) -> dict[str, object]:
@@ -94,7 +112,7 @@ def outcome(machine: Machine, verdict: dict[str, object], candles: list[bytes]) 
     return {"verdict": verdict, "candles": candles, "files": sorted(each.name for each in machine.folder.glob("*"))}
 
 
-# ---- the three ways to a proof -----------------------------------------------------------------------------------------------------------
+# ---- the three ways to a proof ---------------------------------------------------------------------------------------
 
 
 def of_the_sample(machine: Machine) -> dict[str, object]:
@@ -130,7 +148,8 @@ def of_the_demo(machine: Machine) -> dict[str, object]:
 def of_a_capture(machine: Machine) -> dict[str, object]:
     """Captured from an exchange that breaks off and leaves out; every trade is there in the end."""
     with simulating(machine) as url:
-        ends = ("--max-trades", str(TRADES), "--duration", "60s", "--stale", "3s")  # stale: asks even where the tape ended before it was back
+        # stale: asks even where the tape ended before it was back
+        ends = ("--max-trades", str(TRADES), "--duration", "60s", "--stale", "3s")
         captured = json.loads(machine.run("stream", "BTCUSDT", "--ws-url", url, *ends, "--json"))
     assert (captured["valid"], captured["gaps_open"]) == (TRADES, [])
     assert captured["gaps_repaired"] == captured["gaps_found"] >= 2
@@ -144,7 +163,20 @@ def of_a_capture(machine: Machine) -> dict[str, object]:
 def simulating(machine: Machine) -> Iterator[str]:
     """The URL of a local exchange."""
     faults = [word for fault in FAULTS for word in ("--fault", fault)]
-    command = [PROGRAM, "simulate", "sample:", "--symbol", "BTCUSDT", "--wait", "--speed", "60", "--port", "0", "--json", *faults]
+    command = [
+        PROGRAM,
+        "simulate",
+        "sample:",
+        "--symbol",
+        "BTCUSDT",
+        "--wait",
+        "--speed",
+        "60",
+        "--port",
+        "0",
+        "--json",
+        *faults,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **machine.how()) as program:  # type: ignore[call-overload]  # as in run
         try:
             yield json.loads(program.stdout.readline())["url"]
@@ -152,7 +184,7 @@ def simulating(machine: Machine) -> Iterator[str]:
             program.kill()
 
 
-# ---- tests -------------------------------------------------------------------------------------------------------------------------------
+# ---- tests -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_sample_gives_the_same_candles_on_every_machine(machines: list[Machine]) -> None:

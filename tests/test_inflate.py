@@ -140,7 +140,9 @@ def test_a_zip_gives_its_files_in_order_and_shows_its_names_first(method: int) -
     """A folder or a Mac's attributes would be replayed as trades."""
     names: list[str] = []
     members = [("b.csv", PLAIN), ("folder/", b""), ("__MACOSX/b.csv", b"x"), ("a.csv", b"a")]
-    found = [(name, b"".join(content)) for name, content in unzip(io.BytesIO(zipped(*members, method=method)), names.extend)]
+    found = [
+        (name, b"".join(content)) for name, content in unzip(io.BytesIO(zipped(*members, method=method)), names.extend)
+    ]
     assert found == [("b.csv", PLAIN), ("a.csv", b"a")]
     assert names == [name for name, _ in members]
 

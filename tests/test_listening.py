@@ -25,7 +25,9 @@ def has_ipv6() -> bool:
     return True
 
 
-@pytest.mark.parametrize(("host", "four", "six"), [("localhost", "127.0.0.1", "::1"), ("", "0.0.0.0", "::"), ("::", "0.0.0.0", "::")])
+@pytest.mark.parametrize(
+    ("host", "four", "six"), [("localhost", "127.0.0.1", "::1"), ("", "0.0.0.0", "::"), ("::", "0.0.0.0", "::")]
+)
 def test_both_families_have_one_port(host: str, four: str, six: str) -> None:
     """A client whose resolver gives ::1 first would be refused, or find a port that another family has."""
     places = closed(listen(host, 0))

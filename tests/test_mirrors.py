@@ -1,6 +1,7 @@
 """Each module of the package has its tests where a reader looks for them, or a reason why not.
 
-The tests of `a/b.py` are in `tests/a/test_b.py`. Those of a package `a/b/` are there as well, or in `tests/a/b/test_b.py`.
+The tests of `a/b.py` are in `tests/a/test_b.py`. Those of a package `a/b/` are there as well, or in
+`tests/a/b/test_b.py`.
 """
 
 import ast

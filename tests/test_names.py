@@ -1,4 +1,5 @@
-"""What documents and operations files name exists: commands with their options, variables, targets of make, files, tables, ports, topics.
+"""What documents and operations files name exists: commands with their options, variables, targets of make, files,
+tables, ports, topics.
 
 Names of Redpanda, Console and ClickHouse are theirs. Programs of tests may have options of their own.
 """
@@ -16,7 +17,10 @@ from tradecap.cli import COMMANDS, load_command
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-FILES = [*DOCUMENTS, *(ROOT / name for name in ("Dockerfile", "Makefile", "compose/compose.yaml", "compose/.env.example"))]
+FILES = [
+    *DOCUMENTS,
+    *(ROOT / name for name in ("Dockerfile", "Makefile", "compose/compose.yaml", "compose/.env.example")),
+]
 COMMON = {"--help", "--version", "-h"}
 
 
@@ -34,14 +38,19 @@ def codes(text: str) -> Iterator[str]:
 
 @cache
 def options(command: str) -> frozenset[str]:
-    return frozenset(option for param in load_command(command).params for option in (*param.opts, *param.secondary_opts)) | COMMON
+    return (
+        frozenset(option for param in load_command(command).params for option in (*param.opts, *param.secondary_opts))
+        | COMMON
+    )
 
 
 @cache
 def sources() -> str:
     """What the package, its tests and operations files say, but no document."""
     folders = ("src", "tests", "bench", ".ci", "compose", "docs")
-    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in SOURCES and path.is_file()]
+    files = [
+        path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in SOURCES and path.is_file()
+    ]
     return "\n".join(path.read_text(encoding="utf-8") for path in [*files, ROOT / "Makefile", ROOT / ".ci/run"])
 
 
@@ -78,7 +87,9 @@ def test_each_target_of_make_is_there(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     text = document.read_text(encoding="utf-8")
     named = {
-        name for code in (codes(text) if document.suffix == ".md" else text.splitlines()) for name in re.findall(r"(?:^|`)make ([a-z][a-z-]*)", code)
+        name
+        for code in (codes(text) if document.suffix == ".md" else text.splitlines())
+        for name in re.findall(r"(?:^|`)make ([a-z][a-z-]*)", code)
     }
     assert named <= targets
 
@@ -109,11 +120,19 @@ def test_ports_and_topics_of_the_stack_are_the_same_everywhere() -> None:
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     inside = {"9092", "9443"}
     assert (
-        set(re.findall(r"(?<![\d:.])(?:localhost:|redpanda:)?(\d{4,5})(?=[`,;| ])(?! MB| kB)", page.partition("| service |")[2].partition("\n\n")[0]))
+        set(
+            re.findall(
+                r"(?<![\d:.])(?:localhost:|redpanda:)?(\d{4,5})(?=[`,;| "
+                r"])(?! MB| kB)",
+                page.partition("| service |")[2].partition("\n\n")[0],
+            )
+        )
         <= published | inside
     )
     (profile,) = re.findall(
-        r"\[profile\.compose\]\nlog = \"kafka://localhost:(\d+)/([\w.]+)\"\nstore = \"clickhouse://(\w+)@localhost:(\d+)/(\w+)\"", sources()
+        r"\[profile\.compose\]\nlog = \"kafka://localhost:(\d+)/([\w.]+)\"\nstore = "
+        r"\"clickhouse://(\w+)@localhost:(\d+)/(\w+)\"",
+        sources(),
     )
     assert {profile[0], profile[3]} <= published
     assert f"${{TRADECAP_TOPIC:-{profile[1]}}}" in text

@@ -23,7 +23,9 @@ def lines(language: str) -> list[str]:
 @contextmanager
 def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator[str]:
     """An exchange in the background; its address."""
-    with subprocess.Popen(["sh", "-c", f"exec {command} --json --port 0"], cwd=folder, env=environment, stdout=subprocess.PIPE) as exchange:
+    with subprocess.Popen(
+        ["sh", "-c", f"exec {command} --json --port 0"], cwd=folder, env=environment, stdout=subprocess.PIPE
+    ) as exchange:
         try:
             assert exchange.stdout is not None
             yield str(json.loads(exchange.stdout.readline())["url"])
@@ -34,10 +36,15 @@ def running(command: str, folder: Path, environment: dict[str, str]) -> Iterator
 def test_the_tour_without_a_network_ends_proven(tmp_path: Path) -> None:
     """The first hour of someone who has no network would end with conflicts that nobody made."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRADECAP_", "XDG_"))}
-    environment = kept | {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = kept | {
+        "HOME": str(tmp_path),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
 
     def paste(command: str) -> str:
-        done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
+        done = subprocess.run(
+            ["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE_S
+        )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
 

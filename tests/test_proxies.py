@@ -37,7 +37,9 @@ def test_the_scheme_chooses_the_variable(scheme: str, environ: Mapping[str, str]
     assert (proxy.name if proxy else None) == name
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.1.2.3", "::1", "[::1]", "::ffff:127.0.0.1"]
+)
 def test_this_machine_is_always_direct(host: str) -> None:
     """`tradecap demo` would ask the company's proxy for the exchange in its own process."""
     assert is_loopback(host)
@@ -60,7 +62,10 @@ def test_other_machines_are_not_taken_for_this_one(host: str) -> None:
         ("SOCKS5H://proxy.test", Proxy(scheme="socks5h", host="proxy.test", port=1080, variable="HTTPS_PROXY")),
         ("socks://proxy.test:9", Proxy(scheme="socks5h", host="proxy.test", port=9, variable="HTTPS_PROXY")),
         ("http://[2001:db8::1]:3128", Proxy(scheme="http", host="2001:db8::1", port=3128, variable="HTTPS_PROXY")),
-        ("me:sesame@proxy.test:1", Proxy(scheme="http", host="proxy.test", port=1, variable="HTTPS_PROXY", user="me", password="sesame")),
+        (
+            "me:sesame@proxy.test:1",
+            Proxy(scheme="http", host="proxy.test", port=1, variable="HTTPS_PROXY", user="me", password="sesame"),
+        ),
         (
             "http://m%40e:s%2Fs%23%25@proxy.test:1",
             Proxy(scheme="http", host="proxy.test", port=1, variable="HTTPS_PROXY", user="m@e", password="s/s#%"),
@@ -77,7 +82,14 @@ def test_a_proxy_is_read_as_people_write_it(value: str, proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["http://u:sesame@host:81x", "http://u:sesame@host:99999", "ftp://u:sesame@host", "http://u:sesame@", "u:sesame@[::1"]
+    "value",
+    [
+        "http://u:sesame@host:81x",
+        "http://u:sesame@host:99999",
+        "ftp://u:sesame@host",
+        "http://u:sesame@",
+        "u:sesame@[::1",
+    ],
 )
 def test_what_is_no_proxy_is_named_by_its_variable(value: str) -> None:
     """The complaint about a mistyped proxy would print the password in it."""

@@ -28,7 +28,9 @@ def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "30", "s", "-5s", "5 s", "1h30", "30S", "1e3s", "5s5", "٣s", "inf", "9" * 400 + "s"])
+@pytest.mark.parametrize(
+    "text", ["", "30", "s", "-5s", "5 s", "1h30", "30S", "1e3s", "5s5", "٣s", "inf", "9" * 400 + "s"]
+)
 def test_what_is_no_duration(text: str) -> None:
     """A number without its unit may mean seconds or minutes; guessing is wrong half of the time."""
     with pytest.raises(ValueError, match="isn't a duration; write it like 30s"):

@@ -25,7 +25,22 @@ def urls(draw: st.DrawFn) -> str:
     """A URL with such a password, often badly written."""
     password = draw(passwords())
     written = draw(st.sampled_from([password, quote(password, safe=""), quote(password), quote_plus(password)]))
-    scheme = draw(st.sampled_from(["http://", "https://", "socks5h://", "ws://", "clickhouse://", "clickhouse:", "", "http:/", "ws//", "nope://"]))
+    scheme = draw(
+        st.sampled_from(
+            [
+                "http://",
+                "https://",
+                "socks5h://",
+                "ws://",
+                "clickhouse://",
+                "clickhouse:",
+                "",
+                "http:/",
+                "ws//",
+                "nope://",
+            ]
+        )
+    )
     user = draw(st.sampled_from(["me", "", "m%40e"]))
     port = draw(st.sampled_from(["", ":1", ":99999", ":81x23", ":"]))
     path = draw(st.sampled_from(["", "/", "/market", "/x?y=1#z"]))
@@ -52,7 +67,14 @@ def test_a_known_secret_is_hidden_in_every_spelling(password: str, data: st.Data
     """A library would quote it decoded, encoded, or as Python shows a text."""
     url = f"http://me:{data.draw(st.sampled_from([password, quote(password, safe='')]))}@venue.test:1/x"
     learn_all({"HTTPS_PROXY": url})
-    for spelling in (password, quote(password), quote(password, safe="").lower(), quote_plus(password), json.dumps(password), repr(password)):
+    for spelling in (
+        password,
+        quote(password),
+        quote(password, safe="").lower(),
+        quote_plus(password),
+        json.dumps(password),
+        repr(password),
+    ):
         assert not is_leaked(mask(f"connect to {spelling} failed"))
     assert not is_leaked(TradecapError(f"no {password} here", f"not {password} there").message)
 
@@ -81,7 +103,10 @@ def test_short_secrets_are_hidden_in_urls_alone() -> None:
     assert mask("all of it") == "all of it"
 
 
-@pytest.mark.parametrize("text", ["file:./logs@prod:2", "chdb:/data/a@b", "clickhouse://default@localhost:8123/market", "btcusdt@trade", "a:b", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["file:./logs@prod:2", "chdb:/data/a@b", "clickhouse://default@localhost:8123/market", "btcusdt@trade", "a:b", ""],
+)
 def test_what_holds_no_secret_stays_as_it_is(text: str) -> None:
     """The first line of a command, which names log and store, would be unreadable."""
     assert mask_url(text) == text
@@ -90,8 +115,14 @@ def test_what_holds_no_secret_stays_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     ("url", "parts"),
     [
-        ("clickhouse://u:p%23w@h:8123/db", Url(scheme="clickhouse", user="u", password="p#w", host="h", port=8123, rest="/db")),
-        ("clickhouse://u:p#w/?[@@h/db", Url(scheme="clickhouse", user="u", password="p#w/?[@", host="h", port=None, rest="/db")),
+        (
+            "clickhouse://u:p%23w@h:8123/db",
+            Url(scheme="clickhouse", user="u", password="p#w", host="h", port=8123, rest="/db"),
+        ),
+        (
+            "clickhouse://u:p#w/?[@@h/db",
+            Url(scheme="clickhouse", user="u", password="p#w/?[@", host="h", port=None, rest="/db"),
+        ),
         ("http://[::1]:80", Url(scheme="http", user=None, password=None, host="::1", port=80, rest="")),
         ("h", Url(scheme="", user=None, password=None, host="h", port=None, rest="")),
         ("u@h:1", Url(scheme="", user="u", password=None, host="h", port=1, rest="")),

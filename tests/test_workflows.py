@@ -1,4 +1,5 @@
-"""The workflows of .github/workflows do what .ci/run does, and nothing that can change under them. actionlint holds their syntax (.ci/workflows)."""
+"""The workflows of .github/workflows do what .ci/run does, and nothing that can change under them. actionlint holds
+their syntax (.ci/workflows)."""
 
 import re
 import tomllib
@@ -59,7 +60,8 @@ def test_each_action_is_pinned(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_may_only_read(path: Path) -> None:
-    """A job that may write could be made to by a pull request; publishing alone gets a token, and no password is kept."""
+    """A job that may write could be made to by a pull request; publishing alone gets a token, and no password is
+    kept."""
     content = workflow(path)
     assert content["permissions"] == {"contents": "read"}
     rights = {name: job["permissions"] for name, job in content["jobs"].items() if "permissions" in job}

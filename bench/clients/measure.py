@@ -1,4 +1,5 @@
-"""The common part of the clients of bench/capture.py: each takes URL MESSAGES CORE, stays on that core, and prints its figures as a line of JSON.
+"""The common part of the clients of bench/capture.py: each takes URL MESSAGES CORE, stays on that core, and prints its
+figures as a line of JSON.
 
 Only the standard library: it runs in other people's environments as well.
 """
@@ -20,7 +21,8 @@ def asked() -> tuple[str, int]:
 
 
 class Stopwatch:
-    """Started before the client connects, stopped when it has the last message. Starting Python and importing aren't measured."""
+    """Started before the client connects, stopped when it has the last message. Starting Python and importing aren't
+    measured."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), time.process_time()

@@ -1,4 +1,5 @@
-"""A plain script from the socket to a topic: `websockets` and confluent-kafka, nothing read and nothing checked. URL MESSAGES CORE TOPIC."""
+"""A plain script from the socket to a topic: `websockets` and confluent-kafka, nothing read and nothing checked. URL
+MESSAGES CORE TOPIC."""
 
 import asyncio
 import sys
@@ -27,7 +28,15 @@ async def produce(url: str, messages: int, producer: Producer, topic: str) -> No
 
 url, messages = asked()
 servers, _, topic = sys.argv[4].removeprefix("kafka://").partition("/")
-producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "acks": "all", "compression.type": "zstd", "linger.ms": 5})
+producer = Producer(
+    {
+        "bootstrap.servers": servers,
+        "enable.idempotence": True,
+        "acks": "all",
+        "compression.type": "zstd",
+        "linger.ms": 5,
+    }
+)
 watch = Stopwatch()
 asyncio.run(produce(url, messages, producer, topic))
 watch.tell(messages, "websockets", "confluent-kafka")

@@ -1,7 +1,8 @@
-"""cryptofeed, unchanged, with a callback that does nothing but count. Run in an environment that has it: URL MESSAGES CORE.
+"""cryptofeed, unchanged, with a callback that does nothing but count. Run in an environment that has it: URL MESSAGES
+CORE.
 
-Its TRADES are the venue's aggTrade. It refuses addresses without TLS, so the connection is made without TLS below it, as for all the others; the
-symbols are set rather than asked for by REST. uvloop is on, as is its default.
+Its TRADES are the venue's aggTrade. It refuses addresses without TLS, so the connection is made without TLS below it,
+as for all the others; the symbols are set rather than asked for by REST. uvloop is on, as is its default.
 """
 
 import asyncio
@@ -35,7 +36,9 @@ class Counting:
 url, messages = asked()
 connection.connect = without_tls(connection.connect)
 Binance.websocket_endpoints[0].address = url.replace("ws://", "wss://")
-Symbols.set(Binance.id, {"BTC-USDT": "BTCUSDT"}, {"tick_size": {"BTC-USDT": "0.01"}, "instrument_type": {"BTC-USDT": "spot"}})
+Symbols.set(
+    Binance.id, {"BTC-USDT": "BTCUSDT"}, {"tick_size": {"BTC-USDT": "0.01"}, "instrument_type": {"BTC-USDT": "spot"}}
+)
 handler = FeedHandler(config={"uvloop": True, "log": {"disabled": True}})
 handler.add_feed(Binance(symbols=["BTC-USDT"], channels=[TRADES], callbacks={TRADES: Counting(messages).trade}))
 watch = Stopwatch()

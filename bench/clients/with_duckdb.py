@@ -1,4 +1,5 @@
-"""Minute candles and counts by DuckDB, from the segments of a folder log: FOLDER -> [minutes, trades, volume, closes summed] as JSON."""
+"""Minute candles and counts by DuckDB, from the segments of a folder log: FOLDER ->
+[minutes, trades, volume, closes summed] as JSON."""
 
 import json
 import sys

@@ -1,4 +1,5 @@
-"""Minute candles and counts by polars, from the segments of a folder log: FOLDER -> [minutes, trades, volume, closes summed] as JSON."""
+"""Minute candles and counts by polars, from the segments of a folder log: FOLDER ->
+[minutes, trades, volume, closes summed] as JSON."""
 
 import json
 import sys
@@ -6,7 +7,12 @@ import sys
 import polars as pl
 
 MEMBERS = {"t": pl.Int64, "p": pl.String, "q": pl.String, "T": pl.Int64}
-COLUMNS = {"venue": pl.String, "symbol": pl.String, "channel": pl.String, "data": pl.Struct({"data": pl.Struct(MEMBERS)})}
+COLUMNS = {
+    "venue": pl.String,
+    "symbol": pl.String,
+    "channel": pl.String,
+    "data": pl.Struct({"data": pl.Struct(MEMBERS)}),
+}
 
 
 def main() -> None:

@@ -30,4 +30,6 @@ with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         done = Wiring(SITES["binance"].at(url), log, writer, plan).run(stop=lambda: False)
         left = shipping.finish()
     assert (done.counts.valid, done.counts.gaps_found, left) == (messages, 0, 0), (done, left)
-    watch.tell(messages, "websockets", "confluent-kafka", latency=done.latency, acknowledged=shipping.done.latency.summary())
+    watch.tell(
+        messages, "websockets", "confluent-kafka", latency=done.latency, acknowledged=shipping.done.latency.summary()
+    )

@@ -1,8 +1,9 @@
 """Opens TCP connections, for WebSocket, REST and the store alike: to one of a name's addresses, or through a proxy.
 
-Rules: every address of a name gets its chance (RFC 8305): the families take turns, the next address is tried NEXT_AFTER_S after the one before, or at
-once when that one has failed; the first to answer wins. A proxy is reached the same way. What fails at a proxy is a ProxyError, which names the proxy
-by host and port. What is returned is a plain socket; a proxy that itself speaks TLS (https://) is behind a relay.
+Rules: every address of a name gets its chance (RFC 8305): the families take turns, the next address is tried
+NEXT_AFTER_S after the one before, or at once when that one has failed; the first to answer wins. A proxy is reached the
+same way. What fails at a proxy is a ProxyError, which names the proxy by host and port. What is returned is a plain
+socket; a proxy that itself speaks TLS (https://) is behind a relay.
 """
 
 import os
@@ -24,7 +25,9 @@ NEXT_AFTER_S: Final = 0.25
 MAX_HEAD: Final = 64 * 1024
 """Bytes of a proxy's answer."""
 
-Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+Address = tuple[
+    socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+]
 
 
 class ProxyError(OSError):
@@ -37,7 +40,8 @@ class ProxyError(OSError):
 
 
 def dial(host: str, port: int, timeout_s: float, proxy: Proxy | None = None, first: int = 0) -> socket.socket:
-    """A connection to a host, whatever is in between. first: the number of the address to begin with, when one was found to be of no use.
+    """A connection to a host, whatever is in between. first: the number of the address to begin with, when one was
+    found to be of no use.
 
     Raises OSError; TradecapError where a package is missing.
     """
@@ -136,7 +140,11 @@ def _through_http(proxy: Proxy, host: str, port: int, deadline_s: float) -> sock
     try:
         connection.settimeout(max(0.001, deadline_s - time.monotonic()))
         target = f"[{host}]:{port}" if ":" in host else f"{host.encode('idna').decode()}:{port}"
-        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *(f"{name}: {value}" for name, value in proxy.headers.items())]
+        lines = [
+            f"CONNECT {target} HTTP/1.1",
+            f"Host: {target}",
+            *(f"{name}: {value}" for name, value in proxy.headers.items()),
+        ]
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         status = _status(connection)
     except (OSError, UnicodeError) as error:
@@ -172,7 +180,8 @@ def _status(connection: socket.socket) -> int:
 
 
 def _through_socks(proxy: Proxy, host: str, port: int, deadline_s: float) -> socket.socket:
-    """By python-socks, over connections of ours. With socks5 each address of the name is tried, with socks5h the proxy resolves it."""
+    """By python-socks, over connections of ours. With socks5 each address of the name is tried, with socks5h the proxy
+    resolves it."""
     try:
         from python_socks import ProxyError as Refused
         from python_socks import ProxyType
@@ -181,11 +190,25 @@ def _through_socks(proxy: Proxy, host: str, port: int, deadline_s: float) -> soc
         class Reached(Socks):
             """The connection to the proxy, made here."""
 
-            def connect(self, dest_host: str, dest_port: int, timeout: float | None = None, **_: object) -> socket.socket:  # noqa: ARG002 -- its signature
+            def connect(
+                self,
+                dest_host: str,  # noqa: ARG002 -- its signature
+                dest_port: int,  # noqa: ARG002 -- its signature
+                timeout: float | None = None,
+                **_: object,
+            ) -> socket.socket:
                 return dial_proxy(proxy, timeout or 0.0)
 
         reached = Reached(ProxyType.SOCKS5, proxy.host, proxy.port)
-        socks = Socks(ProxyType.SOCKS5, proxy.host, proxy.port, proxy.user or None, proxy.password or None, rdns=True, forward=reached)
+        socks = Socks(
+            ProxyType.SOCKS5,
+            proxy.host,
+            proxy.port,
+            proxy.user or None,
+            proxy.password or None,
+            rdns=True,
+            forward=reached,
+        )
     except (ImportError, TypeError) as error:  # releases before 3.0 take no `forward`
         missing = f"{proxy.variable} names a SOCKS proxy, and the package python-socks (3.0 or newer) isn't installed."
         raise TradecapError(missing, "pip install 'tradecap[socks]'", Exit.USAGE) from error
@@ -229,14 +252,16 @@ def _with_tls(connection: socket.socket, proxy: Proxy, deadline_s: float) -> ssl
 
 
 def _relayed(secure: ssl.SSLSocket) -> socket.socket:
-    """A plain socket whose bytes go through another: TLS to the target can't be spoken over TLS to the proxy otherwise."""
+    """A plain socket whose bytes go through another: TLS to the target can't be spoken over TLS to the proxy
+    otherwise."""
     ours, theirs = socket.socketpair()
     threading.Thread(target=relay, args=(theirs, secure), name="proxy", daemon=True).start()
     return ours
 
 
 def relay(plain: socket.socket, secure: ssl.SSLSocket) -> None:
-    """Pass bytes on until either side ends. One thread, since a TLS connection isn't for two; it never waits for what only one side may bring."""
+    """Pass bytes on until either side ends. One thread, since a TLS connection isn't for two; it never waits for what
+    only one side may bring."""
     with plain, secure, selectors.DefaultSelector() as selector, suppress(OSError):
         selector.register(plain, selectors.EVENT_READ)
         selector.register(secure, selectors.EVENT_READ)

@@ -1,6 +1,7 @@
 """Bytes that survive a crash.
 
-Rules: a file that others may read is never half written (temporary name, fsync, rename, fsync of the folder); what returned is on the disk.
+Rules: a file that others may read is never half written (temporary name, fsync, rename, fsync of the folder); what
+returned is on the disk.
 """
 
 import errno
@@ -52,9 +53,11 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def write_through(path: Path, data: bytes) -> None:
-    """Write a file that a user named, which stays what it is: a link leads where it led, a pipe or device is written to, a mode is kept.
+    """Write a file that a user named, which stays what it is: a link leads where it led, a pipe or device is written
+    to, a mode is kept.
 
-    A regular file is replaced whole. Raises OSError; a file that may not be written is one, though its folder would allow replacing it.
+    A regular file is replaced whole. Raises OSError; a file that may not be written is one, though its folder would
+    allow replacing it.
     """
     descriptor = _DESCRIPTOR.fullmatch(str(path))
     if descriptor:  # opening it again would truncate the file it was redirected to

@@ -1,7 +1,7 @@
 """The one exception a person is meant to see.
 
-Raise it only for what somebody must act on; bad data is a value (`market.records.Rejected`), never an exception. Its text goes into records, reports
-and pages, so secrets are masked in it from the beginning.
+Raise it only for what somebody must act on; bad data is a value (`market.records.Rejected`), never an exception. Its
+text goes into records, reports and pages, so secrets are masked in it from the beginning.
 """
 
 from enum import IntEnum

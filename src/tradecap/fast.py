@@ -1,6 +1,7 @@
 """Whether the fast ways are taken.
 
-Rules: a fast way is an optimisation alongside a plain one and gives the same results. TRADECAP_PLAIN=0 takes the plain ways, for doubt and for tests.
+Rules: a fast way is an optimisation alongside a plain one and gives the same results. TRADECAP_PLAIN=0 takes the plain
+ways, for doubt and for tests.
 """
 
 import os

@@ -1,9 +1,9 @@
 """Packed bytes in, plain bytes out: gzip, zstd, bzip2, xz, zip and tar, one member after another, as they stream in.
 
-Rules: memory is bounded by `_FED` times the best ratio a format can reach, and by zstd's window; everything that can be decompressed before a
-fault comes out before the fault is raised. A stream that ends inside a member is a fault too (the libraries' own readers take it for the end). The
-library reads only the directory of a zip file, because its reader loses the data before a wrong checksum. A zip without a directory is read as far as
-possible.
+Rules: memory is bounded by `_FED` times the best ratio a format can reach, and by zstd's window; everything that can be
+decompressed before a fault comes out before the fault is raised. A stream that ends inside a member is a fault too (the
+libraries' own readers take it for the end). The library reads only the directory of a zip file, because its reader
+loses the data before a wrong checksum. A zip without a directory is read as far as possible.
 """
 
 import bz2
@@ -29,7 +29,8 @@ _FED_TO_BZIP2: Final = 64
 _XZ_MEMORY: Final = 2**29
 """Bytes that an xz stream may ask for; `xz -9` takes 65 MiB."""
 _LONGEST_WINDOW: Final = 2**31
-"""Bytes: what `zstd --long=31` makes. A frame only takes the memory of the window it declares, at most the size of what is in it."""
+"""Bytes: what `zstd --long=31` makes. A frame only takes the memory of the window it declares, at most the size of what
+is in it."""
 
 GZIP: Final = b"\x1f\x8b"
 ZSTD: Final = (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16)))
@@ -40,7 +41,8 @@ ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
 
 
 class BrokenError(Exception):
-    """Compressed bytes that can't be read on; `is_cut` where they simply end too early. Callers turn it into Damage or a TradecapError."""
+    """Compressed bytes that can't be read on; `is_cut` where they simply end too early. Callers turn it into Damage or
+    a TradecapError."""
 
     def __init__(self, problem: str, *, is_cut: bool = False) -> None:
         super().__init__(problem)
@@ -66,7 +68,8 @@ def gunzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def unzstd(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The plain bytes of one or more zstd frames, checksums verified. Skippable frames, as pzstd writes them, hold none."""
+    """The plain bytes of one or more zstd frames, checksums verified. Skippable frames, as pzstd writes them, hold
+    none."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=_LONGEST_WINDOW)
     return _members("zstd", decompressor.decompressobj, _hold_back(cut(pieces, _FED), 4), padding=b"")
 
@@ -94,7 +97,8 @@ def cut(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 
 def _hold_back(pieces: Iterable[bytes], trailer: int) -> Iterator[bytes]:
-    """The same bytes, with the last `trailer` of them alone: a wrong checksum then costs none of the bytes it was made of."""
+    """The same bytes, with the last `trailer` of them alone: a wrong checksum then costs none of the bytes it was made
+    of."""
     held = b""
     for piece in pieces:
         both = held + piece
@@ -143,7 +147,8 @@ def _cause(name: str, words: str) -> str:
 
 
 class _TarStream(io.RawIOBase):
-    """Pieces as a file that can only be read on. reached: bytes given so far; filled: where the last of them that isn't zero ends."""
+    """Pieces as a file that can only be read on. reached: bytes given so far; filled: where the last of them that isn't
+    zero ends."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -173,7 +178,8 @@ def is_tar(start: bytes) -> bool:
 
 
 def untar(pieces: Iterable[bytes]) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Name and bytes of each file in a tar, in order; a Mac's attributes (._NAME) are none. Each one's bytes must be taken before the next."""
+    """Name and bytes of each file in a tar, in order; a Mac's attributes (._NAME) are none. Each one's bytes must be
+    taken before the next."""
     stream = _TarStream(pieces)
     end = 0
     try:
@@ -215,7 +221,8 @@ def _file_in_tar(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[byte
 
 
 class _ZipEntry(NamedTuple):
-    """A member of a zip file. crc and size (packed) are None where the directory is lost and the member's own header doesn't tell."""
+    """A member of a zip file. crc and size (packed) are None where the directory is lost and the member's own header
+    doesn't tell."""
 
     name: str
     offset: int
@@ -229,7 +236,8 @@ _HEADER: Final = struct.Struct("<4s2xHHxxxxLLLHH")
 
 
 def unzip(file: BinaryIO, look: Callable[[list[str]], None] = lambda _: None) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Name and plain bytes of each member, in the directory's order; folders and a Mac's attributes (__MACOSX) are none.
+    """Name and plain bytes of each member, in the directory's order; folders and a Mac's attributes (__MACOSX) are
+    none.
 
     The bytes of a member must be taken before the next member is. look is shown all names in the directory first.
     """
@@ -259,7 +267,12 @@ def _without_directory(file: BinaryIO) -> Iterator[tuple[str, Iterator[bytes]]]:
         name = file.read(names).decode("utf-8" if flags & 0x800 else "cp437", "replace")
         has_sizes = not flags & 8 and size < 0xFFFFFFFF and full_size < 0xFFFFFFFF
         entry = _ZipEntry(
-            name=name, offset=offset, method=method, is_locked=bool(flags & 1), crc=crc if has_sizes else None, size=size if has_sizes else None
+            name=name,
+            offset=offset,
+            method=method,
+            is_locked=bool(flags & 1),
+            crc=crc if has_sizes else None,
+            size=size if has_sizes else None,
         )
         yield name, _unzipped(file, entry)
         offset = offset + _HEADER.size + names + extras + size if has_sizes else None

@@ -1,8 +1,8 @@
 """Opens the sockets that a server listens on: IPv4 and IPv6 with one port.
 
-Rules: `localhost` is 127.0.0.1 and ::1, whatever the resolver says; `::` and '' are every address of both families; any other name or address is what
-it resolves to. A family that this machine doesn't have is left out as long as another is served. An IPv6 socket never takes IPv4 (that differs from
-system to system), so each family has a socket of its own.
+Rules: `localhost` is 127.0.0.1 and ::1, whatever the resolver says; `::` and '' are every address of both families; any
+other name or address is what it resolves to. A family that this machine doesn't have is left out as long as another is
+served. An IPv6 socket never takes IPv4 (that differs from system to system), so each family has a socket of its own.
 """
 
 import errno

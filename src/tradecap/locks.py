@@ -21,7 +21,8 @@ class LockFile:
     """A lock that this process holds until `release`."""
 
     def __init__(self, path: Path) -> None:
-        """Take the lock. Raises BlockingIOError if another process holds it, another OSError if the file can't be opened."""
+        """Take the lock. Raises BlockingIOError if another process holds it, another OSError if the file can't be
+        opened."""
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         self.is_released = False
         for attempt in range(ATTEMPTS):
@@ -34,7 +35,8 @@ class LockFile:
         raise BlockingIOError(f"{path} is held by another process")
 
     def write(self, text: bytes) -> None:
-        """Replace the content. It is one write, padded with blanks, so that a reader sees the old text or the new one."""
+        """Replace the content. It is one write, padded with blanks, so that a reader sees the old text or the new
+        one."""
         size = os.fstat(self._fd).st_size
         os.pwrite(self._fd, text.ljust(size - 1) + b"\n", 0)
 

@@ -1,8 +1,8 @@
 """What a monitoring system asks a running capture, load or serve: /metrics (Prometheus text), /health and /ready.
 
-/health answers 503 when no data came for --stale, the log made nothing durable, or the loader of --load or the shipper has failed; /ready also while
-no connection is up, a series wasn't seen yet, a load waits for a store that is away or the broker is. Both say why. Figures are those of the live
-line, read when they are asked for.
+/health answers 503 when no data came for --stale, the log made nothing durable, or the loader of --load or the shipper
+has failed; /ready also while no connection is up, a series wasn't seen yet, a load waits for a store that is away or
+the broker is. Both say why. Figures are those of the live line, read when they are asked for.
 """
 
 import socket
@@ -54,7 +54,9 @@ class _Served(Collector):
         try:
             self._servers = [_MetricsServer(listener, self._handler()) for listener in listen("", port)]
         except OSError as error:
-            raise TradecapError(f"Port {port} can't be served: {error.strerror}.", "choose another --metrics-port.", Exit.UNREACHABLE) from error
+            raise TradecapError(
+                f"Port {port} can't be served: {error.strerror}.", "choose another --metrics-port.", Exit.UNREACHABLE
+            ) from error
         self.port = self._servers[0].port
         note(f"metrics: http://localhost:{self.port}/metrics", port=self.port)
 
@@ -71,7 +73,9 @@ class _Served(Collector):
             threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for server in self._servers:
             server.shutdown()
             server.server_close()
@@ -90,7 +94,11 @@ class _Served(Collector):
         if path not in ("/health", "/ready"):
             return 404, b"there is /metrics, /health and /ready\n", "text/plain; charset=utf-8"
         ills = self.ills() if path == "/health" else self.not_ready()
-        return (503 if ills else 200), ("\n".join([*(ills or ["ok"]), *self.figures()]) + "\n").encode(), "text/plain; charset=utf-8"
+        return (
+            (503 if ills else 200),
+            ("\n".join([*(ills or ["ok"]), *self.figures()]) + "\n").encode(),
+            "text/plain; charset=utf-8",
+        )
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         page = self._page
@@ -119,7 +127,9 @@ class _Served(Collector):
 class Metrics(_Served):
     """Those of a capture. Until it has seen a status nothing is ready."""
 
-    def __init__(self, port: int, loading: Loading, note: Callable[..., None], shipping: Shipping | None = None) -> None:
+    def __init__(
+        self, port: int, loading: Loading, note: Callable[..., None], shipping: Shipping | None = None
+    ) -> None:
         self._loading, self._shipping = loading, shipping
         self._status: Status | None = None
         super().__init__(port, note)
@@ -154,23 +164,37 @@ class Metrics(_Served):
         yield GaugeMetricFamily("tradecap_connections", "Connections that are up.", value=status.live)
         yield GaugeMetricFamily("tradecap_gaps_open", "Ranges of ids that are missing now.", value=status.gaps_open)
         yield GaugeMetricFamily("tradecap_trades_per_second", "Trades a second, smoothed.", value=status.rate)
-        yield GaugeMetricFamily("tradecap_seconds_since_data", "Since a message arrived.", value=time.monotonic() - status.arrived_s)
-        yield GaugeMetricFamily("tradecap_seconds_since_durable", "Since the log was made durable.", value=time.monotonic() - status.flushed_s)
+        yield GaugeMetricFamily(
+            "tradecap_seconds_since_data", "Since a message arrived.", value=time.monotonic() - status.arrived_s
+        )
+        yield GaugeMetricFamily(
+            "tradecap_seconds_since_durable",
+            "Since the log was made durable.",
+            value=time.monotonic() - status.flushed_s,
+        )
         if self._loading.log and self._loading.is_wanted:
             yield from _load(self._loading.log, self._loading.status)
         if self._shipping:
             yield from _shipped(self._shipping.figures())
         for name, share in (("p50", 0.5), ("p99", 0.99)):
             value = status.latency.quantile_ms(share) / 1e3
-            yield GaugeMetricFamily(f"tradecap_durable_seconds_{name}", "From the socket to the durable log.", value=value)
+            yield GaugeMetricFamily(
+                f"tradecap_durable_seconds_{name}", "From the socket to the durable log.", value=value
+            )
         yield from _series(status)
 
 
 class ServeMetrics(_Served):
-    """Those of `serve`, on a port that needs no token. text: its figures; ills and not_ready as its own /health and /ready."""
+    """Those of `serve`, on a port that needs no token. text: its figures; ills and not_ready as its own /health and
+    /ready."""
 
     def __init__(
-        self, port: int, text: Callable[[], bytes], ills: Callable[[], list[str]], not_ready: Callable[[], list[str]], note: Callable[..., None]
+        self,
+        port: int,
+        text: Callable[[], bytes],
+        ills: Callable[[], list[str]],
+        not_ready: Callable[[], list[str]],
+        note: Callable[..., None],
     ) -> None:
         self._text, self._ills, self._not_ready = text, ills, not_ready
         super().__init__(port, note)
@@ -223,11 +247,15 @@ class ProcessMetrics(_Served):
     def ills(self) -> list[str]:
         """See `_Served.ills`. Misplaced trades stay an ill after a restart: they are part of the state."""
         misplaced = self._status.misplaced
-        return [f"{misplaced} trades are in a partition that isn't their symbol's, and were left out"] if misplaced else []
+        return (
+            [f"{misplaced} trades are in a partition that isn't their symbol's, and were left out"] if misplaced else []
+        )
 
     def not_ready(self) -> list[str]:
         """See `_Served.not_ready`."""
-        return self.ills() + ([] if self._topic.has_joined else ["the group hasn't given this process its partitions yet"])
+        return self.ills() + (
+            [] if self._topic.has_joined else ["the group hasn't given this process its partitions yet"]
+        )
 
     def collect(self) -> Iterable[Metric]:
         """The figures, as prometheus_client wants them."""
@@ -235,7 +263,11 @@ class ProcessMetrics(_Served):
         yield _info("")
         for name, text, value in (
             ("consumed", "Records committed as consumed.", done.records),
-            ("produced", "Messages committed: enriched trades, candles and rejected records.", done.trades + done.candles + done.quarantined),
+            (
+                "produced",
+                "Messages committed: enriched trades, candles and rejected records.",
+                done.trades + done.candles + done.quarantined,
+            ),
             ("duplicates", "Repeats of a trade, left out.", done.duplicates),
             ("conflicts", "Records with the id of a trade and other content, left out.", done.conflicts),
             ("rejected", "Records that aren't valid trades, sent to quarantine.", done.quarantined),
@@ -244,13 +276,23 @@ class ProcessMetrics(_Served):
             ("transactions_aborted", "Transactions that failed; their records came again.", topic.aborted),
         ):
             yield CounterMetricFamily(f"tradecap_process_{name}", text, value=value)
-        yield GaugeMetricFamily("tradecap_process_misplaced", "Trades in a partition that isn't their symbol's.", value=self._status.misplaced)
-        yield GaugeMetricFamily("tradecap_process_transaction_seconds", "How long the newest transaction took.", value=topic.newest_s)
+        yield GaugeMetricFamily(
+            "tradecap_process_misplaced",
+            "Trades in a partition that isn't their symbol's.",
+            value=self._status.misplaced,
+        )
+        yield GaugeMetricFamily(
+            "tradecap_process_transaction_seconds", "How long the newest transaction took.", value=topic.newest_s
+        )
         try:
             behind = topic.lag()
         except TradecapError:
             return  # an unknown lag isn't a lag of 0
-        lag = GaugeMetricFamily("tradecap_process_lag_offsets", "Offsets of this process's partitions that it hasn't come to.", labels=["partition"])
+        lag = GaugeMetricFamily(
+            "tradecap_process_lag_offsets",
+            "Offsets of this process's partitions that it hasn't come to.",
+            labels=["partition"],
+        )
         for partition, size in sorted(behind.items()):
             lag.add_metric([str(partition)], size)
         yield lag
@@ -262,15 +304,23 @@ def _waiting(status: LoadStatus) -> list[str]:
 
 def _load(log: Log, status: LoadStatus) -> Iterable[Metric]:
     """What was loaded, and how far the store is behind the log, in each partition, whoever loads it."""
-    yield CounterMetricFamily("tradecap_loaded_records", "Records loaded into the store by this process.", value=status.records)
-    yield GaugeMetricFamily("tradecap_store_away", "1 while a store that doesn't answer is waited for.", value=bool(status.away))
+    yield CounterMetricFamily(
+        "tradecap_loaded_records", "Records loaded into the store by this process.", value=status.records
+    )
+    yield GaugeMetricFamily(
+        "tradecap_store_away", "1 while a store that doesn't answer is waited for.", value=bool(status.away)
+    )
     if status.positions is None:
         return
     try:
         behind = log.behind(status.positions)
     except TradecapError:
         return  # an unknown lag isn't a lag of 0
-    lag = GaugeMetricFamily(f"tradecap_load_lag_{log.lag_unit}", f"{log.lag_unit.title()} of the log that aren't in the store.", labels=["partition"])
+    lag = GaugeMetricFamily(
+        f"tradecap_load_lag_{log.lag_unit}",
+        f"{log.lag_unit.title()} of the log that aren't in the store.",
+        labels=["partition"],
+    )
     for partition, size in sorted(behind.items()):
         lag.add_metric([str(partition)], size)
     yield lag
@@ -300,17 +350,30 @@ def _info(run: str) -> Metric:
 def _shipped(spool: Figures) -> Iterable[Metric]:
     yield GaugeMetricFamily("tradecap_spool_bytes", "Bytes of the spool's files.", value=spool.size)
     yield GaugeMetricFamily(
-        "tradecap_unacknowledged_bytes", "Uncompressed bytes in the spool that the topic hasn't acknowledged.", value=spool.waiting
+        "tradecap_unacknowledged_bytes",
+        "Uncompressed bytes in the spool that the topic hasn't acknowledged.",
+        value=spool.waiting,
     )
-    yield GaugeMetricFamily("tradecap_unacknowledged_seconds", "Age of the oldest record that the topic hasn't acknowledged.", value=spool.age_s)
-    yield CounterMetricFamily("tradecap_shipped_records", "Records that the topic has acknowledged.", value=spool.shipped)
-    yield CounterMetricFamily("tradecap_ship_retries", "Failures that were followed by another attempt.", value=spool.retries)
+    yield GaugeMetricFamily(
+        "tradecap_unacknowledged_seconds",
+        "Age of the oldest record that the topic hasn't acknowledged.",
+        value=spool.age_s,
+    )
+    yield CounterMetricFamily(
+        "tradecap_shipped_records", "Records that the topic has acknowledged.", value=spool.shipped
+    )
+    yield CounterMetricFamily(
+        "tradecap_ship_retries", "Failures that were followed by another attempt.", value=spool.retries
+    )
     yield GaugeMetricFamily("tradecap_broker_up", "Whether the topic takes records.", value=int(spool.is_up))
 
 
 def _shipped_line(spool: Figures) -> str:
     up = "up" if spool.is_up else "away"
-    return f"spool: {spool.waiting} bytes unacknowledged, oldest {spool.age_s:.1f} s; {spool.shipped} shipped, {spool.retries} retries, broker {up}"
+    return (
+        f"spool: {spool.waiting} bytes unacknowledged, oldest {spool.age_s:.1f} s; {spool.shipped} shipped, "
+        f"{spool.retries} retries, broker {up}"
+    )
 
 
 def _series(status: Status) -> Iterable[Metric]:

@@ -4,10 +4,12 @@
     http, ws, clickhouse       HTTP_PROXY, else ALL_PROXY
     in NO_PROXY, or loopback   none
 
-Rules: of a variable the spelling in small letters wins; an empty one counts as unset. A value is `[scheme://][user[:password]@]host[:port]`; the
-scheme is http (also where there is none), https, socks5 (names are resolved here) or socks5h (by the proxy); the port without one is 80, 443 or 1080.
-User and password may be percent-encoded and hold any character. What follows the port is ignored. NO_PROXY lists names (each with the names below
-it), addresses and networks (10.0.0.0/8), each with an optional port, between commas or blanks; * is everything. localhost, the names below it,
+Rules: of a variable the spelling in small letters wins; an empty one counts as unset. A value is
+`[scheme://][user[:password]@]host[:port]`; the scheme is http (also where there is none), https, socks5 (names are
+resolved here) or socks5h (by the proxy); the port without one is 80, 443 or 1080. User and password may be
+percent-encoded and hold any character. What follows the port is ignored. NO_PROXY lists names (each with the names
+below it), addresses and networks (10.0.0.0/8), each with an optional port, between commas or blanks; * is everything.
+localhost, the names below it,
 127.0.0.0/8 and ::1 are always direct. Pure: nothing here opens anything.
 
 Sources: curl's manual (environment), urllib.request (small letters first), RFC 7617 (logins).
@@ -79,7 +81,14 @@ def read_proxy(value: str, variable: str) -> Proxy:
         raise _unreadable(variable, f"its scheme is not one of {', '.join(PORTS)}")
     if not url.host:
         raise _unreadable(variable, "it names no host")
-    return Proxy(scheme=scheme, host=url.host, port=url.port or PORTS[scheme], variable=variable, user=url.user or "", password=url.password or "")
+    return Proxy(
+        scheme=scheme,
+        host=url.host,
+        port=url.port or PORTS[scheme],
+        variable=variable,
+        user=url.user or "",
+        password=url.password or "",
+    )
 
 
 def _unreadable(variable: str, why: str) -> TradecapError:

@@ -5,8 +5,8 @@
         run_my_client(tradecap_exchange.url)
 
 Rules: the exchange runs in a thread with a loop of its own, on a free port of 127.0.0.1. The marker sets options, named
-like those of `tradecap simulate`. A marker on a class or module holds for its tests, and the closest one wins, option by
-option. Nothing is imported until a test uses the fixture: pytest loads this module in every run.
+like those of `tradecap simulate`. A marker on a class or module holds for its tests, and the closest one wins, option
+by option. Nothing is imported until a test uses the fixture: pytest loads this module in every run.
 """
 
 import time
@@ -42,7 +42,9 @@ OPTIONS: Final = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", f"{MARK}(*recordings, {', '.join(OPTIONS)}): the exchange that the fixture {MARK} starts")
+    config.addinivalue_line(
+        "markers", f"{MARK}(*recordings, {', '.join(OPTIONS)}): the exchange that the fixture {MARK} starts"
+    )
 
 
 class ServedExchange:
@@ -105,7 +107,9 @@ def _wanted(request: pytest.FixtureRequest) -> tuple[tuple[str, ...], dict[str, 
     return recordings, options
 
 
-def _maker(recordings: tuple[str, ...], options: Mapping[str, Any], folder: Path, tmp_path: Path) -> "Callable[[], Exchange]":
+def _maker(
+    recordings: tuple[str, ...], options: Mapping[str, Any], folder: Path, tmp_path: Path
+) -> "Callable[[], Exchange]":
     from tradecap.simulate import Exchange, ExchangeSettings, Rules
     from tradecap.simulate.limits import NO_LIMITS
     from tradecap.simulate.tls import throw_away

@@ -1,6 +1,7 @@
 """Times and durations as people write and read them.
 
-Rules: times are UTC and become nanoseconds since 1970; durations become seconds. What can't be understood raises ValueError with a sentence.
+Rules: times are UTC and become nanoseconds since 1970; durations become seconds. What can't be understood raises
+ValueError with a sentence.
 """
 
 import re
@@ -12,7 +13,11 @@ UNITS_S: Final = {"ms": Decimal("0.001"), "s": Decimal(1), "m": Decimal(60), "h"
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_NS: Final = 2**63 - 1
 _DURATION: Final = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|s|m|h|d)", re.ASCII)
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
+_TIME: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[Tt "
+    r"](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?([Zz]|[+-]\d\d:\d\d)?)?",
+    re.ASCII,
+)
 
 
 def parse_duration(text: str) -> float:
@@ -24,7 +29,8 @@ def parse_duration(text: str) -> float:
 
 
 def parse_time(text: str, now_ns: int) -> int:
-    """Nanoseconds since 1970 UTC of RFC 3339, a day, or `-10m` before now. Without a zone it is UTC. Raises ValueError with a sentence."""
+    """Nanoseconds since 1970 UTC of RFC 3339, a day, or `-10m` before now. Without a zone it is UTC. Raises ValueError
+    with a sentence."""
     if text.startswith("-"):
         return _within(text, now_ns - round(parse_duration(text[1:]) * 10**9))
     match = _TIME.fullmatch(text.strip())
@@ -33,7 +39,9 @@ def parse_time(text: str, now_ns: int) -> int:
     day, hour, minute, second, fraction, zone = match.groups()
     try:
         whole = datetime.combine(date.fromisoformat(day), datetime.min.time(), tzinfo=UTC)
-        whole = whole.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0)) - _offset(zone or "Z")
+        whole = whole.replace(hour=int(hour or 0), minute=int(minute or 0), second=int(second or 0)) - _offset(
+            zone or "Z"
+        )
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} isn't a time that exists ({error}).") from error
     return _within(text, (whole - EPOCH) // timedelta(seconds=1) * 10**9 + int((fraction or "0").ljust(9, "0")))

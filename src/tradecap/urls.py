@@ -1,9 +1,10 @@
 """URLs as people write them, and the one place where secrets are kept out of what is printed or recorded.
 
-Rules: everything up to the last @ is user and password, so a password may hold any character, raw or percent-encoded (`#`, `/`, `?`, `[`, `@`, `:`).
-An error never quotes a part of a URL that may belong to a password. `mask_url` is for a text that is one URL, however badly it is written; `mask` is
-for any text: it hides the passwords of the URLs in it, and every spelling of every secret this process has been given (`learn`). Secrets of fewer
-than SHORTEST characters are hidden in URLs only: in other texts they are parts of words.
+Rules: everything up to the last @ is user and password, so a password may hold any character, raw or percent-encoded
+(`#`, `/`, `?`, `[`, `@`, `:`). An error never quotes a part of a URL that may belong to a password. `mask_url` is for a
+text that is one URL, however badly it is written; `mask` is for any text: it hides the passwords of the URLs in it, and
+every spelling of every secret this process has been given (`learn`). Secrets of fewer than SHORTEST characters are
+hidden in URLs only: in other texts they are parts of words.
 """
 
 import base64
@@ -28,7 +29,8 @@ _URL_NAME: Final = re.compile(r"TRADECAP_.*|.*_PROXY", re.IGNORECASE)
 
 
 class Url(NamedTuple):
-    """A URL in its parts, percent-decoded. scheme is '' and port None where there is none; rest begins with the path."""
+    """A URL in its parts, percent-decoded. scheme is '' and port None where there is none; rest begins with the
+    path."""
 
     scheme: str
     user: str | None
@@ -39,7 +41,8 @@ class Url(NamedTuple):
 
 
 def split(url: str) -> Url:
-    """The parts of `[scheme://][user[:password]@]host[:port][rest]`. Raises ValueError with a sentence that quotes nothing secret."""
+    """The parts of `[scheme://][user[:password]@]host[:port][rest]`. Raises ValueError with a sentence that quotes
+    nothing secret."""
     match = _SCHEME.match(url)
     head, at, tail = (url[match.end() :] if match else url).rpartition("@")
     user, colon, password = head.partition(":")
@@ -69,23 +72,38 @@ def without_password(url: str) -> str:
     """The URL with its user and without a password, and without parameters that hold secrets."""
     begin, end = _password(url)
     plain = f"{url[: begin - 1]}{url[end:]}" if end > begin else url
-    return re.sub(r"\?$", "", re.sub(r"\?&", "?", _SECRET_PARAMETER.sub(lambda match: match[1][0] if match[1][0] == "?" else "", plain)))
+    return re.sub(
+        r"\?$",
+        "",
+        re.sub(r"\?&", "?", _SECRET_PARAMETER.sub(lambda match: match[1][0] if match[1][0] == "?" else "", plain)),
+    )
 
 
 def mask(text: str) -> str:
     """The text without the passwords of the URLs in it, and without the secrets of this process."""
     if _known:
-        text = re.sub("|".join(re.escape(each) for each in sorted(_known, key=len, reverse=True)), MASK, text, flags=re.IGNORECASE)
+        text = re.sub(
+            "|".join(re.escape(each) for each in sorted(_known, key=len, reverse=True)), MASK, text, flags=re.IGNORECASE
+        )
     return _SECRET_PARAMETER.sub(rf"\1{MASK}", _CREDENTIALS.sub(rf"\1:{MASK}@", text))
 
 
 def learn(secret: str | None, user: str = "") -> None:
-    """Hide this secret from now on, whoever quotes it: as it is written, decoded, encoded, as JSON, Python or a path show it, as a login's base64."""
+    """Hide this secret from now on, whoever quotes it: as it is written, decoded, encoded, as JSON, Python or a path
+    show it, as a login's base64."""
     written = {secret or "", unquote(secret or "")}
-    for form in written | {re.sub(r"/(\.?/)*", "/", each).rstrip("/") for each in written}:  # the second as a path is shown
+    # the second as a path is shown
+    for form in written | {re.sub(r"/(\.?/)*", "/", each).rstrip("/") for each in written}:
         if len(form) < SHORTEST:
             continue
-        spellings = {form, quote(form), quote(form, safe=""), quote_plus(form), repr(form)[1:-1], json.dumps(form)[1:-1]}
+        spellings = {
+            form,
+            quote(form),
+            quote(form, safe=""),
+            quote_plus(form),
+            repr(form)[1:-1],
+            json.dumps(form)[1:-1],
+        }
         spellings |= {
             json.dumps(form, ensure_ascii=False)[1:-1],
             " ".join(form.split()),
@@ -104,10 +122,15 @@ def learn_url(url: str) -> None:
 
 
 def learn_all(environ: Mapping[str, str], arguments: Iterable[str] = ()) -> None:
-    """Hide what the environment and the command line of this process keep secret. What an earlier command knew is forgotten."""
+    """Hide what the environment and the command line of this process keep secret. What an earlier command knew is
+    forgotten."""
     _known.clear()
     for name, value in environ.items():
-        if name.upper().startswith("TRADECAP_") and _SECRET_NAME.search(name.upper()) and not name.upper().endswith("_FILE"):
+        if (
+            name.upper().startswith("TRADECAP_")
+            and _SECRET_NAME.search(name.upper())
+            and not name.upper().endswith("_FILE")
+        ):
             learn(value)
         if _URL_NAME.fullmatch(name):
             learn_url(value)
@@ -118,7 +141,8 @@ def learn_all(environ: Mapping[str, str], arguments: Iterable[str] = ()) -> None
 
 
 _known: Final[set[str]] = set()
-"""Spellings of the secrets of this process. Kept for the process, since a secret stays one whichever part of the program quotes it."""
+"""Spellings of the secrets of this process. Kept for the process, since a secret stays one whichever part of the
+program quotes it."""
 
 
 def _password(url: str) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """Processes that count for `verify`, one for each core.
 
-Rules: not by `multiprocessing`, which runs the calling script once more in each process it spawns, nor by a fork, which would lack the store's
-threads. A worker ends when the connection to it is closed.
+Rules: not by `multiprocessing`, which runs the calling script once more in each process it spawns, nor by a fork, which
+would lack the store's threads. A worker ends when the connection to it is closed.
 """
 
 import os

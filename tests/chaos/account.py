@@ -1,4 +1,5 @@
-"""The account at the end of a capture that had a hard time: the log in itself, the store against the log, and against what the exchange traded."""
+"""The account at the end of a capture that had a hard time: the log in itself, the store against the log, and against
+what the exchange traded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,8 @@ def loaded_and_verified(log: Log, folder: Path) -> Iterator[ClickHouseStore]:
 def the_store_has_what_was_traded(store: ClickHouseStore, traded: list[Trade]) -> None:
     """Id by id, and no digit otherwise."""
     stored = store.rows(
-        "SELECT trade_id, reinterpretAsInt64(price) AS price, reinterpretAsInt128(qty) AS qty, toUnixTimestamp64Milli(trade_time) AS ms, "
+        "SELECT trade_id, reinterpretAsInt64(price) AS price, reinterpretAsInt128(qty) AS qty, "
+        "toUnixTimestamp64Milli(trade_time) AS ms, "
         "is_buyer_maker FROM v_trades WHERE symbol = {symbol:String} ORDER BY trade_id",
         symbol=traded[0].symbol,
     )
@@ -52,7 +54,8 @@ def the_store_has_what_was_traded(store: ClickHouseStore, traded: list[Trade]) -
 
 
 def nothing_was_repaired_silently(log: Log, kills: int) -> None:
-    """In each run, an id that didn't come by the stream is in a gap_found, and no id is logged twice with the same content."""
+    """In each run, an id that didn't come by the stream is in a gap_found, and no id is logged twice with the same
+    content."""
     found: dict[tuple[str, str], TradeIds] = {}
     streamed: dict[tuple[str, str], TradeIds] = {}
     fetched: dict[tuple[str, str], TradeIds] = {}
@@ -63,7 +66,9 @@ def nothing_was_repaired_silently(log: Log, kills: int) -> None:
             events.append(envelope.event)
             if envelope.event == "gap_found":
                 gap = detail(envelope)
-                found.setdefault((envelope.run, str(gap["symbol"])), TradeIds()).add_range(int(str(gap["first"])), int(str(gap["last"])))
+                found.setdefault((envelope.run, str(gap["symbol"])), TradeIds()).add_range(
+                    int(str(gap["first"])), int(str(gap["last"]))
+                )
         elif type(reading) is Trade:
             ways = streamed if envelope.via == "ws" else fetched
             ways.setdefault((envelope.run, reading.symbol), TradeIds()).add(reading.id)
@@ -71,14 +76,22 @@ def nothing_was_repaired_silently(log: Log, kills: int) -> None:
             assert one not in logged, f"{reading.symbol} {reading.id} was logged twice in run {envelope.run}"
             logged.add(one)
     for series, ids in fetched.items():
-        unseen = [number for first, last in ids for number in range(first, last + 1) if number not in streamed.get(series, TradeIds())]
-        assert all(number in found[series] for number in unseen), f"run {series[0]} fetched ids of {series[1]} that no gap_found names"
+        unseen = [
+            number
+            for first, last in ids
+            for number in range(first, last + 1)
+            if number not in streamed.get(series, TradeIds())
+        ]
+        assert all(number in found[series] for number in unseen), (
+            f"run {series[0]} fetched ids of {series[1]} that no gap_found names"
+        )
     assert events.count("recovered") <= kills
     assert events.count("started") == events.count("ended") + events.count("recovered")
 
 
 def no_connection_is_forgotten(log: Log) -> None:
-    """A connection that was reported up is reported ended, or still has its place: at most two have one, while the new one takes over."""
+    """A connection that was reported up is reported ended, or still has its place: at most two have one, while the new
+    one takes over."""
     up: dict[tuple[str, object], set[object]] = {}
     for envelope, _, _ in _once(log):
         if envelope.event in ("connected", "disconnected", "handed_over"):

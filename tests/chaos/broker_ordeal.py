@@ -1,6 +1,8 @@
-"""One ordeal with a broker: as `ordeal`, through a spool into a topic, and from there into a store by a loader that is killed as well.
+"""One ordeal with a broker: as `ordeal`, through a spool into a topic, and from there into a store by a loader that is
+killed as well.
 
-The broker is paused (SIGSTOP), killed and started again, and away for a while; every tenth seed for a minute. A capture may meet a full disk.
+The broker is paused (SIGSTOP), killed and started again, and away for a while; every tenth seed for a minute. A capture
+may meet a full disk.
 """
 
 import asyncio
@@ -35,11 +37,14 @@ async def endure(folder: Path, seed: int, seconds: float, connections: int, brok
     source = Generated(SYMBOLS, begin_ms=int(time.time() * 1000), rate=150.0, seed=seed)
     store = f"chdb:{folder / 'db'}"
     await _ran("init-db", "--store", store, "-q")
-    # a capture asks the broker which log its topic is only where the spool is new, and here the broker may be away by then
+    # a capture asks the broker which log its topic is only where the spool is new, and here the broker may be away by
+    # then
     Spool(FileLog(folder / "spool", create=True)).belong_to(Target(open_log(topic).id, topic))
     async with Exchange(source, rules=rules, seed=seed) as exchange, _loading(Random(seed), topic, store):
         firing = asyncio.create_task(fire_all(exchange, list(faults(rng, seconds))))
-        breaking = asyncio.create_task(_break(broker, Random(seed + 1), seconds, away_s=60.0 if seed % 10 == 0 else 4.0))
+        breaking = asyncio.create_task(
+            _break(broker, Random(seed + 1), seconds, away_s=60.0 if seed % 10 == 0 else 4.0)
+        )
         began = time.monotonic()
         while (left := seconds - (time.monotonic() - began)) > 0 or not breaking.done():
             lasts = max(left, 1.0) if left < 5.0 else rng.uniform(1.5, min(6.0, left - 2.5))
@@ -54,7 +59,9 @@ async def endure(folder: Path, seed: int, seconds: float, connections: int, brok
     return ordeal
 
 
-async def _live(folder: Path, exchange: Exchange, connections: int, topic: str, lasts: float, how: str, ordeal: Ordeal) -> None:
+async def _live(
+    folder: Path, exchange: Exchange, connections: int, topic: str, lasts: float, how: str, ordeal: Ordeal
+) -> None:
     """One capture. Where it isn't killed it may leave records undelivered; in calm weather it may not."""
     program = ["tests.chaos.shipping", topic, str(FULL_AT if how == "full" else 0)]
     # on a busy machine SIGTERM may come before there is a handler, and then before there is a run
@@ -95,7 +102,9 @@ async def _loading(rng: Random, topic: str, store: str) -> AsyncIterator[None]:
 async def _load_again_and_again(rng: Random, topic: str, store: str) -> None:
     while True:
         words = [PROGRAM, "load", "--follow", "--log", topic, "--store", store, "-q"]
-        loader = await asyncio.create_subprocess_exec(*words, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
+        loader = await asyncio.create_subprocess_exec(
+            *words, cwd=ROOT, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        )
         try:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(loader.wait(), rng.uniform(2.0, 8.0))

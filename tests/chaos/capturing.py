@@ -1,7 +1,8 @@
-"""A capture in a process of its own, to be killed: `python -m tests.chaos.capturing LOG BASE CONNECTIONS SECONDS SYMBOL...`.
+"""A capture in a process of its own, to be killed:
+`python -m tests.chaos.capturing LOG BASE CONNECTIONS SECONDS SYMBOL...`.
 
-It is the real flow with the real feed; only the waits are shorter than a person's, so that 20 s hold what else takes a day. Like the command it ends
-with the exit code of the problem, where there is one.
+It is the real flow with the real feed; only the waits are shorter than a person's, so that 20 s hold what else takes a
+day. Like the command it ends with the exit code of the problem, where there is one.
 """
 
 import signal
@@ -71,11 +72,20 @@ def _shipping(log: FileLog, topic: str) -> Shipping:
 
 
 def main(
-    folder: str, base: str, connections: str, seconds: str, *symbols: str, lifetime_s: float = LIFETIME_S, jitter_s: float = JITTER_S, topic: str = ""
+    folder: str,
+    base: str,
+    connections: str,
+    seconds: str,
+    *symbols: str,
+    lifetime_s: float = LIFETIME_S,
+    jitter_s: float = JITTER_S,
+    topic: str = "",
 ) -> int:
     """The exit code."""
     try:
-        return captured(Path(folder), base, terms(int(connections), lifetime_s, jitter_s), float(seconds), symbols, topic)
+        return captured(
+            Path(folder), base, terms(int(connections), lifetime_s, jitter_s), float(seconds), symbols, topic
+        )
     except TradecapError as error:
         print(error.message, file=sys.stderr)
         return error.exit_code

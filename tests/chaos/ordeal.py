@@ -1,4 +1,5 @@
-"""One ordeal: the local exchange, faults drawn from a seed, a capture that is killed and begun again, and at the end the account.
+"""One ordeal: the local exchange, faults drawn from a seed, a capture that is killed and begun again, and at the end
+the account.
 
 The same seed draws the same faults at the same times; what the machine's scheduler does between them is its own.
 """
@@ -25,7 +26,20 @@ from tradecap.simulate.limits import Rules
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 KINDS = (
-    *("drop", "drop", "duplicate", "reorder", "delay", "corrupt", "truncate", "null", "missing", "wrong_type", "bad_time", "out_of_range"),
+    *(
+        "drop",
+        "drop",
+        "duplicate",
+        "reorder",
+        "delay",
+        "corrupt",
+        "truncate",
+        "null",
+        "missing",
+        "wrong_type",
+        "bad_time",
+        "out_of_range",
+    ),
     *("close", "abort", "abort", "silent", "shutdown", "refuse", "http", "http", "slow", "clock"),
 )
 NO_CONNECTION = b"no connection came about"
@@ -38,7 +52,8 @@ LAST_CALM_S = 2.5
 
 @dataclass
 class Ordeal:
-    """What happened: the exchange's own trades by symbol, its account of the faults, and when (seconds of its tape) captures were ended."""
+    """What happened: the exchange's own trades by symbol, its account of the faults, and when (seconds of its tape)
+    captures were ended."""
 
     trades: dict[str, list[Trade]] = field(default_factory=dict)
     reports: list[dict[str, object]] = field(default_factory=list)
@@ -58,14 +73,20 @@ def faults(rng: Random, seconds: float) -> Iterator[tuple[float, Fault]]:
 def _fault(kind: str, rng: Random) -> Fault:
     sockets = rng.choice(["all", "oldest", "newest", "random"])
     if kind in ("close", "shutdown"):
-        return Fault(kind, sockets=sockets, code=rng.choice([1001, 1008, 1011, 1012, 3001]), by_s=rng.uniform(0.05, 0.6))
+        return Fault(
+            kind, sockets=sockets, code=rng.choice([1001, 1008, 1011, 1012, 3001]), by_s=rng.uniform(0.05, 0.6)
+        )
     if kind in ("abort", "silent"):
         return Fault(kind, sockets=sockets, partial=rng.random() < 0.5)
     if kind == "refuse":
         return Fault(kind, for_s=rng.uniform(0.1, 0.8))
     if kind == "http":
         return Fault(
-            kind, status=rng.choice([403, 429, 500, 503, 504]), on=rng.choice(["rest", "ws", "both"]), count=rng.randint(1, 3), retry_after_s=1.0
+            kind,
+            status=rng.choice([403, 429, 500, 503, 504]),
+            on=rng.choice(["rest", "ws", "both"]),
+            count=rng.randint(1, 3),
+            retry_after_s=1.0,
         )
     if kind == "slow":
         return Fault(kind, by_s=rng.uniform(0.1, 0.7), on=rng.choice(["rest", "ws"]))
@@ -89,8 +110,11 @@ async def endure(folder: Path, seed: int, seconds: float, connections: int, *, r
             ordeal.outputs.append(await live(["tests.chaos.capturing"], folder, exchange.url, connections, lasts, how))
             ordeal.ends.append((exchange.elapsed_s(), how))
         await firing
-        # what the last captures couldn't fetch, because REST refused until they ended, is a named gap that this one fills
-        ordeal.outputs.append(await live(["tests.chaos.capturing"], folder, exchange.url, connections, CALM_S, "duration"))
+        # what the last captures couldn't fetch, because REST refused until they ended, is a named gap that this one
+        # fills
+        ordeal.outputs.append(
+            await live(["tests.chaos.capturing"], folder, exchange.url, connections, CALM_S, "duration")
+        )
         ordeal.ends.append((exchange.elapsed_s(), "duration"))
         exchange.check()
         ordeal.reports = list(exchange.reports)
@@ -112,8 +136,11 @@ async def fire_all(exchange: Exchange, due: list[tuple[float, Fault]]) -> None:
         exchange.fire(fault)
 
 
-async def live(program: list[str], folder: Path, url: str, connections: int, lasts: float, how: str, allowed: Collection[int] = ()) -> str:
-    """One life of a capture; what it printed. Raises where it ends otherwise than it was made to. allowed: exit codes that are right as well."""
+async def live(
+    program: list[str], folder: Path, url: str, connections: int, lasts: float, how: str, allowed: Collection[int] = ()
+) -> str:
+    """One life of a capture; what it printed. Raises where it ends otherwise than it was made to. allowed: exit codes
+    that are right as well."""
     is_left_alone = how not in ("kill", "term")
     seconds = lasts if is_left_alone else 3600.0
     words = [sys.executable, "-m", *program, str(folder), url, str(connections), str(seconds), *SYMBOLS]
@@ -135,12 +162,15 @@ async def live(program: list[str], folder: Path, url: str, connections: int, las
     if process.returncode == Exit.UNREACHABLE and is_unlucky:
         wanted = Exit.UNREACHABLE
     if process.returncode not in (wanted, *allowed) or (how == "term" and took_s > 60.0):
-        raise AssertionError(f"the capture was ended by {how} and gave {process.returncode} after {took_s:.1f} s:\n{answer.decode()}")
+        raise AssertionError(
+            f"the capture was ended by {how} and gave {process.returncode} after {took_s:.1f} s:\n{answer.decode()}"
+        )
     return answer.decode()
 
 
 async def _begun(folder: Path, process: asyncio.subprocess.Process) -> None:
-    """Wait until it holds the log, which is after it has set its handler of signals: a slow machine takes seconds to start Python."""
+    """Wait until it holds the log, which is after it has set its handler of signals: a slow machine takes seconds to
+    start Python."""
     deadline = time.monotonic() + 60.0
     while process.returncode is None and time.monotonic() < deadline:
         holder = read_holder(folder / "lock") if (folder / "lock").exists() else None
@@ -150,7 +180,8 @@ async def _begun(folder: Path, process: asyncio.subprocess.Process) -> None:
 
 
 def _never_connected(folder: Path) -> bool:
-    """Whether the newest run tried, never had a connection, and reports that at its end: asked to stop, it ends with the reason (exit 3)."""
+    """Whether the newest run tried, never had a connection, and reports that at its end: asked to stop, it ends with
+    the reason (exit 3)."""
     events: dict[str, list[str]] = {}
     for envelope, _, _ in read_lines(FileLog(folder, create=False)):
         events.setdefault(envelope.run, []).append(envelope.event)

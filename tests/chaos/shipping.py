@@ -1,4 +1,5 @@
-"""A capture into a topic, in a process of its own, to be killed: `python -m tests.chaos.shipping TOPIC FULL_AT` and the words of capturing.
+"""A capture into a topic, in a process of its own, to be killed: `python -m tests.chaos.shipping TOPIC FULL_AT` and the
+words of capturing.
 
 FULL_AT: bytes that no file may exceed, as on a full disk; 0 for as many as there are.
 """

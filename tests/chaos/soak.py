@@ -1,7 +1,9 @@
-"""A soak: days in minutes. Hours are seconds for connections, the tape runs SPEED times as fast and over the end of a month, clocks are set wrong.
+"""A soak: days in minutes. Hours are seconds for connections, the tape runs SPEED times as fast and over the end of a
+month, clocks are set wrong.
 
-Nothing breaks here that a client could not have seen coming: connections end after their time and after a notice, and single messages are dropped so
-that there is something to repair. So there is no excuse for a gap at a handover, nor for a process that grows.
+Nothing breaks here that a client could not have seen coming: connections end after their time and after a notice, and
+single messages are dropped so that there is something to repair. So there is no excuse for a gap at a handover, nor for
+a process that grows.
 """
 
 import asyncio
@@ -26,16 +28,21 @@ from tradecap.simulate.limits import Rules
 SPEED = 20.0
 RATE = 10.0
 """Trades of a series in a second of the tape."""
-LIVES = ((0.15, "kill", "3456000"), (0.15, "term", "-1700000000"), (0.7, "duration", "0,3600,-0.4,-7200,86400,0.3,-1700000000"))
-"""How long, how it ends, and how wrong its clock is: 40 days ahead, then in the seventies as after a dead battery, then set again
-and again. The ids of the runs must rise all the same."""
+LIVES = (
+    (0.15, "kill", "3456000"),
+    (0.15, "term", "-1700000000"),
+    (0.7, "duration", "0,3600,-0.4,-7200,86400,0.3,-1700000000"),
+)
+"""How long, how it ends, and how wrong its clock is: 40 days ahead, then in the seventies as after a dead battery, then
+set again and again. The ids of the runs must rise all the same."""
 KINDS = ("http", "drop", "shutdown", "clock")
 """In turn: the venue makes a repair wait while the clock is set."""
 
 
 @dataclass
 class Soaked:
-    """What happened. dropped: ids that the streams kept back; klines: the files with the exchange's own, by symbol; samples: of the last life."""
+    """What happened. dropped: ids that the streams kept back; klines: the files with the exchange's own, by symbol;
+    samples: of the last life."""
 
     trades: dict[str, list[Trade]] = field(default_factory=dict)
     dropped: dict[str, TradeIds] = field(default_factory=dict)
@@ -64,10 +71,15 @@ def _fault(kind: str, rng: Random) -> Fault:
 
 
 async def soak(folder: Path, midnight_ms: int, seconds: float, connections: int) -> Soaked:
-    """Run it in the running loop; the tape is at midnight_ms in the middle of it. folder gets the log, the samples and the klines."""
+    """Run it in the running loop; the tape is at midnight_ms in the middle of it. folder gets the log, the samples and
+    the klines."""
     soaked = Soaked()
     rules = Rules(
-        weight_per_minute=None, connections_per_5_minutes=None, ping_every_s=2.0, pong_within_s=6.0, lifetime_s=LIFETIME_S * 24 / 23.5 + 0.5
+        weight_per_minute=None,
+        connections_per_5_minutes=None,
+        ping_every_s=2.0,
+        pong_within_s=6.0,
+        lifetime_s=LIFETIME_S * 24 / 23.5 + 0.5,
     )
     source = Generated(SYMBOLS, begin_ms=midnight_ms - int(seconds * SPEED * 500), rate=RATE)
     async with Exchange(source, rules=rules, speed=SPEED) as exchange:

@@ -1,7 +1,9 @@
-"""A capture whose machine has a clock that is set, and that watches itself: `python -m tests.chaos.soaking CLOCK SAMPLES` and the words of capturing.
+"""A capture whose machine has a clock that is set, and that watches itself:
+`python -m tests.chaos.soaking CLOCK SAMPLES` and the words of capturing.
 
-CLOCK is how wrong the time of day is, in seconds, one value every SET_EVERY_S, over and over: `0,3600,-3600`. Monotonic time goes on, as it does on
-a real machine. SAMPLES is a file that gets a line of JSON every SAMPLE_EVERY_S: what the process holds.
+CLOCK is how wrong the time of day is, in seconds, one value every SET_EVERY_S, over and over: `0,3600,-3600`. Monotonic
+time goes on, as it does on a real machine. SAMPLES is a file that gets a line of JSON every SAMPLE_EVERY_S: what the
+process holds.
 """
 
 import gc

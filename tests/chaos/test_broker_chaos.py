@@ -1,4 +1,5 @@
-"""Capture into a topic while exchange, network, capture, loader and broker fail: the topic is proven, and the store has what was traded.
+"""Capture into a topic while exchange, network, capture, loader and broker fail: the topic is proven, and the store has
+what was traded.
 
 `make chaos` runs 20 seeds of 20 s, the tests one of 7 s; a seed that fails is run alone with `make chaos SEEDS=7`.
 """
@@ -8,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import broker_ordeal
-from tests.chaos.account import loaded_and_verified, no_connection_is_forgotten, nothing_was_repaired_silently, the_store_has_what_was_traded
+from tests.chaos.account import (
+    loaded_and_verified,
+    no_connection_is_forgotten,
+    nothing_was_repaired_silently,
+    the_store_has_what_was_traded,
+)
 from tests.chaos.ordeal import SYMBOLS
 from tests.chaos.test_chaos import cases
 from tests.kafka.broker import Broker

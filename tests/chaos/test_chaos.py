@@ -1,4 +1,5 @@
-"""Capture against an exchange that does everything wrong: in the end nothing is missing, nothing is twice, and every repair is in the log.
+"""Capture against an exchange that does everything wrong: in the end nothing is missing, nothing is twice, and every
+repair is in the log.
 
 `make chaos` runs ten seeds of 20 s; a seed that fails is run alone with TRADECAP_CHAOS=SEED (or FIRST-LAST).
 """
@@ -10,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import ordeal
-from tests.chaos.account import loaded_and_verified, no_connection_is_forgotten, nothing_was_repaired_silently, the_store_has_what_was_traded
+from tests.chaos.account import (
+    loaded_and_verified,
+    no_connection_is_forgotten,
+    nothing_was_repaired_silently,
+    the_store_has_what_was_traded,
+)
 from tests.chaos.ordeal import SYMBOLS
 from tradecap.log.folder.log import FileLog
 
@@ -29,7 +35,9 @@ def cases() -> Iterator[tuple[int, int, float]]:
 
 
 @pytest.mark.parametrize(("seed", "connections", "seconds"), [*cases()])
-def test_whatever_goes_wrong_every_trade_is_stored_once(tmp_path: Path, seed: int, connections: int, seconds: float) -> None:
+def test_whatever_goes_wrong_every_trade_is_stored_once(
+    tmp_path: Path, seed: int, connections: int, seconds: float
+) -> None:
     """A fault that costs a trade, or stores it twice, would go unseen until somebody computes with it."""
     happened = ordeal.run(tmp_path / "log", seed, seconds, connections)
     log = FileLog(tmp_path / "log", create=False)

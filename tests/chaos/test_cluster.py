@@ -1,4 +1,5 @@
-"""A capture into a cluster of three brokers that die. Part of `make chaos` only: it takes minutes, and memory for three brokers."""
+"""A capture into a cluster of three brokers that die. Part of `make chaos` only: it takes minutes, and memory for three
+brokers."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
-"""Three processes share a topic while each is killed, paused and ended, and the broker restarts: each trade is there once, each minute right.
+"""Three processes share a topic while each is killed, paused and ended, and the broker restarts: each trade is there
+once, each minute right.
 
 `make chaos` runs 20 seeds of 3 rounds, the tests one; a seed that fails is run alone with `make chaos SEEDS=7`.
 """
@@ -47,7 +48,9 @@ class Instance:
 
     def start(self) -> None:
         with self.log.open("ab") as file:
-            self.process = subprocess.Popen(self.words, env={**os.environ, **QUICK}, stdin=subprocess.DEVNULL, stdout=file, stderr=file)
+            self.process = subprocess.Popen(
+                self.words, env={**os.environ, **QUICK}, stdin=subprocess.DEVNULL, stdout=file, stderr=file
+            )
 
     def look_after(self) -> None:
         """Start it again where the broker was away when it began."""
@@ -92,7 +95,8 @@ def instances(url: str, folder: Path) -> Iterator[list[Instance]]:
 
 
 class Feeding(threading.Thread):
-    """Writes runs of trades into the log: of several symbols and minutes, with repeats and conflicts, some of them late."""
+    """Writes runs of trades into the log: of several symbols and minutes, with repeats and conflicts, some of them
+    late."""
 
     def __init__(self, log: Log, rng: Random) -> None:
         super().__init__()
@@ -103,7 +107,8 @@ class Feeding(threading.Thread):
         at = 0
         try:
             while at < TRADES or not self._ends.wait(0.2):
-                with suppress(TradecapError):  # the broker is away: what was written of the run is in the log all the same
+                # the broker is away: what was written of the run is in the log all the same
+                with suppress(TradecapError):
                     replayed(self._log, [self._message(at + n) for n in range(300)])
                 at += 250  # the last fifty come again in the next run, with another time: conflicts and repeats
         except Exception as problem:  # noqa: BLE001 -- shown where the thread is joined
@@ -112,7 +117,9 @@ class Feeding(threading.Thread):
     def _message(self, number: int) -> bytes:
         symbol = SYMBOLS[number % len(SYMBOLS)]
         seconds = number * 3 - (5000 if self._rng.random() < 0.02 else self._rng.choice([0, 0, 0, 70]))
-        return a_message(number // len(SYMBOLS), symbol=symbol, at_s=max(seconds, 0), price=self._rng.randint(1, 9) * 10**8)
+        return a_message(
+            number // len(SYMBOLS), symbol=symbol, at_s=max(seconds, 0), price=self._rng.randint(1, 9) * 10**8
+        )
 
     def stop(self) -> None:
         self._ends.set()
@@ -144,7 +151,8 @@ def ordeal(url: str, folder: Path, rng: Random, broker: Broker | None) -> None:
 def test_whatever_fails_each_trade_is_there_once(
     tmp_path: Path, killable_broker: Broker, topic_name: str, seed: int, connections: int, seconds: float
 ) -> None:
-    """A trade would be lost or doubled, or a minute wrong, whenever a process or the broker dies at the wrong moment."""
+    """A trade would be lost or doubled, or a minute wrong, whenever a process or the broker dies at the wrong
+    moment."""
     del connections, seconds
     kafka = killable_broker.kafka
     url = kafka.url(kafka.new_topic(topic_name))

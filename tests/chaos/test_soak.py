@@ -1,4 +1,5 @@
-"""What takes days, in minutes: connections that reach their 24 h, shutdown notices, clocks that are set, midnight, the end of a month.
+"""What takes days, in minutes: connections that reach their 24 h, shutdown notices, clocks that are set, midnight, the
+end of a month.
 
 `make test` has 7 s of it, `make soak` ten minutes (MINUTES=60 for more).
 """
@@ -15,7 +16,13 @@ from statistics import median_low
 import pytest
 
 from tests.chaos import soak
-from tests.chaos.account import detail, loaded_and_verified, no_connection_is_forgotten, nothing_was_repaired_silently, the_store_has_what_was_traded
+from tests.chaos.account import (
+    detail,
+    loaded_and_verified,
+    no_connection_is_forgotten,
+    nothing_was_repaired_silently,
+    the_store_has_what_was_traded,
+)
 from tests.chaos.ordeal import SYMBOLS
 from tests.chaos.soak import SPEED, Soaked
 from tests.chaos.soaking import LIFETIME_S
@@ -39,10 +46,14 @@ def _cases() -> Iterator[tuple[str, int, float]]:
 
 
 @pytest.mark.parametrize(("midnight", "connections", "seconds"), [*_cases()])
-def test_days_of_capture_cost_no_trade_and_no_memory(tmp_path: Path, midnight: str, connections: int, seconds: float) -> None:
-    """What only goes wrong after a day, at a month's end or when somebody sets the clock would go wrong at the user's."""
+def test_days_of_capture_cost_no_trade_and_no_memory(
+    tmp_path: Path, midnight: str, connections: int, seconds: float
+) -> None:
+    """What only goes wrong after a day, at a month's end or when somebody sets the clock would go wrong at the
+    user's."""
     midnight_s = int(datetime.fromisoformat(midnight).replace(tzinfo=UTC).timestamp())
-    for lasts in (seconds, 3 * seconds, 9 * seconds):  # a slow machine needs longer until connections have been handed over
+    # a slow machine needs longer until connections have been handed over
+    for lasts in (seconds, 3 * seconds, 9 * seconds):
         folder = tmp_path / f"{lasts:g}"
         folder.mkdir()
         soaked = asyncio.run(soak.soak(folder, midnight_s * 1000, lasts, connections))
@@ -62,7 +73,9 @@ def test_days_of_capture_cost_no_trade_and_no_memory(tmp_path: Path, midnight: s
             assert published.result.differences == []
             assert published.result.compared >= lasts * SPEED / 60 - 2
         months = store.rows("SELECT DISTINCT toYYYYMM(trade_time) AS month FROM v_trades ORDER BY 1")
-        assert [str(row["month"]) for row in months] == [f"{datetime.fromtimestamp(midnight_s + s, UTC):%Y%m}" for s in (-1, 0)]
+        assert [str(row["month"]) for row in months] == [
+            f"{datetime.fromtimestamp(midnight_s + s, UTC):%Y%m}" for s in (-1, 0)
+        ]
 
 
 @dataclass
@@ -113,11 +126,16 @@ def _handed_over(runs: dict[str, _Run]) -> Counter[str]:
 def _has_handed_over(runs: dict[str, _Run], seconds: float) -> bool:
     """Whether the machine was fast enough for both kinds, and as often as the time should have brought them."""
     handed_over, lost = _handed_over(runs), sum(run.lost for run in runs.values())
-    return len(handed_over) == 2 and handed_over.total() > seconds / LIFETIME_S / 3 and lost <= 1 + handed_over.total() // 10
+    return (
+        len(handed_over) == 2
+        and handed_over.total() > seconds / LIFETIME_S / 3
+        and lost <= 1 + handed_over.total() // 10
+    )
 
 
 def _handovers_cost_nothing(runs: dict[str, _Run], soaked: Soaked, seconds: float) -> None:
-    """A gap is of dropped messages, or from before the run's first message, or of a connection that was lost: a slow machine may miss the notice."""
+    """A gap is of dropped messages, or from before the run's first message, or of a connection that was lost: a slow
+    machine may miss the notice."""
     handed_over = _handed_over(runs)
     assert set(handed_over) == {"lifetime", "serverShutdown"}
     assert handed_over.total() > seconds / LIFETIME_S / 3

@@ -1,4 +1,5 @@
-"""What tests of the command line share: an empty folder to be in, a user without a configuration, and the real program."""
+"""What tests of the command line share: an empty folder to be in, a user without a configuration, and the real
+program."""
 
 import os
 import subprocess

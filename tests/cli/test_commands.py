@@ -1,6 +1,7 @@
 """The commands as scripts see them: one JSON object with the promised keys, exact numbers, exit codes, and proper ends.
 
-docs/cli.md promises the keys; they are written down here once more, so that one that is lost fails a test and not somebody's script.
+docs/cli.md promises the keys; they are written down here once more, so that one that is lost fails a test and not
+somebody's script.
 """
 
 import json
@@ -53,7 +54,7 @@ def at_least(found: dict[str, Any], keys: str) -> None:
     assert set(keys.split()) <= set(found)
 
 
-# ---- JSON --------------------------------------------------------------------------------------------------------------------------------
+# ---- JSON ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.core
@@ -63,7 +64,10 @@ def test_what_replay_says() -> None:
     at_least(found, "run lines records valid events filtered ignored quarantined seconds")
     assert "pacing" not in found
     assert set(found["ignored"]) == {"bookTicker", "depthUpdate", "snapshot"}
-    assert found["lines"] == found["valid"] + sum(found["quarantined"].values()) + sum(found["ignored"].values()) + found["filtered"]
+    assert (
+        found["lines"]
+        == found["valid"] + sum(found["quarantined"].values()) + sum(found["ignored"].values()) + found["filtered"]
+    )
     assert found["records"] == found["valid"] + sum(found["quarantined"].values()) + found["events"]
     assert set(ran("replay", "sample:", "--speed", "1e6", "--limit", "50")["pacing"]) == {"p50_ms", "p99_ms", "max_ms"}
 
@@ -98,7 +102,8 @@ def test_what_inject_bad_says() -> None:
 
 @pytest.mark.usefixtures("pipeline")
 def test_a_dry_run_of_inject_bad_gives_the_payloads() -> None:
-    """Payloads on bare lines can't be distinguished from other output by a script, and a plan that counts otherwise than the run isn't one."""
+    """Payloads on bare lines can't be distinguished from other output by a script, and a plan that counts otherwise
+    than the run isn't one."""
     before = ran("verify")["counts"]["records"]
     found = ran("inject-bad", "--nulls", "3", "--seed", "4", "--dry-run")
     at_least(found, "run seed injected records payloads")
@@ -108,7 +113,9 @@ def test_a_dry_run_of_inject_bad_gives_the_payloads() -> None:
     assert "seed 4" in plain.stderr
     assert ran("verify")["counts"]["records"] == before
     written = ran("inject-bad", "--nulls", "3", "--seed", "4")
-    assert {name: found[name] for name in ("seed", "injected", "records")} == {name: written[name] for name in ("seed", "injected", "records")}
+    assert {name: found[name] for name in ("seed", "injected", "records")} == {
+        name: written[name] for name in ("seed", "injected", "records")
+    }
 
 
 def test_what_init_db_says() -> None:
@@ -155,7 +162,10 @@ def test_what_verify_says() -> None:
     """A pipeline decides by these."""
     found = ran("verify", "--expect", "duplicates=5", "--run", "last", "--expect", "quarantined.null_field=5")
     at_least(found, "ok checks counts quarantined runs series")
-    names = "log.present log.complete log.identity log.intact ledger.complete accounting trades.accounted quarantine.accounted ids.contiguous"
+    names = (
+        "log.present log.complete log.identity log.intact ledger.complete accounting trades.accounted "
+        "quarantine.accounted ids.contiguous"
+    )
     names += " conflicts.none injected.found candles.exact expect.duplicates expect.quarantined.null_field"
     assert {check["name"] for check in found["checks"]} >= set(names.split())
     for check in found["checks"]:
@@ -181,9 +191,23 @@ def test_a_failed_check_is_exit_1_and_still_one_object() -> None:
 def test_what_candles_says() -> None:
     """A price that went through a float, or a time without its zone, is another one to the reader."""
     found = ran("candles", "pepeusdt", "--interval", "2m")
-    assert (found["venue"], found["symbol"], found["channel"], found["interval"]) == ("binance", "PEPEUSDT", "trade", "2m")
+    assert (found["venue"], found["symbol"], found["channel"], found["interval"]) == (
+        "binance",
+        "PEPEUSDT",
+        "trade",
+        "2m",
+    )
     for candle in found["candles"]:
-        for name in ["open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume"]:
+        for name in [
+            "open",
+            "high",
+            "low",
+            "close",
+            "volume",
+            "quote_volume",
+            "taker_buy_volume",
+            "taker_buy_quote_volume",
+        ]:
             assert EXACT.fullmatch(candle[name]), (name, candle[name])
         assert candle["low"].startswith("0.0000")
         assert re.fullmatch(r"2024-08-09T1\d:\d[02468]:00Z", candle["open_time"])
@@ -197,9 +221,14 @@ def test_what_candles_says() -> None:
 def test_candles_as_csv_hold_the_same() -> None:
     """A table that rounds what JSON keeps gives two truths."""
     candles = ran("candles", "BTCUSDT")["candles"]
-    head, *rows = [line.split(",") for line in CliRunner().invoke(cli, ["candles", "BTCUSDT", "--csv"]).stdout.splitlines()]
+    head, *rows = [
+        line.split(",") for line in CliRunner().invoke(cli, ["candles", "BTCUSDT", "--csv"]).stdout.splitlines()
+    ]
     assert head == list(candles[0])
-    assert rows == [[str(value).lower() if isinstance(value, bool) else str(value) for value in candle.values()] for candle in candles]
+    assert rows == [
+        [str(value).lower() if isinstance(value, bool) else str(value) for value in candle.values()]
+        for candle in candles
+    ]
 
 
 def test_demo_says_what_verify_says_and_can_be_run_again() -> None:
@@ -210,7 +239,11 @@ def test_demo_says_what_verify_says_and_can_be_run_again() -> None:
         found = json.loads(result.stdout)
         at_least(found, "ok checks counts quarantined runs series")
         assert found["ok"]
-        assert (found["counts"]["duplicates"], found["counts"]["conflicts"], found["counts"]["quarantined"]) == (20, 20, 160)
+        assert (found["counts"]["duplicates"], found["counts"]["conflicts"], found["counts"]["quarantined"]) == (
+            20,
+            20,
+            160,
+        )
         assert (found["counts"]["trades"], [series["gaps"] for series in found["series"]]) == (7_922, [[], [], []])
         assert re.search(r"disconnected: .*connected to .*gap in BTCUSDT.*repaired BTCUSDT", result.stderr, re.DOTALL)
     assert "file:tradecap-demo/log" in result.stderr.splitlines()[0]
@@ -234,14 +267,16 @@ def test_what_config_says() -> None:
         at_least(value, "name value source")
 
 
-# ---- other processes ---------------------------------------------------------------------------------------------------------------------
+# ---- other processes -------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def running(*args: str, preexec: Callable[[], object] | None = None) -> Iterator["subprocess.Popen[str]"]:
     """The program, once it has named log and store; killed at the end, should it still be there."""
     pipe = subprocess.PIPE
-    with subprocess.Popen([PROGRAM, *args], stdin=pipe, stdout=pipe, stderr=pipe, text=True, preexec_fn=preexec) as process:
+    with subprocess.Popen(
+        [PROGRAM, *args], stdin=pipe, stdout=pipe, stderr=pipe, text=True, preexec_fn=preexec
+    ) as process:
         try:
             assert process.stderr is not None
             assert process.stderr.readline().rstrip() == FIRST_LINE
@@ -281,12 +316,15 @@ def test_a_store_that_is_held_is_named_with_its_holder() -> None:
 
 def test_verify_waits_for_the_process_that_holds_the_store(tradecap: Program) -> None:
     """With an embedded store the process that loads is the one that keeps verify out: waiting must cover that."""
-    for command in ("init-db", "replay sample:", "load"):  # nothing is left to load: a slow holder may be stopped before it has loaded anything
+    # nothing is left to load: a slow holder may be stopped before it has loaded anything
+    for command in ("init-db", "replay sample:", "load"):
         ran(*command.split())
     with running("load", "--follow") as holder:
         lock = Path("tradecap-data/db/tradecap.lock")
         wait_until(lambda: lock.read_text().strip() == str(holder.pid))
-        with subprocess.Popen([PROGRAM, "verify", "--wait", "5m", "--json", "-q"], stdout=subprocess.PIPE, text=True) as waiting:
+        with subprocess.Popen(
+            [PROGRAM, "verify", "--wait", "5m", "--json", "-q"], stdout=subprocess.PIPE, text=True
+        ) as waiting:
             time.sleep(1)
             holder.send_signal(signal.SIGTERM)
             holder.communicate(timeout=60)
@@ -314,11 +352,14 @@ def test_the_first_line_is_all_that_head_takes() -> None:
     assert done.stdout.startswith("BTCUSDT · binance · trade")
 
 
-# ---- ends --------------------------------------------------------------------------------------------------------------------------------
+# ---- ends ------------------------------------------------------------------------------------------------------------
 
 
 def recording(minutes: int) -> str:
-    lines = [b"%d " % (1_723_204_800_000_000_000 + n * 10**8) + message for n, message in enumerate(some_messages(range(600 * minutes)))]
+    lines = [
+        b"%d " % (1_723_204_800_000_000_000 + n * 10**8) + message
+        for n, message in enumerate(some_messages(range(600 * minutes)))
+    ]
     Path("capture").write_bytes(b"\n".join(lines) + b"\n")
     return "capture"
 

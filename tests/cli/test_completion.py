@@ -20,7 +20,9 @@ def completed(words: str, count: int) -> list[str]:
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     path = f"{Path(PROGRAM).parent}:{os.environ['PATH']}"
-    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=60)
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], capture_output=True, text=True, env={**os.environ, "PATH": path}, timeout=60
+    )
     assert "Traceback" not in done.stderr
     return done.stdout.split()
 
@@ -32,7 +34,9 @@ def test_bash_accepts_the_script(tradecap: Program) -> None:
     assert subprocess.run(["bash", "-n"], input=script.stdout, text=True, timeout=60).returncode == 0
 
 
-@pytest.mark.parametrize(("shell", "line"), [("zsh", "#compdef tradecap"), ("fish", "complete --no-files --command tradecap")])
+@pytest.mark.parametrize(
+    ("shell", "line"), [("zsh", "#compdef tradecap"), ("fish", "complete --no-files --command tradecap")]
+)
 def test_the_other_shells_get_their_own_script(shell: str, line: str, tradecap: Program) -> None:
     """A script for another shell is an error at every start of this one."""
     script = tradecap("completion", shell).stdout

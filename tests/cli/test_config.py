@@ -44,7 +44,9 @@ def test_people_get_a_table() -> None:
 @pytest.mark.parametrize("args", [(), ("--json",), ("--log-format", "json"), ("-vv",)])
 def test_no_secret_is_shown_in_any_form(args: tuple[str, ...]) -> None:
     """The output of config is what people paste into issues."""
-    result = config(*args, "--store", "clickhouse://me:s3cr3t@host/db", env={"TRADECAP_LOG": "kafka://me:s3cr3t@host/t"})
+    result = config(
+        *args, "--store", "clickhouse://me:s3cr3t@host/db", env={"TRADECAP_LOG": "kafka://me:s3cr3t@host/t"}
+    )
     assert "s3cr3t" not in result.output
     assert "me:***@host" in result.stdout
 
@@ -85,7 +87,10 @@ def test_init_overwrites_only_when_asked() -> None:
     """A second --init would throw a person's settings away."""
     Path(CONFIG_NAME).write_text('log = "file:mine"')
     result = config("--init")
-    assert result.stderr.splitlines() == [f"{CONFIG_NAME} is there already.", "hint: edit it, or overwrite it with --force."]
+    assert result.stderr.splitlines() == [
+        f"{CONFIG_NAME} is there already.",
+        "hint: edit it, or overwrite it with --force.",
+    ]
     assert result.exit_code == 2
     assert Path(CONFIG_NAME).read_text() == 'log = "file:mine"'
     assert config("--init", "--force").exit_code == 0
@@ -100,7 +105,8 @@ def test_init_writes_where_config_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "sentence"), [(("--force",), "--force only goes with"), (("--init", "--config", "no/folder.toml"), "no/folder.toml: No such")]
+    ("args", "sentence"),
+    [(("--force",), "--force only goes with"), (("--init", "--config", "no/folder.toml"), "no/folder.toml: No such")],
 )
 def test_what_cannot_be_done_is_one_sentence(args: tuple[str, ...], sentence: str) -> None:
     """A folder that isn't there would end in a traceback."""

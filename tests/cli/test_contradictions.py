@@ -38,6 +38,10 @@ def test_contradictions_are_refused_before_anything_is_done(line: str) -> None:
 
 def test_the_options_named_are_options_there_are() -> None:
     """After a renaming nothing would be refused any more."""
-    for name, pairs in [*CONTRADICTIONS.items(), *BELONG_TO.items(), *((name, EVERYWHERE) for name in COMMANDS if name != "completion")]:
+    for name, pairs in [
+        *CONTRADICTIONS.items(),
+        *BELONG_TO.items(),
+        *((name, EVERYWHERE) for name in COMMANDS if name != "completion"),
+    ]:
         options = {opt for param in load_command(name).params for opt in param.opts}
         assert {opt for pair in pairs for opt in pair} <= options, name

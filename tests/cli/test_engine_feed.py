@@ -32,7 +32,8 @@ def result(*args: str, **environ: str) -> dict[str, Any]:
 
 
 def test_a_replay_waits_for_the_engine_and_a_capture_names_the_way(kafka: Kafka, topic: str) -> None:
-    """A refusal after everything was written, or hours later, leaves somebody with a store that he believes is filled."""
+    """A refusal after everything was written, or hours later, leaves somebody with a store that he believes is
+    filled."""
     log = {"TRADECAP_LOG": kafka.url(topic)}
     assert result("init-db", "--feed", "kafka", **log)["feed"] == "kafka"
     replayed = result("replay", "sample:", "--limit", "50", "--load", **log)
@@ -46,13 +47,20 @@ def test_a_replay_waits_for_the_engine_and_a_capture_names_the_way(kafka: Kafka,
 
 
 @pytest.mark.parametrize("way", ["PLAIN", "mutual TLS"])
-def test_the_engine_reads_from_a_broker_that_asks_for_a_name(secured: Secured, topic_name: str, way: str, tmp_path: Path) -> None:
+def test_the_engine_reads_from_a_broker_that_asks_for_a_name(
+    secured: Secured, topic_name: str, way: str, tmp_path: Path
+) -> None:
     """The store keeps what it is made of: a password in a statement would be in its folder and in its messages."""
     url, environ = way_in(secured, way, secured.kafka.new_topic(topic_name, partitions=2))
     environ |= {"TRADECAP_LOG": url, "TMPDIR": str(tmp_path)}
     answer = ""
     with process_list() as processes:
-        for command in ("replay sample: --limit 200 -vv", "init-db --feed kafka -vv", "load --feed kafka -vv", "verify -vv"):
+        for command in (
+            "replay sample: --limit 200 -vv",
+            "init-db --feed kafka -vv",
+            "load --feed kafka -vv",
+            "verify -vv",
+        ):
             done = ran(*command.split(), **environ)
             assert done.returncode == 0, done.stderr
             answer += done.stdout + done.stderr

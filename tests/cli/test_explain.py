@@ -45,7 +45,9 @@ def running(body: str) -> Iterator["subprocess.Popen[str]"]:
     """A scripted command that has reported it is ready; killed at the end, should it still be there."""
     # a suite in the background of a shell script is started with SIGINT ignored, and so would be its children
     heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(scripted(body), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as process:
+    with subprocess.Popen(
+        scripted(body), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heeding
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         try:
@@ -73,7 +75,12 @@ def nobody_reads() -> Iterator[int]:
         (["--nope"], r"No such option(: --nope| '--nope')", "hint: see 'tradecap --help'."),
         (["completion"], "Missing argument", "hint: see 'tradecap completion --help'."),
         (["config", "extra"], r"Got unexpected extra argument \(extra\)", "hint: see 'tradecap config --help'."),
-        (["config", "--config", "no.toml"], r"\./no\.toml cannot be read: No such file or directory\.", "hint: name another with --config"),
+        (
+            ["config", "--config", "no.toml"],
+            r"\./no\.toml cannot be read: No such file or "
+            r"directory\.",
+            "hint: name another with --config",
+        ),
     ],
 )
 @pytest.mark.core
@@ -87,7 +94,10 @@ def test_wrong_usage_is_one_sentence_and_a_hint(args: list[str], sentence: str, 
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("verfy", "verify"), ("Stream", "stream"), ("inject_bad", "inject-bad"), ("candels", "candles")])
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("verfy", "verify"), ("Stream", "stream"), ("inject_bad", "inject-bad"), ("candels", "candles")],
+)
 def test_a_command_that_was_misspelt_is_suggested(typed: str, meant: str) -> None:
     """A typing error would send a person to the list of all commands."""
     result = ending(typed, "--whatever")
@@ -122,7 +132,10 @@ def test_the_list_says_what_the_command_says(name: str) -> None:
 
 def test_starting_loads_no_database_and_draws_nothing() -> None:
     """--help that imports chdb takes a second and a gigabyte of address space."""
-    ask = "import sys; from tradecap.cli import run; run(sys.argv[1:]); print({'chdb', 'clickhouse_connect', 'pandas'} & set(sys.modules))"
+    ask = (
+        "import sys; from tradecap.cli import run; run(sys.argv[1:]); print({'chdb', 'clickhouse_connect', "
+        "'pandas'} & set(sys.modules))"
+    )
     for args in (["--help"], ["config", "-q"], ["completion", "bash"]):
         done = subprocess.run([sys.executable, "-c", ask, *args], capture_output=True, text=True, timeout=60)
         assert done.stdout.splitlines()[-1] == "set()"
@@ -149,7 +162,11 @@ def test_our_own_mistakes_say_so_and_show_the_traceback_only_when_asked() -> Non
         (OSError(errno.ENOSPC, "No space left on device", "log/000.ndjson"), 4, "log/000.ndjson: the disk is full."),
         (PermissionError(errno.EACCES, "Permission denied", "log"), 2, "log: no permission (Permission denied)."),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.gz"), 2, "a.gz: No such file or directory."),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), 3, "the connection failed (Connection refused)."),
+        (
+            ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
+            3,
+            "the connection failed (Connection refused).",
+        ),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 3, "the connection failed (Broken pipe)."),
         (TimeoutError(), 3, "the connection failed (TimeoutError)."),
         (KeyboardInterrupt(), 130, "Stopped at once."),
@@ -163,7 +180,9 @@ def test_every_end_has_its_exit_code(error: BaseException, code: int, answer: st
     assert report.hint.endswith(".")
 
 
-@pytest.mark.parametrize("args", [["config"], ["--help"], ["config", "--help"], ["completion", "bash"], ["--version"], ["config", "--json"]])
+@pytest.mark.parametrize(
+    "args", [["config"], ["--help"], ["config", "--help"], ["completion", "bash"], ["--version"], ["config", "--json"]]
+)
 def test_a_reader_that_has_gone_is_no_error(args: list[str], tradecap: Program) -> None:
     """`tradecap ... | head` would end in a BrokenPipeError, or in exit 120 when Python flushes for the last time."""
     with nobody_reads() as gone:
@@ -225,14 +244,19 @@ def test_the_second_signal_stops_at_once(number: int) -> None:
         process.send_signal(number)
         answer, report = process.communicate(timeout=60)
     assert answer == ""
-    assert report.splitlines()[-2:] == ["Stopped at once.", "hint: what was acknowledged is safe; the same command may be run again."]
+    assert report.splitlines()[-2:] == [
+        "Stopped at once.",
+        "hint: what was acknowledged is safe; the same command may be run again.",
+    ]
     assert process.returncode == 130
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_command_that_does_not_loop_is_stopped_and_cleans_up(number: int) -> None:
     """A SIGTERM that skips `finally` leaves locks and temporary files behind."""
-    with running('try:\n    out.lines(["ready"])\n    threading.Event().wait(30)\nfinally:\n    out.lines(["closed"])') as process:
+    with running(
+        'try:\n    out.lines(["ready"])\n    threading.Event().wait(30)\nfinally:\n    out.lines(["closed"])'
+    ) as process:
         process.send_signal(number)
         answer, report = process.communicate(timeout=60)
     assert answer == "closed\n"
@@ -242,7 +266,9 @@ def test_a_command_that_does_not_loop_is_stopped_and_cleans_up(number: int) -> N
 
 def test_with_json_messages_errors_are_json_as_well() -> None:
     """A collector of logs that parses every line would lose the one that matters."""
-    done = subprocess.run([*scripted("raise TimeoutError"), "--log-format", "json"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [*scripted("raise TimeoutError"), "--log-format", "json"], capture_output=True, text=True, timeout=60
+    )
     line = json.loads(done.stderr)
     assert (line["level"], line["exit_code"]) == ("error", 3)
     assert set(line) == {"time", "level", "message", "hint", "exit_code"}

@@ -28,7 +28,17 @@ def loaded() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["--help", "load --help", "--version", "config", "config --json", "completion bash", "init-db --print", "replay sample: --dry-run"]
+    "line",
+    [
+        "--help",
+        "load --help",
+        "--version",
+        "config",
+        "config --json",
+        "completion bash",
+        "init-db --print",
+        "replay sample: --dry-run",
+    ],
 )
 def test_a_full_standard_output_is_named(tradecap: Program, line: str) -> None:
     """The result would be lost with exit code 0, as it was for every table."""
@@ -67,7 +77,9 @@ def test_a_view_that_is_gone_is_named_with_the_line_that_makes_it(line: str) -> 
 
 def test_klines_that_are_not_there_are_named_before_their_name_is_a_symbol() -> None:
     """`The store has no candles of BTCUSDT` sends its reader to the store."""
-    assert "BTCUSDT-1m-2024-08.zip can't be read: No such file" in report("verify", "--klines", "BTCUSDT-1m-2024-08.zip")
+    assert ("BTCUSDT-1m-2024-08.zip can't be read: No such file") in report(
+        "verify", "--klines", "BTCUSDT-1m-2024-08.zip"
+    )
 
 
 def test_what_breaks_at_once_breaks_at_its_beginning() -> None:
@@ -80,7 +92,9 @@ def test_what_breaks_at_once_breaks_at_its_beginning() -> None:
 
 def test_a_renamed_file_of_the_archive_says_how_to_name_its_symbol() -> None:
     """The name of the file is the only thing that says of what the rows are."""
-    Path("renamed.csv").write_text("".join(f"{n},61000.5,0.1,6100.05,{1723204800000 + n},true,true\n" for n in range(20)))
+    Path("renamed.csv").write_text(
+        "".join(f"{n},61000.5,0.1,6100.05,{1723204800000 + n},true,true\n" for n in range(20))
+    )
     hint = report("replay", "renamed.csv").partition("hint: add ")[2].partition(",")[0]
     assert ran("replay", "renamed.csv", "--dry-run", "--json", *hint.split()).stdout.count('"valid":20')
 
@@ -94,7 +108,9 @@ def test_a_time_in_which_nothing_is_is_warned_of() -> None:
 
 def test_a_replay_that_is_stopped_says_so_and_one_that_ends_does_not() -> None:
     """Half of a recording would pass for the whole of it."""
-    Path("capture").write_bytes(b"".join(b"%d %b\n" % (1_723_204_800_000_000_000 + n * 10**10, a_message(n)) for n in range(100)))
+    Path("capture").write_bytes(
+        b"".join(b"%d %b\n" % (1_723_204_800_000_000_000 + n * 10**10, a_message(n)) for n in range(100))
+    )
     command = [PROGRAM, "replay", "capture", "--speed", "10"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         until(lambda: Path("tradecap-data/log/000001.ndjson").exists())
@@ -110,11 +126,21 @@ def test_a_replay_that_is_stopped_says_so_and_one_that_ends_does_not() -> None:
 def test_windows_is_one_sentence() -> None:
     """An AttributeError about SIGHUP says to nobody that there is a container."""
     pretended = (
-        "import click, signal, sys; del signal.SIGHUP; sys.modules['fcntl'] = None; sys.platform = 'win32'; from tradecap.cli import main; main()"
+        "import click, signal, sys; del signal.SIGHUP; sys.modules['fcntl'] = None; sys.platform = 'win32'; from "
+        "tradecap.cli import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", pretended], capture_output=True, text=True, timeout=120, env={**os.environ, "TERM": "dumb"})
+    done = subprocess.run(
+        [sys.executable, "-c", pretended],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "TERM": "dumb"},
+    )
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.splitlines() == ["tradecap doesn't run on Windows itself.", "hint: run it in WSL2, or in its container (docs/operations.md)."]
+    assert done.stderr.splitlines() == [
+        "tradecap doesn't run on Windows itself.",
+        "hint: run it in WSL2, or in its container (docs/operations.md).",
+    ]
 
 
 def test_one_of_a_thing_is_written_in_the_singular() -> None:

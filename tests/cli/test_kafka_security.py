@@ -50,15 +50,22 @@ def test_the_pipeline_runs_through_a_broker_that_asks_for_a_name(
         exchange.play(20)
         out, err = capture.communicate(timeout=90)
         streamed = (capture.returncode, out, err)
-    report = [replayed, *(CliRunner().invoke(cli, command.split()) for command in ("topics", "init-db", "load -vv", "verify --json"))]
-    assert [each.output for each in report if each.exit_code != 0] + [streamed for code in streamed[:1] if code != 0] == []
+    report = [
+        replayed,
+        *(CliRunner().invoke(cli, command.split()) for command in ("topics", "init-db", "load -vv", "verify --json")),
+    ]
+    assert [each.output for each in report if each.exit_code != 0] + [
+        streamed for code in streamed[:1] if code != 0
+    ] == []
     assert json.loads(report[-1].stdout)["counts"]["trades"] == 220
     everything = "".join([*streamed[1:], *(each.output for each in report)])
     assert PLAIN_USERS["odd"] not in everything
     assert SCRAM_PASSWORD not in everything
 
 
-def test_settings_that_may_not_be_seen_are_not_called_right(secured: Secured, topic_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_that_may_not_be_seen_are_not_called_right(
+    secured: Secured, topic_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A topic that may lose records would pass for one without drift."""
     secured.allow("plain", secured.kafka.new_topic(topic_name), "READ")
     for name, value in variables(secured.login("plain", "PLAIN") | {"sasl.password": PLAIN_USERS["plain"]}).items():

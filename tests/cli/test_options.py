@@ -30,7 +30,16 @@ NOW = 1_723_161_300_000_000_000
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("64MB", 64_000_000), ("1GiB", 2**30), ("4096", 4096), ("1.5kb", 1500), ("8 KiB", 8192), ("1b", 1), ("2TB", 2 * 10**12)]
+    ("text", "size"),
+    [
+        ("64MB", 64_000_000),
+        ("1GiB", 2**30),
+        ("4096", 4096),
+        ("1.5kb", 1500),
+        ("8 KiB", 8192),
+        ("1b", 1),
+        ("2TB", 2 * 10**12),
+    ],
 )
 def test_sizes(text: str, size: int) -> None:
     """MB and MiB taken for each other makes segments that differ from what the documents promise."""

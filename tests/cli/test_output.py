@@ -61,7 +61,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 def test_json_is_one_object_with_exact_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     """Money as a JSON number is rounded by most readers; a time without its zone is read as local."""
     when = datetime(2024, 8, 9, tzinfo=UTC)
-    speaking(json=True).show({"price": Decimal("0.00000741"), "open_time": when, "n": 18204, "vwap": 1.5}, lambda: "never drawn")
+    speaking(json=True).show(
+        {"price": Decimal("0.00000741"), "open_time": when, "n": 18204, "vwap": 1.5}, lambda: "never drawn"
+    )
     answer = capsys.readouterr().out
     assert answer == '{"price":"0.00000741","open_time":"2024-08-09T00:00:00Z","n":18204,"vwap":1.5}\n'
 
@@ -75,11 +77,18 @@ def test_people_get_the_picture_and_nothing_that_only_looks_like_markup(capsys: 
 def test_tables_group_numbers_and_set_them_right(capsys: pytest.CaptureFixture[str]) -> None:
     """Digits that aren't aligned below each other can't be compared by eye."""
     speaking().show({}, lambda: table(("name", "count"), [("a", 7), ("bb", 18204), ("c", None), ("d", True)]))
-    assert capsys.readouterr().out.splitlines() == ["name   count", "a          7", "bb    18\u202f204", "c", "d        yes"]
+    assert capsys.readouterr().out.splitlines() == [
+        "name   count",
+        "a          7",
+        "bb    18\u202f204",
+        "c",
+        "d        yes",
+    ]
 
 
 def test_a_terminal_gets_colours_and_its_own_width(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The colour is what makes a lost record jump to the eye; a line wider than the terminal breaks where it shouldn't."""
+    """The colour is what makes a lost record jump to the eye; a line wider than the terminal breaks where it
+    shouldn't."""
     monkeypatch.setattr("sys.stdout", terminal.stream)
     speaking().show({}, lambda: joined("word " * 20, proven("proven")))
     seen = terminal.seen()
@@ -88,7 +97,8 @@ def test_a_terminal_gets_colours_and_its_own_width(terminal: Terminal, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (999, "999"), (18204, "18\u202f204"), (-1000, "-1\u202f000"), (10**9, "1\u202f000\u202f000\u202f000")]
+    ("value", "text"),
+    [(0, "0"), (999, "999"), (18204, "18\u202f204"), (-1000, "-1\u202f000"), (10**9, "1\u202f000\u202f000\u202f000")],
 )
 def test_numbers_are_grouped(value: int, text: str) -> None:
     """Nobody counts the digits of 100000000."""
@@ -96,7 +106,15 @@ def test_numbers_are_grouped(value: int, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.44, "0.4 s"), (12.4, "12 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (3599.9, "1 h 0 min")]
+    ("seconds", "text"),
+    [
+        (0.44, "0.4 s"),
+        (12.4, "12 s"),
+        (59.6, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+        (3599.9, "1 h 0 min"),
+    ],
 )
 def test_spans_are_written_as_people_say_them(seconds: float, text: str) -> None:
     """`60 s` or `0 min 60 s` looks like a mistake in the count itself."""
@@ -114,7 +132,11 @@ def test_progress_in_a_pipe_is_a_line_now_and_then(
         advance(1_204_000)
     answer = capsys.readouterr().err.splitlines()
     assert len(answer) == lines
-    assert all(line.startswith("loading: 24 %, 1\u202f204\u202f000 of 5\u202f000\u202f000 records, ") and line.endswith(" left") for line in answer)
+    assert all(
+        line.startswith("loading: 24 %, 1\u202f204\u202f000 of 5\u202f000\u202f000 records, ")
+        and line.endswith(" left")
+        for line in answer
+    )
 
 
 def test_progress_is_silent_before_its_time(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,8 +157,12 @@ def test_progress_on_a_terminal_is_a_bar_that_goes_away(terminal: Terminal, monk
     assert seen.rstrip().endswith("\x1b[2K")
 
 
-@pytest.mark.parametrize(("how", "heard"), [({}, ["warning"]), ({"verbosity": 1}, ["info", "warning"]), ({"quiet": True}, [])])
-def test_messages_of_libraries_follow_v_and_q(how: dict[str, int], heard: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("how", "heard"), [({}, ["warning"]), ({"verbosity": 1}, ["info", "warning"]), ({"quiet": True}, [])]
+)
+def test_messages_of_libraries_follow_v_and_q(
+    how: dict[str, int], heard: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """-v that leaves a library's reason out, or -q that lets its chatter through, would be useless."""
     speaking(**how)  # type: ignore[arg-type]  # True and 1 for the keywords above
     logging.getLogger("a.library").info("sees %s", "clickhouse://u:pw@host")

@@ -1,4 +1,5 @@
-"""Fixes and hints are lines for a shell: they act on the log and store that were given, and none of them loses a record."""
+"""Fixes and hints are lines for a shell: they act on the log and store that were given, and none of them loses a
+record."""
 
 import json
 import os
@@ -50,7 +51,14 @@ def pasted(line: str, answer: str = "y\n") -> str:
     environ = {**os.environ, "PATH": f"{Path(PROGRAM).parent}:{os.environ['PATH']}"}
     os.write(mine, answer.encode())
     try:
-        done = subprocess.run(["bash", "-c", line], stdin=shells, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environ, timeout=120)
+        done = subprocess.run(
+            ["bash", "-c", line],
+            stdin=shells,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environ,
+            timeout=120,
+        )
     finally:
         os.close(mine)
         os.close(shells)
@@ -59,7 +67,11 @@ def pasted(line: str, answer: str = "y\n") -> str:
 
 def records() -> list[bytes]:
     """All that the log holds."""
-    return [raw for batch in FileLog(FOLDER / "log", create=False).read(on_damage=lambda _: None) for raw, _ in raw_records(batch, "")]
+    return [
+        raw
+        for batch in FileLog(FOLDER / "log", create=False).read(on_damage=lambda _: None)
+        for raw, _ in raw_records(batch, "")
+    ]
 
 
 def in_store(*statements: str) -> None:
@@ -90,7 +102,12 @@ def replayed(messages: list[bytes], *segment_size: str) -> None:
 
 def torn_run() -> None:
     """A capture that was killed."""
-    assert subprocess.run([sys.executable, "-c", KILLED, str((FOLDER / "log").absolute())], cwd=ROOT, check=False).returncode == -9
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", KILLED, str((FOLDER / "log").absolute())], cwd=ROOT, check=False
+        ).returncode
+        == -9
+    )
     assert ran("load").exit_code == 0
 
 
@@ -104,15 +121,21 @@ def segment_gone() -> None:
 def twice_with_two_contents() -> None:
     """The log holds one identity with two contents."""
     log = FileLog(FOLDER / "log", create=False)
-    (first, *_) = (raw for batch in log.read() for raw, _ in raw_records(batch, "") if b'"id"' not in raw and b'"t":7,' in raw)
+    (first, *_) = (
+        raw for batch in log.read() for raw, _ in raw_records(batch, "") if b'"id"' not in raw and b'"t":7,' in raw
+    )
     with log.writer() as writer:
         writer.append(first.replace(b'"t":7,', b'"t":8,') + b"\n")
 
 
 def hand(table: str, *changes: str) -> Callable[[], object]:
-    """One row is changed, another one gone, and one more there. The first change is the key's, of the row that is added."""
+    """One row is changed, another one gone, and one more there. The first change is the key's, of the row that is
+    added."""
     added, changed = changes
-    row = f"({ROW[table]}) IN (SELECT {ROW[table]} FROM {table} ORDER BY ALL LIMIT 1 OFFSET %d) SETTINGS mutations_sync = 2"
+    row = (
+        f"({ROW[table]}) IN (SELECT {ROW[table]} FROM {table} ORDER BY ALL LIMIT 1 OFFSET %d) SETTINGS "
+        "mutations_sync = 2"
+    )
     return lambda: in_store(
         f"INSERT INTO {table} SELECT * REPLACE ({added}) FROM {table} FINAL LIMIT 1",
         f"ALTER TABLE {table} UPDATE {changed} WHERE {row % 2}",
@@ -120,28 +143,46 @@ def hand(table: str, *changes: str) -> Callable[[], object]:
     )
 
 
-ROW: Final = {"trades": "symbol, trade_id", "ledger": "run, seq", "quarantine": "run, seq", "candles_1m": "symbol, minute"}
+ROW: Final = {
+    "trades": "symbol, trade_id",
+    "ledger": "run, seq",
+    "quarantine": "run, seq",
+    "candles_1m": "symbol, minute",
+}
 NOBODY: Final = "toUUID('01930000-0000-7000-8000-00000000dead') AS run"
 REPAIRED, AS_IT_WAS, LOG = "repaired", "as it was", "log"
-"""What pasting every fix leaves: a store that is proven; a second one that is, and the first as it was; advice, as only the log can be repaired."""
+"""What pasting every fix leaves: a store that is proven; a second one that is, and the first as it was; advice, as only
+the log can be repaired."""
 SPOILT: Final[dict[str, tuple[Callable[[], object], set[str], str]]] = {
     "a trade is gone": (
         lambda: in_store("ALTER TABLE trades DELETE WHERE trade_id = 7 SETTINGS mutations_sync = 2"),
         {"trades.accounted", "candles.exact"},
         REPAIRED,
     ),
-    "trades changed": (hand("trades", "toUInt64(777) AS trade_id", "recv_ns = recv_ns + 1"), {"trades.accounted"}, REPAIRED),
+    "trades changed": (
+        hand("trades", "toUInt64(777) AS trade_id", "recv_ns = recv_ns + 1"),
+        {"trades.accounted"},
+        REPAIRED,
+    ),
     "the ledger changed": (hand("ledger", NOBODY, "kind = 'x'"), {"ledger.complete"}, AS_IT_WAS),
     "quarantine changed": (hand("quarantine", NOBODY, "reason = 'x'"), {"quarantine.accounted"}, REPAIRED),
-    "candles changed": (hand("candles_1m", "toDateTime('2001-01-01', 'UTC') AS minute", "high = 7"), {"candles.exact"}, REPAIRED),
+    "candles changed": (
+        hand("candles_1m", "toDateTime('2001-01-01', 'UTC') AS minute", "high = 7"),
+        {"candles.exact"},
+        REPAIRED,
+    ),
     "log and store disagree": (
-        lambda: in_store("ALTER TABLE ledger UPDATE content = content + 1 WHERE trade_id = 7 SETTINGS mutations_sync = 2"),
+        lambda: in_store(
+            "ALTER TABLE ledger UPDATE content = content + 1 WHERE trade_id = 7 SETTINGS mutations_sync = 2"
+        ),
         {"ledger.complete"},
         AS_IT_WAS,
     ),
     "a view is another": (lambda: in_store("DROP VIEW v_minutes"), {"schema.unchanged"}, REPAIRED),
     "views of the feed are gone or strange": (
-        lambda: in_store("DROP VIEW mv_trades", "CREATE MATERIALIZED VIEW mv_stranger TO fed AS SELECT DISTINCT log, run FROM parsed"),
+        lambda: in_store(
+            "DROP VIEW mv_trades", "CREATE MATERIALIZED VIEW mv_stranger TO fed AS SELECT DISTINCT log, run FROM parsed"
+        ),
         {"schema.unchanged"},
         REPAIRED,
     ),
@@ -163,7 +204,12 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.chdir(folder)
     try:
         Path("some.ndjson").write_bytes(b"\n".join(some_messages(range(1, 31))))
-        for command in (("init-db",), ("replay", "some.ndjson"), ("inject-bad", "--all", "1", "--seed", "1"), ("load",)):
+        for command in (
+            ("init-db",),
+            ("replay", "some.ndjson"),
+            ("inject-bad", "--all", "1", "--seed", "1"),
+            ("load",),
+        ):
             assert ran(*command).exit_code == 0
     finally:
         os.chdir(before)
@@ -211,12 +257,14 @@ def test_a_fix_stays_one_line_on_a_narrow_terminal() -> None:
     """Half of a command, pasted with the line break that a drawing put into it, is another command."""
     fix = paste("tradecap init-db --drop && tradecap load", given({"log": LOG_URL, "store": STORE}, STORE))
     console = Console(file=StringIO(), width=40, force_terminal=True)
-    console.print(drawn(Verdict([Check("trades.accounted", False, 2, 1, "x " * 40, fix)], Accounts(), {}, {}, [])), crop=False)
+    console.print(
+        drawn(Verdict([Check("trades.accounted", False, 2, 1, "x " * 40, fix)], Accounts(), {}, {}, [])), crop=False
+    )
     assert isinstance(console.file, StringIO)
     assert f"  fix: {fix}\n" in console.file.getvalue()
 
 
-# ---- lines -------------------------------------------------------------------------------------------------------------------------------
+# ---- lines -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -225,7 +273,8 @@ def test_a_fix_stays_one_line_on_a_narrow_terminal() -> None:
         ("tradecap load", "tradecap load --log 'file:a b' --profile p"),
         (
             "wait: tradecap load --feed kafka; or tradecap init-db",
-            "wait: tradecap load --log 'file:a b' --profile p --feed kafka; or tradecap init-db --log 'file:a b' --profile p",
+            "wait: tradecap load --log 'file:a b' --profile p --feed kafka; or tradecap init-db --log 'file:a b' "
+            "--profile p",
         ),
         ("tradecap ship x --log file:y", "tradecap ship --profile p x --log file:y"),
         ("'tradecap query runs' lists them", "`tradecap query --log 'file:a b' --profile p runs` lists them"),
@@ -247,9 +296,17 @@ def test_a_line_repeats_what_was_given(text: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("store", "shown", "rebuilt"),
     [
-        ("clickhouse://me:s%40cret@host:8123/market", "clickhouse://me@host:8123/market", "clickhouse://me@host:8123/market_rebuilt"),
+        (
+            "clickhouse://me:s%40cret@host:8123/market",
+            "clickhouse://me@host:8123/market",
+            "clickhouse://me@host:8123/market_rebuilt",
+        ),
         ("clickhouse://me:a/b?c#d@host", "clickhouse://me@host", "clickhouse://me@host/market_rebuilt"),
-        ("clickhouse://:secret@host/x?a=1&password=secret", "clickhouse://@host/x?a=1", "clickhouse://@host/x_rebuilt?a=1"),
+        (
+            "clickhouse://:secret@host/x?a=1&password=secret",
+            "clickhouse://@host/x?a=1",
+            "clickhouse://@host/x_rebuilt?a=1",
+        ),
         ("clickhouse://host/x?password=secret", "clickhouse://host/x", "clickhouse://host/x_rebuilt"),
         ("chdb:/a/me:x@y", "chdb:/a/me:x@y", "chdb:/a/me:x@y-rebuilt"),
     ],

@@ -21,7 +21,13 @@ from tradecap.store.clickhouse.plain_names import PlainNames
 from .conftest import Program
 from .test_wrong_input import ran, report, without_rights
 
-NAMES = ("g{1,2}*", "q?x=1&y[ab]#z%20%", "quo'te\"back\\slash :: a.zip", "é 😀\nnew line", os.fsdecode(b"not-utf-8-\xff"))
+NAMES = (
+    "g{1,2}*",
+    "q?x=1&y[ab]#z%20%",
+    "quo'te\"back\\slash :: a.zip",
+    "é 😀\nnew line",
+    os.fsdecode(b"not-utf-8-\xff"),
+)
 
 
 def recorded(path: Path | str, *trade_ids: int) -> Path:
@@ -44,7 +50,9 @@ def test_any_name_means_itself(name: str) -> None:
     assert (loaded["records"], loaded["valid"], loaded["redelivered"]) == (84, 80, 0)
     ran("verify", "--certificate", certificate, "--junit", junit, *urls)
     ran("verify", "--against", certificate, *urls)
-    assert sorted(Path(name).iterdir()) == sorted(Path(name, f"{name}{end}") for end in ("", ".db", ".json", ".ndjson", ".xml"))
+    assert sorted(Path(name).iterdir()) == sorted(
+        Path(name, f"{name}{end}") for end in ("", ".db", ".json", ".ndjson", ".xml")
+    )
     assert Path(name, f"{name}.db", "store").is_dir(), "the database is where its lock is"
     assert [path.name for path in Path().iterdir()] == [name]
 
@@ -80,7 +88,7 @@ def test_a_temporary_folder_with_odd_signs_is_not_used(tmp_path: Path, monkeypat
     assert not name.parent.exists()
 
 
-# ---- the home ----------------------------------------------------------------------------------------------------------------------------
+# ---- the home --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", ["option", "variable", "file", "slashes"])
@@ -108,13 +116,16 @@ def test_a_tilde_of_an_option_that_names_a_file() -> None:
 def test_every_option_that_names_a_file_knows_the_home() -> None:
     """An option with a type of its own would make a folder named `~`."""
     options = [
-        param for name in COMMANDS for param in load_command(name).params if param.metavar in ("FILE", "CERTIFICATE") and param.name != "config"
+        param
+        for name in COMMANDS
+        for param in load_command(name).params
+        if param.metavar in ("FILE", "CERTIFICATE") and param.name != "config"
     ]
     assert len(options) >= 5
     assert {type(option.type) for option in options} == {type(FILE)}
 
 
-# ---- nothing, and nothing that can be entered ---------------------------------------------------------------------------------------------
+# ---- nothing, and nothing that can be entered ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -153,7 +164,12 @@ def test_a_home_that_can_not_be_entered_stops_nothing(tmp_path: Path, home: str 
     if home is not None:
         environment["HOME"] = str(closed) if home else ""
     recorded("x", 1)
-    for command in ("replay x --log file:l", "init-db --store chdb:d", "load --log file:l --store chdb:d", "verify --log file:l --store chdb:d"):
+    for command in (
+        "replay x --log file:l",
+        "init-db --store chdb:d",
+        "load --log file:l --store chdb:d",
+        "verify --log file:l --store chdb:d",
+    ):
         finished = tradecap(*command.split(), env=environment, preexec_fn=without_rights)
         assert finished.returncode == 0, finished.stderr
     assert sorted(path.name for path in Path().iterdir()) == ["d", "l", "x"]
@@ -176,8 +192,15 @@ def test_a_store_that_can_not_be_written_says_how_to_copy_it(closed: str, tradec
         2,
         "Store db can't be written (Permission denied), and the embedded engine must write, also to read.",
     )
-    subprocess.run(hint.partition(": ")[2].partition(": ")[2].partition(";")[0], shell=True, check=True, preexec_fn=without_rights)
-    assert tradecap("candles", "BTCUSDT", "--log", "file:l", "--store", hint.rpartition(" ")[2], preexec_fn=without_rights).returncode == 0
+    subprocess.run(
+        hint.partition(": ")[2].partition(": ")[2].partition(";")[0], shell=True, check=True, preexec_fn=without_rights
+    )
+    assert (
+        tradecap(
+            "candles", "BTCUSDT", "--log", "file:l", "--store", hint.rpartition(" ")[2], preexec_fn=without_rights
+        ).returncode
+        == 0
+    )
 
 
 def test_an_odd_name_in_a_message_is_still_json(tradecap: Program) -> None:
@@ -190,5 +213,9 @@ def test_the_record_of_an_odd_name_is_utf_8() -> None:
     """The name of the recording is in every record: one that isn't UTF-8 broke the run off after its first."""
     Path(os.fsdecode(b"\xff.ndjson")).write_bytes(a_message(1) + b"\n")
     ran("replay", os.fsdecode(b"\xff.ndjson"), "--log", "file:l", "-q")
-    sources = [envelope.src for envelope, reading, _ in read_lines(FileLog(Path("l"), create=False)) if isinstance(reading, Trade)]
+    sources = [
+        envelope.src
+        for envelope, reading, _ in read_lines(FileLog(Path("l"), create=False))
+        if isinstance(reading, Trade)
+    ]
     assert sources == ["\ufffd.ndjson:1"]

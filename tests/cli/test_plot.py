@@ -10,7 +10,9 @@ from tradecap.cli.plot import FALLING, RISING, ROWS, WICK, plot
 from tradecap.flows.candles import ShownCandle
 
 
-def a_candle(opened: int, closed: int, *, low: int | None = None, high: int | None = None, minute: int = 0) -> ShownCandle:
+def a_candle(
+    opened: int, closed: int, *, low: int | None = None, high: int | None = None, minute: int = 0
+) -> ShownCandle:
     """A candle of prices in units of a cent."""
     ends = min(opened, closed) if low is None else low, max(opened, closed) if high is None else high
     prices = {"open": opened, "close": closed, "low": ends[0], "high": ends[1]}

@@ -13,7 +13,12 @@ pytestmark = pytest.mark.core
 @pytest.fixture
 def loaded(tradecap: Program) -> Program:
     """The program in a folder whose store holds the sample and some faults."""
-    for command in (["init-db"], ["replay", "sample:", "--limit", "300"], ["inject-bad", "--all", "2", "--seed", "3"], ["load"]):
+    for command in (
+        ["init-db"],
+        ["replay", "sample:", "--limit", "300"],
+        ["inject-bad", "--all", "2", "--seed", "3"],
+        ["load"],
+    ):
         assert tradecap(*command, "-q").returncode == 0
     return tradecap
 

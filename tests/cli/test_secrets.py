@@ -37,7 +37,9 @@ SETTINGS = settings(deadline=None, suppress_health_check=[HealthCheck.function_s
 def contents(path: Path) -> str:
     """A file as text; a closed segment is unpacked."""
     data = path.read_bytes()
-    return (zstandard.ZstdDecompressor().decompressobj().decompress(data) if path.suffix == ".zst" else data).decode(errors="replace")
+    return (zstandard.ZstdDecompressor().decompressobj().decompress(data) if path.suffix == ".zst" else data).decode(
+        errors="replace"
+    )
 
 
 def answer(args: list[str], environ: dict[str, str], kept: str = "tradecap.toml") -> str:
@@ -77,7 +79,11 @@ def test_no_proxy_gives_its_password_away(url: str, name: str) -> None:
 @given(password=passwords().filter(lambda text: "\x00" not in text))
 def test_a_secret_variable_is_never_shown(password: str) -> None:
     """What is set for a store would come out by another command's error."""
-    environ = {"TRADECAP_STORE_PASSWORD": password, "TRADECAP_TOKEN": password, "TRADECAP_KAFKA_SASL_PASSWORD": password}
+    environ = {
+        "TRADECAP_STORE_PASSWORD": password,
+        "TRADECAP_TOKEN": password,
+        "TRADECAP_KAFKA_SASL_PASSWORD": password,
+    }
     assert not is_leaked(answer(["config", "-vv"], environ))
     assert not is_leaked(answer(["replay", password, "-vv"], environ))
 
@@ -97,7 +103,12 @@ COMMANDS = (
 @given(password=passwords(), end=ENDS)
 def test_a_secret_in_use_is_never_shown(from_file: bool, password: str, end: str) -> None:
     """It is used by libraries that quote what they were given, and by people who paste what they see into a ticket."""
-    variables = ("TRADECAP_STORE_PASSWORD", "TRADECAP_KAFKA_SASL_PASSWORD", "TRADECAP_KAFKA_SSL_KEY_PASSWORD", "TRADECAP_KAFKA_SSL_KEY_PEM")
+    variables = (
+        "TRADECAP_STORE_PASSWORD",
+        "TRADECAP_KAFKA_SASL_PASSWORD",
+        "TRADECAP_KAFKA_SSL_KEY_PASSWORD",
+        "TRADECAP_KAFKA_SSL_KEY_PEM",
+    )
     for args in COMMANDS:
         Path("secret").write_bytes(f"{password}{end}".encode())
         known = {f"{name}_FILE": "secret" for name in variables} if from_file else dict.fromkeys(variables, password)
@@ -111,7 +122,9 @@ def test_a_secret_in_use_is_never_shown(from_file: bool, password: str, end: str
         assert "secret (" not in text
 
 
-def test_a_capture_through_a_proxy_that_is_away_records_which_and_not_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_capture_through_a_proxy_that_is_away_records_which_and_not_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A reader of the log months later must see that it was the proxy, and no more."""
     monkeypatch.setenv("HTTP_PROXY", "http://user:sesame@127.0.0.1:1/x")
     text = answer([*STREAM, "--ws-url", "ws://venue.test:80"], {})

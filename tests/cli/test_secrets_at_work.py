@@ -1,4 +1,5 @@
-"""Secrets that work: a pipeline that succeeds with them shows them nowhere, neither in what it writes nor to those who look at it."""
+"""Secrets that work: a pipeline that succeeds with them shows them nowhere, neither in what it writes nor to those who
+look at it."""
 
 import contextlib
 import json
@@ -40,25 +41,31 @@ COMMANDS = (
 
 @st.composite
 def passwords(draw: st.DrawFn) -> str:
-    """As those of URLs, with more signs that mean something somewhere. White space in front, and line ends at the end of a file, can't be used."""
+    """As those of URLs, with more signs that mean something somewhere. White space in front, and line ends at the end
+    of a file, can't be used."""
     return (draw(SIGNS) + HALVES[0] + draw(SIGNS) + HALVES[1] + draw(SIGNS)).lstrip().rstrip("\r\n")
 
 
-def environment(secured: Secured, topic: str, server: str, password: str, *, end: str, from_file: bool) -> dict[str, str]:
+def environment(
+    secured: Secured, topic: str, server: str, password: str, *, end: str, from_file: bool
+) -> dict[str, str]:
     """A log and a store that both take this password alone."""
     secured.add_user("keeper", password)
     login = secured.login("keeper") | {"client.id": "keeper"}
     Path("secret").write_bytes(f"{password}{end}".encode())
     own = ("TRADECAP_STORE_PASSWORD", "TRADECAP_KAFKA_SASL_PASSWORD")
     known = {f"{name}_FILE": "secret" for name in own} if from_file else dict.fromkeys(own, password)
-    store = f"clickhouse://{password.encode().hex()}@127.0.0.1:{server.rpartition(':')[2]}/{re.sub('[^a-z0-9]', '_', topic.lower())}"
+    database = re.sub("[^a-z0-9]", "_", topic.lower())
+    store = f"clickhouse://{password.encode().hex()}@127.0.0.1:{server.rpartition(':')[2]}/{database}"
     return variables(login) | known | {"TRADECAP_LOG": secured.url(topic), "TRADECAP_STORE": store}
 
 
 @pytest.fixture
 def its_topic(secured: Secured, topic_name: str) -> str:
     """A topic of one partition with all rights for the user `keeper`."""
-    secured.allow("keeper", secured.kafka.new_topic(topic_name, partitions=1), "READ", "WRITE", "DESCRIBE_CONFIGS", group=True)
+    secured.allow(
+        "keeper", secured.kafka.new_topic(topic_name, partitions=1), "READ", "WRITE", "DESCRIBE_CONFIGS", group=True
+    )
     return topic_name
 
 
@@ -73,7 +80,9 @@ def test_a_password_opens_log_and_store_and_is_shown_nowhere(
     environ = environment(secured, its_topic, server, password, end=end, from_file=from_file)
     report = [CliRunner().invoke(cli, command.split(), env=environ) for command in COMMANDS]
     assert [each.stderr for each in report if each.exit_code != 0] == []
-    assert json.loads(Path("certificate.json").read_bytes())["store"]["url"].endswith(its_topic.lower().replace("-", "_"))
+    assert json.loads(Path("certificate.json").read_bytes())["store"]["url"].endswith(
+        its_topic.lower().replace("-", "_")
+    )
     files = {path.name: contents(path) for path in Path().rglob("*") if path.is_file() and path.name != "secret"}
     assert {"certificate.json", "report.xml"} <= set(files)
     assert [name for name, text in files.items() if is_leaked(text)] == []
@@ -111,7 +120,8 @@ def page(port: int, name: str) -> str:
 
 
 def pages(process: "subprocess.Popen[str]", figure: str) -> str:
-    """All pages of a process that was started with --metrics-port, once it serves a figure, and the lines that it writes until it names the port."""
+    """All pages of a process that was started with --metrics-port, once it serves a figure, and the lines that it
+    writes until it names the port."""
     assert process.stderr
     lines = []
     for line in process.stderr:
@@ -134,7 +144,10 @@ def test_what_runs_shows_its_passwords_on_no_page_and_in_no_process_list(
         exchange.play(20)
         report = [pages(capture, "tradecap_records_total"), *ended(capture)[1:]]
         load = subprocess.Popen(
-            [PROGRAM, "load", "--follow", "--metrics-port", "0", "-vv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [PROGRAM, "load", "--follow", "--metrics-port", "0", "-vv"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         report += [pages(load, "tradecap_load_lag_offsets"), *ended(load)[1:]]
         report.append(CliRunner().invoke(cli, ["load"]).output)

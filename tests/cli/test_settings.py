@@ -136,7 +136,8 @@ def test_a_profile_without_a_file_says_how_to_make_one() -> None:
 
 
 def test_an_empty_variable_is_unset_and_an_empty_option_is_refused() -> None:
-    """`TRADECAP_LOG= tradecap` is how a shell unsets; `--log "$UNSET"` is a mistake that must not fall back to the default."""
+    """`TRADECAP_LOG= tradecap` is how a shell unsets; `--log "$UNSET"` is a mistake that must not fall back to the
+    default."""
     assert resolve({}, {"TRADECAP_LOG": ""}).log.source == "default"
     with pytest.raises(TradecapError, match="--log is empty"):
         resolve({"log": ""}, {})
@@ -170,9 +171,12 @@ SERVER = "clickhouse://me@host:8123/market"
 
 
 @pytest.mark.parametrize("password", ["sesame", "p/w@%41 'ü\n\"", ":", "***"])
-@pytest.mark.parametrize("url", [SERVER, "clickhouse://host:8123/market", "clickhouses://m%40e@[::1]/x?a=b", "postgresql://host"])
+@pytest.mark.parametrize(
+    "url", [SERVER, "clickhouse://host:8123/market", "clickhouses://m%40e@[::1]/x?a=b", "postgresql://host"]
+)
 def test_the_store_gets_the_password_of_its_variable_exactly(url: str, password: str) -> None:
-    """A container is given its password apart from the URL; a sign that means something in a URL would make it another one."""
+    """A container is given its password apart from the URL; a sign that means something in a URL would make it another
+    one."""
     found = resolve({"store": url}, {"TRADECAP_STORE_PASSWORD": password}).store
     without, with_it = split(url), split(found.value)
     assert with_it == without._replace(user=without.user or "", password=password)
@@ -213,7 +217,9 @@ def test_a_secret_and_its_file_at_once_are_refused(name: str) -> None:
     assert caught.value.exit_code is Exit.USAGE
 
 
-@pytest.mark.parametrize(("content", "says"), [(b"", "is empty"), (b"\n", "is empty"), (b"\xff", "isn't UTF-8"), (None, "No such file")])
+@pytest.mark.parametrize(
+    ("content", "says"), [(b"", "is empty"), (b"\n", "is empty"), (b"\xff", "isn't UTF-8"), (None, "No such file")]
+)
 @pytest.mark.parametrize("name", ["TRADECAP_STORE_PASSWORD_FILE", "TRADECAP_KAFKA_SASL_PASSWORD_FILE"])
 def test_a_file_without_a_secret_is_named(name: str, content: bytes | None, says: str) -> None:
     """An empty password would be sent, and the server blamed."""
@@ -232,10 +238,14 @@ def test_the_path_of_a_secret_is_no_secret() -> None:
 
 def test_a_profile_names_the_topics_of_process() -> None:
     """Two captures on one cluster could not be kept apart, and a misspelt name would be passed over."""
-    Path(CONFIG_NAME).write_text('[profile.a]\nlog = "kafka://h/t"\n[profile.a.topics]\ncandles = "bars"\nstate = "mine"\n')
+    Path(CONFIG_NAME).write_text(
+        '[profile.a]\nlog = "kafka://h/t"\n[profile.a.topics]\ncandles = "bars"\nstate = "mine"\n'
+    )
     settings = resolve({"profile": "a"}, {})
     assert {each.name: each.value for each in settings.topics} == {"candles": "bars", "state": "mine"}
-    assert ("topics.candles", "bars", "profile a in ./tradecap.toml") in [(each.name, each.value, each.source) for each in settings.values()]
+    assert ("topics.candles", "bars", "profile a in ./tradecap.toml") in [
+        (each.name, each.value, each.source) for each in settings.values()
+    ]
 
 
 @pytest.mark.parametrize(

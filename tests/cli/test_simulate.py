@@ -36,7 +36,9 @@ def simulating(*args: str) -> Iterator["subprocess.Popen[str]"]:
 
 
 def ended(*args: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([PROGRAM, "simulate", "--port", "0", *args], capture_output=True, text=True, timeout=PATIENCE_S)
+    return subprocess.run(
+        [PROGRAM, "simulate", "--port", "0", *args], capture_output=True, text=True, timeout=PATIENCE_S
+    )
 
 
 def line(program: "subprocess.Popen[str]") -> dict[str, object]:
@@ -67,7 +69,9 @@ def test_first_where_then_what_happened_then_the_counts(number: int) -> None:
 
 def test_a_recording_is_played_from_stdin() -> None:
     """A capture in another packing couldn't be piped in."""
-    recorded = b'{"e":"trade","E":1723204800000,"s":"BTCUSDT","t":1,"p":"1.0","q":"1.0","T":1723204800000,"m":true,"M":true}\n'
+    recorded = (
+        b'{"e":"trade","E":1723204800000,"s":"BTCUSDT","t":1,"p":"1.0","q":"1.0","T":1723204800000,"m":true,"M":true}\n'
+    )
     command = [PROGRAM, "simulate", "--json", "--port", "0", "-", "--duration", "500ms"]
     done = subprocess.run(command, input=recorded, capture_output=True, timeout=PATIENCE_S)
     assert json.loads(done.stdout.splitlines()[-1])["trades"] == 1
@@ -157,10 +161,15 @@ def test_waiting_for_two_streams_and_then_playing() -> None:
 def test_without_file_descriptors_it_says_so_once_and_serves_on() -> None:
     """asyncio wrote 95 000 lines, and connections hung."""
     limit = f"ulimit -n 128; exec {PROGRAM} simulate --json --port 0 --symbol BTCUSDT"
-    with subprocess.Popen(["sh", "-c", limit], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program, ExitStack() as open_ones:
+    with (
+        subprocess.Popen(["sh", "-c", limit], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program,
+        ExitStack() as open_ones,
+    ):
         try:
             port = int(str(line(program)["rest_url"]).rpartition(":")[2])
-            first, *_ = [open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)) for _ in range(200)]
+            first, *_ = [
+                open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60)) for _ in range(200)
+            ]
             first.sendall(b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n")
             assert first.recv(100).startswith(b"HTTP/1.1 200 ")
         finally:

@@ -47,14 +47,18 @@ def exchange() -> Iterator[Running]:
 def started(exchange: Running, *args: str) -> "subprocess.Popen[str]":
     """A capture that runs, and is connected."""
     process = subprocess.Popen(
-        [PROGRAM, "stream", "btcusdt", "--ws-url", exchange.url, *FREE, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [PROGRAM, "stream", "btcusdt", "--ws-url", exchange.url, *FREE, *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     exchange.until_heard()
     return process
 
 
 def until_captured(trades: int) -> None:
-    """Wait until this many trades are in the log: on a slow machine they are still in the socket when it is asked to end."""
+    """Wait until this many trades are in the log: on a slow machine they are still in the socket when it is asked to
+    end."""
     until(lambda: Path("tradecap-data/log/log.json").exists() and trades_in_the_log() >= trades)
 
 
@@ -78,10 +82,18 @@ def test_the_result_is_one_object_with_the_keys_of_the_contract(exchange: Runnin
     code, out, _ = ended(process)
     result = json.loads(out)
     assert code == 0
-    assert (result["valid"], result["duplicates_dropped"], result["quarantined"], result["undelivered"], result["reconnects"]) == (25, 0, 0, 0, 0)
+    assert (
+        result["valid"],
+        result["duplicates_dropped"],
+        result["quarantined"],
+        result["undelivered"],
+        result["reconnects"],
+    ) == (25, 0, 0, 0, 0)
     assert (result["gaps_found"], result["gaps_repaired"]) == (0, 0)
     assert result["records"] == 28
-    assert result["series"] == [{"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "first_id": 1, "last_id": 25, "trades": 25}]
+    assert result["series"] == [
+        {"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "first_id": 1, "last_id": 25, "trades": 25}
+    ]
     assert result["run"]
     assert result["seconds"] > 0
 
@@ -101,7 +113,10 @@ def test_where_no_terminal_is_the_lines_are_json(exchange: Running) -> None:
     assert any(line["level"] == "warning" and line.get("failure") == "aborted" for line in printed)
 
 
-@pytest.mark.parametrize("args", [["--duration", "0"], ["--nonsense"], [], ["BTCUSDT", "--ws-url", "nowhere"], ["BTCUSDT", "--log", "x", "-vv"]])
+@pytest.mark.parametrize(
+    "args",
+    [["--duration", "0"], ["--nonsense"], [], ["BTCUSDT", "--ws-url", "nowhere"], ["BTCUSDT", "--log", "x", "-vv"]],
+)
 def test_where_no_terminal_is_errors_are_json_too(tradecap: Program, args: list[str]) -> None:
     """The line that says why a service doesn't start is the one a log collector must not lose."""
     finished = tradecap("stream", *args)
@@ -122,7 +137,9 @@ def test_on_a_terminal_it_shows_how_far_it_is_proven(exchange: Running) -> None:
     """A person would look at an empty prompt for hours."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, "--duration", "4s", *FREE], stdout=subprocess.DEVNULL, stderr=theirs
+        [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, "--duration", "4s", *FREE],
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
     )
     os.close(theirs)
     exchange.until_heard()
@@ -141,7 +158,9 @@ def test_on_a_terminal_it_shows_how_far_it_is_proven(exchange: Running) -> None:
 def test_ctrl_c_is_acknowledged(exchange: Running) -> None:
     """The table went over the word, and for the seconds of a last repair nothing seemed to happen."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen([PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, *FREE], stdout=subprocess.DEVNULL, stderr=theirs)
+    process = subprocess.Popen(
+        [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, *FREE], stdout=subprocess.DEVNULL, stderr=theirs
+    )
     os.close(theirs)
     shown = b""
     while b"proven to id" not in shown:
@@ -238,7 +257,19 @@ def test_its_last_line_says_what_is_odd() -> None:
 
     with peer.peering(ws) as venue:
         for args in ((), ("--json",)):
-            command = [PROGRAM, "stream", "BTCUSDT", "--ws-url", venue.url, "--max-trades", "4", "--log", f"file:log{len(args)}", *FREE, *args]
+            command = [
+                PROGRAM,
+                "stream",
+                "BTCUSDT",
+                "--ws-url",
+                venue.url,
+                "--max-trades",
+                "4",
+                "--log",
+                f"file:log{len(args)}",
+                *FREE,
+                *args,
+            ]
             finished = subprocess.run(command, capture_output=True, text=True, timeout=60)
             assert finished.returncode == 0, finished.stderr
             assert "id 1000000000000000 is far from the expected 3" in finished.stderr
@@ -247,7 +278,8 @@ def test_its_last_line_says_what_is_odd() -> None:
                 assert (result["valid"], result["outliers"], result["moves"], result["gaps_open"]) == (4, 1, 0, [])
             else:
                 assert finished.stdout.splitlines()[-1] == (
-                    "no gap in the series; 1 id far from the series, see the events: verify shows the ids between as missing"
+                    "no gap in the series; 1 id far from the series, see the events: verify shows the ids between "
+                    "as missing"
                 )
 
 
@@ -292,7 +324,9 @@ def test_it_speaks_tls_and_checks_the_certificate(tmp_path: Path) -> None:
         assert refused.returncode == 3
         assert "certificate" in refused.stderr
         assert "SSL_CERT_FILE" in refused.stderr
-        trusting = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "SSL_CERT_FILE": str(ca)})
+        trusting = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "SSL_CERT_FILE": str(ca)}
+        )
         exchange.until_heard()
         exchange.play(5)
         assert json.loads(trusting.communicate(timeout=60)[0])["valid"] == 5
@@ -369,7 +403,8 @@ def test_a_terminal_that_closes_ends_a_capture_properly(exchange: Running) -> No
 def read_for(terminal: int, seconds: float) -> None:
     """Take what a program draws, as a terminal does."""
     until_s = time.monotonic() + seconds
-    drawn_on = select.poll()  # select() takes no descriptor above 1023, and each embedded store of the session keeps some fifty open
+    # select() takes no descriptor above 1023, and each embedded store of the session keeps some fifty open
+    drawn_on = select.poll()
     drawn_on.register(terminal, select.POLLIN)
     while (left_s := until_s - time.monotonic()) > 0:
         if drawn_on.poll(left_s * 1000):

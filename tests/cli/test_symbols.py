@@ -30,7 +30,12 @@ def test_stream_captures_the_symbols_that_were_configured(tradecap: Program, mon
 
 @pytest.mark.parametrize(
     ("symbols", "answer"),
-    [("", "No symbol to capture"), ("BTC/USDT", "TRADECAP_SYMBOLS"), (",,", "No symbol to capture"), ("A,B C/D", "TRADECAP_SYMBOLS")],
+    [
+        ("", "No symbol to capture"),
+        ("BTC/USDT", "TRADECAP_SYMBOLS"),
+        (",,", "No symbol to capture"),
+        ("A,B C/D", "TRADECAP_SYMBOLS"),
+    ],
 )
 def test_symbols_that_cant_be_captured_are_reported_with_their_place(
     tradecap: Program, monkeypatch: pytest.MonkeyPatch, symbols: str, answer: str
@@ -55,13 +60,20 @@ def test_symbols_in_the_file_are_a_list_of_texts(tradecap: Program, lonely: Path
 def test_the_profile_compose_is_there_after_config_init(tradecap: Program) -> None:
     """`tradecap verify --profile compose` must work from the host."""
     assert tradecap("config", "--init").returncode == 0
-    values = {row["name"]: row["value"] for row in json.loads(tradecap("config", "--profile", "compose", "--json").stdout)["values"]}
-    assert (values["log"], values["store"]) == ("kafka://localhost:19092/trades.raw", "clickhouse://default@localhost:8123/market")
+    values = {
+        row["name"]: row["value"]
+        for row in json.loads(tradecap("config", "--profile", "compose", "--json").stdout)["values"]
+    }
+    assert (values["log"], values["store"]) == (
+        "kafka://localhost:19092/trades.raw",
+        "clickhouse://default@localhost:8123/market",
+    )
 
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_variable_of_another_program_is_answered_and_never_shown(name: str) -> None:
-    """Someone who comes with REDPANDA_BROKERS must learn that nobody reads it, before he wonders where his records are."""
+    """Someone who comes with REDPANDA_BROKERS must learn that nobody reads it, before he wonders where his records
+    are."""
     settings = resolve(NOTHING, {})
     answer = unread(settings, {name: "s3cret"})
     assert name in answer
@@ -70,7 +82,9 @@ def test_a_variable_of_another_program_is_answered_and_never_shown(name: str) ->
     assert unread(settings, {}) == ""
 
 
-def test_a_variable_of_another_program_is_no_news_where_ours_is_set(tradecap: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_of_another_program_is_no_news_where_ours_is_set(
+    tradecap: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a container both may be there for two programs."""
     monkeypatch.setenv("REDPANDA_BROKERS", "redpanda:9092")
     monkeypatch.setenv("CLICKHOUSE_PASSWORD", "s3cret")
@@ -84,7 +98,8 @@ def test_a_variable_of_another_program_is_no_news_where_ours_is_set(tradecap: Pr
 
 
 def test_an_option_that_is_given_is_not_asked_for(tradecap: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line that asks for an option that is there already, or that the command doesn't have, sends people the wrong way."""
+    """A line that asks for an option that is there already, or that the command doesn't have, sends people the wrong
+    way."""
     monkeypatch.setenv("LOG_LEVEL", "DEBUG")
     monkeypatch.setenv("METRICS_PORT", "8080")
     assert "LOG_LEVEL: write -v or -q; METRICS_PORT: write --metrics-port" in tradecap("load").stderr
@@ -104,7 +119,8 @@ def test_an_option_that_is_given_is_not_asked_for(tradecap: Program, monkeypatch
 )
 def test_a_password_is_asked_for_only_where_one_is_missing(environ: dict[str, str], is_answered: bool) -> None:
     """With the password in a file, or a store that takes none, every command would ask for a variable to be set."""
-    settings = resolve(NOTHING, {name: value for name, value in environ.items() if not name.endswith("_FILE")})  # there is no such file here
+    # there is no such file here
+    settings = resolve(NOTHING, {name: value for name, value in environ.items() if not name.endswith("_FILE")})
     assert bool(unread(settings, environ | {"CLICKHOUSE_PASSWORD": "s3cret"})) == is_answered
 
 

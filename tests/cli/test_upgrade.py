@@ -1,4 +1,5 @@
-"""Stores, logs and certificates of earlier versions: each is upgraded, goes on, and stays proven. Made by tests/data/make.py."""
+"""Stores, logs and certificates of earlier versions: each is upgraded, goes on, and stays proven. Made by
+tests/data/make.py."""
 
 import json
 import tarfile
@@ -26,7 +27,9 @@ OLD_SCHEMAS: Final = ["v1", "v2", "v3", "v4"]
 """Those whose schema isn't that of today."""
 DATA: Final = Path(__file__).parents[1] / "data"
 STORE: Final = "chdb:db"
-DEFINITIONS: Final = "SELECT name, create_table_query AS text FROM system.tables WHERE database = currentDatabase() ORDER BY name"
+DEFINITIONS: Final = (
+    "SELECT name, create_table_query AS text FROM system.tables WHERE database = currentDatabase() ORDER BY name"
+)
 
 
 @pytest.fixture(params=VERSIONS)
@@ -61,7 +64,9 @@ def test_a_store_is_upgraded_and_goes_on_proven(left: dict[str, Any]) -> None:
     ran("replay", "more.ndjson")
     assert ran("load")["valid"] == 30
     assert "it doesn't keep what was counted" in ran("verify", "--since", "certificate.json", code=2)["stderr"]
-    assert ran("verify", "--against", "certificate.json", "--run", "last", "--expect", "trades=30", "--certificate", "new.json")["ok"]
+    assert ran(
+        "verify", "--against", "certificate.json", "--run", "last", "--expect", "trades=30", "--certificate", "new.json"
+    )["ok"]
     assert ran("verify", "--since", "new.json")["since"]["counted"] == 0
     assert ran("init-db") | {"stderr": ""} == {**done, "created": [], "replaced": [], "before": VERSION, "stderr": ""}
 
@@ -95,7 +100,10 @@ def test_an_upgrade_that_was_broken_off_is_gone_on_with(left: dict[str, Any]) ->
     with open_store(STORE) as store:
         assert isinstance(store, ClickHouseStore)
         kept = [store.positions(left["log"]["id"]), store.store_id, store.outcomes()]
-        store.run("ALTER TABLE schema_version DELETE WHERE version = {version:UInt32} SETTINGS mutations_sync = 2", version=VERSION)
+        store.run(
+            "ALTER TABLE schema_version DELETE WHERE version = {version:UInt32} SETTINGS mutations_sync = 2",
+            version=VERSION,
+        )
     assert 0 < create_store(STORE).before < VERSION
     with open_store(STORE) as store:
         assert [store.positions(left["log"]["id"]), store.store_id, store.outcomes()] == kept
@@ -111,7 +119,15 @@ def test_an_old_log_can_be_the_spool_of_another() -> None:
     spool.belong_to(done.target)
     with log.writer() as writer:
         Run(writer, "test").end()
-        assert ship(spool, lambda: open_log(other.url), done, follow=None, is_wanted=lambda: True, progress=lambda _: None, is_trimmed=True)
+        assert ship(
+            spool,
+            lambda: open_log(other.url),
+            done,
+            follow=None,
+            is_wanted=lambda: True,
+            progress=lambda _: None,
+            is_trimmed=True,
+        )
     assert done.records == lines + 2
     assert json.loads(Path("log/log.json").read_bytes())["format"] == 2
     assert not Path("log/000001.ndjson.zst").exists()
@@ -119,4 +135,7 @@ def test_an_old_log_can_be_the_spool_of_another() -> None:
 
 
 def _ids(log: FileLog) -> dict[str, list[tuple[int, int]]]:
-    return {symbol: ids.intervals() for symbol, ids in known_ids(log, "binance", "trade", ["BTCUSDT", "ETHUSDT", "SOLUSDT"]).items()}
+    return {
+        symbol: ids.intervals()
+        for symbol, ids in known_ids(log, "binance", "trade", ["BTCUSDT", "ETHUSDT", "SOLUSDT"]).items()
+    }

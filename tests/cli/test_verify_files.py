@@ -32,7 +32,11 @@ def test_junit_has_a_case_for_each_check(verify: Callable[..., Finished]) -> Non
     assert verify("--junit", "report.xml", "--json").returncode == 0
     suite = ElementTree.parse("report.xml").getroot().find("testsuite")
     assert suite is not None
-    assert (suite.get("failures"), suite.get("tests"), float(suite.get("time") or 0) > 0) == ("0", str(len(cases(Path("report.xml")))), True)
+    assert (suite.get("failures"), suite.get("tests"), float(suite.get("time") or 0) > 0) == (
+        "0",
+        str(len(cases(Path("report.xml")))),
+        True,
+    )
     properties = {p.get("name"): p.get("value") for p in suite.iter("property")}
     assert (properties["counts.trades"], properties["log"]) == ("30", "file:./tradecap-data/log")
 
@@ -48,7 +52,9 @@ def test_junit_of_a_failure_says_what_and_what_to_do(verify: Callable[..., Finis
 def test_junit_stays_xml_whatever_the_data_holds() -> None:
     """A symbol somebody made up would break the report of a whole build."""
     check = Check("ids.contiguous", False, "<&\"'>", "a\x00\x1b\ud800\ufffe]]>\U0001f600", "d\x01", "fix\r\n")
-    root = ElementTree.fromstring(junit([check], seconds=1.5, at="2026-11-21T08:00:00", properties={"log": "file:\x02&"}))
+    root = ElementTree.fromstring(
+        junit([check], seconds=1.5, at="2026-11-21T08:00:00", properties={"log": "file:\x02&"})
+    )
     failure = root.find("testsuite/testcase/failure")
     assert failure is not None
     assert failure.get("message") == "expected <&\"'>, found a\ufffd\ufffd\ufffd\ufffd]]>\U0001f600"
@@ -73,7 +79,12 @@ def test_a_proof_continues_from_a_certificate(verify: Callable[..., Finished], t
     assert tradecap("load").returncode == 0
     done = verify("--since", "c.json", "--certificate", "d.json", "--json")
     found = json.loads(done.stdout)
-    assert (done.returncode, found["since"]["taken"], found["since"]["counted"], found["counts"]["records"]) == (0, 32, 4, 36)
+    assert (done.returncode, found["since"]["taken"], found["since"]["counted"], found["counts"]["records"]) == (
+        0,
+        32,
+        4,
+        36,
+    )
     assert json.loads(Path("d.json").read_text())["since"]["records"] == 32
     Path("c.json").write_text(Path("c.json").read_text().replace('"BTCUSDT"', '"BTCUSDC"', 1))
     for args, code, answer in (
@@ -106,11 +117,18 @@ def test_a_certificate_is_also_written_of_a_failure(verify: Callable[..., Finish
         ("--as", "kraken:XBT"),
     ],
 )
-def test_a_file_that_is_not_what_it_should_be_is_one_sentence(verify: Callable[..., Finished], args: tuple[str, str]) -> None:
+def test_a_file_that_is_not_what_it_should_be_is_one_sentence(
+    verify: Callable[..., Finished], args: tuple[str, str]
+) -> None:
     """A typing error would end in a traceback, or look like a failed check."""
     done = verify(*args)
     answer = done.stderr.splitlines()
-    assert (done.returncode, done.stdout, answer[-1].startswith("hint: "), "Traceback" in done.stderr) == (2, "", True, False)
+    assert (done.returncode, done.stdout, answer[-1].startswith("hint: "), "Traceback" in done.stderr) == (
+        2,
+        "",
+        True,
+        False,
+    )
 
 
 def test_klines_are_compared_and_named_in_json(verify: Callable[..., Finished]) -> None:
@@ -120,5 +138,16 @@ def test_klines_are_compared_and_named_in_json(verify: Callable[..., Finished]) 
     result = json.loads(done.stdout)
     assert (done.returncode, result["checks"][-1]["name"], result["checks"][-1]["ok"]) == (1, "klines.equal", False)
     (found,) = result["klines"]
-    assert (found["venue"], found["symbol"], found["interval"], found["compared"], found["differing"]) == ("binance", "BTCUSDT", "1m", 1, 1)
-    assert found["differences"][0] == {"open_time": "2024-08-09T12:00:00Z", "value": "open", "ours": "100", "theirs": "1"}
+    assert (found["venue"], found["symbol"], found["interval"], found["compared"], found["differing"]) == (
+        "binance",
+        "BTCUSDT",
+        "1m",
+        1,
+        1,
+    )
+    assert found["differences"][0] == {
+        "open_time": "2024-08-09T12:00:00Z",
+        "value": "open",
+        "ours": "100",
+        "theirs": "1",
+    }

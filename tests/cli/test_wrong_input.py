@@ -76,7 +76,7 @@ def without_rights() -> None:
             ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 
 
-# ---- what is handed in -------------------------------------------------------------------------------------------------------------------
+# ---- what is handed in -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["replay", "inject-bad --from-file"])
@@ -161,7 +161,7 @@ def test_a_damaged_log_is_loaded_as_far_as_it_goes() -> None:
     assert '"redelivered":0' in result.stdout
 
 
-# ---- what is asked for -------------------------------------------------------------------------------------------------------------------
+# ---- what is asked for -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -249,10 +249,14 @@ def test_standard_input_twice() -> None:
 
 def test_no_standard_input() -> None:
     """Services run without one: a file must still be readable, and '-' must say what is wrong."""
-    done = subprocess.run(["/bin/sh", "-c", f"exec '{PROGRAM}' replay - <&-"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec '{PROGRAM}' replay - <&-"], capture_output=True, text=True, timeout=60
+    )
     assert two_lines(done.stderr).startswith("There is no standard input to read.")
     assert done.returncode == 2
-    done = subprocess.run(["/bin/sh", "-c", f"exec '{PROGRAM}' replay sample: --dry-run <&-"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"exec '{PROGRAM}' replay sample: --dry-run <&-"], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0
 
 
@@ -263,7 +267,9 @@ def test_nothing_to_inject() -> None:
     assert report("inject-bad").startswith("Nothing to inject.")
     assert report("inject-bad", "--all", "0").startswith("Nothing to inject.")
     Path("empty").write_bytes(b"")
-    assert report("inject-bad", "--from-file", "empty").startswith("There is nothing to inject: the file holds no lines.")
+    assert report("inject-bad", "--from-file", "empty").startswith(
+        "There is nothing to inject: the file holds no lines."
+    )
     assert records_in_the_log() == before
 
 
@@ -271,7 +277,9 @@ def test_a_broken_configuration() -> None:
     """A setting that is passed over in silence writes into the wrong log."""
     Path("tradecap.toml").write_text("log = [")
     assert report("load").startswith("./tradecap.toml")
-    assert report("replay", "sample:", "--config", "no.toml").startswith("./no.toml cannot be read: No such file or directory.")
+    assert report("replay", "sample:", "--config", "no.toml").startswith(
+        "./no.toml cannot be read: No such file or directory."
+    )
     assert not Path("tradecap-data").exists()
 
 
@@ -283,7 +291,7 @@ def test_a_log_replayed_into_itself() -> None:
     assert records_in_the_log() == before
 
 
-# ---- stores ------------------------------------------------------------------------------------------------------------------------------
+# ---- stores ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["load", "verify", "candles BTCUSDT", "replay sample: --load"])
@@ -328,7 +336,9 @@ def test_a_store_of_a_newer_version() -> None:
         store.run("INSERT INTO schema_version SELECT 99, store, now('UTC') FROM schema_version LIMIT 1")
     for command in ("init-db", "load", "verify", "candles BTCUSDT"):
         answer = report(*command.split())
-        assert answer.startswith("Store chdb:./tradecap-data/db has schema version 99; this tradecap knows versions up to ")
+        assert answer.startswith(
+            "Store chdb:./tradecap-data/db has schema version 99; this tradecap knows versions up to "
+        )
         assert answer.endswith("hint: upgrade: pip install -U tradecap")
 
 
@@ -339,7 +349,7 @@ def test_dropping_a_store_is_asked_for_twice() -> None:
     assert "complete" in ran("candles", "BTCUSDT").stdout
 
 
-# ---- rights and disks --------------------------------------------------------------------------------------------------------------------
+# ---- rights and disks ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -385,7 +395,8 @@ def test_a_log_that_may_only_be_read(tradecap: Program) -> None:
 
 
 def at_most(size: int) -> Callable[[], None]:
-    """Files may not grow beyond size, in a process that is about to be started: what a full disk does, on any machine."""
+    """Files may not grow beyond size, in a process that is about to be started: what a full disk does, on any
+    machine."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
@@ -418,7 +429,7 @@ def test_a_disk_that_is_full_for_the_store(tradecap: Program) -> None:
     assert '"ok":true' in ran("verify", "--json", "--expect", "trades=2000").stdout
 
 
-# ---- early ends --------------------------------------------------------------------------------------------------------------------------
+# ---- early ends ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("pipeline")
@@ -427,20 +438,30 @@ def test_a_reader_that_leaves_early(tradecap: Program) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        for command in ("candles BTCUSDT", "candles BTCUSDT --csv", "candles BTCUSDT --plot", "candles BTCUSDT --json", "verify"):
+        for command in (
+            "candles BTCUSDT",
+            "candles BTCUSDT --csv",
+            "candles BTCUSDT --plot",
+            "candles BTCUSDT --json",
+            "verify",
+        ):
             done = tradecap(*command.split(), "-q", stdout=writing)
             assert (done.returncode, done.stderr) == (0, "")
     finally:
         os.close(writing)
 
 
-@pytest.mark.parametrize("command", ["load", "verify", "candles BTCUSDT", "init-db", "inject-bad --all 20 --seed 1", "replay sample:"])
+@pytest.mark.parametrize(
+    "command", ["load", "verify", "candles BTCUSDT", "init-db", "inject-bad --all 20 --seed 1", "replay sample:"]
+)
 @pytest.mark.usefixtures("sample")
 def test_ctrl_c_at_any_moment(command: str) -> None:
     """Whenever it comes, the program ends soon and in words, and what was written stays proven."""
     ran("init-db", "-q")
     rng = random.Random(command)
-    with subprocess.Popen([PROGRAM, *command.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [PROGRAM, *command.split()], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stderr is not None
         assert process.stderr.readline().startswith("log file:")
         time.sleep(rng.random() * 0.4)

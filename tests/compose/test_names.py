@@ -1,4 +1,5 @@
-"""What compose.yaml, .env.example, the Dockerfile and the Makefile name exists: commands, options, variables, extras, services, ports."""
+"""What compose.yaml, .env.example, the Dockerfile and the Makefile name exists: commands, options, variables, extras,
+services, ports."""
 
 import re
 import shlex
@@ -27,7 +28,9 @@ READ = {"TRADECAP_LOG", "TRADECAP_STORE", "TRADECAP_STORE_PASSWORD_FILE", "TRADE
 def lines(service: dict[str, Any]) -> Iterator[list[str]]:
     """The tradecap command lines of a service, without the program's name; ${…} stands for any value."""
     command = service["command"]
-    text = command if isinstance(command, str) else "\n".join(command) if "entrypoint" in service else shlex.join(command)
+    text = (
+        command if isinstance(command, str) else "\n".join(command) if "entrypoint" in service else shlex.join(command)
+    )
     bare = re.sub(r"\$\{\w+:\+((?:[^{}]|\{\w+\})*)\}", r"\1", text)
     bare = re.sub(r"\$\{\w+(?::-[^}]*)?\}", "value", bare)
     for line in bare.splitlines() if "entrypoint" in service else [" ".join(bare.split("\n"))]:
@@ -74,7 +77,10 @@ def test_names_inside_the_file_lead_somewhere() -> None:
 def test_ports_of_health_checks_are_those_that_are_served() -> None:
     """A health check at another port than the command's would call a healthy service sick."""
     for service in OURS.values():
-        port = re.search(r"--metrics-port[= ](\d+)", " ".join(service["command"]) if isinstance(service["command"], list) else service["command"])
+        port = re.search(
+            r"--metrics-port[= ](\d+)",
+            " ".join(service["command"]) if isinstance(service["command"], list) else service["command"],
+        )
         if port:
             assert f"localhost:{port[1]}/health" in " ".join(service["healthcheck"]["test"])
             assert f"localhost:{port[1]}/health" in (ROOT / "Dockerfile").read_text()
@@ -106,11 +112,19 @@ def shown(name: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("given", "profiles", "ends"),
-    [("", "loader", "engine"), ("offline", "loader,offline", "engine"), ("engine", "engine", "load"), ("engine,offline", "engine,offline", "load")],
+    [
+        ("", "loader", "engine"),
+        ("offline", "loader,offline", "engine"),
+        ("engine", "engine", "load"),
+        ("engine,offline", "engine,offline", "load"),
+    ],
 )
 def test_make_up_has_one_feed_and_ends_the_other(given: str, profiles: str, ends: str) -> None:
-    """Without a feed nothing is loaded; a former one that still runs is refused by the store and started again, forever."""
-    answer = subprocess.run(["make", "--dry-run", "up", f"COMPOSE_PROFILES={given}"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    """Without a feed nothing is loaded; a former one that still runs is refused by the store and started again,
+    forever."""
+    answer = subprocess.run(
+        ["make", "--dry-run", "up", f"COMPOSE_PROFILES={given}"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert f"COMPOSE_PROFILES={profiles} docker compose" in answer
     assert f"rm --force --stop {ends}\n" in answer
     assert ends in OURS
@@ -119,6 +133,12 @@ def test_make_up_has_one_feed_and_ends_the_other(given: str, profiles: str, ends
 
 def test_make_up_refuses_two_feeds() -> None:
     """Both at once would take the topic from each other."""
-    done = subprocess.run(["make", "--dry-run", "up", "COMPOSE_PROFILES=loader,engine"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["make", "--dry-run", "up", "COMPOSE_PROFILES=loader,engine"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode != 0
     assert "keep one of them" in done.stderr

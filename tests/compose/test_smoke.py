@@ -1,4 +1,5 @@
-"""The stack of compose.yaml does its job: tradecap's own services run as the file says, as processes (compose/smoke.py).
+"""The stack of compose.yaml does its job: tradecap's own services run as the file says, as processes
+(compose/smoke.py).
 
 Apache Kafka stands in for Redpanda, an HTTP endpoint around the embedded engine for ClickHouse. Console is left out.
 """
@@ -43,7 +44,8 @@ def begin(tmp_path: Path, kafka: Kafka, server: str) -> Iterator[Begin]:
 @pytest.mark.kafka
 @pytest.mark.parametrize("feed", FEEDS)
 def test_the_stack_does_its_whole_job(begin: Begin, feed: str) -> None:
-    """One command for everything is only worth something if everything it starts works together, with either profile."""
+    """One command for everything is only worth something if everything it starts works together, with either
+    profile."""
     stack = begin(FILE.read_text(), feed)
     stack.up()
     job(stack)
@@ -70,7 +72,8 @@ def test_a_mistake_in_the_file_is_found(begin: Begin, right: str, wrong: str, se
 
 
 @pytest.mark.parametrize(
-    ("policy", "code", "starts"), [("no", 1, 1), ("on-failure:2", 1, 3), ("on-failure:2", 0, 1), ("unless-stopped", 1, 4), ("always", 0, 4)]
+    ("policy", "code", "starts"),
+    [("no", 1, 1), ("on-failure:2", 1, 3), ("on-failure:2", 0, 1), ("unless-stopped", 1, 4), ("always", 0, 4)],
 )
 def test_restart_policies_are_those_of_compose(tmp_path: Path, policy: str, code: int, starts: int) -> None:
     """A service that compose would leave alone, started again here, hides that it ended."""

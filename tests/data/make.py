@@ -1,7 +1,9 @@
-"""Keeps a store, its log and its certificate as this version of tradecap leaves them: `python tests/data/make.py v2` writes tests/data/v2.tar.gz.
+"""Keeps a store, its log and its certificate as this version of tradecap leaves them: `python tests/data/make.py v2`
+writes tests/data/v2.tar.gz.
 
-Run it with the last code before a change of the schema, the log or the certificate, and add the name to VERSIONS in tests/cli/test_upgrade.py.
-For an earlier commit: `git worktree add ../old COMMIT`, then this with PYTHONPATH=../old/src. v1 is commit d773ac9.
+Run it with the last code before a change of the schema, the log or the certificate, and add the name to VERSIONS in
+tests/cli/test_upgrade.py. For an earlier commit: `git worktree add ../old COMMIT`, then this with
+PYTHONPATH=../old/src. v1 is commit d773ac9.
 """
 
 import gzip
@@ -44,7 +46,9 @@ def main(version: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for command in commands(HERE.parent.parent / "fixtures"):
             where = [] if command[0] == "init-db" else ["--log", "file:log"]
-            subprocess.run([sys.executable, "-m", "tradecap", *command, *where, "--store", "chdb:db", "-q"], cwd=folder, check=True)
+            subprocess.run(
+                [sys.executable, "-m", "tradecap", *command, *where, "--store", "chdb:db", "-q"], cwd=folder, check=True
+            )
         (HERE / f"{version}.tar.gz").write_bytes(packed(Path(folder)))
 
 

@@ -1,4 +1,5 @@
-"""What tests of the flows are made of: messages of trades, runs written by the flows themselves, and what verify finds."""
+"""What tests of the flows are made of: messages of trades, runs written by the flows themselves, and what verify
+finds."""
 
 from collections.abc import Iterable, Mapping
 from io import BytesIO
@@ -31,7 +32,9 @@ def a_message(trade_id: int, *, at_s: float = 0, **overrides: Any) -> bytes:
 def some_messages(ids: Iterable[int], **overrides: Any) -> list[bytes]:
     """Messages of trades five seconds apart (the first at noon), with prices that go up and down."""
     return [
-        a_message(trade_id, at_s=5 * n, **{"price": (100 + n * 5 % 7) * 10**8, "is_buyer_maker": n % 3 == 0, **overrides})
+        a_message(
+            trade_id, at_s=5 * n, **{"price": (100 + n * 5 % 7) * 10**8, "is_buyer_maker": n % 3 == 0, **overrides}
+        )
         for n, trade_id in enumerate(ids)
     ]
 

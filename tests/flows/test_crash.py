@@ -1,6 +1,7 @@
 """The installed program, killed with kill -9 at random moments: afterwards nothing is lost and nothing counted twice.
 
-What was cut off is attested by the next run and repeated by the next load; trades and candles come out as if nobody had been killed.
+What was cut off is attested by the next run and repeated by the next load; trades and candles come out as if nobody had
+been killed.
 """
 
 import os
@@ -49,7 +50,9 @@ def whole(*args: str) -> None:
 def killed(*args: str, holding: str, after_s: float) -> bool:
     """Whether the command was killed this long after it took its lock, and before it had ended."""
     with subprocess.Popen(command(*args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and str(process.pid) not in (Path(holding).read_text() if Path(holding).exists() else ""):
+        while process.poll() is None and str(process.pid) not in (
+            Path(holding).read_text() if Path(holding).exists() else ""
+        ):
             time.sleep(0.001)
         time.sleep(after_s)
         process.send_signal(signal.SIGKILL)
@@ -73,7 +76,8 @@ def rows_of_a_clean_run(place: Path) -> list[object]:
 
 
 def test_runs_that_were_killed_are_attested_and_proven(place: Path) -> None:
-    """A killed replay, or a killed inject-bad, that leaves half a record, a hole or an end nobody vouches for breaks every later proof."""
+    """A killed replay, or a killed inject-bad, that leaves half a record, a hole or an end nobody vouches for breaks
+    every later proof."""
     replays = ("replay", "capture.ndjson", "--segment-size", "1MB")
     whole(*replays)
     rng = random.Random(SEED)

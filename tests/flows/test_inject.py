@@ -34,7 +34,14 @@ def drawn(log: Log, seed: int, **wanted: int) -> list[Bad]:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_fault_ends_as_the_table_says(log: FileLog, store: ClickHouseStore, fault: str) -> None:
     """A fault that ends as something else teaches users to read the quarantine wrongly."""
-    replayed(log, [*some_messages(range(30)), *some_messages(range(30), venue="binance-usdm"), *some_messages(range(30), channel="aggTrade")])
+    replayed(
+        log,
+        [
+            *some_messages(range(30)),
+            *some_messages(range(30), venue="binance-usdm"),
+            *some_messages(range(30), channel="aggTrade"),
+        ],
+    )
     spoilt(log, {fault: 12})
     load(log, store)
     outcome = FAULTS[fault].outcome
@@ -50,7 +57,11 @@ def test_all_faults_at_once_change_no_trade(log: FileLog, store: ClickHouseStore
     verdict = verdict_of(log, store, expect={"trades": 100, "duplicates": 20, "conflicts": 20, "quarantined": 160})
     assert not [check for check in verdict.checks if not check.ok]
     stored = store.rows("SELECT count() AS n, sum(price * qty) AS quote FROM v_trades")[0]
-    sums = [reading.price * reading.qty for message in some_messages(range(100)) if isinstance(reading := decode(message), Trade)]
+    sums = [
+        reading.price * reading.qty
+        for message in some_messages(range(100))
+        if isinstance(reading := decode(message), Trade)
+    ]
     assert (stored["n"], stored["quote"]) == (100, sum(sums) // 10**16)
 
 
@@ -108,7 +119,11 @@ def test_the_end_record_says_what_was_written(log: FileLog) -> None:
     replayed(log, some_messages(range(9)))
     done = written(log, flow.spoilt(log, {"dupes": 3, "nulls": 2}, 7))
     assert (done.injected, done.records, done.seed) == ({"dupes": 3, "nulls": 2}, 7, 7)
-    (end,) = [bytes(envelope.detail) for envelope, _, _ in read_lines(log) if envelope.run == done.run and envelope.event == "ended"]
+    (end,) = [
+        bytes(envelope.detail)
+        for envelope, _, _ in read_lines(log)
+        if envelope.run == done.run and envelope.event == "ended"
+    ]
     assert end == b'{"records":7,"injected":{"dupes":3,"nulls":2},"seed":7}'
 
 
@@ -151,7 +166,8 @@ def test_a_stop_ends_the_run_properly(log: FileLog, store: ClickHouseStore) -> N
 
 
 def test_a_live_capture_is_known_for_one(log: FileLog) -> None:
-    """What can't be captured again is spoilt only on a second word; a message that merely quotes the words isn't a capture."""
+    """What can't be captured again is spoilt only on a second word; a message that merely quotes the words isn't a
+    capture."""
     quoting = a_message(2)[:-1] + b',"x":{"event":"started","detail":{"command":"stream"}}}'
     replayed(log, [a_message(1), quoting, b'"command":"stream"'])
     assert not captured_live(log)

@@ -14,7 +14,18 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.builders import NOON_S
 from tests.cases import TRADE
-from tests.flows.builders import a_message, begun, failures, load, never, quietly, replayed, some_messages, spoilt, verdict_of
+from tests.flows.builders import (
+    a_message,
+    begun,
+    failures,
+    load,
+    never,
+    quietly,
+    replayed,
+    some_messages,
+    spoilt,
+    verdict_of,
+)
 from tests.kafka.broker import Broker
 from tests.kafka.client import Kafka
 from tests.store.conftest import server as server
@@ -48,7 +59,9 @@ def consumed(kafka: Kafka, topic: str, count: int) -> list[tuple[bytes, bytes, i
     while len(found) < count and time.monotonic() < until_s:
         for message in consumer.consume(1000, 0.2):
             assert message.error() is None
-            headers = [(str(name), value if isinstance(value, bytes) else b"") for name, value in list(message.headers() or [])]
+            headers = [
+                (str(name), value if isinstance(value, bytes) else b"") for name, value in list(message.headers() or [])
+            ]
             found.append((message.key() or b"", message.value() or b"", message.partition() or 0, headers))
     consumer.close()
     return found
@@ -77,7 +90,9 @@ def test_another_client_finds_each_symbol_in_one_partition(kafka: Kafka, topic: 
     assert {key for key, value, *_ in found if "event" in json.loads(value)} == {run.encode()}
 
 
-def test_kcat_reads_what_we_wrote(kafka: Kafka, topic: str, log: Log, outside_part: Callable[[bool, str], None]) -> None:
+def test_kcat_reads_what_we_wrote(
+    kafka: Kafka, topic: str, log: Log, outside_part: Callable[[bool, str], None]
+) -> None:
     """A topic that only our own client can read is useless."""
     outside_part(shutil.which("kcat") is not None, "kcat")
     replayed(log, some_messages(range(10)))
@@ -107,7 +122,9 @@ def test_a_profile_names_the_venue_of_what_others_wrote(kafka: Kafka, topic: str
     (tmp_path / "tradecap.toml").write_text(f'[profile.us]\nlog = "{kafka.url(topic)}"\nas = "binance-us"\n')
     subprocess.run([PROGRAM, "init-db", "-q"], check=True, cwd=tmp_path)
     subprocess.run([PROGRAM, "load", "-q", "--profile", "us"], check=True, cwd=tmp_path)
-    done = subprocess.run([PROGRAM, "verify", "-q", "--json", "--profile", "us"], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [PROGRAM, "verify", "-q", "--json", "--profile", "us"], capture_output=True, text=True, cwd=tmp_path
+    )
     verdict = json.loads(done.stdout)
     assert verdict["ok"], verdict
     assert [each["venue"] for each in verdict["series"]] == ["binance-us"]
@@ -168,7 +185,8 @@ def test_a_silent_run_is_proven_once_it_is_attested(log: Log, store: ClickHouseS
 
 
 def test_a_run_that_has_ended_is_not_open(log: Log) -> None:
-    """Its end is in the partition of its run, its trades in those of their symbols: read in another order it would look alive for a minute."""
+    """Its end is in the partition of its run, its trades in those of their symbols: read in another order it would look
+    alive for a minute."""
     for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"):
         for _ in range(3):
             replayed(log, some_messages(range(300), symbol=symbol))
@@ -210,12 +228,18 @@ def test_a_record_after_the_attested_end_fails(log: Log, store: ClickHouseStore)
     assert "was attested up to seq" in failures(log, store)["log.complete"].detail
 
 
-def test_the_last_run_is_the_one_that_was_published_last(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_the_last_run_is_the_one_that_was_published_last(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
     """A run from a spool that was shipped late has an old id; expectations of the last run would be of another one."""
     replayed(log, some_messages(range(5)))
     shipped = RunWriter("01930000-0000-7000-8000-000000000000")
     head = series_head("binance", "ETHUSDT", "trade", "ws")
-    lines = [shipped.event(1, "started", {}), shipped.record(1, head, frame(a_message(7, symbol="ETHUSDT"))), shipped.event(1, "ended", {})]
+    lines = [
+        shipped.event(1, "started", {}),
+        shipped.record(1, head, frame(a_message(7, symbol="ETHUSDT"))),
+        shipped.event(1, "ended", {}),
+    ]
     producer = Producer({"bootstrap.servers": kafka.bootstrap})
     for line in lines:
         producer.produce(topic, line[:-1], key=shipped.run)
@@ -235,11 +259,18 @@ def test_two_loaders_share_a_topic(log: Log, tmp_path: Path, server: str) -> Non
     loaders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) for _ in range(2)]
     counts = [json.loads(loader.communicate(timeout=90)[0])["records"] for loader in loaders]
     assert sum(counts) >= 808
-    done = subprocess.run([PROGRAM, "verify", "--log", log.url, "--store", url, "--json", "-q"], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [PROGRAM, "verify", "--log", log.url, "--store", url, "--json", "-q"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert json.loads(done.stdout)["ok"], done.stdout
 
 
-def test_a_loader_that_is_killed_loses_nothing(log: Log, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loader_that_is_killed_loses_nothing(
+    log: Log, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Between rows and position is the one moment that can't be avoided."""
     replayed(log, some_messages(range(100)))
 
@@ -299,7 +330,13 @@ def test_a_broker_that_is_killed_while_we_write_loses_nothing(
 
 def test_a_broker_that_is_not_there_is_reported(tmp_path: Path) -> None:
     """A traceback of librdkafka helps nobody; nor does waiting forever."""
-    done = subprocess.run([PROGRAM, "load", "--log", "kafka://127.0.0.1:1/trades.raw"], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    done = subprocess.run(
+        [PROGRAM, "load", "--log", "kafka://127.0.0.1:1/trades.raw"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
     assert done.returncode == 3
     assert "no broker answers" in done.stderr
     assert "Connection refused" in done.stderr
@@ -311,14 +348,24 @@ def test_a_missing_topic_is_reported_and_made_by_a_writer(kafka: Kafka, topic_na
     url = kafka.url(topic_name)
     missing = subprocess.run([PROGRAM, "load", "--log", url], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert (missing.returncode, "there is no such topic" in missing.stderr) == (2, True)
-    made = subprocess.run([PROGRAM, "replay", "sample:", "--limit", "5", "--log", url], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    made = subprocess.run(
+        [PROGRAM, "replay", "sample:", "--limit", "5", "--log", url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
     assert (made.returncode, f"topic {topic_name} made with 4 partitions" in made.stderr) == (0, True)
-    shown = subprocess.run([PROGRAM, "topics", "--log", url, "--json"], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    shown = subprocess.run(
+        [PROGRAM, "topics", "--log", url, "--json"], capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
     (row,) = json.loads(shown.stdout)["topics"]
     assert (row["name"], row["partitions"], row["drift"]) == (topic_name, 4, [])
 
 
-def test_old_trades_survive_a_topic_that_keeps_records_for_an_hour(kafka: Kafka, topic_name: str, store: ClickHouseStore) -> None:
+def test_old_trades_survive_a_topic_that_keeps_records_for_an_hour(
+    kafka: Kafka, topic_name: str, store: ClickHouseStore
+) -> None:
     """A recording of 2019 would be deleted by the broker as soon as it is written."""
     log = open_log(kafka.url(kafka.new_topic(topic_name, config={"retention.ms": "3600000", "segment.ms": "1000"})))
     seconds_since_2019 = NOON_S - 1_546_300_800
@@ -328,14 +375,28 @@ def test_old_trades_survive_a_topic_that_keeps_records_for_an_hour(kafka: Kafka,
     assert failures(log, store, expect={"trades": 50}) == {}
 
 
-@pytest.mark.parametrize(("setting", "value"), [("unclean.leader.election.enable", "true"), ("cleanup.policy", "compact")])
-def test_a_topic_that_is_not_as_wanted_shows_it(kafka: Kafka, topic_name: str, tmp_path: Path, setting: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("setting", "value"), [("unclean.leader.election.enable", "true"), ("cleanup.policy", "compact")]
+)
+def test_a_topic_that_is_not_as_wanted_shows_it(
+    kafka: Kafka, topic_name: str, tmp_path: Path, setting: str, value: str
+) -> None:
     """A compacted topic keeps one trade a symbol; an unclean election loses what was acknowledged."""
     url = kafka.url(kafka.new_topic(topic_name, config={setting: value}))
-    shown = subprocess.run([PROGRAM, "topics", "--log", url, "--json"], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    shown = subprocess.run(
+        [PROGRAM, "topics", "--log", url, "--json"], capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
     assert shown.returncode == 1
-    assert [(each["setting"], each["present"]) for each in json.loads(shown.stdout)["topics"][0]["drift"]] == [(setting, value)]
-    written = subprocess.run([PROGRAM, "replay", "sample:", "--limit", "5", "--log", url], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert [(each["setting"], each["present"]) for each in json.loads(shown.stdout)["topics"][0]["drift"]] == [
+        (setting, value)
+    ]
+    written = subprocess.run(
+        [PROGRAM, "replay", "sample:", "--limit", "5", "--log", url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
     assert written.returncode == 2, written.stderr
     assert f"{setting} is {value}" in written.stderr
 

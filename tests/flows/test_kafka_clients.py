@@ -37,7 +37,8 @@ def java(installation: Installation, *arguments: str, lines: bytes = b"") -> lis
 def test_a_java_client_reads_what_we_wrote_and_we_load_what_it_wrote(
     kafka: Kafka, topic: str, log: Log, store: ClickHouseStore, kafka_installation: Installation
 ) -> None:
-    """Most consumers of a topic are Java: another partitioner or encoding would break the order of a symbol, or the proof."""
+    """Most consumers of a topic are Java: another partitioner or encoding would break the order of a symbol, or the
+    proof."""
     replayed(log, some_messages(range(50)))
     found = [line.split("\t") for line in java(kafka_installation, "consume", kafka.bootstrap, topic, "52")]
     assert len(found) == 52
@@ -55,12 +56,16 @@ def test_the_consumer_of_the_document_works_as_pasted(kafka: Kafka, topic: str, 
     replayed(log, some_messages(range(5)))
     text = (Path(__file__).parents[2] / "docs/kafka.md").read_text()
     program = text.partition("```python\n")[2].partition("```")[0]
-    program = program.replace("localhost:19092", kafka.bootstrap).replace("trades.raw", topic).replace("poll(10)", "poll(5)")
+    program = (
+        program.replace("localhost:19092", kafka.bootstrap).replace("trades.raw", topic).replace("poll(10)", "poll(5)")
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert [line.split(" ", 1)[0] for line in done.stdout.splitlines()] == ["BTCUSDT"] * 5, done.stderr
 
 
-def test_what_kcat_wrote_is_loaded(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore, outside_part: Callable[[bool, str], None]) -> None:
+def test_what_kcat_wrote_is_loaded(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore, outside_part: Callable[[bool, str], None]
+) -> None:
     """Somebody else's capture, piped into a topic by the usual tool, would be unreadable."""
     outside_part(shutil.which("kcat") is not None, "kcat")
     messages = [*some_messages(range(20)), b'{"stream":"btcusdt@trade","data":' + some_messages([20])[0] + b"}"]

@@ -1,4 +1,5 @@
-"""What goes wrong at a broker while a topic is written and read: it goes away, the topic is made again, addresses don't answer."""
+"""What goes wrong at a broker while a topic is written and read: it goes away, the topic is made again, addresses don't
+answer."""
 
 import json
 import signal
@@ -76,7 +77,9 @@ class Aside:
         assert not self._thread.is_alive()
 
 
-def test_a_loader_refuses_a_topic_that_is_made_again_under_it(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_a_loader_refuses_a_topic_that_is_made_again_under_it(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
     """It would go on at the old offsets, file the new records under the old log, and never load the first ones."""
     replayed(log, some_messages(range(40)))
     loader = Aside(lambda follow: loading.load(log, store, follow=follow, stop=never, progress=quietly))
@@ -108,13 +111,19 @@ def test_a_writer_refuses_a_topic_that_is_made_again_under_it(kafka: Kafka, topi
     run = begun(writer, some_messages(range(10)))
     made_again(kafka, topic)
     run.event("alive")
-    with pytest.raises(TopicGoneError, match=r"11 records of run .* were acknowledged by the one that is gone") as error:
+    with pytest.raises(
+        TopicGoneError,
+        match=r"11 records of run .* were acknowledged by the one "
+        r"that is gone",
+    ) as error:
         run.flush()
     assert error.value.exit_code is Exit.UNREACHABLE
     writer.close()
 
 
-def test_a_deleted_topic_ends_a_writer_in_a_bounded_time(kafka: Kafka, topic: str, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deleted_topic_ends_a_writer_in_a_bounded_time(
+    kafka: Kafka, topic: str, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The producer's own time-out would keep a capture for half a minute or two, with no message."""
     monkeypatch.setattr(presence, "LOOK_S", 0.2)
     writer = log.writer()
@@ -146,7 +155,8 @@ def comes_back(broker: Broker, fault: str) -> None:
 def test_a_loader_and_a_writer_wait_for_a_broker_that_is_away(
     killable_broker: Broker, store: ClickHouseStore, topic_name: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broker that swaps or restarts for a minute would end the capture and the load, or lose what was acknowledged."""
+    """A broker that swaps or restarts for a minute would end the capture and the load, or lose what was
+    acknowledged."""
     monkeypatch.setattr(presence, "LOOK_S", 0.5)
     monkeypatch.setattr(cluster, "REACH_S", 2.0)
     kafka = killable_broker.kafka
@@ -173,7 +183,9 @@ def test_a_loader_and_a_writer_wait_for_a_broker_that_is_away(
     assert not failures(log, store, expect={"trades": 50})
 
 
-def test_loaders_end_beyond_markers_of_transactions(kafka: Kafka, topic: str, log: Log, server: str, topic_name: str) -> None:
+def test_loaders_end_beyond_markers_of_transactions(
+    kafka: Kafka, topic: str, log: Log, server: str, topic_name: str
+) -> None:
     """Markers and aborted records have offsets: a loader would wait forever for the partitions of the other."""
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic})
     producer.init_transactions()
@@ -222,7 +234,8 @@ def test_a_host_without_a_name_is_reported(tmp_path: Path) -> None:
 
 
 def test_an_advertised_address_out_of_reach_is_reported(kafka_installation: Installation, tmp_path: Path) -> None:
-    """The first trap of every broker in a container: it answers, and sends its clients to an address that only it knows."""
+    """The first trap of every broker in a container: it answers, and sends its clients to an address that only it
+    knows."""
     broker = Broker(tmp_path / "broker", kafka_installation, settings={"advertised.listeners": "CLIENTS://127.0.0.1:1"})
 
     def wait(process: subprocess.Popen[bytes]) -> None:  # noqa: ARG001 -- no client can wait for it
@@ -231,7 +244,9 @@ def test_an_advertised_address_out_of_reach_is_reported(kafka_installation: Inst
     broker.wait_until_ready = wait  # type: ignore[method-assign]  # of this one broker
     broker.start()
     try:
-        done = run_program("replay", "sample:", "--limit", "5", "--log", broker.kafka.url("trades.raw"), folder=tmp_path)
+        done = run_program(
+            "replay", "sample:", "--limit", "5", "--log", broker.kafka.url("trades.raw"), folder=tmp_path
+        )
         assert done.returncode == 3, done.stderr
         assert "no broker answers" in done.stderr
         assert "127.0.0.1:1" in done.stderr

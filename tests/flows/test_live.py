@@ -1,4 +1,5 @@
-"""The seam between store and log: what is answered at any moment is what the records say, wherever the store was when serving began."""
+"""The seam between store and log: what is answered at any moment is what the records say, wherever the store was when
+serving began."""
 
 import os
 import random
@@ -57,14 +58,18 @@ def wait_for(is_so: Callable[[], object]) -> None:
 
 def of_log(log: Log, seconds: int = 60) -> list[ShownCandle]:
     """The bars of all records of a log, from the definition."""
-    records = sorted(((each[0].run, each[0].seq, each[1]) for each in read_lines(log) if isinstance(each[1], Trade)), key=lambda each: each[:2])
+    records = sorted(
+        ((each[0].run, each[0].seq, each[1]) for each in read_lines(log) if isinstance(each[1], Trade)),
+        key=lambda each: each[:2],
+    )
     return [shown(bar) for bar in candles((trade for _, _, trade in records if trade.symbol == "BTCUSDT"), seconds)]
 
 
 def same(bars: Sequence[ShownCandle], expected: Sequence[ShownCandle]) -> bool:
     """Equal but for the order in which floats were added."""
     return len(bars) == len(expected) and all(
-        vars(bar) | {"volatility": 0} == vars(other) | {"volatility": 0} and bar.volatility == pytest.approx(other.volatility, rel=1e-9, abs=1e-15)
+        vars(bar) | {"volatility": 0} == vars(other) | {"volatility": 0}
+        and bar.volatility == pytest.approx(other.volatility, rel=1e-9, abs=1e-15)
         for bar, other in zip(bars, expected, strict=True)
     )
 
@@ -160,7 +165,11 @@ def test_a_store_far_behind_is_not_waited_for(tmp_path: Path, store: ClickHouseS
     assert served.live.positions != {}
     by_time = {bar.open_time: bar for bar in expected}
     assert len(bars) < len(expected)
-    assert all(bar == by_time[bar.open_time] for bar in bars if bar.complete and bar.volatility == by_time[bar.open_time].volatility)
+    assert all(
+        bar == by_time[bar.open_time]
+        for bar in bars
+        if bar.complete and bar.volatility == by_time[bar.open_time].volatility
+    )
     assert [bar.complete for bar in bars if bar.last_id in (299, 1199)] == [False, False]
 
 

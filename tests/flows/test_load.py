@@ -1,4 +1,5 @@
-"""The log into the store: from where the store stopped, repeating harmlessly, past damage, and on as records come in."""
+"""The log into the store: from where the store stopped, repeating harmlessly, past damage, and on as records come
+in."""
 
 import threading
 import time
@@ -43,7 +44,14 @@ def test_it_says_what_it_did(log: FileLog, store: ClickHouseStore) -> None:
     """Counts that don't add up make the proof look wrong before it is made."""
     replayed(log, [*some_messages(range(20)), a_message(3), b"\xff", a_message(21)[:-4]])
     done = loaded(log, store)
-    assert (done.records, done.valid, done.quarantined, done.ignored, done.events, done.redelivered) == (25, 21, 2, 0, 2, 0)
+    assert (done.records, done.valid, done.quarantined, done.ignored, done.events, done.redelivered) == (
+        25,
+        21,
+        2,
+        0,
+        2,
+        0,
+    )
     assert (done.candles, done.damage) == (2, [])
     assert {0: done.position} == store.positions(log.id)
     again = loaded(log, store)
@@ -61,7 +69,8 @@ def test_it_continues_where_the_store_stopped(log: FileLog, store: ClickHouseSto
 
 
 def test_a_stop_keeps_what_was_loaded(log: FileLog, store: ClickHouseStore) -> None:
-    """A load that was stopped and begins from the beginning never ends on a large log; one that moves on too far loses records."""
+    """A load that was stopped and begins from the beginning never ends on a large log; one that moves on too far loses
+    records."""
     small_segments(log, 0, 400)
     done = loaded(log, store, stop=lambda: True)
     assert 0 < done.records < 402
@@ -72,7 +81,8 @@ def test_a_stop_keeps_what_was_loaded(log: FileLog, store: ClickHouseStore) -> N
 
 
 def test_rows_that_came_without_their_position_come_again_harmlessly(log: FileLog, store: ClickHouseStore) -> None:
-    """A crash between rows and position is the one moment that can't be avoided: nothing may be lost in it or counted twice."""
+    """A crash between rows and position is the one moment that can't be avoided: nothing may be lost in it or counted
+    twice."""
     small_segments(log, 0, 200)
     spoilt(log, {"dupes": 3, "conflicts": 3, "nulls": 3})
     for batch in list(log.feed("", lambda: BEGINNING, on_damage=unwatched, segment_files=True))[:-1]:
@@ -83,7 +93,9 @@ def test_rows_that_came_without_their_position_come_again_harmlessly(log: FileLo
     assert not failures(log, store, expect={"trades": 200, "duplicates": 3, "conflicts": 3, "quarantined": 3})
 
 
-def test_a_position_before_its_rows_would_lose_them(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_position_before_its_rows_would_lose_them(
+    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The order of the two is the whole guarantee: a load that fails between them must not have moved on."""
     replayed(log, some_messages(range(5)))
 
@@ -116,7 +128,8 @@ def test_a_store_that_took_another_number_does_not_move_on(log: FileLog, store: 
 
 
 def test_an_active_segment_is_loaded_as_far_as_it_is_durable(log: FileLog, store: ClickHouseStore) -> None:
-    """A capture that runs for weeks must be seen before it ends, and nothing of it that a power cut may still take back."""
+    """A capture that runs for weeks must be seen before it ends, and nothing of it that a power cut may still take
+    back."""
     with log.writer() as writer:
         run = begun(writer, some_messages(range(10)))
         run.record(None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(10)))
@@ -141,7 +154,7 @@ def test_two_logs_share_a_store(log: FileLog, store: ClickHouseStore, tmp_path: 
     assert stored(store) == 80
 
 
-# ---- damage ------------------------------------------------------------------------------------------------------------------------------
+# ---- damage ----------------------------------------------------------------------------------------------------------
 
 
 def flip(path: Path) -> None:
@@ -158,10 +171,15 @@ def lose_the_manifest(path: Path) -> None:
     path.with_name(path.name.partition(".")[0] + ".json").unlink()
 
 
-@pytest.mark.parametrize(("spoil", "is_whole"), [(flip, False), (cut, False), (Path.unlink, False), (lose_the_manifest, True)])
+@pytest.mark.parametrize(
+    ("spoil", "is_whole"), [(flip, False), (cut, False), (Path.unlink, False), (lose_the_manifest, True)]
+)
 @pytest.mark.parametrize("which", [0, -1])
-def test_damage_is_reported_and_the_rest_is_loaded(log: FileLog, store: ClickHouseStore, spoil: Any, is_whole: bool, which: int) -> None:
-    """ClickHouse takes a segment that was cut short for a short one: without a word, and with half a line in quarantine."""
+def test_damage_is_reported_and_the_rest_is_loaded(
+    log: FileLog, store: ClickHouseStore, spoil: Any, is_whole: bool, which: int
+) -> None:
+    """ClickHouse takes a segment that was cut short for a short one: without a word, and with half a line in
+    quarantine."""
     small_segments(log, 0, 400)
     assert len(packed(log)) > 5
     segment = packed(log)[which]
@@ -189,7 +207,7 @@ def test_damage_is_reported_again_until_it_is_repaired(log: FileLog, store: Clic
     assert not failures(log, store, expect={"trades": 100})
 
 
-# ---- following ---------------------------------------------------------------------------------------------------------------------------
+# ---- following -------------------------------------------------------------------------------------------------------
 
 
 class _Follower:
@@ -202,7 +220,9 @@ class _Follower:
         self._thread = threading.Thread(target=self._follow, args=(log, store))
 
     def _follow(self, log: FileLog, store: ClickHouseStore) -> None:
-        self.done = load(log, store, follow=lambda: not self._stop.is_set(), stop=self._stop.is_set, progress=self._note)
+        self.done = load(
+            log, store, follow=lambda: not self._stop.is_set(), stop=self._stop.is_set, progress=self._note
+        )
 
     def _note(self, records: int) -> None:
         if records:  # 0 says that it begins
@@ -246,8 +266,11 @@ def test_following_sees_new_records_segments_and_runs(log: FileLog, store: Click
     assert not failures(log, store, expect={"trades": 220})
 
 
-def test_a_log_that_is_flushed_ten_times_a_second_is_loaded_about_once_a_second(log: FileLog, store: ClickHouseStore) -> None:
-    """Each load makes the candles of the running minute again: ten a second took a core from the capture alongside it."""
+def test_a_log_that_is_flushed_ten_times_a_second_is_loaded_about_once_a_second(
+    log: FileLog, store: ClickHouseStore
+) -> None:
+    """Each load makes the candles of the running minute again: ten a second took a core from the capture alongside
+    it."""
     flushes, began = 25, time.monotonic()
     with _Follower(log, store) as follower, log.writer() as writer:
         run = begun(writer, [])
@@ -262,7 +285,9 @@ def test_a_log_that_is_flushed_ten_times_a_second_is_loaded_about_once_a_second(
     assert not failures(log, store, expect={"trades": flushes})
 
 
-def test_what_lies_in_the_log_already_is_loaded_without_a_rest(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_lies_in_the_log_already_is_loaded_without_a_rest(
+    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A follower that rests after each segment of a week's log would need an hour to catch up."""
     monkeypatch.setattr(loading, "FOLLOW_S", 3600.0)
     small_segments(log, 0, 800)
@@ -271,7 +296,9 @@ def test_what_lies_in_the_log_already_is_loaded_without_a_rest(log: FileLog, sto
         assert follower.sees(802)
 
 
-def test_a_follower_that_rests_ends_when_it_is_asked_to(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_follower_that_rests_ends_when_it_is_asked_to(
+    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ctrl-C would seem to be ignored."""
     monkeypatch.setattr(loading, "FOLLOW_S", 3600.0)
     with log.writer() as writer:
@@ -281,8 +308,11 @@ def test_a_follower_that_rests_ends_when_it_is_asked_to(log: FileLog, store: Cli
         run.end()  # _Follower waits a minute at most
 
 
-def test_sweeps_that_take_long_are_made_seldom_but_are_made(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep looks at every trade of the store: of a year's trades, sweeping without a rest would be all that a follower does."""
+def test_sweeps_that_take_long_are_made_seldom_but_are_made(
+    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep looks at every trade of the store: of a year's trades, sweeping without a rest would be all that a
+    follower does."""
     sweep, swept = store.sweep_candles, [0]
 
     def slowly(hours: Collection[int] | None) -> int:
@@ -306,7 +336,9 @@ def test_sweeps_that_take_long_are_made_seldom_but_are_made(log: FileLog, store:
     assert not failures(log, store, expect={"trades": 30})
 
 
-def test_a_follower_looks_only_at_the_hours_it_loaded(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_follower_looks_only_at_the_hours_it_loaded(
+    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every second it would read years of trades to find the minute that has just ended."""
     sweep, asked = store.sweep_candles, list[Collection[int] | None]()
 
@@ -332,14 +364,18 @@ def test_a_follower_looks_only_at_the_hours_it_loaded(log: FileLog, store: Click
 def damaged(store: ClickHouseStore, minute_s: int) -> None:
     """A stored candle that its trades don't say."""
     store.run(
-        "INSERT INTO candles_1m SELECT * REPLACE (volume + 1 AS volume, fingerprint + 1 AS fingerprint, sweep + 1 AS sweep)"
+        "INSERT INTO candles_1m SELECT * REPLACE (volume + 1 AS volume, fingerprint + 1 AS fingerprint, sweep + 1 "
+        "AS sweep)"
         " FROM candles_1m FINAL WHERE minute = toDateTime({minute_s:Int64}, 'UTC')",
         minute_s=minute_s,
     )
 
 
-def test_a_load_sweeps_what_it_loaded_and_everything_where_it_found_nothing(log: FileLog, store: ClickHouseStore) -> None:
-    """A load of a minute would read years of trades; and the fix that verify names for a candle would not build it again."""
+def test_a_load_sweeps_what_it_loaded_and_everything_where_it_found_nothing(
+    log: FileLog, store: ClickHouseStore
+) -> None:
+    """A load of a minute would read years of trades; and the fix that verify names for a candle would not build it
+    again."""
     replayed(log, some_messages(range(5)))
     loaded(log, store)
     damaged(store, NOON_S)
@@ -350,7 +386,9 @@ def test_a_load_sweeps_what_it_loaded_and_everything_where_it_found_nothing(log:
     assert not failures(log, store)
 
 
-def test_what_a_killed_load_had_loaded_is_swept_by_the_next(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_killed_load_had_loaded_is_swept_by_the_next(
+    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its position is behind the rows, so nobody would look at their hours again."""
     replayed(log, some_messages(range(5)))
     with monkeypatch.context() as patched:

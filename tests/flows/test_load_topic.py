@@ -1,4 +1,5 @@
-"""A topic that ClickHouse reads by itself: the same tables as by `tradecap load`, whatever is in the topic and whatever is killed."""
+"""A topic that ClickHouse reads by itself: the same tables as by `tradecap load`, whatever is in the topic and whatever
+is killed."""
 
 import json
 import random
@@ -79,7 +80,9 @@ def loaded_by_itself(log: KafkaLog, store: ClickHouseStore) -> Loaded:
 def tables_of(store: ClickHouseStore) -> Tables:
     """(rows, sum of their hashes) of each table, without repeats."""
     asked = "SELECT count() AS n, sum(cityHash64(*)) AS hash FROM ({})"
-    return {name: (row["n"], row["hash"]) for name, select in TABLES.items() for row in store.rows(asked.format(select))}
+    return {
+        name: (row["n"], row["hash"]) for name, select in TABLES.items() for row in store.rows(asked.format(select))
+    }
 
 
 def by_loader(log: KafkaLog, folder: Path) -> Tables:
@@ -101,13 +104,21 @@ def produced(kafka: Kafka, topic: str, values: Sequence[bytes], *, commit: bool 
 
 
 def fuzzed(kafka: Kafka, topic: str, count: int) -> None:
-    """Values of any kind: messages, bytes, and records of ours that are spoilt behind their identity (of one with two contents either may stay)."""
-    producer, rng = Producer({"bootstrap.servers": kafka.bootstrap, "queue.buffering.max.messages": 1_000_000}), random.Random(7)
-    producer.produce(topic, b'{"run":"01930000-0000-7000-8000-00000000000f","seq":0,"recv":null,"venue":"binance","b64":"!!!"}')
+    """Values of any kind: messages, bytes, and records of ours that are spoilt behind their identity (of one with two
+    contents either may stay)."""
+    producer, rng = (
+        Producer({"bootstrap.servers": kafka.bootstrap, "queue.buffering.max.messages": 1_000_000}),
+        random.Random(7),
+    )
+    producer.produce(
+        topic, b'{"run":"01930000-0000-7000-8000-00000000000f","seq":0,"recv":null,"venue":"binance","b64":"!!!"}'
+    )
     run = RunWriter(RUNS[0])
     for n in range(count):
         case = rng.choice(CASES)
-        line = run.record(None, series_head(case.venue, "BTCUSDT", "trade", "ws"), frame(case.payload[:3000])).removesuffix(b"\n")
+        line = run.record(
+            None, series_head(case.venue, "BTCUSDT", "trade", "ws"), frame(case.payload[:3000])
+        ).removesuffix(b"\n")
         behind = line.index(b'"recv":') + 7
         values = (mutated(rng), rng.randbytes(n % 300), line[:behind] + mutated_line(rng, line[behind:], 2))
         producer.produce(topic, values[n % 3])
@@ -115,7 +126,8 @@ def fuzzed(kafka: Kafka, topic: str, count: int) -> None:
 
 
 def spoil(kafka: Kafka, topic: str, log: KafkaLog) -> None:
-    """All that may be in a topic: bad records, values of other programs, bytes, empty values, odd months, transactions, an aborted end."""
+    """All that may be in a topic: bad records, values of other programs, bytes, empty values, odd months, transactions,
+    an aborted end."""
     replayed(log, some_messages(range(300)))
     replayed(log, some_messages(range(200), symbol="ETHUSDT"))
     spoilt(log, dict.fromkeys(FAULTS, 3))
@@ -227,14 +239,20 @@ def test_a_topic_made_again_is_not_read_under_the_old_id(
 
 
 def test_a_server_goes_on_reading_while_its_schema_is_made_again(log: KafkaLog, server: str, topic: str) -> None:
-    """A reading that is made again under a running engine could take records that no table gets; one left off would stop the feed."""
+    """A reading that is made again under a running engine could take records that no table gets; one left off would
+    stop the feed."""
     with opened(f"{server}/{topic.replace('-', '_')[-60:]}", log) as store:
         read_by_itself(log, store)
         replayed(log, some_messages(range(50)))
         loaded_by_itself(log, store)
-        made = "SELECT toString(uuid) AS id FROM system.tables WHERE database = currentDatabase() AND name LIKE 'mv_kafka_%'"
+        made = (
+            "SELECT toString(uuid) AS id FROM system.tables WHERE database = currentDatabase() AND name LIKE "
+            "'mv_kafka_%'"
+        )
         store.run("DROP TABLE mv_trades")
-        store.run("CREATE MATERIALIZED VIEW mv_trades TO trades AS SELECT venue, trade_id FROM parsed WHERE outcome = 'trade'")
+        store.run(
+            "CREATE MATERIALIZED VIEW mv_trades TO trades AS SELECT venue, trade_id FROM parsed WHERE outcome = 'trade'"
+        )
         before = store.rows(made)
         assert "mv_trades" in store.create().replaced
         assert store.rows(made) != before, "it was taken off meanwhile"
@@ -243,7 +261,11 @@ def test_a_server_goes_on_reading_while_its_schema_is_made_again(log: KafkaLog, 
         assert store.outcomes() == {"trade": 90, "event": 4}
         assert failures(log, store) == {}
         store.run(f"DROP TABLE mv_kafka_{log.id.replace('-', '')}")
-        with pytest.raises(TradecapError, match=r"isn't as this tradecap makes it: mv_kafka_[0-9a-f]+ is missing") as error:
+        with pytest.raises(
+            TradecapError,
+            match=r"isn't as this tradecap makes it: mv_kafka_[0-9a-f]+ "
+            r"is missing",
+        ) as error:
             loaded_by_itself(log, store)
         assert (error.value.exit_code, error.value.hint) == (Exit.UNREACHABLE, "tradecap init-db --feed kafka")
         store.topics.stop(log.id)
@@ -256,7 +278,10 @@ def test_a_view_that_throws_is_named(log: KafkaLog, tmp_path: Path, monkeypatch:
     with opened(f"chdb:{tmp_path}/db", log) as store:
         read_by_itself(log, store)
         store.run("CREATE TABLE theirs (run UUID) ENGINE = MergeTree ORDER BY run")
-        store.run("CREATE MATERIALIZED VIEW theirs_too TO theirs AS SELECT if(throwIf(seq > 2, 'too many') = 0, run, run) AS run FROM ledger")
+        store.run(
+            "CREATE MATERIALIZED VIEW theirs_too TO theirs AS SELECT if(throwIf(seq > 2, 'too many') = 0, "
+            "run, run) AS run FROM ledger"
+        )
         with pytest.raises(TradecapError, match=r"ClickHouse stopped reading .* too many"):
             loaded_by_itself(log, store)
 
@@ -295,12 +320,17 @@ def test_the_commands(kafka: Kafka, topic: str, log: KafkaLog, tmp_path: Path) -
         return dict(json.loads(result.stdout or "{}")) | {"stderr": result.stderr}
 
     assert "doesn't read" in ran("init-db")["stderr"] + ran("load", "--feed", "kafka", code=2)["stderr"]
-    assert ran("init-db", "--feed", "kafka", "--feed-brokers", kafka.bootstrap.replace("localhost", "127.0.0.1"))["feed"] == "kafka"
+    assert (
+        ran("init-db", "--feed", "kafka", "--feed-brokers", kafka.bootstrap.replace("localhost", "127.0.0.1"))["feed"]
+        == "kafka"
+    )
     assert ran("load")["records"] == 22
     assert "by itself" in ran("load", "--feed", "loader", code=2)["stderr"]
     assert ran("verify")["ok"]
     assert ran("init-db", "--feed", "loader")["feed"] == "loader"
     assert ran("load")["records"] == 0
-    result = CliRunner().invoke(cli, ["init-db", "--feed", "kafka", "--print", "--log", log.url, "--store", "clickhouse://h/market"])
+    result = CliRunner().invoke(
+        cli, ["init-db", "--feed", "kafka", "--print", "--log", log.url, "--store", "clickhouse://h/market"]
+    )
     assert "CREATE NAMED COLLECTION" in result.stdout
     assert f"kafka_topic_list = '{topic}'" in result.stdout

@@ -15,7 +15,9 @@ from tradecap.market.batch import Batch
 from tradecap.store.clickhouse.store import ClickHouseStore
 
 
-def test_a_stop_does_not_wait_for_a_store_that_is_far_behind(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_does_not_wait_for_a_store_that_is_far_behind(
+    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A service that is stopped with a day's log to load would be killed while it loads."""
     replayed(log, some_messages(range(400)), segment_bytes=20_000)
     add, stop = store.add, Stop()
@@ -35,7 +37,9 @@ def test_a_stop_does_not_wait_for_a_store_that_is_far_behind(log: FileLog, store
     assert 0 < loading.loaded.records < 402
 
 
-def test_a_big_segment_does_not_end_what_nobody_asked_to_end(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_big_segment_does_not_end_what_nobody_asked_to_end(
+    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing would be loaded for days, and nobody would notice."""
     replayed(log, some_messages(range(400)), segment_bytes=20_000)
     monkeypatch.setattr(module, "RECORDS_PER_S", 1)
@@ -56,7 +60,9 @@ def test_without_haste_all_of_it_is_loaded(log: FileLog, store: ClickHouseStore)
     assert (loading.loaded.records, loading.is_left) == (402, False)
 
 
-def test_a_loader_that_fails_says_so_while_the_capture_runs(log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loader_that_fails_says_so_while_the_capture_runs(
+    log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """For weeks nobody would know that the store gets nothing."""
     replayed(log, some_messages(range(10)))
 

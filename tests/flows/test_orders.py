@@ -1,4 +1,5 @@
-"""The same records in another order, at other times, in other pieces: the same trades, the same candles, and the right answer by the right check."""
+"""The same records in another order, at other times, in other pieces: the same trades, the same candles, and the right
+answer by the right check."""
 
 from itertools import permutations
 from pathlib import Path
@@ -20,7 +21,10 @@ CONFLICT = [a_message(110, at_s=200, price=55 * 10**8)]
 
 def rows_of(store: ClickHouseStore) -> list[object]:
     """Trades and candles, as people read them."""
-    trades = "SELECT trade_id, price, qty, trade_time, is_buyer_maker FROM v_trades ORDER BY venue, symbol, channel, trade_id"
+    trades = (
+        "SELECT trade_id, price, qty, trade_time, is_buyer_maker FROM v_trades ORDER BY venue, symbol, "
+        "channel, trade_id"
+    )
     return [store.rows(trades), candles(store, BarsQuery(symbol="BTCUSDT")).candles]
 
 

@@ -83,7 +83,9 @@ class Follower:
 
     def _run(self, log: FileLog, store: ClickHouseStore) -> None:
         follow = lambda: not self._is_over.is_set()  # noqa: E731 -- one use
-        self._loaded.append(load(log, store, follow=follow, stop=never, progress=quietly, say=self.answer.append, status=self.status))
+        self._loaded.append(
+            load(log, store, follow=follow, stop=never, progress=quietly, say=self.answer.append, status=self.status)
+        )
 
     def end(self) -> Loaded:
         """Ask it for the end."""
@@ -92,7 +94,9 @@ class Follower:
         return self._loaded[0]
 
 
-def test_a_follower_waits_for_a_server_that_is_killed_and_comes_back(log: FileLog, server: Server, shared: ClickHouseStore) -> None:
+def test_a_follower_waits_for_a_server_that_is_killed_and_comes_back(
+    log: FileLog, server: Server, shared: ClickHouseStore
+) -> None:
     """Each restart of the database would end the load, and somebody would have to notice."""
     replayed(log, some_messages(range(50)))
     follower = Follower(log, shared)
@@ -126,7 +130,9 @@ def test_a_follower_waits_for_a_server_that_does_not_answer(
     assert not failures(log, shared, expect={"trades": 50})
 
 
-def test_a_load_with_an_end_gives_up_in_time(log: FileLog, server: Server, shared: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_with_an_end_gives_up_in_time(
+    log: FileLog, server: Server, shared: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A nightly job would wait for a database that nobody starts."""
     monkeypatch.setattr(patience, "PATIENCE_S", 0.5)
     replayed(log, some_messages(range(5)))

@@ -1,4 +1,5 @@
-"""A topic processed into topics of a real broker: each trade once, each minute right, whatever is read, repeated or restarted."""
+"""A topic processed into topics of a real broker: each trade once, each minute right, whatever is read, repeated or
+restarted."""
 
 import hashlib
 import json
@@ -82,7 +83,8 @@ def test_each_trade_once_and_each_minute_right(setup: Setup) -> None:
 
 
 def test_a_repeat_is_known_forever(setup: Setup) -> None:
-    """A window of deduplication lets a trade through that is replayed the next day; a restart would forget all of them."""
+    """A window of deduplication lets a trade through that is replayed the next day; a restart would forget all of
+    them."""
     replayed(setup.log, some_messages(range(100)))
     setup.process()
     replayed(setup.log, some_messages(range(1000, 1100), trade_time_us=(NOON_S + 86_400) * 10**6))
@@ -103,7 +105,11 @@ def test_messages_are_as_their_schemas_say(setup: Setup) -> None:
     setup.produce(b"\x00\xff", b"", b'{"e":"trade"}')
     setup.process()
     folder = Path(__file__).parents[2] / "src/tradecap/schemas"
-    for name, topic in (("enriched", setup.names.enriched), ("candle", setup.names.candles), ("quarantined", setup.names.quarantine)):
+    for name, topic in (
+        ("enriched", setup.names.enriched),
+        ("candle", setup.names.candles),
+        ("quarantined", setup.names.quarantine),
+    ):
         schema = json.loads((folder / f"{name}.schema.json").read_text())
         validator = jsonschema_rs.Draft202012Validator(schema)
         messages = setup.messages(topic)
@@ -166,7 +172,9 @@ def test_a_symbol_stays_in_its_partition(setup: Setup) -> None:
         for message in committed(setup.kafka.bootstrap, topic):
             assert message.partition == partition_of(message.value["symbol"].encode(), 4)
     assert {message.key for message in committed(setup.kafka.bootstrap, setup.names.enriched)} == set(symbols)
-    assert "binance|BTCUSDT|trade|2024-08-09T12:00:00Z" in {message.key for message in committed(setup.kafka.bootstrap, setup.names.candles)}
+    assert "binance|BTCUSDT|trade|2024-08-09T12:00:00Z" in {
+        message.key for message in committed(setup.kafka.bootstrap, setup.names.candles)
+    }
 
 
 def test_a_misplaced_trade_is_counted_and_left_out(setup: Setup) -> None:
@@ -181,7 +189,9 @@ def test_a_misplaced_trade_is_counted_and_left_out(setup: Setup) -> None:
     setup.is_exact()
     status, misplaced = ProcessStatus(), []
     replayed(setup.log, some_messages(range(20, 30)))
-    again = setup.process(status=status, progress=lambda _: misplaced.append(sum(each.misplaced for each in status.partitions.values())))
+    again = setup.process(
+        status=status, progress=lambda _: misplaced.append(sum(each.misplaced for each in status.partitions.values()))
+    )
     assert (again.misplaced, misplaced[-1]) == (0, 3)
 
 
@@ -220,7 +230,7 @@ def test_a_busy_minute_survives_a_restart(setup: Setup) -> None:
     assert max(state) < 256_000
 
 
-# ---- what fails ----------------------------------------------------------------------------------------------------------------------------
+# ---- what fails ------------------------------------------------------------------------------------------------------
 
 
 def until(setup: Setup, topic: ExactlyOnce, then: Callable[[], None]) -> Processed:
@@ -286,7 +296,8 @@ def test_what_a_dead_process_left_open_is_not_committed(setup: Setup, has_sent_o
 def test_a_name_that_is_taken_is_refused(setup: Setup) -> None:
     """Two processes of one name would throw each other out forever."""
     replayed(setup.log, some_messages(range(100)))
-    patient = {"transaction.timeout.ms": "120000"}  # a fence within half of it is another process, and not an impatient broker
+    # a fence within half of it is another process, and not an impatient broker
+    patient = {"transaction.timeout.ms": "120000"}
     with setup.transactions("one", **patient) as first:
 
         def begin_another() -> None:
@@ -309,7 +320,7 @@ def test_it_ends_when_asked(setup: Setup) -> None:
     setup.is_exact()
 
 
-# ---- what is refused -----------------------------------------------------------------------------------------------------------------------
+# ---- what is refused -------------------------------------------------------------------------------------------------
 
 
 def refusal(setup: Setup) -> TradecapError:
@@ -347,7 +358,12 @@ def test_a_state_that_is_deleted_by_age_is_refused(setup: Setup) -> None:
 def test_state_of_a_newer_version_is_refused(setup: Setup) -> None:
     """An old program would misread it, and write on."""
     for partition in range(4):
-        setup.produce(b'{"version":2,"log":"x","offset":0,"more":1}', key=b'["position"]', partition=partition, topic=setup.names.state)
+        setup.produce(
+            b'{"version":2,"log":"x","offset":0,"more":1}',
+            key=b'["position"]',
+            partition=partition,
+            topic=setup.names.state,
+        )
     assert "holds state of version 2" in refusal(setup).message
 
 
@@ -377,11 +393,15 @@ def test_two_uses_of_a_topic_are_refused() -> None:
         output_topics("trades.raw", {"enriched": "x", "candles": "x"})
     with pytest.raises(TradecapError, match=r"Topic trades\.raw can't be used"):
         output_topics("trades.raw", {"state": "trades.raw"})
-    assert output_topics("a", {"candles": "bars"}) == OutputTopics("a.enriched", "bars", "a.quarantine", "a.process.state")
-    assert output_topics("trades.raw", {}) == OutputTopics("trades.enriched", "candles.1m", "trades.quarantine", "process.state")
+    assert output_topics("a", {"candles": "bars"}) == OutputTopics(
+        "a.enriched", "bars", "a.quarantine", "a.process.state"
+    )
+    assert output_topics("trades.raw", {}) == OutputTopics(
+        "trades.enriched", "candles.1m", "trades.quarantine", "process.state"
+    )
 
 
-# ---- the command ---------------------------------------------------------------------------------------------------------------------------
+# ---- the command -----------------------------------------------------------------------------------------------------
 
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
 KEYS = {"records", "valid", "duplicates", "conflicts", "quarantined", "candles", "transactions"}
@@ -407,14 +427,32 @@ def waited_for(port: int, path: str, text: str) -> int:
 def test_a_follower_is_watched_and_ended(setup: Setup, tmp_path: Path) -> None:
     """Nobody would see that it stands still, or that trades are left out; SIGTERM would lose its result."""
     replayed(setup.log, some_messages(range(100)))
-    command = [PROGRAM, "process", "--log", setup.url, "--follow", "--metrics-port", "0", "--json", "--log-format", "json"]
+    command = [
+        PROGRAM,
+        "process",
+        "--log",
+        setup.url,
+        "--follow",
+        "--metrics-port",
+        "0",
+        "--json",
+        "--log-format",
+        "json",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
         assert running.stderr is not None
         port = next(line["port"] for line in map(json.loads, running.stderr) if "port" in line)
         waited_for(port, "metrics", "tradecap_process_consumed_total 102.0")
         assert page(port, "ready") == (200, "ok\n")
         text = page(port, "metrics")[1]
-        for name in ("produced_total 1", "duplicates_total 0.0", "rejected_total 0.0", "misplaced 0.0", "transaction_seconds ", "lag_offsets{"):
+        for name in (
+            "produced_total 1",
+            "duplicates_total 0.0",
+            "rejected_total 0.0",
+            "misplaced 0.0",
+            "transaction_seconds ",
+            "lag_offsets{",
+        ):
             assert f"\ntradecap_process_{name}" in text
         assert page(port, "health") == (200, "ok\n")
         setup.produce(a_message(7), key=b"BTCUSDT", partition=(partition_of(b"BTCUSDT", 4) + 1) % 4)
@@ -429,10 +467,16 @@ def test_a_follower_is_watched_and_ended(setup: Setup, tmp_path: Path) -> None:
 
 def test_topics_shows_and_makes_those_of_process(kafka: Kafka, topic: str, tmp_path: Path) -> None:
     """Each user would have to make five topics by hand, and get one setting wrong."""
-    (tmp_path / "tradecap.toml").write_text(f'[profile.x]\nlog = "{kafka.url(topic)}"\n[profile.x.topics]\ncandles = "{topic}-bars"\n')
-    shown = subprocess.run([PROGRAM, "topics", "--json", "--profile", "x"], capture_output=True, text=True, cwd=tmp_path)
+    (tmp_path / "tradecap.toml").write_text(
+        f'[profile.x]\nlog = "{kafka.url(topic)}"\n[profile.x.topics]\ncandles = "{topic}-bars"\n'
+    )
+    shown = subprocess.run(
+        [PROGRAM, "topics", "--json", "--profile", "x"], capture_output=True, text=True, cwd=tmp_path
+    )
     assert (shown.returncode, [each["name"] for each in json.loads(shown.stdout)["topics"]]) == (0, [topic])
-    made = subprocess.run([PROGRAM, "topics", "--json", "--profile", "x", "--create"], capture_output=True, text=True, cwd=tmp_path)
+    made = subprocess.run(
+        [PROGRAM, "topics", "--json", "--profile", "x", "--create"], capture_output=True, text=True, cwd=tmp_path
+    )
     rows = {each["name"]: each for each in json.loads(made.stdout)["topics"]}
     policies = {name: set(row["config"]["cleanup.policy"].split(",")) for name, row in rows.items()}
     assert policies == {
@@ -444,6 +488,8 @@ def test_topics_shows_and_makes_those_of_process(kafka: Kafka, topic: str, tmp_p
     }
     assert all((row["partitions"], row["drift"]) == (4, []) for row in rows.values())
     replayed(open_log(kafka.url(topic)), some_messages(range(10)))
-    done = subprocess.run([PROGRAM, "process", "--json", "--profile", "x"], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [PROGRAM, "process", "--json", "--profile", "x"], capture_output=True, text=True, cwd=tmp_path
+    )
     assert (done.returncode, json.loads(done.stdout)["candles"]) == (0, 1)
     assert len(committed(kafka.bootstrap, f"{topic}-bars")) == 1

@@ -43,7 +43,8 @@ BAD = [
 
 @pytest.fixture
 def store_of_both(second_venue: Venue, store: ClickHouseStore) -> ClickHouseStore:  # noqa: ARG001 -- made after the venue is known
-    """A store that reads both venues. `store` was made in the order of the arguments, so its schema knows the second."""
+    """A store that reads both venues. `store` was made in the order of the arguments, so its schema knows the
+    second."""
     return store
 
 
@@ -76,11 +77,14 @@ def test_each_line_has_one_row_whatever_venue_it_names(store_of_both: ClickHouse
     run = RunWriter(RUN, len(lines))
     lines += [run.event(1, "gap_found", {"first": 1}, head) for head in heads]
     fill(store_of_both, *lines)
-    assert store_of_both.rows("SELECT count() AS n, uniqExact(run, seq) AS distinct FROM ledger") == [{"n": len(lines), "distinct": len(lines)}]
+    assert store_of_both.rows("SELECT count() AS n, uniqExact(run, seq) AS distinct FROM ledger") == [
+        {"n": len(lines), "distinct": len(lines)}
+    ]
 
 
 def test_an_unknown_venue_is_quarantined_alike(store: ClickHouseStore) -> None:
-    """A log of a newer tradecap holds venues that this one can't read: taken for Binance's, their ids would be false trades."""
+    """A log of a newer tradecap holds venues that this one can't read: taken for Binance's, their ids would be false
+    trades."""
     lines = lines_of([case.payload for case in CASES], series_head("third", "ETHUSDT", "trade", "ws"))
     rows = read_by_sql(store, lines)
     assert rows == read_by_python(lines)
@@ -93,7 +97,9 @@ def test_a_message_is_recognised_by_its_shape(second_venue: Venue) -> None:
     assert by_shape(b"{}", "", "", "") == Rejected("unknown_message")
 
 
-@pytest.mark.parametrize("choice", [Choice(), Choice(now=True), Choice(venue="second", symbol="AB")], ids=["by shape", "now", "--as"])
+@pytest.mark.parametrize(
+    "choice", [Choice(), Choice(now=True), Choice(venue="second", symbol="AB")], ids=["by shape", "now", "--as"]
+)
 def test_replay_load_and_verify_know_it(log: Log, store_of_both: ClickHouseStore, choice: Choice) -> None:
     """Whatever in between knows only the first venue shows here."""
     ours = [second.message(number, NOON_MS + number * 5000) for number in range(40)]
@@ -102,8 +108,14 @@ def test_replay_load_and_verify_know_it(log: Log, store_of_both: ClickHouseStore
     load(log, store_of_both)
     assert failures(log, store_of_both) == {}
     verdict = verdict_of(log, store_of_both)
-    assert (done.valid, verdict.counts.trades, verdict.counts.quarantined) == (len(ours + theirs), len(ours + theirs), 1)
-    found = store_of_both.rows("SELECT venue, symbol, sum(trades) AS trades FROM candles_1m FINAL GROUP BY ALL ORDER BY venue")
+    assert (done.valid, verdict.counts.trades, verdict.counts.quarantined) == (
+        len(ours + theirs),
+        len(ours + theirs),
+        1,
+    )
+    found = store_of_both.rows(
+        "SELECT venue, symbol, sum(trades) AS trades FROM candles_1m FINAL GROUP BY ALL ORDER BY venue"
+    )
     wanted = [("binance", "BTCUSDT", len(theirs))] * bool(theirs) + [("second", "AB", len(ours))]
     assert [(row["venue"], row["symbol"], row["trades"]) for row in found] == wanted
 

@@ -40,7 +40,9 @@ def other(tmp_path: Path) -> FileLog:
 def copied(source: FileLog, target: Log) -> Shipped:
     """Copy all there is."""
     done = Shipped(Target(target.id, target.url))
-    assert ship(Spool(source), lambda: open_log(target.url), done, follow=None, is_wanted=lambda: True, progress=quietly)
+    assert ship(
+        Spool(source), lambda: open_log(target.url), done, follow=None, is_wanted=lambda: True, progress=quietly
+    )
     return done
 
 
@@ -112,7 +114,15 @@ def test_a_segment_with_damage_stays_in_the_spool(source: FileLog, other: FileLo
     repack(packed, unpack(packed).replace(lines[7], b"x" * (len(lines[7]) - 1) + b"\n"))
     done = Shipped(Target(other.id, other.url))
     with source.writer():
-        ship(spool, lambda: open_log(other.url), done, follow=None, is_wanted=lambda: True, progress=quietly, is_trimmed=True)
+        ship(
+            spool,
+            lambda: open_log(other.url),
+            done,
+            follow=None,
+            is_wanted=lambda: True,
+            progress=quietly,
+            is_trimmed=True,
+        )
     assert [file.name for file in sorted(source.path.glob("*.zst"))] == ["000001.ndjson.zst", "000003.ndjson.zst"]
 
 
@@ -142,7 +152,9 @@ def test_waiting_counts_what_lies_after_a_position(source: FileLog) -> None:
 
 
 @pytest.mark.kafka
-def test_a_folder_is_copied_into_a_topic_and_proven(source: FileLog, kafka: Kafka, topic: str, store: ClickHouseStore) -> None:
+def test_a_folder_is_copied_into_a_topic_and_proven(
+    source: FileLog, kafka: Kafka, topic: str, store: ClickHouseStore
+) -> None:
     """What a dead capture left behind could not be brought to where all others are."""
     replayed(source, some_messages(range(100)))
     replayed(source, some_messages(range(50), symbol="ETHUSDT"))
@@ -154,14 +166,18 @@ def test_a_folder_is_copied_into_a_topic_and_proven(source: FileLog, kafka: Kafk
 
 
 @pytest.mark.kafka
-def test_a_record_that_the_topic_does_not_take_is_shortened_and_reported(source: FileLog, kafka: Kafka, topic_name: str) -> None:
+def test_a_record_that_the_topic_does_not_take_is_shortened_and_reported(
+    source: FileLog, kafka: Kafka, topic_name: str
+) -> None:
     """One long record would stop the copy forever, or be dropped."""
     log = open_log(kafka.url(kafka.new_topic(topic_name, config={"max.message.bytes": "50000"})))
     payload = b"x" * 100_000
     with source.writer() as writer:
         lines = RunWriter(writer.run)
         for data in (b"{}", payload, b"{}"):
-            writer.append(lines.record(1, series_head("binance", "BTCUSDT", "trade", "ws") + b'"src":"a:7",', frame(data)))
+            writer.append(
+                lines.record(1, series_head("binance", "BTCUSDT", "trade", "ws") + b'"src":"a:7",', frame(data))
+            )
     done = run(str(source.path), "--log", log.url)
     assert (done["records"], done["shortened"], done["undelivered"]) == (3, 1, 0)
     assert "takes 48\u202f000" in done["stderr"]
@@ -185,12 +201,16 @@ def test_a_topic_made_again_is_not_continued(source: FileLog, kafka: Kafka, topi
 
 
 @pytest.mark.kafka
-def test_follow_copies_what_comes_in_and_waits_for_a_broker(source: FileLog, killable_broker: Broker, topic_name: str) -> None:
+def test_follow_copies_what_comes_in_and_waits_for_a_broker(
+    source: FileLog, killable_broker: Broker, topic_name: str
+) -> None:
     """A copy that ends with the first outage isn't one to leave alone."""
     kafka = killable_broker.kafka
     log = open_log(kafka.url(kafka.new_topic(topic_name)))
     replayed(source, some_messages(range(10)))
-    with subprocess.Popen([PROGRAM, "ship", str(source.path), "--log", log.url, "--follow", "--json"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [PROGRAM, "ship", str(source.path), "--log", log.url, "--follow", "--json"], stdout=subprocess.PIPE, text=True
+    ) as process:
         spool = Spool(source)
         until_s = time.monotonic() + 60
         while Spool(source).waiting(Spool(source).position(log.id)) and time.monotonic() < until_s:

@@ -47,9 +47,25 @@ def trading(rate: float) -> Iterator[Running]:
 
 
 @contextmanager
-def capturing(exchange: Running, url: str, *args: str, symbols: tuple[str, ...] = SYMBOLS) -> "Iterator[subprocess.Popen[str]]":
+def capturing(
+    exchange: Running, url: str, *args: str, symbols: tuple[str, ...] = SYMBOLS
+) -> "Iterator[subprocess.Popen[str]]":
     """A capture into a topic; not left behind."""
-    words = [PROGRAM, "stream", *symbols, "--ws-url", exchange.url, "--log", url, "--spool", "spool", "--min-free", "1KB", "--json", *args]
+    words = [
+        PROGRAM,
+        "stream",
+        *symbols,
+        "--ws-url",
+        exchange.url,
+        "--log",
+        url,
+        "--spool",
+        "spool",
+        "--min-free",
+        "1KB",
+        "--json",
+        *args,
+    ]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -84,7 +100,8 @@ def is_heard(exchange: Running) -> bool:
 
 
 def in_topic(url: str) -> dict[str, list[int]]:
-    """By run, the seqs in a topic, in the order of first appearance by partition. Fails where a series isn't in order."""
+    """By run, the seqs in a topic, in the order of first appearance by partition. Fails where a series isn't in
+    order."""
     runs: dict[str, dict[int, None]] = {}
     newest: dict[tuple[str, str], int] = {}
     for envelope, _, _ in read_lines(open_log(url)):
@@ -120,7 +137,8 @@ def test_an_outage_of_the_broker_costs_nothing(killable_broker: Broker, topic_na
 
 
 def test_a_killed_capture_leaves_a_spool_that_the_next_one_ships(killable_broker: Broker, topic_name: str) -> None:
-    """kill -9 with the broker away: what was durable in the spool would never arrive, and its run would never be attested."""
+    """kill -9 with the broker away: what was durable in the spool would never arrive, and its run would never be
+    attested."""
     kafka = killable_broker.kafka
     url = kafka.url(kafka.new_topic(topic_name))
     with trading(500) as exchange:
@@ -139,7 +157,11 @@ def test_a_killed_capture_leaves_a_spool_that_the_next_one_ships(killable_broker
     runs = in_topic(url)
     assert all(seqs == list(range(len(seqs))) for seqs in runs.values())
     assert len(runs) == 2
-    events = {(envelope.run, envelope.event): json.loads(bytes(envelope.detail)) for envelope, _, _ in read_lines(open_log(url)) if envelope.event}
+    events = {
+        (envelope.run, envelope.event): json.loads(bytes(envelope.detail))
+        for envelope, _, _ in read_lines(open_log(url))
+        if envelope.event
+    }
     dead = min(runs)
     assert events[result["run"], "recovered"] == {"run": dead, "last_seq": runs[dead][-1]}
     assert events[dead, "started"]["spool"] == FileLog(Path("spool"), create=False).id
@@ -196,7 +218,9 @@ def test_a_full_spool_ends_the_capture_and_drops_nothing(killable_broker: Broker
     assert process.returncode == Exit.UNDELIVERED
     assert "--spool-max allows 1.0 MB" in err
     assert f"tradecap ship spool --log {url}" in err
-    kept = sum(1 for envelope, _, _ in read_lines(FileLog(Path("spool"), create=False)) if envelope.run == result["run"])
+    kept = sum(
+        1 for envelope, _, _ in read_lines(FileLog(Path("spool"), create=False)) if envelope.run == result["run"]
+    )
     assert kept == result["records"]
 
 
@@ -214,7 +238,9 @@ def test_what_the_topic_has_is_removed_from_the_spool_and_still_known(kafka: Kaf
     second = json.loads(out)
     assert (process.returncode, second["gaps_open"]) == (0, [])
     ends = {each["symbol"]: each["last_id"] for each in first["series"]}
-    assert all(each["first_id"] == ends[each["symbol"]] + 1 for each in second["series"]), "it goes on after the last id of the trimmed segments"
+    assert all(each["first_id"] == ends[each["symbol"]] + 1 for each in second["series"]), (
+        "it goes on after the last id of the trimmed segments"
+    )
     assert in_topic(url) == {each["run"]: list(range(each["records"])) for each in (first, second)}
 
 
@@ -226,7 +252,9 @@ def test_load_in_the_same_process_reads_the_topic(kafka: Kafka, topic: str) -> N
         out, err = process.communicate(timeout=60)
     result = json.loads(out)
     assert (process.returncode, result["load"]["records"]) == (0, result["records"]), err
-    done = subprocess.run([PROGRAM, "verify", "--log", url, "--json", "-q"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [PROGRAM, "verify", "--log", url, "--json", "-q"], capture_output=True, text=True, check=False
+    )
     assert json.loads(done.stdout)["ok"], done.stdout
 
 
@@ -244,7 +272,11 @@ def test_monitoring_sees_what_waits_and_whether_the_broker_answers(killable_brok
         assert "no acknowledgement comes" in page(port, "ready")[1]
         assert page(port, "health")[0] == 200, "a restart would repair nothing"
         assert "broker away" in page(port, "health")[1]
-        lines = [line.split() for line in page(port, "metrics")[1].splitlines() if line.startswith("tradecap_") and "{" not in line]
+        lines = [
+            line.split()
+            for line in page(port, "metrics")[1].splitlines()
+            if line.startswith("tradecap_") and "{" not in line
+        ]
         metrics = {name: float(value) for name, value in lines}
         assert metrics["tradecap_broker_up"] == 0
         assert metrics["tradecap_unacknowledged_bytes"] > 100_000
@@ -267,7 +299,13 @@ def page(port: int, name: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    "args", [["--spool", "elsewhere"], ["--no-spool"], ["--spool-max", "1GB"], ["--no-spool", "--spool", "x", "--log", "kafka://localhost/x"]]
+    "args",
+    [
+        ["--spool", "elsewhere"],
+        ["--no-spool"],
+        ["--spool-max", "1GB"],
+        ["--no-spool", "--spool", "x", "--log", "kafka://localhost/x"],
+    ],
 )
 def test_contradicting_options_of_the_spool_are_refused(args: list[str]) -> None:
     """A person would believe in a spool that isn't there."""

@@ -42,7 +42,9 @@ def expected(given_records: Iterable[tuple[Trade, Rank]], seconds: int) -> list[
 
 @settings(max_examples=80, deadline=None)
 @given(records(), st.lists(st.integers(1, 6), min_size=15, max_size=15), st.sampled_from([60, 120, 180, 86_400]))
-def test_bars_made_of_ticks_are_the_candles(given_records: list[tuple[Trade, Rank]], sizes: list[int], seconds: int) -> None:
+def test_bars_made_of_ticks_are_the_candles(
+    given_records: list[tuple[Trade, Rank]], sizes: list[int], seconds: int
+) -> None:
     """A chart that is drawn tick by tick would differ from the one that is loaded."""
     bars, ticker, subscriber = Bars(), Ticker(SERIES, seconds), Subscriber()
     ticker.subscribe(subscriber, bars)
@@ -65,7 +67,9 @@ def test_bars_made_of_ticks_are_the_candles(given_records: list[tuple[Trade, Ran
             seen = bars.version
             opens = [tick.bar.open_time_s for tick in ticks]
             assert opens == sorted(set(opens))
-            assert [tick.is_closed for tick in ticks] == [at_s != bars.every()[-1].open_time_s // seconds * seconds for at_s in opens]
+            assert [tick.is_closed for tick in ticks] == [
+                at_s != bars.every()[-1].open_time_s // seconds * seconds for at_s in opens
+            ]
             polled |= {tick.bar.open_time_s: tick.bar for tick in ticks}
             assert shaped(polled[at_s] for at_s in sorted(polled)) == shaped(wanted)
         current = ticker.current(bars)
@@ -78,7 +82,10 @@ def test_each_trade_in_order_is_a_tick_of_its_own() -> None:
     put(bars, ticker, [(at(0), ("a", 0))])
     ticker.subscribe(subscriber, bars)
     put(bars, ticker, [(at(n, n * 20), ("a", n)) for n in (1, 2, 3, 3, 4)])
-    ticks = [(tick.bar.open_time_s - NOON_S, tick.bar.last_id, tick.is_closed, tick.bar.complete, tick.at) for tick in taken(subscriber)]
+    ticks = [
+        (tick.bar.open_time_s - NOON_S, tick.bar.last_id, tick.is_closed, tick.bar.complete, tick.at)
+        for tick in taken(subscriber)
+    ]
     assert ticks == [
         (0, 1, False, False, 2),
         (0, 2, False, False, 3),
@@ -94,7 +101,10 @@ def test_trades_out_of_order_are_one_tick_of_each_bar() -> None:
     put(bars, ticker, [(at(n, n), ("a", n)) for n in (0, 59, 60, 100)])
     ticker.subscribe(subscriber, bars)
     put(bars, ticker, [(at(n, n), ("a", 1000 + n)) for n in range(99, 0, -1)])
-    assert [(tick.bar.ids, tick.is_closed, tick.bar.complete) for tick in taken(subscriber)] == [(60, True, True), (41, False, False)]
+    assert [(tick.bar.ids, tick.is_closed, tick.bar.complete) for tick in taken(subscriber)] == [
+        (60, True, True),
+        (41, False, False),
+    ]
 
 
 def test_a_subscriber_that_takes_nothing_is_given_up() -> None:

@@ -1,4 +1,5 @@
-"""Following bars from outside: what comes first and what comes then are one, wherever the store is and whatever comes in meanwhile."""
+"""Following bars from outside: what comes first and what comes then are one, wherever the store is and whatever comes
+in meanwhile."""
 
 import threading
 

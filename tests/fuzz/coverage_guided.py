@@ -1,4 +1,5 @@
-"""The decoder under a coverage-guided fuzzer: it finds the inputs that reach new branches. `make fuzz` runs it where atheris can be had.
+"""The decoder under a coverage-guided fuzzer: it finds the inputs that reach new branches. `make fuzz` runs it where
+atheris can be had.
 
     python -m tests.fuzz.coverage_guided -runs=200000 FOLDER
 

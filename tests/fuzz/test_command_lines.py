@@ -1,7 +1,8 @@
-"""Generated command lines, run in this process: no traceback, no secret, no sign that moves a cursor, and the exit code that the line must have.
+"""Generated command lines, run in this process: no traceback, no secret, no sign that moves a cursor, and the exit code
+that the line must have.
 
-`make fuzz` runs ten thousand: FUZZ_COMMANDS=10000. Commands that go on until they are stopped (simulate, stream, --follow) and those that need a
-broker are only given lines that they must refuse, and questions for help.
+`make fuzz` runs ten thousand: FUZZ_COMMANDS=10000. Commands that go on until they are stopped (simulate, stream,
+--follow) and those that need a broker are only given lines that they must refuse, and questions for help.
 """
 
 import io
@@ -31,8 +32,39 @@ ENDLESS = ("simulate", "stream", "demo", "topics", "ship", "attest", "completion
 STRICT = ("count", "duration", "size", "port", "factor", "speed", "interval", "time", "offset", "expectation", "choice")
 """Types that take no text of any other kind."""
 WORDS = [
-    *("", " ", "-", "--", "0", "1", "-1", "5", "1.5", "max", "10m", "-10m", "64MB", "1e9", "99999999999999999999", "٣", "NaN", "inf"),
-    *("2024-08-09", "2024-08-09T12:00:00Z", "2024-02-30", "9999-12-31", "1m", "7m", "BTCUSDT", "btcusdt", "ETHUSDT", "binance:BTCUSDT", "nowhere:X"),
+    *(
+        "",
+        " ",
+        "-",
+        "--",
+        "0",
+        "1",
+        "-1",
+        "5",
+        "1.5",
+        "max",
+        "10m",
+        "-10m",
+        "64MB",
+        "1e9",
+        "99999999999999999999",
+        "٣",
+        "NaN",
+        "inf",
+    ),
+    *(
+        "2024-08-09",
+        "2024-08-09T12:00:00Z",
+        "2024-02-30",
+        "9999-12-31",
+        "1m",
+        "7m",
+        "BTCUSDT",
+        "btcusdt",
+        "ETHUSDT",
+        "binance:BTCUSDT",
+        "nowhere:X",
+    ),
     *(
         "recording",
         "empty",
@@ -73,10 +105,26 @@ FITTING = {
         "time": ["2024-08-09", "-10m"],
         "symbol": ["btcusdt"],
     },
-    **{"series": ["binance:BTCUSDT"], "interval": ["5m"], "expectation": ["records=22"], "offset": ["+01:00"], "file": ["out"]},
+    **{
+        "series": ["binance:BTCUSDT"],
+        "interval": ["5m"],
+        "expectation": ["records=22"],
+        "offset": ["+01:00"],
+        "file": ["out"],
+    },
 }
 """Values by the name of their type."""
-LOGS = ["file:tradecap-data/log", "file:none", "file:", "x", "kafka:", "http://h/x", f"file:{EVIL}", "file:a folder", "\udcff"]
+LOGS = [
+    "file:tradecap-data/log",
+    "file:none",
+    "file:",
+    "x",
+    "kafka:",
+    "http://h/x",
+    f"file:{EVIL}",
+    "file:a folder",
+    "\udcff",
+]
 STORES = [
     *(
         "chdb:recording/there",
@@ -144,7 +192,9 @@ def _given(rng: random.Random, param: click.Option) -> list[str]:
     opt = rng.choice(param.opts)
     if param.is_flag or param.count:
         return [opt]
-    fitting = FITTING.get(param.type.name, param.type.choices if isinstance(param.type, click.Choice) else ["there/is/none"])
+    fitting = FITTING.get(
+        param.type.name, param.type.choices if isinstance(param.type, click.Choice) else ["there/is/none"]
+    )
     value = rng.choice(fitting if rng.random() < 0.8 else WORDS)
     return [f"{opt}={value}"] if opt.startswith("--") and rng.random() < 0.5 else [opt, str(value)]
 
@@ -155,7 +205,14 @@ def _params(name: str) -> list[click.Option]:
 
 
 def _unknown_option(rng: random.Random, name: str) -> Line:
-    return Line([name, f"--{rng.choice(['nonsense', 'nö', EVIL, 'x' * 500])}", *([] if rng.random() < 0.5 else [rng.choice(WORDS)])], {2})
+    return Line(
+        [
+            name,
+            f"--{rng.choice(['nonsense', 'nö', EVIL, 'x' * 500])}",
+            *([] if rng.random() < 0.5 else [rng.choice(WORDS)]),
+        ],
+        {2},
+    )
 
 
 def _unknown_command(rng: random.Random, name: str) -> Line:
@@ -168,13 +225,20 @@ def _wrong_value(rng: random.Random, name: str) -> Line:
     typed = [param for param in _params(name) if param.type.name in STRICT]
     if not typed:
         return _unknown_option(rng, name)
-    return Line([name, f"{rng.choice(rng.choice(typed).opts)}={rng.choice(['~!', EVIL, 'no such value', chr(0x202E)])}"], {2})
+    return Line(
+        [name, f"{rng.choice(rng.choice(typed).opts)}={rng.choice(['~!', EVIL, 'no such value', chr(0x202E)])}"], {2}
+    )
 
 
 def _contradiction(rng: random.Random, _: str) -> Line:
     table = [(command, pair) for command, pairs in CONTRADICTIONS.items() for pair in pairs]
     command, pair = rng.choice(table)
-    flags = {opt for param in load_command(command).params if isinstance(param, click.Option) and param.is_flag for opt in param.opts}
+    flags = {
+        opt
+        for param in load_command(command).params
+        if isinstance(param, click.Option) and param.is_flag
+        for opt in param.opts
+    }
     return Line([command, "x", *(word for opt in pair for word in ([opt] if opt in flags else [opt, "5"]))], {2})
 
 
@@ -184,7 +248,8 @@ def _help(rng: random.Random, name: str) -> Line:
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[random.Random, pytest.MonkeyPatch], None]:
-    """A folder with a recording, an empty file and a folder; secrets in the environment; and another terminal each time it is called."""
+    """A folder with a recording, an empty file and a folder; secrets in the environment; and another terminal each time
+    it is called."""
     for name in [name for name in os.environ if name.startswith(("TRADECAP_", "_TRADECAP"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
@@ -209,7 +274,8 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[ra
 def test_no_line_ends_in_a_traceback_a_secret_or_another_exit_code(
     environment: Callable[[random.Random, pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one line that nobody thought of is what a newcomer types; a traceback, a password in a log, or exit 0 for nonsense follows."""
+    """The one line that nobody thought of is what a newcomer types; a traceback, a password in a log, or exit 0 for
+    nonsense follows."""
     codes: Counter[int] = Counter()
     made = lines(random.Random(SEED))
     for number in range(COUNT):
@@ -228,7 +294,11 @@ def wrong(line: Line, code: int, out: str, err: str) -> list[Any]:
     answer = re.sub(r"\x1b\[[0-9;]*m", "", out + err)
     return [
         *(["exit code"] if code not in (line.wanted or {0, 1, 2, 3, 4}) else []),
-        *(["traceback"] if "Traceback" in answer and "-vv" not in line.words and "verbose" not in str(line.words) else []),
+        *(
+            ["traceback"]
+            if "Traceback" in answer and "-vv" not in line.words and "verbose" not in str(line.words)
+            else []
+        ),
         *(["internal error"] if "Internal error" in answer else []),
         *(["secret"] if PASSWORD in answer else []),
         *(["escape sequence"] if EVIL[:4] in answer or "\u202e" in err else []),

@@ -1,4 +1,5 @@
-"""Lines of any kind through the whole pipeline: nothing raises, every line is explained, and Python's and SQL's readings agree on each.
+"""Lines of any kind through the whole pipeline: nothing raises, every line is explained, and Python's and SQL's
+readings agree on each.
 
 `make fuzz` runs it with a million lines: FUZZ_LINES=1000000. FUZZ_SEED runs one seed alone.
 """
@@ -37,18 +38,23 @@ def through_the_pipeline(recording: Path, log: FileLog, store: ClickHouseStore) 
     """(lines, quarantined) of a recording that was replayed, loaded and proven."""
     with recording.open("rb") as stdin, open_log(log.url, segment_bytes=8_000_000).writer() as writer:
         choice = Choice(venue="binance", symbol="ETHUSDT")
-        done = replay(look_at(expand([str(recording)], stdin, own_log), choice), writer, choice, stop=never, progress=unseen)
+        done = replay(
+            look_at(expand([str(recording)], stdin, own_log), choice), writer, choice, stop=never, progress=unseen
+        )
     assert not done.problems
     assert done.lines == done.valid + sum(done.quarantined.values()) + sum(done.ignored.values()) + done.filtered
     load(log, store, stop=never, progress=unseen)
     verdict = verify(log, store, Wanted(), progress=unseen)
-    failed = [check for check in verdict.checks if not check.ok and check.name not in ("ids.contiguous", "conflicts.none")]
+    failed = [
+        check for check in verdict.checks if not check.ok and check.name not in ("ids.contiguous", "conflicts.none")
+    ]
     assert not failed
     return done.lines, verdict.counts.quarantined
 
 
 def test_no_line_is_unexplained(tmp_path: Path, log: FileLog, store: ClickHouseStore) -> None:
-    """An engineer hands over captures of unknown quality: a crash, or a line that one side reads otherwise, ends the trust."""
+    """An engineer hands over captures of unknown quality: a crash, or a line that one side reads otherwise, ends the
+    trust."""
     rng = random.Random(SEED)
     path = tmp_path / "fuzz.ndjson"
     with path.open("wb") as out:
@@ -61,7 +67,8 @@ def test_no_line_is_unexplained(tmp_path: Path, log: FileLog, store: ClickHouseS
 
 
 def test_a_line_of_100_mb_and_a_bomb_are_bounded(tmp_path: Path, log: FileLog, store: ClickHouseStore) -> None:
-    """One line as long as memory would end the process; of such lines the beginning is kept, with size and hash of the whole."""
+    """One line as long as memory would end the process; of such lines the beginning is kept, with size and hash of the
+    whole."""
     path = tmp_path / "bomb.gz"
     with gzip.open(path, "wb", compresslevel=1) as out:
         out.write(TRADE + b"\n")  # the beginning of the file shows what it is

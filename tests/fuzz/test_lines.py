@@ -1,6 +1,8 @@
-"""Whole lines, envelope included, as a folder and as a topic hold them, and messages without one in a topic: Python and SQL read each alike.
+"""Whole lines, envelope included, as a folder and as a topic hold them, and messages without one in a topic: Python and
+SQL read each alike.
 
-Where the readings differ, `verify` fails on a store that is right. `make fuzz` runs it with a million lines: FUZZ_LINES=1000000.
+Where the readings differ, `verify` fails on a store that is right. `make fuzz` runs it with a million lines:
+FUZZ_LINES=1000000.
 """
 
 import os
@@ -30,7 +32,8 @@ KINDS = ("folder", "topic", "messages")
 PORTION = 5_000
 """Few enough for the fast way in, however many of them are odd."""
 Seen = tuple[bytes, str, int, str, int, tuple[object, ...]]
-"""A line (of a trade: nothing) with its identity, its class, its content and, of a trade, everything that is stored of it."""
+"""A line (of a trade: nothing) with its identity, its class, its content and, of a trade, everything that is stored of
+it."""
 SEEN = """
 CREATE MATERIALIZED VIEW mv_seen ENGINE = Memory AS
 SELECT
@@ -50,7 +53,9 @@ def lines(rng: random.Random, count: int) -> Iterator[bytes]:
         case = rng.choice(CASES)
         via = rng.choice(("ws", "rest", "archive", "inject:dupes"))
         recv = rng.choice((None, 1723161300123456789, 0, 7))
-        head = series_head(case.venue, rng.choice(("BTCUSDT", "", "ETHUSDT")), rng.choice(("trade", "aggTrade", "")), via)
+        head = series_head(
+            case.venue, rng.choice(("BTCUSDT", "", "ETHUSDT")), rng.choice(("trade", "aggTrade", "")), via
+        )
         head += rng.choice((b"", b"", b'"src":"day.f1:2",', b'"src":"a:b/1",', b'"src":"\\"7",', b'"src":"",'))
         line = run.record(recv, head, frame(case.payload[:3000])).removesuffix(b"\n")
         yield mutated_line(rng, line, rng.choice((0, 0, 1, 1, 2)))
@@ -63,7 +68,8 @@ def messages(rng: random.Random, count: int) -> Iterator[bytes]:
 
 
 def batches(rng: random.Random, count: int, kind: str) -> Iterator[Batch]:
-    """The lines as a folder or a topic hands them out; messages as a topic does, some of one whose profile names a venue."""
+    """The lines as a folder or a topic hands them out; messages as a topic does, some of one whose profile names a
+    venue."""
     for first in range(0, count, PORTION):
         made = list((messages if kind == "messages" else lines)(rng, min(PORTION, count - first)))
         if kind == "folder":
@@ -91,20 +97,36 @@ def _stored(envelope: Envelope, trade: Trade) -> tuple[str, ...]:
     times = trade.trade_time_us, trade.event_time_us, envelope.recv or 0
     amounts = (f"{Decimal(units).scaleb(-8).normalize():f}" for units in (trade.price, trade.qty))
     flags = str(trade.is_buyer_maker).lower(), str(trade.order_book).lower()
-    return (*map(str, numbers), trade.venue, trade.symbol, trade.channel, *map(str, times), *amounts, *flags, envelope.fault)
+    return (
+        *map(str, numbers),
+        trade.venue,
+        trade.symbol,
+        trade.channel,
+        *map(str, times),
+        *amounts,
+        *flags,
+        envelope.fault,
+    )
 
 
 def by_sql(store: ClickHouseStore) -> Counter[Seen]:
     """The same, of what the store has parsed since it was last asked."""
     rows = store.rows("SELECT * FROM mv_seen")
     store.run("TRUNCATE TABLE mv_seen")
-    return Counter((bytes.fromhex(row["line"]), row["run"], row["seq"], row["outcome"], row["content"], tuple(row["stored"])) for row in rows)
+    return Counter(
+        (bytes.fromhex(row["line"]), row["run"], row["seq"], row["outcome"], row["content"], tuple(row["stored"]))
+        for row in rows
+    )
 
 
 def differing(expected: Counter[Seen], actual: Counter[Seen]) -> str:
     """Some of the lines that only one side reads so."""
     different = [*(("python", each) for each in expected - actual), *(("sql", each) for each in actual - expected)]
-    return f"{len(different)}: {sorted(different, key=lambda each: (len(each[1][0]), str(each[1])))[:8]}" if different else ""
+    return (
+        (f"{len(different)}: {sorted(different, key=lambda each: (len(each[1][0]), str(each[1])))[:8]}")
+        if different
+        else ""
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +134,8 @@ def differing(expected: Counter[Seen], actual: Counter[Seen]) -> str:
 def test_both_readings_give_each_line_the_same_identity_and_class(
     store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch, kind: str, way: str
 ) -> None:
-    """A line that only one side takes for a trade, or files under another record, makes the proof fail without a reason."""
+    """A line that only one side takes for a trade, or files under another record, makes the proof fail without a
+    reason."""
     monkeypatch.setenv("TRADECAP_PLAIN", way)
     rng = random.Random(f"{SEED} {kind}")
     store.run(SEEN)
@@ -129,7 +152,8 @@ INSERT INTO kafka SELECT raw, {part:UInt64}, pos FROM file({file:String}, 'Nativ
 
 @pytest.mark.parametrize("kind", ["topic", "messages"])
 def test_the_engine_reads_each_value_as_the_loader_does(store: ClickHouseStore, tmp_path: Path, kind: str) -> None:
-    """A store would depend on what filled it. The engine's view is on a table with its columns: what Kafka hands over is tested by tests/store."""
+    """A store would depend on what filled it. The engine's view is on a table with its columns: what Kafka hands over
+    is tested by tests/store."""
     rng = random.Random(f"{SEED} engine {kind}")
     store.run(SEEN)
     store.run(ENGINE)
@@ -154,9 +178,15 @@ def test_nesting_is_cut_off_at_the_same_depth(store: ClickHouseStore) -> None:
     store.run(SEEN)
     run = RunWriter("01930000-0000-7000-8000-000000000000", 0)
     head = series_head("binance", "BTCUSDT", "trade", "ws")
-    payloads = [b'{"e":"kline","x":' + b"[" * deep + b"[]" * broad + b"]" * deep + b"}" for deep in (97, 98, 99, 100, 101) for broad in (0, 1)]
+    payloads = [
+        b'{"e":"kline","x":' + b"[" * deep + b"[]" * broad + b"]" * deep + b"}"
+        for deep in (97, 98, 99, 100, 101)
+        for broad in (0, 1)
+    ]
     batch = Batch(
-        Lines(b"".join(run.record(None, head, b'"data":' + payload + b"}\n") for payload in payloads)), len(payloads), Position(0, "000001:7", 7)
+        Lines(b"".join(run.record(None, head, b'"data":' + payload + b"}\n") for payload in payloads)),
+        len(payloads),
+        Position(0, "000001:7", 7),
     )
     store.add(LOG, batch)
     expected = by_python(batch)

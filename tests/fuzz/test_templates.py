@@ -1,6 +1,7 @@
 """The quick way to count records gives what the plain one gives, for lines that differ in a digit or a byte.
 
-A line that a template takes for a trade, and the plain reading doesn't, would be proven though it can't be read. `make fuzz` draws a million.
+A line that a template takes for a trade, and the plain reading doesn't, would be proven though it can't be read.
+`make fuzz` draws a million.
 """
 
 import os
@@ -39,11 +40,19 @@ def a_line(rng: random.Random, seq: int) -> bytes:
     """A record of one of the shapes, without its newline; its ids grow, and some appear twice."""
     trade_id = rng.choice((seq, seq, 5, seq - rng.randrange(3)))
     values = {
-        b"E": 1723161600034 + seq, b"t": trade_id, b"T": 1723161600033 + seq, b"f": trade_id, b"l": trade_id + rng.randrange(3),
-        b"p": rng.choice(PRICES), b"q": rng.choice(QTYS), b"m": rng.choice((b"true", b"false")),
-    }  # fmt: skip
+        b"E": 1723161600034 + seq,
+        b"t": trade_id,
+        b"T": 1723161600033 + seq,
+        b"f": trade_id,
+        b"l": trade_id + rng.randrange(3),
+        b"p": rng.choice(PRICES),
+        b"q": rng.choice(QTYS),
+        b"m": rng.choice((b"true", b"false")),
+    }
     payload = rng.choice(SHAPES) % values
-    head = series_head("binance-usdm" if b'"X"' in payload else "binance", "BTCUSDT", "trade", rng.choice(("ws", "ws", "inject:dupes")))
+    head = series_head(
+        "binance-usdm" if b'"X"' in payload else "binance", "BTCUSDT", "trade", rng.choice(("ws", "ws", "inject:dupes"))
+    )
     if rng.random() < 0.5:
         head += source_head(b"day.ndjson", rng.randrange(1000))
     recv = rng.choice((None, 1723161600034000000 + seq, 9223161600034000000, 99))
@@ -60,14 +69,19 @@ def other_digits(rng: random.Random, line: bytes) -> bytes:
 
 
 def portions(rng: random.Random, kind: str) -> Iterator[Portion]:
-    """Lines as a folder or a topic hands them out. Their seqs are far from each other: few other digits give the seq of another line."""
+    """Lines as a folder or a topic hands them out. Their seqs are far from each other: few other digits give the seq of
+    another line."""
     before = None
     for first in range(1, LINES + 1, PORTION):
         made = [a_line(rng, n * 100_003) for n in range(first, first + PORTION)]
         made = [mutated_line(rng, line, 1) if rng.random() < 0.02 else other_digits(rng, line) for line in made]
         made = [line for line in made if b"\n" not in line]
         end = Position(2, str(first + PORTION), first + PORTION)
-        content = Lines(b"".join(line + b"\n" for line in made)) if kind == "folder" else Values([*made, b""], range(first, first + len(made) + 1))
+        content = (
+            Lines(b"".join(line + b"\n" for line in made))
+            if kind == "folder"
+            else Values([*made, b""], range(first, first + len(made) + 1))
+        )
         yield Portion(Batch(content, len(made), end), before)
         before = end
 
@@ -80,7 +94,11 @@ def everything(tally: Tally) -> dict[str, object]:
         for number, block in run.blocks.items()
     }
     parts = {run.run: (run.parts, run.started, run.ended, run.ended_seq) for run in tally.runs.values()}
-    return answer(tally) | {"blocks": blocks, "parts": parts, "rest": (tally.empty, tally.recovered, tally.repeats, tally.repeated)}
+    return answer(tally) | {
+        "blocks": blocks,
+        "parts": parts,
+        "rest": (tally.empty, tally.recovered, tally.repeats, tally.repeated),
+    }
 
 
 @pytest.mark.parametrize("kind", ["folder", "topic"])

@@ -1,8 +1,10 @@
-"""A real Apache Kafka as a process of ours: one node in KRaft mode that can be stopped, killed, paused and started again on the same data and port.
+"""A real Apache Kafka as a process of ours: one node in KRaft mode that can be stopped, killed, paused and started
+again on the same data and port.
 
-Rules: it listens on 127.0.0.1 only. Topics are never made by accident (auto.create.topics.enable=false). It dies with the processes that use it,
-even if those are killed (watch.py). Its ports lie below the range from which the kernel takes the ports of outgoing connections: a client that
-keeps calling a dead broker at a port inside that range may connect to itself, and then the broker can't have its port back.
+Rules: it listens on 127.0.0.1 only. Topics are never made by accident (auto.create.topics.enable=false). It dies with
+the processes that use it, even if those are killed (watch.py). Its ports lie below the range from which the kernel
+takes the ports of outgoing connections: a client that keeps calling a dead broker at a port inside that range may
+connect to itself, and then the broker can't have its port back.
 """
 
 import base64
@@ -31,7 +33,8 @@ HEAP_MB = 256
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 30
 
-# What a single small node needs: one copy of everything, few threads, no waiting for members or sessions that will not come.
+# What a single small node needs: one copy of everything, few threads, no waiting for members or sessions that will not
+# come.
 SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -79,8 +82,8 @@ class Broker:
         is_temporary: bool = True,
         cluster_id: str = "",
     ) -> None:
-        """`settings` override those of the server. `users` is the file whose lock holders keep the broker alive, if that isn't this process alone.
-        The folder of a temporary broker is removed when its users were killed."""
+        """`settings` override those of the server. `users` is the file whose lock holders keep the broker alive, if
+        that isn't this process alone. The folder of a temporary broker is removed when its users were killed."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.installation = installation
@@ -90,7 +93,9 @@ class Broker:
         self.kafka = Kafka(f"{HOST}:{self.port}")
         self.users = users or folder / "users"
         self.properties = folder / "server.properties"
-        self.properties.write_text("".join(f"{name}={value}\n" for name, value in {**self.settings(), **(settings or {})}.items()))
+        self.properties.write_text(
+            "".join(f"{name}={value}\n" for name, value in {**self.settings(), **(settings or {})}.items())
+        )
         self.process: subprocess.Popen[bytes] | None = None
         self.watcher: subprocess.Popen[bytes] | None = None
         self.lock: IO[bytes] | None = None
@@ -119,16 +124,27 @@ class Broker:
             self.format()
         command = self.installation.command(*java_options, "kafka.Kafka", str(self.properties), heap_mb=HEAP_MB)
         with (self.folder / "broker.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
         self.lock = hold_shared(self.users)
-        watching = [watch.__file__, str(self.users), str(self.process.pid), *([str(self.folder)] if self.is_temporary else [])]
-        self.watcher = subprocess.Popen([sys.executable, "-I", "-S", *watching], stdin=subprocess.DEVNULL, start_new_session=True)
+        watching = [
+            watch.__file__,
+            str(self.users),
+            str(self.process.pid),
+            *([str(self.folder)] if self.is_temporary else []),
+        ]
+        self.watcher = subprocess.Popen(
+            [sys.executable, "-I", "-S", *watching], stdin=subprocess.DEVNULL, start_new_session=True
+        )
         self.wait_until_ready(self.process)
 
     def format(self) -> None:
         """Make the storage of a new cluster."""
         format_it = ["kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self.properties)]
-        done = subprocess.run(self.installation.command(*format_it, heap_mb=128), capture_output=True, text=True, timeout=START_TIMEOUT_S)
+        done = subprocess.run(
+            self.installation.command(*format_it, heap_mb=128), capture_output=True, text=True, timeout=START_TIMEOUT_S
+        )
         if done.returncode != 0:
             raise RuntimeError(f"Kafka's storage couldn't be formatted: {done.stdout}{done.stderr}")
 
@@ -138,7 +154,9 @@ class Broker:
         while not (is_open(self.port) and self.kafka.is_ready()):
             if process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise RuntimeError(f"Kafka didn't start; the end of its log:\n{(self.folder / 'broker.log').read_text()[-3_000:]}")
+                raise RuntimeError(
+                    f"Kafka didn't start; the end of its log:\n{(self.folder / 'broker.log').read_text()[-3_000:]}"
+                )
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -172,7 +190,8 @@ class Broker:
             os.killpg(self.process.pid, number)
 
     def forget(self) -> None:
-        """The process has ended or was killed. The watcher goes first: the number of a process that was waited for may be given to another."""
+        """The process has ended or was killed. The watcher goes first: the number of a process that was waited for may
+        be given to another."""
         if self.watcher is not None:
             self.watcher.kill()
             self.watcher.wait()
@@ -185,7 +204,8 @@ class Broker:
 
 @contextmanager
 def shared_broker(root: Path, installation: Installation) -> Iterator[Kafka]:
-    """One broker for all processes that come with the same `root`: the first starts it, and it ends when the last is gone."""
+    """One broker for all processes that come with the same `root`: the first starts it, and it ends when the last is
+    gone."""
 
     def start(folder: Path, users: Path) -> str:
         broker = Broker(folder, installation, users=users)
@@ -198,7 +218,8 @@ def shared_broker(root: Path, installation: Installation) -> Iterator[Kafka]:
 
 @contextmanager
 def shared(root: Path, name: str, start: Callable[[Path, Path], str]) -> Iterator[str]:
-    """The address of what `start` starts, for all processes that come with the same `root` and name. `start` gets a folder and the users' file."""
+    """The address of what `start` starts, for all processes that come with the same `root` and name. `start` gets a
+    folder and the users' file."""
     folder, users = root / name, root / f"{name}.users"
     address = folder / "address"
     with one_at_a_time(root / f"{name}.lock"):
@@ -225,12 +246,14 @@ def prepare() -> Installation:
 
 
 def new_cluster_id() -> str:
-    """A random UUID as Kafka writes it: in base64, and without a dash at its head, which tools would take for an option."""
+    """A random UUID as Kafka writes it: in base64, and without a dash at its head, which tools would take for an
+    option."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
 
 
 def free_port() -> int:
-    """A port that nothing listens on. It may be taken before the broker has it, which is unlikely: nobody draws from this range by itself."""
+    """A port that nothing listens on. It may be taken before the broker has it, which is unlikely: nobody draws from
+    this range by itself."""
     while True:
         port = random.choice(PORTS)
         with socket.socket() as probe:

@@ -43,9 +43,16 @@ class Kafka:
         self.wait_for_leaders(name, 0)
 
     def wait_for_leaders(self, name: str, partitions: int) -> None:
-        """Wait until the topic has exactly this many partitions with a leader: the broker learns of a change after the controller made it."""
+        """Wait until the topic has exactly this many partitions with a leader: the broker learns of a change after the
+        controller made it."""
         deadline = time.monotonic() + TIMEOUT_S
-        while sum(each.leader >= 0 for each in self.admin.list_topics(name, timeout=TIMEOUT_S).topics[name].partitions.values()) != partitions:
+        while (
+            sum(
+                each.leader >= 0
+                for each in self.admin.list_topics(name, timeout=TIMEOUT_S).topics[name].partitions.values()
+            )
+            != partitions
+        ):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"topic {name} doesn't have {partitions} partitions after {TIMEOUT_S:.0f} s")
             time.sleep(0.02)

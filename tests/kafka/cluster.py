@@ -13,12 +13,15 @@ NODES: Final = range(1, 4)
 
 
 class Cluster:
-    """The brokers of one cluster, by node. Topics get three copies, two of which must have a record before it is acknowledged."""
+    """The brokers of one cluster, by node. Topics get three copies, two of which must have a record before it is
+    acknowledged."""
 
     def __init__(self, folder: Path, installation: Installation) -> None:
         ports = {node: (free_port(), free_port()) for node in NODES}
         shared = {
-            "controller.quorum.voters": ",".join(f"{node}@{HOST}:{controller}" for node, (_, controller) in ports.items()),
+            "controller.quorum.voters": ",".join(
+                f"{node}@{HOST}:{controller}" for node, (_, controller) in ports.items()
+            ),
             "offsets.topic.replication.factor": "3",
             "transaction.state.log.replication.factor": "3",
             "transaction.state.log.min.isr": "2",
@@ -30,7 +33,11 @@ class Cluster:
                 folder / f"node{node}",
                 installation,
                 port=port,
-                settings={**shared, "node.id": str(node), "listeners": f"CLIENTS://{HOST}:{port},CONTROLLER://{HOST}:{controller}"},
+                settings={
+                    **shared,
+                    "node.id": str(node),
+                    "listeners": f"CLIENTS://{HOST}:{port},CONTROLLER://{HOST}:{controller}",
+                },
                 cluster_id=cluster_id,
             )
             for node, (port, controller) in ports.items()

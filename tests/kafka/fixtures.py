@@ -1,6 +1,8 @@
-"""Fixtures for tests with the marker `kafka`. One broker serves the whole test session, also with several pytest-xdist workers.
+"""Fixtures for tests with the marker `kafka`. One broker serves the whole test session, also with several pytest-xdist
+workers.
 
-A test that kills or pauses a broker takes `killable_broker`. Where a part is missing, `outside_part` skips the test or, in CI, fails it.
+A test that kills or pauses a broker takes `killable_broker`. Where a part is missing, `outside_part` skips the test or,
+in CI, fails it.
 """
 
 import importlib.util
@@ -44,7 +46,8 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def kafka(kafka_installation: Installation, session_folder: Path) -> Iterator["Kafka"]:
-    """The broker of the test session. Other tests use it at the same time: it is never stopped, and each test has topics of its own."""
+    """The broker of the test session. Other tests use it at the same time: it is never stopped, and each test has
+    topics of its own."""
     from tests.kafka.broker import shared_broker
 
     with shared_broker(session_folder, kafka_installation) as running:
@@ -53,7 +56,8 @@ def kafka(kafka_installation: Installation, session_folder: Path) -> Iterator["K
 
 @pytest.fixture(scope="session")
 def secured(kafka_installation: Installation, session_folder: Path) -> Iterator["Secured"]:
-    """A broker that asks who its clients are: another one, shared the same way. It starts for the first test that asks for it."""
+    """A broker that asks who its clients are: another one, shared the same way. It starts for the first test that asks
+    for it."""
     from tests.kafka.secured import shared_secured_broker
 
     with shared_secured_broker(session_folder, kafka_installation) as running:
@@ -86,7 +90,8 @@ def spare_broker(kafka_installation: Installation, tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def killable_broker(spare_broker: "Broker") -> Iterator["Broker"]:
-    """A running broker that this test alone uses, and may stop, kill, pause and start again. The next test gets it in running order."""
+    """A running broker that this test alone uses, and may stop, kill, pause and start again. The next test gets it in
+    running order."""
     if not spare_broker.is_running:
         spare_broker.start()
     yield spare_broker

@@ -1,7 +1,8 @@
 """The Apache Kafka that the tests run: the machine's Java, and jars from Maven Central in a cache folder.
 
-The cache is TRADECAP_BROKER_HOME, by default build/kafka. (TRADECAP_KAFKA_* are settings of the product.) Its folder is named after the pom, so a
-changed pom is fetched again. Several processes may install at once: one fetches, the others wait.
+The cache is TRADECAP_BROKER_HOME, by default build/kafka. (TRADECAP_KAFKA_* are settings of the product.) Its folder is
+named after the pom, so a changed pom is fetched again. Several processes may install at once: one fetches, the others
+wait.
 """
 
 import hashlib
@@ -65,7 +66,9 @@ def java_version() -> str:
         raise MissingPartError(f"Java {OLDEST_JAVA} or newer (Debian: default-jdk-headless; {error})") from None
     found = re.search(r'version "((\d+)[^"]*)"', answer)
     if found is None or int(found[2]) < OLDEST_JAVA:
-        raise MissingPartError(f"Java {OLDEST_JAVA} or newer (Debian: default-jdk-headless; found: {answer.splitlines()[0]})")
+        raise MissingPartError(
+            f"Java {OLDEST_JAVA} or newer (Debian: default-jdk-headless; found: {answer.splitlines()[0]})"
+        )
     return found[1]
 
 
@@ -76,7 +79,13 @@ def fetch_jars(libs: Path) -> None:
     goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={fetched}"]
     try:
         # -C: a jar whose checksum is wrong is an error.
-        subprocess.run(["mvn", "-q", "-B", "-ntp", "-C", "-f", POM, *goal], check=True, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S)
+        subprocess.run(
+            ["mvn", "-q", "-B", "-ntp", "-C", "-f", POM, *goal],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=FETCH_TIMEOUT_S,
+        )
     except subprocess.CalledProcessError as error:
         raise MissingPartError(f"Apache Kafka from Maven Central ({error.stdout.strip()[:500]})") from None
     except (OSError, subprocess.SubprocessError) as error:

@@ -1,7 +1,8 @@
 """A broker that asks who its clients are: SASL over TLS, certificates over TLS, and rights (ACLs).
 
-Rules: its certificates are made when it starts, by an authority that no machine trusts. The plain listener is for the broker itself and for `admin`,
-the one who may do everything; the tests' users come by the others. Each user has the rights that it was given, and no more.
+Rules: its certificates are made when it starts, by an authority that no machine trusts. The plain listener is for the
+broker itself and for `admin`, the one who may do everything; the tests' users come by the others. Each user has the
+rights that it was given, and no more.
 """
 
 import datetime
@@ -25,7 +26,8 @@ from tests.kafka.client import TIMEOUT_S, Kafka
 from tests.kafka.installation import Installation
 
 LISTENERS: Final = ("LOGIN", "MUTUAL", "EXPIRED")
-"""LOGIN: SASL over TLS. MUTUAL: clients show a certificate, whose CN is their name. EXPIRED: as LOGIN, but the broker's certificate has expired."""
+"""LOGIN: SASL over TLS. MUTUAL: clients show a certificate, whose CN is their name. EXPIRED: as LOGIN, but the broker's
+certificate has expired."""
 PLAIN_USERS: Final = {"plain": "plain-s3cret", "odd": "q\"uo'te %41 sp ace, \\ and ünïcødé;="}
 """Users of the mechanism PLAIN: the broker reads them when it starts."""
 LONG_AGO: Final = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -61,7 +63,8 @@ class Secured:
 
     def add_user(self, name: str, password: str) -> None:
         """A user of both SCRAM mechanisms, or a new password of one."""
-        iterations = random.randint(LEAST_ITERATIONS, 2 * LEAST_ITERATIONS)  # by which one sees that the broker knows the new one
+        # by which one sees that the broker knows the new one
+        iterations = random.randint(LEAST_ITERATIONS, 2 * LEAST_ITERATIONS)
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):  # a request may name a user once
             wanted = UserScramCredentialUpsertion(name, ScramCredentialInfo(mechanism, iterations), password.encode())
             self.kafka.admin.alter_user_scram_credentials([wanted])[name].result(TIMEOUT_S)
@@ -74,8 +77,12 @@ class Secured:
         return [each.iterations for each in answers[name].result(TIMEOUT_S).scram_credential_infos]
 
     def allow(self, user: str, topic: str, *operations: str, group: bool = False) -> None:
-        """Give a user these rights to one topic (READ, WRITE, DESCRIBE, CREATE ...), and to read all groups of tradecap."""
-        wanted = [_acl(user, ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, AclOperation[operation]) for operation in operations]
+        """Give a user these rights to one topic (READ, WRITE, DESCRIBE, CREATE ...), and to read all groups of
+        tradecap."""
+        wanted = [
+            _acl(user, ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, AclOperation[operation])
+            for operation in operations
+        ]
         if group:
             wanted.append(_acl(user, ResourceType.GROUP, "tradecap-", ResourcePatternType.PREFIXED, AclOperation.READ))
         for answer in self.kafka.admin.create_acls(wanted).values() if wanted else ():
@@ -84,7 +91,15 @@ class Secured:
 
     def forbid(self, user: str, topic: str) -> None:
         """Take all rights to a topic from a user."""
-        every = AclBindingFilter(ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:{user}", "*", AclOperation.ANY, AclPermissionType.ANY)
+        every = AclBindingFilter(
+            ResourceType.TOPIC,
+            topic,
+            ResourcePatternType.LITERAL,
+            f"User:{user}",
+            "*",
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
         for answer in self.kafka.admin.delete_acls([every]).values():
             answer.result(TIMEOUT_S)
         self.until(lambda: not self.kafka.admin.describe_acls(every).result(TIMEOUT_S))
@@ -98,7 +113,9 @@ class Secured:
 
 
 def _exactly(acl: AclBinding) -> AclBindingFilter:
-    return AclBindingFilter(acl.restype, acl.name, acl.resource_pattern_type, acl.principal, acl.host, acl.operation, acl.permission_type)
+    return AclBindingFilter(
+        acl.restype, acl.name, acl.resource_pattern_type, acl.principal, acl.host, acl.operation, acl.permission_type
+    )
 
 
 def _acl(user: str, kind: ResourceType, name: str, pattern: ResourcePatternType, operation: AclOperation) -> AclBinding:
@@ -122,7 +139,9 @@ class SecuredBroker(Broker):
             **plain,
             "listeners": plain["listeners"] + own,
             "advertised.listeners": plain["advertised.listeners"] + own,
-            "listener.security.protocol.map": f"{plain['listener.security.protocol.map']},LOGIN:SASL_SSL,MUTUAL:SSL,EXPIRED:SASL_SSL",
+            "listener.security.protocol.map": ",".join(
+                (plain["listener.security.protocol.map"], "LOGIN:SASL_SSL", "MUTUAL:SSL", "EXPIRED:SASL_SSL")
+            ),
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
             "allow.everyone.if.no.acl.found": "false",
@@ -174,7 +193,9 @@ def make_certificates(folder: Path) -> None:
 def write_certificate(path: Path, issued: trustme.LeafCert) -> None:
     """As .pem and .key, and both in one .keystore, which is how Kafka wants them."""
     chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
-    key = load_pem_private_key(issued.private_key_pem.bytes(), None).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
     path.with_suffix(".pem").write_bytes(chain)
     path.with_suffix(".key").write_bytes(key)
     path.with_suffix(".keystore").write_bytes(key + chain)

@@ -21,7 +21,10 @@ import pathlib, sys
 from tests.kafka.broker import install, shared_broker
 with shared_broker(pathlib.Path(sys.argv[1]), install()) as kafka: print(kafka.bootstrap)
 """
-USER = "import pathlib, sys; from tests.kafka.locks import hold_shared; lock = hold_shared(pathlib.Path(sys.argv[1])); print(flush=True); input()"
+USER = (
+    "import pathlib, sys; from tests.kafka.locks import hold_shared; lock = "
+    "hold_shared(pathlib.Path(sys.argv[1])); print(flush=True); input()"
+)
 
 
 def produce(bootstrap: str, topic: str, *values: bytes) -> Producer:
@@ -35,7 +38,9 @@ def produce(bootstrap: str, topic: str, *values: bytes) -> Producer:
 
 def consume(bootstrap: str, topic: str, count: int) -> list[bytes | None]:
     """The first `count` values of partition 0."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False, "log_level": 0})
+    consumer = Consumer(
+        {"bootstrap.servers": bootstrap, "group.id": "unused", "enable.auto.commit": False, "log_level": 0}
+    )
     consumer.assign([TopicPartition(topic, 0, 0)])
     messages = consumer.consume(count, timeout=TIMEOUT_S)
     consumer.close()
@@ -50,7 +55,9 @@ def test_a_record_that_was_acknowledged_is_read_back(kafka: Kafka, topic: str) -
 
 def test_another_process_of_the_session_uses_the_same_broker(kafka: Kafka, session_folder: Path) -> None:
     """Two workers would run two shared brokers, or the first to end would stop the broker of the others."""
-    other = subprocess.run([sys.executable, "-c", JOIN, session_folder], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)
+    other = subprocess.run(
+        [sys.executable, "-c", JOIN, session_folder], check=True, capture_output=True, text=True, timeout=TIMEOUT_S
+    )
     assert other.stdout.strip() == kafka.bootstrap
     assert kafka.is_ready()
 
@@ -68,7 +75,10 @@ def test_a_topic_comes_and_goes_only_by_name(kafka: Kafka, topic_name: str) -> N
 def test_kill_9_keeps_what_was_acknowledged(killable_broker: Broker, topic_name: str) -> None:
     """Crash tests need a broker that comes back at the same address with its data."""
     killable_broker.kafka.new_topic(topic_name)
-    assert produce(killable_broker.bootstrap, topic_name, *(b"%d" % number for number in range(1_000))).flush(TIMEOUT_S) == 0
+    assert (
+        produce(killable_broker.bootstrap, topic_name, *(b"%d" % number for number in range(1_000))).flush(TIMEOUT_S)
+        == 0
+    )
     killable_broker.kill()
     assert not is_open(killable_broker.port)
     killable_broker.restart()

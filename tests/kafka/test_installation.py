@@ -62,7 +62,9 @@ def test_a_fetch_that_failed_is_begun_again(programs: Path) -> None:
     assert jars(install().folder) == ["kafka.jar"]
 
 
-@pytest.mark.parametrize(("version", "is_enough"), [("17.0.15", True), ("25", True), ("11.0.2", False), ("1.8.0_402", False)])
+@pytest.mark.parametrize(
+    ("version", "is_enough"), [("17.0.15", True), ("25", True), ("11.0.2", False), ("1.8.0_402", False)]
+)
 def test_an_old_java_is_named(programs: Path, version: str, is_enough: bool) -> None:
     """Kafka 4 would end with a stack trace about class file versions."""
     add_program(programs / "java", JAVA.replace("VERSION", version))

@@ -1,7 +1,7 @@
 """Ends a broker when nobody uses it any more, even if its users were killed.
 
-Every user holds a shared lock on one file, so an exclusive lock is granted when the last user is gone. Run as a script with the lock's path,
-the broker's process group, and optionally a folder to remove afterwards.
+Every user holds a shared lock on one file, so an exclusive lock is granted when the last user is gone. Run as a script
+with the lock's path, the broker's process group, and optionally a folder to remove afterwards.
 """
 
 import contextlib

@@ -24,7 +24,9 @@ def records_of(run: str, count: int, *, first_seq: int = 0) -> list[bytes]:
     """count trade records of a run, as lines of a log."""
     writer = RunWriter(run, first_seq)
     head = series_head("binance", "BTCUSDT", "trade", "ws")
-    return [writer.record(seq, head, frame(b'{"e":"trade","t":%d}' % seq)) for seq in range(first_seq, first_seq + count)]
+    return [
+        writer.record(seq, head, frame(b'{"e":"trade","t":%d}' % seq)) for seq in range(first_seq, first_seq + count)
+    ]
 
 
 def an_event(run: str, seq: int, name: str, /, **detail: object) -> bytes:
@@ -84,7 +86,8 @@ def repack(packed: Path, plain: bytes) -> None:
 
 
 def strand(folder: Path, number: int, *, extra: bytes = b"", published: int | None = None) -> bytes:
-    """Turn a closed segment back into the active one of a writer that died; extra is what it had written but not flushed."""
+    """Turn a closed segment back into the active one of a writer that died; extra is what it had written but not
+    flushed."""
     segment = Segment(folder, number)
     plain = unpack(segment.packed)
     segment.plain.write_bytes(plain + extra)

@@ -1,4 +1,5 @@
-"""A log that only the tests have: three partitions in memory, offsets with holes. It shows that nothing above the log needs files."""
+"""A log that only the tests have: three partitions in memory, offsets with holes. It shows that nothing above the log
+needs files."""
 
 import os
 import threading
@@ -133,7 +134,12 @@ class MemorySnapshot:
         self.id = log.id
         self._log, self._ends = log, ends
 
-    def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:  # noqa: ARG002
+    def read(
+        self,
+        after: Positions = BEGINNING,
+        *,
+        on_damage: Callable[[Damage], None] | None = None,  # noqa: ARG002 -- the protocol's signature
+    ) -> Iterator[Batch]:
         """See `Snapshot.read`."""
         return self._log._between({n: int(after.get(n, "0")) for n in range(PARTITIONS)}, self._ends)
 

@@ -23,7 +23,9 @@ def records(run: str, made: list[object]) -> list[tuple[bytes, Trade | None]]:
     found: list[tuple[bytes, Trade | None]] = []
     for each in made:
         if each == "recovered":
-            found.append((an_event(run, writer.seq, "recovered", run=f"0193{writer.seq:04d}-0000-7000-8000-000000000000"), None))
+            found.append(
+                (an_event(run, writer.seq, "recovered", run=f"0193{writer.seq:04d}-0000-7000-8000-000000000000"), None)
+            )
             writer.seq += 1
         elif isinstance(each, tuple):
             trade = a_trade(each[1], symbol=each[0])
@@ -39,14 +41,20 @@ def files_of(folder: Path, run: str, log_id: str) -> dict[str, bytes]:
     found = {}
     for file in folder.iterdir():
         if re.match(r"\d+\.(ndjson\.zst|json)", file.name):
-            text = unpack(file) if file.suffix == ".zst" else re.sub(rb'"(sha256|previous|packed)":"\w*"', b"", file.read_bytes())
+            text = (
+                unpack(file)
+                if file.suffix == ".zst"
+                else re.sub(rb'"(sha256|previous|packed)":"\w*"', b"", file.read_bytes())
+            )
             found[file.name] = text.replace(run.encode(), b"RUN").replace(log_id.encode(), b"LOG")
     return found
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=TRADES, cuts=st.lists(st.integers(0, 40), max_size=4), segment_bytes=st.integers(200, 3000))
-def test_a_folder_holds_the_same_files(tmp_path_factory: pytest.TempPathFactory, made: list[object], cuts: list[int], segment_bytes: int) -> None:
+def test_a_folder_holds_the_same_files(
+    tmp_path_factory: pytest.TempPathFactory, made: list[object], cuts: list[int], segment_bytes: int
+) -> None:
     """A segment would end elsewhere, a manifest would lack ids, or a torn run would never be attested."""
     found = []
     for is_many in (False, True):

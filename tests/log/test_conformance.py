@@ -23,7 +23,8 @@ pytestmark = pytest.mark.core
 
 
 class Place(NamedTuple):
-    """Where logs of one kind can be made: `new(segment_bytes)` makes an empty one and gives what opens it, as often as it is called."""
+    """Where logs of one kind can be made: `new(segment_bytes)` makes an empty one and gives what opens it, as often as
+    it is called."""
 
     new: Callable[[int], Callable[[], Log]]
 
@@ -111,11 +112,16 @@ def test_a_log_keeps_its_id_and_shares_it_with_none(opened: Callable[[], Log], p
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=12), st.integers(200, 4000), st.lists(st.integers(0, 400), max_size=3))
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=12),
+    st.integers(200, 4000),
+    st.lists(st.integers(0, 400), max_size=3),
+)
 def test_lines_come_back_as_they_were_written_from_any_position(
     place: Place, steps: list[tuple[int, bool]], segment_bytes: int, stops: list[int]
 ) -> None:
-    """However appends, flushes and segments fall, a reader that stops anywhere and goes on from its position would lose or repeat records."""
+    """However appends, flushes and segments fall, a reader that stops anywhere and goes on from its position would lose
+    or repeat records."""
     log = place.new(segment_bytes)()
     with log.writer() as writer:
         written = records_of(writer.run, sum(count for count, _ in steps))
@@ -163,7 +169,8 @@ def test_a_flushed_record_is_seen_by_every_later_reading(log: Log) -> None:
 
 @pytest.mark.parametrize("place", [in_a_folder, in_memory], indirect=True, ids=lambda kind: kind.__name__)
 def test_what_only_a_flush_makes_durable_is_not_seen_before(log: Log) -> None:
-    """A reader would count a record that a power cut then takes back. Producers send unasked; brokers show what is replicated."""
+    """A reader would count a record that a power cut then takes back. Producers send unasked; brokers show what is
+    replicated."""
     with log.writer() as writer:
         first, second = records_of(writer.run, 2)
         writer.append(first)

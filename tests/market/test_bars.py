@@ -25,13 +25,15 @@ def same(bars: Sequence[Candle], expected: Sequence[Candle]) -> bool:
     """Equal in all but the order in which floats were added."""
     exact = [msgspec.structs.replace(bar, volatility_sq=0.0) for bar in bars]
     return exact == [msgspec.structs.replace(bar, volatility_sq=0.0) for bar in expected] and all(
-        bar.volatility_sq == pytest.approx(other.volatility_sq, rel=1e-9, abs=1e-18) for bar, other in zip(bars, expected, strict=True)
+        bar.volatility_sq == pytest.approx(other.volatility_sq, rel=1e-9, abs=1e-18)
+        for bar, other in zip(bars, expected, strict=True)
     )
 
 
 @st.composite
 def records(draw: st.DrawFn) -> list[tuple[Trade, Rank]]:
-    """Records of few ids in a few minutes: repeated, with conflicts, some outside the order book, in any order of (run, seq)."""
+    """Records of few ids in a few minutes: repeated, with conflicts, some outside the order book, in any order of (run,
+    seq)."""
     made = []
     for seq in range(draw(st.integers(1, 15))):
         trade = at(

@@ -24,13 +24,16 @@ def at(second: float, **overrides: int | str | bool) -> Trade:
 
 @st.composite
 def streams(draw: st.DrawFn, least_step_s: int = 0, least_size: int = 0) -> list[Trade]:
-    """Trades of one series as a venue would send them: ids +1 from anywhere, a few minutes. With a negative least step, T goes back at times."""
+    """Trades of one series as a venue would send them: ids +1 from anywhere, a few minutes. With a negative least step,
+    T goes back at times."""
     rows = st.tuples(st.integers(least_step_s, 40), PRICES, st.integers(1, 10**15), st.booleans(), st.booleans())
     drawn, first_id = draw(st.lists(rows, min_size=least_size, max_size=30)), draw(st.integers(0, 3))
     second, trades = 0, []
     for trade_id, (step_s, price, qty, is_buyer_maker, order_book) in enumerate(drawn, first_id):
         second += step_s
-        trades.append(at(second, id=trade_id, price=price, qty=qty, is_buyer_maker=is_buyer_maker, order_book=order_book))
+        trades.append(
+            at(second, id=trade_id, price=price, qty=qty, is_buyer_maker=is_buyer_maker, order_book=order_book)
+        )
     return trades
 
 
@@ -39,7 +42,7 @@ def without_volatility(found: list[Candle]) -> list[Candle]:
     return [msgspec.structs.replace(candle, volatility_sq=0.0) for candle in found]
 
 
-# ---- what a candle says ------------------------------------------------------------------------------------------------------------------
+# ---- what a candle says ----------------------------------------------------------------------------------------------
 
 
 def test_a_candle_says_what_was_traded() -> None:
@@ -124,8 +127,13 @@ def test_of_records_with_one_id_the_first_given_is_the_trade() -> None:
 
 def test_an_aggregate_counts_its_fills_as_trades_and_itself_as_an_id() -> None:
     """The count of trades would not be the venue's, or no candle of aggregates would ever be complete."""
-    trades = [at(1, id=5, channel="aggTrade", first_id=100, last_id=103), at(2, id=6, channel="aggTrade", first_id=104, last_id=104)]
-    assert [(candle.trades, candle.first_id, candle.last_id, candle.ids) for candle in candles(trades)] == [(5, 5, 6, 2)]
+    trades = [
+        at(1, id=5, channel="aggTrade", first_id=100, last_id=103),
+        at(2, id=6, channel="aggTrade", first_id=104, last_id=104),
+    ]
+    assert [(candle.trades, candle.first_id, candle.last_id, candle.ids) for candle in candles(trades)] == [
+        (5, 5, 6, 2)
+    ]
 
 
 def test_a_trade_outside_the_book_counts_as_an_id_only() -> None:
@@ -138,7 +146,15 @@ def test_a_trade_outside_the_book_counts_as_an_id_only() -> None:
         at(5, id=5, price=0, qty=0, order_book=False),
     ]
     (candle,) = candles(trades)
-    assert (candle.open, candle.high, candle.low, candle.close, candle.volume, candle.quote_volume, candle.trades) == (10, 20, 10, 20, 3, 50, 2)
+    assert (candle.open, candle.high, candle.low, candle.close, candle.volume, candle.quote_volume, candle.trades) == (
+        10,
+        20,
+        10,
+        20,
+        3,
+        50,
+        2,
+    )
     assert (candle.open_id, candle.close_id, candle.first_id, candle.last_id, candle.ids) == (2, 4, 1, 5, 5)
     assert isclose(candle.volatility, log(2))
 
@@ -173,7 +189,7 @@ def test_an_interval_that_drifts_over_the_day_is_refused(seconds: int) -> None:
         roll_up([], seconds)
 
 
-# ---- complete ----------------------------------------------------------------------------------------------------------------------------
+# ---- complete --------------------------------------------------------------------------------------------------------
 
 
 def is_complete(*trades: Trade) -> list[bool]:
@@ -203,7 +219,11 @@ def test_a_candle_that_lost_a_trade_inside_does_not_look_whole() -> None:
 
 def test_an_interval_without_book_trades_is_not_shown_but_joins_its_neighbours() -> None:
     """An insurance-fund trade alone in its minute would make both minutes next to it look broken."""
-    assert is_complete(at(1, id=0), at(61, id=1, price=0, qty=0, order_book=False), at(121, id=2), at(181, id=3)) == [True, True, False]
+    assert is_complete(at(1, id=0), at(61, id=1, price=0, qty=0, order_book=False), at(121, id=2), at(181, id=3)) == [
+        True,
+        True,
+        False,
+    ]
 
 
 @given(streams(least_size=8), st.data(), INTERVALS)
@@ -223,25 +243,29 @@ def test_nothing_lost_is_complete_but_at_the_ends(trades: list[Trade]) -> None:
     assert all(candle.complete for candle in found[0 if begins_at_0 else 1 : -1])
 
 
-# ---- any order -------------------------------------------------------------------------------------------------------------------------
+# ---- any order -------------------------------------------------------------------------------------------------------
 
 
 @given(streams(least_step_s=-40), st.data(), INTERVALS)
-def test_shuffled_and_repeated_trades_give_the_same_candles(trades: list[Trade], data: st.DataObject, interval_s: int) -> None:
+def test_shuffled_and_repeated_trades_give_the_same_candles(
+    trades: list[Trade], data: st.DataObject, interval_s: int
+) -> None:
     """Late, repeated or reordered trades would change a candle."""
     repeats = data.draw(st.lists(st.sampled_from(trades))) if trades else []
     assert candles(data.draw(st.permutations(trades + repeats)), interval_s) == candles(trades, interval_s)
 
 
 @given(streams(least_step_s=-40), st.data())
-def test_a_stream_cut_anywhere_and_taken_up_again_gives_the_same_candles(trades: list[Trade], data: st.DataObject) -> None:
+def test_a_stream_cut_anywhere_and_taken_up_again_gives_the_same_candles(
+    trades: list[Trade], data: st.DataObject
+) -> None:
     """A capture that was cut and went on a little before the cut would differ from one that ran through."""
     cut = data.draw(st.integers(0, len(trades)))
     again = data.draw(st.integers(0, cut))
     assert candles(trades[:cut] + trades[again:]) == candles(trades)
 
 
-# ---- roll-up ---------------------------------------------------------------------------------------------------------------------------
+# ---- roll-up ---------------------------------------------------------------------------------------------------------
 
 
 @given(streams(least_step_s=-40), INTERVALS)
@@ -256,7 +280,9 @@ def test_a_roll_up_is_exact_even_where_minutes_interleave(trades: list[Trade], i
 @given(streams(), INTERVALS)
 def test_the_volatility_of_a_roll_up_is_that_of_the_trades(trades: list[Trade], interval_s: int) -> None:
     """The jumps from one minute to the next would be missing from the volatility of the hour."""
-    for rolled, fresh in zip(roll_up(every_interval(trades), interval_s), every_interval(trades, interval_s), strict=True):
+    for rolled, fresh in zip(
+        roll_up(every_interval(trades), interval_s), every_interval(trades, interval_s), strict=True
+    ):
         assert isclose(rolled.volatility_sq, fresh.volatility_sq, rel_tol=1e-9)
 
 

@@ -45,7 +45,8 @@ def test_numbers_are_exact(units: int, decimals: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hour", "session"), [(0, "Asia"), (7.9999, "Asia"), (8, "Europe"), (15.9999, "Europe"), (16, "US"), (23.9999, "US"), (24, "Asia")]
+    ("hour", "session"),
+    [(0, "Asia"), (7.9999, "Asia"), (8, "Europe"), (15.9999, "Europe"), (16, "US"), (23.9999, "US"), (24, "Asia")],
 )
 def test_a_session_begins_at_its_hour(hour: float, session: str) -> None:
     """A trade at 08:00 would be counted in two sessions, or in none."""
@@ -64,7 +65,12 @@ def test_lateness_may_be_negative() -> None:
     """A clock that is behind would be hidden by a lateness of 0."""
     received = Envelope(RUN, 1, recv=(NOON_S * 1000 - 5) * 10**6, via="ws")
     message = enriched(a_trade(), received, too_late=True)
-    assert (message.lateness_ms, message.ingest_ts, message.source, message.too_late) == (-5, NOON_S * 1000 - 5, "binance", True)
+    assert (message.lateness_ms, message.ingest_ts, message.source, message.too_late) == (
+        -5,
+        NOON_S * 1000 - 5,
+        "binance",
+        True,
+    )
 
 
 def test_a_minute_says_how_many_trades_it_is_made_of() -> None:
@@ -90,7 +96,10 @@ def test_the_payload_of_a_rejected_record_is_cut() -> None:
 def test_a_record_that_was_cut_before_keeps_the_size_of_the_whole() -> None:
     """The size and hash of the first 64 KiB would pass for those of the message."""
     digest = "ab" * 32
-    raw = b'{"run":"%b","seq":3,"recv":null,"size":5000000,"sha256":"%b","b64":"eHg="}' % (RUN.encode(), digest.encode())
+    raw = b'{"run":"%b","seq":3,"recv":null,"size":5000000,"sha256":"%b","b64":"eHg="}' % (
+        RUN.encode(),
+        digest.encode(),
+    )
     envelope = read_envelope(raw)
     assert envelope
     message = quarantined(Rejected("oversize"), envelope, raw, 0, 0)

@@ -1,4 +1,5 @@
-"""Every fault is what it claims, judged by a second reading of what a valid trade is (`complaints`, from Python's own json and Decimal)."""
+"""Every fault is what it claims, judged by a second reading of what a valid trade is (`complaints`, from Python's own
+json and Decimal)."""
 
 import json
 import re
@@ -21,7 +22,9 @@ TYPES: dict[str, type] = {"s": str, "p": str, "q": str, "m": bool}
 SPOT = b'{"e":"trade","E":1723204860001,"s":"PEPEUSDT","t":187905002,"p":"0.00000741","q":"210000000.00000000","T":1723204859999,"m":true,"M":true}'
 AGG = b'{"e":"aggTrade","E":1723204860001,"s":"ETHUSDT","a":9,"p":"2680.01000000","q":"0.5","f":11,"l":13,"T":1723204860000,"m":false,"M":true}'
 USDM = b'{"e":"trade","E":1723204860001,"T":1723204860000,"s":"BTCUSDT","t":5266584315,"p":"60998.50","q":"0.010","X":"MARKET","m":true}'
-NA = b'{"e":"trade","E":1723204860001,"T":1723204860000,"s":"BTCUSDT","t":5266584315,"p":"0","q":"0","X":"NA","m":false}'
+NA = (
+    b'{"e":"trade","E":1723204860001,"T":1723204860000,"s":"BTCUSDT","t":5266584315,"p":"0","q":"0","X":"NA","m":false}'
+)
 SEEDS = range(400)
 QUARANTINED = [name for name, fault in FAULTS.items() if fault.outcome in REASONS]
 
@@ -102,11 +105,20 @@ def a_message(draw: st.DrawFn) -> tuple[bytes, str]:
     """A valid message: spot or USD-M, bare or combined, compact or spaced, ms or µs, at the edges of what is valid."""
     channel = draw(st.sampled_from(["trade", "aggTrade"]))
     usdm, digits = draw(st.booleans()), draw(st.integers(0, 8))
-    price = draw(st.sampled_from([1, 2, 100, 741, 6_100_000_000_000, 10**18 - 1]) | st.integers(1, 10**18 - 1)) // 10 ** (8 - digits) or 1
+    price = (
+        draw(st.sampled_from([1, 2, 100, 741, 6_100_000_000_000, 10**18 - 1]) | st.integers(1, 10**18 - 1))
+        // 10 ** (8 - digits)
+        or 1
+    )
     most = min(10 ** (15 + digits), -(-(10 ** (17 + 2 * digits)) // price)) - 1
     qty = draw(st.sampled_from([1, most]) | st.integers(1, most))
     unit = draw(st.sampled_from([1, 1000]))
-    time = draw(st.sampled_from([1_262_304_000_000, 4_133_980_799_999]) | st.integers(1_262_304_000_000, 4_133_980_799_999)) * unit
+    time = (
+        draw(
+            st.sampled_from([1_262_304_000_000, 4_133_980_799_999]) | st.integers(1_262_304_000_000, 4_133_980_799_999)
+        )
+        * unit
+    )
     number = draw(st.sampled_from([0, 2**63 - 1]) | st.integers(0, 2**63 - 1))
     ids: dict[str, Any] = {"t": number} if channel == "trade" else {"a": number, "f": number // 2, "l": number}
     values: dict[str, Any] = {
@@ -127,7 +139,9 @@ def a_message(draw: st.DrawFn) -> tuple[bytes, str]:
     order = draw(st.permutations(list(values)))
     separators = draw(st.sampled_from([(",", ":"), (", ", ": ")]))
     text = json.dumps({name: values[name] for name in order}, separators=separators, ensure_ascii=draw(st.booleans()))
-    return draw(st.sampled_from(["%s", '{"stream":"x@y","data":%s}', '{"data": %s, "stream": "a,b:c"} '])).replace("%s", text).encode(), channel
+    return draw(st.sampled_from(["%s", '{"stream":"x@y","data":%s}', '{"data": %s, "stream": "a,b:c"} '])).replace(
+        "%s", text
+    ).encode(), channel
 
 
 def as_text(units: int, digits: int) -> str:
@@ -154,7 +168,8 @@ def test_the_table_names_the_faults_of_the_command_line_in_its_order() -> None:
 @settings(max_examples=60, deadline=None)
 @given(message=a_message(), seed=a_seed)
 def test_a_spoilt_trade_has_its_one_fault_and_no_other(fault: str, message: tuple[bytes, str], seed: int) -> None:
-    """A fault that is sometimes valid, or wrong in two ways, would end with another reason than injected.found expects."""
+    """A fault that is sometimes valid, or wrong in two ways, would end with another reason than injected.found
+    expects."""
     payload, channel = message
     assert complaints(payload, channel) == set()
     assert complaints(spoil(fault, payload, channel, Random(seed)), channel) == {FAULTS[fault].outcome}
@@ -187,9 +202,13 @@ def test_a_conflict_at_the_limits_stays_below_them() -> None:
 
 
 def test_conflicts_change_each_part_of_the_content() -> None:
-    """A part no conflict ever touches is a part whose comparison nobody tests; T must leave its minute, or candles wouldn't notice."""
+    """A part no conflict ever touches is a part whose comparison nobody tests; T must leave its minute, or candles
+    wouldn't notice."""
     before = fields(SPOT)
-    changed = {name: {fields(each)[name] for each in spoilt("conflicts", SPOT)} - {before[name]} for name in ("p", "q", "T", "m")}
+    changed = {
+        name: {fields(each)[name] for each in spoilt("conflicts", SPOT)} - {before[name]}
+        for name in ("p", "q", "T", "m")
+    }
     assert all(changed.values())
     assert before["T"] // 60_000 not in {time // 60_000 for time in changed["T"]}
     assert {time > before["T"] for time in changed["T"]} == {True, False}
@@ -199,7 +218,9 @@ def test_conflicts_change_each_part_of_the_content() -> None:
 def test_nulls_and_missing_reach_every_required_field(payload: bytes, channel: str) -> None:
     """A field that is never spoilt could be dropped from the checks without anybody noticing."""
     nulled = [[name for name, value in pairs(each) if value is None] for each in spoilt("nulls", payload, channel)]
-    missing = [[name for name in fields(payload) if name not in fields(each)] for each in spoilt("missing", payload, channel)]
+    missing = [
+        [name for name in fields(payload) if name not in fields(each)] for each in spoilt("missing", payload, channel)
+    ]
     wanted = [[name] for name in sorted(REQUIRED[channel])]
     assert sorted(map(list, set(map(tuple, nulled)))) == wanted
     assert sorted(map(list, set(map(tuple, missing)))) == wanted
@@ -214,7 +235,11 @@ def test_all_but_one_value_stays_verbatim(fault: str, message: tuple[bytes, str]
     written = spoil(fault, payload, channel, Random(seed))
     (name,) = (name for name, value in pairs(payload) if repr(fields(written)[name]) != repr(value))
     head = next(at for at in range(len(payload)) if payload[at] != written[at])
-    tail = next(n for n in range(min(len(payload), len(written)) - head, -1, -1) if written.endswith(payload[len(payload) - n :]))
+    tail = next(
+        n
+        for n in range(min(len(payload), len(written)) - head, -1, -1)
+        if written.endswith(payload[len(payload) - n :])
+    )
     assert re.fullmatch(rb"[^,:{}]*", payload[head : len(payload) - tail])
     assert re.search(rb'"%b": ?[^,:{}]*$' % name.encode(), payload[:head])
 
@@ -250,14 +275,25 @@ def test_truncated_cuts_anywhere_and_leaves_something() -> None:
 
 
 def test_wrong_types_are_those_a_lenient_reader_would_accept() -> None:
-    """These are the values JSON functions convert in silence: `"p":1.5`, `"s":["A"]`, `"t":"12"`, `"t":1.0`, `"m":1`."""
+    """These are the values JSON functions convert in silence: `"p":1.5`, `"s":["A"]`, `"t":"12"`, `"t":1.0`,
+    `"m":1`."""
     written = b"\n".join(spoilt("wrong_type", SPOT))
-    for value in (b'"p":0.00000741', b'"s":["PEPEUSDT"]', b'"t":"187905002"', b'"t":187905002.0', b'"m":1', b'"m":"true"', b'"q":["2', b'"T":true'):
+    for value in (
+        b'"p":0.00000741',
+        b'"s":["PEPEUSDT"]',
+        b'"t":"187905002"',
+        b'"t":187905002.0',
+        b'"m":1',
+        b'"m":"true"',
+        b'"q":["2',
+        b'"T":true',
+    ):
         assert value in written
 
 
 def test_a_number_out_of_a_string_is_valid_json() -> None:
-    """Leading zeros are allowed in a price's text and not in a number: `007.5` would be malformed instead of a wrong type."""
+    """Leading zeros are allowed in a price's text and not in a number: `007.5` would be malformed instead of a wrong
+    type."""
     padded = SPOT.replace(b"0.00000741", b"007.5").replace(b"210000000.00000000", b"000")
     assert {tuple(sorted(complaints(each, "trade"))) for each in spoilt("wrong_type", padded)} == {("wrong_type",)}
 
@@ -304,5 +340,7 @@ def test_the_same_seed_spoils_the_same_way_on_every_python() -> None:
     """`inject-bad --seed` promises the same payloads again; the number is from Python 3.11.7 and holds for all."""
     rng = Random(3)
     messages = [(SPOT, "trade"), (AGG, "aggTrade"), (USDM, "trade"), (NA, "trade")]
-    written = [spoil(fault, payload, channel, rng) for fault in FAULTS for payload, channel in messages for _ in range(5)]
+    written = [
+        spoil(fault, payload, channel, rng) for fault in FAULTS for payload, channel in messages for _ in range(5)
+    ]
     assert zlib.crc32(b"\n".join(written)) == 2643653093

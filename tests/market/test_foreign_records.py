@@ -42,7 +42,12 @@ def test_an_object_of_another_producer_becomes_a_record_of_its_partition_and_off
     """Its trades would have no place in the ledger."""
     envelope = read_envelope(adopted(b'{"e":"trade"}', LOG, 3, 17, "binance"))
     assert envelope is not None
-    assert (envelope.run, envelope.seq, envelope.venue, envelope.payload) == (orphan_run(LOG, 3), 17, "binance", b'{"e":"trade"}')
+    assert (envelope.run, envelope.seq, envelope.venue, envelope.payload) == (
+        orphan_run(LOG, 3),
+        17,
+        "binance",
+        b'{"e":"trade"}',
+    )
 
 
 def test_what_is_no_object_stays_as_it_is() -> None:

@@ -6,7 +6,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import a_trade
-from tradecap.market.id_book import CONFLICT, COPY, FORGOTTEN, MOVED, NEAR, NEW, OUTLIER, WAIT_S, IdBook, Mark, holes, stretches, without
+from tradecap.market.id_book import (
+    CONFLICT,
+    COPY,
+    FORGOTTEN,
+    MOVED,
+    NEAR,
+    NEW,
+    OUTLIER,
+    WAIT_S,
+    IdBook,
+    Mark,
+    holes,
+    stretches,
+    without,
+)
 from tradecap.market.strays import CONFIRMED, KEPT, Strays
 from tradecap.market.trade_ids import TradeIds
 
@@ -161,7 +175,8 @@ ABSURD = 10**15
 
 
 def test_an_odd_id_moves_nothing() -> None:
-    """After one absurd id no gap would be found any more, and all that follows would look like the filling of a hole of 10^15 ids."""
+    """After one absurd id no gap would be found any more, and all that follows would look like the filling of a hole of
+    10^15 ids."""
     book = IdBook()
     assert took(book, [1, 2, ABSURD, 3, 4, 7]) == [NEW] * 6
     assert book.declare([1], 0.0) == [(5, 6)]
@@ -320,9 +335,14 @@ def test_a_log_is_cut_where_its_ids_are_far_apart() -> None:
     assert [part.intervals() for part in stretches(TradeIds([(7, 7)]), NEAR)] == [[(7, 7)]]
 
 
-@given(st.sets(st.integers(1, 60), min_size=CONFIRMED), st.lists(st.tuples(st.integers(0, 60), st.integers(10**9, 2**62))))
-def test_whatever_odd_ids_come_between_the_gaps_are_those_without_them(numbers: set[int], odd: list[tuple[int, int]]) -> None:
-    """A certain interleaving of odd ids would hide a gap, or make one. (Never three that rise and are near each other: that is a move.)"""
+@given(
+    st.sets(st.integers(1, 60), min_size=CONFIRMED), st.lists(st.tuples(st.integers(0, 60), st.integers(10**9, 2**62)))
+)
+def test_whatever_odd_ids_come_between_the_gaps_are_those_without_them(
+    numbers: set[int], odd: list[tuple[int, int]]
+) -> None:
+    """A certain interleaving of odd ids would hide a gap, or make one. (Never three that rise and are near each other:
+    that is a move.)"""
     ids = sorted(numbers)
     mixed = [[number] for number in ids]
     for at, number in odd:

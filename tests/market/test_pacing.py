@@ -44,7 +44,8 @@ def test_a_late_record_is_due_at_once_and_delays_nothing() -> None:
 
 
 def test_a_clock_that_was_set_back_begins_a_new_time_line() -> None:
-    """An hour of records would rush out at once after the recorder's clock, or the next recording, stepped back an hour."""
+    """An hour of records would rush out at once after the recorder's clock, or the next recording, stepped back an
+    hour."""
     recorded: list[int | None] = [START, START + SECOND, START - HOUR, START - HOUR + 2 * SECOND]
     assert the_due_times(1, recorded) == [0, SECOND, SECOND, 3 * SECOND]
 
@@ -92,7 +93,11 @@ def test_one_slow_record_in_a_hundred_is_the_maximum_and_no_percentile() -> None
     lateness = Lateness()
     for late_ns in [*([100_000] * 99), 50 * MS]:
         lateness.add(late_ns)
-    assert lateness.summary() == {"p50_ms": pytest.approx(0.1, rel=0.02), "p99_ms": pytest.approx(0.1, rel=0.02), "max_ms": 50.0}
+    assert lateness.summary() == {
+        "p50_ms": pytest.approx(0.1, rel=0.02),
+        "p99_ms": pytest.approx(0.1, rel=0.02),
+        "max_ms": 50.0,
+    }
 
 
 def test_lateness_is_kept_in_constant_memory() -> None:

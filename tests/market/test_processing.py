@@ -43,11 +43,32 @@ class Topics:
 
 @st.composite
 def inputs(draw: st.DrawFn) -> list[Trade]:
-    """Few ids over three hours, so that minutes close, become too old, and ids come again, with other content and in any order."""
+    """Few ids over three hours, so that minutes close, become too old, and ids come again, with other content and in
+    any order."""
     return [
         at(
             draw(st.integers(0, 40)),
-            draw(st.sampled_from([0, 1, 30, 59, 60, 61, 125, HOUR - 1, HOUR, HOUR + 59, HOUR + 60, HOUR + 121, 2 * HOUR, 2 * HOUR + 70, 3 * HOUR])),
+            draw(
+                st.sampled_from(
+                    [
+                        0,
+                        1,
+                        30,
+                        59,
+                        60,
+                        61,
+                        125,
+                        HOUR - 1,
+                        HOUR,
+                        HOUR + 59,
+                        HOUR + 60,
+                        HOUR + 121,
+                        2 * HOUR,
+                        2 * HOUR + 70,
+                        3 * HOUR,
+                    ]
+                )
+            ),
             price=draw(st.integers(1, 3)) * 10**8,
             order_book=draw(st.integers(0, 5)) > 0,
         )
@@ -174,7 +195,17 @@ def test_misplaced_trades_are_remembered() -> None:
 
 def test_trades_come_back_as_they_were() -> None:
     """A conflict after a restart would be a duplicate, or the other way round."""
-    odd = a_trade(id=9, first_id=4, last_id=12, price=0, qty=2**62, is_buyer_maker=True, order_book=False, channel="aggTrade", event_time_us=0)
+    odd = a_trade(
+        id=9,
+        first_id=4,
+        last_id=12,
+        price=0,
+        qty=2**62,
+        is_buyer_maker=True,
+        order_book=False,
+        channel="aggTrade",
+        event_time_us=0,
+    )
     partition, topics = Partition(), Topics()
     partition.take(odd)
     topics.settle(partition)

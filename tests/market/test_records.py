@@ -55,7 +55,9 @@ def nested(depth: int) -> bytes:
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=5)
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
-OBJECTS = st.dictionaries(st.text(), JSON).map(lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+OBJECTS = st.dictionaries(st.text(), JSON).map(
+    lambda value: json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+)
 PAYLOADS = st.binary() | st.text().map(str.encode) | OBJECTS
 
 
@@ -80,7 +82,9 @@ def test_any_payload_comes_out_byte_for_byte(payload: bytes) -> None:
     assert envelope.payload == payload
     assert (envelope.run, envelope.seq, envelope.recv) == (RUN, 42, 1723161300123456789)
     assert (envelope.venue, envelope.symbol, envelope.channel, envelope.via) == ("binance", "BTCUSDT", "trade", "ws")
-    assert [bool(envelope.data), envelope.text is not None, envelope.b64 is not None, bool(envelope.event)].count(True) == 1
+    assert [bool(envelope.data), envelope.text is not None, envelope.b64 is not None, bool(envelope.event)].count(
+        True
+    ) == 1
 
 
 @pytest.mark.parametrize(
@@ -103,7 +107,8 @@ def test_any_payload_comes_out_byte_for_byte(payload: bytes) -> None:
     ],
 )
 def test_a_payload_is_written_as_the_plainest_thing_it_surely_is(payload: bytes, member: str) -> None:
-    """What is given as data is put into the line as it is: if it weren't a sound object, it would break the line for every reader."""
+    """What is given as data is put into the line as it is: if it weren't a sound object, it would break the line for
+    every reader."""
     assert list(json.loads(a_line(payload)))[-1] == member
 
 
@@ -114,7 +119,10 @@ def test_a_record_is_written_as_the_design_shows_it() -> None:
     report = '"recv":null,"venue":"binance","symbol":"BTCUSDT","via":"ws","src":"a\\"b.gz:5","data":{"e":1}}'
     assert data == f'{{"run":"{RUN}","seq":42,{report}\n'
     event = RunWriter(RUN, 0).event(7, "disconnected", {"code": 1006}, series_head("binance", "", "", ""))
-    assert event.decode() == f'{{"run":"{RUN}","seq":0,"recv":7,"venue":"binance","event":"disconnected","detail":{{"code":1006}}}}\n'
+    assert (
+        event.decode()
+        == f'{{"run":"{RUN}","seq":0,"recv":7,"venue":"binance","event":"disconnected","detail":{{"code":1006}}}}\n'
+    )
     assert taken_apart(event).payload == b""
 
 
@@ -129,7 +137,9 @@ def test_seq_counts_without_a_hole() -> None:
 @given(st.text(), st.text(max_size=20), st.text(max_size=20))
 def test_names_never_spoil_the_envelope(name: str, symbol: str, via: str) -> None:
     """A file is named by anybody: a quote in its name must not make records unreadable."""
-    envelope = taken_apart(a_line(b"{}", series_head("binance", symbol, "trade", via) + source_head(json_text(name), 3)))
+    envelope = taken_apart(
+        a_line(b"{}", series_head("binance", symbol, "trade", via) + source_head(json_text(name), 3))
+    )
     assert (envelope.symbol, envelope.via, envelope.src) == (symbol, via, f"{name}:3")
 
 
@@ -145,7 +155,9 @@ def test_names_never_spoil_the_envelope(name: str, symbol: str, via: str) -> Non
         (b"x", 2_000_000, True),
     ],
 )
-def test_only_of_a_huge_payload_the_beginning_is_kept_with_the_sum_of_the_whole(sign: bytes, size: int, is_cut: bool) -> None:
+def test_only_of_a_huge_payload_the_beginning_is_kept_with_the_sum_of_the_whole(
+    sign: bytes, size: int, is_cut: bool
+) -> None:
     """The one exception to 'kept whole' must still prove what the whole was."""
     payload = sign * size
     line = a_line(payload)
@@ -190,7 +202,7 @@ def test_a_line_without_a_proper_identity_is_no_record(start: bytes) -> None:
     assert read_envelope(start + b',"recv":1,"data":{}}') is None
 
 
-# ---- runs --------------------------------------------------------------------------------------------------------------------------------
+# ---- runs ------------------------------------------------------------------------------------------------------------
 
 RANDOMNESS = st.binary(min_size=10, max_size=10)
 NOW = st.integers(0, 2**47)
@@ -227,7 +239,7 @@ def test_a_clock_that_is_behind_gives_the_millisecond_after_the_last_run() -> No
     assert uuid.UUID(new_run(2_000_000, last, b"\x00" * 10)).int >> 80 == 2_000_000
 
 
-# ---- what makes two records equal --------------------------------------------------------------------------------------------------------
+# ---- what makes two records equal ------------------------------------------------------------------------------------
 
 
 def test_the_content_of_a_trade_is_one_canonical_text() -> None:
@@ -238,16 +250,28 @@ def test_the_content_of_a_trade_is_one_canonical_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"price": 1}, {"qty": 1}, {"trade_time_us": a_trade().trade_time_us + 1000}, {"is_buyer_maker": True}, {"first_id": 6}, {"last_id": 8}]
+    "other",
+    [
+        {"price": 1},
+        {"qty": 1},
+        {"trade_time_us": a_trade().trade_time_us + 1000},
+        {"is_buyer_maker": True},
+        {"first_id": 6},
+        {"last_id": 8},
+    ],
 )
 def test_each_part_of_the_content_makes_a_conflict(other: dict[str, int]) -> None:
     """A conflict that isn't seen is a wrong trade taken for a repeat."""
     assert content_hash(a_trade(**other)) != content_hash(a_trade())
 
 
-@pytest.mark.parametrize("other", [{"event_time_us": 0}, {"order_book": False}, {"trade_time_us": a_trade().trade_time_us + 999}, {"symbol": "X"}])
+@pytest.mark.parametrize(
+    "other",
+    [{"event_time_us": 0}, {"order_book": False}, {"trade_time_us": a_trade().trade_time_us + 999}, {"symbol": "X"}],
+)
 def test_how_a_trade_was_delivered_makes_no_conflict(other: dict[str, int]) -> None:
-    """The same trade by the stream, by REST and from the archive differs in event time and in the precision of its time."""
+    """The same trade by the stream, by REST and from the archive differs in event time and in the precision of its
+    time."""
     assert content_hash(a_trade(**other)) == content_hash(a_trade())
 
 

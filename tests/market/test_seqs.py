@@ -36,7 +36,9 @@ def test_they_answer_as_intervals_do(numbers: list[int], spans: list[tuple[int, 
     seqs, ids = both(numbers, spans)
     assert answer(seqs, number) == answer(ids, number)
     assert answer(pickle.loads(pickle.dumps(seqs)), number) == answer(ids, number)
-    assert seqs.count_in(number // SIZE) == sum(b - a + 1 for a, b in ids.within(number // SIZE * SIZE, number // SIZE * SIZE + SIZE - 1))
+    assert seqs.count_in(number // SIZE) == sum(
+        b - a + 1 for a, b in ids.within(number // SIZE * SIZE, number // SIZE * SIZE + SIZE - 1)
+    )
 
 
 @given(st.lists(NUMBERS, max_size=200), st.lists(NUMBERS, max_size=200), SPANS)
@@ -51,7 +53,8 @@ def test_what_two_counted_is_what_one_counts(some: list[int], others: list[int],
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 9), st.randoms(use_true_random=False))
 def test_the_order_of_partitions_changes_neither_set_nor_room(partitions: int, rng: random.Random) -> None:
-    """Partitions are read as they come: each record of a topic would be an interval of its own until the last partition is read."""
+    """Partitions are read as they come: each record of a topic would be an interval of its own until the last partition
+    is read."""
     total, seqs = 2 * SIZE + 1000, Seqs()
     parts = [range(part, total, partitions) for part in range(partitions)]
     rng.shuffle(parts)

@@ -59,7 +59,9 @@ DIGITS = {
 
 @settings(max_examples=25)
 @given(st.fixed_dictionaries(DIGITS), st.lists(st.fixed_dictionaries(DIGITS), min_size=1, max_size=8))
-def test_lines_that_fit_are_read_as_the_strict_reading_does(first: dict[str, int], others: list[dict[str, int]]) -> None:
+def test_lines_that_fit_are_read_as_the_strict_reading_does(
+    first: dict[str, int], others: list[dict[str, int]]
+) -> None:
     """The quick way of `verify` would prove other numbers than the log holds."""
     line = a_line(**first)
     lines = [each for each in (a_line(**other) for other in others) if len(each) == len(line)]
@@ -126,7 +128,8 @@ def test_numbers_of_few_and_of_many_lines_are_exact(lines: int) -> None:
         spans[name] = (at, at + width)
         at += width + 2
     texts = {
-        name: [f"{rng.randrange(10**width - 1 if width < 19 else 9 * 10**18):0{width}d}" for _ in range(lines)] for name, width in widths.items()
+        name: [f"{rng.randrange(10**width - 1 if width < 19 else 9 * 10**18):0{width}d}" for _ in range(lines)]
+        for name, width in widths.items()
     }
     for column in texts.values():
         column[0] = "9" * len(column[0]) if len(column[0]) < 19 else "8" + "9" * 18
@@ -134,4 +137,6 @@ def test_numbers_of_few_and_of_many_lines_are_exact(lines: int) -> None:
     for name, (first, end) in spans.items():
         digits[:, first:end] = [[int(digit) for digit in text] for text in texts[name]]
     found = NumberColumns(spans).read(digits)
-    assert {name: column.tolist() for name, column in found.items()} == {name: [int(text) for text in column] for name, column in texts.items()}
+    assert {name: column.tolist() for name, column in found.items()} == {
+        name: [int(text) for text in column] for name, column in texts.items()
+    }

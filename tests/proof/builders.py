@@ -32,8 +32,17 @@ def a_segment(n: int = 1, **overrides: Any) -> SegmentRow:
 
 def a_series(**overrides: Any) -> CertifiedSeries:
     """Ten trades without a gap."""
-    fields: dict[str, Any] = {"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "trades": 10, "first_id": 1, "last_id": 10}
-    return CertifiedSeries(**fields | {"duplicates": 0, "conflicts": 0, "coverage": [(1, 10)], "gaps": [], "uncovered": []} | overrides)
+    fields: dict[str, Any] = {
+        "venue": "binance",
+        "symbol": "BTCUSDT",
+        "channel": "trade",
+        "trades": 10,
+        "first_id": 1,
+        "last_id": 10,
+    }
+    return CertifiedSeries(
+        **fields | {"duplicates": 0, "conflicts": 0, "coverage": [(1, 10)], "gaps": [], "uncovered": []} | overrides
+    )
 
 
 def a_certificate(**overrides: Any) -> Certificate:

@@ -53,7 +53,10 @@ def test_a_segment_that_was_open_may_be_written_on_but_not_changed() -> None:
     [
         ({"log": Place("log-2", "file:log")}, "the certificate is of log log-1, this is log log-2"),
         ({"segments": []}, "segment 000001 is missing (12 records)"),
-        ({"segments": [a_segment(sha256="", problem="it is missing", lost=True)]}, "segment 000001 is missing (12 records)"),
+        (
+            {"segments": [a_segment(sha256="", problem="it is missing", lost=True)]},
+            "segment 000001 is missing (12 records)",
+        ),
         (
             {"segments": [a_segment(sha256="f" * 64, records=11)]},
             "segment 000001 changed: it held 12 records of sha256 000000000000, now 11 of ffffffffffff",
@@ -70,7 +73,10 @@ def test_a_segment_that_was_open_may_be_written_on_but_not_changed() -> None:
         ({"series": [a_series(first_id=2)]}, "binance BTCUSDT trade: the certificate says first_id 1, it is 2"),
         ({"series": [a_series(), a_series(symbol="X")]}, "binance X trade isn't in the certificate (10 trades)"),
         ({"runs": [a_run(last_seq=10)]}, f"run {RUN} had 11 as its last seq, has 10"),
-        ({"segments": [a_segment(records=11)]}, "segment 000001: the certificate says 12 records in 900 bytes, it holds 11 in 900"),
+        (
+            {"segments": [a_segment(records=11)]},
+            "segment 000001: the certificate says 12 records in 900 bytes, it holds 11 in 900",
+        ),
         ({"counts": {**COUNTS, "duplicates": 1}}, "the log had 0 duplicates, has 1"),
         ({"quarantined": {"bad_time": 1}}, "the log had 0 quarantined.bad_time, has 1"),
     ],
@@ -107,7 +113,9 @@ def test_an_empty_certificate_vouches_for_nothing() -> None:
     """Nothing of a log can differ from it, so every log would be what was certified."""
     nothing = dict.fromkeys(COUNTS, 0)
     check = unchanged(
-        a_certificate(segments=[], runs=[], series=[], counts=nothing, sentence=": ".join(sentence_of(nothing, []))), a_certificate(), {}
+        a_certificate(segments=[], runs=[], series=[], counts=nothing, sentence=": ".join(sentence_of(nothing, []))),
+        a_certificate(),
+        {},
     )
     assert (check.ok, "names no segment and no run: it proves nothing" in check.detail) == (False, True)
 
@@ -160,7 +168,10 @@ def test_a_certificate_without_a_seal_is_usable_and_says_so() -> None:
 def test_a_certificate_proven_with_another_store_or_softened_says_so() -> None:
     """A proof that forgave gaps would be taken for a whole one."""
     check = unchanged(a_certificate(asked={"allow_gaps": True}, store=Place("store-2", "chdb:x")), a_certificate(), {})
-    assert (check.ok, "it was asked for with allow_gaps; it was proven against another store (store-2)" in check.detail) == (True, True)
+    assert (
+        check.ok,
+        "it was asked for with allow_gaps; it was proven against another store (store-2)" in check.detail,
+    ) == (True, True)
 
 
 def test_a_long_list_of_changes_is_cut_and_counted() -> None:

@@ -10,7 +10,17 @@ from tests.builders import a_trade
 from tradecap.digits import number
 from tradecap.market.records import Event, Reading, Rejected, RunWriter, frame, read_envelope, series_head
 from tradecap.proof import checks
-from tradecap.proof.checks import AGAIN, LOAD, NEXT_TO_IT, ONE_IS_WRONG, RESTORE, Accounts, Differences, Fixes, IdCoverage
+from tradecap.proof.checks import (
+    AGAIN,
+    LOAD,
+    NEXT_TO_IT,
+    ONE_IS_WRONG,
+    RESTORE,
+    Accounts,
+    Differences,
+    Fixes,
+    IdCoverage,
+)
 from tradecap.proof.tally import Tally
 
 A, B = "01930000-0000-7000-8000-00000000000a", "01930000-0000-7000-8000-00000000000b"
@@ -22,7 +32,11 @@ def add(tally: Tally, run: str, seq: int, reading: Reading, via: str = "ws", **d
     """One more record of the log."""
     writer = RunWriter(run, seq)
     framed = frame(repr(reading).encode())
-    line = writer.event(1, reading.name, detail) if isinstance(reading, Event) else writer.record(None, series_head(*SERIES, via), framed)
+    line = (
+        writer.event(1, reading.name, detail)
+        if isinstance(reading, Event)
+        else writer.record(None, series_head(*SERIES, via), framed)
+    )
     envelope = read_envelope(line[:-1])
     assert envelope
     tally.add(envelope, reading, line[:-1])
@@ -126,7 +140,13 @@ def test_the_ledger_says_what_differs_and_what_repairs_it(differences: Differenc
 
 def test_a_store_is_never_dropped_for_a_log_that_lost_records() -> None:
     """It may hold the only copy."""
-    found = checks.ledger_complete(a_tally([1]), Differences(extra={A: [(9, 9)]}), is_fed=True, fixes=Fixes(rebuild=RESTORE, keep=RESTORE), others=0)
+    found = checks.ledger_complete(
+        a_tally([1]),
+        Differences(extra={A: [(9, 9)]}),
+        is_fed=True,
+        fixes=Fixes(rebuild=RESTORE, keep=RESTORE),
+        others=0,
+    )
     assert found.fix == RESTORE
     assert "--drop" not in found.fix
 
@@ -155,7 +175,7 @@ def test_a_table_fails_by_its_rows_and_by_their_number() -> None:
     assert many.fix == LOAD
 
 
-# ---- ids ---------------------------------------------------------------------------------------------------------------------------------
+# ---- ids -------------------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=8), min_size=1, max_size=4))
@@ -168,7 +188,11 @@ def test_coverage_gaps_and_uncovered_ids_are_what_the_words_say(runs: list[list[
     held = {trade_id for ids in runs for trade_id in ids}
     covered = {trade_id for ids in runs for trade_id in range(min(ids), max(ids) + 1)}
     between = set(range(min(held), max(held) + 1)) - covered
-    assert [_numbers(found.coverage), _numbers(found.gaps), _numbers(found.uncovered)] == [covered, covered - held, between]
+    assert [_numbers(found.coverage), _numbers(found.gaps), _numbers(found.uncovered)] == [
+        covered,
+        covered - held,
+        between,
+    ]
 
 
 def _numbers(ranges: list[checks.Range]) -> set[int]:
@@ -201,9 +225,13 @@ def test_a_coverage_is_cut_to_a_range() -> None:
         (True, True, [(3, 5)], [(10, 19)], False),
     ],
 )
-def test_gaps_fail_unless_allowed_and_uncovered_ids_where_strict(allow_gaps: bool, strict: bool, gaps: Any, uncovered: Any, ok: bool) -> None:
+def test_gaps_fail_unless_allowed_and_uncovered_ids_where_strict(
+    allow_gaps: bool, strict: bool, gaps: Any, uncovered: Any, ok: bool
+) -> None:
     """The two options are independent: allowing one must not allow the other."""
-    found = checks.ids_contiguous({SERIES: IdCoverage([(1, 30)], gaps, uncovered)}, allow_gaps=allow_gaps, strict=strict)
+    found = checks.ids_contiguous(
+        {SERIES: IdCoverage([(1, 30)], gaps, uncovered)}, allow_gaps=allow_gaps, strict=strict
+    )
     assert found.ok is ok
     assert bool(found.fix) is not ok
 
@@ -215,7 +243,7 @@ def test_ranges_are_shortened() -> None:
     assert number(1234567) == "1\u202f234\u202f567"
 
 
-# ---- faults and expectations -------------------------------------------------------------------------------------------------------------
+# ---- faults and expectations -----------------------------------------------------------------------------------------
 
 
 def injected(answer: dict[str, int] | None, faults: list[tuple[str, Reading]]) -> Tally:
@@ -251,7 +279,10 @@ DUPE, CONFLICT, NULL = a_trade(), a_trade(price=1), Rejected("null_field", "p")
     ],
 )
 def test_each_fault_has_to_be_found_as_what_it_is(
-    answer: dict[str, int] | None, faults: list[tuple[str, Reading]], losers: dict[tuple[str, str], tuple[int, int]], problem: str
+    answer: dict[str, int] | None,
+    faults: list[tuple[str, Reading]],
+    losers: dict[tuple[str, str], tuple[int, int]],
+    problem: str,
 ) -> None:
     """A fault that comes out as another one, or not at all, means that a check doesn't work."""
     found = checks.injected_found(injected(answer, faults), losers, AGAIN)
@@ -268,7 +299,11 @@ def test_natural_conflicts_fail_and_injected_ones_do_not() -> None:
 
 def test_an_expectation_is_met_to_the_last_record() -> None:
     """Ninety-nine duplicates found of a hundred expected is one lost."""
-    found = list(checks.expectations({"duplicates": 100, "trades": 5, "quarantined.bad_time": 0}, {"duplicates": 99, "trades": 5}))
+    found = list(
+        checks.expectations(
+            {"duplicates": 100, "trades": 5, "quarantined.bad_time": 0}, {"duplicates": 99, "trades": 5}
+        )
+    )
     assert [check.name for check in found] == ["expect.duplicates", "expect.trades", "expect.quarantined.bad_time"]
     assert [check.ok for check in found] == [False, True, True]
     assert "tradecap query duplicates" in found[0].fix

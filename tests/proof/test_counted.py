@@ -39,7 +39,12 @@ def test_a_tally_that_was_kept_in_between_is_the_tally_of_all(records: list[Reco
 def sums(tally: Tally) -> dict[tuple[str, int], tuple[int, ...]]:
     """The sums of each block, as they are compared."""
     return {
-        (run.run, n): (b.records, b.trades, b.repeats, *(each % 2**64 for each in (b.fingerprint, b.rest, b.rest_of_repeats)))
+        (run.run, n): (
+            b.records,
+            b.trades,
+            b.repeats,
+            *(each % 2**64 for each in (b.fingerprint, b.rest, b.rest_of_repeats)),
+        )
         for run in tally.runs.values()
         for n, b in run.blocks.items()
     }
@@ -61,7 +66,9 @@ def test_a_damaged_bitmap_is_a_reason_and_no_crash(bitmap: str) -> None:
     tally = Tally()
     tally.add(*a_record(0, Event("alive")))
     state = written(tally)
-    forged = msgspec.structs.replace(state, runs=[msgspec.structs.replace(state.runs[0], seqs=[], bitmaps={"0": bitmap})])
+    forged = msgspec.structs.replace(
+        state, runs=[msgspec.structs.replace(state.runs[0], seqs=[], bitmaps={"0": bitmap})]
+    )
     try:
         found = list(contradictions(tally_of(forged)))
     except ValueError as error:

@@ -109,7 +109,9 @@ def test_ids_that_interleave_across_an_edge_leave_none_out() -> None:
 
 def test_an_empty_kline_equals_no_candle_where_ids_run_on() -> None:
     """Quiet symbols would fail in every minute without a trade."""
-    assert counts([a_kline(0), an_empty_kline(1), an_empty_kline(2), a_kline(3)], [a_bar(0, 91, 100), a_bar(3, 101, 110)]) == (4, 0, 0, 0)
+    assert counts(
+        [a_kline(0), an_empty_kline(1), an_empty_kline(2), a_kline(3)], [a_bar(0, 91, 100), a_bar(3, 101, 110)]
+    ) == (4, 0, 0, 0)
 
 
 def test_a_minute_of_which_nothing_is_known_is_absent() -> None:
@@ -123,13 +125,24 @@ def test_a_minute_that_ids_prove_empty_differs_from_one_with_trades() -> None:
     """Trades that went into another minute would make theirs merely absent."""
     found = outcome([a_kline(1)], [a_bar(0, 91, 100), a_bar(2, 101, 110)])
     assert (found.compared, found.differing) == (1, 1)
-    assert [d.value for d in found.differences] == ["volume", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume"]
+    assert [d.value for d in found.differences] == [
+        "volume",
+        "quote_volume",
+        "trades",
+        "taker_buy_volume",
+        "taker_buy_quote_volume",
+    ]
 
 
 def test_ids_without_an_order_book_trade_make_no_candle_and_still_prove_edges() -> None:
     """A minute of nothing but the insurance fund would differ from the venue's empty one."""
     fund = a_bar(1, 101, 102, **dict.fromkeys(DECIMALS, 0))
-    assert counts([a_kline(0), an_empty_kline(1), a_kline(2)], [a_bar(0, 91, 100), fund, a_bar(2, 103, 112)]) == (3, 0, 0, 0)
+    assert counts([a_kline(0), an_empty_kline(1), a_kline(2)], [a_bar(0, 91, 100), fund, a_bar(2, 103, 112)]) == (
+        3,
+        0,
+        0,
+        0,
+    )
 
 
 def test_floats_are_compared_within_a_billionth_and_the_counts_exactly() -> None:
@@ -161,12 +174,18 @@ def test_differences_are_kept_up_to_a_limit_and_counted_beyond() -> None:
 def test_whatever_is_cut_from_a_recording_never_differs(pauses: list[int], data: st.DataObject) -> None:
     """A recording that began late, ended early or was interrupted would seem to contradict the venue."""
     times = [sum(pauses[: n + 1]) for n in range(len(pauses))]
-    trades = [a_trade(id=n, price=(100 + n % 7) * BTC, trade_time_us=(6000 + time) * 10**6) for n, time in enumerate(times, 50)]
+    trades = [
+        a_trade(id=n, price=(100 + n % 7) * BTC, trade_time_us=(6000 + time) * 10**6)
+        for n, time in enumerate(times, 50)
+    ]
     ends = sorted(data.draw(st.lists(st.integers(0, len(trades)), min_size=4, max_size=4)))
     kept = trades[ends[0] : ends[1]] + trades[ends[2] : ends[3]]
     klines = [from_candle(Kline, candle) for candle in candles(trades)]
     is_whole = {candle.open_time_s for candle in candles(trades)} if kept == trades else set()
-    bars = [from_candle(HeldBar, candle, first_id=candle.first_id, last_id=candle.last_id) for candle in every_interval(kept)]
+    bars = [
+        from_candle(HeldBar, candle, first_id=candle.first_id, last_id=candle.last_id)
+        for candle in every_interval(kept)
+    ]
     found = outcome(klines, bars)
     is_cut_inside_a_minute = ends[1] < ends[2] and kept and is_inside(trades, ends[1], ends[2])
     assert found.differing <= bool(is_cut_inside_a_minute)
@@ -182,10 +201,12 @@ def is_inside(trades: list[Any], first: int, last: int) -> bool:
 
 def from_candle(kind: Any, candle: Candle, **more: int) -> Any:
     """A kline, or a bar of ours."""
-    return kind(open_time_s=candle.open_time_s, interval_s=60, **{name: getattr(candle, name) for name in DECIMALS}, **more)
+    return kind(
+        open_time_s=candle.open_time_s, interval_s=60, **{name: getattr(candle, name) for name in DECIMALS}, **more
+    )
 
 
-# ---- the check ---------------------------------------------------------------------------------------------------------------------------
+# ---- the check -------------------------------------------------------------------------------------------------------
 
 
 def published(result: Comparison, *, is_exact: bool = True) -> Published:

@@ -63,7 +63,11 @@ def test_no_value_can_be_changed(data: st.DataObject) -> None:
             break
         at = at[key]
     before = at[key]
-    at[key] = data.draw(st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=3)).filter(lambda value: repr(value) != repr(before)))
+    at[key] = data.draw(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=3)).filter(
+            lambda value: repr(value) != repr(before)
+        )
+    )
     assert state_of(json.dumps(members).encode(), is_due=True) is not Seal.WHOLE
 
 

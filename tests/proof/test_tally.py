@@ -1,4 +1,5 @@
-"""The log's side of the account: counts over distinct records, whatever the order, the repeats and the pieces they come in."""
+"""The log's side of the account: counts over distinct records, whatever the order, the repeats and the pieces they come
+in."""
 
 import pickle
 import random
@@ -43,7 +44,11 @@ def a_record(seq: int, reading: Reading, run: str = RUNS[0], via: str = "ws") ->
 
 
 OTHERS: list[Reading] = [Event("connected"), Ignored("kline"), Rejected("null_field", "p"), Rejected("malformed_json")]
-TRADES = st.builds(lambda n, symbol: a_trade(id=n, symbol=symbol), st.integers(0, 30) | st.just(2**40), st.sampled_from(["BTCUSDT", "ETHUSDT"]))
+TRADES = st.builds(
+    lambda n, symbol: a_trade(id=n, symbol=symbol),
+    st.integers(0, 30) | st.just(2**40),
+    st.sampled_from(["BTCUSDT", "ETHUSDT"]),
+)
 READINGS: st.SearchStrategy[Reading] = TRADES | st.sampled_from(OTHERS)
 
 
@@ -52,7 +57,9 @@ def _records(draw: st.DrawFn) -> list[Record]:
     """Records of two runs, each with an identity of its own; some far from the others."""
     records = []
     for run in RUNS:
-        for n, (reading, via) in enumerate(draw(st.lists(st.tuples(READINGS, st.sampled_from(["ws", "inject:dupes"])), max_size=25))):
+        for n, (reading, via) in enumerate(
+            draw(st.lists(st.tuples(READINGS, st.sampled_from(["ws", "inject:dupes"])), max_size=25))
+        ):
             records.append(a_record(n if n % 5 else n << BLOCK_BITS, reading, run, via))
     return records
 
@@ -69,11 +76,17 @@ def tallied(records: list[Record]) -> Tally:
 
 def answer(tally: Tally) -> dict[str, object]:
     """All that a tally says of distinct records, but which of them came first."""
-    blocks = {(run.run, n): (b.records, b.fingerprint, b.trades, b.rest) for run in tally.runs.values() for n, b in run.blocks.items()}
+    blocks = {
+        (run.run, n): (b.records, b.fingerprint, b.trades, b.rest)
+        for run in tally.runs.values()
+        for n, b in run.blocks.items()
+    }
     return {
         "blocks": blocks,
         "records": tally.records,
-        "runs": {run: (each.seqs, each.counts, each.reasons, each.faults, each.spans) for run, each in tally.runs.items()},
+        "runs": {
+            run: (each.seqs, each.counts, each.reasons, each.faults, each.spans) for run, each in tally.runs.items()
+        },
         "series": {key: (each.ids, each.valid, each.repeated_blocks) for key, each in tally.series.items()},
     }
 
@@ -96,7 +109,9 @@ def test_the_sums_agree(records: list[Record]) -> None:
     assert sum(series.valid for series in tally.series.values()) == outcomes["trade"]
     assert sum(n for run in tally.runs.values() for n in run.reasons.values()) == outcomes["quarantined"]
     assert sum(block.records for run in tally.runs.values() for block in run.blocks.values()) == tally.records
-    assert sum(n for run in tally.runs.values() for n in run.faults.values()) == sum(bool(envelope.fault) for envelope, _, _ in records)
+    assert sum(n for run in tally.runs.values() for n in run.faults.values()) == sum(
+        bool(envelope.fault) for envelope, _, _ in records
+    )
 
 
 @given(RECORDS)
@@ -106,9 +121,13 @@ def test_fingerprints_are_those_of_the_ledger_rows(records: list[Record]) -> Non
     for envelope, reading, line in records:
         row = ledger_row(envelope, reading, line)
         block = (envelope.run, envelope.seq >> BLOCK_BITS)
-        expected[block] = expected.get(block, 0) + fingerprint(row.tag(), envelope.seq, row.trade_id, row.content, row.at)
+        expected[block] = expected.get(block, 0) + fingerprint(
+            row.tag(), envelope.seq, row.trade_id, row.content, row.at
+        )
     tally = tallied(records)
-    assert {(run.run, number): block.fingerprint for run in tally.runs.values() for number, block in run.blocks.items()} == expected
+    assert {
+        (run.run, number): block.fingerprint for run in tally.runs.values() for number, block in run.blocks.items()
+    } == expected
 
 
 @given(RECORDS)
@@ -119,7 +138,9 @@ def test_only_blocks_with_a_repeated_id_are_marked(records: list[Record]) -> Non
         if isinstance(reading, Trade):
             seen[(reading.symbol, reading.id)] = seen.get((reading.symbol, reading.id), 0) + 1
     expected = {(symbol, trade_id >> ID_BLOCK_BITS) for (symbol, trade_id), n in seen.items() if n > 1}
-    assert {(key[1], block) for key, each in tallied(records).series.items() for block in each.repeated_blocks} == expected
+    assert {
+        (key[1], block) for key, each in tallied(records).series.items() for block in each.repeated_blocks
+    } == expected
 
 
 @given(RECORDS, st.lists(st.integers(0, 50), max_size=4))
@@ -147,8 +168,12 @@ def test_records_that_are_known_are_not_taken_in_twice(records: list[Record]) ->
 def test_a_row_that_changes_places_changes_the_fingerprint() -> None:
     """Two rows whose contents were exchanged would add up to the same."""
     rows = [ledger_row(*a_record(seq, a_trade(id=seq))) for seq in (4, 5)]
-    right = sum(fingerprint(row.tag(), seq, row.trade_id, row.content, row.at) for seq, row in zip((4, 5), rows, strict=True))
-    swapped = sum(fingerprint(row.tag(), seq, row.trade_id, row.content, row.at) for seq, row in zip((5, 4), rows, strict=True))
+    right = sum(
+        fingerprint(row.tag(), seq, row.trade_id, row.content, row.at) for seq, row in zip((4, 5), rows, strict=True)
+    )
+    swapped = sum(
+        fingerprint(row.tag(), seq, row.trade_id, row.content, row.at) for seq, row in zip((5, 4), rows, strict=True)
+    )
     assert right != swapped
 
 
@@ -158,14 +183,22 @@ def test_the_row_of_a_record_says_what_became_of_it() -> None:
     assert (trade.outcome, trade.fault, trade.trade_id, trade.content) == ("trade", "dupes", 7, content_hash(a_trade()))
     envelope, reading, line = a_record(1, Rejected("null_field", "p"))
     row = ledger_row(envelope, reading, line)
-    assert (row.outcome, row.reason, row.field, row.trade_id, row.content) == ("quarantined", "null_field", "p", 0, line_hash(line))
+    assert (row.outcome, row.reason, row.field, row.trade_id, row.content) == (
+        "quarantined",
+        "null_field",
+        "p",
+        0,
+        line_hash(line),
+    )
     assert ledger_row(*a_record(2, Ignored("kline"))).kind == "kline"
     assert ledger_row(*a_record(3, Event("started"))).kind == "started"
     assert row.tag() == zlib.crc32(b"quarantined|null_field|p|||binance|trade|BTCUSDT")
     tag = row.tag()
     assert (
         fingerprint(tag, 65_537, 7, 5, 9)
-        == (tag * 11400714819323198485 + 7 * 7640891576956012809 + 5 * 13503953896175478587 + 9 * 4354685564936845355) * 3 % 2**64
+        == (tag * 11400714819323198485 + 7 * 7640891576956012809 + 5 * 13503953896175478587 + 9 * 4354685564936845355)
+        * 3
+        % 2**64
     )
 
 
@@ -188,11 +221,21 @@ def test_contents_tell_a_redelivery_from_a_false_identity() -> None:
 
 
 def test_what_runs_say_of_themselves_is_kept() -> None:
-    """Whether a run ended, and which torn ones it attests, is in its events alone; events of any shape must be survived."""
+    """Whether a run ended, and which torn ones it attests, is in its events alone; events of any shape must be
+    survived."""
     tally = Tally()
     writer = RunWriter(RUNS[1])
-    odd: list[object] = [{"run": 5, "last_seq": 1}, {"run": RUNS[0], "last_seq": "x"}, {"run": [1]}, {"last_seq": 3}, {}]
-    lines = [writer.event(1, "started", {"command": "replay"}), writer.event(1, "recovered", {"run": RUNS[0], "last_seq": 8})]
+    odd: list[object] = [
+        {"run": 5, "last_seq": 1},
+        {"run": RUNS[0], "last_seq": "x"},
+        {"run": [1]},
+        {"last_seq": 3},
+        {},
+    ]
+    lines = [
+        writer.event(1, "started", {"command": "replay"}),
+        writer.event(1, "recovered", {"run": RUNS[0], "last_seq": 8}),
+    ]
     lines += [writer.event(1, "recovered", detail) for detail in odd] + [writer.event(1, "ended", {"records": 7})]
     for line in lines:
         envelope = read_envelope(line[:-1])

@@ -1,4 +1,5 @@
-"""Other people's formats, each framed as what it is: receive times, hosts, rows of REST answers and of the archive, captures, zip files."""
+"""Other people's formats, each framed as what it is: receive times, hosts, rows of REST answers and of the archive,
+captures, zip files."""
 
 import contextlib
 import gzip
@@ -61,18 +62,27 @@ def refused(content: bytes) -> str:
 
 def test_seconds_in_front_are_a_receive_time_and_the_url_tells_the_host() -> None:
     """A recording with its address at the top would be filed under a guessed venue, or read as garbage."""
-    found = frames_in(URL + b"1633998274.723671: " + MESSAGE + b"\n\n1633998275: " + MESSAGE + b'\nconfiguration: {"symbols":[]}\n')
+    found = frames_in(
+        URL + b"1633998274.723671: " + MESSAGE + b"\n\n1633998275: " + MESSAGE + b'\nconfiguration: {"symbols":[]}\n'
+    )
     host = "stream.binance.us"
-    assert found == [Frame(MESSAGE, 1633998274_723671000, 2, host=host), Frame(MESSAGE, 1633998275_000000000, 4, host=host)]
+    assert found == [
+        Frame(MESSAGE, 1633998274_723671000, 2, host=host),
+        Frame(MESSAGE, 1633998275_000000000, 4, host=host),
+    ]
 
 
-@pytest.mark.parametrize(("text", "ns"), [("1633998512.0633569", 1633998512_063356900), ("1633998512.1234567899", 1633998512_123456789)])
+@pytest.mark.parametrize(
+    ("text", "ns"), [("1633998512.0633569", 1633998512_063356900), ("1633998512.1234567899", 1633998512_123456789)]
+)
 def test_a_receive_time_is_taken_from_its_decimals(text: str, ns: int) -> None:
     """By way of a float, a time of today is wrong by up to a hundred nanoseconds."""
     assert frames_in(text.encode() + b": {}")[0].recv_ns == ns
 
 
-@pytest.mark.parametrize("line", [b"1633998512.06:{}", b"1633998512.: {}", b"163399851: {}", b"9999999999.5: {}", b"1633998512.06:"])
+@pytest.mark.parametrize(
+    "line", [b"1633998512.06:{}", b"1633998512.: {}", b"163399851: {}", b"9999999999.5: {}", b"1633998512.06:"]
+)
 def test_what_only_looks_like_seconds_in_front_stays(line: bytes) -> None:
     """Part of somebody's message would be taken for a clock."""
     assert frames_in(line) == [Frame(line, None, 1)]
@@ -80,12 +90,15 @@ def test_what_only_looks_like_seconds_in_front_stays(line: bytes) -> None:
 
 def test_an_answer_behind_its_url_is_a_message_by_rest() -> None:
     """Depth snapshots that lie next to a recording would be quarantined one by one."""
-    (found,) = frames_in(b'https://api.binance.com/api/v3/depth?symbol=NKNUSDT&limit=1000 -> 1633998512.320639: {"lastUpdateId":1}\n')
+    (found,) = frames_in(
+        b'https://api.binance.com/api/v3/depth?symbol=NKNUSDT&limit=1000 -> 1633998512.320639: {"lastUpdateId":1}\n'
+    )
     assert found == Frame(b'{"lastUpdateId":1}', 1633998512_320639000, 1, host="api.binance.com", via="rest")
 
 
 def test_the_host_holds_until_another_url_and_only_for_lines_of_that_kind() -> None:
-    """Two recordings joined with cat would be filed under the first one's venue, and a stranger's line between them too."""
+    """Two recordings joined with cat would be filed under the first one's venue, and a stranger's line between them
+    too."""
     other = b"wss://FSTREAM.binance.com/stream?streams=x <-> 1633998300.0\n"
     found = frames_in(URL + b"1633998274.7: {}\n{}\n1723161255603123456 {}\n" + other + b"1633998301.0: {}\n")
     assert [frame.host for frame in found] == ["stream.binance.us", "", "", "fstream.binance.com"]
@@ -96,10 +109,16 @@ def test_the_host_holds_until_another_url_and_only_for_lines_of_that_kind() -> N
 
 @pytest.mark.parametrize(("row", "channel"), [(AGG_ROW, "aggTrade"), (ROW, "trade")])
 @pytest.mark.parametrize(
-    "form", [b"%b", b'{"info":%b,"symbol":"XRP/ETH","price":0.0014,"fees":[],"fee":null}', b'{"id":"1","fees":[{"x":1}],"info": %b }']
+    "form",
+    [
+        b"%b",
+        b'{"info":%b,"symbol":"XRP/ETH","price":0.0014,"fees":[],"fee":null}',
+        b'{"id":"1","fees":[{"x":1}],"info": %b }',
+    ],
 )
 def test_an_array_of_rows_is_its_rows(tmp_path: Path, row: bytes, channel: str, form: bytes) -> None:
-    """An answer of the venue, bare or as ccxt keeps it, could not be read; or its text would not be the venue's any more."""
+    """An answer of the venue, bare or as ccxt keeps it, could not be read; or its text would not be the venue's any
+    more."""
     source = file_of(tmp_path / "XRPETH-whatever-2019.json", b"[" + b",".join([form % row] * 3) + b"]\n")
     expected = Frame(row, None, 1, symbol="XRPETH", channel=channel, via="rest", is_named=b'"symbol"' in form)
     assert list(frames(source)) == [expected] * 3
@@ -141,7 +160,9 @@ def test_brackets_quotes_and_commas_in_strings_are_text() -> None:
     assert payloads(frames_in(b"[{}," + b" ,".join(rows) + b"]"))[1:] == rows
 
 
-@pytest.mark.parametrize("damage", [b'{"id":1,"price":"4,"qty":"1"}', b'{"id":1,"info":{"a":1}', b'{"id":1,"price":"4}'])
+@pytest.mark.parametrize(
+    "damage", [b'{"id":1,"price":"4,"qty":"1"}', b'{"id":1,"info":{"a":1}', b'{"id":1,"price":"4}']
+)
 def test_a_damaged_row_costs_itself_and_at_most_its_neighbour(damage: bytes) -> None:
     """One flipped bit in a file of a single line would swallow the rest of it."""
     found = payloads(frames_in(b"[" + b",".join([ROW] * 3 + [damage] + [ROW] * 5000) + b"]"))
@@ -183,7 +204,10 @@ def test_what_is_no_array_of_objects_stays_a_line(text: bytes) -> None:
 
 def test_rows_on_lines_of_their_own_are_rows(tmp_path: Path) -> None:
     """Rows saved one a line would be messages that nobody knows."""
-    source = file_of(tmp_path / "BTCUSDT-trades.ndjson", AGG_ROW + b"\n" + ROW + b'\n{"info":' + ROW + b'}\n{"id":1,"result":null}\n{"a":1}\n')
+    source = file_of(
+        tmp_path / "BTCUSDT-trades.ndjson",
+        AGG_ROW + b"\n" + ROW + b'\n{"info":' + ROW + b'}\n{"id":1,"result":null}\n{"a":1}\n',
+    )
     assert list(frames(source)) == [
         Frame(AGG_ROW, None, 1, symbol="BTCUSDT", channel="aggTrade", via="rest"),
         Frame(ROW, None, 2, symbol="BTCUSDT", channel="trade", via="rest"),
@@ -215,7 +239,8 @@ def test_the_symbol_of_rows_is_the_beginning_of_the_name(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize(
-    ("row", "channel"), [(SPOT_TRADE, "trade"), (USDM_TRADE, "trade"), (SPOT_AGG_TRADE, "aggTrade"), (USDM_AGG_TRADE, "aggTrade")]
+    ("row", "channel"),
+    [(SPOT_TRADE, "trade"), (USDM_TRADE, "trade"), (SPOT_AGG_TRADE, "aggTrade"), (USDM_AGG_TRADE, "aggTrade")],
 )
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 def test_an_archive_row_is_recognised_by_its_columns(tmp_path: Path, row: bytes, channel: str, end: bytes) -> None:
@@ -233,20 +258,25 @@ def test_an_archive_row_is_recognised_by_its_columns(tmp_path: Path, row: bytes,
         (b"trade Id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch", "trade"),
         (b"agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker", "aggTrade"),
         (
-            b"Aggregate tradeId,Price,Quantity,First tradeId,Last tradeId,Timestamp,Was the buyer the maker,Was the trade the best price match",
+            b"Aggregate tradeId,Price,Quantity,First tradeId,Last tradeId,Timestamp,Was the buyer the maker,Was "
+            b"the trade the best price match",
             "aggTrade",
         ),
     ],
 )
 def test_a_header_is_no_message_and_tells_the_channel(header: bytes, channel: str) -> None:
     """Each file of the archive would bring one record into quarantine, and a broken row would belong nowhere."""
-    assert frames_in(b"\xef\xbb\xbf" + header + b"\nbroken,row\n" + header + b"\n") == [Frame(b"broken,row", None, 2, channel=channel, via="archive")]
+    assert frames_in(b"\xef\xbb\xbf" + header + b"\nbroken,row\n" + header + b"\n") == [
+        Frame(b"broken,row", None, 2, channel=channel, via="archive")
+    ]
 
 
 def test_a_broken_row_is_filed_with_the_rows_around_it() -> None:
     """A cut row in the archive would be taken for a message of the stream."""
     rows = [SPOT_TRADE, SPOT_TRADE[:30], b"12", SPOT_TRADE.replace(b"42313.9", b"null")]
-    assert frames_in(b"\n".join(rows)) == [Frame(row, None, at, channel="trade", via="archive") for at, row in enumerate(rows, 1)]
+    assert frames_in(b"\n".join(rows)) == [
+        Frame(row, None, at, channel="trade", via="archive") for at, row in enumerate(rows, 1)
+    ]
 
 
 def test_rows_of_several_files_joined_are_recognised_each_by_itself() -> None:
@@ -283,7 +313,9 @@ def test_a_capture_gives_what_was_received() -> None:
     """What a capture tells about itself would be quarantined, and its messages with it."""
     content = captured("header", format=2, exchange="BINANCE_US", config={"trades": ["BTC-USD"]})
     content += captured("http", conn="BINANCE_US.http.1", ts=1633998274.0, url="https://api.binance.us/x", data="{}")
-    content += captured("connect", conn="BINANCE_US.ws.2", ts=1633998274.1, addr="wss://stream.binance.us:9443/stream?streams=x")
+    content += captured(
+        "connect", conn="BINANCE_US.ws.2", ts=1633998274.1, addr="wss://stream.binance.us:9443/stream?streams=x"
+    )
     content += captured("send", conn="BINANCE_US.ws.2", ts=1633998274.2, addr="wss://stream.binance.us:9443", data="{}")
     text = '{"e":"trade",\t"x":"\\" ü"} '
     content += b'{"t":"recv","conn":"BINANCE_US.ws.2","ts":1633998274.1234567,"data":%b}\n' % json.dumps(text).encode()
@@ -291,20 +323,34 @@ def test_a_capture_gives_what_was_received() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exchange", "host"), [("BINANCE", "stream.binance.com"), ("BINANCE_FUTURES", "fstream.binance.com"), ("BINANCE_TR", "binance_tr")]
+    ("exchange", "host"),
+    [("BINANCE", "stream.binance.com"), ("BINANCE_FUTURES", "fstream.binance.com"), ("BINANCE_TR", "binance_tr")],
 )
 def test_a_capture_that_lost_its_beginning_is_recognised_by_its_connection(exchange: str, host: str) -> None:
     """Binance TR would be filed as Binance."""
-    assert frames_in(captured("recv", conn=f"{exchange}.ws.1", ts="none", data="{}")) == [Frame(b"{}", None, 1, host=host)]
+    assert frames_in(captured("recv", conn=f"{exchange}.ws.1", ts="none", data="{}")) == [
+        Frame(b"{}", None, 1, host=host)
+    ]
 
 
-@pytest.mark.parametrize("content", [captured("header", format=2, exchange="KRAKEN"), captured("recv", conn="KRAKEN.ws.48", ts=1.5, data="[]")])
+@pytest.mark.parametrize(
+    "content",
+    [captured("header", format=2, exchange="KRAKEN"), captured("recv", conn="KRAKEN.ws.48", ts=1.5, data="[]")],
+)
 def test_a_capture_of_another_venue_is_refused_by_name(content: bytes) -> None:
     """Its trades would end in quarantine, or worse, as Binance's."""
     assert refused(content) == "rec is a capture of KRAKEN (line 1), which isn't supported yet."
 
 
-@pytest.mark.parametrize("line", [b'{"t":1}', b'{"t":"recv"}', b'{"t":"recv","conn":"BINANCE.ws","data":"\\ud800"}', b'{"t":"x","conn":"KRAKEN.ws"}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"t":1}',
+        b'{"t":"recv"}',
+        b'{"t":"recv","conn":"BINANCE.ws","data":"\\ud800"}',
+        b'{"t":"x","conn":"KRAKEN.ws"}',
+    ],
+)
 def test_what_only_looks_like_a_capture_stays(line: bytes) -> None:
     """A message of the venue would vanish, or end the replay."""
     assert frames_in(line) == [Frame(line, None, 1)]
@@ -415,7 +461,8 @@ def test_a_zip_cut_short_gives_what_came_before(tmp_path: Path, kept: float) -> 
     assert 0.7 * kept < len(seen) / 40_000 < kept * 1.2
     assert (
         error.message
-        == f"{path} is cut short in {'second' if kept > 0.5 else 'first'}.csv after line {number(len(seen))} (its zip data ends too early)."
+        == f"{path} is cut short in {'second' if kept > 0.5 else 'first'}.csv after line {number(len(seen))} (its "
+        "zip data ends too early)."
     )
 
 
@@ -471,7 +518,9 @@ def test_a_zip_in_a_zip_is_reported(tmp_path: Path) -> None:
 def test_no_damage_to_a_zip_is_a_traceback(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """A broken download would end the replay of a whole folder."""
     path = tmp_path_factory.mktemp("zip") / "x.zip"
-    content = bytearray(zip_of(path, {"a.csv": SPOT_TRADE * 5, "b": b"[" + ROW + b"]"}, data.draw(st.sampled_from([0, 8]))).read_bytes())
+    content = bytearray(
+        zip_of(path, {"a.csv": SPOT_TRADE * 5, "b": b"[" + ROW + b"]"}, data.draw(st.sampled_from([0, 8]))).read_bytes()
+    )
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content[: data.draw(st.integers(4, len(content)))])
@@ -482,10 +531,40 @@ def test_no_damage_to_a_zip_is_a_traceback(tmp_path_factory: pytest.TempPathFact
 # --- laws
 
 
-LINES = [URL, b"1633998274.72: {}\n", b"1723161255603123456 {}\n", MESSAGE, SPOT_TRADE, SPOT_AGG_TRADE, ROW, AGG_ROW, b"configuration: 1\n"]
-BITS = [b"\n", b"\r\n", b" ", b",", b",", b",", b"[", b"]", b"{", b"}", b'"', b"\\", b'"},{"', b"\xef\xbb\xbf", b"x", b"[\n {", b'{"f":[1,{}]}']
+LINES = [
+    URL,
+    b"1633998274.72: {}\n",
+    b"1723161255603123456 {}\n",
+    MESSAGE,
+    SPOT_TRADE,
+    SPOT_AGG_TRADE,
+    ROW,
+    AGG_ROW,
+    b"configuration: 1\n",
+]
+BITS = [
+    b"\n",
+    b"\r\n",
+    b" ",
+    b",",
+    b",",
+    b",",
+    b"[",
+    b"]",
+    b"{",
+    b"}",
+    b'"',
+    b"\\",
+    b'"},{"',
+    b"\xef\xbb\xbf",
+    b"x",
+    b"[\n {",
+    b'{"f":[1,{}]}',
+]
 PARTS = st.sampled_from([*LINES, *BITS])
-CONTENT = st.tuples(st.sampled_from([b"", b"[", b"[{},", b"[\n  "]), st.lists(PARTS, max_size=25)).map(lambda parts: parts[0] + b"".join(parts[1]))
+CONTENT = st.tuples(st.sampled_from([b"", b"[", b"[{},", b"[\n  "]), st.lists(PARTS, max_size=25)).map(
+    lambda parts: parts[0] + b"".join(parts[1])
+)
 
 
 def report(pieces: Iterator[Frame]) -> tuple[list[Frame], str]:
@@ -511,7 +590,14 @@ def test_the_frames_are_the_same_however_the_bytes_arrive(
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=9) | st.integers() | st.lists(st.text(max_size=3)), max_size=5), max_size=9))
+@given(
+    st.lists(
+        st.dictionaries(
+            st.text(max_size=5), st.text(max_size=9) | st.integers() | st.lists(st.text(max_size=3)), max_size=5
+        ),
+        max_size=9,
+    )
+)
 def test_an_array_that_any_library_writes_is_its_elements(rows: list[dict[str, object]]) -> None:
     """A text with brackets, quotes or escapes would move the border between two rows."""
     rows = [{key: value for key, value in row.items() if key not in ("info", "Item", "Reconnecting")} for row in rows]
@@ -561,7 +647,9 @@ def test_real_recordings_with_their_address_are_framed(recordings: Path, name: s
     """The blank line or the configuration at the end of a real file would be a message."""
     found = list(frames(source_of(recordings / f"ws/{name}.txt.gz")))
     assert len(found) == messages
-    assert {(frame.host, frame.via, frame.payload[:10], frame.payload[-2:]) for frame in found} == {(host, "ws", b'{"stream":', b"}}")}
+    assert {(frame.host, frame.via, frame.payload[:10], frame.payload[-2:]) for frame in found} == {
+        (host, "ws", b'{"stream":', b"}}")
+    }
     assert [frame.recv_ns or 0 for frame in found] == sorted(frame.recv_ns or 0 for frame in found)
 
 
@@ -569,7 +657,9 @@ def test_real_recordings_with_their_address_are_framed(recordings: Path, name: s
 def test_real_answers_behind_their_url_are_framed(recordings: Path) -> None:
     """A line of 40 kB would be cut or torn."""
     found = list(frames(source_of(recordings / "rest/cf_binance_spot_depth1000_20211012.txt.gz")))
-    assert [(frame.host, frame.via, json.loads(frame.payload)["lastUpdateId"] > 0) for frame in found] == [("api.binance.com", "rest", True)] * 4
+    assert [(frame.host, frame.via, json.loads(frame.payload)["lastUpdateId"] > 0) for frame in found] == [
+        ("api.binance.com", "rest", True)
+    ] * 4
 
 
 @pytest.mark.recordings
@@ -578,10 +668,15 @@ def test_real_rows_of_ccxt_are_the_venues_own(recordings: Path) -> None:
     path = recordings / "rest/XRPETH-aggTrades-20191011_20191013.ccxt.json.gz"
     found = list(frames(source_of(path)))
     assert len(found) == 12_477
-    assert {(frame.symbol, frame.channel, frame.via, frame.line) for frame in found} == {("XRPETH", "aggTrade", "rest", 1)}
+    assert {(frame.symbol, frame.channel, frame.via, frame.line) for frame in found} == {
+        ("XRPETH", "aggTrade", "rest", 1)
+    }
     whole = gzip.decompress(path.read_bytes())
     assert all(b'"info":%b,"timestamp"' % frame.payload in whole for frame in found[::500])
-    assert found[0].payload == b'{"a":13519807,"p":"0.00141342","q":"23.00000000","f":15373518,"l":15373518,"T":1570752011620,"m":true,"M":true}'
+    assert (
+        found[0].payload
+        == b'{"a":13519807,"p":"0.00141342","q":"23.00000000","f":15373518,"l":15373518,"T":1570752011620,"m":true,"M":true}'
+    )
 
 
 @pytest.mark.recordings

@@ -84,7 +84,14 @@ def test_a_receive_time_in_front_is_taken_off() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"1723161255603 {}", b"9999999999999999999 {}", b"17231612556031234567 {}", b"1723161255603123456,{}", b"-" * 19 + b" {}"]
+    "line",
+    [
+        b"1723161255603 {}",
+        b"9999999999999999999 {}",
+        b"17231612556031234567 {}",
+        b"1723161255603123456,{}",
+        b"-" * 19 + b" {}",
+    ],
 )
 def test_other_numbers_in_front_are_no_receive_time(line: bytes) -> None:
     """Milliseconds, or a number too big for a clock, would be read as nanoseconds."""
@@ -94,13 +101,21 @@ def test_other_numbers_in_front_are_no_receive_time(line: bytes) -> None:
 def test_our_own_envelopes_are_marked() -> None:
     """A segment replayed as a file would be wrapped twice."""
     line = b'{"run":"0191","seq":0,"recv":1,"data":{"run":"x"}}'
-    assert frames_in(line + b"\n" + b'{"e":"trade","run":"x"}\n') == [Frame(line, None, 1, own=True), Frame(b'{"e":"trade","run":"x"}', None, 2)]
+    assert frames_in(line + b"\n" + b'{"e":"trade","run":"x"}\n') == [
+        Frame(line, None, 1, own=True),
+        Frame(b'{"e":"trade","run":"x"}', None, 2),
+    ]
 
 
 def test_each_line_is_recognised_by_itself() -> None:
     """A file of two recorders, joined with cat, would be read wrongly from the second on."""
     found = frames_in(b'{"a":1}\n1723161255603123456 {"b":2}\n{"run":"0191","seq":0}\nrubbish\n')
-    assert [(frame.recv_ns, frame.own) for frame in found] == [(None, False), (1723161255603123456, False), (None, True), (None, False)]
+    assert [(frame.recv_ns, frame.own) for frame in found] == [
+        (None, False),
+        (1723161255603123456, False),
+        (None, True),
+        (None, False),
+    ]
 
 
 def test_blank_lines_count_and_are_no_messages() -> None:
@@ -110,7 +125,10 @@ def test_blank_lines_count_and_are_no_messages() -> None:
 
 def test_blanks_carriage_returns_and_a_byte_order_mark_are_no_part_of_a_message() -> None:
     """A recording from Windows would end in quarantine, line by line."""
-    assert frames_in(b'\xef\xbb\xbf{"a":1}\r\n \t{"b":2} \r\n') == [Frame(b'{"a":1}', None, 1), Frame(b'{"b":2}', None, 2)]
+    assert frames_in(b'\xef\xbb\xbf{"a":1}\r\n \t{"b":2} \r\n') == [
+        Frame(b'{"a":1}', None, 1),
+        Frame(b'{"b":2}', None, 2),
+    ]
 
 
 def test_a_last_line_without_newline_is_a_line() -> None:
@@ -125,7 +143,11 @@ def test_nothing_holds_nothing(pack: Callable[[bytes], bytes]) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.just(b"") | st.binary(max_size=40).map(a_line).filter(is_no_header), max_size=30), st.integers(1, 50), st.sampled_from(PACKINGS))
+@given(
+    st.lists(st.just(b"") | st.binary(max_size=40).map(a_line).filter(is_no_header), max_size=30),
+    st.integers(1, 50),
+    st.sampled_from(PACKINGS),
+)
 def test_lines_are_the_same_however_they_arrive(lines: list[bytes], step: int, pack: Callable[[bytes], bytes]) -> None:
     """A pipe that gives half a line at a time, or a packing, would change what is read."""
     found = frames(Source("a pipe", stream=Trickle(pack(b"\n".join(lines)), step)))
@@ -168,7 +190,9 @@ def test_a_long_line_at_the_end_of_a_file_needs_no_newline(monkeypatch: pytest.M
     """A binary file would be dropped instead of being quarantined."""
     monkeypatch.setattr(lines, "MAX_LINE", MB)
     payload = b"\0" * (MB + 1)
-    assert frames_in(payload) == [Frame(payload[: 64 * 1024], None, 1, False, MB + 1, hashlib.sha256(payload).hexdigest())]
+    assert frames_in(payload) == [
+        Frame(payload[: 64 * 1024], None, 1, False, MB + 1, hashlib.sha256(payload).hexdigest())
+    ]
 
 
 def test_a_raw_line_too_long_to_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +271,10 @@ def skippable(kind: int, content: bytes) -> bytes:
 def test_skippable_frames_hold_no_line() -> None:
     """pzstd begins each file with one: such a recording was taken for a binary file."""
     for kind in range(16):
-        assert [f.payload for f in frames_in(skippable(kind, b"size") + zstd(b"a\n") + skippable(kind, b"\n" * 3000) + zstd(b"b\n"))] == [b"a", b"b"]
+        assert [
+            f.payload
+            for f in frames_in(skippable(kind, b"size") + zstd(b"a\n") + skippable(kind, b"\n" * 3000) + zstd(b"b\n"))
+        ] == [b"a", b"b"]
     found, error = broken(Source("r", stream=io.BytesIO(zstd(b"a line\n") + skippable(0, b"size")[:-1])))
     assert [f.payload for f in found] == [b"a line"]
     assert "cut short" in error.message
@@ -257,7 +284,8 @@ def test_skippable_frames_hold_no_line() -> None:
 def test_a_long_window_is_read(window_log: int) -> None:
     """What `zstd --long=31` packed could not be read at all. A window takes memory only as it fills."""
     parameters = zstandard.ZstdCompressionParameters.from_level(1, window_log=window_log, enable_ldm=True)
-    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()  # without its size a frame declares the whole window
+    # without its size a frame declares the whole window
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     packed = packer.compress(b"a\n" * 1000) + packer.flush()
     assert zstandard.get_frame_parameters(packed).window_size == 2**window_log
     assert len(frames_in(packed)) == 1000
@@ -300,7 +328,10 @@ def test_a_dash_is_stdin() -> None:
     assert (source.name, [frame.payload for frame in frames(source)]) == ("stdin", [b"a"])
 
 
-@pytest.mark.parametrize(("path", "report"), [("none.gz", "No such file"), ("plain/below", "Not a directory"), ("folder", "is a folder, but no log")])
+@pytest.mark.parametrize(
+    ("path", "report"),
+    [("none.gz", "No such file"), ("plain/below", "Not a directory"), ("folder", "is a folder, but no log")],
+)
 def test_what_is_not_there_is_reported_before_anything_is_read(tmp_path: Path, path: str, report: str) -> None:
     """The first of two files would be logged before the typing error in the second shows."""
     (tmp_path / "plain").touch()
@@ -322,7 +353,10 @@ def test_a_file_that_vanishes_is_one_sentence(tmp_path: Path) -> None:
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.binary(max_size=200), st.sampled_from([b"", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08\0", b"\x28\xb5\x2f\xfd\x24"]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([b"", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08\0", b"\x28\xb5\x2f\xfd\x24"]),
+)
 def test_no_bytes_whatever_make_anything_but_frames_or_one_error(content: bytes, magic: bytes) -> None:
     """A broken download would end in a traceback."""
     with contextlib.suppress(TradecapError):

@@ -44,7 +44,10 @@ def test_bzip2_and_xz_are_read_stream_after_stream(pack: Callable[[bytes], bytes
 def test_a_cut_or_flipped_stream_is_reported_after_what_came_before(pack: Callable[[bytes], bytes]) -> None:
     """A broken download would be a traceback, or pass for whole."""
     packed = pack(b"".join(b"%d,%d\n" % (n, n * n) for n in range(50_000)))
-    for content, state in ((packed[:-20], "cut short"), (packed[: len(packed) // 2] + b"\x55" * 9 + packed[len(packed) // 2 + 9 :], "damaged")):
+    for content, state in (
+        (packed[:-20], "cut short"),
+        (packed[: len(packed) // 2] + b"\x55" * 9 + packed[len(packed) // 2 + 9 :], "damaged"),
+    ):
         _, error = broken(file_source(content))
         assert state in error.message
 
@@ -65,7 +68,10 @@ def test_a_tar_is_its_members_one_after_another(pack: Callable[[bytes], bytes], 
         "ETHUSDT-aggTrades-2024.csv.gz": gzip.compress(USDM_AGG_TRADE + b"\n"),
         "rest.json": b"[" + ROW + b"]\n",
     }
-    members = {name.removeprefix("x" * 60 if form == tarfile.USTAR_FORMAT else ""): content for name, content in members.items()}
+    members = {
+        name.removeprefix("x" * 60 if form == tarfile.USTAR_FORMAT else ""): content
+        for name, content in members.items()
+    }
     assert frames_in(pack(tar_of(members, form))) == [
         Frame(SPOT_TRADE, None, 2, symbol="BTCUSDT", channel="trade", via="archive"),
         Frame(USDM_AGG_TRADE, None, 3, symbol="ETHUSDT", channel="aggTrade", via="archive"),
@@ -89,7 +95,9 @@ def test_tars_joined_are_reported() -> None:
 @given(st.data())
 def test_no_damage_to_a_tar_is_a_traceback(data: st.DataObject) -> None:
     """A broken download would end the replay of a whole folder."""
-    content = bytearray(tar_of({"a.csv": SPOT_TRADE * 5, "b": b"[" + ROW + b"]"}, data.draw(st.sampled_from([0, 1, 2]))))
+    content = bytearray(
+        tar_of({"a.csv": SPOT_TRADE * 5, "b": b"[" + ROW + b"]"}, data.draw(st.sampled_from([0, 1, 2])))
+    )
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, 3000))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(TradecapError):
@@ -147,7 +155,9 @@ def test_a_header_that_is_not_known_is_refused_with_what_it_says(header: bytes, 
     assert message == f"rec:1 is a header that isn't known: '{header.decode()}'."
 
 
-@pytest.mark.parametrize("line", [b"error, timed out, again", b"x,y,z", b"price", b'"price","qty"', b'"a": "price, x, y"'])
+@pytest.mark.parametrize(
+    "line", [b"error, timed out, again", b"x,y,z", b"price", b'"price","qty"', b'"a": "price, x, y"']
+)
 def test_a_line_of_words_inside_a_recording_is_no_header(line: bytes) -> None:
     """A slip in the middle of a recording would end its replay."""
     assert payloads(frames_in(MESSAGE + b"\n" + line)) == [MESSAGE, line]
@@ -155,7 +165,9 @@ def test_a_line_of_words_inside_a_recording_is_no_header(line: bytes) -> None:
 
 def test_a_csv_of_tardis_is_named() -> None:
     """Its prices went through another program, but they look like the venue's."""
-    assert "a CSV file of Tardis" in refused(b"exchange,symbol,timestamp,local_timestamp,id,side,price,amount\nbinance,btcusdt,1,2,3,buy,1,2\n")
+    assert "a CSV file of Tardis" in refused(
+        b"exchange,symbol,timestamp,local_timestamp,id,side,price,amount\nbinance,btcusdt,1,2,3,buy,1,2\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""What recorders put around a message is taken off where all of it is understood, and the time in it is kept to its digits."""
+"""What recorders put around a message is taken off where all of it is understood, and the time in it is kept to its
+digits."""
 
 import json
 import time
@@ -32,7 +33,17 @@ OWN = b'{"run":"01930000-0000-7000-8000-000000000002","seq":1,"recv":5,"venue":"
 
 @pytest.mark.parametrize(("time", "ns"), TIMES)
 @pytest.mark.parametrize(
-    "form", [b"%b %b", b"%b\t%b", b"[%b] %b", b"%b, %b", b"%b | %b", b"%b INFO %b", b"%b - feed - DEBUG - %b", b"%b [INFO] ws: %b"]
+    "form",
+    [
+        b"%b %b",
+        b"%b\t%b",
+        b"[%b] %b",
+        b"%b, %b",
+        b"%b | %b",
+        b"%b INFO %b",
+        b"%b - feed - DEBUG - %b",
+        b"%b [INFO] ws: %b",
+    ],
 )
 def test_a_time_in_front_is_the_receive_time_to_its_last_digit(time: bytes, ns: int, form: bytes) -> None:
     """A recording with a log's prefix would be garbage, or its receive times rounded."""
@@ -59,16 +70,23 @@ def test_wscat_logs_and_consoles_of_kafka_are_taken_off(front: bytes, recv_ns: i
     assert frames_in(front + message) == [Frame(message, recv_ns, 1)]
 
 
-@pytest.mark.parametrize("members", [b"localTimestamp message", b"received_at json", b"ts data", b"t d", b"time msg", b"recv_ts raw"])
+@pytest.mark.parametrize(
+    "members", [b"localTimestamp message", b"received_at json", b"ts data", b"t d", b"time msg", b"recv_ts raw"]
+)
 @pytest.mark.parametrize("is_text", [False, True])
 @pytest.mark.parametrize(("time", "ns"), [TIMES[0], *TIMES[7:9], TIMES[11]])
 @pytest.mark.parametrize("message", [TRADE, COMBINED])
-def test_an_envelope_holds_a_message_next_to_a_time(members: bytes, is_text: bool, time: bytes, ns: int, message: bytes) -> None:
+def test_an_envelope_holds_a_message_next_to_a_time(
+    members: bytes, is_text: bool, time: bytes, ns: int, message: bytes
+) -> None:
     """Each recorder has its own envelope; one that isn't in a list would be quarantined."""
     clock, name = members.split()
     written = time if time.replace(b".", b"").isdigit() else b'"%b"' % time
     held = json.dumps(message.decode()).encode() if is_text else message
-    for line in (b'{"%b":%b,"%b":%b}' % (clock, written, name, held), b'{"%b": %b, "n": 7, "%b": %b}' % (name, held, clock, written)):
+    for line in (
+        b'{"%b":%b,"%b":%b}' % (clock, written, name, held),
+        b'{"%b": %b, "n": 7, "%b": %b}' % (name, held, clock, written),
+    ):
         assert frames_in(line) == [Frame(message, ns, 1)]
 
 
@@ -144,7 +162,9 @@ def test_no_bytes_make_it_raise(text: bytes) -> None:
         time_ns(line)
 
 
-@pytest.mark.parametrize("part", [b"a   ,", b"\t", b" ", b'"a" ,', b"a,", b"INFO ", b"a-", b"[", b"1723161255603 ", b"- ", b"a: "])
+@pytest.mark.parametrize(
+    "part", [b"a   ,", b"\t", b" ", b'"a" ,', b"a,", b"INFO ", b"a-", b"[", b"1723161255603 ", b"- ", b"a: "]
+)
 def test_no_line_takes_long_to_tell(part: bytes) -> None:
     """One line of blanks, tabs or words would hold a replay up for hours."""
     began = time.process_time()

@@ -1,7 +1,8 @@
 """A browser for tests of the page, and what a page of it shows.
 
-Rules: wait by locators, since the page's policy forbids the evaluation that `wait_for_function` is made of; never for a time alone. playwright is
-imported only where a browser is started, because `make versions` collects these tests without it.
+Rules: wait by locators, since the page's policy forbids the evaluation that `wait_for_function` is made of; never for a
+time alone. playwright is imported only where a browser is started, because `make versions` collects these tests without
+it.
 """
 
 import shutil
@@ -17,9 +18,14 @@ if TYPE_CHECKING:
 
 WITHIN_MS: Final = 60_000
 FLAGS: Final = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
     "--disable-sync",
-]  # fmt: skip
+]
 
 
 @contextmanager
@@ -35,7 +41,8 @@ def chromium(executable: str) -> "Iterator[Browser]":
 
 @pytest.fixture(scope="module")
 def browser(outside_part: Callable[[bool, str], None]) -> "Iterator[Browser]":
-    """One browser for all tests of the module. Not for the session: while it runs, no other test of this process could call asyncio.run."""
+    """One browser for all tests of the module. Not for the session: while it runs, no other test of this process could
+    call asyncio.run."""
     executable = shutil.which("chromium")
     outside_part(executable is not None, "Chromium (chromium)")
     assert executable
@@ -44,7 +51,8 @@ def browser(outside_part: Callable[[bool, str], None]) -> "Iterator[Browser]":
 
 
 class Tab:
-    """A tab at the page. refused: requests that failed, which the browser writes about by itself; errors: all other complaints."""
+    """A tab at the page. refused: requests that failed, which the browser writes about by itself; errors: all other
+    complaints."""
 
     def __init__(self, page: "Page") -> None:
         self.page = page
@@ -115,4 +123,6 @@ def tab(browser: "Browser") -> Iterator[Tab]:
 def same_as(bars: list[Any], drawn: list[Any]) -> None:
     """Fails where what is drawn isn't what the server answers."""
     names = ("open", "high", "low", "close")
-    assert [[float(bar[name]) for name in names] for bar in bars] == [[point[name] for name in names] for point in drawn]
+    assert [[float(bar[name]) for name in names] for bar in bars] == [
+        [point[name] for name in names] for point in drawn
+    ]

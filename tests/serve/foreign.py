@@ -1,7 +1,8 @@
-"""What the clients of docs/api.md need that pip doesn't have: grpcurl, Go's and JavaScript's gRPC. Built once, in build/clients.
+"""What the clients of docs/api.md need that pip doesn't have: grpcurl, Go's and JavaScript's gRPC. Built once, in
+build/clients.
 
-`python -m tests.serve.foreign` prepares it (.ci/run does that alongside the other work: it takes some minutes). Versions are in clients/go.mod,
-go.sum and package.json; grpcurl's is here.
+`python -m tests.serve.foreign` prepares it (.ci/run does that alongside the other work: it takes some minutes).
+Versions are in clients/go.mod, go.sum and package.json; grpcurl's is here.
 """
 
 import hashlib
@@ -27,7 +28,11 @@ def go() -> str | None:
     """A Go that is new enough: of the system, or the one that .ci/compose takes from pip."""
     own = [str(path) for path in (ROOT / "build/go").rglob("bin/go")]
     for program in filter(None, (shutil.which("go"), *own)):
-        found = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip().removeprefix("go")
+        found = (
+            subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False)
+            .stdout.strip()
+            .removeprefix("go")
+        )
         if tuple(int(part) for part in found.split(".")[:2] if part.isdigit()) >= GO:
             return program
     return None
@@ -72,7 +77,9 @@ def _build(folder: Path, program: str) -> None:
     module = folder / "marketv1"
     module.mkdir(exist_ok=True)
     shutil.copy(PROTO / SOURCE, folder / "market.proto")
-    outputs = [f"--{kind}_{how}" for kind in ("go", "go-grpc") for how in (f"out={module}", "opt=paths=source_relative")]
+    outputs = [
+        f"--{kind}_{how}" for kind in ("go", "go-grpc") for how in (f"out={module}", "opt=paths=source_relative")
+    ]
     for words in (
         ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"],
         [program, "install", GRPCURL],

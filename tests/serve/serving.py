@@ -46,7 +46,9 @@ class Served:
         asked = urllib.request.Request(f"{self.url}{path}", headers=dict(headers), method=method)
         try:
             with urllib.request.urlopen(asked, timeout=WITHIN_S) as answer:
-                return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.read())
+                return Answer(
+                    answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.read()
+                )
         except urllib.error.HTTPError as error:
             return Answer(error.code, {name.lower(): value for name, value in error.headers.items()}, error.read())
 
@@ -79,13 +81,17 @@ def command(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str, environment: Mapping[str, str] = NO_HEADERS, is_ready: bool = True) -> Iterator[Served]:
+def serving(
+    folder: Path, *arguments: str, environment: Mapping[str, str] = NO_HEADERS, is_ready: bool = True
+) -> Iterator[Served]:
     """`tradecap serve` on a free port, in a folder; killed at the end where it still runs."""
     errors = folder / "serve.err"
     whole = command("serve", "--port", "0", "--grpc-port", "0", "--json", *arguments)
     with (
         errors.open("w") as err,
-        subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=err, text=True, cwd=folder, env=_with(environment)) as process,
+        subprocess.Popen(
+            whole, stdout=subprocess.PIPE, stderr=err, text=True, cwd=folder, env=_with(environment)
+        ) as process,
     ):
         try:
             assert process.stdout
@@ -99,9 +105,13 @@ def serving(folder: Path, *arguments: str, environment: Mapping[str, str] = NO_H
             process.kill()
 
 
-def run(folder: Path, *arguments: str, environment: Mapping[str, str] = NO_HEADERS) -> "subprocess.CompletedProcess[str]":
+def run(
+    folder: Path, *arguments: str, environment: Mapping[str, str] = NO_HEADERS
+) -> "subprocess.CompletedProcess[str]":
     """Another command, to its end."""
-    return subprocess.run(command(*arguments), cwd=folder, env=_with(environment), capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command(*arguments), cwd=folder, env=_with(environment), capture_output=True, text=True, timeout=120
+    )
 
 
 def _with(environment: Mapping[str, str]) -> dict[str, str]:

@@ -46,12 +46,17 @@ def answer(served: Served, command: list[str], folder: Path, around: Mapping[str
 
 def expected(served: Served) -> list[str]:
     """What it should print."""
-    return [f"{bar['open_time']} {bar['close']}" for bar in served.get("/candles?symbol=BTCUSDT&limit=5", ALLOWED).json["candles"]]
+    return [
+        f"{bar['open_time']} {bar['close']}"
+        for bar in served.get("/candles?symbol=BTCUSDT&limit=5", ALLOWED).json["candles"]
+    ]
 
 
 def test_python(guarded: Served, tmp_path: Path) -> None:
     """The first thing that somebody pastes fails."""
-    assert answer(guarded, [sys.executable, "-c", client("python"), guarded.url], tmp_path).splitlines() == expected(guarded)
+    assert answer(guarded, [sys.executable, "-c", client("python"), guarded.url], tmp_path).splitlines() == expected(
+        guarded
+    )
 
 
 def test_curl(guarded: Served, tmp_path: Path, outside_part: Callable[[bool, str], None]) -> None:
@@ -77,7 +82,9 @@ def test_go(guarded: Served, tmp_path: Path, outside_part: Callable[[bool, str],
 
 def test_python_over_grpc(guarded: Served, tmp_path: Path) -> None:
     """The generated code that comes with the package doesn't work for a client."""
-    assert answer(guarded, [sys.executable, "-c", client("python", "gRPC clients"), guarded.target], tmp_path).splitlines() == expected(guarded)
+    assert answer(
+        guarded, [sys.executable, "-c", client("python", "gRPC clients"), guarded.target], tmp_path
+    ).splitlines() == expected(guarded)
 
 
 @pytest.fixture
@@ -93,7 +100,9 @@ def test_grpcurl(guarded: Served, tmp_path: Path, foreign: Path) -> None:
     script = client("sh", "gRPC clients").replace("-max-time 5", "-max-time 120")
     assert "120" in script  # the stream has no end, and a slow machine needs longer
     around = {**environment(foreign), "TRADECAP_TOKEN": TOKEN, "GRPC": guarded.target}
-    with subprocess.Popen(["sh", "-c", f"exec {script}"], env=around, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        ["sh", "-c", f"exec {script}"], env=around, cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout
             updates = [json.loads(read_object(process.stdout)) for _ in range(5)]
@@ -125,4 +134,6 @@ def test_go_over_grpc(guarded: Served, foreign: Path) -> None:
     """A service in Go can't follow bars."""
     (foreign / "client").mkdir(exist_ok=True)
     (foreign / "client/main.go").write_text(client("go", "gRPC clients"))
-    assert answer(guarded, ["go", "run", "./client", guarded.target], foreign, environment(foreign)).splitlines() == expected(guarded)
+    assert answer(
+        guarded, ["go", "run", "./client", guarded.target], foreign, environment(foreign)
+    ).splitlines() == expected(guarded)

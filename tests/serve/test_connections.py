@@ -92,7 +92,10 @@ def test_a_connection_that_brings_no_whole_request_is_cut(sent: bytes) -> None:
 
 def test_a_request_that_comes_byte_by_byte_is_cut() -> None:
     """Each byte would win a slow client more time."""
-    with impatient(request_s=1.0, write_s=WITHIN_S) as (port, limits), socket.create_connection(("127.0.0.1", port), WITHIN_S) as connection:
+    with (
+        impatient(request_s=1.0, write_s=WITHIN_S) as (port, limits),
+        socket.create_connection(("127.0.0.1", port), WITHIN_S) as connection,
+    ):
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         left = 10_000_000
         while left > 0:
@@ -107,7 +110,10 @@ def test_a_request_that_comes_byte_by_byte_is_cut() -> None:
 
 def test_a_client_that_never_reads_is_cut() -> None:
     """Answers that nobody takes would stay in memory."""
-    with impatient(request_s=WITHIN_S) as (port, limits), socket.create_connection(("127.0.0.1", port), WITHIN_S) as connection:
+    with (
+        impatient(request_s=WITHIN_S) as (port, limits),
+        socket.create_connection(("127.0.0.1", port), WITHIN_S) as connection,
+    ):
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
         wait_for(lambda: limits.cut == 1 and limits.open == 0)
 
@@ -120,14 +126,22 @@ def test_clients_that_never_read_take_no_memory(served: Served) -> None:
         for n in range(20):
             connection = stack.enter_context(connected(served, f"127.0.0.{n + 20}"))
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.sendall(b"GET /trades?symbol=BTCUSDT&from_id=0&limit=5000 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+            connection.sendall(
+                b"GET /trades?symbol=BTCUSDT&from_id=0&limit=5000 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100
+            )
         assert from_another_client(served) == 200
         assert memory(served) - before < 150_000_000  # 20 answers of 1 MB; 2 000 were asked for
     assert from_another_client(served) == 200
 
 
 @pytest.mark.parametrize(
-    "junk", [b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/9.9\r\n\r\n", b"X" * 100_000, b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 50_000]
+    "junk",
+    [
+        b"\x16\x03\x01\x02\x00\x01",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"X" * 100_000,
+        b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 50_000,
+    ],
 )
 def test_what_is_no_request_is_refused(served: Served, junk: bytes) -> None:
     """A scanner in the network would end the process."""
@@ -212,7 +226,10 @@ def test_the_extra_is_named_where_it_is_missing(tmp_path: Path, missing: str) ->
     import subprocess
     import sys
 
-    hidden = f"import sys; sys.modules['{missing}'] = None; from tradecap.cli import main; sys.argv = ['tradecap', 'serve']; main()"
+    hidden = (
+        f"import sys; sys.modules['{missing}'] = None; from tradecap.cli import main; sys.argv = ['tradecap', "
+        "'serve']; main()"
+    )
     done = subprocess.run([sys.executable, "-c", hidden], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert missing in done.stderr

@@ -36,10 +36,25 @@ def traded(folder: Path, log_url: str, rate: int = 200) -> Iterator["subprocess.
     """Trades of an exchange that come in meanwhile: `stream` against `simulate`."""
     with (
         subprocess.Popen(
-            command("simulate", "--symbol", "BTCUSDT", "--rate", str(rate), "--seed", "7", "--port", "0", "--json", "--history", "2m"),
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            command(
+                "simulate",
+                "--symbol",
+                "BTCUSDT",
+                "--rate",
+                str(rate),
+                "--seed",
+                "7",
+                "--port",
+                "0",
+                "--json",
+                "--history",
+                "2m",
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         ) as exchange,
-    ):  # fmt: skip
+    ):
         assert exchange.stdout
         url = json.loads(exchange.stdout.readline())["url"]
         streaming = command("stream", "BTCUSDT", "--ws-url", url, "--log", log_url, "--segment-age", "2s")
@@ -78,7 +93,8 @@ def same(bars: list[Any], others: list[Any]) -> None:
 
 
 def hold(folder: Path, log_url: str, *arguments: str, rounds: int = ROUNDS) -> None:
-    """Kill the serving process at random while trades come in; each one that follows goes on, and the last one has everything."""
+    """Kill the serving process at random while trades come in; each one that follows goes on, and the last one has
+    everything."""
     chance = random.Random(os.environ.get("TRADECAP_SERVE_SEED", "7"))
     places = ("--log", log_url, *arguments)
     newest = 0
@@ -143,7 +159,9 @@ def test_two_instances_on_a_topic_give_the_same_bars(tmp_path: Path, kafka: Kafk
             (tmp_path / name).mkdir()
             served.append(stack.enter_context(serving(tmp_path / name, "--log", url, "--rate", "0")))
         request = pb.StreamBarsRequest(symbols=["BTCUSDT", "ETHUSDT"], interval="1d")
-        streams = [market_pb2_grpc.MarketServiceStub(grpc.insecure_channel(each.target)).StreamBars(request) for each in served]
+        streams = [
+            market_pb2_grpc.MarketServiceStub(grpc.insecure_channel(each.target)).StreamBars(request) for each in served
+        ]
         bring(writer, [each for n, each in enumerate(messages) if n % 40], run)
         for each in served:
             settled(each, log)

@@ -1,4 +1,5 @@
-"""GET /live over real sockets: what a page sees, what it gets when it comes back, and what it can't do to the server."""
+"""GET /live over real sockets: what a page sees, what it gets when it comes back, and what it can't do to the
+server."""
 
 import http.client
 import json
@@ -36,8 +37,12 @@ class Event(NamedTuple):
 class Events:
     """The events of one stream."""
 
-    def __init__(self, served: Served, query: str = "", headers: Mapping[str, str] = NO_HEADERS, source: str = "127.0.0.1") -> None:
-        self._client = http.client.HTTPConnection("127.0.0.1", served.port, timeout=WITHIN_S, source_address=(source, 0))
+    def __init__(
+        self, served: Served, query: str = "", headers: Mapping[str, str] = NO_HEADERS, source: str = "127.0.0.1"
+    ) -> None:
+        self._client = http.client.HTTPConnection(
+            "127.0.0.1", served.port, timeout=WITHIN_S, source_address=(source, 0)
+        )
         self._client.request("GET", f"/live?symbol=BTCUSDT{query}", headers=dict(headers))
         self.answer = self._client.getresponse()
         self.status = self.answer.status
@@ -121,10 +126,13 @@ def test_a_client_that_comes_back_gets_what_it_missed_once(tmp_path: Path, inter
         missed = back.until(299)
         back.close()
         bars = served.get(f"/candles?symbol=BTCUSDT&interval={interval}").json["candles"]
-        assert [event.data["open_time"] for event in missed] == [bar["open_time"] for bar in bars if bar["open_time"] >= first.data["open_time"]]
+        assert [event.data["open_time"] for event in missed] == [
+            bar["open_time"] for bar in bars if bar["open_time"] >= first.data["open_time"]
+        ]
         for event, bar in zip(missed, bars[-len(missed) :], strict=True):
             assert {name: event.data[name] for name in bar} == bar
-        assert [event.id for event in missed[:-1]] == [first.id] * (len(missed) - 1)  # what was lost in between comes again
+        # what was lost in between comes again
+        assert [event.id for event in missed[:-1]] == [first.id] * (len(missed) - 1)
         assert Events(served, f"&interval={interval}", {"Last-Event-ID": missed[-1].id}).answer.fp is not None
 
 
@@ -135,7 +143,13 @@ def test_a_position_that_isnt_known_asks_for_all_again(tmp_path: Path) -> None:
         assert first
         assert other
         process, series, at = first.id.split("-")
-        for given in (f"0{process[1:]}x-{series}-{at}", f"{process}-00000000-{at}", other.id, "x", f"{process}-{series}-999999"):
+        for given in (
+            f"0{process[1:]}x-{series}-{at}",
+            f"{process}-00000000-{at}",
+            other.id,
+            "x",
+            f"{process}-{series}-999999",
+        ):
             events = Events(served, "", {"Last-Event-ID": given})
             refetch, bar = events.next(), events.next()
             assert refetch
@@ -192,7 +206,10 @@ def test_a_quiet_stream_is_kept_alive(tmp_path: Path) -> None:
         app = application(answers, AccessRules(), ConnectionLimits(100, 500), list, streams)[0]
         (listener,) = bound("127.0.0.1", 0)
         is_over, has_begun = threading.Event(), threading.Event()
-        thread = threading.Thread(target=serve, args=(app, [listener], ConnectionLimits(100, 500), is_over.is_set, None, has_begun.set, [streams]))
+        thread = threading.Thread(
+            target=serve,
+            args=(app, [listener], ConnectionLimits(100, 500), is_over.is_set, None, has_begun.set, [streams]),
+        )
         thread.start()
         try:
             assert has_begun.wait(WITHIN_S)

@@ -49,7 +49,11 @@ def test_monitoring_has_a_port_of_its_own(recorded: Path) -> None:
         assert served.get("/metrics").status == 401
         noted = re.search(r"http://localhost:(\d+)/metrics", served.errors.read_text())
         assert noted
-        for path, text in (("metrics", 'http_requests_total{code="401",method="GET",route="/metrics"} 1.0'), ("health", "ok"), ("ready", "ok")):
+        for path, text in (
+            ("metrics", 'http_requests_total{code="401",method="GET",route="/metrics"} 1.0'),
+            ("health", "ok"),
+            ("ready", "ok"),
+        ):
             with urllib.request.urlopen(f"http://localhost:{noted[1]}/{path}", timeout=60) as answer:
                 assert text in answer.read().decode()
         assert served.end() == 0
@@ -85,7 +89,13 @@ def test_what_isnt_safe_isnt_started(recorded: Path, arguments: list[str], print
 def test_others_are_served_when_that_is_asked_for(recorded: Path) -> None:
     """The container's port would be dead."""
     with serving(recorded, "--host", "0.0.0.0", "--no-auth", "--allow-host", "api") as served:
-        for host, status in (("api:8000", 200), ("localhost", 200), ("192.0.2.7:80", 200), ("[::1]:80", 200), ("evil.example", 421)):
+        for host, status in (
+            ("api:8000", 200),
+            ("localhost", 200),
+            ("192.0.2.7:80", 200),
+            ("[::1]:80", 200),
+            ("evil.example", 421),
+        ):
             assert served.get("/symbols", {"Host": host}).status == status
 
 
@@ -105,10 +115,20 @@ def test_pages_of_other_origins_cant_read_unless_they_are_named(served: Served, 
         allowed = {"Origin": "https://app.example", "Authorization": f"Bearer {TOKEN}"}
         for path in ("/symbols", "/nothing", "/candles?symbol=BTCUSDT", "/candles?symbol=BTCUSDT"):
             assert named.get(path, allowed).headers["access-control-allow-origin"] == "https://app.example"
-        assert "access-control-allow-origin" not in named.get("/symbols", {**allowed, "Origin": "https://other.example"}).headers
-        asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+        assert (
+            "access-control-allow-origin"
+            not in named.get("/symbols", {**allowed, "Origin": "https://other.example"}).headers
+        )
+        asked = {
+            "Origin": "https://app.example",
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "authorization",
+        }
         preflight = named.get("/symbols", asked, "OPTIONS")
-        assert (preflight.status, preflight.headers["access-control-allow-headers"]) == (204, "Authorization, Last-Event-ID")
+        assert (preflight.status, preflight.headers["access-control-allow-headers"]) == (
+            204,
+            "Authorization, Last-Event-ID",
+        )
 
 
 def test_a_client_has_a_rate_and_another_one_has_its_own(tmp_path: Path) -> None:

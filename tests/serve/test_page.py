@@ -55,7 +55,15 @@ def test_the_files_need_no_token_and_the_data_does(recorded: Path) -> None:
     (recorded / "token").write_text("secret\n", encoding="utf-8")
     with serving(recorded, "--token-file", "token", is_ready=False) as process:
         assert {path: process.get(path).status for path in page.OPEN} == dict.fromkeys(page.OPEN, 200)
-        closed = ["/symbols", "/candles?symbol=BTCUSDT", "/coverage?symbol=BTCUSDT", "/app/x", "/app/page.css/..", "/app/%2e%2e/symbols", "/docs"]
+        closed = [
+            "/symbols",
+            "/candles?symbol=BTCUSDT",
+            "/coverage?symbol=BTCUSDT",
+            "/app/x",
+            "/app/page.css/..",
+            "/app/%2e%2e/symbols",
+            "/docs",
+        ]
         assert {path: process.get(path).status for path in closed} == dict.fromkeys(closed, 401)
 
 
@@ -71,7 +79,9 @@ def test_the_library_is_the_published_one() -> None:
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     assert {name: hashlib.sha256((LIBRARY / name).read_bytes()).hexdigest() for name in sums} == sums
     assert Path(page.LIBRARY).name in sums
-    locked = json.loads((LIBRARY / "package-lock.json").read_text(encoding="utf-8"))["packages"]["node_modules/lightweight-charts"]
+    locked = json.loads((LIBRARY / "package-lock.json").read_text(encoding="utf-8"))["packages"][
+        "node_modules/lightweight-charts"
+    ]
     assert locked["integrity"].startswith("sha512-")
     assert f"v{locked['version']}\n" in SCRIPT[:200]
     readme = (LIBRARY / "README.md").read_text(encoding="utf-8")

@@ -26,7 +26,10 @@ pytestmark = pytest.mark.browser
 
 def minutes(first: int, count: int, *, at_minute: int = 0, **overrides: object) -> list[bytes]:
     """One trade a minute, their ids and prices ascending."""
-    return [a_message(first + n, at_s=60 * (at_minute + n), **{"price": (100 + first + n) * 10**8 + 10**6, **overrides}) for n in range(count)]
+    return [
+        a_message(first + n, at_s=60 * (at_minute + n), **{"price": (100 + first + n) * 10**8 + 10**6, **overrides})
+        for n in range(count)
+    ]
 
 
 def width(tab: Tab) -> int:
@@ -81,7 +84,10 @@ def test_series_and_interval_are_in_the_link(served: Served, tab: Tab, browser: 
 
 def test_what_is_proven_is_named_and_what_is_missing_is_blank(tmp_path: Path, tab: Tab) -> None:
     """A line drawn through a hole hides it."""
-    replayed(FileLog(tmp_path / "log", create=True), [*minutes(1000, 5), *minutes(1008, 4, at_minute=8), *minutes(1012, 2, at_minute=14)])
+    replayed(
+        FileLog(tmp_path / "log", create=True),
+        [*minutes(1000, 5), *minutes(1008, 4, at_minute=8), *minutes(1012, 2, at_minute=14)],
+    )
     with served_at(tmp_path, 0) as served:
         tab.open(f"{served.url}/app")
         tab.wait("#proven", "1\u202f004")
@@ -160,7 +166,8 @@ def test_older_bars_come_on_the_way_back_and_keys_move_the_chart(tmp_path: Path,
 
 
 def test_an_older_event_does_not_undo_a_newer_bar(tmp_path: Path, tab: Tab) -> None:
-    """A slow network would set the newest bar back to an older price, and nothing would correct it in a quiet market."""
+    """A slow network would set the newest bar back to an older price, and nothing would correct it in a quiet
+    market."""
     log = FileLog(tmp_path / "log", create=True)
     replayed(log, minutes(1000, 3))
     with served_at(tmp_path, 0) as served, log.writer() as writer:
@@ -217,7 +224,9 @@ def test_markup_in_a_link_is_shown_as_text(served: Served, tab: Tab) -> None:
 @pytest.mark.parametrize("width", [1280, 390, 320])
 def test_nothing_sticks_out(served: Served, browser: "Browser", width: int) -> None:
     """On a phone the price would be outside the window."""
-    context = browser.new_context(viewport={"width": width, "height": 700}, color_scheme="dark" if width == 390 else "light")
+    context = browser.new_context(
+        viewport={"width": width, "height": 700}, color_scheme="dark" if width == 390 else "light"
+    )
     tab = Tab(context.new_page())
     tab.open(f"{served.url}/app")
     tab.wait("#proof", "none missing")

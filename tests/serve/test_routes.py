@@ -23,7 +23,10 @@ def is_within(documented: Any, answered: Any) -> bool:
     """Whether an answer is what a document says, as far as it says it. Lists may go on."""
     match documented:
         case dict():
-            return all(name in answered and (name in CHANGING or is_within(value, answered[name])) for name, value in documented.items())
+            return all(
+                name in answered and (name in CHANGING or is_within(value, answered[name]))
+                for name, value in documented.items()
+            )
         case list():
             return len(documented) <= len(answered) and all(map(is_within, documented, answered))
     return bool(documented == answered)
@@ -165,7 +168,11 @@ def test_pages_of_trades_are_all_trades(served: Served) -> None:
 
 def test_many_ask_at_once(served: Served) -> None:
     """An answer of one series that goes to somebody who asked for another."""
-    paths = [f"/candles?symbol={symbol}&limit={limit}" for symbol in ("BTCUSDT", "ETHUSDT", "PEPEUSDT") for limit in range(1, 6)]
+    paths = [
+        f"/candles?symbol={symbol}&limit={limit}"
+        for symbol in ("BTCUSDT", "ETHUSDT", "PEPEUSDT")
+        for limit in range(1, 6)
+    ]
     with ThreadPoolExecutor(8) as pool:
         for path, answer in zip(paths * 4, pool.map(served.get, paths * 4), strict=True):
             assert answer.json["symbol"] == path[16:].partition("&")[0]

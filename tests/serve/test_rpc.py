@@ -52,7 +52,11 @@ def status_of(call: Any) -> tuple[grpc.StatusCode, str]:
 
 def shown(bar: pb.Bar) -> dict[str, Any]:
     """A bar as /candles shows it."""
-    names = [field.name for field in pb.Bar.DESCRIPTOR.fields if field.name not in ("venue", "symbol", "channel", "interval", "open_time")]
+    names = [
+        field.name
+        for field in pb.Bar.DESCRIPTOR.fields
+        if field.name not in ("venue", "symbol", "channel", "interval", "open_time")
+    ]
     return {"open_time": bar.open_time.ToJsonString(), **{name: getattr(bar, name) for name in names}}
 
 
@@ -87,7 +91,10 @@ def test_bars_are_those_of_candles(served: Served) -> None:
     for row in served.get("/symbols").json["series"]:
         found = series.pop((row["venue"], row["symbol"], row["channel"]))
         assert all(getattr(found, name) == row[name] for name in ("first_id", "last_id", "gaps", "missing"))
-        assert (found.first_time.ToDatetime(UTC), found.last_time.ToDatetime(UTC)) == (read(row["first_time"]), read(row["last_time"]))
+        assert (found.first_time.ToDatetime(UTC), found.last_time.ToDatetime(UTC)) == (
+            read(row["first_time"]),
+            read(row["last_time"]),
+        )
     assert not series
 
 
@@ -147,7 +154,10 @@ def test_every_tick_comes_once_after_the_history(tmp_path: Path) -> None:
         assert [update.bar.last_id for update in running] == list(range(100, 161))
         assert [update.sequence for update in updates] == list(range(5, 5 + len(updates)))
         assert not any(update.skipped or update.history for update in updates)
-        drawn = {update.bar.open_time.seconds: (shown(update.bar), update.closed, update.revision) for update in [*first, *updates]}
+        drawn = {
+            update.bar.open_time.seconds: (shown(update.bar), update.closed, update.revision)
+            for update in [*first, *updates]
+        }
         bars = served.bars()[-len(drawn) :]
         assert [bar for bar, _, _ in drawn.values()] == bars
         assert [closed for _, closed, _ in drawn.values()] == [True] * (len(bars) - 1) + [False]
@@ -157,7 +167,9 @@ def test_every_tick_comes_once_after_the_history(tmp_path: Path) -> None:
 def test_the_latest_state_comes_and_no_closed_bar_is_left_out(tmp_path: Path) -> None:
     """A slow client would keep a closed bar as it was a moment before its end."""
     with captured(tmp_path, 100) as further, serving(tmp_path) as served:
-        request = pb.StreamBarsRequest(symbols=["BTCUSDT"], interval="5m", delivery=pb.DELIVERY_LATEST, min_interval_ms=200)
+        request = pb.StreamBarsRequest(
+            symbols=["BTCUSDT"], interval="5m", delivery=pb.DELIVERY_LATEST, min_interval_ms=200
+        )
         stream = asking(served).StreamBars(request)
         updates = [next(stream)]
         further(999)
@@ -186,7 +198,12 @@ def test_a_token_is_needed_but_for_health(recorded: Path) -> None:
         channel = grpc.insecure_channel(served.target)
         stub = market_pb2_grpc.MarketServiceStub(channel)
         request = pb.StreamBarsRequest()
-        for metadata in ((), (("authorization", f"Bearer {TOKEN}x"),), (("authorization", TOKEN),), (("token", TOKEN),)):
+        for metadata in (
+            (),
+            (("authorization", f"Bearer {TOKEN}x"),),
+            (("authorization", TOKEN),),
+            (("token", TOKEN),),
+        ):
             assert status_of(stub.StreamBars(request, metadata=metadata))[0] is grpc.StatusCode.UNAUTHENTICATED
             with pytest.raises(grpc.RpcError) as caught:
                 stub.ListSeries(pb.ListSeriesRequest(), metadata=metadata)
@@ -194,7 +211,10 @@ def test_a_token_is_needed_but_for_health(recorded: Path) -> None:
         assert next(stub.StreamBars(request, metadata=(("authorization", f"Bearer {TOKEN}"),))).sequence == 1
         health = health_pb2_grpc.HealthStub(channel)
         for name in ("", "tradecap.market.v1.MarketService"):
-            assert health.Check(health_pb2.HealthCheckRequest(service=name)).status == health_pb2.HealthCheckResponse.SERVING
+            assert (
+                health.Check(health_pb2.HealthCheckRequest(service=name)).status
+                == health_pb2.HealthCheckResponse.SERVING
+            )
         with pytest.raises(grpc.RpcError):
             list(ProtoReflectionDescriptorDatabase(channel).get_services())
         assert served.end() == 0
@@ -204,7 +224,11 @@ def test_a_token_is_needed_but_for_health(recorded: Path) -> None:
 def test_services_are_found_by_reflection(served: Served) -> None:
     """grpcurl would need the .proto."""
     services = ProtoReflectionDescriptorDatabase(grpc.insecure_channel(served.target)).get_services()
-    assert {*services} == {"tradecap.market.v1.MarketService", "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+    assert {*services} == {
+        "tradecap.market.v1.MarketService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
 
 
 def test_tls_is_that_of_rest(tmp_path: Path) -> None:
@@ -219,7 +243,9 @@ def test_tls_is_that_of_rest(tmp_path: Path) -> None:
         trusting = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
         stub = market_pb2_grpc.MarketServiceStub(grpc.secure_channel(served.target, trusting))
         token = (("authorization", f"Bearer {TOKEN}"),)
-        answer = stub.GetBars(pb.GetBarsRequest(symbol="BTCUSDT"), metadata=token, wait_for_ready=True, timeout=WITHIN_S)
+        answer = stub.GetBars(
+            pb.GetBarsRequest(symbol="BTCUSDT"), metadata=token, wait_for_ready=True, timeout=WITHIN_S
+        )
         assert answer.bars
         with pytest.raises(grpc.RpcError) as caught:
             asking(served).GetBars(pb.GetBarsRequest(symbol="BTCUSDT"), metadata=token, timeout=WITHIN_S)
@@ -251,7 +277,8 @@ def test_open_streams_are_finished_at_the_end(tmp_path: Path) -> None:
     with captured(tmp_path), serving(tmp_path) as served:
         stub = asking(served)
         streams = [
-            stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], delivery=delivery)) for delivery in ("DELIVERY_EVERY_TICK", "DELIVERY_LATEST")
+            stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], delivery=delivery))
+            for delivery in ("DELIVERY_EVERY_TICK", "DELIVERY_LATEST")
         ]
         for stream in streams:
             next(stream)
@@ -276,7 +303,10 @@ def test_streams_that_a_client_leaves_are_gone(tmp_path: Path) -> None:
     """Each client that goes would cost the others forever."""
     with captured(tmp_path) as further, serving(tmp_path, "--rate", "0") as served:
         stub = asking(served)
-        streams = [stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], delivery=pb.Delivery.Name(n % 3))) for n in range(60)]
+        streams = [
+            stub.StreamBars(pb.StreamBarsRequest(symbols=["BTCUSDT"], delivery=pb.Delivery.Name(n % 3)))
+            for n in range(60)
+        ]
         for stream in streams:
             next(stream)
         assert b"tradecap_streams 60.0" in served.get("/metrics").body
@@ -301,11 +331,14 @@ class Chart:
 
 
 async def ordeal(served: Served, log: Log, count: int) -> tuple[int, int]:
-    """Trades for 90 subscribers that read and 10 that don't; memory before and after. Fails where one that reads doesn't follow."""
+    """Trades for 90 subscribers that read and 10 that don't; memory before and after. Fails where one that reads
+    doesn't follow."""
     async with AsyncExitStack() as stack:
 
         async def client(*options: tuple[str, int]) -> Any:
-            return market_pb2_grpc.MarketServiceStub(await stack.enter_async_context(grpc.aio.insecure_channel(served.target, options=options)))
+            return market_pb2_grpc.MarketServiceStub(
+                await stack.enter_async_context(grpc.aio.insecure_channel(served.target, options=options))
+            )
 
         deaf = []
         for n in range(10):
@@ -328,7 +361,8 @@ async def ordeal(served: Served, log: Log, count: int) -> tuple[int, int]:
         for stream in deaf:
             code = await stream.code() if await drained(stream) else None
             assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
-            assert "read faster" in await stream.details()  # by either bound: on a slow machine the wait for its client ends first
+            # by either bound: on a slow machine the wait for its client ends first
+            assert "read faster" in await stream.details()
         for chart in charts:
             chart.reading.cancel()
         return before, after
@@ -365,7 +399,8 @@ def test_a_client_that_takes_nothing_is_cut(tmp_path: Path) -> None:
         rpc = RpcServer(MarketService(answers, streams, 0), sockets, "", None, list)
         is_over, has_begun = threading.Event(), threading.Event()
         thread = threading.Thread(
-            target=serve, args=(app, [listener], ConnectionLimits(100, 500), is_over.is_set, None, has_begun.set, [streams, rpc])
+            target=serve,
+            args=(app, [listener], ConnectionLimits(100, 500), is_over.is_set, None, has_begun.set, [streams, rpc]),
         )
         thread.start()
         try:

@@ -46,7 +46,9 @@ def test_a_number_put_in_front_is_a_field_of_the_message(sequence: int, skipped:
 
 def test_a_bar_has_each_value_in_its_own_field() -> None:
     """High and low taken for each other are a plausible chart of nothing."""
-    read = pb.StreamBarsResponse.FromString(past_message(Past(series=SERIES, candle=CANDLE, revision=7, is_closed=False), 300))
+    read = pb.StreamBarsResponse.FromString(
+        past_message(Past(series=SERIES, candle=CANDLE, revision=7, is_closed=False), 300)
+    )
     assert (read.history, read.closed, read.revision) == (True, False, 7)
     bar = read.bar
     assert (bar.venue, bar.symbol, bar.channel, bar.interval, bar.open_time.seconds) == (*SERIES, "5m", NOON_S)
@@ -57,7 +59,11 @@ def test_a_bar_has_each_value_in_its_own_field() -> None:
 
 def test_a_series_counts_its_gaps_and_what_is_missing_in_them() -> None:
     """A client would believe that nothing is missing."""
-    found = series_of(KnownSeries(series=SERIES, ids=TradeIds([(5, 6), (8, 8), (20, 29)]), first_time_us=1_000_001, last_time_us=2_000_002))
+    found = series_of(
+        KnownSeries(
+            series=SERIES, ids=TradeIds([(5, 6), (8, 8), (20, 29)]), first_time_us=1_000_001, last_time_us=2_000_002
+        )
+    )
     assert (found.first_id, found.last_id, found.gaps, found.missing) == (5, 29, 2, 12)
     assert found.first_time.ToMicroseconds() == 1_000_001
     assert found.last_time.ToMicroseconds() == 2_000_002

@@ -11,7 +11,9 @@ from tradecap.simulate.tape import Entry
 from tradecap.venues.binance import decode
 from tradecap.venues.binance.synthetic import aggregate
 
-fills = st.lists(st.tuples(st.sampled_from(["BTCUSDT", "ETHUSDT"]), st.integers(0, 2), st.integers(1, 2), st.booleans()), max_size=40)
+fills = st.lists(
+    st.tuples(st.sampled_from(["BTCUSDT", "ETHUSDT"]), st.integers(0, 2), st.integers(1, 2), st.booleans()), max_size=40
+)
 
 
 def entries_of(drawn: list[tuple[str, int, int, bool]]) -> list[Entry]:
@@ -21,7 +23,13 @@ def entries_of(drawn: list[tuple[str, int, int, bool]]) -> list[Entry]:
         at_us += later * 1000
         ids[symbol] += 1
         trade = a_trade(
-            symbol=symbol, id=ids[symbol], price=price * 10**8, is_buyer_maker=maker, trade_time_us=at_us, event_time_us=at_us, qty=ids[symbol]
+            symbol=symbol,
+            id=ids[symbol],
+            price=price * 10**8,
+            is_buyer_maker=maker,
+            trade_time_us=at_us,
+            event_time_us=at_us,
+            qty=ids[symbol],
         )
         entries.append(an_entry(trade))
     return entries
@@ -57,7 +65,10 @@ def test_an_aggregate_comes_right_behind_its_last_fill(drawn: list[tuple[str, in
 def test_a_quiet_symbol_holds_nobody_up() -> None:
     """One symbol without a second trade would keep the whole exchange waiting, and fill the memory."""
     lonely = an_entry(a_trade(symbol="ETHUSDT", id=1))
-    others = [an_entry(a_trade(id=n, trade_time_us=NOON_US + n * 10_000, event_time_us=NOON_US + n * 10_000)) for n in range(1, 200)]
+    others = [
+        an_entry(a_trade(id=n, trade_time_us=NOON_US + n * 10_000, event_time_us=NOON_US + n * 10_000))
+        for n in range(1, 200)
+    ]
     tape = iter([lonely, *others])
     assert next(with_aggregates(tape, lambda _: True)) is lonely
     assert len([*tape]) > 140

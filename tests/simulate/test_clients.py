@@ -1,6 +1,8 @@
-"""Other people's clients, unchanged, in environments of their own: trades with a reconnect in between, and what REST tells of them.
+"""Other people's clients, unchanged, in environments of their own: trades with a reconnect in between, and what REST
+tells of them.
 
-The environments are kept in TRADECAP_CLIENTS (else in the user's cache) and made when they aren't there, which needs a package index.
+The environments are kept in TRADECAP_CLIENTS (else in the user's cache) and made when they aren't there, which needs a
+package index.
 """
 
 import asyncio
@@ -22,7 +24,11 @@ from tradecap.simulate.messages import agg_trade_row, decimal, trade_row
 
 pytestmark = pytest.mark.clients
 
-CLIENTS = {"python_binance": "python-binance==1.0.37", "ccxt": "ccxt==4.5.90", "binance_sdk_spot": "binance-sdk-spot==13.2.0"}
+CLIENTS = {
+    "python_binance": "python-binance==1.0.37",
+    "ccxt": "ccxt==4.5.90",
+    "binance_sdk_spot": "binance-sdk-spot==13.2.0",
+}
 HERE = Path(__file__).parent / "clients"
 COUNT = 150
 RECONNECT_AT = 60
@@ -48,7 +54,9 @@ def an_environment(package: str) -> tuple[Path | None, str]:
 
 @pytest.mark.parametrize("name", sorted(CLIENTS))
 @pytest.mark.parametrize("ending", [Fault("close", code=1001), Fault("abort")], ids=["close", "abort"])
-def test_a_real_client_gets_what_was_traded(name: str, ending: Fault, outside_part: Callable[[bool, str], None]) -> None:
+def test_a_real_client_gets_what_was_traded(
+    name: str, ending: Fault, outside_part: Callable[[bool, str], None]
+) -> None:
     """People would have to change their client to test it here, and then test another client."""
     python, problem = an_environment(CLIENTS[name])
     outside_part(python is not None, problem)
@@ -58,9 +66,13 @@ def test_a_real_client_gets_what_was_traded(name: str, ending: Fault, outside_pa
 
 async def hold_against(python: Path, script: Path, ending: Fault) -> None:
     begin_ms = time.time_ns() // 1_000_000 - 180_000
-    async with Exchange(Generated(["BTCUSDT", "ETHUSDT"], begin_ms=begin_ms, rate=60, seed=7), history_s=180) as exchange:
+    async with Exchange(
+        Generated(["BTCUSDT", "ETHUSDT"], begin_ms=begin_ms, rate=60, seed=7), history_s=180
+    ) as exchange:
         arguments = (script, exchange.url, exchange.rest_url, "BTCUSDT", str(COUNT))
-        client = await asyncio.create_subprocess_exec(python, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=2**22)
+        client = await asyncio.create_subprocess_exec(
+            python, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=2**22
+        )
         assert client.stdout is not None
         answer: list[dict[str, Any]] = []
         async for line in client.stdout:
@@ -91,12 +103,19 @@ def check_trades(exchange: Exchange, trades: list[dict[str, Any]]) -> None:
     real = {trade.id: trade for trade in history(exchange, "trade").from_id(ids[0], ids[-1] - ids[0] + 1)}
     for answer in trades:
         trade = real[answer["id"]]
-        assert (answer["price"], answer["qty"], answer["time"]) == (decimal(trade.price), decimal(trade.qty), trade.trade_time_us // 1000)
+        assert (answer["price"], answer["qty"], answer["time"]) == (
+            decimal(trade.price),
+            decimal(trade.qty),
+            trade.trade_time_us // 1000,
+        )
 
 
 def check_rest(exchange: Exchange, found: dict[str, Any]) -> None:
     assert set(found["symbols"]) == {"BTCUSDT", "ETHUSDT"}
-    for name, channel, key, row in (("agg_trades", "aggTrade", "a", agg_trade_row), ("historical", "trade", "id", trade_row)):
+    for name, channel, key, row in (
+        ("agg_trades", "aggTrade", "a", agg_trade_row),
+        ("historical", "trade", "id", trade_row),
+    ):
         rows = found[name]
         assert len(rows) == 50
         real = [row(trade, False) for trade in history(exchange, channel).from_id(int(rows[0][key]), 50)]

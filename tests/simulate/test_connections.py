@@ -150,7 +150,9 @@ async def test_pipelined_requests_are_all_answered_to_a_client_that_reads() -> N
 HALF_A_BODY = PING.replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\nab")
 
 
-@pytest.mark.parametrize(("sent", "answer"), [(b"", b""), (PING[:20], b"HTTP/1.1 408 "), (HALF_A_BODY, b"HTTP/1.1 408 ")])
+@pytest.mark.parametrize(
+    ("sent", "answer"), [(b"", b""), (PING[:20], b"HTTP/1.1 408 "), (HALF_A_BODY, b"HTTP/1.1 408 ")]
+)
 def test_a_connection_without_a_whole_request_ends(sent: bytes, answer: bytes) -> None:
     """Forgotten and half-sent connections would stay until no file descriptor is left."""
 
@@ -200,7 +202,10 @@ async def test_http_keeps_its_connection_and_turns_into_a_websocket() -> None:
             writer.write(b"GET /api/v3/ping HTTP/1.1\r\nHost: x\r\n\r\n")
             assert b"200 OK" in await reader.readuntil(b"{}")
         key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        writer.write(b"GET /ws/btcusdt@trade HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + key + b"\r\n")
+        writer.write(
+            b"GET /ws/btcusdt@trade HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: "
+            b"Upgrade\r\n" + key + b"\r\n"
+        )
         assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in await reader.readuntil(b"\r\n\r\n")
         await exchange.play(1)
         assert b'"e":"trade"' in await reader.read(1_000)
@@ -208,7 +213,13 @@ async def test_http_keeps_its_connection_and_turns_into_a_websocket() -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"\r\n" * 50_000]
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"\r\n" * 50_000,
+    ],
 )
 def test_garbage_ends_a_connection_and_nothing_else(garbage: bytes) -> None:
     """A port scan would end the exchange."""
@@ -291,7 +302,9 @@ async def test_too_many_connections_are_refused() -> None:
 async def test_a_client_that_doesnt_read_is_disconnected_and_delays_no_other() -> None:
     """One stopped client would fill the memory, or stop the others."""
     entries = some_entries(60_000)
-    async with Exchange(Scripted(entries), speed=None, start="subscriber", max_behind=2**20, patience_s=0.5) as exchange:
+    async with Exchange(
+        Scripted(entries), speed=None, start="subscriber", max_behind=2**20, patience_s=0.5
+    ) as exchange:
         stuck = await hears(exchange, "/ws/btcusdt@trade", max_queue=1)
         await until(lambda: exchange.player.has_ended)
         assert exchange.summary()["cut_because"] == {"didn't read": 1}

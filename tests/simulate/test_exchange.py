@@ -42,7 +42,10 @@ async def test_subscribing_and_unsubscribing_take_effect_at_once() -> None:
     """A client would miss trades after its acknowledgement, or get some it gave up."""
     async with an_exchange() as exchange, await hears(exchange, "/ws") as client:
         await exchange.play(5)
-        assert await ask(client, {"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1}) == {"result": None, "id": 1}
+        assert await ask(client, {"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1}) == {
+            "result": None,
+            "id": 1,
+        }
         await exchange.play(2)
         assert await ids(client, 2) == [6, 7]
         await ask(client, {"method": "UNSUBSCRIBE", "params": ["btcusdt@trade"], "id": 2})
@@ -87,7 +90,10 @@ async def test_a_kline_is_sent_when_its_minute_ends() -> None:
 @running
 async def test_a_kline_of_one_second_comes_every_second() -> None:
     """The shortest interval of the venue would be missing, on the stream and in REST."""
-    async with an_exchange(some_entries(50, every_ms=100)) as exchange, await hears(exchange, "/ws/btcusdt@kline_1s") as client:
+    async with (
+        an_exchange(some_entries(50, every_ms=100)) as exchange,
+        await hears(exchange, "/ws/btcusdt@kline_1s") as client,
+    ):
         for _ in range(10):
             await exchange.play(5)
         answer = [json.loads(await client.recv())["k"] for _ in range(9)]
@@ -113,7 +119,10 @@ async def test_a_tape_in_a_file_pace_reaches_all_clients_alike() -> None:
 @running
 async def test_the_tape_waits_for_all_streams_of_a_client() -> None:
     """A library that subscribes one stream after the other would miss the beginning of the first trades."""
-    async with an_exchange(start="subscriber", streams=2) as exchange, await hears(exchange, "/ws/btcusdt@trade") as first:
+    async with (
+        an_exchange(start="subscriber", streams=2) as exchange,
+        await hears(exchange, "/ws/btcusdt@trade") as first,
+    ):
         async with await hears(exchange, "/ws/btcusdt@trade"):
             await asyncio.sleep(0.1)
         assert exchange.played() == 0

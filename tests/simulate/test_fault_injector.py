@@ -17,17 +17,26 @@ from tradecap.simulate import Fault
 async def test_close_abort_and_shutdown() -> None:
     """A client's reconnect would be tested against endings that don't happen."""
     async with an_exchange() as exchange:
-        for fault, code in ((Fault("close", code=1012), 1012), (Fault("abort"), None), (Fault("abort", partial=True), None)):
+        for fault, code in (
+            (Fault("close", code=1012), 1012),
+            (Fault("abort"), None),
+            (Fault("abort", partial=True), None),
+        ):
             client = await hears(exchange, "/ws/btcusdt@trade")
             await exchange.play(3)
             exchange.fire(fault)
             assert await closing(client) == (code, 3)
         client = await hears(exchange, "/stream")
         exchange.fire(Fault("shutdown", by_s=0.05))
-        assert json.loads(await client.recv()) == {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": exchange.clock.now_us() // 1000}}
+        assert json.loads(await client.recv()) == {
+            "stream": "!serverShutdown",
+            "data": {"e": "serverShutdown", "E": exchange.clock.now_us() // 1000},
+        }
         assert await closing(client) == (1001, 0)
         assert [report["fault"] for report in exchange.reports] == ["close", "abort", "abort", "shutdown"]
-        assert exchange.reports[0]["series"] == [{"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "last_id": 3}]
+        assert exchange.reports[0]["series"] == [
+            {"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "last_id": 3}
+        ]
 
 
 @running
@@ -40,7 +49,9 @@ async def test_silence_says_nothing_and_tells_afterwards_what_it_withheld() -> N
         await client.send(json.dumps({"method": "LIST_SUBSCRIPTIONS", "id": 1}))
         assert await closing(client) == (None, 2)
         await until(lambda: len(exchange.reports) == 2)
-        assert exchange.reports[1]["series"] == [{"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "ids": [[3, 9]]}]
+        assert exchange.reports[1]["series"] == [
+            {"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "ids": [[3, 9]]}
+        ]
 
 
 @running
@@ -50,7 +61,9 @@ async def test_spoilt_messages_are_reported_with_their_ids_and_rest_stays_right(
         exchange.fire(Fault("drop", count=3))
         await exchange.play(5)
         assert await ids(client, 2) == [4, 5]
-        assert exchange.reports[0]["series"] == [{"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "ids": [[1, 3]]}]
+        assert exchange.reports[0]["series"] == [
+            {"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "ids": [[1, 3]]}
+        ]
         rows = json.loads((await get(f"{exchange.rest_url}/api/v3/trades?symbol=BTCUSDT"))[2])
         assert [row["id"] for row in rows] == [1, 2, 3, 4, 5]
 
@@ -133,8 +146,11 @@ async def test_faults_that_nobody_can_feel_dont_pile_up() -> None:
 
 @running
 async def test_a_fault_without_a_time_is_at_work_before_anybody_comes() -> None:
-    """The first request could be too early for the fault that was meant for it, and with a start that waits it always was."""
-    async with an_exchange(start="subscriber", faults=[Fault("http", status=503, on="ws"), Fault("drop", count=2)]) as exchange:
+    """The first request could be too early for the fault that was meant for it, and with a start that waits it always
+    was."""
+    async with an_exchange(
+        start="subscriber", faults=[Fault("http", status=503, on="ws"), Fault("drop", count=2)]
+    ) as exchange:
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{exchange.url}/ws")
         assert refused.value.response.status_code == 503

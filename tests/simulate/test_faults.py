@@ -23,7 +23,10 @@ def test_a_file_and_its_short_forms_say_the_same() -> None:
     """A fault tried on the command line would be another one in the file."""
     faults, seed = read_faults(FILE, "faults.toml")
     assert seed == 7
-    assert faults == [short_fault("close at=10s code=1012"), short_fault("drop every_trades=1000 count=5 symbol=btcusdt")]
+    assert faults == [
+        short_fault("close at=10s code=1012"),
+        short_fault("drop every_trades=1000 count=5 symbol=btcusdt"),
+    ]
     assert faults[0].at_s == 10.0
     assert faults[1].symbol == "BTCUSDT"
 

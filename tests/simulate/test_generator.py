@@ -13,12 +13,19 @@ BEGIN_MS = 1_723_204_800_000
 
 
 def fills(source: Generated, count: int) -> list[Trade]:
-    return [entry.trade for entry in islice((e for e in source.entries() if e.stream.endswith("@trade")), count) if entry.trade]
+    return [
+        entry.trade
+        for entry in islice((e for e in source.entries() if e.stream.endswith("@trade")), count)
+        if entry.trade
+    ]
 
 
 def test_the_same_seed_makes_the_same_bytes() -> None:
     """A failure found with a seed couldn't be made again."""
-    runs = [[entry.text for entry in islice(Generated(["BTCUSDT"], begin_ms=BEGIN_MS, rate=500, seed=s).entries(), 2_000)] for s in (7, 7, 8)]
+    runs = [
+        [entry.text for entry in islice(Generated(["BTCUSDT"], begin_ms=BEGIN_MS, rate=500, seed=s).entries(), 2_000)]
+        for s in (7, 7, 8)
+    ]
     assert runs[0] == runs[1] != runs[2]
 
 
@@ -39,7 +46,9 @@ def test_what_is_hard_stays_at_any_rate() -> None:
     assert any(len({trade.is_buyer_maker for trade in group}) == 2 for group in together)
     assert max(after.trade_time_us - before.trade_time_us for before, after in pairwise(trades)) >= 3_800_000
     assert max(trade.event_time_us - trade.trade_time_us for trade in trades) >= 100_000
-    assert all(after.id == before.id + 1 and after.trade_time_us >= before.trade_time_us for before, after in pairwise(trades))
+    assert all(
+        after.id == before.id + 1 and after.trade_time_us >= before.trade_time_us for before, after in pairwise(trades)
+    )
     assert all(after.event_time_us >= before.event_time_us for before, after in pairwise(trades))
 
 
@@ -58,7 +67,10 @@ def test_several_symbols_come_in_the_order_of_their_times() -> None:
 
 def test_ids_never_meet_those_of_the_sample_or_of_another_generator() -> None:
     """A log with captures of both would hold conflicts, and the tour without a network would not end proven."""
-    runs = [fills(Generated(["ETHUSDT"], begin_ms=BEGIN_MS + later, rate=1_000_000, seed=later), 5_000) for later in (0, 1_000, 2_000)]
+    runs = [
+        fills(Generated(["ETHUSDT"], begin_ms=BEGIN_MS + later, rate=1_000_000, seed=later), 5_000)
+        for later in (0, 1_000, 2_000)
+    ]
     extents = [(trades[0].id, trades[-1].id) for trades in runs]
     assert extents == sorted(extents)
     assert all(last < first for (_, last), (first, _) in pairwise(extents))

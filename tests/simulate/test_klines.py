@@ -27,7 +27,13 @@ def minutes_of(trades: list[Trade]) -> Minutes:
 
 @st.composite
 def some_trades(draw: st.DrawFn) -> list[Trade]:
-    steps = draw(st.lists(st.tuples(st.integers(0, 500), st.integers(1, 10**9), st.integers(1, 10**6), st.booleans()), min_size=1, max_size=60))
+    steps = draw(
+        st.lists(
+            st.tuples(st.integers(0, 500), st.integers(1, 10**9), st.integers(1, 10**6), st.booleans()),
+            min_size=1,
+            max_size=60,
+        )
+    )
     trades, at_s = [], NOON_S
     for number, (later_s, price, qty, maker) in enumerate(steps):
         at_s += later_s
@@ -148,7 +154,10 @@ def test_each_moment_is_in_one_interval(interval: str, time_s: int, quarters: in
     assert opening(interval, end, offset_s) == end
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("8", 28_800), ("-1:00", -3600), ("05:45", 20_700), ("+14:00", 50_400), ("-12", -43_200)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("8", 28_800), ("-1:00", -3600), ("05:45", 20_700), ("+14:00", 50_400), ("-12", -43_200)],
+)
 def test_time_zones(text: str, seconds: int) -> None:
     """A documented way to write a zone would be refused."""
     assert zone_offset_s(text) == seconds

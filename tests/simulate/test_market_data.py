@@ -20,7 +20,10 @@ def history_of(trades: list[Trade], keep: int = 10**6) -> History:
 
 def trades_of(numbers: set[int]) -> list[Trade]:
     """Two ids share a millisecond."""
-    return [a_trade(id=n, trade_time_us=NOON_US + n // 2 * 1000, event_time_us=NOON_US + n // 2 * 1000) for n in sorted(numbers)]
+    return [
+        a_trade(id=n, trade_time_us=NOON_US + n // 2 * 1000, event_time_us=NOON_US + n // 2 * 1000)
+        for n in sorted(numbers)
+    ]
 
 
 @settings(deadline=None)
@@ -39,7 +42,11 @@ def test_by_time(numbers: set[int], start: int | None, end: int | None, limit: i
     trades = trades_of(numbers)
     start_us = None if start is None else NOON_US + start * 1000
     end_us = None if end is None else NOON_US + end * 1000 + 999
-    inside = [t for t in trades if (start_us is None or t.trade_time_us >= start_us) and (end_us is None or t.trade_time_us <= end_us)]
+    inside = [
+        t
+        for t in trades
+        if (start_us is None or t.trade_time_us >= start_us) and (end_us is None or t.trade_time_us <= end_us)
+    ]
     expected = inside[-limit:] if start is None else inside[:limit]
     assert history_of(trades).within(start_us, end_us, limit) == expected
 

@@ -91,7 +91,9 @@ def test_anything(tradecap_exchange):
 def test_pytest_starts_without_the_exchange(tmp_path: Path) -> None:
     """Every run of everybody who has the package would start a second later."""
     done = run_pytest(
-        tmp_path, "import sys\ndef test_nothing():\n    assert 'tradecap.simulate' not in sys.modules and 'msgspec' not in sys.modules\n"
+        tmp_path,
+        "import sys\ndef test_nothing():\n    assert 'tradecap.simulate' not in sys.modules and "
+        "'msgspec' not in sys.modules\n",
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -99,7 +101,12 @@ def test_pytest_starts_without_the_exchange(tmp_path: Path) -> None:
 def test_the_page_s_table_is_what_the_marker_takes() -> None:
     """An option that isn't written down doesn't exist."""
     written = PAGE[PAGE.index("| option | meaning |") : PAGE.index("## How fast")]
-    names = [name for row in re.findall(r"^\| ([a-z_, ]+) \|", written, re.MULTILINE) for name in row.split(", ") if name != "option"]
+    names = [
+        name
+        for row in re.findall(r"^\| ([a-z_, ]+) \|", written, re.MULTILINE)
+        for name in row.split(", ")
+        if name != "option"
+    ]
     assert sorted(names) == sorted(OPTIONS)
 
 

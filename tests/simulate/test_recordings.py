@@ -47,7 +47,8 @@ def test_a_thousand_files_are_not_open_at_once(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     entries = some_entries(600)
     paths = [a_file(tmp_path / f"part{at:03}", entries[at : at + 3]) for at in range(0, 600, 3)]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/dev/fd").iterdir()]) + 60, limits[1]))  # other tests of this process may hold some
+    # other tests of this process may hold some
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len([*Path("/dev/fd").iterdir()]) + 60, limits[1]))
     try:
         assert ids(recording(*reversed(paths))) == list(range(1, 601))
     finally:
@@ -119,7 +120,9 @@ def test_the_sample_can_be_played_again_and_again() -> None:
         ([message(a_trade(venue="binance-usdm"))], (), "USD-M futures, and simulate is a spot exchange"),
     ],
 )
-def test_what_cant_be_played_is_named(tmp_path: Path, lines: list[bytes], symbols: tuple[str, ...], report: str) -> None:
+def test_what_cant_be_played_is_named(
+    tmp_path: Path, lines: list[bytes], symbols: tuple[str, ...], report: str
+) -> None:
     """An exchange without trades would leave its user wondering."""
     with pytest.raises(TradecapError, match=report):
         recording(written(tmp_path / "odd", lines), symbols=symbols)

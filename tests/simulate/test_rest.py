@@ -28,7 +28,9 @@ def a_rest(count: int = 2_500, rules: Rules | None = None) -> RestEndpoints:
 
 
 def ask(rest: RestEndpoints, path: str, method: str = "GET", **headers: str) -> HttpAnswer:
-    return rest.answer(method, f"/api/v3/{path}", {name.replace("_", "-"): value for name, value in headers.items()}, "me", 0.0)
+    return rest.answer(
+        method, f"/api/v3/{path}", {name.replace("_", "-"): value for name, value in headers.items()}, "me", 0.0
+    )
 
 
 def body(rest: RestEndpoints, path: str, **headers: str) -> Any:
@@ -176,7 +178,12 @@ def test_exchange_info_names_what_is_served_and_its_filters() -> None:
     """A client couldn't load its markets."""
     info = body(REST, "exchangeInfo")
     (symbol,) = info["symbols"]
-    assert (symbol["symbol"], symbol["baseAsset"], symbol["quoteAsset"], symbol["status"]) == ("BTCUSDT", "BTC", "USDT", "TRADING")
+    assert (symbol["symbol"], symbol["baseAsset"], symbol["quoteAsset"], symbol["status"]) == (
+        "BTCUSDT",
+        "BTC",
+        "USDT",
+        "TRADING",
+    )
     assert {each["filterType"] for each in symbol["filters"]} >= {"PRICE_FILTER", "LOT_SIZE", "NOTIONAL"}
     assert {each["rateLimitType"]: each["limit"] for each in info["rateLimits"]}["REQUEST_WEIGHT"] == 6000
     assert body(REST, 'exchangeInfo?symbols=["BTCUSDT"]')["symbols"] == info["symbols"]

@@ -43,8 +43,13 @@ def test_an_id_of_another_kind_is_refused(request_id: object) -> None:
 def test_subscribing_twice_is_subscribing_once() -> None:
     """Every message would come twice."""
     session = at("/ws/btcusdt@trade")
-    printed({"method": "SUBSCRIBE", "params": ["btcusdt@trade", "ethusdt@aggTrade", "ethusdt@aggTrade"], "id": 1}, session)
-    assert printed({"method": "LIST_SUBSCRIPTIONS", "id": 2}, session) == {"result": ["btcusdt@trade", "ethusdt@aggTrade"], "id": 2}
+    printed(
+        {"method": "SUBSCRIBE", "params": ["btcusdt@trade", "ethusdt@aggTrade", "ethusdt@aggTrade"], "id": 1}, session
+    )
+    assert printed({"method": "LIST_SUBSCRIPTIONS", "id": 2}, session) == {
+        "result": ["btcusdt@trade", "ethusdt@aggTrade"],
+        "id": 2,
+    }
     printed({"method": "UNSUBSCRIBE", "params": ["btcusdt@trade", "never@trade"], "id": 3}, session)
     assert printed({"method": "LIST_SUBSCRIPTIONS", "id": 4}, session)["result"] == ["ethusdt@aggTrade"]
 
@@ -57,7 +62,10 @@ def test_names_are_case_sensitive() -> None:
     assert list(session.streams) == names
 
 
-@pytest.mark.parametrize(("escaped", "column"), [(r"\ud800", 17), (r"\udc00", 17), (r"\ud83d x", 17), (r"\\\ud800", 19), (r"\ud83d\ud83d\ude00", 17)])
+@pytest.mark.parametrize(
+    ("escaped", "column"),
+    [(r"\ud800", 17), (r"\udc00", 17), (r"\ud83d x", 17), (r"\\\ud800", 19), (r"\ud83d\ud83d\ude00", 17)],
+)
 def test_half_a_character_is_an_error(escaped: str, column: int) -> None:
     """The answer could not be written as UTF-8, and the connection would die of it."""
     message = f"Invalid JSON: lone leading surrogate in hex escape at line 1 column {column}"
@@ -81,16 +89,37 @@ def test_numbers_that_json_does_not_have_are_an_error(number: str) -> None:
     [
         ({"method": "SET_PROPERTY", "params": ["nope", True], "id": 1}, an_error(0, "Unknown property", 1)),
         ({"method": "GET_PROPERTY", "params": ["nope"], "id": 1}, an_error(0, "Unknown property", 1)),
-        ({"method": "SET_PROPERTY", "params": ["combined", 1], "id": 1}, an_error(1, "Invalid value type: expected Boolean", 1)),
-        ({"method": "SET_PROPERTY", "params": ["combined"], "id": 1}, an_error(1, "Invalid value type: expected Boolean", 1)),
-        ({"method": "SET_PROPERTY", "params": [3, True], "id": 1}, an_error(2, "Invalid request: property name must be a string", 1)),
-        ({"method": "GET_PROPERTY", "params": [], "id": 1}, an_error(2, "Invalid request: property name must be a string", 1)),
-        ({"method": "GET_PROPERTY", "params": ["combined", 1], "id": 1}, an_error(2, "Invalid request: too many parameters", 1)),
-        ({"method": "LIST_SUBSCRIPTIONS", "params": ["a@trade"], "id": 1}, an_error(2, "Invalid request: too many parameters", 1)),
+        (
+            {"method": "SET_PROPERTY", "params": ["combined", 1], "id": 1},
+            an_error(1, "Invalid value type: expected Boolean", 1),
+        ),
+        (
+            {"method": "SET_PROPERTY", "params": ["combined"], "id": 1},
+            an_error(1, "Invalid value type: expected Boolean", 1),
+        ),
+        (
+            {"method": "SET_PROPERTY", "params": [3, True], "id": 1},
+            an_error(2, "Invalid request: property name must be a string", 1),
+        ),
+        (
+            {"method": "GET_PROPERTY", "params": [], "id": 1},
+            an_error(2, "Invalid request: property name must be a string", 1),
+        ),
+        (
+            {"method": "GET_PROPERTY", "params": ["combined", 1], "id": 1},
+            an_error(2, "Invalid request: too many parameters", 1),
+        ),
+        (
+            {"method": "LIST_SUBSCRIPTIONS", "params": ["a@trade"], "id": 1},
+            an_error(2, "Invalid request: too many parameters", 1),
+        ),
         ({"method": "LIST_SUBSCRIPTIONS"}, an_error(2, "Invalid request: request ID must be an unsigned integer")),
         ({"method": "SUBSCRIBE", "params": ["btcusdt"], "id": 1}, an_error(2, "Invalid request: invalid stream", 1)),
         ({"method": "SUBSCRIBE", "params": [7], "id": 1}, an_error(2, "Invalid request: invalid stream", 1)),
-        ('{"params":["btcusdt@trade"],"id":1}', an_error(2, "Invalid request: missing field `method` at line 1 column 35")),
+        (
+            '{"params":["btcusdt@trade"],"id":1}',
+            an_error(2, "Invalid request: missing field `method` at line 1 column 35"),
+        ),
         ("nonsense", an_error(3, "Invalid JSON: expected value at line 1 column 1")),
     ],
 )
@@ -103,14 +132,21 @@ def test_an_unknown_method_is_named() -> None:
     """The venue tells what it expected; a client may show it."""
     expected = "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`"
     answer = printed('{"method":"SUBSCRIBER","params":[],"id":5}')
-    assert answer == an_error(2, f"Invalid request: unknown variant `SUBSCRIBER`, expected one of {expected} at line 1 column 22", 5)
+    assert answer == an_error(
+        2, f"Invalid request: unknown variant `SUBSCRIBER`, expected one of {expected} at line 1 column 22", 5
+    )
 
 
 def test_the_1025th_stream_is_refused() -> None:
     """A client would learn the limit only at the venue."""
     session = at("/ws")
-    assert printed({"method": "SUBSCRIBE", "params": [f"s{n}@trade" for n in range(1024)], "id": 1}, session)["result"] is None
-    assert printed({"method": "SUBSCRIBE", "params": ["one@trade"], "id": 2}, session) == an_error(4, "Too many subscriptions", 2)
+    assert (
+        printed({"method": "SUBSCRIBE", "params": [f"s{n}@trade" for n in range(1024)], "id": 1}, session)["result"]
+        is None
+    )
+    assert printed({"method": "SUBSCRIBE", "params": ["one@trade"], "id": 2}, session) == an_error(
+        4, "Too many subscriptions", 2
+    )
     assert printed({"method": "SUBSCRIBE", "params": ["s5@trade"], "id": 3}, session)["result"] is None
 
 
@@ -155,7 +191,9 @@ def test_other_paths_are_none() -> None:
 @settings(deadline=None)
 @given(
     st.text()
-    | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)).map(json.dumps)
+    | st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    ).map(json.dumps)
 )
 def test_any_text_is_answered(text: str) -> None:
     """One odd request would end the connection's task, and the client would hang."""

@@ -45,12 +45,22 @@ def test_nothing_but_the_late_one_moves() -> None:
     quote = Entry("btcusdt@bookTicker", b"{}", None, 0)
     one, two, three = some_entries(3)
     late = Entry(two.stream, two.payload, two.trade, 99)
-    assert [*in_order([one, quote, three, late, quote], 10)] == [one, quote, Entry(two.stream, two.payload, two.trade, three.time_ns), three, quote]
+    assert [*in_order([one, quote, three, late, quote], 10)] == [
+        one,
+        quote,
+        Entry(two.stream, two.payload, two.trade, three.time_ns),
+        three,
+        quote,
+    ]
 
 
 def test_each_series_rises_by_itself() -> None:
     """The ids of one symbol would hide the trades of another."""
-    entries = [an_entry(id=9), an_entry(id=3, symbol="ETHUSDT"), an_entry(id=4, channel="aggTrade", first_id=1, last_id=1)]
+    entries = [
+        an_entry(id=9),
+        an_entry(id=3, symbol="ETHUSDT"),
+        an_entry(id=4, channel="aggTrade", first_id=1, last_id=1),
+    ]
     assert len([*rising(entries, Counter())]) == 3
 
 

@@ -72,5 +72,11 @@ def minutes(store: ClickHouseStore, symbol: str) -> Iterator[Candle]:
         quotes = {name: whole(row[name], 16) for name in ("quote_volume", "taker_buy_quote_volume")}
         ids = {name: int(str(row[name])) for name in ("trades", "open_id", "close_id", "first_id", "last_id", "ids")}
         yield Candle(
-            open_time_s=int(str(row["open_s"])), interval_s=60, volatility_sq=float(str(row["variance"])), complete=False, **prices, **quotes, **ids
+            open_time_s=int(str(row["open_s"])),
+            interval_s=60,
+            volatility_sq=float(str(row["variance"])),
+            complete=False,
+            **prices,
+            **quotes,
+            **ids,
         )

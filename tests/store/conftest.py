@@ -1,4 +1,5 @@
-"""A store that the tests of one file share, and a server that all share: making one costs more than most of the tests."""
+"""A store that the tests of one file share, and a server that all share: making one costs more than most of the
+tests."""
 
 import subprocess
 import sys

@@ -1,7 +1,8 @@
 """A small HTTP endpoint that runs its queries on embedded ClickHouse: the real client talks to it over a real socket.
 
-It is a test part, never a product part. It proves URLs, authentication, parameters, inserts and error texts, not sessions, roles or replication.
-Run: python -m tests.store.endpoint FOLDER [ZONE [PORT]]: it prints its port. TZ is the zone of the server; ZONE that of its sessions.
+It is a test part, never a product part. It proves URLs, authentication, parameters, inserts and error texts, not
+sessions, roles or replication. Run: python -m tests.store.endpoint FOLDER [ZONE [PORT]]: it prints its port. TZ is the
+zone of the server; ZONE that of its sessions.
 """
 
 import os
@@ -42,7 +43,11 @@ class Endpoint(BaseHTTPRequestHandler):
         self.answer(b"")
 
     def do_POST(self) -> None:
-        self.answer(self.rfile.read(int(self.headers.get("Content-Length", 0))) if "Content-Length" in self.headers else self.chunks())
+        self.answer(
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if "Content-Length" in self.headers
+            else self.chunks()
+        )
 
     def chunks(self) -> bytes:
         """A chunked body."""
@@ -55,14 +60,24 @@ class Endpoint(BaseHTTPRequestHandler):
 
     def answer(self, body: bytes) -> None:
         """Run the query of URL and body."""
-        asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()}
+        asked = {
+            name: values[0] for name, values in parse_qs(urlsplit(self.path).query, keep_blank_values=True).items()
+        }
         kind = self.headers.get("Content-Type", "")
         if kind.startswith("multipart/form-data"):  # long parameters come as the fields of a form
             form = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
-            asked |= {str(part.get_param("name", header="content-disposition")): decoded(part) for part in form.walk() if not part.is_multipart()}
+            asked |= {
+                str(part.get_param("name", header="content-disposition")): decoded(part)
+                for part in form.walk()
+                if not part.is_multipart()
+            }
             body = b""
         if not self.is_known():
-            return self.reply(403, b"Code: 516. DB::Exception: Authentication failed: password is incorrect. (AUTHENTICATION_FAILED)", "516")
+            return self.reply(
+                403,
+                b"Code: 516. DB::Exception: Authentication failed: password is incorrect. (AUTHENTICATION_FAILED)",
+                "516",
+            )
         try:
             with self.one_at_a_time:
                 found = self.run(asked, body)
@@ -74,7 +89,8 @@ class Endpoint(BaseHTTPRequestHandler):
         return self.reply(200, found)
 
     def is_known(self) -> bool:
-        """Basic authentication, or the client's own headers. A user named by the hexadecimal digits of a password has that password."""
+        """Basic authentication, or the client's own headers. A user named by the hexadecimal digits of a password has
+        that password."""
         import base64
 
         given = base64.b64decode(self.headers.get("Authorization", "Basic ").removeprefix("Basic ")).decode()
@@ -82,7 +98,8 @@ class Endpoint(BaseHTTPRequestHandler):
         return given == f"{USER}:{PASSWORD}" or user == password.encode().hex() != ""
 
     def run(self, asked: dict[str, str], body: bytes) -> bytes:
-        """The query is in the URL and goes on in the body, there with its data behind the line that names their format."""
+        """The query is in the URL and goes on in the body, there with its data behind the line that names their
+        format."""
         text = b"\n".join(part for part in (asked.get("query", "").encode(), body) if part)
         sent = INPUT.search(text)
         statement, data = (text[: sent.end()], text[sent.end() :]) if sent else (text, b"")
@@ -93,7 +110,14 @@ class Endpoint(BaseHTTPRequestHandler):
                 connection.query(f"USE `{database}`")
             if self.zone:
                 connection.query(f"SET session_timezone = '{self.zone}'")
-            for name in ("max_partitions_per_insert_block", "optimize_on_insert", "log_comment", "max_execution_time", "readonly", SHORT_CIRCUIT):
+            for name in (
+                "max_partitions_per_insert_block",
+                "optimize_on_insert",
+                "log_comment",
+                "max_execution_time",
+                "readonly",
+                SHORT_CIRCUIT,
+            ):
                 if name in asked:
                     connection.query(f"SET {name} = '{asked[name]}'")
             with tempfile.NamedTemporaryFile(suffix=".body") as spill:
@@ -102,7 +126,9 @@ class Endpoint(BaseHTTPRequestHandler):
                 query = statement.decode(errors="surrogateescape")
                 if sent:
                     form = sent[2].decode()
-                    query = re.sub(r"input\(('[^']*')\)", rf"file('{spill.name}', '{form}', \1)", query).removesuffix(f"FORMAT {form}\n")
+                    query = re.sub(r"input\(('[^']*')\)", rf"file('{spill.name}', '{form}', \1)", query).removesuffix(
+                        f"FORMAT {form}\n"
+                    )
                 result = connection.query(query, asked.get("default_format", "TabSeparated"), params=parameters)
             return bytes(result.bytes() or b"")
         finally:

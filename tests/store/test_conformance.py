@@ -47,7 +47,7 @@ def seconds_apart(trades: int) -> list[bytes]:
     return run_of([at(n, n) for n in range(trades)])
 
 
-# ---- batches in --------------------------------------------------------------------------------------------------------------------------
+# ---- batches in ------------------------------------------------------------------------------------------------------
 
 
 def test_what_is_added_can_be_asked_for(made: Store) -> None:
@@ -70,13 +70,24 @@ def test_adding_twice_changes_nothing(made: Store) -> None:
 def test_values_are_whatever_bytes_they_are(made: Store) -> None:
     """A foreign value with a newline that became two records would have an identity that nobody wrote."""
     noise = random.Random(7)
-    strange = [b"two\nlines\n", b"\x00\xff\n", b"\n", b"{}", *(noise.randbytes(noise.choice((1, 127, 128, 16_384, 70_000))) for _ in range(40))]
-    values = [each for pair in zip(strange, (line[:-1] for line in seconds_apart(len(strange))), strict=True) for each in pair]
+    strange = [
+        b"two\nlines\n",
+        b"\x00\xff\n",
+        b"\n",
+        b"{}",
+        *(noise.randbytes(noise.choice((1, 127, 128, 16_384, 70_000))) for _ in range(40)),
+    ]
+    values = [
+        each for pair in zip(strange, (line[:-1] for line in seconds_apart(len(strange))), strict=True) for each in pair
+    ]
     offsets = [2**40 + 3 * n for n in range(len(values))]
     made.add(LOG, values_of(5, values, offsets))
     assert made.outcomes() == {"trade": len(strange), "quarantined": len(strange)}
     lines = [adopted(value, LOG, 5, offset) for value, offset in zip(values, offsets, strict=True)]
-    orphans = {offset: ledger_row(*read_record(raw, LOG, 5, offset), raw) for raw, offset in zip(lines[::2], offsets[::2], strict=True)}
+    orphans = {
+        offset: ledger_row(*read_record(raw, LOG, 5, offset), raw)
+        for raw, offset in zip(lines[::2], offsets[::2], strict=True)
+    }
     (run,) = made.fed_runs(LOG) - {RUNS[0]}
     tally = Tally()
     for raw, offset in zip(lines, offsets, strict=True):
@@ -109,7 +120,7 @@ def test_a_batch_that_doesnt_arrive_in_full_is_refused(made: Store, off: int) ->
     assert made.outcomes() == {"trade": 10}
 
 
-# ---- positions ---------------------------------------------------------------------------------------------------------------------------
+# ---- positions -------------------------------------------------------------------------------------------------------
 
 
 def test_each_partition_of_each_log_has_its_position(made: Store) -> None:
@@ -129,7 +140,7 @@ def test_of_two_loaders_the_one_that_is_further_wins(made: Store) -> None:
     assert made.positions(LOG) == {0: f"at {2**63}"}
 
 
-# ---- questions ---------------------------------------------------------------------------------------------------------------------------
+# ---- questions -------------------------------------------------------------------------------------------------------
 
 
 def test_records_that_lost_are_split_by_content(made: Store) -> None:
@@ -156,7 +167,10 @@ def test_logs_that_differ_on_an_id_are_found(made: Store) -> None:
 def test_quarantine_agrees_with_the_ledger(made: Store) -> None:
     """What isn't a trade has to be kept whole, once."""
     run = RunWriter(RUNS[0])
-    lines = [run.record(None, series_head("binance", "ETHUSDT", "trade", "ws"), frame(raw)) for raw in (TRADE, TRADE[:-9], b"\xff")]
+    lines = [
+        run.record(None, series_head("binance", "ETHUSDT", "trade", "ws"), frame(raw))
+        for raw in (TRADE, TRADE[:-9], b"\xff")
+    ]
     made.add(LOG, batch_of(lines))
     assert made.outcomes() == {"trade": 1, "quarantined": 2}
     assert made.quarantine_counts() == QuarantineCounts(2, 2)
@@ -173,7 +187,10 @@ def test_candles_are_made_once_and_again_when_trades_come(made: Store) -> None:
     assert made.sweep_candles() == 0
     made.add(LOG, batch_of(seconds_apart(170)))
     day = date(2024, 8, 9)
-    assert [(each.open_time_s - NOON_S, each.differing) for each in made.candle_differences(day, day, FOREVER)][-1] == (120, "missing")
+    assert [(each.open_time_s - NOON_S, each.differing) for each in made.candle_differences(day, day, FOREVER)][-1] == (
+        120,
+        "missing",
+    )
     assert made.sweep_candles() == 2, "the minute that went on, and a new one"
     assert made.candle_differences(day, day, FOREVER) == []
     assert (made.candle_count(FOREVER), made.candle_series()) == (3, [SERIES])
@@ -181,7 +198,8 @@ def test_candles_are_made_once_and_again_when_trades_come(made: Store) -> None:
 
 
 def test_candles_are_made_in_the_hours_that_are_asked_for(made: Store) -> None:
-    """A follower of years of trades would read all of them for each new minute; or an hour that was loaded would be passed by."""
+    """A follower of years of trades would read all of them for each new minute; or an hour that was loaded would be
+    passed by."""
     made.add(LOG, batch_of(run_of([at(n, 86_400 * day) for n, day in enumerate((0, 1, 5))])))
     hours = [NOON_S // 3600 + 24 * day for day in (0, 1, 5)]
     assert made.newest_hours == {*hours}
@@ -226,25 +244,36 @@ def test_candles_are_read_from_either_end(made: Store) -> None:
     made.sweep_candles()
     bars = made.first_candles(SERIES, 60, 0, 2**32 - 1, 10)
     assert bars == made.newest_candles(SERIES, 60, 0, 2**32 - 1, 10)[::-1]
-    assert [(bar.trades, bar.first_id, bar.complete) for bar in bars] == [(60, 0, True), (60, 60, True), (50, 120, False)]
+    assert [(bar.trades, bar.first_id, bar.complete) for bar in bars] == [
+        (60, 0, True),
+        (60, 60, True),
+        (50, 120, False),
+    ]
     assert made.newest_candles(SERIES, 60, 0, 2**32 - 1, 1) == bars[-1:]
     assert made.first_candles(SERIES, 60, NOON_S + 60, NOON_S + 120, 10) == bars[1:2]
     held = made.kline_bars(SERIES, 60, NOON_S + 60, NOON_S + 120)
-    assert [(bar.open_time_s, bar.open, bar.volume, bar.trades) for bar in held] == [(b.open_time_s, b.open, b.volume, b.trades) for b in bars]
+    assert [(bar.open_time_s, bar.open, bar.volume, bar.trades) for bar in held] == [
+        (b.open_time_s, b.open, b.volume, b.trades) for b in bars
+    ]
 
 
-# ---- readers, and what they are asked ------------------------------------------------------------------------------------------------------
+# ---- readers, and what they are asked --------------------------------------------------------------------------------
 
 
 def test_trades_are_given_exactly_with_the_record_they_came_from(made: Store) -> None:
     """Whoever merges them with a log needs the winner of each id, to the last digit."""
-    trades = [at(n, n, price=10**17 + n, qty=10**12 + 1, is_buyer_maker=n % 2 == 0, order_book=n != 5) for n in (1, 2, 5, 6, 9)]
+    trades = [
+        at(n, n, price=10**17 + n, qty=10**12 + 1, is_buyer_maker=n % 2 == 0, order_book=n != 5)
+        for n in (1, 2, 5, 6, 9)
+    ]
     made.add(LOG, batch_of(run_of(trades)))
     made.add(LOG, batch_of(run_of([at(2, 2, qty=9)], RUNS[1])))
     found = made.trades_from(SERIES, 0, 0, 100)
     assert [each.trade.id for each in found] == [1, 2, 5, 6, 9]
     assert [(each.run, each.seq) for each in found] == [(RUNS[0], seq) for seq in range(5)]
-    assert [(each.trade.price, each.trade.qty, each.trade.trade_time_us) for each in found] == [(t.price, t.qty, t.trade_time_us) for t in trades]
+    assert [(each.trade.price, each.trade.qty, each.trade.trade_time_us) for each in found] == [
+        (t.price, t.qty, t.trade_time_us) for t in trades
+    ]
     assert [each.trade.id for each in made.trades_from(SERIES, 2, (NOON_S + 5) * 10**6, 2)] == [5, 6]
     assert made.held_ids(SERIES) == [(1, 2), (5, 6), (9, 9)]
     assert made.series_spans() == [(SERIES, 1, 9, (NOON_S + 1) * 10**6, (NOON_S + 9) * 10**6)]
@@ -260,7 +289,9 @@ def test_minutes_are_the_candles_of_their_trades(made: Store) -> None:
     expected = [replace(bar, complete=False, volatility_sq=0.0) for bar in every_interval(trades)]
     found = made.minutes(SERIES, 0, 2**31)
     assert [replace(bar, volatility_sq=0.0) for bar in found] == expected
-    assert [bar.volatility_sq for bar in found] == pytest.approx([bar.volatility_sq for bar in every_interval(trades)], rel=1e-9)
+    assert [bar.volatility_sq for bar in found] == pytest.approx(
+        [bar.volatility_sq for bar in every_interval(trades)], rel=1e-9
+    )
     assert [bar.open_time_s - NOON_S for bar in made.minutes(SERIES, NOON_S + 120, NOON_S + 180)] == [60, 120]
 
 
@@ -277,7 +308,7 @@ def test_a_reader_sees_what_is_added_and_changes_nothing(made: Store) -> None:
     assert made.positions(LOG) == {0: "000001:7"}
 
 
-# ---- its schema --------------------------------------------------------------------------------------------------------------------------
+# ---- its schema ------------------------------------------------------------------------------------------------------
 
 
 def test_creating_again_changes_nothing(url: str) -> None:

@@ -33,8 +33,12 @@ def test_both_ways_of_enriching_give_the_same(log: FileLog, store: ClickHouseSto
     load(log, store)
     answer = store.answer("SELECT * FROM trades_enriched ORDER BY trade_id", 1000)
     rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-    made = [enriched(trade, envelope, too_late=False) for envelope, trade, _ in read_lines(log) if isinstance(trade, Trade)]
-    expected = [{name: value for name, value in msgspec.structs.asdict(each).items() if name != "too_late"} for each in made]
+    made = [
+        enriched(trade, envelope, too_late=False) for envelope, trade, _ in read_lines(log) if isinstance(trade, Trade)
+    ]
+    expected = [
+        {name: value for name, value in msgspec.structs.asdict(each).items() if name != "too_late"} for each in made
+    ]
     assert rows == expected
     assert [*answer.columns] == [name for name in Enriched.__struct_fields__ if name != "too_late"]
     assert len({row["session"] for row in rows}) == 3

@@ -12,6 +12,9 @@ def test_a_thousand_records_in_a_thousand_months(store: ClickHouseStore) -> None
     # 31 days apart: no two in one month, from 2010 to 2094
     stream = [at(n, 1_262_350_000 - NOON_S + n * MONTH_S) for n in range(1000)]
     fill(store, *run_of(stream))
-    assert one(store.rows("SELECT uniqExact(toYYYYMM(trade_time)) AS months, count() AS trades FROM v_trades")) == {"months": 1000, "trades": 1000}
+    assert one(store.rows("SELECT uniqExact(toYYYYMM(trade_time)) AS months, count() AS trades FROM v_trades")) == {
+        "months": 1000,
+        "trades": 1000,
+    }
     assert store.sweep_candles() == 1000
     agree(list(minutes(store, "BTCUSDT")), every_interval(stream))

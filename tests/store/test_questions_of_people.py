@@ -58,7 +58,8 @@ def test_a_statement_is_answered_in_its_order_and_cut_where_asked(store: Store) 
 def test_numbers_are_exact_and_times_name_their_zone(store: Store) -> None:
     """A price as a float, a large id as a float or a time without a zone would be read as something else."""
     statement = (
-        "SELECT toDecimal64('0.10000001', 8), 18446744073709551615, toDateTime('2024-08-09 12:00:00', 'UTC'), nan, NULL, [1], 1 = 1, '%s {x:Int8}'"
+        "SELECT toDecimal64('0.10000001', 8), 18446744073709551615, toDateTime('2024-08-09 12:00:00', 'UTC'), nan, "
+        "NULL, [1], 1 = 1, '%s {x:Int8}'"
     )
     assert store.answer(statement, 1).rows == [
         ["0.10000001", 2**64 - 1, "2024-08-09T12:00:00Z", None, None, [1], 1, "%s {x:Int8}"],
@@ -120,7 +121,8 @@ FORBIDDEN = (
 
 @pytest.mark.parametrize("statement", FORBIDDEN)
 def test_no_statement_writes_reads_files_or_reaches_the_network(store: Store, tmp_path: Path, statement: str) -> None:
-    """Whoever may ask the store may not therefore read the machine's files; `readonly` alone lets half of these through."""
+    """Whoever may ask the store may not therefore read the machine's files; `readonly` alone lets half of these
+    through."""
     (tmp_path / "secret.csv").write_text("a,b\n1,2\n")
     with pytest.raises(TradecapError) as refused:
         store.answer(statement.replace("{folder}", str(tmp_path)), 10)
@@ -129,7 +131,10 @@ def test_no_statement_writes_reads_files_or_reaches_the_network(store: Store, tm
     assert store.answer("SELECT count() FROM v_trades", 1).rows == [[10]]
 
 
-@pytest.mark.parametrize("statement", ["", " ", "SELECT nothing", "SELECT", "SELECT {x:String}", "--", "SELECT * FROM nowhere", "\x00", "SELECT '"])
+@pytest.mark.parametrize(
+    "statement",
+    ["", " ", "SELECT nothing", "SELECT", "SELECT {x:String}", "--", "SELECT * FROM nowhere", "\x00", "SELECT '"],
+)
 def test_a_wrong_statement_is_reported_as_one(store: Store, statement: str) -> None:
     """A slip in a statement is the writer's, not a store that can't be reached."""
     with pytest.raises(TradecapError, match="isn't run") as wrong:

@@ -1,4 +1,5 @@
-"""The SQL's reading of a record, held against Python's: the same class for any bytes, the same reason for every documented fault."""
+"""The SQL's reading of a record, held against Python's: the same class for any bytes, the same reason for every
+documented fault."""
 
 import random
 from pathlib import Path
@@ -35,7 +36,10 @@ ORDER BY toUInt128(run), seq
 def lines_of(payloads: list[bytes], heads: list[bytes]) -> list[bytes]:
     """A record for each payload."""
     run = RunWriter(RUN)
-    return [run.record((None, 1723161254340863867)[i % 2], heads[i % len(heads)], frame(payload)) for i, payload in enumerate(payloads)]
+    return [
+        run.record((None, 1723161254340863867)[i % 2], heads[i % len(heads)], frame(payload))
+        for i, payload in enumerate(payloads)
+    ]
 
 
 def read_by_sql(store: ClickHouseStore, lines: list[bytes]) -> list[RecordRow]:
@@ -83,7 +87,9 @@ def test_both_put_any_bytes_into_the_same_class(store: ClickHouseStore, seed: in
     lines = lines_of([mutated(rng) for _ in range(6000)], HEADS)
     for line, of_sql, of_python in zip(lines, read_by_sql(store, lines), read_by_python(lines), strict=True):
         # of several faults in one message the two may name another one first
-        assert msgspec.structs.replace(of_sql, reason="", field="") == msgspec.structs.replace(of_python, reason="", field=""), line
+        assert msgspec.structs.replace(of_sql, reason="", field="") == msgspec.structs.replace(
+            of_python, reason="", field=""
+        ), line
         assert of_sql.reason in ("", *REASONS)
 
 
@@ -102,16 +108,21 @@ def test_reading_leaves_no_file_behind(store: ClickHouseStore, tmp_path: Path) -
     assert not list((tmp_path / "db").glob("*.ndjson"))
 
 
-# ---- values that no tradecap wrote -------------------------------------------------------------------------------------------------------
+# ---- values that no tradecap wrote -----------------------------------------------------------------------------------
 
 
-def read_values(store: ClickHouseStore, values: list[bytes], venue: str = "") -> tuple[list[RecordRow], list[RecordRow]]:
-    """The ledger's rows for values of a topic, and what they should be, in the order of offsets (with a hole after each)."""
+def read_values(
+    store: ClickHouseStore, values: list[bytes], venue: str = ""
+) -> tuple[list[RecordRow], list[RecordRow]]:
+    """The ledger's rows for values of a topic, and what they should be, in the order of offsets (with a hole after
+    each)."""
     offsets = [2 * number for number in range(len(values))]
     store.add(LOG, values_of(3, values, offsets, venue))
     rows = store.rows(LEDGER)
     lines = [adopted(value, LOG, 3, offset, venue) for value, offset in zip(values, offsets, strict=True)]
-    expected = [ledger_row(*read_record(line, LOG, 3, offset), line) for line, offset in zip(lines, offsets, strict=True)]
+    expected = [
+        ledger_row(*read_record(line, LOG, 3, offset), line) for line, offset in zip(lines, offsets, strict=True)
+    ]
     return [msgspec.convert(row, RecordRow) for row in rows], expected
 
 
@@ -129,7 +140,9 @@ def test_a_message_that_no_tradecap_wrote_is_read_as_a_payload(store: ClickHouse
 def test_plain_messages_of_others_need_no_strict_reading(store: ClickHouseStore, venue: str) -> None:
     """A topic that others fill would be loaded many times more slowly."""
     store.run("DROP TABLE mv_binance_strict")
-    of_sql, of_python = read_values(store, [TRADE, USDM, AGG, b'{"stream":"ethusdt@trade","data":' + TRADE + b"}"], venue)
+    of_sql, of_python = read_values(
+        store, [TRADE, USDM, AGG, b'{"stream":"ethusdt@trade","data":' + TRADE + b"}"], venue
+    )
     assert of_sql == of_python
     assert {row.outcome for row in of_sql} == {"trade"}
     assert {row.venue for row in of_sql} == {venue} if venue else {"binance", "binance-usdm"}
@@ -158,7 +171,9 @@ def test_messages_of_others_are_of_the_venue_that_is_named(store: ClickHouseStor
         b"{" + b" " * 900_000 + b"}",
     ],
 )
-def test_whatever_else_is_in_a_value_stops_nothing_and_is_quarantined_whole(store: ClickHouseStore, value: bytes) -> None:
+def test_whatever_else_is_in_a_value_stops_nothing_and_is_quarantined_whole(
+    store: ClickHouseStore, value: bytes
+) -> None:
     """One producer gone wrong would stop the feed, forge an event, or have its value thrown away."""
     of_sql, of_python = read_values(store, [value, TRADE])
     assert of_sql == of_python
@@ -175,4 +190,6 @@ def test_both_put_any_value_into_the_same_class(store: ClickHouseStore, seed: in
     of_sql, of_python = read_values(store, values)
     assert len(of_sql) == len(values)
     for value, sql, python in zip(values, of_sql, of_python, strict=True):
-        assert msgspec.structs.replace(sql, reason="", field="") == msgspec.structs.replace(python, reason="", field=""), value
+        assert msgspec.structs.replace(sql, reason="", field="") == msgspec.structs.replace(
+            python, reason="", field=""
+        ), value

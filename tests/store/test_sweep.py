@@ -30,9 +30,12 @@ def agree(stored: list[Candle], fresh: list[Candle]) -> None:
 def shown_by_the_view(store: ClickHouseStore, seconds: int, symbol: str) -> list[tuple[object, ...]]:
     """What v_candles says of a symbol, prices and volumes as texts."""
     rows = store.rows(
-        "SELECT toUnixTimestamp(open_time) AS open_s, toString(open) AS o, toString(high) AS h, toString(low) AS l, toString(close) AS c,"
-        " toString(volume) AS v, toString(quote_volume) AS q, trades, toString(taker_buy_volume) AS tv, toString(taker_buy_quote_volume) AS tq,"
-        " first_id, last_id, complete FROM v_candles(seconds = {seconds:UInt32}) WHERE symbol = {symbol:String} ORDER BY open_time",
+        "SELECT toUnixTimestamp(open_time) AS open_s, toString(open) AS o, toString(high) AS h, toString(low) AS "
+        "l, toString(close) AS c,"
+        " toString(volume) AS v, toString(quote_volume) AS q, trades, toString(taker_buy_volume) AS tv, "
+        "toString(taker_buy_quote_volume) AS tq,"
+        " first_id, last_id, complete FROM v_candles(seconds = {seconds:UInt32}) WHERE symbol = {symbol:String} "
+        "ORDER BY open_time",
         seconds=seconds,
         symbol=symbol,
     )
@@ -53,7 +56,8 @@ def as_the_view_says(candle: Candle) -> tuple[object, ...]:
 
 
 def a_messy_stream(rng: random.Random) -> list[Record]:
-    """Trades of spot and of futures (some outside the book), with repeats, conflicts (some in other minutes) and losses, in no order at all."""
+    """Trades of spot and of futures (some outside the book), with repeats, conflicts (some in other minutes) and
+    losses, in no order at all."""
     start_ms = NOON_S * 1000
     spot = trades(SPOT["ETHUSDT"], rng.randrange(99), start_ms, start_ms + 400_000)
     clean = [*spot, *trades(USDM["BTCUSDT"], rng.randrange(99), start_ms, start_ms + 90_000)]
@@ -62,7 +66,9 @@ def a_messy_stream(rng: random.Random) -> list[Record]:
         for seq, trade in enumerate(rng.sample(clean, k=min(len(clean), 150))):
             if rng.random() < 0.1:
                 moved_us = trade.trade_time_us + rng.choice([0, 1_000, 60_000_000, -300_000_000, DAY_S * 10**6])
-                trade = msgspec.structs.replace(trade, price=trade.price + 10**6, trade_time_us=moved_us, order_book=True, qty=trade.qty or 10**6)
+                trade = msgspec.structs.replace(
+                    trade, price=trade.price + 10**6, trade_time_us=moved_us, order_book=True, qty=trade.qty or 10**6
+                )
             records.append((run, seq, trade))
     rng.shuffle(records)
     return records
@@ -89,20 +95,29 @@ def test_sweeping_while_records_come_in_gives_the_candles_of_the_trades_that_win
         of_symbol = [trade for trade in in_order if trade.symbol == symbol]
         agree(list(minutes(emptied, symbol)), every_interval(of_symbol))
         for seconds in (60, 300, 3600):
-            assert shown_by_the_view(emptied, seconds, symbol) == [as_the_view_says(candle) for candle in candles(of_symbol, seconds)]
+            assert shown_by_the_view(emptied, seconds, symbol) == [
+                as_the_view_says(candle) for candle in candles(of_symbol, seconds)
+            ]
 
 
 def test_roll_ups_equal_a_fresh_computation(emptied: ClickHouseStore) -> None:
-    """Five minutes put together from minutes must be the five minutes: volatility over the inner edges, VWAP and completeness too."""
+    """Five minutes put together from minutes must be the five minutes: volatility over the inner edges, VWAP and
+    completeness too."""
     start_ms = NOON_S * 1000 - 3_700_000
     stream = list(trades(SPOT["BTCUSDT"], 5, start_ms, start_ms + 7_400_000))[::3]
-    stream = [msgspec.structs.replace(trade, id=n, first_id=n, last_id=n) for n, trade in enumerate(stream) if n not in (100, 400)]
+    stream = [
+        msgspec.structs.replace(trade, id=n, first_id=n, last_id=n)
+        for n, trade in enumerate(stream)
+        if n not in (100, 400)
+    ]
     fill(emptied, *run_of(stream))
     emptied.sweep_candles()
     for seconds in (60, 300, 3600, DAY_S):
         fresh = candles(stream, seconds)
         assert shown_by_the_view(emptied, seconds, "BTCUSDT") == [as_the_view_says(candle) for candle in fresh]
-        floats = emptied.rows("SELECT volatility, vwap FROM v_candles(seconds = {seconds:UInt32}) ORDER BY open_time", seconds=seconds)
+        floats = emptied.rows(
+            "SELECT volatility, vwap FROM v_candles(seconds = {seconds:UInt32}) ORDER BY open_time", seconds=seconds
+        )
         for row, candle in zip(floats, fresh, strict=True):
             assert row["volatility"] == pytest.approx(candle.volatility, rel=1e-9)
             assert row["vwap"] == pytest.approx(candle.vwap, rel=1e-12)
@@ -111,8 +126,11 @@ def test_roll_ups_equal_a_fresh_computation(emptied: ClickHouseStore) -> None:
 @pytest.mark.parametrize("moved_s", [180, 600, DAY_S, MONTH_S, -MONTH_S])
 @pytest.mark.parametrize("winner_first", [True, False])
 @pytest.mark.parametrize("swept_between", [True, False])
-def test_a_conflict_that_moves_a_trade_leaves_no_candle(emptied: ClickHouseStore, moved_s: int, winner_first: bool, swept_between: bool) -> None:
-    """If an id has two records in two minutes, only the first has a candle, whichever came first and in whichever load."""
+def test_a_conflict_that_moves_a_trade_leaves_no_candle(
+    emptied: ClickHouseStore, moved_s: int, winner_first: bool, swept_between: bool
+) -> None:
+    """If an id has two records in two minutes, only the first has a candle, whichever came first and in whichever
+    load."""
     winner, loser = at(7, 5), at(7, moved_s + 5, price=5 * 10**8)
     loads = [record_of(winner, RUNS[0], 3), record_of(loser, RUNS[1], 0)]
     for line in loads if winner_first else reversed(loads):
@@ -144,7 +162,9 @@ def test_a_minute_that_lost_all_its_trades_is_found(
 
 
 @pytest.mark.parametrize("known", [1, 300])
-def test_a_day_is_built_in_one_pass_or_minute_by_minute_with_the_same_result(emptied: ClickHouseStore, known: int) -> None:
+def test_a_day_is_built_in_one_pass_or_minute_by_minute_with_the_same_result(
+    emptied: ClickHouseStore, known: int
+) -> None:
     """All minutes of a day that is mostly new are computed at once; which of them are stale must not depend on that."""
     stream = [at(n, 7 * n) for n in range(400)]
     fill(emptied, *run_of(stream[:known]))
@@ -175,14 +195,31 @@ def test_sweeping_makes_only_what_changed(emptied: ClickHouseStore) -> None:
     assert emptied.sweep_candles() == 0
     fill(emptied, record_of(at(12, 239), RUNS[0], 12))
     assert emptied.sweep_candles() == 1
-    assert one(emptied.rows("SELECT countIf(sweep = (SELECT max(sweep) FROM candles_1m)) AS made FROM candles_1m FINAL"))["made"] == 1
+    assert (
+        one(emptied.rows("SELECT countIf(sweep = (SELECT max(sweep) FROM candles_1m)) AS made FROM candles_1m FINAL"))[
+            "made"
+        ]
+        == 1
+    )
 
 
 def test_trades_outside_the_book_make_no_candle_but_hold_their_ids(emptied: ClickHouseStore) -> None:
     """A price of an insurance fund isn't a price; its id isn't a gap."""
     # (minute, price, in the book): the dearest, the cheapest, the first and the last are not
-    shapes = [(0, 900, False), (0, 100, True), (0, 1, False), (0, 101, True), (0, 901, False), (1, 900, False), (2, 102, True), (3, 900, False)]
-    mixed = [at(n, 60 * minute, venue="binance-usdm", price=price * 10**8, order_book=book) for n, (minute, price, book) in enumerate(shapes)]
+    shapes = [
+        (0, 900, False),
+        (0, 100, True),
+        (0, 1, False),
+        (0, 101, True),
+        (0, 901, False),
+        (1, 900, False),
+        (2, 102, True),
+        (3, 900, False),
+    ]
+    mixed = [
+        at(n, 60 * minute, venue="binance-usdm", price=price * 10**8, order_book=book)
+        for n, (minute, price, book) in enumerate(shapes)
+    ]
     fill(emptied, *run_of(mixed))
     emptied.sweep_candles()
     agree(list(minutes(emptied, "BTCUSDT")), every_interval(mixed))
@@ -190,12 +227,18 @@ def test_trades_outside_the_book_make_no_candle_but_hold_their_ids(emptied: Clic
     assert [row[-1] for row in shown_by_the_view(emptied, 60, "BTCUSDT")] == [1, 1]
 
 
-# ---- runs, months, ids -------------------------------------------------------------------------------------------------------------------
+# ---- runs, months, ids -----------------------------------------------------------------------------------------------
 
 BY_NUMBER = {
     "runs of one millisecond": ("01930000-0000-7000-8000-000000000001", "01930000-0000-7000-8000-000000000002"),
-    "one millisecond, other randomness": ("01930000-0000-7001-bfff-ffffffffffff", "01930000-0000-7fff-8000-000000000000"),
-    "ClickHouse sorts by the second half": ("01930000-0000-7000-bfff-ffffffffffff", "01930000-0001-7000-8000-000000000000"),
+    "one millisecond, other randomness": (
+        "01930000-0000-7001-bfff-ffffffffffff",
+        "01930000-0000-7fff-8000-000000000000",
+    ),
+    "ClickHouse sorts by the second half": (
+        "01930000-0000-7000-bfff-ffffffffffff",
+        "01930000-0001-7000-8000-000000000000",
+    ),
     "the sign of the first half": ("01930000-0000-7000-8000-000000000000", "f1930000-0000-7000-8000-000000000000"),
 }
 
@@ -211,7 +254,9 @@ def test_the_run_of_the_smaller_number_wins(emptied: ClickHouseStore, name: str,
     emptied.sweep_candles()
     trade = one(emptied.rows("SELECT toString(run) AS run, seq, toString(price) AS price FROM v_trades"))
     assert trade == {"run": first, "seq": 9, "price": "100"}
-    lost = one(emptied.rows("SELECT toString(run) AS run, seq, toString(first_run) AS first_run, first_seq FROM v_conflicts"))
+    lost = one(
+        emptied.rows("SELECT toString(run) AS run, seq, toString(first_run) AS first_run, first_seq FROM v_conflicts")
+    )
     assert lost == {"run": second, "seq": 0, "first_run": first, "first_seq": 9}
     agree(list(minutes(emptied, "BTCUSDT")), every_interval([at(7, 5)]))
     assert [row["run"] for row in emptied.rows("SELECT toString(run) AS run FROM v_runs")] == [first, second]
@@ -232,8 +277,13 @@ def test_ids_of_any_size_are_exact(emptied: ClickHouseStore, first_id: int) -> N
     stream = [at(first_id + n, 20 * n) for n in (0, 1, 3)]
     fill(emptied, *run_of([*stream, stream[0]]))
     emptied.sweep_candles()
-    assert [row["trade_id"] for row in emptied.rows("SELECT trade_id FROM v_trades ORDER BY trade_id")] == [trade.id for trade in stream]
-    assert one(emptied.rows("SELECT first_missing, last_missing FROM v_gaps")) == {"first_missing": first_id + 2, "last_missing": first_id + 2}
+    assert [row["trade_id"] for row in emptied.rows("SELECT trade_id FROM v_trades ORDER BY trade_id")] == [
+        trade.id for trade in stream
+    ]
+    assert one(emptied.rows("SELECT first_missing, last_missing FROM v_gaps")) == {
+        "first_missing": first_id + 2,
+        "last_missing": first_id + 2,
+    }
     assert one(emptied.rows("SELECT trade_id, repeats FROM v_duplicates")) == {"trade_id": first_id, "repeats": 1}
     agree(list(minutes(emptied, "BTCUSDT")), every_interval(stream))
     (loser,) = emptied.repeats([RUNS[0]], ("binance", "BTCUSDT", "trade"), [first_id >> 20])

@@ -32,9 +32,21 @@ EVENING_S: Final = 1_730_584_200
 """2024-11-02 21:50:00 UTC."""
 MIDNIGHT_S: Final = 1_730_592_000
 """2024-11-03 00:00:00 UTC."""
-ZONES: Final = {"New York": ("America/New_York", ""), "Kolkata": ("Asia/Kolkata", ""), "sessions in Kiritimati": ("UTC", "Pacific/Kiritimati")}
+ZONES: Final = {
+    "New York": ("America/New_York", ""),
+    "Kolkata": ("Asia/Kolkata", ""),
+    "sessions in Kiritimati": ("UTC", "Pacific/Kiritimati"),
+}
 QUERIES: Final = sorted(path.stem for path in Path(feeding.__file__).with_name("queries").glob("*.sql"))
-SERIES: Final = {"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "seconds": 86_400, "at_most": 1000, "block": 0, "blocks": [0]}
+SERIES: Final = {
+    "venue": "binance",
+    "symbol": "BTCUSDT",
+    "channel": "trade",
+    "seconds": 86_400,
+    "at_most": 1000,
+    "block": 0,
+    "blocks": [0],
+}
 
 
 @pytest.fixture(scope="module", params=ZONES)
@@ -43,7 +55,9 @@ def abroad(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     zone, session = ZONES[request.param]
     command = [sys.executable, "-m", "tests.store.endpoint", str(tmp_path_factory.mktemp("abroad")), session]
     there = {**os.environ, "TZ": zone}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=there) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], env=there
+    ) as process:
         assert process.stdout
         yield f"clickhouse://{USER}:{quote(PASSWORD)}@127.0.0.1:{int(process.stdout.readline())}"
         process.kill()
@@ -51,7 +65,10 @@ def abroad(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def a_night() -> list[Trade]:
     """A trade every ten minutes from 21:50 to 08:30 UTC, at any second of its minute."""
-    return [a_trade(id=n, trade_time_us=(EVENING_S + 600 * n + 37 * n % 60) * 10**6, price=(100 + n % 7) * 10**8) for n in range(65)]
+    return [
+        a_trade(id=n, trade_time_us=(EVENING_S + 600 * n + 37 * n % 60) * 10**6, price=(100 + n % 7) * 10**8)
+        for n in range(65)
+    ]
 
 
 def parameters(name: str, log: FileLog, runs: list[str]) -> dict[str, object]:
@@ -61,7 +78,16 @@ def parameters(name: str, log: FileLog, runs: list[str]) -> dict[str, object]:
     values: dict[str, object] = {**SERIES, "log": log.id, "run": runs[0], "runs": runs}
     values |= {"since": (EVENING_S + 60) * unit, "until": (MIDNIGHT_S + 21_600) * unit}
     values |= {"first": "2024-11-02", "last": "2024-11-03"} if "{first:Date}" in text else {"first": 0, "last": 100}
-    values |= {"part": 0, "parts": [0], "from_id": 0, "lows": [0], "highs": [10**9], "ids": [1], "every": runs, "reading": ["market.inbox"]}
+    values |= {
+        "part": 0,
+        "parts": [0],
+        "from_id": 0,
+        "lows": [0],
+        "highs": [10**9],
+        "ids": [1],
+        "every": runs,
+        "reading": ["market.inbox"],
+    }
     values |= {f"{each}s": [value] for each, value in SERIES.items()} | {"first_ids": [0], "last_ids": [10]}
     values |= {"first_s": EVENING_S, "last_s": MIDNIGHT_S + 21_600, "sweep": 0}
     values |= dict.fromkeys(("brokers", "collection", "database", "detail", "feed", "place", "table", "topic"), "")
@@ -83,8 +109,11 @@ def answers(store: ClickHouseStore, log: FileLog) -> dict[str, list[Row]]:
     return {name: store.rows(query(name), **parameters(name, log, runs)) for name in asked}
 
 
-def test_every_query_answers_the_same_in_every_zone(abroad: str, log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A day cut at the server's midnight, or a bound in its clock, would move trades into other bars and out of the range asked for."""
+def test_every_query_answers_the_same_in_every_zone(
+    abroad: str, log: FileLog, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day cut at the server's midnight, or a bound in its clock, would move trades into other bars and out of the
+    range asked for."""
     monkeypatch.setattr(feeding, "TRADES_A_SWEEP", 1)  # each day is swept by itself
     replayed(log, [message(trade) for trade in a_night()])
     url = f"{abroad}/queries"
@@ -106,9 +135,13 @@ def test_bars_open_in_utc_on_a_server_in_any_zone(abroad: str, log: FileLog, sec
         load(log, there)
         found = candles(there, BarsQuery(symbol="BTCUSDT", seconds=seconds)).candles
         assert failures(log, there) == {}
-        of_two_hours = candles(there, BarsQuery(symbol="BTCUSDT", from_s=MIDNIGHT_S + 14_400, to_s=MIDNIGHT_S + 21_600)).candles
+        of_two_hours = candles(
+            there, BarsQuery(symbol="BTCUSDT", from_s=MIDNIGHT_S + 14_400, to_s=MIDNIGHT_S + 21_600)
+        ).candles
     expected = by_rule(a_night(), seconds)
-    assert [(bar.open_time.timestamp(), bar.first_id, bar.last_id) for bar in found] == [(c.open_time_s, c.first_id, c.last_id) for c in expected]
+    assert [(bar.open_time.timestamp(), bar.first_id, bar.last_id) for bar in found] == [
+        (c.open_time_s, c.first_id, c.last_id) for c in expected
+    ]
     assert {bar.open_time.tzinfo for bar in found} == {UTC}
     assert len(of_two_hours) == 12
 
@@ -119,7 +152,11 @@ def test_no_query_hands_out_a_time_that_has_a_zone(log: FileLog, store: ClickHou
     load(log, store)
     runs = sorted(store.fed_runs(log.id))
     # those of `tradecap query` are written by ClickHouse itself, as RFC 3339 with Z
-    asked = [name for name in QUERIES if not name.startswith("asked_") and "INSERT" not in query(name) and "{insert:" not in query(name)]
+    asked = [
+        name
+        for name in QUERIES
+        if not name.startswith("asked_") and "INSERT" not in query(name) and "{insert:" not in query(name)
+    ]
     for name in asked:
         columns = store.rows(f"DESCRIBE TABLE ({query(name)})", **parameters(name, log, runs))
         assert not [row for row in columns if "DateTime" in str(row["type"])], name
@@ -137,7 +174,9 @@ def test_times_that_people_query_say_that_they_are_utc(store: ClickHouseStore, v
 @pytest.mark.parametrize("zone", ["UTC+3", "<+0330>-3:30", "Nowhere/City"])
 def test_an_embedded_store_opens_whatever_the_zone_of_the_machine_is_called(tmp_path: Path, zone: str) -> None:
     """POSIX zones are right for libc and unknown to the engine: it would be reported as not installed."""
-    opened = "from tradecap.store import create_store; import os, sys; create_store(sys.argv[1]); print(os.environ['TZ'])"
+    opened = (
+        "from tradecap.store import create_store; import os, sys; create_store(sys.argv[1]); print(os.environ['TZ'])"
+    )
     command = [sys.executable, "-c", opened, f"chdb:{tmp_path}/db"]
     done = subprocess.run(command, env={**os.environ, "TZ": zone}, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == (f"{zone}\n", "")

@@ -1,4 +1,5 @@
-"""A venue that does what a test asks, byte by byte: for what no well-behaved server, not even the local exchange, can be brought to do."""
+"""A venue that does what a test asks, byte by byte: for what no well-behaved server, not even the local exchange, can
+be brought to do."""
 
 import base64
 import hashlib
@@ -24,10 +25,19 @@ class Client:
 
     def accept(self) -> None:
         """Answer the handshake of a WebSocket."""
-        key = next(line.split(":")[1].strip() for line in self.head.split("\r\n") if line.lower().startswith("sec-websocket-key"))
-        accepted = base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
+        key = next(
+            line.split(":")[1].strip()
+            for line in self.head.split("\r\n")
+            if line.lower().startswith("sec-websocket-key")
+        )
+        accepted = base64.b64encode(
+            hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
+        ).decode()
         self.sock.sendall(
-            f"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accepted}\r\n\r\n".encode()
+            (
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+                f"Upgrade\r\nSec-WebSocket-Accept: {accepted}\r\n\r\n"
+            ).encode()
         )
 
     def hear(self) -> tuple[int, bytes]:
@@ -145,7 +155,9 @@ class Peer:
                 path = head.split()[1]
                 self.paths.append(path)
                 status, headers, body = self.rest(path)
-                lines = "".join(f"{name}: {value}\r\n" for name, value in {"Content-Length": len(body), **headers}.items())
+                lines = "".join(
+                    f"{name}: {value}\r\n" for name, value in {"Content-Length": len(body), **headers}.items()
+                )
                 sock.sendall(f"HTTP/1.1 {status} It\r\n{lines}\r\n".encode() + body)
                 if "Connection" in headers:
                     return
@@ -162,7 +174,9 @@ def _head(sock: socket.socket) -> str:
 
 
 @contextmanager
-def peering(ws: Callable[[Client], None] = Client.abort, rest: Callable[[str], Answer] = lambda _: (404, {}, b"")) -> Iterator[Peer]:
+def peering(
+    ws: Callable[[Client], None] = Client.abort, rest: Callable[[str], Answer] = lambda _: (404, {}, b"")
+) -> Iterator[Peer]:
     """A peer that listens."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         peer = Peer(ws, rest, f"ws://127.0.0.1:{listener.getsockname()[1]}")

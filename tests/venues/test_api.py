@@ -54,7 +54,9 @@ def test_a_record_without_a_venue_is_read_as_the_first_ones() -> None:
     assert UNNAMED.decode(TRADE, "kraken", "", "") == Rejected("unknown_message", "venue")
 
 
-@pytest.mark.parametrize(("payload", "venue"), [(TRADE, "binance"), (USDM, "binance-usdm"), (OFF_BOOK, "binance-usdm"), (CSV, "binance")])
+@pytest.mark.parametrize(
+    ("payload", "venue"), [(TRADE, "binance"), (USDM, "binance-usdm"), (OFF_BOOK, "binance-usdm"), (CSV, "binance")]
+)
 def test_the_shape_says_whose_a_message_is(payload: bytes, venue: str) -> None:
     """A USD-M trade filed under spot would share ids with other trades."""
     reading = by_shape(payload, "", "ETHUSDT", "trade")
@@ -63,7 +65,9 @@ def test_the_shape_says_whose_a_message_is(payload: bytes, venue: str) -> None:
     assert by_shape(b"{}", "", "", "") == Rejected("unknown_message")
 
 
-@pytest.mark.parametrize(("word", "symbol"), [("BTCUSDT", "BTCUSDT"), ("BTCUSD_PERP", "BTCUSD_PERP"), ("DATA", ""), ("", "")])
+@pytest.mark.parametrize(
+    ("word", "symbol"), [("BTCUSDT", "BTCUSDT"), ("BTCUSD_PERP", "BTCUSD_PERP"), ("DATA", ""), ("", "")]
+)
 def test_only_a_pair_in_a_file_name_is_a_symbol(word: str, symbol: str) -> None:
     """`DATA.csv` would be replayed as a coin; a file of contracts would not be refused."""
     assert from_name(word) == symbol

@@ -109,7 +109,8 @@ def test_answers_to_the_client_do_not_leave() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "how", "failure"), [("abort", {}, "aborted"), ("abort", {"partial": True}, "aborted"), ("close", {"code": 1012}, "close_1012")]
+    ("kind", "how", "failure"),
+    [("abort", {}, "aborted"), ("abort", {"partial": True}, "aborted"), ("close", {"code": 1012}, "close_1012")],
 )
 def test_a_lost_connection_is_named_and_opened_again(kind: str, how: dict[str, object], failure: str) -> None:
     """The capture would end with the first hiccup, or nobody would know what it was."""
@@ -166,13 +167,17 @@ def test_the_new_connection_is_up_before_the_old_one_goes(reason: str) -> None:
         assert tap.named("handed_over")[0].detail["why"] == reason
         assert tap.named("disconnected") == []
         ids = [
-            number for payload in tap.messages if b"serverShutdown" not in payload[2] for number in [int(payload[2].split(b'"t":')[1].split(b",")[0])]
+            number
+            for payload in tap.messages
+            if b"serverShutdown" not in payload[2]
+            for number in [int(payload[2].split(b'"t":')[1].split(b",")[0])]
         ]
         assert sorted(set(ids)) == list(range(1, max(ids) + 1))
 
 
 def test_both_connections_of_a_handover_are_reported_when_they_are_lost() -> None:
-    """One that nobody tells of would count as up until the end, and each gap would wait for what it might still bring."""
+    """One that nobody tells of would count as up until the end, and each gap would wait for what it might still
+    bring."""
     with running() as exchange, tapped(exchange) as tap:
         tap.feed.replace("asked")
         tap.until(notices=2)
@@ -184,7 +189,10 @@ def test_both_connections_of_a_handover_are_reported_when_they_are_lost() -> Non
 def test_a_slow_reader_slows_the_socket_and_loses_nothing() -> None:
     """Memory would grow with the backlog, or the backlog would be dropped."""
     many = 3 * CAPACITY
-    with running(many, max_behind=1 << 30) as exchange, tapped(exchange, replace(QUICK, ping_after_s=0.2, dead_after_s=2.0)) as tap:
+    with (
+        running(many, max_behind=1 << 30) as exchange,
+        tapped(exchange, replace(QUICK, ping_after_s=0.2, dead_after_s=2.0)) as tap,
+    ):
         writer = threading.Thread(target=lambda: exchange.play(many), daemon=True)
         writer.start()
         time.sleep(1.5 * 2.0)  # longer than silence may last: nobody reads, so it isn't silence
@@ -245,7 +253,9 @@ def test_nobody_there_and_no_such_host_are_named() -> None:
 
 def test_attempts_are_spaced_with_jitter() -> None:
     """A thousand captures would connect to a restarting venue in the same moment, again and again."""
-    with Feed("ws://127.0.0.1:9/stream", ["btcusdt@trade"], CONTROL, Terms(first_delay_s=0.05, longest_delay_s=0.2)) as feed:
+    with Feed(
+        "ws://127.0.0.1:9/stream", ["btcusdt@trade"], CONTROL, Terms(first_delay_s=0.05, longest_delay_s=0.2)
+    ) as feed:
         tap = Tap(feed)
         tap.until(notices=12)  # which takes minutes where the pauses double without an end
     times = [notice.at_ns / 1e9 for notice in tap.notices]

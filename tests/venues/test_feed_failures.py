@@ -23,7 +23,9 @@ def feed(peer: Peer, terms: Terms = QUICK, streams: tuple[str, ...] = ("btcusdt@
     return Feed(f"{peer.url}/stream", streams, CONTROL, terms)
 
 
-@pytest.mark.parametrize("reply", [REFUSED, '{"error":{"code":3,"msg":"Invalid JSON"}}', '{"code":2,"msg":"Invalid request","id":1}'])
+@pytest.mark.parametrize(
+    "reply", [REFUSED, '{"error":{"code":3,"msg":"Invalid JSON"}}', '{"code":2,"msg":"Invalid request","id":1}']
+)
 @pytest.mark.parametrize("streams", [("btcusdt@trade",), MANY])
 def test_a_refused_subscription_is_no_connection(reply: str, streams: tuple[str, ...]) -> None:
     """It would be reported as up, and the reason as a connection that broke off, again and again."""
@@ -80,7 +82,11 @@ def test_a_message_in_parts_keeps_its_place() -> None:
         client.accept()
         client.grant()
         first = trade(1).encode()
-        parts = (framed(first[:50], TEXT, is_last=False), framed(b"", PING), framed(first[50:60], CONTINUED, is_last=False))
+        parts = (
+            framed(first[:50], TEXT, is_last=False),
+            framed(b"", PING),
+            framed(first[50:60], CONTINUED, is_last=False),
+        )
         for part in (*parts, framed(first[60:], CONTINUED) + framed(trade(2).encode()) + framed(trade(3).encode())):
             client.sock.sendall(part)
         client.until_gone()
@@ -216,7 +222,8 @@ def test_a_connection_that_flows_is_not_given_for_one_that_does_not() -> None:
 
 @pytest.mark.parametrize("is_stopped", [False, True])
 def test_no_socket_is_left_to_a_peer_that_does_not_answer_a_goodbye(is_stopped: bool) -> None:
-    """One socket, with a venue that goes on sending to it, would be left of each day, and two of a capture that ends meanwhile."""
+    """One socket, with a venue that goes on sending to it, would be left of each day, and two of a capture that ends
+    meanwhile."""
     ends: dict[int, bool] = {}
 
     def ws(client: Client) -> None:
@@ -248,7 +255,9 @@ def test_a_refusal_is_read_whatever_it_says(length: int) -> None:
     """The reason, and what to do about it, would be lost where its text looks like a frame."""
 
     def ws(client: Client) -> None:
-        body = (b'{"code":0,"msg":"Service unavailable from a restricted location according to the terms"}' * 3)[:length]
+        body = (b'{"code":0,"msg":"Service unavailable from a restricted location according to the terms"}' * 3)[
+            :length
+        ]
         client.sock.sendall(b"HTTP/1.1 451 Unavailable\r\nContent-Length: %d\r\n\r\n%b" % (length, body))
         client.sock.recv(1)
 
@@ -334,7 +343,10 @@ def test_a_venue_that_says_goodbye_to_everybody_is_not_stormed() -> None:
         client.say('{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}')
         client.until_gone()
 
-    with peering(ws) as peer, feed(peer, Terms(flowing_within_s=0.1, first_delay_s=60.0, longest_delay_s=60.0)) as feeding:
+    with (
+        peering(ws) as peer,
+        feed(peer, Terms(flowing_within_s=0.1, first_delay_s=60.0, longest_delay_s=60.0)) as feeding,
+    ):
         tap = Tap(feeding)
         tap.until_so(lambda: peer.opened >= 2)
         began = time.monotonic()
@@ -347,7 +359,9 @@ def test_a_redirect_is_followed() -> None:
     with running() as exchange:
 
         def moved(client: Client) -> None:
-            client.sock.sendall(f"HTTP/1.1 307 Moved\r\nLocation: {exchange.url}/stream\r\nContent-Length: 0\r\n\r\n".encode())
+            client.sock.sendall(
+                (f"HTTP/1.1 307 Moved\r\nLocation: {exchange.url}/stream\r\nContent-Length: 0\r\n\r\n").encode()
+            )
 
         with peering(ws=moved) as peer, Feed(f"{peer.url}/stream", ["btcusdt@trade"], CONTROL, QUICK) as feed:
             tap = Tap(feed)

@@ -16,11 +16,13 @@ NAME = re.compile("binance|usd-?m", re.IGNORECASE)
 
 
 def code_without_documentation(text: str) -> str:
-    """What runs: comments gone, and strings that are a statement (they may cite a venue's documents as the source of a fact)."""
+    """What runs: comments gone, and strings that are a statement (they may cite a venue's documents as the source of a
+    fact)."""
     tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(body := getattr(node, "body", None), list):
-            node.body = [each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))] or [ast.Pass()]  # type: ignore[attr-defined]  # each node with a body
+            runs = [each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
+            node.body = runs or [ast.Pass()]  # type: ignore[attr-defined]  # each node with a body
     return ast.unparse(tree)
 
 

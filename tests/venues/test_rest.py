@@ -41,7 +41,9 @@ def test_an_unknown_symbol_comes_with_those_that_are_known() -> None:
         assert rest.look_up(["BTCUSDT", "BTCUSD"]).unknown == {"BTCUSD": ["BTCUSDT"]}
 
 
-@pytest.mark.parametrize(("status", "kind", "is_final"), [(451, "http_451", True), (403, "http_403", False), (503, "http_503", False)])
+@pytest.mark.parametrize(
+    ("status", "kind", "is_final"), [(451, "http_451", True), (403, "http_403", False), (503, "http_503", False)]
+)
 def test_a_refusal_is_named(status: int, kind: str, is_final: bool) -> None:
     """'HTTP error' tells nobody whether to wait or to move house."""
     with running() as exchange, Rest(site_of(exchange)) as rest:
@@ -87,7 +89,8 @@ def test_a_wait_can_be_cut_short() -> None:
 
 @pytest.mark.parametrize("set_by_s", [-3600.0, 3600.0])
 def test_a_clock_that_is_set_changes_no_wait(monkeypatch: pytest.MonkeyPatch, set_by_s: float) -> None:
-    """Set back, all repair would stand still for an hour; set forward, the venue would be asked again during its ban."""
+    """Set back, all repair would stand still for an hour; set forward, the venue would be asked again during its
+    ban."""
     waits: list[float] = []
 
     def wait(seconds: float) -> bool:
@@ -135,7 +138,9 @@ def test_the_minute_is_that_of_the_venues_clock() -> None:
     assert budget.wait_s(25, now + 6) == 0.0
 
 
-@pytest.mark.parametrize("date", ["Mon, 12 Jan 1970 13:46:55 GMT", "Mon, 12 Jan 1970 13:46:55 -0000", "Mon Jan 12 13:46:55 1970"])
+@pytest.mark.parametrize(
+    "date", ["Mon, 12 Jan 1970 13:46:55 GMT", "Mon, 12 Jan 1970 13:46:55 -0000", "Mon Jan 12 13:46:55 1970"]
+)
 def test_the_venues_clock_is_utc_whatever_the_zone_of_this_machine(in_new_york: None, date: str) -> None:  # noqa: ARG001 -- a state, not a value
     """A date without a zone, read as local time, would be hours away from one that names it."""
     assert http_date_s(date) == 1_000_015.0

@@ -45,7 +45,9 @@ def ids_in(answers: list[RepairAnswer]) -> list[int]:
 
 
 @pytest.mark.parametrize("status", [429, 418, 503])
-def test_retry_after_holds_with_every_status_whatever_the_clock_does(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_holds_with_every_status_whatever_the_clock_does(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A clock that is set, or a 503 that says how long, would make it ask too early: that is how bans begin."""
     asked: list[float] = []
 
@@ -102,14 +104,20 @@ def test_many_symbols_are_looked_up_in_the_whole_list() -> None:
     known = [f"S{number}USDT" for number in range(1024)]
 
     def answer(path: str) -> Answer:
-        return (414, {}, b"") if len(path) > 8000 else (200, {}, json.dumps({"symbols": [{"symbol": name} for name in known]}).encode())
+        return (
+            (414, {}, b"")
+            if len(path) > 8000
+            else (200, {}, json.dumps({"symbols": [{"symbol": name} for name in known]}).encode())
+        )
 
     with peering(rest=answer) as peer, rest_of(peer) as rest:
         assert rest.look_up(known).unknown == {}
         assert list(rest.look_up([*known, "S9USD"]).unknown) == ["S9USD"]
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"null", b"[1,2", b"[1,2]", b"\xff\xfe", DEEP, b'[{"id":' + DEEP + b"}]"])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"{}", b"null", b"[1,2", b"[1,2]", b"\xff\xfe", DEEP, b'[{"id":' + DEEP + b"}]"]
+)
 def test_what_is_no_list_of_rows_is_named(body: bytes) -> None:
     """A captive portal would end the repair with a traceback, or be taken for a venue without trades."""
     with peering(rest=lambda _: (200, {}, body)) as peer, rest_of(peer) as rest:
@@ -122,7 +130,11 @@ def test_what_is_no_list_of_rows_is_named(body: bytes) -> None:
 @pytest.mark.parametrize("status", [400, 200])
 def test_an_answer_of_a_hundred_thousand_brackets_is_only_unreadable(status: int) -> None:
     """It would end the capture with a traceback about recursion."""
-    with peering(rest=lambda _: (status, {}, b'{"symbols":' + DEEP)) as peer, rest_of(peer) as rest, pytest.raises(RestError):
+    with (
+        peering(rest=lambda _: (status, {}, b'{"symbols":' + DEEP)) as peer,
+        rest_of(peer) as rest,
+        pytest.raises(RestError),
+    ):
         rest.look_up(["BTCUSDT"])
 
 
@@ -167,9 +179,12 @@ def test_an_answer_that_breaks_off_is_no_answer() -> None:
         assert row_id(rest.newest("BTCUSDT", "trade")[0], "trade") == 2
 
 
-@pytest.mark.parametrize(("status", "body"), [(400, b'{"code":-2014,"msg":"API-key format invalid."}'), (401, b""), (404, b"")])
+@pytest.mark.parametrize(
+    ("status", "body"), [(400, b'{"code":-2014,"msg":"API-key format invalid."}'), (401, b""), (404, b"")]
+)
 def test_where_history_takes_a_key_the_newest_trades_have_to_do(status: int, body: bytes) -> None:
-    """No gap would be repaired at Binance.US, whose documents ask for a key there, nor by --rest-url at the data-only hosts."""
+    """No gap would be repaired at Binance.US, whose documents ask for a key there, nor by --rest-url at the data-only
+    hosts."""
 
     def answer(path: str) -> Answer:
         return (status, {}, body) if "historicalTrades" in path else rows(5, 6, 7)

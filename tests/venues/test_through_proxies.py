@@ -39,7 +39,9 @@ def tapped(url: str, tls: ssl.SSLContext | None = None) -> Iterator[Tap]:
 def captures_and_asks(exchange: Running, tls: ssl.SSLContext | None = None) -> None:
     """A stream of three trades, and REST, by a name that no resolver knows."""
     end = "s" if tls else ""
-    site = SITES["binance"].at(f"ws{end}://venue.test:{exchange.exchange.port}", f"http{end}://venue.test:{exchange.exchange.port}")
+    site = SITES["binance"].at(
+        f"ws{end}://venue.test:{exchange.exchange.port}", f"http{end}://venue.test:{exchange.exchange.port}"
+    )
     with tapped(site.ws_url, tls) as tap:
         tap.until(notices=1)
         assert tap.named("connected"), tap.notices[0].failure
@@ -63,7 +65,9 @@ def test_a_login_opens_the_proxy_for_streams_and_rest(scheme: str, login: str, m
 
 
 @pytest.mark.parametrize("is_tls", [False, True])
-def test_tls_goes_through_a_tunnel_also_of_a_proxy_that_speaks_tls(is_tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_goes_through_a_tunnel_also_of_a_proxy_that_speaks_tls(
+    is_tls: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The real venues, which are all behind TLS, couldn't be captured through a proxy."""
     context, ca = throw_away("venue.test", tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(ca))
@@ -118,10 +122,15 @@ def failures_of(port: int = 1) -> list[str]:
         ("socks5h", "me:other", 0, "Username and password authentication failure"),
     ],
 )
-def test_a_failure_at_a_proxy_names_it(scheme: str, login: str, status: int, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_at_a_proxy_names_it(
+    scheme: str, login: str, status: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A proxy that shuts everybody out would look like a venue that is down."""
     with proxying("me:sesame", status) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", f"{scheme}://{login}@127.0.0.1:{proxy.port}" if login else f"{scheme}://127.0.0.1:{proxy.port}")
+        monkeypatch.setenv(
+            "HTTP_PROXY",
+            f"{scheme}://{login}@127.0.0.1:{proxy.port}" if login else f"{scheme}://127.0.0.1:{proxy.port}",
+        )
         for text in failures_of():
             assert f"the proxy 127.0.0.1:{proxy.port} " in text
             assert says in text

@@ -13,7 +13,9 @@ def test_a_file_without_certificates_is_named(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "0123abcd.0").touch()
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
-    assert trust_hint().startswith("CA certificates couldn't be read (SSL_CERT_FILE is '/nowhere.pem', which holds none): install the package ca-")
+    assert trust_hint().startswith(
+        "CA certificates couldn't be read (SSL_CERT_FILE is '/nowhere.pem', which holds none): install the package ca-"
+    )
     (tmp_path / "0123abcd.0").unlink()
     assert trust_hint().startswith("this machine has no CA certificates (SSL_CERT_FILE is '/nowhere.pem'")
 

@@ -1,8 +1,9 @@
 """The commands: the only place that knows click and rich.
 
-Rules: one file a command, with a function of its name, imported when it is called and not before, so that --help, config and completion start
-fast and never load a database. A command returns its exit code or raises; what is raised becomes one sentence and a hint here, once for all, and
-never a traceback without -vv. Names, options, exit codes and JSON keys are a contract (docs/cli.md).
+Rules: one file a command, with a function of its name, imported when it is called and not before, so that --help,
+config and completion start fast and never load a database. A command returns its exit code or raises; what is raised
+becomes one sentence and a hint here, once for all, and never a traceback without -vv. Names, options, exit codes and
+JSON keys are a contract (docs/cli.md).
 """
 
 import importlib
@@ -59,7 +60,9 @@ class LazyGroup(click.Group):
             return load_command(cmd_name)
         similar = get_close_matches(cmd_name.lower().replace("_", "-"), COMMANDS, n=1)
         if similar and not ctx.resilient_parsing and not cmd_name.startswith("-"):
-            raise TradecapError(f"No such command {cmd_name!r}.", f"did you mean 'tradecap {similar[0]}'? 'tradecap --help' lists all.")
+            raise TradecapError(
+                f"No such command {cmd_name!r}.", f"did you mean 'tradecap {similar[0]}'? 'tradecap --help' lists all."
+            )
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
@@ -123,7 +126,9 @@ def unsupported(platform: str) -> TradecapError | None:
     """Why this system won't do; None where it does."""
     if platform != "win32":
         return None
-    return TradecapError("tradecap doesn't run on Windows itself.", "run it in WSL2, or in its container (docs/operations.md).")
+    return TradecapError(
+        "tradecap doesn't run on Windows itself.", "run it in WSL2, or in its container (docs/operations.md)."
+    )
 
 
 def run(args: Sequence[str]) -> int:
@@ -147,7 +152,9 @@ def _complain(error: BaseException, out: Output) -> int:
     ending = explain(error)
     trace = "".join(traceback.format_exception(error)) if out.verbosity > 1 else ""
     if out.json_messages:
-        out.say("error", ending.message, hint=ending.hint, exit_code=ending.code, **({"traceback": trace} if trace else {}))
+        out.say(
+            "error", ending.message, hint=ending.hint, exit_code=ending.code, **({"traceback": trace} if trace else {})
+        )
     else:
         if trace:
             click.echo(mask(trace), err=True)

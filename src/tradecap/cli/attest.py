@@ -12,13 +12,19 @@ from tradecap.flows.attest import attest as flow
 
 @command
 @click.argument("runs", nargs=-1, metavar="[RUN...]")
-@click.option("--all-silent", "all_silent_s", type=DURATION, metavar="DURATION", help="All runs without an end that were silent for this long.")
+@click.option(
+    "--all-silent",
+    "all_silent_s",
+    type=DURATION,
+    metavar="DURATION",
+    help="All runs without an end that were silent for this long.",
+)
 @shared
 def attest(runs: tuple[str, ...], all_silent_s: float | None, settings: Settings, out: Output) -> None:
     """Declare runs finished whose writer is known to be dead.
 
-    They have no end record. On a topic nobody can see whether a writer is dead, so verify doesn't pass over a silent run until you attest it. In a
-    folder the next writer attests torn runs by itself; this command is such a writer.
+    They have no end record. On a topic nobody can see whether a writer is dead, so verify doesn't pass over a silent
+    run until you attest it. In a folder the next writer attests torn runs by itself; this command is such a writer.
 
     \b
     Examples:
@@ -26,7 +32,9 @@ def attest(runs: tuple[str, ...], all_silent_s: float | None, settings: Settings
       tradecap attest --all-silent 10m --log kafka://localhost:19092/trades.raw
     """
     if bool(runs) == (all_silent_s is not None):
-        raise TradecapError("Which runs?", "name runs, or use --all-silent 10m; 'tradecap verify' names the runs without an end.")
+        raise TradecapError(
+            "Which runs?", "name runs, or use --all-silent 10m; 'tradecap verify' names the runs without an end."
+        )
     log = log_in_force(settings)
     with out.progress("attest", total=records_after(log)) as advance:
         done = flow(log, tuple(dict.fromkeys(run.lower() for run in runs)), all_silent_s, progress=advance)

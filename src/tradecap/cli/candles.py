@@ -11,7 +11,15 @@ from tradecap.cli.output import Output, counted, number, stacked, table
 from tradecap.cli.plot import plot as drawn
 from tradecap.cli.settings import Settings
 from tradecap.errors import Exit
-from tradecap.flows.candles import BarsQuery, Candles, ShownCandle, as_json, interval_text, open_time_text, parse_interval
+from tradecap.flows.candles import (
+    BarsQuery,
+    Candles,
+    ShownCandle,
+    as_json,
+    interval_text,
+    open_time_text,
+    parse_interval,
+)
 from tradecap.flows.candles import candles as flow
 from tradecap.flows.records import read_record
 from tradecap.market.records import CHANNELS
@@ -31,10 +39,16 @@ if TYPE_CHECKING:
     metavar="DURATION",
     help="Any multiple of a minute that divides a day (default 1m).",
 )
-@click.option("--venue", type=click.Choice(VENUES), help="Where the symbol is traded, if the store has it from several venues.")
-@click.option("--channel", type=click.Choice(CHANNELS), help="Made of trades or of aggregates (default trade, else aggTrade).")
+@click.option(
+    "--venue", type=click.Choice(VENUES), help="Where the symbol is traded, if the store has it from several venues."
+)
+@click.option(
+    "--channel", type=click.Choice(CHANNELS), help="Made of trades or of aggregates (default trade, else aggTrade)."
+)
 @time_range
-@click.option("--limit", type=POSITIVE, metavar="N", help="At most N candles: the newest, or with --from the first N from there.")
+@click.option(
+    "--limit", type=POSITIVE, metavar="N", help="At most N candles: the newest, or with --from the first N from there."
+)
 @click.option("--plot", is_flag=True, help="Draw them in the terminal.")
 @click.option("--csv", is_flag=True, help="As CSV.")
 @shared
@@ -62,14 +76,23 @@ def candles(
       tradecap candles PEPEUSDT --from 2024-08-09T12:00:00Z --limit 3 --csv
     """
     bars = BarsQuery(
-        symbol=symbol, seconds=interval, venue=venue or "", channel=channel or "", from_s=_seconds(from_ns), to_s=_seconds(to_ns), limit=limit
+        symbol=symbol,
+        seconds=interval,
+        venue=venue or "",
+        channel=channel or "",
+        from_s=_seconds(from_ns),
+        to_s=_seconds(to_ns),
+        limit=limit,
     )
     with open_store(settings.store.value, read=read_record) as store:
         found = flow(store, bars)
     if csv:
         out.lines(_csv(found))
     else:
-        out.show(as_json(found, interval), lambda: stacked(title(found, interval), drawn(found.candles) if plot else _table(found)))
+        out.show(
+            as_json(found, interval),
+            lambda: stacked(title(found, interval), drawn(found.candles) if plot else _table(found)),
+        )
     return Exit.OK
 
 
@@ -81,7 +104,12 @@ def _seconds(ns: int | None) -> int | None:
 def _csv(found: Candles) -> Iterator[str]:
     yield ",".join(field.name for field in fields(ShownCandle))
     for candle in found.candles:
-        yield ",".join([open_time_text(candle), *(str(value).lower() if isinstance(value, bool) else str(value) for value in astuple(candle)[1:])])
+        yield ",".join(
+            [
+                open_time_text(candle),
+                *(str(value).lower() if isinstance(value, bool) else str(value) for value in astuple(candle)[1:]),
+            ]
+        )
 
 
 def title(found: Candles, interval: int) -> str:

@@ -15,7 +15,8 @@ from tradecap.errors import TradecapError
 
 EXAMPLE: Final = f"""\
 # tradecap: where the records and the trades are kept.
-# Order: option (--log), environment (TRADECAP_LOG), profile, this top level, default. 'tradecap config' shows what holds and why.
+# Order: option (--log), environment (TRADECAP_LOG), profile, this top level, default.
+# 'tradecap config' shows what holds and why.
 # Relative paths are relative to the folder you are in.
 
 # The log: where records are kept in order.
@@ -61,8 +62,8 @@ store = "clickhouse://default@localhost:8123/market"
 def config(out: Output, init: bool, force: bool, **options: str | None) -> None:
     """Show which settings are in use and where each comes from.
 
-    Passwords are masked. The order is: option, environment (TRADECAP_LOG, TRADECAP_STORE, TRADECAP_SYMBOLS, TRADECAP_PROFILE, TRADECAP_CONFIG),
-    profile, top level of tradecap.toml, default.
+    Passwords are masked. The order is: option, environment (TRADECAP_LOG, TRADECAP_STORE, TRADECAP_SYMBOLS,
+    TRADECAP_PROFILE, TRADECAP_CONFIG), profile, top level of tradecap.toml, default.
 
     \b
     Examples:
@@ -71,7 +72,9 @@ def config(out: Output, init: bool, force: bool, **options: str | None) -> None:
       tradecap config --init
     """
     if force and not init:
-        raise TradecapError("--force only goes with --init.", "write 'tradecap config --init --force' to overwrite the file.")
+        raise TradecapError(
+            "--force only goes with --init.", "write 'tradecap config --init --force' to overwrite the file."
+        )
     if init:
         out.note(f"wrote {write_example(Path(options['config'] or CONFIG_NAME), overwrite=force)}")
     settings = resolve(options, os.environ)

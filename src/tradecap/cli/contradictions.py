@@ -1,4 +1,5 @@
-"""Options that don't go together. What is typed and can't be meant is refused (exit 2); which of two would win is nobody's guess.
+"""Options that don't go together. What is typed and can't be meant is refused (exit 2); which of two would win is
+nobody's guess.
 
 Defaults, variables and profiles contradict nothing: only the command line counts.
 """
@@ -34,7 +35,9 @@ def refuse_contradictions(ctx: click.Context) -> None:
     name = ctx.info_name or ""
     for one, other in [*EVERYWHERE, *CONTRADICTIONS.get(name, [])]:
         if one in typed and other in typed:
-            raise TradecapError(f"{one} and {other} don't go together.", f"leave out one of them; see '{ctx.command_path} --help'.")
+            raise TradecapError(
+                f"{one} and {other} don't go together.", f"leave out one of them; see '{ctx.command_path} --help'."
+            )
     for one, other in BELONG_TO.get(name, []):
         if one in typed and other not in typed:
             raise TradecapError(f"{one} means something with {other} alone.", f"add {other}, or leave out {one}.")

@@ -45,7 +45,11 @@ SEED: Final = 7
 EACH: Final = 20
 SPEED: Final = 60.0
 AWAY_S: Final = 0.4
-ILLS: Final = (Fault("refuse", trades=2500, for_s=AWAY_S), Fault("abort", trades=2500), Fault("drop", trades=6000, count=5, symbol="BTCUSDT"))
+ILLS: Final = (
+    Fault("refuse", trades=2500, for_s=AWAY_S),
+    Fault("abort", trades=2500),
+    Fault("drop", trades=6000, count=5, symbol="BTCUSDT"),
+)
 """What the exchange does wrong: it aborts the connection and refuses new ones for a moment; later it leaves out five
 trades."""
 STALE_S: Final = 5.0
@@ -61,8 +65,8 @@ LONGEST_S: Final = 300.0
 def demo(keep: bool, out: Output) -> Exit:
     """Run the whole pipeline once on this machine, up to the proof.
 
-    Live capture from an exchange on this machine that misbehaves, faults on purpose, store, candles, proof; each step is explained. Its data
-    stays in ./tradecap-demo for looking around.
+    Live capture from an exchange on this machine that misbehaves, faults on purpose, store, candles, proof; each step
+    is explained. Its data stays in ./tradecap-demo for looking around.
 
     \b
     Examples:
@@ -99,7 +103,9 @@ def _tell(out: Output, text: str) -> None:
 def _remove(folder: Path) -> None:
     """Remove a folder that is surely an earlier demo."""
     if not (folder / "log" / "log.json").exists():
-        raise TradecapError(f"./{folder} exists, and it is not an earlier demo.", "move it away, or run the demo in another folder.")
+        raise TradecapError(
+            f"./{folder} exists, and it is not an earlier demo.", "move it away, or run the demo in another folder."
+        )
     shutil.rmtree(folder)
 
 
@@ -124,15 +130,24 @@ def _capture(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
         is_resumed=False,
         detail={"site": "demo"},
     )
-    with ExchangeThread(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as exchange, log.writer() as writer:
+    with (
+        ExchangeThread(lambda: Exchange(tape, speed=SPEED, start="subscriber", faults=ILLS)) as exchange,
+        log.writer() as writer,
+    ):
         done = Wiring(SITES["binance"].at(exchange.exchange.url), log, writer, plan).run(stop=stop, see=tell)
     if done.problem:
         raise done.problem
     if done.counts.valid < trades and not stop():
-        missing = f"{number(trades - done.counts.valid)} of {number(trades)} trades were not captured within {span(LONGEST_S)}."
+        missing = (
+            f"{number(trades - done.counts.valid)} of {number(trades)} trades were not captured within "
+            f"{span(LONGEST_S)}."
+        )
         raise TradecapError(missing, "the machine is very busy: run the demo again.", Exit.CHECK_FAILED)
     counts = done.counts
-    gaps = f"{counted(counts.reconnects, 'reconnect')}, {counted(counts.gaps_found, 'gap')} found, {number(counts.gaps_repaired)} repaired"
+    gaps = (
+        f"{counted(counts.reconnects, 'reconnect')}, {counted(counts.gaps_found, 'gap')} found, "
+        f"{number(counts.gaps_repaired)} repaired"
+    )
     _tell(out, f"   {number(counts.valid)} trades captured of {number(trades)}; {gaps}.\n")
 
 
@@ -141,7 +156,12 @@ def _spoil(log: Log, out: Output, stop: "Callable[[], bool]") -> None:
     with log.writer() as writer:
         done = inject(bad_records(log, dict.fromkeys(FAULTS, EACH), SEED), writer, SEED, stop=stop, progress=_quietly)
     faults = ", ".join(f"{n} {fault}" for fault, n in done.injected.items())
-    _tell(out, fill(f"{number(done.injected.total())} bad records: {faults}.", 97, initial_indent="   ", subsequent_indent="   "))
+    _tell(
+        out,
+        fill(
+            f"{number(done.injected.total())} bad records: {faults}.", 97, initial_indent="   ", subsequent_indent="   "
+        ),
+    )
     out.note("")
 
 
@@ -149,7 +169,11 @@ def _load(log: Log, store: Store, out: Output, stop: "Callable[[], bool]") -> No
     out.note("3. The log is loaded into ClickHouse, embedded: its views sort every line out (tradecap load).")
     store.create()
     done = load(log, store, stop=stop, progress=_quietly)
-    _tell(out, f"   {counted(done.records, 'record')} in {span(done.seconds)}: {number(done.valid)} valid, {number(done.quarantined)} quarantined.\n")
+    _tell(
+        out,
+        f"   {counted(done.records, 'record')} in {span(done.seconds)}: {number(done.valid)} valid, "
+        f"{number(done.quarantined)} quarantined.\n",
+    )
 
 
 def _quietly(_: int) -> None:

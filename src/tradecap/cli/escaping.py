@@ -1,7 +1,8 @@
 """Text for a terminal: what would move its cursor, hide or reorder text is written out, and lines break between words.
 
-Rules: text from data, paths and peers passes `visible` where it is printed; a recorded escape sequence must not paint over a verdict. Breaks are at
-plain spaces alone: digits are grouped with a narrow no-break space, which Python and rich take for a space.
+Rules: text from data, paths and peers passes `visible` where it is printed; a recorded escape sequence must not paint
+over a verdict. Breaks are at plain spaces alone: digits are grouped with a narrow no-break space, which Python and rich
+take for a space.
 """
 
 from tradecap.digits import GROUP_SIGN

@@ -23,13 +23,25 @@ from tradecap.store.api import Schema, TopicFeed
 @click.option(
     "--feed",
     type=click.Choice(["loader", "kafka"]),
-    help="How the records of --log get in: `kafka` makes ClickHouse read the topic by itself, `loader` gives it back to `tradecap load`.",
+    help="How the records of --log get in: `kafka` makes ClickHouse read the topic by itself, `loader` gives it "
+    "back to `tradecap load`.",
 )
-@click.option("--feed-brokers", metavar="HOST:PORT", help="The brokers as the store sees them, where that is another name (with --feed kafka).")
 @click.option(
-    "--feed-collection", metavar="NAME", default="", help="A named collection of the server that holds brokers and credentials (with --feed kafka)."
+    "--feed-brokers",
+    metavar="HOST:PORT",
+    help="The brokers as the store sees them, where that is another name (with --feed kafka).",
 )
-@click.option("--cluster", metavar="NAME", help="With --print: Replicated and Distributed tables for this cluster; parsed, not run.")
+@click.option(
+    "--feed-collection",
+    metavar="NAME",
+    default="",
+    help="A named collection of the server that holds brokers and credentials (with --feed kafka).",
+)
+@click.option(
+    "--cluster",
+    metavar="NAME",
+    help="With --print: Replicated and Distributed tables for this cluster; parsed, not run.",
+)
 @shared
 def init_db(
     only_print: bool,
@@ -55,7 +67,9 @@ def init_db(
     if cluster is not None:
         return _printed_for(cluster, settings, out, only_print=only_print, feed=feed)
     if (feed_brokers or feed_collection) and feed != "kafka":
-        raise TradecapError("--feed-brokers and --feed-collection belong to --feed kafka.", "add --feed kafka, or leave them out.")
+        raise TradecapError(
+            "--feed-brokers and --feed-collection belong to --feed kafka.", "add --feed kafka, or leave them out."
+        )
     if only_print:
         return _printed(_statements(settings, feed, feed_brokers, feed_collection), settings, out)
     if drop and not yes:
@@ -70,14 +84,20 @@ def init_db(
 
 
 def _ask_to_drop(settings: Settings) -> None:
-    """What is in the store alone is gone afterwards: a person reads how much that may be. Raises TradecapError without a yes."""
+    """What is in the store alone is gone afterwards: a person reads how much that may be. Raises TradecapError without
+    a yes."""
     if not (sys.stdin and sys.stdin.isatty()):
         hint = "run it on a terminal, where it asks first; --help names the option for scripts. The log stays as it is."
         raise TradecapError(f"--drop removes all of {settings.store.shown}.", hint)
     click.echo(f"--drop removes all of {settings.store.shown}{_content(settings)}. The log stays as it is.", err=True)
-    click.echo("What is in this store alone is lost: records that their topic no longer holds, or that another log brought.", err=True)
+    click.echo(
+        "What is in this store alone is lost: records that their topic no longer holds, or that another log brought.",
+        err=True,
+    )
     if not click.confirm("Remove it?", err=True):
-        raise TradecapError("Nothing was removed.", "'tradecap verify' says what the store holds, and whether the log has all of it.")
+        raise TradecapError(
+            "Nothing was removed.", "'tradecap verify' says what the store holds, and whether the log has all of it."
+        )
 
 
 def _content(settings: Settings) -> str:
@@ -86,7 +106,8 @@ def _content(settings: Settings) -> str:
         with open_store(settings.store.value) as store:
             records = sum(store.outcomes().values())
             return f": {counted(records, 'record')}"
-    except TradecapError:  # no store yet, or one of another version: then nobody can count it, and dropping may be why the command is run
+    # no store yet, or one of another version: then nobody can count it, and dropping may be why the command is run
+    except TradecapError:
         return ""
 
 
@@ -134,16 +155,28 @@ def _printed(statements: list[str], settings: Settings, out: Output) -> Exit:
 def _printed_for(cluster: str, settings: Settings, out: Output, *, only_print: bool, feed: str | None) -> Exit:
     """The schema for a cluster, which is printed and never run."""
     if feed:
-        raise TradecapError("--cluster and --feed don't go together.", "print the cluster's schema first, without --feed.")
+        raise TradecapError(
+            "--cluster and --feed don't go together.", "print the cluster's schema first, without --feed."
+        )
     if not cluster.strip() or not cluster.isprintable():
-        raise TradecapError("--cluster needs the name of a cluster.", "the server lists them: SELECT DISTINCT cluster FROM system.clusters")
+        raise TradecapError(
+            "--cluster needs the name of a cluster.",
+            "the server lists them: SELECT DISTINCT cluster FROM system.clusters",
+        )
     if not only_print:
         hint = f"print it, read it, and run it yourself: tradecap init-db --cluster {shlex.quote(cluster)} --print"
         raise TradecapError("The schema of a cluster is printed, and never run by tradecap.", hint)
     comment, statements = cluster_text(settings.store.value, cluster)
     if out.json:
         out.show(
-            {"store": settings.store.shown, "cluster": cluster, "statements": len(statements), "checked": "parsed, not run", "sql": statements}, str
+            {
+                "store": settings.store.shown,
+                "cluster": cluster,
+                "statements": len(statements),
+                "checked": "parsed, not run",
+                "sql": statements,
+            },
+            str,
         )
     else:
         out.lines([comment, *statements])

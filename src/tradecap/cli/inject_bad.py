@@ -24,7 +24,9 @@ from tradecap.recordings.reading import raw_lines
 
 def _fault_options(body: Body) -> Body:
     for fault, kind in reversed(FAULTS.items()):
-        body = click.option(f"--{fault.replace('_', '-')}", fault, type=COUNT, metavar="N", default=None, help=kind.help)(body)
+        body = click.option(
+            f"--{fault.replace('_', '-')}", fault, type=COUNT, metavar="N", default=None, help=kind.help
+        )(body)
     return body
 
 
@@ -32,7 +34,9 @@ def _fault_options(body: Body) -> Body:
 @_fault_options
 @click.option("--all", "each", type=COUNT, metavar="N", default=0, help="N of each kind.")
 @click.option("--from-file", type=FILE_NAME, metavar="PATH", help="The lines of this file as they are.")
-@click.option("--seed", type=COUNT, metavar="S", default=None, help="Makes the same payloads again (default: drawn, and shown).")
+@click.option(
+    "--seed", type=COUNT, metavar="S", default=None, help="Makes the same payloads again (default: drawn, and shown)."
+)
 @click.option("--dry-run", is_flag=True, help="Print the payloads; write nothing.")
 @click.option("--yes", is_flag=True, help="Also spoil a log that holds live captures.")
 @segments
@@ -83,7 +87,9 @@ def _refuse_live(log: Log, settings: Settings) -> None:
     """Raise TradecapError (exit 2) for a log that a capture may be writing to: it isn't spoilt by mistake."""
     if captured_live(log):
         holds = "holds live captures" if log.has_one_writer else "is a topic, which may hold live captures"
-        raise TradecapError(f"{settings.log.shown} {holds}.", "add --yes to spoil it all the same, or replay it into another log first.")
+        raise TradecapError(
+            f"{settings.log.shown} {holds}.", "add --yes to spoil it all the same, or replay it into another log first."
+        )
 
 
 def _bad(log: Log, wanted: dict[str, int], seed: int, path: str | None, stdin: BinaryIO) -> Iterator[Bad]:
@@ -100,7 +106,9 @@ def _show_payloads(bad: Iterable[Bad], seed: int, out: Output) -> Exit:
     payloads = (record.payload.decode(errors="backslashreplace") for record in counted_as_written(bad, done))
     if out.json:
         shown = list(payloads)
-        out.show({"run": "", "seed": seed, "injected": dict(done.injected), "records": done.records, "payloads": shown}, str)
+        out.show(
+            {"run": "", "seed": seed, "injected": dict(done.injected), "records": done.records, "payloads": shown}, str
+        )
     else:
         out.note(f"seed {seed}; dry run: nothing was written", seed=seed)
         out.lines(payloads)
@@ -113,7 +121,12 @@ def _report(done: Injected, out: Output) -> Exit:
     result = {"run": done.run, "seed": done.seed, "injected": dict(done.injected), "records": done.records}
     rows = [(fault, FAULTS[fault].outcome if fault in FAULTS else "as it is", n) for fault, n in done.injected.items()]
     summary = yellow(f"{number(done.injected.total())} bad records written on purpose")
-    out.show(result, lambda: stacked(table(("fault", "must end as", "records"), rows), summary, f"seed {done.seed} · run {done.run}"))
+    out.show(
+        result,
+        lambda: stacked(
+            table(("fault", "must end as", "records"), rows), summary, f"seed {done.seed} · run {done.run}"
+        ),
+    )
     if done.problem:
         raise done.problem
     return Exit.OK

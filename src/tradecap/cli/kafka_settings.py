@@ -1,8 +1,8 @@
 """Properties of the Kafka client: from `[profile.NAME.kafka]` of tradecap.toml, and from TRADECAP_KAFKA_*.
 
-Rules: names are librdkafka's; in a variable its dots are underscores (TRADECAP_KAFKA_SECURITY_PROTOCOL is security.protocol). A variable wins over
-the profile. A value may also come from the file that the variable with `_FILE` names (secrets.py). A secret never comes from tradecap.toml, and is
-never shown.
+Rules: names are librdkafka's; in a variable its dots are underscores (TRADECAP_KAFKA_SECURITY_PROTOCOL is
+security.protocol). A variable wins over the profile. A value may also come from the file that the variable with `_FILE`
+names (secrets.py). A secret never comes from tradecap.toml, and is never shown.
 """
 
 import re
@@ -43,9 +43,14 @@ def kafka_properties(of_profile: Mapping[str, str], where: str, environ: Mapping
     secret = next((name for name in of_profile if is_secret(name)), "")
     if secret:
         variable = PREFIX + secret.upper().replace(".", "_")
-        raise TradecapError(f"{where} holds a secret: kafka.{secret}.", f"take it out of the file and set {variable}, or {variable}_FILE.")
+        raise TradecapError(
+            f"{where} holds a secret: kafka.{secret}.",
+            f"take it out of the file and set {variable}, or {variable}_FILE.",
+        )
     found = {name: Property(name, value, where) for name, value in of_profile.items()}
-    for variable in sorted({name.removesuffix("_FILE") for name, value in environ.items() if name.startswith(PREFIX) and value}):
+    for variable in sorted(
+        {name.removesuffix("_FILE") for name, value in environ.items() if name.startswith(PREFIX) and value}
+    ):
         each = _of_variable(variable, environ)
         found[each.name] = each
     return [each for _, each in sorted(found.items())]

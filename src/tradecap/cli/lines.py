@@ -1,7 +1,8 @@
 """Lines and tables that fit a terminal, for rich; imported where something is drawn.
 
-Rules: nothing is broken inside a number or a word. A table that is too wide first breaks the texts of columns that may be (`wrap`), then leaves
-columns out, in the order of `drop`, and names them. Where no terminal is, nothing is broken or left out.
+Rules: nothing is broken inside a number or a word. A table that is too wide first breaks the texts of columns that may
+be (`wrap`), then leaves columns out, in the order of `drop`, and names them. Where no terminal is, nothing is broken or
+left out.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,8 @@ def line(text: "str | Text") -> Text:
 
 
 class Fitted:
-    """A table for the width it is drawn in. wrap: the columns whose texts may be broken; drop: those that may be left out, first one first."""
+    """A table for the width it is drawn in. wrap: the columns whose texts may be broken; drop: those that may be left
+    out, first one first."""
 
     def __init__(
         self,
@@ -86,7 +88,8 @@ class Fitted:
             hidden.append(self.columns[index])
         widths = self._widths(shown, room)
         table = self._draw(shown, widths)
-        table.width = sum(widths) + GAP * (len(shown) - 1) + 2 * self._has_lines  # else rich would cut a table that is wider than the terminal
+        # else rich would cut a table that is wider than the terminal
+        table.width = sum(widths) + GAP * (len(shown) - 1) + 2 * self._has_lines
         yield table
         if hidden:
             yield line(f"left out at {room} columns: {', '.join(hidden)}; --json has all")
@@ -95,7 +98,8 @@ class Fitted:
         return sum(widths[index] for index in shown) + GAP * (len(shown) - 1) + 2 * self._has_lines
 
     def _widths(self, shown: Sequence[int], room: int) -> list[int]:
-        """The widths of the shown columns: at least the longest word, and what is left is given where it is needed, one by one."""
+        """The widths of the shown columns: at least the longest word, and what is left is given where it is needed, one
+        by one."""
         widths = [*self._least]
         left = room - self._width(widths, shown)
         for index in sorted(shown, key=lambda each: self._natural[each] - widths[each]):
@@ -107,9 +111,16 @@ class Fitted:
         return [widths[index] for index in shown]
 
     def _draw(self, shown: Sequence[int], widths: Sequence[int]) -> Table:
-        table = Table(box=box.SIMPLE_HEAD if self._has_lines else None, pad_edge=False, collapse_padding=self._has_lines)
+        table = Table(
+            box=box.SIMPLE_HEAD if self._has_lines else None, pad_edge=False, collapse_padding=self._has_lines
+        )
         for index, width in zip(shown, widths, strict=True):
-            table.add_column(TerminalLine(self.columns[index]), justify="right" if self._is_right[index] else "left", width=width, overflow="ignore")
+            table.add_column(
+                TerminalLine(self.columns[index]),
+                justify="right" if self._is_right[index] else "left",
+                width=width,
+                overflow="ignore",
+            )
         for row in self._rows:
             table.add_row(*(row[index] for index in shown))
         return table

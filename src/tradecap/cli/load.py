@@ -28,15 +28,22 @@ from tradecap.store.api import Store
 @click.option(
     "--feed",
     type=click.Choice(["loader", "kafka"]),
-    help="How records get in: `loader` is this command; `kafka` waits for ClickHouse, which reads the topic by itself (default: as init-db set it).",
+    help="How records get in: `loader` is this command; `kafka` waits for ClickHouse, which reads the topic by "
+    "itself (default: as init-db set it).",
 )
-@click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics, /health and /ready here (0: any free port).")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Serve /metrics, /health and /ready here (0: any free port).",
+)
 @shared
 def load(follow: bool, feed: str | None, metrics_port: int | None, settings: Settings, out: Output) -> Exit:
     """Load the log into the store and build the candles.
 
-    It continues where it stopped, so it is safe to run again at any time, also after a crash. With a topic and a server several may run at
-    once. A store that doesn't answer is waited for: with --follow until it does, else for half a minute.
+    It continues where it stopped, so it is safe to run again at any time, also after a crash. With a topic and a server
+    several may run at once. A store that doesn't answer is waited for: with --follow until it does, else for half a
+    minute.
 
     \b
     Examples:
@@ -50,7 +57,10 @@ def load(follow: bool, feed: str | None, metrics_port: int | None, settings: Set
         topic_of(log)
     status = LoadStatus()
     access = topic_access(log, settings, reads=feed != "loader")
-    with open_store(settings.store.value, read=read_record, topic=access) as store, _metrics(metrics_port, log, status, out):
+    with (
+        open_store(settings.store.value, read=read_record, topic=access) as store,
+        _metrics(metrics_port, log, status, out),
+    ):
         if feed == "kafka" or (feed is None and _reads_by_itself(store, log)):
             done = wait_for_reader(log, store, settings, out, follow=follow, status=status)
         else:
@@ -68,14 +78,18 @@ def load_afterwards(log: Log, store: Store, settings: Settings, out: Output) -> 
     return wait_for_reader(log, store, settings, out) if _reads_by_itself(store, log) else load_log(log, store, out)
 
 
-def wait_for_reader(log: Log, store: Store, settings: Settings, out: Output, *, follow: bool = False, status: LoadStatus | None = None) -> Loaded:
+def wait_for_reader(
+    log: Log, store: Store, settings: Settings, out: Output, *, follow: bool = False, status: LoadStatus | None = None
+) -> Loaded:
     """Wait with progress until the store has read the topic by itself."""
     status = status or LoadStatus()
     group, properties = topic_of(log).group(reader_of(store).group(log.id)), settings.kafka_properties()
     with interruptible(out) as stop, out.progress("load") as advance:
         followed = (lambda: not stop()) if follow else None
         progress = _towards_the_end(log, status, advance)
-        done = load_topic(log, group, store, properties, follow=followed, stop=stop, progress=progress, say=out.warn, status=status)
+        done = load_topic(
+            log, group, store, properties, follow=followed, stop=stop, progress=progress, say=out.warn, status=status
+        )
     _warn(done.damage, out)
     return done
 
@@ -93,7 +107,15 @@ def load_log(log: Log, store: Store, out: Output, *, follow: bool = False, statu
     status = status or LoadStatus()
     with interruptible(out) as stop, out.progress("load") as advance:
         progress = _towards_the_end(log, status, advance)
-        done = flow(log, store, follow=(lambda: not stop()) if follow else None, stop=stop, progress=progress, say=out.warn, status=status)
+        done = flow(
+            log,
+            store,
+            follow=(lambda: not stop()) if follow else None,
+            stop=stop,
+            progress=progress,
+            say=out.warn,
+            status=status,
+        )
     _warn(done.damage, out)
     return done
 
@@ -123,7 +145,10 @@ def result_of(done: Loaded) -> dict[str, object]:
 
 def sentence(done: Loaded) -> str:
     rate = f" ({number(round(done.records / done.seconds))}/s)" if done.seconds and done.records else ""
-    parts = f"{number(done.valid)} valid, {number(done.quarantined)} quarantined, {number(done.ignored)} ignored, {counted(done.events, 'event')}"
+    parts = (
+        f"{number(done.valid)} valid, {number(done.quarantined)} quarantined, {number(done.ignored)} ignored, "
+        f"{counted(done.events, 'event')}"
+    )
     again = f", {number(done.redelivered)} redelivered" if done.redelivered else ""
     made = counted(done.candles, "one-minute candle")
     return f"{counted(done.records, 'record')} loaded in {span(done.seconds)}{rate}: {parts}{again}; {made} built"

@@ -21,7 +21,9 @@ def log_in_force(settings: Settings, say: Callable[[str], None] = lambda _: None
     return open_log(settings.log.value, kafka=settings.kafka_properties(), venue=_venue(settings), say=say)
 
 
-def log_to_write(settings: Settings, out: Output, segment_bytes: int, segment_age_s: float, *, create: bool = True) -> Log:
+def log_to_write(
+    settings: Settings, out: Output, segment_bytes: int, segment_age_s: float, *, create: bool = True
+) -> Log:
     """The log, to be written; made where it is missing, unless create is False."""
     return open_log(
         settings.log.value,
@@ -48,7 +50,8 @@ def records_after(log: Log, positions: Positions = BEGINNING) -> int | None:
 
 
 def topic_access(log: Log, settings: Settings, *, reads: bool = False) -> TopicAccess | None:
-    """What a store that reads the log by itself needs to know of it; None for a log in a folder. reads: the store is going to read."""
+    """What a store that reads the log by itself needs to know of it; None for a log in a folder. reads: the store is
+    going to read."""
     if not log.url.startswith("kafka:"):
         return None
     topic = topic_of(log)
@@ -56,8 +59,11 @@ def topic_access(log: Log, settings: Settings, *, reads: bool = False) -> TopicA
 
 
 def _venue(settings: Settings) -> str:
-    """The venue of messages that no tradecap wrote, '' where their shape decides. Raises TradecapError for one that nobody knows."""
+    """The venue of messages that no tradecap wrote, '' where their shape decides. Raises TradecapError for one that
+    nobody knows."""
     name = settings.foreign_venue
     if name.value and name.value not in VENUES:
-        raise TradecapError(f"{name.value!r} ({name.source}) isn't a venue.", f"the venues there are: {', '.join(sorted(VENUES))}.")
+        raise TradecapError(
+            f"{name.value!r} ({name.source}) isn't a venue.", f"the venues there are: {', '.join(sorted(VENUES))}."
+        )
     return name.value

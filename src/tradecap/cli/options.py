@@ -1,8 +1,8 @@
 """What all commands share: their options, the types of what is typed, and the form of their help.
 
-Rules: times are UTC and become nanoseconds since 1970; durations become seconds; sizes become bytes; symbols are upper-cased. What can't be
-understood is refused in one sentence that says what would be. The docstring of a command is its help: the first line says what it does, the part
-from `Examples:` on comes last.
+Rules: times are UTC and become nanoseconds since 1970; durations become seconds; sizes become bytes; symbols are
+upper-cased. What can't be understood is refused in one sentence that says what would be. The docstring of a command is
+its help: the first line says what it does, the part from `Examples:` on comes last.
 """
 
 import functools
@@ -29,7 +29,18 @@ from tradecap.venues.api import VENUES
 
 Body = Callable[..., Exit | None]
 
-UNITS_BYTES: Final = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+UNITS_BYTES: Final = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
 MAX_COUNT: Final = 2**63 - 1
 
 _SIZE: Final = re.compile(r"(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]*)", re.ASCII)
@@ -47,7 +58,8 @@ def parse_size(text: str) -> int:
 
 
 def typed(name: str, parse: Callable[[str], object]) -> Callable[[Any], object]:
-    """A type for click made of a function that raises ValueError with a sentence. A default that isn't text is passed as it is."""
+    """A type for click made of a function that raises ValueError with a sentence. A default that isn't text is passed
+    as it is."""
 
     def convert(value: Any) -> object:
         try:
@@ -75,7 +87,9 @@ def parse_symbol(text: str) -> str:
 def _series(text: str) -> tuple[str, str]:
     venue, colon, symbol = text.partition(":")
     if venue.lower() not in VENUES or (colon and not symbol):
-        raise ValueError(f"{text!r} is not a series; write VENUE:SYMBOL with one of {', '.join(VENUES)}, like binance-usdm:BTCUSDT.")
+        raise ValueError(
+            f"{text!r} is not a series; write VENUE:SYMBOL with one of {', '.join(VENUES)}, like binance-usdm:BTCUSDT."
+        )
     return venue.lower(), symbol.upper()
 
 
@@ -83,7 +97,9 @@ def _whole(text: str, least: int) -> int:
     if not re.fullmatch(r"[+-]?\d+(?:_\d+)*", text, re.ASCII) or len(text) > 40:
         raise ValueError(f"{text!r} is not a whole number.")
     if not least <= int(text) <= MAX_COUNT:
-        raise ValueError(f"{text} is too {'small' if int(text) < least else 'large'}; it must be {least} or more and below 2^63.")
+        raise ValueError(
+            f"{text} is too {'small' if int(text) < least else 'large'}; it must be {least} or more and below 2^63."
+        )
     return int(text)
 
 
@@ -153,7 +169,8 @@ class Command(click.Command):
     """A command whose help starts with what it does and ends with its examples."""
 
     is_service = False
-    """Unless a person looks or something else was asked for, its lines on stderr are JSON: all of them, what is wrong with its options as well."""
+    """Unless a person looks or something else was asked for, its lines on stderr are JSON: all of them, what is wrong
+    with its options as well."""
 
     @property
     def summary(self) -> str:
@@ -177,7 +194,8 @@ class Command(click.Command):
         return before.strip().removesuffix("\b").strip(), after.strip()
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
-        """The same in every context: click remembers a command's help option from its first use, which may be outside the group."""
+        """The same in every context: click remembers a command's help option from its first use, which may be outside
+        the group."""
         return [*HELP_NAMES]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -197,12 +215,16 @@ class Command(click.Command):
             formatter.write_text(self.story)
         params = self.get_params(ctx)
         self._format_section(ctx, formatter, "Options", [p for p in params if not isinstance(p, SharedOption)])
-        self._format_section(ctx, formatter, "Options of all commands", [p for p in params if isinstance(p, SharedOption)])
+        self._format_section(
+            ctx, formatter, "Options of all commands", [p for p in params if isinstance(p, SharedOption)]
+        )
         if self.examples:
             with formatter.section("Examples"):
                 formatter.write("".join(f"{'':{formatter.current_indent}}{line}\n" for line in self.examples))
 
-    def _format_section(self, ctx: click.Context, formatter: click.HelpFormatter, name: str, params: list[click.Parameter]) -> None:
+    def _format_section(
+        self, ctx: click.Context, formatter: click.HelpFormatter, name: str, params: list[click.Parameter]
+    ) -> None:
         records = [record for param in params if (record := param.get_help_record(ctx))]
         if records:
             with formatter.section(name):
@@ -223,7 +245,8 @@ def quiet_help(ctx: click.Context) -> Iterator[None]:
 
 
 def command(body: Body) -> Command:
-    """Make a function a command. Its name, with - for _, is the command's; what it returns is the exit code (None: ok)."""
+    """Make a function a command. Its name, with - for _, is the command's; what it returns is the exit code (None:
+    ok)."""
     return click.command(body.__name__.replace("_", "-"), cls=Command)(body)
 
 
@@ -235,15 +258,21 @@ def service(body: Body) -> Command:
 
 
 def shared(body: Body) -> Body:
-    """The options of every command. The body gets `settings` (log and store in force, announced on stderr) and `out`."""
+    """The options of every command. The body gets `settings` (log and store in force, announced on stderr) and
+    `out`."""
 
     @functools.wraps(body)
-    def opened(*, log: str | None, store: str | None, profile: str | None, config: str | None, out: Output, **rest: object) -> Exit | None:
+    def opened(
+        *, log: str | None, store: str | None, profile: str | None, config: str | None, out: Output, **rest: object
+    ) -> Exit | None:
         typed_in = {"log": log, "store": store, "profile": profile, "config": config}
         settings = resolve(typed_in, os.environ)
         out.given = given(typed_in, settings.store.value)
         out.announce(settings)
-        answered = [*(["verbosity"] if out.verbosity else []), *(["metrics_port"] if rest.get("metrics_port", "no such option") is not None else [])]
+        answered = [
+            *(["verbosity"] if out.verbosity else []),
+            *(["metrics_port"] if rest.get("metrics_port", "no such option") is not None else []),
+        ]
         if unheard := unread(settings, os.environ, answered):
             out.note(unheard)
         return body(settings=settings, out=out, **rest)
@@ -283,7 +312,8 @@ def _choose_form(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 def places(body: Body) -> Body:
-    """Only the options that choose log and store, as they were typed: the body gets `log`, `store`, `profile`, `config`."""
+    """Only the options that choose log and store, as they were typed: the body gets `log`, `store`, `profile`,
+    `config`."""
     return _with(
         body,
         _shared("--log", metavar="URL", help=f"Where the records are kept in order (default {DEFAULTS['log']})."),
@@ -311,11 +341,14 @@ def time_range(body: Body) -> Body:
     def ranged(*, from_ns: int | None, to_ns: int | None, **rest: object) -> Exit | None:
         if from_ns is not None and to_ns is not None and from_ns >= to_ns:
             raise TradecapError(
-                f"--from {time_text(from_ns)} is not before --to {time_text(to_ns)}.", "--to is exclusive: for one day, --to is the next day."
+                f"--from {time_text(from_ns)} is not before --to {time_text(to_ns)}.",
+                "--to is exclusive: for one day, --to is the next day.",
             )
         return body(from_ns=from_ns, to_ns=to_ns, **rest)
 
-    since = click.option("--from", "from_ns", type=TIME, metavar="TIME", help="From this time on (UTC): RFC 3339, 2024-08-09, or -10m.")
+    since = click.option(
+        "--from", "from_ns", type=TIME, metavar="TIME", help="From this time on (UTC): RFC 3339, 2024-08-09, or -10m."
+    )
     until = click.option("--to", "to_ns", type=TIME, metavar="TIME", help="Up to this time, exclusive.")
     return since(until(ranged))
 
@@ -325,7 +358,19 @@ def segments(body: Body) -> Body:
     return _with(
         body,
         click.option(
-            "--segment-size", "segment_bytes", type=SIZE, default="64MB", metavar="SIZE", help="Close a segment at this size (default 64MB)."
+            "--segment-size",
+            "segment_bytes",
+            type=SIZE,
+            default="64MB",
+            metavar="SIZE",
+            help="Close a segment at this size (default 64MB).",
         ),
-        click.option("--segment-age", "segment_age_s", type=DURATION, default="10m", metavar="DURATION", help="... or at this age (default 10m)."),
+        click.option(
+            "--segment-age",
+            "segment_age_s",
+            type=DURATION,
+            default="10m",
+            metavar="DURATION",
+            help="... or at this age (default 10m).",
+        ),
     )

@@ -1,9 +1,10 @@
 """What a command says: the result on stdout, all else on stderr.
 
-Rules: with --json stdout holds one JSON object and nothing else. Without it, a short text by rich; plain when not a terminal. Numbers are grouped
-for people and exact in JSON. Colour means something (red = lost or wrong, yellow = spoilt on purpose or open, green = proven) and is never the only
-sign. A reader that goes away (`| head`) ends the output, never the work; stderr that can't be written is nobody's reason to stop. rich is imported
-only where something is drawn, so that commands start fast.
+Rules: with --json stdout holds one JSON object and nothing else. Without it, a short text by rich; plain when not a
+terminal. Numbers are grouped for people and exact in JSON. Colour means something (red = lost or wrong, yellow = spoilt
+on purpose or open, green = proven) and is never the only sign. A reader that goes away (`| head`) ends the output,
+never the work; stderr that can't be written is nobody's reason to stop. rich is imported only where something is drawn,
+so that commands start fast.
 """
 
 import io
@@ -60,7 +61,8 @@ class Output:
         self.given = Given()
         """What command lines in its messages repeat."""
         self.is_drawing = False
-        """Whether something moves on the terminal of stderr: whatever else is written there goes through what draws it."""
+        """Whether something moves on the terminal of stderr: whatever else is written there goes through what draws
+        it."""
 
     def configure(self, *, json: bool, quiet: bool, verbosity: int) -> None:
         """How to speak from here on; logging follows."""
@@ -70,7 +72,11 @@ class Output:
 
     def announce(self, settings: Settings) -> None:
         """Name log and store in force."""
-        self.note(f"log {settings.log.shown} · store {settings.store.shown}", log=settings.log.shown, store=settings.store.shown)
+        self.note(
+            f"log {settings.log.shown} · store {settings.store.shown}",
+            log=settings.log.shown,
+            store=settings.store.shown,
+        )
 
     def note(self, message: str, **fields: object) -> None:
         """A line on stderr for people; `fields` are what it says, for machines. Silent with -q."""
@@ -108,7 +114,8 @@ class Output:
             self._write(_draw(human()), str)
 
     def lines(self, lines: Iterable[str]) -> None:
-        """Write lines of the result as they come, until they end or the reader has gone. For output that isn't a `show` (--csv, --print)."""
+        """Write lines of the result as they come, until they end or the reader has gone. For output that isn't a `show`
+        (--csv, --print)."""
         self._write(lines, visible_json if self.json else visible)
 
     def _write(self, lines: Iterable[str], escaped: Callable[[str], str]) -> None:
@@ -125,7 +132,8 @@ class Output:
 
     @contextmanager
     def progress(self, what: str, *, total: int | None = None, unit: str = "records") -> Iterator[Advance]:
-        """Show how far the work is, on stderr: a bar on a terminal, else a line every 10 s, nothing with -q (or --json in a pipe)."""
+        """Show how far the work is, on stderr: a bar on a terminal, else a line every 10 s, nothing with -q (or --json
+        in a pipe)."""
         terminal = sys.stderr is not None and sys.stderr.isatty() and not self.json_messages
         if self.quiet or (self.json and not terminal):
             yield _nothing
@@ -213,7 +221,8 @@ def _bar(what: str, total: int | None, unit: str) -> Iterator[Advance]:
 
 
 def _so_far(done: int, total: int, seconds: float, unit: str) -> str:
-    """47 %, 282 332 of 600 002 records, 65 365/s, 5 s left. By the mean rate: an estimated total changes all the time."""
+    """47 %, 282 332 of 600 002 records, 65 365/s, 5 s left. By the mean rate: an estimated total changes all the
+    time."""
     share = f"{min(100, 100 * done // total)} %, " if total else ""
     of = f" of {number(total)}" if total else ""
     rate = f", {number(round(done / seconds))}/s" if done and seconds else ""
@@ -225,7 +234,8 @@ def _draw(picture: "RenderableType") -> list[str]:
     """The lines of a picture, as wide as the terminal; in a pipe as wide as they are, without blanks at the end."""
     from tradecap.cli.lines import line
 
-    drawn = io.StringIO()  # rich writes to its file also where it only captures: into a full disk, that would be swallowed
+    # rich writes to its file also where it only captures: into a full disk, that would be swallowed
+    drawn = io.StringIO()
     console = _console(sys.stdout, drawn)
     console.print(line(picture) if isinstance(picture, str) else picture, crop=False)
     lines = drawn.getvalue().splitlines()
@@ -233,7 +243,8 @@ def _draw(picture: "RenderableType") -> list[str]:
 
 
 class _Lasting:
-    """A stream whose terminal may close at any moment: what is drawn from then on goes nowhere, and the work goes on."""
+    """A stream whose terminal may close at any moment: what is drawn from then on goes nowhere, and the work goes
+    on."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -257,7 +268,8 @@ class _Lasting:
 
 def lasting(stream: IO[str]) -> IO[str]:
     """The stream for somebody who draws on it."""
-    return cast("IO[str]", _Lasting(stream)) if stream is not None else stream  # Python has None for a stream that is closed
+    # Python has None for a stream that is closed
+    return cast("IO[str]", _Lasting(stream)) if stream is not None else stream
 
 
 def _console(stream: IO[str], into: IO[str] | None = None) -> "Console":
@@ -268,7 +280,13 @@ def _console(stream: IO[str], into: IO[str] | None = None) -> "Console":
     width = None if terminal else PLAIN_WIDTH
     file = lasting(stream) if into is None else into
     return Console(
-        file=file, width=width, markup=False, highlight=False, emoji=False, no_color=not _colour(stream), force_terminal=terminal and not is_dumb()
+        file=file,
+        width=width,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        no_color=not _colour(stream),
+        force_terminal=terminal and not is_dumb(),
     )
 
 
@@ -285,25 +303,36 @@ def _columns(stream: IO[str] | None) -> int:
 
 
 def _colour(stream: IO[str] | None) -> bool:
-    """Whether colours may be written: to terminals that have them, and not against NO_COLOR (no-color.org: set and not empty)."""
+    """Whether colours may be written: to terminals that have them, and not against NO_COLOR (no-color.org: set and not
+    empty)."""
     return stream is not None and stream.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
 
 
 def unwritten(error: OSError) -> TradecapError:
     """The message when standard output takes no more: usually the disk behind it is full."""
     hint = "make room where it goes, or send it elsewhere, and run it again; what was acknowledged is safe on disk."
-    return TradecapError(f"The result couldn't be written to standard output: {error.strerror}.", hint, Exit.UNDELIVERED)
+    return TradecapError(
+        f"The result couldn't be written to standard output: {error.strerror}.", hint, Exit.UNDELIVERED
+    )
 
 
 def hush(stream: IO[str]) -> None:
-    """Send what is still in a stream that can't be written to nowhere: else Python's last flush would speak up and exit with 120."""
+    """Send what is still in a stream that can't be written to nowhere: else Python's last flush would speak up and exit
+    with 120."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, wrap: Sequence[str] = (), drop: Sequence[str | int] = ()) -> "Fitted":
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    wrap: Sequence[str] = (),
+    drop: Sequence[str | int] = (),
+) -> "Fitted":
     """Rows under their names; whole numbers are grouped, and aligned to the right like all that isn't text.
 
-    Where a terminal is too narrow the texts of the columns in `wrap` are broken, then those in `drop` left out, the first one first.
+    Where a terminal is too narrow the texts of the columns in `wrap` are broken, then those in `drop` left out, the
+    first one first.
     """
     from rich.text import Text
 

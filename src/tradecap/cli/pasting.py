@@ -1,7 +1,8 @@
 """Command lines in fixes and hints, so that they can be pasted as they are.
 
-Rules: a line repeats --log, --store, --profile and --config as they were given, quoted for the shell: without them it would act on another log or
-store. A password is left out of a URL; the line works with it in TRADECAP_STORE_PASSWORD. What a line names itself is kept.
+Rules: a line repeats --log, --store, --profile and --config as they were given, quoted for the shell: without them it
+would act on another log or store. A password is left out of a URL; the line works with it in TRADECAP_STORE_PASSWORD.
+What a line names itself is kept.
 """
 
 import re
@@ -11,7 +12,10 @@ from typing import Final, NamedTuple
 
 from tradecap.urls import without_password
 
-_COMMAND: Final = re.compile(r"(?<![\w/.-])tradecap (attest|candles|init-db|inject-bad|load|query|replay|ship|stream|topics|verify)(?![\w-])")
+_COMMAND: Final = re.compile(
+    r"(?<![\w/.-])tradecap "
+    r"(attest|candles|init-db|inject-bad|load|query|replay|ship|stream|topics|verify)(?![\w-])"
+)
 _QUOTED: Final = re.compile(r"'(tradecap [^']*)'")
 _END: Final = re.compile(r" && |[;,]|$")
 _NEW: Final = "--store NEW"
@@ -60,7 +64,11 @@ def _with_options(text: str, by: Given) -> str:
     for match in _COMMAND.finditer(text):
         end = _END.search(text, match.end())
         rest = text[match.end() : end.start() if end else None]
-        added = [f" --{name} {shlex.quote(value)}" for name, value in by.options.items() if not re.search(rf"--{name}\b", rest)]
+        added = [
+            f" --{name} {shlex.quote(value)}"
+            for name, value in by.options.items()
+            if not re.search(rf"--{name}\b", rest)
+        ]
         done += text[at : match.end()] + "".join(added)
         at = match.end()
     return (done + text[at:]).replace(_NEW, f"--store {shlex.quote(_next_to(by.store))}")

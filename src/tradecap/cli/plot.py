@@ -1,7 +1,7 @@
 """A candle chart in characters: one column a candle, two pixels a line.
 
-Rules: a rising candle is filled and green, a falling one is hollow and red, so the picture reads without colour; the scale is on the left,
-times below; it fits the width it is given.
+Rules: a rising candle is filled and green, a falling one is hollow and red, so the picture reads without colour; the
+scale is on the left, times below; it fits the width it is given.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,9 @@ def plot(candles: Sequence[ShownCandle], width: int = WIDTH) -> "Text":
     for row in range(ROWS):
         top = high - (high - low) * row / ROWS
         bottom = high - (high - low) * (row + 1) / ROWS
-        text.append(f"{_label(row, low, high, shown):>{label}} ┤" if row % 4 == 0 or row == ROWS - 1 else f"{'':>{label}} │")
+        text.append(
+            f"{_label(row, low, high, shown):>{label}} ┤" if row % 4 == 0 or row == ROWS - 1 else f"{'':>{label}} │"
+        )
         for candle in shown:
             sign, style = _cell(candle, bottom, top)
             text.append(sign, style=style)

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def _instance(text: str) -> str:
     if not text or len(text) > 100 or not all(sign.isascii() and (sign.isalnum() or sign in "._-") for sign in text):
-        raise ValueError(f"{text!r} is not a name for an instance: use 1 to 100 letters, digits, dots, underscores and hyphens.")
+        raise ValueError(
+            f"{text!r} is not a name for an instance: use 1 to 100 letters, digits, dots, underscores and hyphens."
+        )
     return text
 
 
@@ -37,16 +39,25 @@ def _instance(text: str) -> str:
     "--instance",
     type=typed("name", _instance),
     metavar="NAME",
-    help="A name that this process keeps across restarts: what a crash left open is then ended at once. No two may run with the same name.",
+    help="A name that this process keeps across restarts: what a crash left open is then ended at once. No two may "
+    "run with the same name.",
 )
-@click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics, /health and /ready here (0: any free port).")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Serve /metrics, /health and /ready here (0: any free port).",
+)
 @shared
-def process(follow: bool, emit: str, instance: str | None, metrics_port: int | None, settings: Settings, out: Output) -> Exit:
+def process(
+    follow: bool, emit: str, instance: str | None, metrics_port: int | None, settings: Settings, out: Output
+) -> Exit:
     """Write enriched trades and candles to topics, exactly once.
 
-    Each distinct trade goes to trades.enriched, each minute to candles.1m, each rejected record to trades.quarantine. Messages, state and position
-    are committed in one transaction; consumers must read with isolation.level=read_committed. Several may run at once: they share the partitions.
-    `tradecap topics --create` makes the topics. Exit 1: trades are in a partition that isn't their symbol's, and were left out.
+    Each distinct trade goes to trades.enriched, each minute to candles.1m, each rejected record to trades.quarantine.
+    Messages, state and position are committed in one transaction; consumers must read with
+    isolation.level=read_committed. Several may run at once: they share the partitions. `tradecap topics --create` makes
+    the topics. Exit 1: trades are in a partition that isn't their symbol's, and were left out.
 
     \b
     Examples:
@@ -55,7 +66,9 @@ def process(follow: bool, emit: str, instance: str | None, metrics_port: int | N
       tradecap process --profile compose --follow --emit closed
     """
     if not settings.log.value.startswith("kafka:"):
-        raise TradecapError(f"{settings.log.shown} is not a topic.", "name one: --log kafka://localhost:19092/trades.raw")
+        raise TradecapError(
+            f"{settings.log.shown} is not a topic.", "name one: --log kafka://localhost:19092/trades.raw"
+        )
     log = log_in_force(settings, out.warn)
     status = ProcessStatus()
     chosen = {each.name: each.value for each in settings.topics}
@@ -87,13 +100,23 @@ def _metrics(port: int, topic: "ExactlyOnce", status: ProcessStatus, out: Output
 def _judged(done: Processed, out: Output) -> Exit:
     if not done.misplaced:
         return Exit.OK
-    out.warn(f"{counted(done.misplaced, 'trade')} left out: in a partition that isn't their symbol's.", misplaced=done.misplaced)
-    out.note("hint: produce with the symbol as the key and the partitioner murmur2 (docs/processing.md, 'Misplaced trades').")
+    out.warn(
+        f"{counted(done.misplaced, 'trade')} left out: in a partition that isn't their symbol's.",
+        misplaced=done.misplaced,
+    )
+    out.note(
+        "hint: produce with the symbol as the key and the partitioner murmur2 (docs/processing.md, 'Misplaced trades')."
+    )
     return Exit.CHECK_FAILED
 
 
 def sentence(done: Processed) -> str:
     rate = f" ({number(round(done.records / done.seconds))}/s)" if done.seconds and done.records else ""
-    parts = f"{number(done.trades)} trades, {counted(done.duplicates, 'duplicate')}, {counted(done.conflicts, 'conflict')}"
-    rest = f"{number(done.quarantined)} quarantined; {number(done.candles)} candle messages in {counted(done.transactions, 'transaction')}"
+    parts = (
+        f"{number(done.trades)} trades, {counted(done.duplicates, 'duplicate')}, {counted(done.conflicts, 'conflict')}"
+    )
+    rest = (
+        f"{number(done.quarantined)} quarantined; {number(done.candles)} candle messages in "
+        f"{counted(done.transactions, 'transaction')}"
+    )
     return f"{counted(done.records, 'record')} processed in {span(done.seconds)}{rate}: {parts}, {rest}"

@@ -49,7 +49,11 @@ def query(question: str, limit: int, csv: bool, settings: Settings, out: Output)
 
 def _draw(answer: Answer) -> "RenderableType":
     """As many columns as there is room for, from the first one on."""
-    return table(answer.columns, [[_text(cell) for cell in row] for row in answer.rows], drop=range(len(answer.columns) - 1, 0, -1))
+    return table(
+        answer.columns,
+        [[_text(cell) for cell in row] for row in answer.rows],
+        drop=range(len(answer.columns) - 1, 0, -1),
+    )
 
 
 def _csv(answer: Answer) -> Iterator[str]:

@@ -26,7 +26,20 @@ from tradecap.recordings.reading import Meter, Source, expand
 from tradecap.store import open_store
 from tradecap.times import time_text
 
-RESULT = ("run", "lines", "records", "valid", "events", "filtered", "ignored", "quarantined", "seconds", "pacing", "named_by_file", "stopped")
+RESULT = (
+    "run",
+    "lines",
+    "records",
+    "valid",
+    "events",
+    "filtered",
+    "ignored",
+    "quarantined",
+    "seconds",
+    "pacing",
+    "named_by_file",
+    "stopped",
+)
 
 _WITHOUT_TRADES = "the counts above say what they are; docs/recordings.md lists what can be read."
 
@@ -36,12 +49,21 @@ if TYPE_CHECKING:
 
 @command
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--speed", type=SPEED, default="max", metavar="max|N", help="1 = as recorded, 10 = ten times faster (default max).")
+@click.option(
+    "--speed", type=SPEED, default="max", metavar="max|N", help="1 = as recorded, 10 = ten times faster (default max)."
+)
 @time_range
 @click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Only this symbol (may be repeated).")
 @click.option("--limit", type=POSITIVE, metavar="N", help="Stop after N trades.")
 @click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
-@click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="For lines that don't name their venue or symbol.")
+@click.option(
+    "--as",
+    "series",
+    type=SERIES,
+    default=None,
+    metavar="VENUE:SYMBOL",
+    help="For lines that don't name their venue or symbol.",
+)
 @click.option("--dry-run", is_flag=True, help="Only report; write nothing.")
 @click.option("--load", "also_load", is_flag=True, help="Load into the store afterwards.")
 @segments
@@ -64,10 +86,10 @@ def replay(
 ) -> Exit:
     """Write recordings into the log as a new run.
 
-    PATH is a file (plain, .gz, .bz2, .xz, .zst, .zip or .tar, recognised by its content), a tradecap log, - for stdin, or
-    sample: for the recording that comes with the package. Messages that can't be read are logged whole and end in quarantine;
-    other streams are counted and left out. A file in which nothing is recognised, or of a market that isn't supported, is
-    refused (exit 2); lines without a single trade end with exit 1.
+    PATH is a file (plain, .gz, .bz2, .xz, .zst, .zip or .tar, recognised by its content), a tradecap log, - for stdin,
+    or sample: for the recording that comes with the package. Messages that can't be read are logged whole and end in
+    quarantine; other streams are counted and left out. A file in which nothing is recognised, or of a market that isn't
+    supported, is refused (exit 2); lines without a single trade end with exit 1.
 
     \b
     Examples:
@@ -119,7 +141,8 @@ def _estimating(sources: list[Source], advance: Advance) -> Advance:
 
 @contextmanager
 def _opened(log: Log, settings: Settings, also_load: bool) -> Iterator[Callable[[Output], Loaded | None]]:
-    """What loads into the store, which is opened first: what is wrong with it is reported before anything is written."""
+    """What loads into the store, which is opened first: what is wrong with it is reported before anything is
+    written."""
     if not also_load:
         yield lambda out: None  # noqa: ARG005 -- nothing is loaded
         return
@@ -155,10 +178,15 @@ def _report(done: Replayed, loaded: Loaded | None, out: Output, choice: Choice) 
         out.warn(f"{host} isn't a venue that tradecap knows: its other streams are counted, a trade would end its file")
     if done.named_by_file:
         names = ", ".join(done.named_by_file)
-        out.warn(f"only the name of the file says that its rows are of {names}; --as VENUE:SYMBOL files them under another symbol")
+        out.warn(
+            f"only the name of the file says that its rows are of {names}; --as VENUE:SYMBOL files them under "
+            "another symbol"
+        )
     if not done.valid and done.left_out_ns and (choice.from_ns, choice.to_ns) != (None, None):
         first, last = map(time_text, done.left_out_ns)
-        out.warn(f"no trade is in the time that --from and --to leave: those that were left out are of {first} to {last}")
+        out.warn(
+            f"no trade is in the time that --from and --to leave: those that were left out are of {first} to {last}"
+        )
     if done.stopped:
         out.warn("stopped before the end of what was to be replayed")
     for problem in done.problems[1:]:
@@ -166,7 +194,11 @@ def _report(done: Replayed, loaded: Loaded | None, out: Output, choice: Choice) 
     if done.problems:
         raise done.problems[0]
     if done.lines and not done.valid and not done.filtered:
-        read = "1 line was read, and it isn't a trade" if done.lines == 1 else f"{number(done.lines)} lines were read, and not one of them is a trade"
+        read = (
+            "1 line was read, and it isn't a trade"
+            if done.lines == 1
+            else (f"{number(done.lines)} lines were read, and not one of them is a trade")
+        )
         raise TradecapError(f"{read}.", _WITHOUT_TRADES, Exit.CHECK_FAILED)
     return Exit.OK
 
@@ -178,7 +210,19 @@ def _draw(done: Replayed) -> "RenderableType":
     rows += [(kind, "left out", n) for kind, n in sorted(done.ignored.items())]
     rows += [("filtered by options", "left out", done.filtered)] if done.filtered else []
     rate = done.lines / done.seconds if done.seconds else 0
-    summary = f"{counted(done.lines, 'line')}, {counted(done.records, 'record')} in {span(done.seconds)} ({number(round(rate))} lines/s)"
+    summary = (
+        f"{counted(done.lines, 'line')}, {counted(done.records, 'record')} in {span(done.seconds)} "
+        f"({number(round(rate))} lines/s)"
+    )
     summary += "; stopped before the end" if done.stopped else ""
-    paced = [f"lateness p50 {done.pacing['p50_ms']} ms, p99 {done.pacing['p99_ms']} ms, max {done.pacing['max_ms']} ms"] if done.pacing else []
-    return stacked(table(("what", "", "lines"), rows), summary, *paced, f"run {done.run}" if done.run else "dry run: nothing was written")
+    paced = (
+        [f"lateness p50 {done.pacing['p50_ms']} ms, p99 {done.pacing['p99_ms']} ms, max {done.pacing['max_ms']} ms"]
+        if done.pacing
+        else []
+    )
+    return stacked(
+        table(("what", "", "lines"), rows),
+        summary,
+        *paced,
+        f"run {done.run}" if done.run else "dry run: nothing was written",
+    )

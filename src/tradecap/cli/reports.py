@@ -15,7 +15,8 @@ def read_certificate(path: Path) -> Certificate:
         found = read(path.read_bytes())
     except OSError as error:
         raise TradecapError(
-            f"{path} can't be read: {error.strerror}.", "name a certificate that 'tradecap verify --certificate FILE' wrote."
+            f"{path} can't be read: {error.strerror}.",
+            "name a certificate that 'tradecap verify --certificate FILE' wrote.",
         ) from error
     if isinstance(found, str):
         hint = (
@@ -32,7 +33,9 @@ def refuse_unreadable(path: str) -> None:
     try:
         Path(path).open("rb").close()
     except OSError as error:
-        raise TradecapError(f"{path} can't be read: {error.strerror}.", "name a file of klines that is there: CSV, zip or REST answers.") from error
+        raise TradecapError(
+            f"{path} can't be read: {error.strerror}.", "name a file of klines that is there: CSV, zip or REST answers."
+        ) from error
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -50,6 +53,15 @@ def write_certificate(path: Path, done: Audit) -> None:
 def write_junit(path: Path, done: Audit) -> None:
     """Whole or not at all, durable on return."""
     c = done.certificate
-    properties = {"log": c.log.url, "log.id": c.log.id, "store": c.store.url, "store.id": c.store.id, "tradecap": c.tradecap}
+    properties = {
+        "log": c.log.url,
+        "log.id": c.log.id,
+        "store": c.store.url,
+        "store.id": c.store.id,
+        "tradecap": c.tradecap,
+    }
     properties |= {"sentence": c.sentence} | {f"counts.{name}": str(n) for name, n in c.counts.items()}
-    write_through(path, junit(done.verdict.checks, seconds=done.seconds, at=f"{done.began:%Y-%m-%dT%H:%M:%S}", properties=properties))
+    write_through(
+        path,
+        junit(done.verdict.checks, seconds=done.seconds, at=f"{done.began:%Y-%m-%dT%H:%M:%S}", properties=properties),
+    )

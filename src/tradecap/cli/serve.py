@@ -56,20 +56,62 @@ class ServeOptions:
 
 
 @service
-@click.option("--port", type=PORT, default="8000", metavar="PORT", help="Where to serve REST (default 8000; 0: any free port).")
-@click.option("--grpc-port", type=PORT, default="50051", metavar="PORT", help="Where to serve gRPC (default 50051; 0: any free port).")
-@click.option("--host", default="127.0.0.1", metavar="ADDRESS", help="The address to listen on (default 127.0.0.1: this machine alone).")
+@click.option(
+    "--port", type=PORT, default="8000", metavar="PORT", help="Where to serve REST (default 8000; 0: any free port)."
+)
+@click.option(
+    "--grpc-port",
+    type=PORT,
+    default="50051",
+    metavar="PORT",
+    help="Where to serve gRPC (default 50051; 0: any free port).",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    help="The address to listen on (default 127.0.0.1: this machine alone).",
+)
 @click.option("--load", "also_load", is_flag=True, help="Also load the store and make candles, in this process.")
-@click.option("--history", "history_s", type=DURATION, default="2h", metavar="DURATION", help="Read the log at most this far back (default 2h).")
-@click.option("--token-file", type=FILE, metavar="FILE", help=f"Clients must send the token in this file (or in {TOKEN}).")
+@click.option(
+    "--history",
+    "history_s",
+    type=DURATION,
+    default="2h",
+    metavar="DURATION",
+    help="Read the log at most this far back (default 2h).",
+)
+@click.option(
+    "--token-file", type=FILE, metavar="FILE", help=f"Clients must send the token in this file (or in {TOKEN})."
+)
 @click.option("--no-auth", is_flag=True, help="Serve other machines without a token.")
-@click.option("--cors", multiple=True, metavar="ORIGIN", help="Let pages of this origin read the answers, like https://app.example.")
-@click.option("--allow-host", "names", multiple=True, metavar="NAME", help="A further name of this server that clients may use.")
+@click.option(
+    "--cors",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this origin read the answers, like https://app.example.",
+)
+@click.option(
+    "--allow-host", "names", multiple=True, metavar="NAME", help="A further name of this server that clients may use."
+)
 @click.option("--tls-cert", type=FILE, metavar="FILE", help="Serve HTTPS with this certificate (PEM, with its chain).")
 @click.option("--tls-key", type=FILE, metavar="FILE", help="The certificate's key, unless it is in the same file.")
-@click.option("--rate", type=COUNT, default="100", metavar="N", help="Requests a second of one client (default 100; 0: any number).")
-@click.option("--connections", type=POSITIVE, default="100", metavar="N", help="Connections of one client (default 100).")
-@click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT", help="Serve /metrics, /health and /ready here too, without a token.")
+@click.option(
+    "--rate",
+    type=COUNT,
+    default="100",
+    metavar="N",
+    help="Requests a second of one client (default 100; 0: any number).",
+)
+@click.option(
+    "--connections", type=POSITIVE, default="100", metavar="N", help="Connections of one client (default 100)."
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Serve /metrics, /health and /ready here too, without a token.",
+)
 @shared
 def serve(
     also_load: bool,
@@ -82,9 +124,9 @@ def serve(
 ) -> Exit:
     """Serve candles, trades and statistics over REST and gRPC.
 
-    History comes from the store, the running minute from the log, without a hole or a trade that counts twice in between. It only reads; with --load
-    it also loads the store, as an embedded store belongs to one process. http://127.0.0.1:8000/docs lists the routes;
-    gRPC (port 50051) sends the current bar on every tick.
+    History comes from the store, the running minute from the log, without a hole or a trade that counts twice in
+    between. It only reads; with --load it also loads the store, as an embedded store belongs to one process.
+    http://127.0.0.1:8000/docs lists the routes; gRPC (port 50051) sends the current bar on every tick.
 
     http://127.0.0.1:8000/app is a page that draws a series and keeps it current.
 
@@ -158,7 +200,9 @@ def _serve(
         from tradecap.metrics import ServeMetrics  # not before it is wanted: it takes its time
 
         stack.enter_context(
-            ServeMetrics(options.metrics_port, measures.text, lambda: [*live.ills(), *loading.ills()], not_ready, out.note),
+            ServeMetrics(
+                options.metrics_port, measures.text, lambda: [*live.ills(), *loading.ills()], not_ready, out.note
+            ),
         )
     where = {"url": url, "grpc": _target(options, rpc.port), "app": f"{url}/app"}
     serve(app, sockets, limits, _is_over(stop, loading, out), tls, lambda: _announce(where, out), [streams, rpc])
@@ -196,7 +240,9 @@ def _is_over(stop: Stop, loading: Loading, out: Output) -> Callable[[], bool]:
 
 def _announce(where: dict[str, str], out: Output) -> None:
     """The first line (--json), or a line for each address."""
-    out.lines([msgspec.json.encode(where).decode()] if out.json else [f"{name:<8} {value}" for name, value in where.items()])
+    out.lines(
+        [msgspec.json.encode(where).decode()] if out.json else [f"{name:<8} {value}" for name, value in where.items()]
+    )
 
 
 def _rules(options: ServeOptions) -> "AccessRules":
@@ -246,7 +292,13 @@ def _url(options: ServeOptions, port: int) -> str:
 
 
 def _target(options: ServeOptions, port: int) -> str:
-    host = "localhost" if options.host in ("", "0.0.0.0", "::") else f"[{options.host}]" if ":" in options.host else options.host
+    host = (
+        "localhost"
+        if options.host in ("", "0.0.0.0", "::")
+        else f"[{options.host}]"
+        if ":" in options.host
+        else options.host
+    )
     return f"{host}:{port}"
 
 
@@ -257,4 +309,6 @@ def _require_extra() -> None:
 
         from tradecap.serve import rpc_server  # noqa: F401 -- what gRPC needs, which older versions of the extra didn't have
     except ImportError as error:
-        raise TradecapError(f"'tradecap serve' needs {error.name}, which isn't installed.", "install it: pip install 'tradecap[serve]'") from error
+        raise TradecapError(
+            f"'tradecap serve' needs {error.name}, which isn't installed.", "install it: pip install 'tradecap[serve]'"
+        ) from error

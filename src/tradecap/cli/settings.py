@@ -1,10 +1,11 @@
 """Which log and store are in use, and where that comes from.
 
-Rules: an option wins over the environment (`TRADECAP_LOG`, ...), that over the profile, that over the top level of tradecap.toml, that over the
-default. The first tradecap.toml found is the only one read: the one named, else ./tradecap.toml, else the user's. What isn't understood in it is
-refused, never passed over. A user's folder that can't be entered holds none. An empty variable counts as unset. `~` at the beginning of a path is
-the home. A password is never shown. That of the store may also come from TRADECAP_STORE_PASSWORD or its file: it becomes a part of the URL in force,
-unless the URL has one, which wins.
+Rules: an option wins over the environment (`TRADECAP_LOG`, ...), that over the profile, that over the top level of
+tradecap.toml, that over the default. The first tradecap.toml found is the only one read: the one named, else
+./tradecap.toml, else the user's. What isn't understood in it is refused, never passed over. A user's folder that can't
+be entered holds none. An empty variable counts as unset. `~` at the beginning of a path is the home. A password is
+never shown. That of the store may also come from TRADECAP_STORE_PASSWORD or its file: it becomes a part of the URL in
+force, unless the URL has one, which wins.
 """
 
 import os
@@ -51,7 +52,8 @@ _HOME: Final = re.compile(r"((?:file|chdb):(?://)?)?~(?=/|$)")
 
 
 class Value(NamedTuple):
-    """A setting in force. `value` is '' where there is none; `source` is the option, variable, profile or file that set it, or 'default'."""
+    """A setting in force. `value` is '' where there is none; `source` is the option, variable, profile or file that set
+    it, or 'default'."""
 
     name: str
     value: str
@@ -93,14 +95,18 @@ class Settings(NamedTuple):
 
 
 def unread(settings: Settings, environ: Mapping[str, str], given: Collection[str] = ()) -> str:
-    """A sentence about variables that somebody set for another program, and what tradecap reads; '' where there are none. Never their values.
+    """A sentence about variables that somebody set for another program, and what tradecap reads; '' where there are
+    none. Never their values.
 
-    given: which of `verbosity` and `metrics_port` need no answer, because the command line sets them or the command has no such option.
+    given: which of `verbosity` and `metrics_port` need no answer, because the command line sets them or the command has
+    no such option.
     """
     chosen = {each.name for each in (settings.log, settings.store) if each.source != "default"}
     settled = {*given, *chosen, *(["store_password"] if _needs_no_password(settings.store, environ) else [])}
     answers = {name: ours for name, (about, ours) in FOREIGN.items() if environ.get(name) and about not in settled}
-    by_answer = {ours: [name for name, theirs in answers.items() if theirs == ours] for ours in dict.fromkeys(answers.values())}
+    by_answer = {
+        ours: [name for name, theirs in answers.items() if theirs == ours] for ours in dict.fromkeys(answers.values())
+    }
     parts = "; ".join(f"{', '.join(names)}: write {ours}" for ours, names in by_answer.items())
     return f"tradecap doesn't read {parts}" if parts else ""
 
@@ -109,7 +115,9 @@ def _needs_no_password(store: Value, environ: Mapping[str, str]) -> bool:
     """Whether the password is set where tradecap reads it, or the chosen store takes none."""
     if environ.get("TRADECAP_STORE_PASSWORD") or environ.get("TRADECAP_STORE_PASSWORD_FILE"):
         return True
-    return store.source != "default" and (not store.value.startswith("clickhouse") or mask_url(store.value) != store.value)
+    return store.source != "default" and (
+        not store.value.startswith("clickhouse") or mask_url(store.value) != store.value
+    )
 
 
 class ConfigFile(NamedTuple):
@@ -132,7 +140,8 @@ def user_config() -> Path | None:
 
 
 def at_home(text: str) -> str:
-    """A path, or the URL of a folder, with the home for a `~` that stands alone at its beginning: shells expand `~` only at that of a word."""
+    """A path, or the URL of a folder, with the home for a `~` that stands alone at its beginning: shells expand `~`
+    only at that of a word."""
     match = _HOME.match(text)
     if match is None:
         return text
@@ -145,15 +154,21 @@ def _home() -> str:
     except KeyError:
         home = ""
     if not Path(home).is_absolute():
-        raise TradecapError("Nobody knows the home that '~' means: HOME isn't set to a whole path.", "set HOME, or write the whole path.")
+        raise TradecapError(
+            "Nobody knows the home that '~' means: HOME isn't set to a whole path.",
+            "set HOME, or write the whole path.",
+        )
     return home.rstrip("/")
 
 
 def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
-    """The settings in force. options: what was given on the command line for log, store, profile and config; None where nothing was."""
+    """The settings in force. options: what was given on the command line for log, store, profile and config; None where
+    nothing was."""
     config = _given("config", options, environ)
     file = _find_config(config)
-    profile = _given("profile", options, environ) or Value("profile", file.default_profile, file.path if file.default_profile else "default")
+    profile = _given("profile", options, environ) or Value(
+        "profile", file.default_profile, file.path if file.default_profile else "default"
+    )
     chosen = _profile(file, profile)
     values = {name: _given(name, options, environ) or _written(name, file, profile.value, chosen) for name in NAMES}
     store, password = _with_password(values["store"], environ)
@@ -165,8 +180,13 @@ def resolve(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Se
         config=config or Value("config", file.path, "found" if file.path else "default"),
         foreign_venue=values["as"],
         symbols=values["symbols"],
-        kafka=tuple(kafka_properties(file.kafka.get(profile.value, {}), f"profile {profile.value} in {file.path}", environ)),
-        topics=tuple(Value(name, topic, f"profile {profile.value} in {file.path}") for name, topic in file.topics.get(profile.value, {}).items()),
+        kafka=tuple(
+            kafka_properties(file.kafka.get(profile.value, {}), f"profile {profile.value} in {file.path}", environ)
+        ),
+        topics=tuple(
+            Value(name, topic, f"profile {profile.value} in {file.path}")
+            for name, topic in file.topics.get(profile.value, {}).items()
+        ),
     )
 
 
@@ -185,7 +205,10 @@ def _given(name: str, options: Mapping[str, str | None], environ: Mapping[str, s
     """What this call itself says: by option, else by environment."""
     given = options.get(name)
     if given == "":
-        raise TradecapError(f"--{name} is empty.", f"give it a value or leave it out; 'tradecap config' shows what holds without --{name}.")
+        raise TradecapError(
+            f"--{name} is empty.",
+            f"give it a value or leave it out; 'tradecap config' shows what holds without --{name}.",
+        )
     if given is not None:
         return Value(name, at_home(given), f"--{name}")
     variable = f"TRADECAP_{name.upper()}"
@@ -220,7 +243,9 @@ def _find_config(given: Value | None) -> ConfigFile:
         is_there = users is not None and users.exists()
     except OSError:  # somebody else's home, after sudo or in a container
         is_there = False
-    return read_config(users) if users and is_there else ConfigFile(path="", defaults={}, profiles={}, default_profile="")
+    return (
+        read_config(users) if users and is_there else ConfigFile(path="", defaults={}, profiles={}, default_profile="")
+    )
 
 
 def read_config(path: Path) -> ConfigFile:
@@ -231,9 +256,13 @@ def read_config(path: Path) -> ConfigFile:
     except tomllib.TOMLDecodeError as error:
         raise _broken(shown, str(error)) from error
     except UnicodeDecodeError as error:
-        raise TradecapError(f"{shown} is not UTF-8 text (at byte {error.start}).", f"save it as UTF-8; {INIT_HINT}") from error
+        raise TradecapError(
+            f"{shown} is not UTF-8 text (at byte {error.start}).", f"save it as UTF-8; {INIT_HINT}"
+        ) from error
     except OSError as error:
-        raise TradecapError(f"{shown} cannot be read: {error.strerror}.", f"name another with --config, or make one: {INIT_HINT}") from error
+        raise TradecapError(
+            f"{shown} cannot be read: {error.strerror}.", f"name another with --config, or make one: {INIT_HINT}"
+        ) from error
     profiles = _profiles(table, shown)
     default = _text(table, "default_profile", shown, "")
     return ConfigFile(
@@ -249,7 +278,9 @@ def read_config(path: Path) -> ConfigFile:
 def _broken(shown: str, problem: str) -> TradecapError:
     """tomllib says where in words: 'Expected ... (at line 3, column 5)'; people and editors want file:line."""
     at = re.search(r" \(at line (\d+), column \d+\)$", problem)
-    what, place = (problem[: at.start()], f"{shown}:{at[1]}") if at else (problem.removesuffix(" (at end of document)"), shown)
+    what, place = (
+        (problem[: at.start()], f"{shown}:{at[1]}") if at else (problem.removesuffix(" (at end of document)"), shown)
+    )
     return TradecapError(f"{place} is not valid TOML: {what}.", f"repair that line; {INIT_HINT}")
 
 
@@ -265,8 +296,15 @@ def _strings(table: Mapping[str, object], shown: str, inside: str) -> dict[str, 
 
 def _list(table: Mapping[str, object], name: str, shown: str, inside: str) -> str:
     value = table[name]
-    if not isinstance(value, list) or not value or not all(isinstance(each, str) and re.fullmatch(r"[^\s,]+", each) for each in value):
-        raise TradecapError(f"{shown}: '{inside}{name}' must be a list of texts, not {value!r}.", f'write {name} = ["BTCUSDT", "ETHUSDT"].')
+    if (
+        not isinstance(value, list)
+        or not value
+        or not all(isinstance(each, str) and re.fullmatch(r"[^\s,]+", each) for each in value)
+    ):
+        raise TradecapError(
+            f"{shown}: '{inside}{name}' must be a list of texts, not {value!r}.",
+            f'write {name} = ["BTCUSDT", "ETHUSDT"].',
+        )
     return ",".join(value)
 
 
@@ -274,10 +312,12 @@ def _profiles(table: Mapping[str, object], shown: str) -> dict[str, dict[str, st
     profiles = table.get("profile", {})
     if not isinstance(profiles, dict) or not all(isinstance(one, dict) for one in profiles.values()):
         raise TradecapError(
-            f"{shown}: 'profile' must be a table for each profile.", 'write [profile.NAME]; default_profile = "NAME" chooses the one in force.'
+            f"{shown}: 'profile' must be a table for each profile.",
+            'write [profile.NAME]; default_profile = "NAME" chooses the one in force.',
         )
     return {
-        name: _strings({key: one[key] for key in one if key not in ("kafka", "topics")}, shown, f"profile.{name}.") for name, one in profiles.items()
+        name: _strings({key: one[key] for key in one if key not in ("kafka", "topics")}, shown, f"profile.{name}.")
+        for name, one in profiles.items()
     }
 
 
@@ -288,8 +328,13 @@ def _kafka(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]]
     found = {name: one["kafka"] for name, one in profiles.items() if isinstance(one, dict) and "kafka" in one}
     for name, properties in found.items():
         if not isinstance(properties, dict):
-            raise TradecapError(f"{shown}: 'profile.{name}.kafka' must be a table.", f'write [profile.{name}.kafka] and "property.name" = "value".')
-    return {name: {key: _property(value) for key, value in _flat(properties).items()} for name, properties in found.items()}
+            raise TradecapError(
+                f"{shown}: 'profile.{name}.kafka' must be a table.",
+                f'write [profile.{name}.kafka] and "property.name" = "value".',
+            )
+    return {
+        name: {key: _property(value) for key, value in _flat(properties).items()} for name, properties in found.items()
+    }
 
 
 def _topics(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]]:
@@ -299,10 +344,19 @@ def _topics(table: Mapping[str, object], shown: str) -> dict[str, dict[str, str]
     found = {name: one["topics"] for name, one in profiles.items() if isinstance(one, dict) and "topics" in one}
     for name, topics in found.items():
         if not isinstance(topics, dict):
-            raise TradecapError(f"{shown}: 'profile.{name}.topics' must be a table.", f'write [profile.{name}.topics] and enriched = "NAME".')
+            raise TradecapError(
+                f"{shown}: 'profile.{name}.topics' must be a table.",
+                f'write [profile.{name}.topics] and enriched = "NAME".',
+            )
         if unknown := sorted(set(topics) - set(TOPICS)):
-            raise TradecapError(f"{shown}: unknown key 'profile.{name}.topics.{unknown[0]}'.", f"the keys there are: {', '.join(TOPICS)}.")
-    return {name: {key: _text(topics, key, shown, f"profile.{name}.topics.") for key in topics} for name, topics in found.items()}
+            raise TradecapError(
+                f"{shown}: unknown key 'profile.{name}.topics.{unknown[0]}'.",
+                f"the keys there are: {', '.join(TOPICS)}.",
+            )
+    return {
+        name: {key: _text(topics, key, shown, f"profile.{name}.topics.") for key in topics}
+        for name, topics in found.items()
+    }
 
 
 def _flat(table: Mapping[str, object], before: str = "") -> dict[str, object]:
@@ -321,5 +375,7 @@ def _text(table: Mapping[str, object], name: str, shown: str, inside: str) -> st
     value = table.get(name, "")
     learn_url(str(value))
     if not isinstance(value, str) or (name in table and not value):
-        raise TradecapError(f"{shown}: '{inside}{name}' must be a text, not {value!r}.", f'write it in quotes: {name} = "...".')
+        raise TradecapError(
+            f"{shown}: '{inside}{name}' must be a text, not {value!r}.", f'write it in quotes: {name} = "...".'
+        )
     return value

@@ -25,8 +25,9 @@ from tradecap.log.folder.spool import Spool, Target
 def ship(source: str, follow: bool, settings: Settings, out: Output) -> Exit:
     """Copy a log into another unchanged, identities kept.
 
-    SOURCE is the folder of a log: a spool that a capture left behind, or any other. It is copied into the log in force, a topic or another folder.
-    Nothing of it is removed. Run again, it continues where it stopped. While the broker is away, it waits.
+    SOURCE is the folder of a log: a spool that a capture left behind, or any other. It is copied into the log in force,
+    a topic or another folder. Nothing of it is removed. Run again, it continues where it stopped. While the broker is
+    away, it waits.
 
     \b
     Examples:
@@ -36,7 +37,9 @@ def ship(source: str, follow: bool, settings: Settings, out: Output) -> Exit:
     spool = Spool(_source(source))
     target = log_to_write(settings, out, SEGMENT_BYTES, SEGMENT_AGE_S)
     if target.id == spool.log.id:
-        raise TradecapError(f"{spool.log.path} and {target.url} are the same log.", "name the log to copy into with --log.")
+        raise TradecapError(
+            f"{spool.log.path} and {target.url} are the same log.", "name the log to copy into with --log."
+        )
     done = Shipped(Target(target.id, target.url))
 
     def opened() -> Log:
@@ -52,7 +55,9 @@ def ship(source: str, follow: bool, settings: Settings, out: Output) -> Exit:
             _tell(done, out)
             return not stop()
 
-        flow(spool, opened, done, follow=(lambda: not stop()) if follow else None, is_wanted=is_wanted, progress=progress)
+        flow(
+            spool, opened, done, follow=(lambda: not stop()) if follow else None, is_wanted=is_wanted, progress=progress
+        )
     _tell(done, out)
     return _finished(spool, done, out)
 
@@ -60,7 +65,10 @@ def ship(source: str, follow: bool, settings: Settings, out: Output) -> Exit:
 def _source(source: str) -> FileLog:
     scheme, colon, _ = source.partition(":")
     if colon and scheme == "kafka":
-        raise TradecapError(f"{source} is a topic; ship copies the log in a folder.", "to copy a topic, use a tool of its broker (MirrorMaker, rpk).")
+        raise TradecapError(
+            f"{source} is a topic; ship copies the log in a folder.",
+            "to copy a topic, use a tool of its broker (MirrorMaker, rpk).",
+        )
     log = open_log(source if colon and scheme == "file" else f"file:{Path(at_home(source))}")
     assert isinstance(log, FileLog)
     return log

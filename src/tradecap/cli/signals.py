@@ -1,8 +1,9 @@
 """Ctrl-C, SIGTERM and SIGHUP: the first asks for the end, the second takes it.
 
-Rules: inside `interruptible` the first signal only sets a flag, so that a flow drains, flushes and writes its end record; the second raises
-KeyboardInterrupt where the program is. Outside of it both raise at once, so that files are closed and locks given free. SIGHUP, which a
-terminal sends when it closes, stays ignored where it was ignored at the start: nohup does that.
+Rules: inside `interruptible` the first signal only sets a flag, so that a flow drains, flushes and writes its end
+record; the second raises KeyboardInterrupt where the program is. Outside of it both raise at once, so that files are
+closed and locks given free. SIGHUP, which a terminal sends when it closes, stays ignored where it was ignored at the
+start: nohup does that.
 """
 
 import io
@@ -29,7 +30,8 @@ LOOK_S: Final = 0.05
 
 
 class StoppableInput(io.FileIO):
-    """Standard input that ends when stop() is true: a read that waits for more would otherwise keep a command from draining."""
+    """Standard input that ends when stop() is true: a read that waits for more would otherwise keep a command from
+    draining."""
 
     stop: Callable[[], bool] = staticmethod(lambda: False)
 
@@ -89,7 +91,8 @@ def _is_heeded(number: int) -> bool:
 
 
 def end_in_peace() -> None:
-    """Everything is done: a signal that comes while Python clears up must not turn the exit code into that of a killed program."""
+    """Everything is done: a signal that comes while Python clears up must not turn the exit code into that of a killed
+    program."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

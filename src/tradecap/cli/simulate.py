@@ -86,38 +86,116 @@ def with_wait(args: list[str]) -> Iterator[str]:
 
 @click.command("simulate", cls=_Simulate)
 @click.argument("paths", nargs=-1, metavar="[PATH...]")
-@click.option("--port", type=PORT, default=str(DEFAULT_PORT), metavar="N", help=f"Port to listen on; 0 takes any free one (default {DEFAULT_PORT}).")
-@click.option("--host", default="localhost", metavar="ADDRESS", help="Address to listen on (default localhost: 127.0.0.1 and ::1; '::': all).")
-@click.option("--tls", is_flag=True, help="Use wss and https, with a throw-away certificate; prints the path of the CA file.")
-@click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Serve only this symbol; the generator makes this one (may be repeated).")
-@click.option("--rate", type=FACTOR, default=None, metavar="N", help="Generator: trades a second of each symbol (default: about 9).")
 @click.option(
-    "--seed", type=COUNT, default=None, metavar="N", help="Generator and faults: the same seed gives the same trades and faults (default 1)."
+    "--port",
+    type=PORT,
+    default=str(DEFAULT_PORT),
+    metavar="N",
+    help=f"Port to listen on; 0 takes any free one (default {DEFAULT_PORT}).",
 )
-@click.option("--begin", "begin_ns", type=TIME, default=None, metavar="TIME", help="Generator: the time of the first trade (default: now).")
-@click.option("--speed", type=SPEED, default="1", metavar="max|N", help="1 = as recorded, max = as fast as clients read (default 1).")
+@click.option(
+    "--host",
+    default="localhost",
+    metavar="ADDRESS",
+    help="Address to listen on (default localhost: 127.0.0.1 and ::1; '::': all).",
+)
+@click.option(
+    "--tls", is_flag=True, help="Use wss and https, with a throw-away certificate; prints the path of the CA file."
+)
+@click.option(
+    "--symbol",
+    "symbols",
+    type=SYMBOL,
+    multiple=True,
+    help="Serve only this symbol; the generator makes this one (may be repeated).",
+)
+@click.option(
+    "--rate",
+    type=FACTOR,
+    default=None,
+    metavar="N",
+    help="Generator: trades a second of each symbol (default: about 9).",
+)
+@click.option(
+    "--seed",
+    type=COUNT,
+    default=None,
+    metavar="N",
+    help="Generator and faults: the same seed gives the same trades and faults (default 1).",
+)
+@click.option(
+    "--begin",
+    "begin_ns",
+    type=TIME,
+    default=None,
+    metavar="TIME",
+    help="Generator: the time of the first trade (default: now).",
+)
+@click.option(
+    "--speed",
+    type=SPEED,
+    default="1",
+    metavar="max|N",
+    help="1 = as recorded, max = as fast as clients read (default 1).",
+)
 @click.option("--loop", is_flag=True, help="After the end, start again from the beginning; ids and times move on.")
 @click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
-@click.option("--wait", type=POSITIVE, default=None, metavar="[N]", help="Start when N streams are subscribed (without N: one), not at once.")
 @click.option(
-    "--history", "history_s", type=DURATION, default=None, metavar="DURATION", help="Start with this much trading history behind it (for REST)."
+    "--wait",
+    type=POSITIVE,
+    default=None,
+    metavar="[N]",
+    help="Start when N streams are subscribed (without N: one), not at once.",
 )
-@click.option("--as", "series", type=SERIES, default=None, metavar="VENUE:SYMBOL", help="Venue and symbol of rows that don't name theirs.")
-@click.option("--faults", "faults_file", type=FILE_NAME, default=None, metavar="FILE", help="Faults to inject, in a TOML file.")
 @click.option(
-    "--fault", "short_faults", multiple=True, metavar="TEXT", help='A fault in short: "close at=10s code=1001", "drop trades=1000 count=5".'
+    "--history",
+    "history_s",
+    type=DURATION,
+    default=None,
+    metavar="DURATION",
+    help="Start with this much trading history behind it (for REST).",
 )
-@click.option("--time-scale", type=FACTOR, default="1", metavar="N", help="The venue's clocks (ping, pong, 24 h, weights, bans) run N times as fast.")
+@click.option(
+    "--as",
+    "series",
+    type=SERIES,
+    default=None,
+    metavar="VENUE:SYMBOL",
+    help="Venue and symbol of rows that don't name theirs.",
+)
+@click.option(
+    "--faults", "faults_file", type=FILE_NAME, default=None, metavar="FILE", help="Faults to inject, in a TOML file."
+)
+@click.option(
+    "--fault",
+    "short_faults",
+    multiple=True,
+    metavar="TEXT",
+    help='A fault in short: "close at=10s code=1001", "drop trades=1000 count=5".',
+)
+@click.option(
+    "--time-scale",
+    type=FACTOR,
+    default="1",
+    metavar="N",
+    help="The venue's clocks (ping, pong, 24 h, weights, bans) run N times as fast.",
+)
 @click.option("--no-limits", is_flag=True, help="Don't limit request weight, connections and incoming messages.")
-@click.option("--keep", type=POSITIVE, default="500000", metavar="N", help="REST remembers the newest N trades of each series (default 500000).")
+@click.option(
+    "--keep",
+    type=POSITIVE,
+    default="500000",
+    metavar="N",
+    help="REST remembers the newest N trades of each series (default 500000).",
+)
 @click.option("--duration", "duration_s", type=DURATION, default=None, metavar="DURATION", help="End after this time.")
 @spoken
 def simulate(paths: tuple[str, ...], out: Output, **options: Any) -> Exit:
     """Run a local exchange, fed by recordings or a generator.
 
     PATH is anything that replay reads: a file, a tradecap log, - for stdin, or sample: for the recording that comes
-    with the package. Several are merged by trade time. Without PATH, trades are generated. docs/simulate.md shows how to
-    point clients here and lists the faults.
+    with the package. Several are merged by trade time. Without PATH, trades are generated. docs/simulate.md shows how
+    to point clients here and lists the faults.
 
     \b
     Examples:
@@ -176,8 +254,14 @@ def _source(paths: tuple[str, ...], options: dict[str, Any], seed: int) -> Recor
         if "-" in paths and options["loop"]:
             raise click.UsageError("--loop can't read stdin twice.")
         return Recording([_opener(path) for path in paths], options["symbols"], options["series"] or ("", ""))
-    began_ns = options["begin_ns"] if options["begin_ns"] is not None else time.time_ns() - int((options["history_s"] or 0) * 1e9)
-    return Generated(options["symbols"] or ("BTCUSDT", "ETHUSDT"), begin_ms=began_ns // 1_000_000, rate=options["rate"], seed=seed)
+    began_ns = (
+        options["begin_ns"]
+        if options["begin_ns"] is not None
+        else time.time_ns() - int((options["history_s"] or 0) * 1e9)
+    )
+    return Generated(
+        options["symbols"] or ("BTCUSDT", "ETHUSDT"), begin_ms=began_ns // 1_000_000, rate=options["rate"], seed=seed
+    )
 
 
 def _opener(path: str) -> Opener:
@@ -194,10 +278,14 @@ def _warn_of(host: str, out: Output) -> None:
     except ValueError:
         is_local = False
     if not is_local:
-        out.warn(f"warning: listening on {host}: other machines can reach this exchange, and it has no passwords.", host=host)
+        out.warn(
+            f"warning: listening on {host}: other machines can reach this exchange, and it has no passwords.", host=host
+        )
 
 
-async def _serve(source: Recording | Generated, settings: ExchangeSettings, stop: Stop, duration_s: float | None, out: Output) -> None:
+async def _serve(
+    source: Recording | Generated, settings: ExchangeSettings, stop: Stop, duration_s: float | None, out: Output
+) -> None:
     """Serve until `stop` or for `duration_s`. Faults are printed as they happen."""
     fired: Counter[str] = Counter()
 
@@ -242,5 +330,11 @@ def _result(counts: dict[str, Any]) -> "RenderableType":
     rows = [(name, counts[name]) for name in names]
     rows += [(f"fault: {kind}", n) for kind, n in sorted(counts["faults"].items())]
     pacing = counts["pacing"]
-    paced = [f"lateness p50 {pacing['p50_ms']:.2f} ms, p99 {pacing['p99_ms']:.2f} ms, max {pacing['max_ms']:.2f} ms"] if pacing else []
-    return stacked(table(("what", "count"), rows), f"{counted(counts['trades'], 'trade')} in {span(counts['seconds'])}", *paced)
+    paced = (
+        [f"lateness p50 {pacing['p50_ms']:.2f} ms, p99 {pacing['p99_ms']:.2f} ms, max {pacing['max_ms']:.2f} ms"]
+        if pacing
+        else []
+    )
+    return stacked(
+        table(("what", "count"), rows), f"{counted(counts['trades'], 'trade')} in {span(counts['seconds'])}", *paced
+    )

@@ -44,9 +44,18 @@ def spool_options(body: Body) -> Body:
         return body(spool=SpoolOptions(folder, no_spool, spool_max), **rest)
 
     add = (
-        click.option("--spool", "spool_folder", metavar="DIR", help=f"With a topic: records go here first (default ./{FOLDER})."),
-        click.option("--no-spool", is_flag=True, help="With a topic: produce directly; a broker that is away ends the capture."),
-        click.option("--spool-max", type=SIZE, metavar="SIZE", help="End, with everything kept, when the spool is larger (default 20GB)."),
+        click.option(
+            "--spool", "spool_folder", metavar="DIR", help=f"With a topic: records go here first (default ./{FOLDER})."
+        ),
+        click.option(
+            "--no-spool", is_flag=True, help="With a topic: produce directly; a broker that is away ends the capture."
+        ),
+        click.option(
+            "--spool-max",
+            type=SIZE,
+            metavar="SIZE",
+            help="End, with everything kept, when the spool is larger (default 20GB).",
+        ),
     )
     for option in reversed(add):
         spooled = option(spooled)
@@ -54,7 +63,8 @@ def spool_options(body: Body) -> Body:
 
 
 class Written(NamedTuple):
-    """log is what the capture writes, loaded what --load reads, shipping what brings the one into the other (None where they are the same)."""
+    """log is what the capture writes, loaded what --load reads, shipping what brings the one into the other (None where
+    they are the same)."""
 
     log: Log
     loaded: Log | Callable[[], Log]
@@ -71,7 +81,9 @@ class Written(NamedTuple):
             return self.log.writer()
         except TradecapError as error:
             if self.shipping and error.exit_code is Exit.UNREACHABLE:
-                hint = "a spool has one capture at a time: wait for it, stop it, or name another folder with --spool DIR."
+                hint = (
+                    "a spool has one capture at a time: wait for it, stop it, or name another folder with --spool DIR."
+                )
                 raise TradecapError(error.message, hint, error.exit_code) from error
             raise
 
@@ -93,7 +105,11 @@ def opened(settings: Settings, out: Output, options: SpoolOptions, segment_bytes
 
     target = _target(settings, spool, out)
     again = f"tradecap ship {shlex.quote(str(folder))} --log {shlex.quote(url)}"
-    return Written(spooled, reached, Shipping(spool, reached, Shipped(target), MOST if options.most is None else options.most, again))
+    return Written(
+        spooled,
+        reached,
+        Shipping(spool, reached, Shipped(target), MOST if options.most is None else options.most, again),
+    )
 
 
 def _target(settings: Settings, spool: Spool, out: Output) -> Target:
@@ -120,4 +136,6 @@ def _refuse_contradictions(url: str, options: SpoolOptions) -> None:
     if options.is_off and is_spooled:
         raise TradecapError("--no-spool contradicts --spool and --spool-max.", "leave out one of them.")
     if (options.is_off or is_spooled) and not url.startswith("kafka:"):
-        raise TradecapError("A spool is for a log in a topic; this log is a folder.", "leave --spool, --no-spool and --spool-max out.")
+        raise TradecapError(
+            "A spool is for a log in a topic; this log is a folder.", "leave --spool, --no-spool and --spool-max out."
+        )

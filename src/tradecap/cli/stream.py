@@ -55,10 +55,12 @@ def stream(
 
     Without SYMBOL it captures those of TRADECAP_SYMBOLS, or `symbols = [...]` of tradecap.toml.
 
-    It reconnects by itself, fetches what it missed by REST, and continues after the last id of the log. Ctrl-C ends it properly. If the log is a
-    topic, records go into a folder first, the spool, and from there to the topic: the broker may be away for hours.
+    It reconnects by itself, fetches what it missed by REST, and continues after the last id of the log. Ctrl-C ends it
+    properly. If the log is a topic, records go into a folder first, the spool, and from there to the topic: the broker
+    may be away for hours.
 
-    Where stderr isn't a terminal, each line on it is a JSON object, with the hint of an error as its member `hint`; --log-format text changes that.
+    Where stderr isn't a terminal, each line on it is a JSON object, with the hint of an error as its member `hint`;
+    --log-format text changes that.
 
     \b
     Examples:
@@ -75,7 +77,11 @@ def stream(
     plan = wanted.plan(site, names, {"spool": written.log.id} if written.shipping else {})
     with ExitStack() as stack:
         loading = stack.enter_context(_loading(written, settings, wanted.also_load))
-        metrics = stack.enter_context(_metrics(metrics_port, loading, written.shipping, out)) if metrics_port is not None else None
+        metrics = (
+            stack.enter_context(_metrics(metrics_port, loading, written.shipping, out))
+            if metrics_port is not None
+            else None
+        )
         stop = stack.enter_context(interruptible(out))
         session = _RunningCapture(written=written, loading=loading, metrics=metrics, stop=stop, out=out)
         done, undelivered = session.run(site, plan, Terms(connections=wanted.connections), budget)
@@ -161,7 +167,9 @@ def _loading(written: Written, settings: Settings, also_load: bool) -> Iterator[
         yield Loading(written.loaded, None)
         return
     with open_store(settings.store.value, read=read_record) as store, Loading(written.loaded, store) as loading:
-        refuse_topic_reader(written.loaded_id, store, "leave out --load, and run in another terminal: tradecap load --follow")
+        refuse_topic_reader(
+            written.loaded_id, store, "leave out --load, and run in another terminal: tradecap load --follow"
+        )
         yield loading
 
 
@@ -201,7 +209,10 @@ def _draw(done: Captured) -> "RenderableType":
     ends = [["" if each[end] is None else str(each[end]) for end in ("first_id", "last_id")] for each in done.series]
     rows = [(each["symbol"], each["trades"], *ids) for each, ids in zip(done.series, ends, strict=True)]
     rate = f" ({number(round(counts.valid / done.seconds))}/s)" if done.seconds and counts.valid else ""
-    summary = f"{counted(counts.valid, 'trade')}, {counted(counts.records, 'record')} in {span(done.seconds)}{rate}; {done.why}"
+    summary = (
+        f"{counted(counts.valid, 'trade')}, {counted(counts.records, 'record')} in "
+        f"{span(done.seconds)}{rate}; {done.why}"
+    )
     copies = "1 equal copy" if counts.duplicates_dropped == 1 else f"{number(counts.duplicates_dropped)} equal copies"
     others = f"{copies} left out, {number(counts.quarantined)} unreadable, {counted(counts.reconnects, 'reconnect')}"
     gaps = f"{counted(counts.gaps_found, 'gap')} found, {number(counts.gaps_repaired)} repaired"

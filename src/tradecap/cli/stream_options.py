@@ -70,16 +70,33 @@ OPTIONS: Final = (
         default="binance",
         help="Where to capture (default binance; binance-data: Binance spot by its public data-only hosts).",
     ),
-    click.option("--channel", type=click.Choice(CHANNELS), default="trade", help="Single trades or aggregates (default trade)."),
-    click.option("--connections", type=click.IntRange(1, 4), default=1, help="Parallel connections; each trade is written once (default 1)."),
+    click.option(
+        "--channel", type=click.Choice(CHANNELS), default="trade", help="Single trades or aggregates (default trade)."
+    ),
+    click.option(
+        "--connections",
+        type=click.IntRange(1, 4),
+        default=1,
+        help="Parallel connections; each trade is written once (default 1).",
+    ),
     click.option("--duration", "duration_s", type=DURATION, metavar="DURATION", help="Stop after this time."),
     click.option("--max-trades", type=POSITIVE, metavar="N", help="Stop after N trades."),
     click.option("--load", "also_load", is_flag=True, help="Also load the store and build candles, in this process."),
-    click.option("--ws-url", default="", metavar="URL", help="Another base URL of the streams, like ws://localhost:8080."),
-    click.option("--rest-url", default="", metavar="URL", help="Another base URL of REST (default: the host of --ws-url)."),
+    click.option(
+        "--ws-url", default="", metavar="URL", help="Another base URL of the streams, like ws://localhost:8080."
+    ),
+    click.option(
+        "--rest-url", default="", metavar="URL", help="Another base URL of REST (default: the host of --ws-url)."
+    ),
     click.option("--no-repair", is_flag=True, help="Don't fetch missed trades by REST."),
     click.option("--no-resume", is_flag=True, help="Don't fill the hole since the last capture."),
-    click.option("--repair-max", type=POSITIVE, default="100000", metavar="N", help="Leave longer holes open (default 100000 trades)."),
+    click.option(
+        "--repair-max",
+        type=POSITIVE,
+        default="100000",
+        metavar="N",
+        help="Leave longer holes open (default 100000 trades).",
+    ),
     click.option(
         "--stale",
         "stale_s",
@@ -88,7 +105,13 @@ OPTIONS: Final = (
         metavar="DURATION",
         help="Ask REST about a series that has been silent for this long (default 60s).",
     ),
-    click.option("--min-free", type=SIZE, default="1GB", metavar="SIZE", help="End when less than this is free on the disk (default 1GB)."),
+    click.option(
+        "--min-free",
+        type=SIZE,
+        default="1GB",
+        metavar="SIZE",
+        help="End when less than this is free on the disk (default 1GB).",
+    ),
     click.option(
         "--metrics-port",
         type=click.IntRange(0, 65535),
@@ -116,9 +139,14 @@ def _configured(settings: Settings) -> list[str]:
     """The symbols of variable, profile or file. Raises TradecapError if there are none."""
     named = [each for each in re.split(r"[,\s]+", settings.symbols.value) if each]
     if not named:
-        message = 'name some: tradecap stream BTCUSDT; or set TRADECAP_SYMBOLS=BTCUSDT,ETHUSDT, or symbols = ["BTCUSDT"] in tradecap.toml.'
+        message = (
+            "name some: tradecap stream BTCUSDT; or set TRADECAP_SYMBOLS=BTCUSDT,ETHUSDT, or symbols = "
+            '["BTCUSDT"] in tradecap.toml.'
+        )
         raise TradecapError("No symbol to capture.", message)
     try:
         return [parse_symbol(each) for each in named]
     except ValueError as error:
-        raise TradecapError(f"{settings.symbols.source}: {error}", "write symbols like BTCUSDT, separated by commas.") from error
+        raise TradecapError(
+            f"{settings.symbols.source}: {error}", "write symbols like BTCUSDT, separated by commas."
+        ) from error

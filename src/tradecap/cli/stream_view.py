@@ -43,12 +43,18 @@ class View:
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(file=lasting(sys.stderr), markup=False, highlight=False), transient=True, auto_refresh=False)
+            self._live = Live(
+                console=Console(file=lasting(sys.stderr), markup=False, highlight=False),
+                transient=True,
+                auto_refresh=False,
+            )
             self._live.start()
             self._out.is_drawing = True
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
             self._out.is_drawing = False
@@ -81,7 +87,10 @@ def _sentences(status: Status, spool: Figures | None = None) -> tuple[str, ...]:
     counts, latency = status.counts, status.latency
     rate = f"{counted(counts.valid, 'trade')}, {number(round(status.rate))}/s, {counted(status.live, 'connection')} up"
     durable = f"durable after p50 {latency.quantile_ms(0.5):.0f} ms, p99 {latency.quantile_ms(0.99):.0f} ms"
-    gaps = f"{counted(counts.gaps_found, 'gap')} found, {number(counts.gaps_repaired)} repaired, {number(status.gaps_open)} open"
+    gaps = (
+        f"{counted(counts.gaps_found, 'gap')} found, {number(counts.gaps_repaired)} repaired, "
+        f"{number(status.gaps_open)} open"
+    )
     return f"{rate}, {durable}", gaps, *_growing(spool)
 
 
@@ -95,10 +104,21 @@ def _growing(spool: Figures | None) -> tuple[str, ...]:
 
 def _fields(status: Status) -> dict[str, object]:
     series = [
-        {"symbol": symbol, "price": _price(book), "id": book.newest.id if book.newest else None, "proven_to": book.proven}
+        {
+            "symbol": symbol,
+            "price": _price(book),
+            "id": book.newest.id if book.newest else None,
+            "proven_to": book.proven,
+        }
         for symbol, book in status.books.items()
     ]
-    return {**asdict(status.counts), "rate": round(status.rate, 1), "connections": status.live, **status.latency.summary(), "series": series}
+    return {
+        **asdict(status.counts),
+        "rate": round(status.rate, 1),
+        "connections": status.live,
+        **status.latency.summary(),
+        "series": series,
+    }
 
 
 def draw(status: Status, width: int, height: int, spool: Figures | None = None) -> "RenderableType":

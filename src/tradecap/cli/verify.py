@@ -57,7 +57,10 @@ def _expectation(text: str) -> tuple[str, int]:
     if not equals or not re.fullmatch(r"\d{1,18}", count, re.ASCII):
         raise ValueError(f"{text!r} is not an expectation; write NAME=N, like duplicates=100.")
     if name not in EXPECTABLE and not (name.startswith("quarantined.") and name[12:] in REASONS):
-        raise ValueError(f"{name!r} can't be expected; there is {', '.join(EXPECTABLE)} and quarantined.REASON (like quarantined.null_field).")
+        raise ValueError(
+            f"{name!r} can't be expected; there is {', '.join(EXPECTABLE)} and quarantined.REASON "
+            "(like quarantined.null_field)."
+        )
     return name, int(count)
 
 
@@ -69,13 +72,21 @@ def _offset(text: str) -> int:
 
 
 @command
-@click.option("--expect", type=typed("expectation", _expectation), multiple=True, metavar="NAME=N", help="Also check a count (may be repeated).")
+@click.option(
+    "--expect",
+    type=typed("expectation", _expectation),
+    multiple=True,
+    metavar="NAME=N",
+    help="Also check a count (may be repeated).",
+)
 @click.option("--run", metavar="ID|last", default="", help="Apply --expect to this run only.")
 @click.option("--symbol", type=SYMBOL, help="Check ids and candles of this symbol only.")
 @time_range
 @click.option("--strict", is_flag=True, help="Also fail on ids missing between two captures.")
 @click.option(
-    "--allow-gaps", is_flag=True, help="Ids missing inside a coverage don't fail, nor records that retention removed before they were loaded."
+    "--allow-gaps",
+    is_flag=True,
+    help="Ids missing inside a coverage don't fail, nor records that retention removed before they were loaded.",
 )
 @click.option("--allow-torn", is_flag=True, help="Runs without an end don't fail.")
 @click.option(
@@ -83,7 +94,8 @@ def _offset(text: str) -> int:
     "wait_s",
     type=WAIT,
     metavar="DURATION",
-    help="Wait up to this long until another process has loaded the rest (default 30s with a topic or a server store, else 0s).",
+    help="Wait up to this long until another process has loaded the rest (default 30s with a topic or a server "
+    "store, else 0s).",
 )
 @click.option(
     "--klines",
@@ -93,20 +105,41 @@ def _offset(text: str) -> int:
     help="Compare candles with the venue's own: CSV, zip or REST answers (may be repeated).",
 )
 @click.option(
-    "--klines-offset", "offset_s", type=typed("offset", _offset), metavar="+HH:MM", help="UTC offset of kline times that carry none (default UTC)."
+    "--klines-offset",
+    "offset_s",
+    type=typed("offset", _offset),
+    metavar="+HH:MM",
+    help="UTC offset of kline times that carry none (default UTC).",
 )
-@click.option("--as", "series", type=SERIES, metavar="VENUE:SYMBOL", help="Venue and symbol of the klines, where the file name doesn't show them.")
+@click.option(
+    "--as",
+    "series",
+    type=SERIES,
+    metavar="VENUE:SYMBOL",
+    help="Venue and symbol of the klines, where the file name doesn't show them.",
+)
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")
-@click.option("--certificate", type=FILE, metavar="FILE", help="Also write what was found as a certificate (JSON), to keep.")
-@click.option("--against", type=FILE, metavar="CERTIFICATE", help="Also check that the log is what was certified, or that and more.")
+@click.option(
+    "--certificate", type=FILE, metavar="FILE", help="Also write what was found as a certificate (JSON), to keep."
+)
+@click.option(
+    "--against",
+    type=FILE,
+    metavar="CERTIFICATE",
+    help="Also check that the log is what was certified, or that and more.",
+)
 @click.option(
     "--since",
     type=FILE,
     metavar="CERTIFICATE",
     help="Don't count again what this certificate proved: take it from there, and count what came after it.",
 )
-@click.option("--topics", "has_topics", is_flag=True, help="Also hold the topics of `tradecap process` against the store.")
-@click.option("--rebuild-manifests", is_flag=True, help="First make lost or wrong manifests again, from their segments.")
+@click.option(
+    "--topics", "has_topics", is_flag=True, help="Also hold the topics of `tradecap process` against the store."
+)
+@click.option(
+    "--rebuild-manifests", is_flag=True, help="First make lost or wrong manifests again, from their segments."
+)
 @shared
 def verify(
     expect: tuple[tuple[str, int], ...],
@@ -132,8 +165,8 @@ def verify(
 ) -> Exit:
     """Reconcile log and store, record by record.
 
-    Exit 0: every record that entered is a stored trade, a known duplicate, a conflict, an event, ignored, or quarantined with a reason.
-    Exit 1: a check failed, with what differs, where, and what to run.
+    Exit 0: every record that entered is a stored trade, a known duplicate, a conflict, an event, ignored, or
+    quarantined with a reason. Exit 1: a check failed, with what differs, where, and what to run.
 
     \b
     Examples:
@@ -148,13 +181,24 @@ def verify(
     venue, its_symbol = series or ("", "")
     then = read_certificate(against) if against else None
     base = Base(str(since), read_certificate(since)) if since else None
-    extras = Extras(Klines(klines, venue, its_symbol, offset_s), then, settings.log.shown, settings.store.shown, partial(paste, by=out.given))
+    extras = Extras(
+        Klines(klines, venue, its_symbol, offset_s),
+        then,
+        settings.log.shown,
+        settings.store.shown,
+        partial(paste, by=out.given),
+    )
     if has_topics:
         if not settings.log.value.startswith("kafka:"):
-            raise TradecapError(f"{settings.log.shown} is not a topic.", "leave out --topics, or name one: --log kafka://localhost:19092/trades.raw")
+            raise TradecapError(
+                f"{settings.log.shown} is not a topic.",
+                "leave out --topics, or name one: --log kafka://localhost:19092/trades.raw",
+            )
         extras = replace(extras, topics={each.name: each.value for each in settings.topics})
     if certificate and certificate == junit:
-        raise TradecapError(f"--certificate and --junit name the same file, {certificate}.", "give each a file of its own.")
+        raise TradecapError(
+            f"--certificate and --junit name the same file, {certificate}.", "give each a file of its own."
+        )
     for name in klines:
         if name != "-":
             refuse_unreadable(name)
@@ -175,7 +219,8 @@ def verify(
     if verdict.ok and not verdict.series and (symbol or from_ns is not None or to_ns is not None):
         what = f"of {symbol} " if symbol else ""
         raise TradecapError(
-            f"Nothing {what}is in that part of the log: there is nothing to verify.", "'tradecap verify' alone lists the series there are."
+            f"Nothing {what}is in that part of the log: there is nothing to verify.",
+            "'tradecap verify' alone lists the series there are.",
         )
     if certificate:
         write_certificate(certificate, done)
@@ -210,7 +255,9 @@ def _taken(done: Audit, base: Base | None) -> dict[str, object]:
     return {"since": {"made_at": base.then.made_at, "taken": taken, "counted": done.verdict.counts.records - taken}}
 
 
-def _audited(settings: Settings, wanted: Wanted, extras: Extras, base: Base | None, out: Output, deadline: float) -> Audit | None:
+def _audited(
+    settings: Settings, wanted: Wanted, extras: Extras, base: Base | None, out: Output, deadline: float
+) -> Audit | None:
     """None where the store can't be had and there is time left: an embedded one is held by the process that loads."""
     log = log_in_force(settings)
     extras = replace(extras, since=foundation(log, base.then, base.name) if base else None)
@@ -232,7 +279,12 @@ def _us(ns: int | None) -> int | None:
 
 
 def _klines_row(each: Published) -> dict[str, object]:
-    series = {"venue": each.venue, "symbol": each.symbol, "channel": each.channel, "interval": interval_text(each.interval_s)}
+    series = {
+        "venue": each.venue,
+        "symbol": each.symbol,
+        "channel": each.channel,
+        "interval": interval_text(each.interval_s),
+    }
     return {"file": each.file, "sha256": each.sha256, **series, "exact": each.is_exact, **asdict(each.result)}
 
 
@@ -264,7 +316,12 @@ def drawn(verdict: Verdict, given: Given = NOTHING_GIVEN) -> "RenderableType":
         table(("", "check", "expected", "found"), rows, wrap=("expected", "found"), drop=("expected",)),
         *[line for check in verdict.checks for line in _story(check)],
         *([LEFT_OUT] if given.has_left_out and not verdict.ok else []),
-        table(("series", "trades", "duplicates", "conflicts", "gaps", "ids"), series, wrap=("series", "ids"), drop=("ids", "duplicates")),
+        table(
+            ("series", "trades", "duplicates", "conflicts", "gaps", "ids"),
+            series,
+            wrap=("series", "ids"),
+            drop=("ids", "duplicates"),
+        ),
         *([spoilt(_quarantined(verdict))] if verdict.quarantined else []),
         conclusion(verdict),
     )
@@ -277,7 +334,9 @@ def _story(check: Check) -> list["RenderableType"]:
     expected, actual = check.texts
     lines = [lost(f"{check.name}: expected {expected}, found {actual}")]
     fix: list[RenderableType] = (
-        [f"  to do: {check.fix.removeprefix('# ')}" if check.fix.startswith("# ") else unbroken(f"  fix: {check.fix}")] if check.fix else []
+        [f"  to do: {check.fix.removeprefix('# ')}" if check.fix.startswith("# ") else unbroken(f"  fix: {check.fix}")]
+        if check.fix
+        else []
     )
     return [*lines, *([f"  {check.detail}"] if check.detail else []), *fix]
 

@@ -1,7 +1,8 @@
 """Declare runs without an end record finished, after their writer is known to be dead.
 
-Rules: only a person, or a rule that a person made (--all-silent), can declare a run dead on a topic, since nothing shows whether a writer is
-dead. A run that is still being written is refused. The attestation is a record, `recovered`, in a run of its own.
+Rules: only a person, or a rule that a person made (--all-silent), can declare a run dead on a topic, since nothing
+shows whether a writer is dead. A run that is still being written is refused. The attestation is a record, `recovered`,
+in a run of its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +55,10 @@ def _attest_folder(log: Log, runs: Sequence[str]) -> Attested:
         unknown = sorted(set(runs) - {each.run for each in torn})
         Run(writer, "attest").end()
         if unknown:
-            raise TradecapError(f"Run {unknown[0]} has an end, or isn't in {log.url}.", "'tradecap verify' names the runs without an end.")
+            raise TradecapError(
+                f"Run {unknown[0]} has an end, or isn't in {log.url}.",
+                "'tradecap verify' names the runs without an end.",
+            )
         return Attested(torn, writer.run)
 
 
@@ -65,7 +69,8 @@ def _unended(log: Log, progress: Callable[[int], None]) -> dict[str, TornRun]:
     for batch in log.read(on_damage=unwatched):
         for raw, _ in raw_records(batch, log.id):
             envelope = read_envelope(raw)
-            if envelope is None or envelope.run[14] == "8":  # a UUIDv8 stands for what other programs wrote: that is nobody's run
+            # a UUIDv8 stands for what other programs wrote: that is nobody's run
+            if envelope is None or envelope.run[14] == "8":
                 continue
             last[envelope.run] = max(envelope.seq, last.get(envelope.run, 0))
             if envelope.event == "ended":
@@ -78,8 +83,12 @@ def _unended(log: Log, progress: Callable[[int], None]) -> dict[str, TornRun]:
 
 def _refuse(run: str, unended: dict[str, TornRun], open_runs: frozenset[str]) -> None:
     if run not in unended:
-        raise TradecapError(f"Run {run} has an end, or isn't in this log.", "'tradecap verify' names the runs without an end.")
+        raise TradecapError(
+            f"Run {run} has an end, or isn't in this log.", "'tradecap verify' names the runs without an end."
+        )
     if run in open_runs:
         raise TradecapError(
-            f"Run {run} has a record younger than 60 s: its writer may be alive.", "stop it, and attest the run a minute later.", Exit.CHECK_FAILED
+            f"Run {run} has a record younger than 60 s: its writer may be alive.",
+            "stop it, and attest the run a minute later.",
+            Exit.CHECK_FAILED,
         )

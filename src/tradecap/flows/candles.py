@@ -18,7 +18,8 @@ FOREVER_S = 4_133_980_800
 
 @dataclass(frozen=True, kw_only=True)
 class ShownCandle:
-    """One bar. Prices and volumes are exact, in their decimal texts; vwap and volatility are floats (docs/clickhouse.md)."""
+    """One bar. Prices and volumes are exact, in their decimal texts; vwap and volatility are floats
+    (docs/clickhouse.md)."""
 
     open_time: datetime
     open: str
@@ -52,7 +53,8 @@ class Candles:
 
 @dataclass(frozen=True, kw_only=True)
 class BarsQuery:
-    """Which bars: of a symbol (venue and channel '' = the only one, or trade before aggTrade), in seconds, to_s exclusive, at most `limit`."""
+    """Which bars: of a symbol (venue and channel '' = the only one, or trade before aggTrade), in seconds, to_s
+    exclusive, at most `limit`."""
 
     symbol: str
     seconds: int = 60
@@ -79,7 +81,9 @@ def parse_interval(text: str) -> int:
     """Seconds in `1m`, `5m`, `1h`, `1d`. Raises ValueError with a sentence."""
     seconds = parse_duration(text)
     if seconds < 60 or seconds % 60 or market.DAY_S % seconds:
-        raise ValueError(f"{text!r} isn't an interval; it must be a multiple of a minute that divides a day, like 1m, 5m, 1h or 1d.")
+        raise ValueError(
+            f"{text!r} isn't an interval; it must be a multiple of a minute that divides a day, like 1m, 5m, 1h or 1d."
+        )
     return int(seconds)
 
 
@@ -99,7 +103,13 @@ def open_time_text(candle: ShownCandle) -> str:
 def as_json(found: Candles, seconds: int) -> dict[str, object]:
     """The object that `tradecap candles --json` prints, and that REST answers."""
     rows = [row_of(candle) for candle in found.candles]
-    return {"venue": found.venue, "symbol": found.symbol, "channel": found.channel, "interval": interval_text(seconds), "candles": rows}
+    return {
+        "venue": found.venue,
+        "symbol": found.symbol,
+        "channel": found.channel,
+        "interval": interval_text(seconds),
+        "candles": rows,
+    }
 
 
 def row_of(candle: ShownCandle) -> dict[str, object]:
@@ -108,7 +118,8 @@ def row_of(candle: ShownCandle) -> dict[str, object]:
 
 
 def candles(store: Store, bars: BarsQuery) -> Candles:
-    """The bars. With a limit and no from_s the newest ones. Raises TradecapError for a symbol that the store doesn't have."""
+    """The bars. With a limit and no from_s the newest ones. Raises TradecapError for a symbol that the store doesn't
+    have."""
     series = chosen(store.candle_series(), bars)
     since_s, until_s = bars.from_s or 0, FOREVER_S if bars.to_s is None else bars.to_s
     if bars.limit is not None and bars.from_s is None:
@@ -120,11 +131,19 @@ def candles(store: Store, bars: BarsQuery) -> Candles:
 
 def chosen(named: list[Series], bars: BarsQuery) -> Series:
     """The series that is meant. Raises UnknownSymbolError or SeveralVenuesError."""
-    fitting = [s for s in named if s[1].upper() == bars.symbol.upper() and bars.venue in ("", s[0]) and bars.channel in ("", s[2])]
+    fitting = [
+        s
+        for s in named
+        if s[1].upper() == bars.symbol.upper() and bars.venue in ("", s[0]) and bars.channel in ("", s[2])
+    ]
     if not fitting:
         others = [f"{s[0]} {s[2]}" for s in named if s[1].upper() == bars.symbol.upper()]
         none = "there are no candles at all: tradecap load makes them."
-        hint = f"of {bars.symbol} there is: {', '.join(others)}" if others else which_symbol(bars.symbol, (symbol for _, symbol, _ in named), none)
+        hint = (
+            (f"of {bars.symbol} there is: {', '.join(others)}")
+            if others
+            else which_symbol(bars.symbol, (symbol for _, symbol, _ in named), none)
+        )
         raise UnknownSymbolError(f"The store has no candles of {_wanted(bars)}.", hint)
     venues = sorted({venue for venue, _, _ in fitting})
     if len(venues) > 1:
@@ -150,7 +169,10 @@ def candle_of(row: CandleRow) -> ShownCandle:
     exact = {name: plain(value) for name, value in vars(row).items() if isinstance(value, Decimal)}
     (quote, per_quote), (volume, per_volume) = row.quote_volume.as_integer_ratio(), row.volume.as_integer_ratio()
     # in integers: the quotient of two rounded floats may differ in its last digit from that of a bar that wasn't stored
-    made = {"open_time": datetime.fromtimestamp(row.open_time_s, UTC), "vwap": quote * per_volume / (per_quote * volume)}
+    made = {
+        "open_time": datetime.fromtimestamp(row.open_time_s, UTC),
+        "vwap": quote * per_volume / (per_quote * volume),
+    }
     return ShownCandle(**{name: value for name, value in (vars(row) | exact | made).items() if name != "open_time_s"})
 
 

@@ -1,7 +1,8 @@
 """Add synthetic bad records to the log, drawn with replacement from its own trades.
 
-A first pass counts the trades that may be drawn, a second one picks them: nothing is held but what is written. Only *the* trade of an id is drawn
-(the first of its records, and none that was injected), so that a copy of it is a duplicate and a changed one a conflict, for certain.
+A first pass counts the trades that may be drawn, a second one picks them: nothing is held but what is written. Only
+*the* trade of an id is drawn (the first of its records, and none that was injected), so that a copy of it is a
+duplicate and a changed one a conflict, for certain.
 """
 
 import time
@@ -32,7 +33,8 @@ LIVE: Final = b'"command":"stream"'
 
 @dataclass(kw_only=True)
 class Injected:
-    """What was written: records of each fault, and all of them with the run's events. problem: why no more could be drawn or read, if so."""
+    """What was written: records of each fault, and all of them with the run's events. problem: why no more could be
+    drawn or read, if so."""
 
     run: str = ""
     seed: int = 0
@@ -52,7 +54,8 @@ class Bad:
 
 
 def captured_live(log: Log) -> bool:
-    """Whether the log holds, or may hold, a run of `stream`: spoiling that is asked for twice. A topic is never read through for this."""
+    """Whether the log holds, or may hold, a run of `stream`: spoiling that is asked for twice. A topic is never read
+    through for this."""
     if not log.has_one_writer:
         return True
     batches = log.read(on_damage=unwatched)
@@ -65,7 +68,8 @@ def _began_live(line: bytes) -> bool:
 
 
 def spoilt(log: Log, wanted: Mapping[str, int], seed: int) -> Iterator[Bad]:
-    """The bad records that a seed makes of a log: the same ones each time. Raises TradecapError for a log without trades."""
+    """The bad records that a seed makes of a log: the same ones each time. Raises TradecapError for a log without
+    trades."""
     drawing, spoiling = Random(seed), Random(seed + 2**64)  # two, so that the size of a pass changes no payload
     snapshot = log.snapshot(DRAWN_FROM)
     total = sum(1 for _ in _drawable(snapshot))
@@ -88,11 +92,16 @@ def from_file(lines: Iterable[bytes]) -> Iterator[Bad]:
         is_empty = False
         yield Bad(FILE_FAULT, line, series_head("", *UNNAMED.described(line), f"inject:{FILE_FAULT}"))
     if is_empty:
-        raise TradecapError("There is nothing to inject: the file holds no lines.", "name a file with one message a line.")
+        raise TradecapError(
+            "There is nothing to inject: the file holds no lines.", "name a file with one message a line."
+        )
 
 
-def inject(bad: Iterable[Bad], writer: LogWriter, seed: int, *, stop: Callable[[], bool], progress: Callable[[int], None]) -> Injected:
-    """Write bad records as a run of their own, whose end record says what they are. Where bad breaks off, what came before is kept."""
+def inject(
+    bad: Iterable[Bad], writer: LogWriter, seed: int, *, stop: Callable[[], bool], progress: Callable[[int], None]
+) -> Injected:
+    """Write bad records as a run of their own, whose end record says what they are. Where bad breaks off, what came
+    before is kept."""
     injected = Injected(run=writer.run, seed=seed)
     run = Run(writer, "inject-bad", seed=seed)
     for record in _until_it_breaks(bad, injected):

@@ -1,8 +1,9 @@
 """Bars and trades of a series without a seam: history from the store, the rest from the running part.
 
-Rules: a minute is the running part's unless the store has more ids of it, or the running part is unsure of it. Bars up to the one before the first
-running minute come rolled up from the store; from there on minutes of both are merged and rolled up here, so `complete` is by the ids of the
-neighbours across the seam as well. While the store is away, what the running part holds by itself is still answered.
+Rules: a minute is the running part's unless the store has more ids of it, or the running part is unsure of it. Bars up
+to the one before the first running minute come rolled up from the store; from there on minutes of both are merged and
+rolled up here, so `complete` is by the ids of the neighbours across the seam as well. While the store is away, what the
+running part holds by itself is still answered.
 """
 
 from bisect import bisect_left
@@ -78,7 +79,9 @@ class Joined:
                     ids.add_range(*each)
             except (StoreAwayError, QueryCutError):
                 pass  # what is known without it is true all the same
-        first_us = self.live.first_us.get(series) or next((span.first_time_us for span in self._spans() if span.series == series), as_of_us)
+        first_us = self.live.first_us.get(series) or next(
+            (span.first_time_us for span in self._spans() if span.series == series), as_of_us
+        )
         return KnownSeries(series, ids, first_us, as_of_us)
 
     def _spans(self) -> Sequence[SeriesSpan]:
@@ -89,7 +92,7 @@ class Joined:
         except (StoreAwayError, QueryCutError):
             return ()
 
-    # ---- bars ------------------------------------------------------------------------------------------------------------------------------
+    # ---- bars --------------------------------------------------------------------------------------------------------
 
     def candles(self, series: Series, wanted: BarsQuery, *, complete: bool = False) -> Page:
         """A page of bars: from wanted.from_s on, or without it the newest. complete: only those that are."""
@@ -101,7 +104,9 @@ class Joined:
             found, next_s = self._forward(series, wanted.seconds, since_s, until_s, limit, complete)
         return Page(Candles(*series, found), next_s)
 
-    def _forward(self, series: Series, seconds: int, since_s: int, until_s: int, limit: int, complete: bool) -> tuple[list[ShownCandle], int | None]:
+    def _forward(
+        self, series: Series, seconds: int, since_s: int, until_s: int, limit: int, complete: bool
+    ) -> tuple[list[ShownCandle], int | None]:
         found: list[ShownCandle] = []
         edge_s, tail = self._tail(series, seconds)
         for _ in range(LOOKS):
@@ -143,11 +148,16 @@ class Joined:
         assert self.stored
         return self.stored.remembered(
             ("newest", series, seconds, until_s, at_most),
-            lambda store: [candle_of(row) for row in reversed(store.newest_candles(series, seconds, 0, until_s, at_most))],
+            lambda store: [
+                candle_of(row) for row in reversed(store.newest_candles(series, seconds, 0, until_s, at_most))
+            ],
         )
 
-    def newest(self, series: Series, seconds: int, limit: int, lived: list[market.Candle]) -> list[tuple[ShownCandle, int]]:
-        """The newest bars, oldest first, where `lived` are the running minutes; each with the number of its ids (0: not known)."""
+    def newest(
+        self, series: Series, seconds: int, limit: int, lived: list[market.Candle]
+    ) -> list[tuple[ShownCandle, int]]:
+        """The newest bars, oldest first, where `lived` are the running minutes; each with the number of its ids (0: not
+        known)."""
         edge_s, tail = self._tail(series, seconds, lived)
         found = [(shown(bar), bar.ids) for bar in tail[-limit:]]
         missing = limit - len(found)
@@ -158,9 +168,17 @@ class Joined:
 
     def held(self, series: Series, since_s: int) -> Sequence[market.Candle]:
         """The store's minutes."""
-        return self.stored.remembered(("minutes", series, since_s), lambda store: store.minutes(series, since_s, FOREVER_S)) if self.stored else ()
+        return (
+            self.stored.remembered(
+                ("minutes", series, since_s), lambda store: store.minutes(series, since_s, FOREVER_S)
+            )
+            if self.stored
+            else ()
+        )
 
-    def _tail(self, series: Series, seconds: int, lived: list[market.Candle] | None = None) -> tuple[int, list[market.Candle]]:
+    def _tail(
+        self, series: Series, seconds: int, lived: list[market.Candle] | None = None
+    ) -> tuple[int, list[market.Candle]]:
         """Where the bars end that the store alone answers, and all bars from there on."""
         lived = self._lived(series) if lived is None else lived
         if self.stored is None:
@@ -197,10 +215,11 @@ class Joined:
                 by_time[bar.open_time_s] = bar
         return [by_time[at_s] for at_s in sorted(by_time)]
 
-    # ---- trades ----------------------------------------------------------------------------------------------------------------------------
+    # ---- trades ------------------------------------------------------------------------------------------------------
 
     def trades(self, series: Series, from_id: int | None, at_most: int) -> tuple[list[tuple[Trade, Rank]], int | None]:
-        """Trades from an id on (None: the newest at_most ids), ascending by id, each with its record; and the id to go on from, None at the end."""
+        """Trades from an id on (None: the newest at_most ids), ascending by id, each with its record; and the id to go
+        on from, None at the end."""
         with self.live.bars(series) as bars:
             last_id = bars.newest.id if bars and bars.newest else None
             if from_id is None:
@@ -209,7 +228,8 @@ class Joined:
         if self.stored and not _is_dense(found, from_id, at_most, last_id):
             since_id = from_id
             by_id = {
-                each.trade.id: (each.trade, (each.run, each.seq)) for each in self.stored.ask(lambda s: s.trades_from(series, since_id, 0, at_most))
+                each.trade.id: (each.trade, (each.run, each.seq))
+                for each in self.stored.ask(lambda s: s.trades_from(series, since_id, 0, at_most))
             }
             for trade, rank in found:
                 if trade.id not in by_id or rank < by_id[trade.id][1]:
@@ -223,9 +243,14 @@ class Joined:
 
 
 def lived_of(bars: market_bars.Bars | None) -> list[market.Candle]:
-    """The running minutes of a series; those that are unsure have no ids, so they aren't complete, and the store's win."""
+    """The running minutes of a series; those that are unsure have no ids, so they aren't complete, and the store's
+    win."""
     lived, unsure = (bars.every(), bars.unsure()) if bars else ([], set[int]())
-    return [msgspec.structs.replace(bar, ids=0) if bar.open_time_s in unsure else bar for bar in lived] if unsure else lived
+    return (
+        [msgspec.structs.replace(bar, ids=0) if bar.open_time_s in unsure else bar for bar in lived]
+        if unsure
+        else lived
+    )
 
 
 def _rolled(minutes: list[market.Candle], seconds: int) -> list[market.Candle]:

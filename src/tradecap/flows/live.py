@@ -52,7 +52,9 @@ markers of transactions."""
 class Live:
     """Follows a log in its own thread. Call `begin` first, then `start`, and `finish` at the end."""
 
-    def __init__(self, log: Log, store: Store | None, *, history_s: float = HISTORY_S, say: Callable[[str], None] = unwatched) -> None:
+    def __init__(
+        self, log: Log, store: Store | None, *, history_s: float = HISTORY_S, say: Callable[[str], None] = unwatched
+    ) -> None:
         self.log = log
         self.positions: Positions = BEGINNING
         """Up to where the log has been read."""
@@ -78,7 +80,8 @@ class Live:
         self._reported: list[Damage] = []
 
     def begin(self) -> None:
-        """Read the store's newest trades, and find where to follow the log. Raises TradecapError if either can't be read."""
+        """Read the store's newest trades, and find where to follow the log. Raises TradecapError if either can't be
+        read."""
         stored = self._store.positions(self.log.id) if self._store else BEGINNING
         self.positions = self.log.recent(self._history_s, stored)
         for span in self._store.series_spans() if self._store else ():
@@ -178,7 +181,11 @@ class Live:
             except TradecapError as error:
                 self._report(error)
             except Exception as error:  # noqa: BLE001 -- in a thread: it would end unnoticed, and the answers would go stale
-                self._report(TradecapError(f"Reading the log failed: {type(error).__name__}: {error}.", "look at the log, and report this."))
+                self._report(
+                    TradecapError(
+                        f"Reading the log failed: {type(error).__name__}: {error}.", "look at the log, and report this."
+                    )
+                )
             self._is_over.wait(RETRY_S)
 
     def _report(self, error: TradecapError) -> None:

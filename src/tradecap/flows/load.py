@@ -1,12 +1,13 @@
 """Load the log into the store.
 
-The order of the lines is the guarantee: rows first, then the position, so a crash repeats records and never loses one; what is repeated is the
-same row again. The position only moves when the store took as many records as were read. A load that follows a log inserts what
-comes in about once a second, and builds candles as often as a tenth of its time allows. A store that is away is waited for.
+The order of the lines is the guarantee: rows first, then the position, so a crash repeats records and never loses one;
+what is repeated is the same row again. The position only moves when the store took as many records as were read. A load
+that follows a log inserts what comes in about once a second, and builds candles as often as a tenth of its time allows.
+A store that is away is waited for.
 
-Candles are looked for in the hours that were loaded. These are kept with the position until they have been swept, so a load
-goes on with those of one that was killed. Which hours they are is a hint, and fingerprints decide which candles are built: a
-load that finds nothing to do looks at all hours, and so does a follower, once an hour.
+Candles are looked for in the hours that were loaded. These are kept with the position until they have been swept, so a
+load goes on with those of one that was killed. Which hours they are is a hint, and fingerprints decide which candles
+are built: a load that finds nothing to do looks at all hours, and so does a follower, once an hour.
 """
 
 import time
@@ -24,7 +25,8 @@ from tradecap.proof.checks import joined_fixes
 from tradecap.store.api import SeqRange, Store
 
 FOLLOW_S: Final = 0.7
-"""Time between two looks at the log's end. With the load itself added, a record is in the store about a second after it was durable."""
+"""Time between two looks at the log's end. With the load itself added, a record is in the store about a second after it
+was durable."""
 READ_BY_ITSELF: Final = "wait for it: tradecap load --feed kafka; or load it from here: tradecap init-db --feed loader"
 SWEEP_REST: Final = 9.0
 """While a log is followed, each sweep is followed by a rest this many times as long as it took."""
@@ -38,7 +40,8 @@ FRESH_S: Final = 5.0
 class Loaded:
     """What a load did, this process alone.
 
-    records counts lines loaded; valid, quarantined, ignored and events those that the store had not seen; the rest were redelivered.
+    records counts lines loaded; valid, quarantined, ignored and events those that the store had not seen; the rest were
+    redelivered.
     """
 
     records: int = 0
@@ -54,7 +57,8 @@ class Loaded:
 
 
 class LoadStatus:
-    """What others may see of a load while it runs. positions: how far the store is in the log, whoever loads; None before the store was asked."""
+    """What others may see of a load while it runs. positions: how far the store is in the log, whoever loads; None
+    before the store was asked."""
 
     def __init__(self) -> None:
         self.records = 0
@@ -77,10 +81,11 @@ def load(
     say: Callable[[str], None] = unwatched,
     status: LoadStatus | None = None,
 ) -> Loaded:
-    """Load the log into the store from the store's position until the log's end, or until stop(); with follow, go on until it says False.
+    """Load the log into the store from the store's position until the log's end, or until stop(); with follow, go on
+    until it says False.
 
-    Damage in the log is noted, and passed by; what retention removed before it was loaded is noted in the store, before anything behind it.
-    Raises StoreAwayError where the store is away for longer than a load with an end waits.
+    Damage in the log is noted, and passed by; what retention removed before it was loaded is noted in the store, before
+    anything behind it. Raises StoreAwayError where the store is away for longer than a load with an end waits.
     """
     return _Load(log, store, follow, stop, say, status or LoadStatus()).run(progress)
 
@@ -89,7 +94,13 @@ class _Load:
     """One load."""
 
     def __init__(
-        self, log: Log, store: Store, follow: Callable[[], bool] | None, stop: Callable[[], bool], say: Callable[[str], None], status: LoadStatus
+        self,
+        log: Log,
+        store: Store,
+        follow: Callable[[], bool] | None,
+        stop: Callable[[], bool],
+        say: Callable[[str], None],
+        status: LoadStatus,
     ) -> None:
         self._log, self._store, self._follow, self._stop = log, store, follow, stop
         self._status = status
@@ -170,7 +181,8 @@ class _Load:
         self._hours = set()  # the store's note of them goes with the next position
 
     def _sweep_last(self) -> None:
-        """What this process and killed ones have left; all hours where nothing was loaded: then `verify` may have sent us."""
+        """What this process and killed ones have left; all hours where nothing was loaded: then `verify` may have sent
+        us."""
         if self._is_noted:
             self._hours |= self._ask(lambda: self._store.touched(self._log.id))
         is_idle = not (self._loaded.records or self._hours)
@@ -192,7 +204,8 @@ def refuse_topic_reader(log_id: str, store: Store, hint: str) -> None:
 
 
 def refuse_altered(store: Store) -> None:
-    """Raises TradecapError (exit 3) where views or tables of the store aren't the package's: what is loaded through them could be lost or spoilt."""
+    """Raises TradecapError (exit 3) where views or tables of the store aren't the package's: what is loaded through
+    them could be lost or spoilt."""
     if found := store.schema_differences():
         message = f"Store {store.url} isn't as this tradecap makes it: {', '.join(each.text for each in found)}."
         raise TradecapError(message, joined_fixes([each.fix for each in found]), Exit.UNREACHABLE)
@@ -223,7 +236,7 @@ def _rest(is_wanted: Callable[[], bool]) -> None:
         time.sleep(min(left_s, LOOK_S))
 
 
-# ---- counts: what this process has loaded ------------------------------------------------------------------------------------------------
+# ---- counts: what this process has loaded ----------------------------------------------------------------------------
 
 
 class _CountsOfStore:
@@ -247,7 +260,8 @@ class _CountsOfStore:
 
 
 class _CountsOfBatches:
-    """Counts for a store that other processes fill too: each batch, less those of its records that the store already held."""
+    """Counts for a store that other processes fill too: each batch, less those of its records that the store already
+    held."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -1,8 +1,10 @@
-"""Load a topic by the store's own reader (ClickHouse's Kafka engine): wait for it, build candles, and name what stops it.
+"""Load a topic by the store's own reader (ClickHouse's Kafka engine): wait for it, build candles, and name what stops
+it.
 
-Rules: a group's committed offset follows the rows, so what lies before it is in the tables. Caught up means that no record is left before the ends
-seen at the start; aborted transactions may be the last of a partition, and no group ever commits past them. Which feed reads a log is recorded in the
-store, and the other one is refused; the position is handed over when they change.
+Rules: a group's committed offset follows the rows, so what lies before it is in the tables. Caught up means that no
+record is left before the ends seen at the start; aborted transactions may be the last of a partition, and no group ever
+commits past them. Which feed reads a log is recorded in the store, and the other one is refused; the position is handed
+over when they change.
 """
 
 import time
@@ -33,14 +35,30 @@ SILENT_S: Final = 120.0
 def reader_of(store: Store) -> TopicReader:
     """The store's own reader. Raises TradecapError for a store without one."""
     if store.topics is None:
-        raise TradecapError(f"Store {store.url} can't read a topic by itself.", "only ClickHouse can: leave out --feed kafka")
+        raise TradecapError(
+            f"Store {store.url} can't read a topic by itself.", "only ClickHouse can: leave out --feed kafka"
+        )
     return store.topics
 
 
-def use_topic(log: Log, group: Group, store: Store, feed: TopicFeed, properties: Mapping[str, str], on_damage: Callable[[Damage], None]) -> None:
+def use_topic(
+    log: Log,
+    group: Group,
+    store: Store,
+    feed: TopicFeed,
+    properties: Mapping[str, str],
+    on_damage: Callable[[Damage], None],
+) -> None:
     """Let the store read the topic by itself from now on, from where its loader stopped. Safe to run again."""
     reader = reader_of(store)
-    _retire(reader, [each for each in reader.feeds() if each.topic == feed.topic and each.brokers == feed.brokers and each.log_id != log.id])
+    _retire(
+        reader,
+        [
+            each
+            for each in reader.feeds()
+            if each.topic == feed.topic and each.brokers == feed.brokers and each.log_id != log.id
+        ],
+    )
     before = reader.feed(log.id)
     positions = {} if before else store.positions(log.id)
     if before and store.is_shared:
@@ -83,7 +101,8 @@ def load_topic(
     say: Callable[[str], None] = unwatched,
     status: LoadStatus | None = None,
 ) -> Loaded:
-    """Wait until the store has read what the log holds now, and build the candles; with follow, go on until it says False."""
+    """Wait until the store has read what the log holds now, and build the candles; with follow, go on until it says
+    False."""
     started_s = time.monotonic()
     status = status or LoadStatus()
     ask = status.patience = Patience(lambda: follow is not None and follow(), stop, say)
@@ -133,8 +152,15 @@ class _Waiting:
         feed = self._reader.feed(self._log.id)
         if feed is None:
             former = [each for each in self._reader.feeds() if each.topic == self._group.topic]
-            why = " It reads a topic of this name under another id: if the topic was made again, this is another log." if former else ""
-            raise TradecapError(f"Store {self._store.url} doesn't read {self._log.url} by itself.{why}", "let it: tradecap init-db --feed kafka")
+            why = (
+                (" It reads a topic of this name under another id: if the topic was made again, this is another log.")
+                if former
+                else ""
+            )
+            raise TradecapError(
+                f"Store {self._store.url} doesn't read {self._log.url} by itself.{why}",
+                "let it: tradecap init-db --feed kafka",
+            )
         self._refuse_another_topic()
         if not self._store.is_shared:
             self._group.begin({}, self._loaded.damage.append)
@@ -171,7 +197,8 @@ class _Waiting:
         return True
 
     def refuse_standstill(self) -> None:
-        """Raises TradecapError where the topic is another one, has a partition that isn't read, or the reader fails; looks once a second."""
+        """Raises TradecapError where the topic is another one, has a partition that isn't read, or the reader fails;
+        looks once a second."""
         now_s = time.monotonic()
         if now_s - self._looked_s < WATCH_S:
             return
@@ -196,14 +223,25 @@ class _Waiting:
         """A partition that came later has no offset, and is not read before it has one."""
         if new := sorted(ends.keys() - self._at.keys()):
             where = f"partition {new[0]} of {self._log.url}"
-            message = f"Store {self._store.url} doesn't read {where}: it is new, or the broker has forgotten the group's offsets."
-            raise TradecapError(message, "begin to read it: tradecap init-db --feed kafka, then load again", Exit.UNREACHABLE)
+            message = (
+                f"Store {self._store.url} doesn't read {where}: it is new, or the broker has forgotten the "
+                "group's offsets."
+            )
+            raise TradecapError(
+                message, "begin to read it: tradecap init-db --feed kafka, then load again", Exit.UNREACHABLE
+            )
 
     def _refuse_stuck(self, still_s: float, ends: Mapping[int, int]) -> None:
         at_s, problem = self._reader.problem(self._log.id)
         if problem and time.time() - at_s < STUCK_S:
             message = f"ClickHouse stopped reading {self._log.url}: {problem}"
-            raise TradecapError(message, "docs/clickhouse.md, 'When the engine stands still', says what to do.", Exit.UNREACHABLE)
+            raise TradecapError(
+                message, "docs/clickhouse.md, 'When the engine stands still', says what to do.", Exit.UNREACHABLE
+            )
         if still_s > SILENT_S and not self._group.is_read(self._at, ends):
             message = f"ClickHouse has read nothing of {self._log.url} for {round(still_s)} s, though records are left."
-            raise TradecapError(message, "see system.kafka_consumers, and the group's members: kafka-consumer-groups --describe.", Exit.UNREACHABLE)
+            raise TradecapError(
+                message,
+                "see system.kafka_consumers, and the group's members: kafka-consumer-groups --describe.",
+                Exit.UNREACHABLE,
+            )

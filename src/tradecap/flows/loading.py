@@ -1,7 +1,7 @@
 """The loader of `stream --load`: a thread that follows the log into the store.
 
-Rules: it never stops the capture. An error here is reported at once, shown by /health, and decides the exit code when the command ends;
-`tradecap load` loads the rest. A stop doesn't wait for a store that is far behind.
+Rules: it never stops the capture. An error here is reported at once, shown by /health, and decides the exit code when
+the command ends; `tradecap load` loads the rest. A stop doesn't wait for a store that is far behind.
 """
 
 import threading
@@ -28,7 +28,8 @@ HINT: Final = "the log is whole: run 'tradecap load' when the capture has ended.
 class Loading:
     """Loads log into store alongside the capture; with store None it loads nothing.
 
-    loaded is set after `finish`, problem if it failed; news holds the messages to report, is_left whether there was no time to load everything.
+    loaded is set after `finish`, problem if it failed; news holds the messages to report, is_left whether there was no
+    time to load everything.
     """
 
     def __init__(self, log: Log | Callable[[], Log], store: Store | None) -> None:
@@ -73,7 +74,9 @@ class Loading:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """After a second Ctrl-C it only takes its hands off the store, which is about to be closed."""
         self.is_left = self.is_left or kind is KeyboardInterrupt
         self._is_over.set()
@@ -96,7 +99,9 @@ class Loading:
             self.problem = TradecapError(error.message, HINT, error.exit_code)
         except Exception as error:  # noqa: BLE001 -- of a thread: it would end unseen
             self.problem = TradecapError(f"The loader failed: {type(error).__name__}: {error}.", HINT)
-        self.news.append(NewsItem("warning", f"nothing is loaded any more: {self.problem.message}", {"hint": self.problem.hint}))
+        self.news.append(
+            NewsItem("warning", f"nothing is loaded any more: {self.problem.message}", {"hint": self.problem.hint})
+        )
 
     def _opened(self) -> Log:
         while True:

@@ -1,7 +1,8 @@
 """Waiting for a store that is away.
 
-Rules: it is reported once, and again when it is over. A follower waits until nobody wants it any more; everything else waits for PATIENCE_S, and then
-fails with the store's error. What is asked again must be safe to repeat: rows and positions of a load are.
+Rules: it is reported once, and again when it is over. A follower waits until nobody wants it any more; everything else
+waits for PATIENCE_S, and then fails with the store's error. What is asked again must be safe to repeat: rows and
+positions of a load are.
 """
 
 import time

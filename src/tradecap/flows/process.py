@@ -1,7 +1,8 @@
-"""Process a topic: each distinct trade enriched, each minute as a candle, each rejected record with its reason, exactly once.
+"""Process a topic: each distinct trade enriched, each minute as a candle, each rejected record with its reason, exactly
+once.
 
-Rules: what is made of a batch, the state behind it and the position are committed together or not at all. A trade in a partition that isn't its
-symbol's is counted and left out: its minute belongs to whoever has the other partition.
+Rules: what is made of a batch, the state behind it and the position are committed together or not at all. A trade in a
+partition that isn't its symbol's is counted and left out: its minute belongs to whoever has the other partition.
 """
 
 import time
@@ -29,7 +30,8 @@ _encode: Final = msgspec.json.Encoder().encode
 
 @dataclass(kw_only=True)
 class Processed:
-    """What a process has committed. valid: records that are trades, repeats included; candles: messages about a minute."""
+    """What a process has committed. valid: records that are trades, repeats included; candles: messages about a
+    minute."""
 
     records: int = 0
     valid: int = 0
@@ -76,7 +78,8 @@ def process(
     progress: Callable[[int], None] = unwatched,
     status: ProcessStatus | None = None,
 ) -> Processed:
-    """Process the topic to its end; with follow, until stop() is true. only_closed: send nothing about a minute before it is closed."""
+    """Process the topic to its end; with follow, until stop() is true. only_closed: send nothing about a minute before
+    it is closed."""
     from tradecap.log.kafka.processing_member import Produced  # not before it is wanted: librdkafka takes its time
 
     status = status or ProcessStatus()
@@ -87,7 +90,10 @@ def process(
 
     for batches in topic.batches(take_over, partitions.pop, follow, stop):
         counts: Counter[str] = Counter()
-        made = [_made(batch, partitions[batch.end.partition], log_id, place, only_closed, counts, Produced) for batch in batches]
+        made = [
+            _made(batch, partitions[batch.end.partition], log_id, place, only_closed, counts, Produced)
+            for batch in batches
+        ]
         if topic.commit(made):
             done.add(counts)
             progress(counts["records"])
@@ -97,7 +103,13 @@ def process(
 
 
 def _made(
-    batch: Batch, partition: Partition, log_id: str, place: Place, only_closed: bool, counts: Counter[str], produced: "type[Produced]"
+    batch: Batch,
+    partition: Partition,
+    log_id: str,
+    place: Place,
+    only_closed: bool,
+    counts: Counter[str],
+    produced: "type[Produced]",
 ) -> "Produced":
     """What becomes of a batch."""
     trades: list[tuple[bytes, bytes]] = []
@@ -121,7 +133,9 @@ def _made(
             case Rejected():
                 counts["quarantined"] += 1
                 key = envelope.symbol or envelope.run
-                rejected.append((key[:200].encode(errors="replace"), _encode(quarantined(reading, envelope, raw, number, offset))))
+                rejected.append(
+                    (key[:200].encode(errors="replace"), _encode(quarantined(reading, envelope, raw, number, offset)))
+                )
             case Ignored():
                 counts["ignored"] += 1
             case Event():
@@ -144,4 +158,6 @@ def _readings(batch: Batch, log_id: str) -> Iterator[tuple[Envelope, Trade | Eve
 
 
 def _candle(each: Changed) -> tuple[bytes, bytes]:
-    return minute_key(each.series, each.bar.open_time_s), _encode(minute_message(each.series, each.bar, closed=each.closed))
+    return minute_key(each.series, each.bar.open_time_s), _encode(
+        minute_message(each.series, each.bar, closed=each.closed)
+    )

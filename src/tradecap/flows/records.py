@@ -30,7 +30,9 @@ def read_lines(
 
 def as_recording(log: Log) -> OwnLog:
     """A log as a recording that can be replayed. Damage is raised."""
-    return OwnLog(log.id, lambda: (b"".join(raw + b"\n" for raw, _ in raw_records(batch, log.id)) for batch in log.read()))
+    return OwnLog(
+        log.id, lambda: (b"".join(raw + b"\n" for raw, _ in raw_records(batch, log.id)) for batch in log.read())
+    )
 
 
 def records_of(batch: Batch, log_id: str) -> Iterator[Line]:
@@ -41,13 +43,18 @@ def records_of(batch: Batch, log_id: str) -> Iterator[Line]:
 
 
 def raw_records(batch: Batch, log_id: str) -> Iterable[tuple[bytes, int | None]]:
-    """Each record of a batch as a line without its newline, and its offset in a log that has offsets. An empty value isn't a record."""
+    """Each record of a batch as a line without its newline, and its offset in a log that has offsets. An empty value
+    isn't a record."""
     match batch.content:
         case Lines(text):
             return ((line, None) for line in text.removesuffix(b"\n").split(b"\n"))
         case Values(values, offsets, venue):
             partition = batch.end.partition
-            return ((adopted(value, log_id, partition, offset, venue), offset) for value, offset in zip(values, offsets, strict=True) if value)
+            return (
+                (adopted(value, log_id, partition, offset, venue), offset)
+                for value, offset in zip(values, offsets, strict=True)
+                if value
+            )
         case _:
             raise TypeError("a segment file is for stores alone")
 
@@ -72,7 +79,9 @@ def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None 
     """A record of the log as the SQL reads it: a record with a payload, an event, or what is not a whole record."""
     envelope = like_others(raw)
     if envelope is not None:
-        reading = VENUES.get(envelope.venue, UNNAMED).decode(bytes(envelope.data), envelope.venue, envelope.symbol, envelope.channel)
+        reading = VENUES.get(envelope.venue, UNNAMED).decode(
+            bytes(envelope.data), envelope.venue, envelope.symbol, envelope.channel
+        )
         if type(reading) is Trade:
             return envelope, reading
     envelope = read_envelope(raw)
@@ -82,9 +91,12 @@ def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None 
         return envelope, Event(envelope.event)
     if envelope.size is not None:
         return envelope, Rejected("oversize")
-    reading = VENUES.get(envelope.venue, UNNAMED).decode(envelope.payload, envelope.venue, envelope.symbol, envelope.channel)
+    reading = VENUES.get(envelope.venue, UNNAMED).decode(
+        envelope.payload, envelope.venue, envelope.symbol, envelope.channel
+    )
     if envelope.data and type(reading) is Trade:
         remember(raw, envelope)
     if envelope.text is not None and envelope.text.startswith("{") and not isinstance(reading, Rejected):
-        return envelope, Rejected("malformed_json")  # a message would be in `data`: a text isn't a JSON object, whatever it looks like
+        # a message would be in `data`: a text isn't a JSON object, whatever it looks like
+        return envelope, Rejected("malformed_json")
     return envelope, reading

@@ -1,6 +1,7 @@
 """One run of a program that writes to a log: what every such flow begins and ends with.
 
-A run begins with `started`, attests the runs whose writers died (`recovered`), and ends with `ended`, which holds its counts.
+A run begins with `started`, attests the runs whose writers died (`recovered`), and ends with `ended`, which holds its
+counts.
 """
 
 import time
@@ -12,7 +13,8 @@ from tradecap.log.api import Block, LogWriter
 from tradecap.market.records import DataRecord, RunWriter, Trade
 
 ALIVE_S: Final = 20.0
-"""A writer without records for this long writes `alive`; a run on a topic counts as open for three times as long after its newest record."""
+"""A writer without records for this long writes `alive`; a run on a topic counts as open for three times as long after
+its newest record."""
 
 
 class Run:
@@ -57,7 +59,8 @@ class Run:
         self._written_s = time.monotonic()
 
     def alive_if_due(self) -> None:
-        """Write `alive` after ALIVE_S without a record: on a topic, silence is all that tells a dead writer from an idle one."""
+        """Write `alive` after ALIVE_S without a record: on a topic, silence is all that tells a dead writer from an
+        idle one."""
         if time.monotonic() - self._written_s >= ALIVE_S:
             self.event("alive")
             self.flush()

@@ -1,9 +1,10 @@
 """Copy a log in a folder into another log, unchanged.
 
-Rules: records keep their identities, so one that is copied twice is the same record. A batch is acknowledged by the other log before the next one is
-sent and before its position is noted, so a crash repeats records, loses none, and the order of a symbol stays. The next batch is read meanwhile:
-after an outage the time until it is caught up depends on that. While the other log can't be reached, or refuses, the same batch is sent again,
-ever more rarely. What isn't a record is damage: named, not copied.
+Rules: records keep their identities, so one that is copied twice is the same record. A batch is acknowledged by the
+other log before the next one is sent and before its position is noted, so a crash repeats records, loses none, and the
+order of a symbol stays. The next batch is read meanwhile: after an outage the time until it is caught up depends on
+that. While the other log can't be reached, or refuses, the same batch is sent again, ever more rarely. What isn't a
+record is damage: named, not copied.
 """
 
 import time
@@ -39,9 +40,10 @@ class FinalError(TradecapError):
 class Shipped:
     """What was copied so far; read by other threads while it goes on.
 
-    records were acknowledged, `shortened` of them cut because the other log doesn't take them whole. waits_s is since when (monotonic) the batch in
-    hand waits for its acknowledgement, acknowledged_s when the last one came; oldest_ns is the recv of the first record of that batch, trouble why
-    it was refused last. latency is from the socket to the acknowledgement, of the first record of each batch.
+    records were acknowledged, `shortened` of them cut because the other log doesn't take them whole. waits_s is since
+    when (monotonic) the batch in hand waits for its acknowledgement, acknowledged_s when the last one came; oldest_ns
+    is the recv of the first record of that batch, trouble why it was refused last. latency is from the socket to the
+    acknowledgement, of the first record of each batch.
     """
 
     target: Target
@@ -81,10 +83,12 @@ def ship(
     progress: Callable[[int], None],
     is_trimmed: bool = False,
 ) -> bool:
-    """Copy the log of `spool` to done.target, from where that stopped to the end; with follow, go on. False when is_wanted() ended it before.
+    """Copy the log of `spool` to done.target, from where that stopped to the end; with follow, go on. False when
+    is_wanted() ended it before.
 
-    opened opens the other log, again after each failure. is_trimmed: what is acknowledged is removed, which only whoever holds the lock may do.
-    Raises TradecapError where the log can't be read, the other one is another now, or a record can't be copied at all.
+    opened opens the other log, again after each failure. is_trimmed: what is acknowledged is removed, which only
+    whoever holds the lock may do. Raises TradecapError where the log can't be read, the other one is another now, or a
+    record can't be copied at all.
     """
     with spool.shipping():
         return _Shipment(spool, opened, done, follow, is_wanted, progress, is_trimmed).run()
@@ -92,7 +96,8 @@ def ship(
 
 @dataclass
 class _Sent:
-    """A batch on its way, as the other log takes it. oldest_ns: recv of its first record that has one; is_sent: to the log that is connected now."""
+    """A batch on its way, as the other log takes it. oldest_ns: recv of its first record that has one; is_sent: to the
+    log that is connected now."""
 
     batch: Batch
     records: list[Record]
@@ -135,7 +140,8 @@ class _Shipment:
             self._hang_up()
 
     def _is_followed(self) -> bool:
-        """Asked before the log is looked at again: then the batch that was sent is settled, unless the log has more to read meanwhile."""
+        """Asked before the log is looked at again: then the batch that was sent is settled, unless the log has more to
+        read meanwhile."""
         self._looks += 1
         is_settled = self._settled() if self._sent and (self._sent.batch.is_newest or self._looks > 1) else True
         self._note()
@@ -193,7 +199,8 @@ class _Shipment:
         if target.id != wanted.id:
             raise FinalError(
                 f"{target.url} is another log now ({target.id}, was {wanted.id}): was the topic made again?",
-                f"what isn't copied is safe in {self._spool.log.path}: 'tradecap ship' copies all of it into a topic that you choose.",
+                f"what isn't copied is safe in {self._spool.log.path}: 'tradecap ship' copies all of it into a "
+                "topic that you choose.",
                 Exit.UNDELIVERED,
             )
         self._carrier = target.carrier()
@@ -250,18 +257,35 @@ class _Shipment:
         if len(record.line) <= longest:
             return record
         envelope = record.envelope
-        place = f"record {envelope.seq} of run {envelope.run} has {number(len(record.line))} bytes, {self._done.target.url} takes {number(longest)}"
+        place = (
+            f"record {envelope.seq} of run {envelope.run} has {number(len(record.line))} bytes, "
+            f"{self._done.target.url} takes {number(longest)}"
+        )
         line = shortened(envelope, longest)
         if not line:
-            raise FinalError(f"A record is too long: {place}.", "let the topic take longer ones (max.message.bytes).", Exit.UNDELIVERED)
+            raise FinalError(
+                f"A record is too long: {place}.",
+                "let the topic take longer ones (max.message.bytes).",
+                Exit.UNDELIVERED,
+            )
         self._done.shortened += 1
-        self._done.news.append(NewsItem("warning", f"{place}: the beginning of its payload is shipped, with size and SHA-256 of the whole", {}))
+        self._done.news.append(
+            NewsItem(
+                "warning", f"{place}: the beginning of its payload is shipped, with size and SHA-256 of the whole", {}
+            )
+        )
         return Record(line, envelope, None)
 
     def _no_record(self, batch: Batch, byte: int) -> None:
         segment = batch.end.at.partition(":")[0]
         place = f"{segment}.ndjson:byte {byte}"
-        self._damaged(Damage(DamageKind.BROKEN_PART, place, f"The line at byte {byte} of segment {segment} isn't a record, and isn't copied"))
+        self._damaged(
+            Damage(
+                DamageKind.BROKEN_PART,
+                place,
+                f"The line at byte {byte} of segment {segment} isn't a record, and isn't copied",
+            )
+        )
 
     def _damaged(self, damage: Damage) -> None:
         if damage not in self._done.damage:
@@ -304,7 +328,8 @@ class _Shipment:
             self._keep_progress(lambda: self._spool.trim(read_record))
 
     def _keep_progress(self, keep: Callable[[], object]) -> bool:
-        """Write down how far it is; False if that failed. A full disk is reported once. It doesn't stop the copy: the next note makes up for it."""
+        """Write down how far it is; False if that failed. A full disk is reported once. It doesn't stop the copy: the
+        next note makes up for it."""
         try:
             keep()
         except TradecapError as error:

@@ -1,7 +1,8 @@
 """The shipper of `stream`: a thread that copies the spool to the log it is for, next to the capture.
 
-Rules: it never stops the capture and never holds it up; the spool takes what the other log doesn't. When the capture has ended, it copies what is
-left, for a bounded time. What stays is counted: it is safe in the spool, and 'tradecap ship' or the next capture copies it.
+Rules: it never stops the capture and never holds it up; the spool takes what the other log doesn't. When the capture
+has ended, it copies what is left, for a bounded time. What stays is counted: it is safe in the spool, and 'tradecap
+ship' or the next capture copies it.
 """
 
 import threading
@@ -29,7 +30,8 @@ LOOK_S: Final = 1.0
 
 
 class Figures(NamedTuple):
-    """How it goes. size: bytes of the spool's files; waiting: uncompressed bytes not yet acknowledged; age_s: of the oldest such record."""
+    """How it goes. size: bytes of the spool's files; waiting: uncompressed bytes not yet acknowledged; age_s: of the
+    oldest such record."""
 
     size: int
     waiting: int
@@ -40,7 +42,8 @@ class Figures(NamedTuple):
 
 
 class Shipping:
-    """Copies `spool` to `done.target` while the capture runs. most: bytes that the spool may have; again: the command that copies what is left."""
+    """Copies `spool` to `done.target` while the capture runs. most: bytes that the spool may have; again: the command
+    that copies what is left."""
 
     def __init__(self, spool: Spool, opened: Callable[[], Log], done: Shipped, most: int, again: str) -> None:
         self.spool, self.done = spool, done
@@ -68,7 +71,8 @@ class Shipping:
         """What to tell of records that stayed in the spool."""
         why = f" ({self.done.trouble.removesuffix('.')})" if self.done.trouble else ""
         return TradecapError(
-            f"{number(count)} records aren't in {self.done.target.url} yet{why}: they are safe in {self.spool.log.path}.",
+            f"{number(count)} records aren't in {self.done.target.url} yet{why}: they are safe in "
+            f"{self.spool.log.path}.",
             f"the next capture on this spool ships them, and so does: {self._again}",
             Exit.UNDELIVERED,
         )
@@ -82,7 +86,8 @@ class Shipping:
             return None
         waiting = self.spool.waiting(self.done.at)
         return TradecapError(
-            f"The spool {self.spool.log.path} has {self._size / 1e6:,.1f} MB, --spool-max allows {self._most / 1e6:,.1f} MB: the capture has ended. "
+            f"The spool {self.spool.log.path} has {self._size / 1e6:,.1f} MB, --spool-max allows "
+            f"{self._most / 1e6:,.1f} MB: the capture has ended. "
             f"All its records are safe there; {number(waiting)} of them aren't in {self.done.target.url} yet.",
             f"when the broker is back, ship them and start again: {self._again}",
             Exit.UNDELIVERED,
@@ -93,7 +98,14 @@ class Shipping:
         done = self.done
         waiting = self.spool.waiting_bytes(done.at)
         age_s = done.age_s(time.time_ns()) if waiting else 0.0
-        return Figures(self._size, waiting, age_s, done.records, done.retries, self.problem is None and done.is_up(time.monotonic()))
+        return Figures(
+            self._size,
+            waiting,
+            age_s,
+            done.records,
+            done.retries,
+            self.problem is None and done.is_up(time.monotonic()),
+        )
 
     def ills(self) -> list[str]:
         """What doesn't pass by itself: [] is healthy."""
@@ -108,7 +120,9 @@ class Shipping:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """After a second Ctrl-C nothing is waited for; after an error it is as at any end."""
         self._is_abandoned = kind is KeyboardInterrupt
         self._over_s = self._over_s or time.monotonic()
@@ -140,5 +154,9 @@ class Shipping:
         except TradecapError as error:
             self.problem = error
         except Exception as error:  # noqa: BLE001 -- of a thread: it would end unseen
-            self.problem = TradecapError(f"The shipper failed: {type(error).__name__}: {error}.", self._again, Exit.UNDELIVERED)
-        self.done.news.append(NewsItem("warning", f"nothing is shipped any more: {self.problem.message}", {"hint": self.problem.hint}))
+            self.problem = TradecapError(
+                f"The shipper failed: {type(error).__name__}: {error}.", self._again, Exit.UNDELIVERED
+            )
+        self.done.news.append(
+            NewsItem("warning", f"nothing is shipped any more: {self.problem.message}", {"hint": self.problem.hint})
+        )

@@ -1,4 +1,5 @@
-"""Figures over bars: how much was traded, and where the price jumped. Exact all the way; only vwap and change are floats."""
+"""Figures over bars: how much was traded, and where the price jumped. Exact all the way; only vwap and change are
+floats."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from tradecap.market import candles as market
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """What was traded in some minutes. In units of 10^-8, quote volumes of 10^-16. complete: no id between the first and the last is missing."""
+    """What was traded in some minutes. In units of 10^-8, quote volumes of 10^-16. complete: no id between the first
+    and the last is missing."""
 
     volume: int
     quote_volume: int
@@ -56,7 +58,8 @@ def volume(minutes: Sequence[market.Candle]) -> Volume:
 
 
 def spikes(bars: Iterable[ShownCandle], seconds: int, threshold: Fraction) -> list[Spike]:
-    """The bars with |close - previous close| >= threshold x previous close. Both bars must be complete and adjacent: a hole is not a jump."""
+    """The bars with |close - previous close| >= threshold x previous close. Both bars must be complete and adjacent: a
+    hole is not a jump."""
     found = []
     for before, after in pairwise(bars):
         if not (before.complete and after.complete) or after.open_time - before.open_time != timedelta(seconds=seconds):

@@ -1,7 +1,8 @@
 """What the store answers to those who are served: by few readers, and remembered until the store's candles change.
 
-Rules: a question waits for a free reader no longer than WAIT_S, and its statement is cut by the reader itself. An answer about candles is remembered
-under the number of the store's newest sweep, which is looked up once a second in a thread of its own.
+Rules: a question waits for a free reader no longer than WAIT_S, and its statement is cut by the reader itself. An
+answer about candles is remembered under the number of the store's newest sweep, which is looked up once a second in a
+thread of its own.
 
 Memory: ROWS_KEPT rows at most are remembered, those that were asked for last; about 50 MB of bars.
 """
@@ -57,7 +58,9 @@ class Stored:
             reader = self._readers.get(timeout=WAIT_S)
         except queue.Empty:
             self.cut += 1
-            raise QueryCutError("The store is busy with other questions.", "ask again in a moment, or for less.", Exit.UNREACHABLE) from None
+            raise QueryCutError(
+                "The store is busy with other questions.", "ask again in a moment, or for less.", Exit.UNREACHABLE
+            ) from None
         try:
             return question(reader)
         except QueryCutError:

@@ -1,11 +1,13 @@
 """Bars of one series and interval as they change, and the subscribers that get each change.
 
-Rules: everything here is used under the lock that guards the series' bars, except a subscriber's queue, which one thread fills and another empties. A
-trade that comes in the order of its id gives one tick. Trades out of order are merged: at the end of the batch each bar that they changed is given
-once. A bar is closed when a later bar of the series has begun. Bars without a trade of the order book aren't shown.
+Rules: everything here is used under the lock that guards the series' bars, except a subscriber's queue, which one
+thread fills and another empties. A trade that comes in the order of its id gives one tick. Trades out of order are
+merged: at the end of the batch each bar that they changed is given once. A bar is closed when a later bar of the series
+has begun. Bars without a trade of the order book aren't shown.
 
-Cost: nothing without subscribers. With them a tick of the newest bar is O(1): the part of a longer bar before its newest minute is kept. A subscriber
-holds at most UPDATES_KEPT ticks, which all subscribers share; when it is full, the ticks are dropped and the subscriber is marked as lost.
+Cost: nothing without subscribers. With them a tick of the newest bar is O(1): the part of a longer bar before its
+newest minute is kept. A subscriber holds at most UPDATES_KEPT ticks, which all subscribers share; when it is full, the
+ticks are dropped and the subscriber is marked as lost.
 """
 
 from collections import deque
@@ -22,7 +24,8 @@ UPDATES_KEPT: Final = 10_000
 
 
 class Tick:
-    """A bar as it is at a version of its series. message, text: what servers have made of it, so that it is made once."""
+    """A bar as it is at a version of its series. message, text: what servers have made of it, so that it is made
+    once."""
 
     __slots__ = ("at", "bar", "is_closed", "message", "series", "text")
 
@@ -72,7 +75,8 @@ class Subscriber:
 
 
 class Ticker:
-    """The bars of a series in one interval. held: minutes of the store that go before those of the log, or beat them by having more ids."""
+    """The bars of a series in one interval. held: minutes of the store that go before those of the log, or beat them by
+    having more ids."""
 
     def __init__(self, series: Series, seconds: int) -> None:
         self.series, self.seconds = series, seconds
@@ -135,7 +139,8 @@ class Ticker:
         self._send(None if ticks is None else [tick for tick in ticks if tick.is_closed or tick.bar != self._sent])
 
     def changed(self, bars: Bars, since: int) -> list[Tick] | None:
-        """Each bar that changed after a version of the series, as it is now, oldest first. None: bars have gone, so that can't be listed."""
+        """Each bar that changed after a version of the series, as it is now, oldest first. None: bars have gone, so
+        that can't be listed."""
         if bars.forgotten > since or since > bars.version:
             return None
         opens = sorted({at_s // self.seconds * self.seconds for at_s in bars.changed(since)})
@@ -148,7 +153,7 @@ class Ticker:
         """The newest bar; None where there is none to show."""
         return next(iter(self._current(bars)), None)
 
-    # ---- what is made --------------------------------------------------------------------------------------------------------------------------
+    # ---- what is made ------------------------------------------------------------------------------------------------
 
     def _send(self, ticks: list[Tick] | None) -> None:
         if ticks is None:
@@ -194,7 +199,11 @@ class Ticker:
             minutes = self._minutes(bars, since_s, until_s)
             rolled = with_neighbours(minutes) if self.seconds == MINUTE_S else roll_up(minutes, self.seconds)
             wanted = {*opens}
-            made |= {bar.open_time_s: Tick(self.series, bar, True, bars.version) for bar in rolled if bar.open_time_s in wanted}
+            made |= {
+                bar.open_time_s: Tick(self.series, bar, True, bars.version)
+                for bar in rolled
+                if bar.open_time_s in wanted
+            }
         return [made[at_s] for at_s in opens if at_s in made and made[at_s].bar.trades]
 
     def _minutes(self, bars: Bars, since_s: int, until_s: int) -> list[Candle]:
@@ -203,5 +212,7 @@ class Ticker:
         held = {at_s: minute for at_s, minute in self._held.items() if since_s <= at_s < until_s} if self._held else {}
         if not held:
             return lived
-        merged = held | {bar.open_time_s: bar for bar in lived if bar.open_time_s not in held or bar.ids >= held[bar.open_time_s].ids}
+        merged = held | {
+            bar.open_time_s: bar for bar in lived if bar.open_time_s not in held or bar.ids >= held[bar.open_time_s].ids
+        }
         return [merged[at_s] for at_s in sorted(merged)]

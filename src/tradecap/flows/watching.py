@@ -26,8 +26,8 @@ class Past(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """The bars that have changed, oldest first, and the version of the series that they show. ticks: None if the changes
-    are no longer known."""
+    """The bars that have changed, oldest first, and the version of the series that they show. ticks: None if the
+    changes are no longer known."""
 
     ticks: list[Tick] | None
     at: int
@@ -54,7 +54,9 @@ class Watching:
         with self._lock:
             ticker.users -= 1
 
-    def begin(self, tickers: Sequence[Ticker], history: int, subscriber: Subscriber | None = None) -> tuple[list[Past], dict[Series, int]]:
+    def begin(
+        self, tickers: Sequence[Ticker], history: int, subscriber: Subscriber | None = None
+    ) -> tuple[list[Past], dict[Series, int]]:
         """The newest bars of each series, `history` and the current one, and the versions that they show.
 
         subscriber: gets every tick after them, until `end`.
@@ -68,7 +70,9 @@ class Watching:
                 self._joined.newest(ticker.series, ticker.seconds, history + 1, lived)
         with self._live.still() as all_bars:
             running = {ticker.series: lived_of(all_bars.get(ticker.series)) for ticker in tickers}
-            versions = {ticker.series: all_bars[ticker.series].version if ticker.series in all_bars else 0 for ticker in tickers}
+            versions = {
+                ticker.series: all_bars[ticker.series].version if ticker.series in all_bars else 0 for ticker in tickers
+            }
             if subscriber:
                 for ticker in tickers:
                     self._live.subscribe(ticker, subscriber)
@@ -107,8 +111,8 @@ class Watching:
                 self.prepare(ticker)
 
     def prepare(self, ticker: Ticker) -> None:
-        """Query the store for the minutes that this ticker needs, once for each sweep. Raises TradecapError if the store is
-        needed and doesn't answer."""
+        """Query the store for the minutes that this ticker needs, once for each sweep. Raises TradecapError if the
+        store is needed and doesn't answer."""
         stored = self._joined.stored
         if stored is None or ticker.sweep == stored.sweep:
             return
@@ -126,6 +130,11 @@ class Watching:
 def _edge_s(bars: Bars | None, seconds: int) -> int | None:
     """The time from which minutes of the store are needed, because the newest bar or the one before it began before the
     running part. None if they aren't needed."""
-    if bars is None or bars.newest_s is None or bars.oldest_s is None or bars.oldest_s < (bars.newest_s // seconds - 1) * seconds:
+    if (
+        bars is None
+        or bars.newest_s is None
+        or bars.oldest_s is None
+        or bars.oldest_s < (bars.newest_s // seconds - 1) * seconds
+    ):
         return None
     return max((bars.oldest_s // seconds - 1) * seconds, 0)

@@ -29,8 +29,8 @@ def open_log(
 ) -> Log:
     """The log behind a URL. Segments (of a folder that is written) are closed at segment_bytes or after segment_age_s.
 
-    kafka: librdkafka's properties for a log in a topic. venue: the venue of messages in it that tradecap didn't write. say: called with a note about
-    a topic that was made, or a broker that is waited for.
+    kafka: librdkafka's properties for a log in a topic. venue: the venue of messages in it that tradecap didn't write.
+    say: called with a note about a topic that was made, or a broker that is waited for.
 
     Raises TradecapError where there is no log (or it isn't one) and create is False.
     """
@@ -41,11 +41,14 @@ def open_log(
         from tradecap.log.kafka.log import KafkaLog  # not before it is wanted: librdkafka takes its time
 
         return KafkaLog(url, kafka, create=create, say=say, venue=venue)
-    raise TradecapError(f"{mask_url(url)!r} isn't a log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log")
+    raise TradecapError(
+        f"{mask_url(url)!r} isn't a log URL.", "a log is written file:PATH, for example --log file:./tradecap-data/log"
+    )
 
 
 def rebuild_manifests(log: Log, read: Read, progress: Callable[[int], None]) -> list[Repaired]:
-    """Make lost and wrong manifests of a log in a folder again. Raises TradecapError for a log that has no manifests."""
+    """Make lost and wrong manifests of a log in a folder again. Raises TradecapError for a log that has no
+    manifests."""
     if not isinstance(log, FileLog):
         raise TradecapError(f"{log.url} has no manifests.", "only a log in a folder has: --log file:PATH")
     return rebuild(log, read, progress)

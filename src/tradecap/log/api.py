@@ -1,8 +1,9 @@
 """The log: where records are kept in order. Chosen by URL: `file:PATH` (a folder of NDJSON segments).
 
-Rules: append-only; acknowledged (`flush` returned) means durable; a reader never sees a record before it is durable. The log decodes no payload:
-what it notes about series is handed to `append`. Only the log understands its positions. A log has one partition (0) or several, each with a
-position of its own; records of one run in one partition are in the order of seq, and nothing else is promised about order.
+Rules: append-only; acknowledged (`flush` returned) means durable; a reader never sees a record before it is durable.
+The log decodes no payload: what it notes about series is handed to `append`. Only the log understands its positions. A
+log has one partition (0) or several, each with a position of its own; records of one run in one partition are in the
+order of seq, and nothing else is promised about order.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,8 @@ class DamageKind(StrEnum):
 
 
 class Damage(NamedTuple):
-    """A place where the log isn't what its writer left. place: file:line or topic/partition@offset. detail: a sentence about it, without its stop."""
+    """A place where the log isn't what its writer left. place: file:line or topic/partition@offset. detail: a sentence
+    about it, without its stop."""
 
     kind: DamageKind
     place: str
@@ -46,9 +48,10 @@ class TornRun(NamedTuple):
 class Part(NamedTuple):
     """A part of a log as a certificate records it, to be held against the log later.
 
-    part names it (a segment's number; a partition and its offsets, `0@0-100`); size is in bytes. is_closed: nothing can be added to it. problem: why
-    it couldn't be read to its end, '' when it is whole; is_lost when it is gone; is_expired when retention has removed some of it. packed: size of
-    the file that holds it compressed, 0 where none does.
+    part names it (a segment's number; a partition and its offsets, `0@0-100`); size is in bytes. is_closed: nothing can
+    be added to it. problem: why it couldn't be read to its end, '' when it is whole; is_lost when it is gone;
+    is_expired when retention has removed some of it. packed: size of the file that holds it compressed, 0 where none
+    does.
     """
 
     part: str
@@ -63,7 +66,8 @@ class Part(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Trades of one series on adjacent lines of a block, each with the id after that of the line before. line: the number of the first, from 0."""
+    """Trades of one series on adjacent lines of a block, each with the id after that of the line before. line: the
+    number of the first, from 0."""
 
     line: int
     series: tuple[str, str, str]
@@ -110,8 +114,8 @@ class Block(NamedTuple):
 class LogWriter(Protocol):
     """A writer of one run. Leaving the context closes it.
 
-    torn: the runs found without an end that nobody has attested yet; the writer of the run writes a `recovered` event for each. torn_bytes: what
-    a crash left behind the last whole record, put aside on opening.
+    torn: the runs found without an end that nobody has attested yet; the writer of the run writes a `recovered` event
+    for each. torn_bytes: what a crash left behind the last whole record, put aside on opening.
     """
 
     run: str
@@ -122,11 +126,13 @@ class LogWriter(Protocol):
         """Take one record (with its newline); `trade` is what it was decoded to. Durable only after `flush`."""
 
     def append_many(self, block: Block) -> None:
-        """Take the records of a block, in order: the log is the same as after an `append` of each, for a fraction of the time.
+        """Take the records of a block, in order: the log is the same as after an `append` of each, for a fraction of
+        the time.
 
-        A block of any size is taken: what is written, and where a segment ends, depends on the records alone. `Block.of` makes one of lines and
-        their trades; a caller that already has the text of many records hands that over as it is. Durable only after `flush`. Where this raises,
-        some of the block may have been taken, as if the `append` of a later record had raised.
+        A block of any size is taken: what is written, and where a segment ends, depends on the records alone.
+        `Block.of` makes one of lines and their trades; a caller that already has the text of many records hands that
+        over as it is. Durable only after `flush`. Where this raises, some of the block may have been taken, as if the
+        `append` of a later record had raised.
         """
 
     def flush(self) -> None:
@@ -153,10 +159,11 @@ Read = Callable[[bytes, str], tuple[Envelope, Reading]]
 
 
 class Carrier(Protocol):
-    """Writes records of another log into this one, unchanged and with their identities. Leaving the context gives up what isn't acknowledged.
+    """Writes records of another log into this one, unchanged and with their identities. Leaving the context gives up
+    what isn't acknowledged.
 
-    longest: bytes of a line that the log takes. needs_trades: whether records must come with the trades they hold. retries: how often a
-    request had to be sent again.
+    longest: bytes of a line that the log takes. needs_trades: whether records must come with the trades they hold.
+    retries: how often a request had to be sent again.
     """
 
     longest: int
@@ -170,7 +177,8 @@ class Carrier(Protocol):
         """
 
     def settle(self, is_wanted: Callable[[], bool]) -> bool:
-        """Return True when all that was sent is durable; False when is_wanted() turned False before that. Raises as `send` does."""
+        """Return True when all that was sent is durable; False when is_wanted() turned False before that. Raises as
+        `send` does."""
 
     def __enter__(self) -> Self: ...
 
@@ -190,9 +198,12 @@ class Snapshot(Protocol):
 
     @property
     def newest_run(self) -> str:
-        """The run whose `started` was published last, once `read` has passed over the log. '' where runs are in the order of their ids."""
+        """The run whose `started` was published last, once `read` has passed over the log. '' where runs are in the
+        order of their ids."""
 
-    def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
+    def read(
+        self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None
+    ) -> Iterator[Batch]:
         """The records after a position, as `Log.read` gives them. May be called again."""
 
     def read_on(self, after: Positions, *, on_damage: Callable[[Damage], None]) -> Iterator[Batch]:
@@ -202,7 +213,8 @@ class Snapshot(Protocol):
         """
 
     def evidence(self, damage: Collection[Damage]) -> list[Part] | None:
-        """What a certificate records of this log, once `read` has passed over it and found `damage`. None: this kind of log has no evidence."""
+        """What a certificate records of this log, once `read` has passed over it and found `damage`. None: this kind of
+        log has no evidence."""
 
 
 class Log(Protocol):
@@ -211,7 +223,8 @@ class Log(Protocol):
     id: str
     url: str
     has_one_writer: bool
-    """Whether a run without an end is dead as soon as nobody holds the log. Otherwise nobody can know: it is `silent`."""
+    """Whether a run without an end is dead as soon as nobody holds the log. Otherwise nobody can know: it is
+    `silent`."""
     lag_unit: str
     """What `behind` counts: `offsets` (of a topic, also those that hold no record) or `bytes`."""
 
@@ -222,7 +235,8 @@ class Log(Protocol):
         follow: Callable[[], bool] | None = None,
         on_damage: Callable[[Damage], None] | None = None,
     ) -> Iterator[Batch]:
-        """The durable records after a position. With follow, goes on until follow() is False. Damage is raised, or handed over and passed by.
+        """The durable records after a position. With follow, goes on until follow() is False. Damage is raised, or
+        handed over and passed by.
 
         follow is asked whenever the end is reached; what was durable when it turned False still comes.
         """
@@ -236,42 +250,51 @@ class Log(Protocol):
         on_damage: Callable[[Damage], None],
         segment_files: int = 0,
     ) -> Iterator[Batch]:
-        """As `read`, for a reader (an id) that keeps its positions elsewhere and may be several processes that share the partitions.
+        """As `read`, for a reader (an id) that keeps its positions elsewhere and may be several processes that share
+        the partitions.
 
-        positions() is asked whenever partitions come to this process. Asking for the next batch says that the one before is dealt with, its
-        position kept. Ends without follow when positions() has reached the end that the log had at the beginning, whoever got it there. With
-        segment_files, up to this many parts that are files of whole lines may come as one batch of SegmentFiles.
+        positions() is asked whenever partitions come to this process. Asking for the next batch says that the one
+        before is dealt with, its position kept. Ends without follow when positions() has reached the end that the log
+        had at the beginning, whoever got it there. With segment_files, up to this many parts that are files of whole
+        lines may come as one batch of SegmentFiles.
         """
 
     def skim(self, on_damage: Callable[[Damage], None]) -> Iterator[Batch | Sequence[SeriesNote]]:
         """The log for its ids alone: what was noted of a part instead of its records, where all its series were noted.
 
-        A log without notes gives its newest records: a series that came to rest long before them looks as if it wasn't in the log.
+        A log without notes gives its newest records: a series that came to rest long before them looks as if it wasn't
+        in the log.
         """
 
     def snapshot(self, newest: int | None = None) -> Snapshot:
-        """The log as it is now. With newest, a log without files leaves out all but about this many of its newest records."""
+        """The log as it is now. With newest, a log without files leaves out all but about this many of its newest
+        records."""
 
     def again(self, part: Part) -> Part | None:
-        """What is now where a certificate recorded `part`: its first `size` bytes. None where the log doesn't reach that far any more."""
+        """What is now where a certificate recorded `part`: its first `size` bytes. None where the log doesn't reach
+        that far any more."""
 
     def glance(self, part: Part) -> Part | None:
-        """As `again`, but a part that looks as it was recorded, by notes and sizes, isn't read: then it is given back as it is."""
+        """As `again`, but a part that looks as it was recorded, by notes and sizes, isn't read: then it is given back
+        as it is."""
 
     def writer(self) -> LogWriter:
-        """Begin a new run. Raises TradecapError (exit 3) where another process writes to a log that has one writer at a time."""
+        """Begin a new run. Raises TradecapError (exit 3) where another process writes to a log that has one writer at a
+        time."""
 
     def carrier(self) -> Carrier:
         """Begin to take over records of another log. Raises TradecapError as `writer` does."""
 
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
-        """The runs now being written: by whoever holds the log, or in a log that nobody holds those with a record younger than within_s."""
+        """The runs now being written: by whoever holds the log, or in a log that nobody holds those with a record
+        younger than within_s."""
 
     def behind(self, after: Positions) -> dict[int, int]:
         """By partition, how much of the log comes after a position."""
 
     def recent(self, within_s: float, after: Positions) -> Positions:
-        """Positions from which on at least the records of the last within_s before the newest one come, none before `after`.
+        """Positions from which on at least the records of the last within_s before the newest one come, none before
+        `after`.
 
         By the times at which records were written. A log without such times gives `after`.
         """
@@ -293,13 +316,16 @@ class Group(Protocol):
         """By partition, the offset after the last record that can be read now."""
 
     def begin(self, positions: Positions, on_damage: Callable[[Damage], None]) -> None:
-        """Give each partition an offset to begin at: the furthest of its own, `positions` and the first one kept. Changes nothing where each has it.
+        """Give each partition an offset to begin at: the furthest of its own, `positions` and the first one kept.
+        Changes nothing where each has it.
 
-        Raises TradecapError for a position that the topic doesn't reach (it was made again), and (exit 3) where the group has members.
+        Raises TradecapError for a position that the topic doesn't reach (it was made again), and (exit 3) where the
+        group has members.
         """
 
     def is_same(self) -> bool:
         """Whether the topic is still the one that was opened: False once it was deleted, or made again."""
 
     def is_read(self, positions: Positions, ends: Mapping[int, int]) -> bool:
-        """Whether no record is between positions and ends. Aborted transactions and markers may be: no group ever commits past them."""
+        """Whether no record is between positions and ends. Aborted transactions and markers may be: no group ever
+        commits past them."""

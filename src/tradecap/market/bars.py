@@ -1,13 +1,14 @@
 """Bars of one series that grow trade by trade.
 
-Rules: what `every` gives is what `candles.every_interval` gives for the same trades, in whatever order they came; of records with one id the one
-with the least (run, seq) is the trade, and of equal ones the first. A trade whose id is the greatest of its minute costs O(1); any other one makes
-its minute be computed again when it is asked for.
+Rules: what `every` gives is what `candles.every_interval` gives for the same trades, in whatever order they came; of
+records with one id the one with the least (run, seq) is the trade, and of equal ones the first. A trade whose id is the
+greatest of its minute costs O(1); any other one makes its minute be computed again when it is asked for.
 
-Memory: trades are kept for `kept_s` of trade time behind the newest two (one wild time moves nothing), then only the bar of their minute; `bars_kept`
-bars at most, the newest. About 300 bytes a trade and 400 a bar. A bar without its trades still grows at its end. What would change it otherwise (an
-id in between, a record that may win over one that is forgotten) makes it `unsure`: only the store can tell then, and it isn't complete. Ids are kept
-as intervals forever. Nothing here knows a clock, a file or a venue.
+Memory: trades are kept for `kept_s` of trade time behind the newest two (one wild time moves nothing), then only the
+bar of their minute; `bars_kept` bars at most, the newest. About 300 bytes a trade and 400 a bar. A bar without its
+trades still grows at its end. What would change it otherwise (an id in between, a record that may win over one that is
+forgotten) makes it `unsure`: only the store can tell then, and it isn't complete. Ids are kept as intervals forever.
+Nothing here knows a clock, a file or a venue.
 """
 
 from bisect import bisect_left, insort
@@ -133,7 +134,10 @@ class Bars:
         if self._every[0] != self.version:
             bars = with_neighbours([self._minutes[at_s].made() for at_s in self._order])
             if unsure := self.unsure():
-                bars = [msgspec.structs.replace(bar, complete=bar.complete and bar.open_time_s not in unsure) for bar in bars]
+                bars = [
+                    msgspec.structs.replace(bar, complete=bar.complete and bar.open_time_s not in unsure)
+                    for bar in bars
+                ]
             self._every = self.version, bars
         return self._every[1]
 
@@ -151,7 +155,8 @@ class Bars:
         return msgspec.structs.replace(bar, complete=False) if self._minutes[at_s].is_unsure else bar
 
     def changed(self, since: int) -> list[int]:
-        """The minutes that a later version than `since` has changed, ascending; also their neighbours, whose `complete` may have changed."""
+        """The minutes that a later version than `since` has changed, ascending; also their neighbours, whose `complete`
+        may have changed."""
         found = []
         for at_s in reversed(self._touched):
             if self._touched[at_s] <= since:
@@ -160,7 +165,8 @@ class Bars:
         return sorted(found)
 
     def grown(self, trade: Trade) -> Candle | None:
-        """The newest minute, if `trade`, which was taken just now, is its last trade by id and its sums are right; else None."""
+        """The newest minute, if `trade`, which was taken just now, is its last trade by id and its sums are right; else
+        None."""
         minute = self._minutes[self._order[-1]] if self._order else None
         if minute is None or minute.is_dirty or minute.bar.last_id != trade.id:
             return None
@@ -177,15 +183,19 @@ class Bars:
         return self._order[0] if self._order else None
 
     def around(self, since_s: int, until_s: int) -> tuple[int, int]:
-        """When the minute before a range of time opens, and the first one after it; the range's own ends where there is none."""
+        """When the minute before a range of time opens, and the first one after it; the range's own ends where there is
+        none."""
         first, end = bisect_left(self._order, since_s), bisect_left(self._order, until_s)
         return self._order[first - 1] if first else since_s, self._order[end] if end < len(self._order) else until_s - 1
 
     def between(self, since_s: int, until_s: int) -> list[Candle]:
-        """The minutes of a range of time, without their neighbours. A minute that is unsure has no ids, so it isn't complete."""
+        """The minutes of a range of time, without their neighbours. A minute that is unsure has no ids, so it isn't
+        complete."""
         first, end = bisect_left(self._order, since_s), bisect_left(self._order, until_s)
         there = [self._minutes[at_s] for at_s in self._order[first:end]]
-        return [msgspec.structs.replace(minute.made(), ids=0) if minute.is_unsure else minute.made() for minute in there]
+        return [
+            msgspec.structs.replace(minute.made(), ids=0) if minute.is_unsure else minute.made() for minute in there
+        ]
 
     def trades(self, from_id: int, at_most: int) -> list[tuple[Trade, Rank]]:
         """Trades that are kept, with an id of at least from_id, ascending by id."""
@@ -232,11 +242,14 @@ class Bars:
         return True
 
     def _is_reported(self, trade: Trade, rank: Rank, at_s: int) -> bool:
-        """A record of a known id whose trade is forgotten: whether a minute is no longer certain, as the record may win over it."""
+        """A record of a known id whose trade is forgotten: whether a minute is no longer certain, as the record may win
+        over it."""
         doubtful = [
             minute
             for minute in self._minutes.values()
-            if minute.trades is None and minute.bar.first_id <= trade.id <= minute.bar.last_id and rank < minute.highest_rank
+            if minute.trades is None
+            and minute.bar.first_id <= trade.id <= minute.bar.last_id
+            and rank < minute.highest_rank
         ]
         if doubtful and at_s in self._minutes:
             doubtful.append(self._minutes[at_s])

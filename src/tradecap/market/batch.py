@@ -1,7 +1,7 @@
 """Records on their way from a log to a store: what the one hands out and the other takes.
 
-Rules: a batch is of one partition and in its order; it ends at a position that only its log understands. A store writes the position after the
-rows, so a crash repeats records and never loses one.
+Rules: a batch is of one partition and in its order; it ends at a position that only its log understands. A store writes
+the position after the rows, so a crash repeats records and never loses one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ BATCH_BYTES: Final = 8 * 1024 * 1024
 class SeriesNote(msgspec.Struct, frozen=True):
     """What a part of a log holds of one series: valid records (repeats included) and their ids as closed intervals.
 
-    ids is None where there are too many intervals. In a rebuilt manifest the ids are unknown (all None) and `trades` counts the records that
-    name the series, valid or not.
+    ids is None where there are too many intervals. In a rebuilt manifest the ids are unknown (all None) and `trades`
+    counts the records that name the series, valid or not.
     """
 
     venue: str
@@ -31,7 +31,8 @@ class SeriesNote(msgspec.Struct, frozen=True):
 
 
 class Position(NamedTuple):
-    """How far a partition has been read. `at` is a text that only the log understands; `order` grows with it and fits in 64 bits."""
+    """How far a partition has been read. `at` is a text that only the log understands; `order` grows with it and fits
+    in 64 bits."""
 
     partition: int
     at: str
@@ -50,7 +51,8 @@ class Lines(NamedTuple):
 
 
 class Values(NamedTuple):
-    """Values of one partition, each with its offset. Offsets rise, with holes; a value needn't be a record, and may contain newlines.
+    """Values of one partition, each with its offset. Offsets rise, with holes; a value needn't be a record, and may
+    contain newlines.
 
     venue: of messages that no tradecap wrote; '' where their shape decides.
     """
@@ -61,13 +63,15 @@ class Values(NamedTuple):
 
 
 class SegmentFiles(NamedTuple):
-    """Files of whole lines (NDJSON in zstd) that the log has checked, all in one folder, for a store that reads files by itself."""
+    """Files of whole lines (NDJSON in zstd) that the log has checked, all in one folder, for a store that reads files
+    by itself."""
 
     paths: tuple[str, ...]
 
 
 class Batch(NamedTuple):
-    """Records of one partition, in order, and the position after them. is_newest: nothing durable was behind it when it was read."""
+    """Records of one partition, in order, and the position after them. is_newest: nothing durable was behind it when it
+    was read."""
 
     content: Lines | Values | SegmentFiles
     records: int

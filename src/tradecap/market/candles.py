@@ -1,9 +1,10 @@
 """Candles of one series, exact in any order of arrival.
 
-Rules (docs/binance.md §10): a trade belongs to the interval its trade time T falls in, UTC. Inside an interval the id is the order,
-never the time and never the order of arrival; of records with one id the first one given is the trade. Prices, volumes and `trades` are of
-order-book trades; first_id, last_id and ids are of all. Integers all the way: only volatility and VWAP are floats. `complete` is derived from the
-neighbours by id, never from a clock. Nothing here knows a clock, a file or a venue.
+Rules (docs/binance.md §10): a trade belongs to the interval its trade time T falls in, UTC. Inside an interval the id
+is the order, never the time and never the order of arrival; of records with one id the first one given is the trade.
+Prices, volumes and `trades` are of order-book trades; first_id, last_id and ids are of all. Integers all the way: only
+volatility and VWAP are floats. `complete` is derived from the neighbours by id, never from a clock. Nothing here knows
+a clock, a file or a venue.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,10 +23,11 @@ DAY_S: Final = 86_400
 class Candle(msgspec.Struct, frozen=True, gc=False):
     """One interval [open_time_s, open_time_s + interval_s) of one series. Times are seconds since 1970 UTC.
 
-    Prices and volumes are in units of 10^-8, quote volumes in 10^-16 (price x quantity, not rounded). trades counts fills: an aggregate counts as
-    last_id - first_id + 1 of them. volatility_sq is the realised variance: the sum of squared log returns between consecutive order-book trades by
-    id. open_id and close_id are the first and last id of an order-book trade. first_id, last_id and ids (their number) are of all trades; of
-    aggregates their own id. An interval without an order-book trade has trades 0 and zeros everywhere but in those three.
+    Prices and volumes are in units of 10^-8, quote volumes in 10^-16 (price x quantity, not rounded). trades counts
+    fills: an aggregate counts as last_id - first_id + 1 of them. volatility_sq is the realised variance: the sum of
+    squared log returns between consecutive order-book trades by id. open_id and close_id are the first and last id of
+    an order-book trade. first_id, last_id and ids (their number) are of all trades; of aggregates their own id. An
+    interval without an order-book trade has trades 0 and zeros everywhere but in those three.
     """
 
     open_time_s: int
@@ -96,12 +98,14 @@ def every_second(trades: Iterable[Trade]) -> list[Candle]:
 
 
 def roll_up(intervals: Sequence[Candle], interval_s: int) -> list[Candle]:
-    """Longer intervals from shorter ones, ascending: every_interval(trades, interval_s) == roll_up(every_interval(trades), interval_s).
+    """Longer intervals from shorter ones, ascending: every_interval(trades, interval_s) ==
+    roll_up(every_interval(trades), interval_s).
 
-    All integers and `complete` are equal exactly, whatever the ids of the shorter intervals look like, as open and close go by open_id and
-    close_id. volatility_sq is equal to 1e-9 relative, the squared return over each inner edge added, as long as the ids of two parts of one
-    interval don't interleave (T fell while the id rose, across an edge): candles then don't show which trades follow each other, and it is an
-    approximation. ValueError when interval_s is not an interval or not a multiple of the given ones.
+    All integers and `complete` are equal exactly, whatever the ids of the shorter intervals look like, as open and
+    close go by open_id and close_id. volatility_sq is equal to 1e-9 relative, the squared return over each inner edge
+    added, as long as the ids of two parts of one interval don't interleave (T fell while the id rose, across an edge):
+    candles then don't show which trades follow each other, and it is an approximation. ValueError when interval_s is
+    not an interval or not a multiple of the given ones.
     """
     check_interval(interval_s)
     buckets: dict[int, list[Candle]] = {}
@@ -142,7 +146,9 @@ def _candle(open_time_s: int, interval_s: int, trades: Sequence[Trade]) -> Candl
         quote_volume=sum(quotes),
         trades=sum(trade.last_id - trade.first_id + 1 for trade in book),
         taker_buy_volume=sum(trade.qty for trade in book if not trade.is_buyer_maker),
-        taker_buy_quote_volume=sum(quote for trade, quote in zip(book, quotes, strict=True) if not trade.is_buyer_maker),
+        taker_buy_quote_volume=sum(
+            quote for trade, quote in zip(book, quotes, strict=True) if not trade.is_buyer_maker
+        ),
         volatility_sq=fsum(squared_return(before, after) for before, after in pairwise(prices) if before != after),
         open_id=book[0].id if book else 0,
         close_id=book[-1].id if book else 0,
@@ -185,13 +191,15 @@ def squared_return(before: int, after: int) -> float:
 
     The difference is taken in integers: two close prices as floats would lose most of its digits.
 
-    Squared, a fall is a rise the other way: seen from the lower price, a deep one doesn't end at log1p(-1), from 9 999 999 999 to 0.00000001.
+    Squared, a fall is a rise the other way: seen from the lower price, a deep one doesn't end at log1p(-1), from 9 999
+    999 999 to 0.00000001.
     """
     return log1p(abs(after - before) / min(before, after)) ** 2
 
 
 def with_neighbours(intervals: Sequence[Candle]) -> list[Candle]:
-    """Mark the complete ones: no id missing inside, and both neighbours adjoin by id. The newest never is: its next trade may still come."""
+    """Mark the complete ones: no id missing inside, and both neighbours adjoin by id. The newest never is: its next
+    trade may still come."""
     marked = []
     for at, candle in enumerate(intervals[:-1]):
         is_whole = candle.ids == candle.last_id - candle.first_id + 1

@@ -1,8 +1,9 @@
-"""The messages that `process` produces: a trade enriched, a minute, a rejected record. docs/processing.md names their schemas.
+"""The messages that `process` produces: a trade enriched, a minute, a rejected record. docs/processing.md names their
+schemas.
 
-Rules: prices, quantities and volumes are decimal texts, exact. Times that programs compute with are milliseconds since 1970 UTC; what the message of
-the venue or the record doesn't hold is null. A payload is cut after 64 KiB, and its size and hash are those of the whole. Nothing here knows a clock,
-a file, a broker or a venue.
+Rules: prices, quantities and volumes are decimal texts, exact. Times that programs compute with are milliseconds since
+1970 UTC; what the message of the venue or the record doesn't hold is null. A payload is cut after 64 KiB, and its size
+and hash are those of the whole. Nothing here knows a clock, a file, a broker or a venue.
 """
 
 import base64
@@ -17,9 +18,46 @@ from tradecap.market.candles import Candle
 from tradecap.market.records import KEPT_OF_OVERSIZE, Envelope, Rejected, Trade, valid_text
 
 QUOTES: Final = (
-    "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USDP", "USD1", "EURI", "BIDR", "IDRT", "BTC", "ETH", "BNB", "EUR", "TRY", "BRL", "GBP", "AUD", "JPY",
-    "UAH", "RUB", "NGN", "ZAR", "PLN", "RON", "ARS", "MXN", "COP", "CZK", "IDR", "DAI", "PAX", "TRX", "XRP", "DOT", "SOL", "USD", "VAI", "U",
-)  # fmt: skip
+    "FDUSD",
+    "USDT",
+    "USDC",
+    "BUSD",
+    "TUSD",
+    "USDP",
+    "USD1",
+    "EURI",
+    "BIDR",
+    "IDRT",
+    "BTC",
+    "ETH",
+    "BNB",
+    "EUR",
+    "TRY",
+    "BRL",
+    "GBP",
+    "AUD",
+    "JPY",
+    "UAH",
+    "RUB",
+    "NGN",
+    "ZAR",
+    "PLN",
+    "RON",
+    "ARS",
+    "MXN",
+    "COP",
+    "CZK",
+    "IDR",
+    "DAI",
+    "PAX",
+    "TRX",
+    "XRP",
+    "DOT",
+    "SOL",
+    "USD",
+    "VAI",
+    "U",
+)
 """Assets that symbols end with, a longer one before a shorter one that it ends with."""
 LONGEST_NAME: Final = 200
 """Characters of a name in a rejected record that are kept: a broken envelope may hold any text."""
@@ -51,7 +89,8 @@ class Enriched(msgspec.Struct, frozen=True, gc=False):
 
 
 class Minute(msgspec.Struct, frozen=True, gc=False):
-    """A candle as it is in `candles.1m`. revision counts the distinct trades in it; closed: two trades of later minutes have been seen."""
+    """A candle as it is in `candles.1m`. revision counts the distinct trades in it; closed: two trades of later minutes
+    have been seen."""
 
     venue: str
     symbol: str
@@ -86,7 +125,8 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
 
 
 class Quarantined(msgspec.Struct, frozen=True, gc=False):
-    """A rejected record as it is in `trades.quarantine`. b64 holds the first 64 KiB of the payload; size and sha256 are of all of it."""
+    """A rejected record as it is in `trades.quarantine`. b64 holds the first 64 KiB of the payload; size and sha256 are
+    of all of it."""
 
     reason: str
     field: str
@@ -158,7 +198,9 @@ def quarantined(rejected: Rejected, envelope: Envelope, raw: bytes, partition: i
     """A rejected record. raw: the value as it is in the log, which is the payload where it isn't a whole record."""
     is_record = bool(envelope.data) or envelope.text is not None or envelope.b64 is not None
     payload = envelope.payload if is_record else raw
-    venue, symbol, channel, via = (valid_text(name)[:LONGEST_NAME] for name in (envelope.venue, envelope.symbol, envelope.channel, envelope.via))
+    venue, symbol, channel, via = (
+        valid_text(name)[:LONGEST_NAME] for name in (envelope.venue, envelope.symbol, envelope.channel, envelope.via)
+    )
     return Quarantined(
         rejected.reason,
         rejected.field,

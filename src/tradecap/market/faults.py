@@ -193,10 +193,16 @@ def _malformed(message: _TradeMessage, rng: Random) -> bytes:
     *others, last = message.members.values()
     member, before_comma = message.members[field], _pick(rng, others)
     ways: tuple[Callable[[], bytes], ...] = (
-        lambda: message.replaced(field, _pick(rng, (b"abc", b"None", b"True", b"undefined", b"NaN", b"-Infinity"))).payload,
+        lambda: (
+            message.replaced(field, _pick(rng, (b"abc", b"None", b"True", b"undefined", b"NaN", b"-Infinity"))).payload
+        ),
         lambda: payload[: before_comma.end] + payload[before_comma.end :].replace(b",", b" ", 1),
         lambda: payload[: member.start] + payload[member.start :].replace(b":", b" ", 1),
-        lambda: payload[: member.start] + _pick(rng, (b"@", b"#", b"\x00", b"\x1b[0m", b"<", b"==", b"\\")) + payload[member.start :],
+        lambda: (
+            payload[: member.start]
+            + _pick(rng, (b"@", b"#", b"\x00", b"\x1b[0m", b"<", b"==", b"\\"))
+            + payload[member.start :]
+        ),
         lambda: payload[: last.end] + b"," + payload[last.end :],
         lambda: payload.replace(b'"', b"'"),
     )
@@ -301,7 +307,9 @@ def _oversize(message: _TradeMessage, rng: Random) -> bytes:
 
 FAULTS: Final[dict[str, TradeFault]] = {
     "dupes": TradeFault("The same message once more.", "duplicate", _dupe),
-    "conflicts": TradeFault("The id of a known trade with another price, quantity, minute or taker side.", "conflict", _conflict),
+    "conflicts": TradeFault(
+        "The id of a known trade with another price, quantity, minute or taker side.", "conflict", _conflict
+    ),
     "nulls": TradeFault("null in a required field.", "null_field", _null),
     "missing": TradeFault("A required field left out.", "missing_field", _missing),
     "malformed": TradeFault(
@@ -315,7 +323,9 @@ FAULTS: Final[dict[str, TradeFault]] = {
         "wrong_type",
         _wrong_type,
     ),
-    "out_of_range": TradeFault("A price, quantity or id that no trade can have: zero, negative or too large.", "out_of_range", _out_of_range),
+    "out_of_range": TradeFault(
+        "A price, quantity or id that no trade can have: zero, negative or too large.", "out_of_range", _out_of_range
+    ),
     "bad_time": TradeFault("A trade time before 2010 or after 2100.", "bad_time", _bad_time),
     "oversize": TradeFault("A message of more than 256 KiB.", "oversize", _oversize),
 }

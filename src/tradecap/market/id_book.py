@@ -1,18 +1,22 @@
 """The book of ids of one captured series: what of all that arrives is new, and which ids passed by unseen.
 
-Rules: an id is logged once a run, whichever connection or REST answer brings it again; a copy is compared by content, and one that differs is
-logged too. A copy of an id so old that its content isn't remembered can't be compared: it is logged. An id is missing when every live connection
-has passed it, or after WAIT_S; then it is a gap, and stays open until the id arrives by whatever way. Ids before the first one of a run are not
-its business, unless `expect_after` sets where to begin. Times come from outside, in seconds. Nothing here knows a clock, a log or a venue.
+Rules: an id is logged once a run, whichever connection or REST answer brings it again; a copy is compared by content,
+and one that differs is logged too. A copy of an id so old that its content isn't remembered can't be compared: it is
+logged. An id is missing when every live connection has passed it, or after WAIT_S; then it is a gap, and stays open
+until the id arrives by whatever way. Ids before the first one of a run are not its business, unless `expect_after` sets
+where to begin. Times come from outside, in seconds. Nothing here knows a clock, a log or a venue.
 
-One odd id moves nothing. An id is far when it is more than `near` (NEAR, or --repair-max if that is greater) above the expected id or below the
-first one. A far trade is logged like any other, and then its connection decides (`market.strays`):
-* it goes on near the old position: the far id is an outlier. It is marked, and counts neither as seen nor as the end of a gap;
-* it brings CONFIRMED rising ids there: the series has moved, which is marked. What lies between is a gap after a jump forward (too long to be
-  repaired), and nothing after a restart at lower ids. Gaps of the new position are found from its first id on;
+One odd id moves nothing. An id is far when it is more than `near` (NEAR, or --repair-max if that is greater) above the
+expected id or below the first one. A far trade is logged like any other, and then its connection decides
+(`market.strays`):
+* it goes on near the old position: the far id is an outlier. It is marked, and counts neither as seen nor as the end of
+  a gap;
+* it brings CONFIRMED rising ids there: the series has moved, which is marked. What lies between is a gap after a jump
+  forward (too long to be repaired), and nothing after a restart at lower ids. Gaps of the new position are found from
+  its first id on;
 * neither, until the run ends: an outlier, unless the run saw nothing else.
-A position that was left is remembered, so a series that comes back to it goes on there, and what it missed meanwhile is a gap. Only connections
-move a series; what REST brings fills gaps.
+A position that was left is remembered, so a series that comes back to it goes on there, and what it missed meanwhile is
+a gap. Only connections move a series; what REST brings fills gaps.
 """
 
 from collections.abc import Collection
@@ -96,16 +100,20 @@ class IdBook:
         self._refused = -1
 
     def expect_after(self, last_id: int, *others: int, is_guess: bool = False) -> None:
-        """An earlier run ended with this id: what follows it is missing until it comes. others: where else the log has a position.
+        """An earlier run ended with this id: what follows it is missing until it comes. others: where else the log has
+        a position.
 
         is_guess: it comes from the venue's REST alone, so the first id of a connection knows better.
         """
         self.expected = self._floor = last_id + 1
         self._is_sure, self._is_guess = not is_guess, is_guess
-        self._others = [_FormerPosition(each + 1, each + 1, is_live=False, is_sure=True) for each in others[-POSITIONS:]]
+        self._others = [
+            _FormerPosition(each + 1, each + 1, is_live=False, is_sure=True) for each in others[-POSITIONS:]
+        ]
 
     def take(self, trade: Trade, connection: int, now_s: float) -> str:
-        """COPY is all that isn't to be logged; else NEW, CONFLICT, or FORGOTTEN (a copy of what can't be compared). connection 0: REST."""
+        """COPY is all that isn't to be logged; else NEW, CONFLICT, or FORGOTTEN (a copy of what can't be compared).
+        connection 0: REST."""
         number = trade.id
         if connection:
             self.heard_s = now_s
@@ -169,7 +177,9 @@ class IdBook:
     def _is_here(self, number: int, connection: int) -> bool:
         """Whether an id belongs to the position, or to one that the series comes back to."""
         if self.is_far(number):
-            back = next((each for each in self._others if each.floor - self.near <= number <= each.expected + self.near), None)
+            back = next(
+                (each for each in self._others if each.floor - self.near <= number <= each.expected + self.near), None
+            )
             if back:
                 self._leave_for(back)
                 self.passed.pop(connection, None)
@@ -258,7 +268,8 @@ class IdBook:
             self._slots = [None] * self._remembered
         at = trade.id % self._remembered
         known = self._slots[at]
-        if connection or known is None or known.id <= trade.id:  # a repaired one doesn't displace one whose copies are on their way
+        # a repaired one doesn't displace one whose copies are on their way
+        if connection or known is None or known.id <= trade.id:
             self._slots[at] = trade
 
     def leave(self, connection: int) -> None:
@@ -294,7 +305,8 @@ class IdBook:
             self.open.add_range(first, last)
 
     def missing_until(self, last_id: int, now_s: float) -> None:
-        """The venue's REST says that it is at this id: what wasn't seen up to it was missed. A far one is only marked: REST moves nothing."""
+        """The venue's REST says that it is at this id: what wasn't seen up to it was missed. A far one is only marked:
+        REST moves nothing."""
         if self.is_far(last_id):
             if last_id != self._refused:
                 self._refused = last_id
@@ -325,7 +337,8 @@ def without(ids: TradeIds, first: int, last: int) -> TradeIds:
 
 
 def holes(known: TradeIds, within: int) -> list[Range]:
-    """What is missing among the newest `within` ids of a series in a log; a hole that begins before them is older than that, and left."""
+    """What is missing among the newest `within` ids of a series in a log; a hole that begins before them is older than
+    that, and left."""
     if known.first is None or known.last is None:
         return []
     floor = max(known.first, known.last - within)
@@ -333,7 +346,8 @@ def holes(known: TradeIds, within: int) -> list[Range]:
 
 
 def stretches(known: TradeIds, near: int) -> list[TradeIds]:
-    """The ids of a log in parts that are far from each other, ascending. Parts of one or two ids are outliers, unless there are no others."""
+    """The ids of a log in parts that are far from each other, ascending. Parts of one or two ids are outliers, unless
+    there are no others."""
     parts: list[TradeIds] = []
     for first, last in known:
         if parts and first - (parts[-1].last or 0) <= near:

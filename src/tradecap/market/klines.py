@@ -22,7 +22,8 @@ DECIMALS: Final = {
 
 
 class Kline(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A bar as the venue published it. is_exact is False where its numbers went through floats; the taker's values are None where it has none."""
+    """A bar as the venue published it. is_exact is False where its numbers went through floats; the taker's values are
+    None where it has none."""
 
     open_time_s: int
     interval_s: int

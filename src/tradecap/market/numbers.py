@@ -1,4 +1,5 @@
-"""Where the numbers of a message are in its bytes. A venue gives this to market/templates.py, which reads many messages at a time."""
+"""Where the numbers of a message are in its bytes. A venue gives this to market/templates.py, which reads many messages
+at a time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbers:
-    """spans: by name, the digits of id, first, last, event_ms, time_ms, price, price_fraction, qty, qty_fraction; others are only to be numbers.
+    """spans: by name, the digits of id, first, last, event_ms, time_ms, price, price_fraction, qty, qty_fraction;
+    others are only to be numbers.
 
     since_ms, until_ms (exclusive): what a time may be.
     """

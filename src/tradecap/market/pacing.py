@@ -1,19 +1,22 @@
 """When each record of a paced replay is due, and how well that was kept.
 
-Rules: due times are offsets from the start of the replay, never before the one of the record before. Recorded silence is kept, however long;
-speed divides it. Recorded times may be missing, may lag behind (streams of one connection are in no common order: 14 times in one recording,
-docs/binance.md §4) and may jump back (a clock was set, an older recording follows). Nothing here sleeps or reads a clock.
+Rules: due times are offsets from the start of the replay, never before the one of the record before. Recorded silence
+is kept, however long; speed divides it. Recorded times may be missing, may lag behind (streams of one connection are in
+no common order: 14 times in one recording, docs/binance.md §4) and may jump back (a clock was set, an older recording
+follows). Nothing here sleeps or reads a clock.
 """
 
 from math import ceil, inf
 from typing import Final
 
 DISORDER_NS: Final = 10_000_000_000
-"""A record at most this far behind the newest one is late and due at once; one further behind begins a new time line. Observed: 0.22 s (§9)."""
+"""A record at most this far behind the newest one is late and due at once; one further behind begins a new time line.
+Observed: 0.22 s (§9)."""
 
 
 class Pacer:
-    """Turns recorded times (ns, of any epoch) into due times (ns since the start of the replay). speed 1 = as recorded, 10 = ten times as fast."""
+    """Turns recorded times (ns, of any epoch) into due times (ns since the start of the replay). speed 1 = as recorded,
+    10 = ten times as fast."""
 
     def __init__(self, speed: float) -> None:
         if not 0 < speed < inf:
@@ -40,12 +43,14 @@ class Pacer:
 
 
 class Lateness:
-    """How far records were from their due times, in constant memory: a histogram whose steps are below 1.6 % of the value."""
+    """How far records were from their due times, in constant memory: a histogram whose steps are below 1.6 % of the
+    value."""
 
     def __init__(self) -> None:
         self.records = 0
         self._max_ns = 0
-        # How many, by the greatest ns of their step. At most 64 steps for each power of two, so below 4 100 for all of 64 bits.
+        # How many, by the greatest ns of their step. At most 64 steps for each power of two, so below 4 100 for all of
+        # 64 bits.
         self._steps: dict[int, int] = {}
 
     def add(self, late_ns: int) -> None:
@@ -58,7 +63,8 @@ class Lateness:
         self._max_ns = max(self._max_ns, off_ns)
 
     def quantile_ms(self, share: float) -> float:
-        """In ms, what this share of the records stayed below or met: the upper end of its step, so never better than it was. 0 without records."""
+        """In ms, what this share of the records stayed below or met: the upper end of its step, so never better than it
+        was. 0 without records."""
         rank = ceil(self.records * share)
         for step in sorted(self._steps):
             rank -= self._steps[step]

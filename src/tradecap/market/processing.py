@@ -1,11 +1,14 @@
-"""What becomes of the trades of a partition, one by one: new, too late, repeated or in conflict, and which minutes they change.
+"""What becomes of the trades of a partition, one by one: new, too late, repeated or in conflict, and which minutes they
+change.
 
-Rules: the first record of an id that comes is the trade, forever. Each series has a clock of its own, the second greatest trade time that
-was seen: one wild time moves nothing. A minute is closed once that clock has left it, and correctable until the clock is 60 minutes beyond it; a
-trade of an older minute is `too late` and changes no candle. What is decided of a trade depends on the trades before it alone, never on how they were
-split into batches. A closed minute is computed from all its trades, as `candles.every_interval` does it.
+Rules: the first record of an id that comes is the trade, forever. Each series has a clock of its own, the second
+greatest trade time that was seen: one wild time moves nothing. A minute is closed once that clock has left it, and
+correctable until the clock is 60 minutes beyond it; a trade of an older minute is `too late` and changes no candle.
+What is decided of a trade depends on the trades before it alone, never on how they were split into batches. A closed
+minute is computed from all its trades, as `candles.every_interval` does it.
 
-Memory: the trades of correctable minutes (about 61 of a series), and the ids as intervals. Nothing here knows a clock, a file or a broker.
+Memory: the trades of correctable minutes (about 61 of a series), and the ids as intervals. Nothing here knows a clock,
+a file or a broker.
 """
 
 from collections.abc import Iterable, Mapping
@@ -126,7 +129,9 @@ class SeriesBook:
         if not self._blocks:
             return [], []  # each change begins with a new id
         changed = self._changed()
-        deltas: list[Delta] = [(key_of(self.series, "ids", block), ids_value(self.ids, block)) for block in sorted(self._blocks)]
+        deltas: list[Delta] = [
+            (key_of(self.series, "ids", block), ids_value(self.ids, block)) for block in sorted(self._blocks)
+        ]
         self._blocks.clear()
         deltas += self._forget()
         for at_s, kept in self._minutes.items():

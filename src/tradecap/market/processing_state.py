@@ -1,8 +1,8 @@
 """How the state of `process` is written down, and read again: keys and values of a compacted topic.
 
-Rules: a value replaces the one before with its key, and None removes it. Each has a bounded size, below 256 kB: ids are kept in blocks of 2^20,
-as intervals or, where those are many, as a bitmap; trades of a minute in chunks of at most 1 000. A change of these forms raises VERSION.
-Nothing here knows a clock, a file or a broker.
+Rules: a value replaces the one before with its key, and None removes it. Each has a bounded size, below 256 kB: ids are
+kept in blocks of 2^20, as intervals or, where those are many, as a bitmap; trades of a minute in chunks of at most 1
+000. A change of these forms raises VERSION. Nothing here knows a clock, a file or a broker.
 """
 
 import base64
@@ -30,7 +30,8 @@ _decode: Final = msgspec.json.Decoder().decode
 
 
 class Times(msgspec.Struct, frozen=True, array_like=True):
-    """What a series keeps besides ids and trades: its two greatest trade times, and the two newest minutes whose trades are forgotten."""
+    """What a series keeps besides ids and trades: its two greatest trade times, and the two newest minutes whose trades
+    are forgotten."""
 
     newest_us: int
     second_us: int
@@ -101,7 +102,11 @@ def times_value(newest_us: int, second_us: int, edges: Iterable[Candle]) -> byte
 def read_times(value: bytes) -> tuple[int, int, list[Candle]]:
     """What was given to `times_value`."""
     times = _times(value)
-    return times.newest_us, times.second_us, [msgspec.convert(dict(zip(_CANDLE, edge, strict=True)), Candle) for edge in times.edges]
+    return (
+        times.newest_us,
+        times.second_us,
+        [msgspec.convert(dict(zip(_CANDLE, edge, strict=True)), Candle) for edge in times.edges],
+    )
 
 
 _times: Final = msgspec.json.Decoder(Times).decode
@@ -112,7 +117,18 @@ def chunk_value(trades: Iterable[Trade], at_s: int) -> bytes:
     """Trades of one minute, in the order in which they came."""
     at_us = at_s * 1_000_000
     return _encode(
-        [(t.id, t.id - t.first_id, t.last_id - t.id, t.price, t.qty, t.trade_time_us - at_us, 2 * t.order_book + t.is_buyer_maker) for t in trades]
+        [
+            (
+                t.id,
+                t.id - t.first_id,
+                t.last_id - t.id,
+                t.price,
+                t.qty,
+                t.trade_time_us - at_us,
+                2 * t.order_book + t.is_buyer_maker,
+            )
+            for t in trades
+        ]
     )
 
 
@@ -120,7 +136,18 @@ def read_chunk(value: bytes, series: SeriesKey, at_s: int) -> list[Trade]:
     """What was given to `chunk_value`. Times of events aren't kept."""
     at_us = at_s * 1_000_000
     return [
-        Trade(*series, number, number - before, number + behind, price, qty, at_us + us, 0, bool(flags & 1), bool(flags & 2))
+        Trade(
+            *series,
+            number,
+            number - before,
+            number + behind,
+            price,
+            qty,
+            at_us + us,
+            0,
+            bool(flags & 1),
+            bool(flags & 2),
+        )
         for number, before, behind, price, qty, us, flags in _rows(value)
     ]
 

@@ -1,9 +1,10 @@
 """The record: one line of the log, an envelope around what the venue sent, untouched.
 
-Rules: one JSON object on one line, keys in the order of `Envelope`, no spaces, payload last and byte for byte as it came. The payload is `data`
-(a JSON object on one line that a full parse accepts and that nests at most 100 deep), `text` (other UTF-8) or `b64` (other bytes). Whatever the
-payload is, the envelope stays valid. The closed lists of kinds and reasons are shared with the SQL (tests/cases.py holds the two readings
-against each other). Nothing here knows a clock, a file or a venue.
+Rules: one JSON object on one line, keys in the order of `Envelope`, no spaces, payload last and byte for byte as it
+came. The payload is `data` (a JSON object on one line that a full parse accepts and that nests at most 100 deep),
+`text` (other UTF-8) or `b64` (other bytes). Whatever the payload is, the envelope stays valid. The closed lists of
+kinds and reasons are shared with the SQL (tests/cases.py holds the two readings against each other). Nothing here knows
+a clock, a file or a venue.
 """
 
 import base64
@@ -19,7 +20,8 @@ import msgspec
 MAX_PAYLOAD: Final = 256 * 1024
 """Bytes; a longer payload is `oversize`."""
 MAX_LINE: Final = 900_000
-"""Bytes of a record's line; if it would be longer, only the first `KEPT_OF_OVERSIZE` of its payload are kept. Brokers take 1 MiB by default."""
+"""Bytes of a record's line; if it would be longer, only the first `KEPT_OF_OVERSIZE` of its payload are kept. Brokers
+take 1 MiB by default."""
 MAX_HEAD: Final = 30_000
 """Bytes of a line that are left for what comes before the payload."""
 KEPT_OF_OVERSIZE: Final = 64 * 1024
@@ -46,8 +48,9 @@ CHANNELS: Final = ("trade", "aggTrade")
 class Trade(msgspec.Struct, frozen=True, gc=False):
     """One valid trade (or aggregate of trades) of a series.
 
-    price and qty are integers in units of 10^-8; times are microseconds since 1970 UTC, `event_time_us` 0 when the message has none.
-    For channel `trade` first_id and last_id equal id. order_book is False for USD-M trades outside the book (insurance fund, ADL, NA).
+    price and qty are integers in units of 10^-8; times are microseconds since 1970 UTC, `event_time_us` 0 when the
+    message has none. For channel `trade` first_id and last_id equal id. order_book is False for USD-M trades outside
+    the book (insurance fund, ADL, NA).
     """
 
     venue: str
@@ -77,7 +80,8 @@ class Ignored(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """A message that isn't a valid trade: kept whole in quarantine. `reason` is one of REASONS, `field` the key it was found at or ''."""
+    """A message that isn't a valid trade: kept whole in quarantine. `reason` is one of REASONS, `field` the key it was
+    found at or ''."""
 
     reason: str
     field: str = ""
@@ -87,7 +91,8 @@ Reading = Trade | Event | Ignored | Rejected
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """A line of the log, taken apart. Exactly one of data, text, b64 and event is set; `size` and `sha256` only where `b64` was cut."""
+    """A line of the log, taken apart. Exactly one of data, text, b64 and event is set; `size` and `sha256` only where
+    `b64` was cut."""
 
     run: str
     seq: int
@@ -147,7 +152,9 @@ def attested_run(envelope: Envelope) -> str:
     return str(detail.get("run", "")) if isinstance(detail, dict) else ""
 
 
-_RECORD = rb'\{"run":"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})","seq":(0|[1-9][0-9]{0,17}),"recv":'
+_RECORD = (
+    rb'\{"run":"([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})","seq":(0|[1-9][0-9]{0,17}),"recv":'
+)
 _STRING = rb'"[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f]*+)*+"'
 IDENTITY: Final = re.compile(_RECORD)
 """What a record begins with: its run and its seq are the groups."""
@@ -155,11 +162,11 @@ _ENVELOPE: Final = re.compile(
     _RECORD
     + rb"(?:null|0|-?[1-9][0-9]{0,17}|[1-8][0-9]{18}),"
     + b"".join(rb'(?:"%b":%b,)?' % (name, _STRING) for name in (b"venue", b"symbol", b"channel", b"via", b"src"))
-    + rb'"(?:data":\{|text":%b\}\Z|(?:size":(?:0|[1-9][0-9]{0,17}),"sha256":"[0-9a-f]{64}",")?b64":"[A-Za-z0-9+/=]*"\}\Z|event":%b,"detail":\{)'
-    % (_STRING, _STRING)
+    + rb'"(?:data":\{|text":%b\}\Z|(?:size":(?:0|[1-9][0-9]{0,17}),"sha256":"[0-9a-f]{64}",")?' % _STRING
+    + rb'b64":"[A-Za-z0-9+/=]*"\}\Z|event":%b,"detail":\{)' % _STRING
 )
-"""A record up to its payload: these members, in this order, without blanks. What a JSON parser lets pass beyond that, parsers read differently; the
-SQL holds the same expression (store/clickhouse/schema/0002_envelope.sql)."""
+"""A record up to its payload: these members, in this order, without blanks. What a JSON parser lets pass beyond that,
+parsers read differently; the SQL holds the same expression (store/clickhouse/schema/0002_envelope.sql)."""
 
 
 def _is_base64(text: str) -> bool:
@@ -232,7 +239,8 @@ def cut_frame(beginning: bytes, size: int, sha256: str) -> bytes:
 
 
 def shortened(envelope: Envelope, longest: int) -> bytes:
-    """The line of a record, cut so that it has at most `longest` bytes: see `cut_frame`. b"" where that can't be: an event, or too few bytes."""
+    """The line of a record, cut so that it has at most `longest` bytes: see `cut_frame`. b"" where that can't be: an
+    event, or too few bytes."""
     payload = envelope.payload
     size = len(payload) if envelope.size is None else envelope.size
     sha256 = hashlib.sha256(payload).hexdigest() if envelope.size is None else envelope.sha256
@@ -254,8 +262,8 @@ def series_head(venue: str, symbol: str, channel: str, via: str) -> bytes:
 
 
 DataRecord = tuple[int, bytes, bytes, Trade | None]
-"""(recv_ns, head, framed, trade) of a record to be written; head and framed as of `RunWriter.record`. A plain tuple, because it is made for every
-message of a capture."""
+"""(recv_ns, head, framed, trade) of a record to be written; head and framed as of `RunWriter.record`. A plain tuple,
+because it is made for every message of a capture."""
 
 
 class RunWriter:
@@ -268,7 +276,13 @@ class RunWriter:
 
     def record(self, recv_ns: int | None, head: bytes, framed: bytes) -> bytes:
         """A data record. head comes from `series_head` (and `source_head`), framed from `frame`."""
-        line = b'%b%d,"recv":%b,%b%b' % (self._start, self.seq, b"null" if recv_ns is None else b"%d" % recv_ns, head, framed)
+        line = b'%b%d,"recv":%b,%b%b' % (
+            self._start,
+            self.seq,
+            b"null" if recv_ns is None else b"%d" % recv_ns,
+            head,
+            framed,
+        )
         self.seq += 1
         return line
 
@@ -276,11 +290,21 @@ class RunWriter:
         """Data records, as of `record`."""
         start, first = self._start, self.seq
         self.seq += len(found)
-        return [b'%b%d,"recv":%d,%b%b' % (start, seq, recv_ns, head, framed) for seq, (recv_ns, head, framed, _) in enumerate(found, first)]
+        return [
+            b'%b%d,"recv":%d,%b%b' % (start, seq, recv_ns, head, framed)
+            for seq, (recv_ns, head, framed, _) in enumerate(found, first)
+        ]
 
     def message(self, recv_ns: int | None, head: bytes, line: int, payload: bytes) -> bytes:
         """A data record of a JSON object. head: `series_head` and `source_beginning`."""
-        record = b'%b%d,"recv":%b,%b%d","data":%b}\n' % (self._start, self.seq, b"null" if recv_ns is None else b"%d" % recv_ns, head, line, payload)
+        record = b'%b%d,"recv":%b,%b%d","data":%b}\n' % (
+            self._start,
+            self.seq,
+            b"null" if recv_ns is None else b"%d" % recv_ns,
+            head,
+            line,
+            payload,
+        )
         self.seq += 1
         return record
 
@@ -306,7 +330,8 @@ def json_text(text: str) -> bytes:
 
 
 def json_bytes(value: object) -> bytes:
-    """A value as JSON; what JSON doesn't know becomes text. The name of a file may hold bytes that aren't text: only then each text is looked at."""
+    """A value as JSON; what JSON doesn't know becomes text. The name of a file may hold bytes that aren't text: only
+    then each text is looked at."""
     try:
         return msgspec.json.encode(value, enc_hook=str)
     except UnicodeEncodeError:
@@ -330,7 +355,8 @@ def valid_text(text: str) -> str:
 
 
 def content(trade: Trade) -> bytes:
-    """The one canonical text of what makes two records of an id equal: price, quantity, T in ms, maker flag, first and last id, as numbers.
+    """The one canonical text of what makes two records of an id equal: price, quantity, T in ms, maker flag, first and
+    last id, as numbers.
 
     The SQL writes the same text (store/schema, `content`), so that crc32 agrees on both sides.
     """
@@ -365,6 +391,8 @@ def new_run(now_ms: int, last_run: str, randomness: bytes) -> str:
             raise ValueError(f"no UUIDv7 is greater than {last_run}")
         now_ms = max(now_ms, last_ms + 1)
     bits = (now_ms & (1 << 48) - 1) << 80 | 0x7 << 76 | 0b10 << 62
-    bits |= (int.from_bytes(randomness[:2], "big") & 0xFFF) << 64 | int.from_bytes(randomness[2:10], "big") & (1 << 62) - 1
+    bits |= (int.from_bytes(randomness[:2], "big") & 0xFFF) << 64 | int.from_bytes(randomness[2:10], "big") & (
+        1 << 62
+    ) - 1
     text = f"{bits:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

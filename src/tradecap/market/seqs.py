@@ -55,12 +55,13 @@ class Seqs:
         for first, last in intervals:
             self.add_range(first, last)
 
-    # ---- taking in -------------------------------------------------------------------------------------------------------------------------
+    # ---- taking in ---------------------------------------------------------------------------------------------------
 
     def add(self, number: int) -> bool:
         """Take a number in; whether it is new."""
         if number == self._last + 1 and number and not self._bitmaps:
-            self._ids._lasts[-1] = self._last = number  # the last interval ends at _last: the usual case, in which every call counts
+            # the last interval ends at _last: the usual case, in which every call counts
+            self._ids._lasts[-1] = self._last = number
             return True
         if number > self._last:
             self._last = number
@@ -122,7 +123,8 @@ class Seqs:
         self._ids.add_range(block << BITS, block << BITS | LOW)
 
     def _fold(self) -> None:
-        """Make bitmaps of the blocks that have too many intervals. Numbers that are far from each other have few in a block, and stay."""
+        """Make bitmaps of the blocks that have too many intervals. Numbers that are far from each other have few in a
+        block, and stay."""
         pieces: dict[int, int] = {}
         for first, last in self._ids:
             for block in {first >> BITS, last >> BITS}:
@@ -133,7 +135,7 @@ class Seqs:
         self._ids = _without(self._ids, folded)
         self._limit = max(2 * FEW, 2 * self._ids.pieces)
 
-    # ---- asking ----------------------------------------------------------------------------------------------------------------------------
+    # ---- asking ------------------------------------------------------------------------------------------------------
 
     def meets(self, other: "Seqs") -> bool:
         """Whether any number is in both."""
@@ -151,7 +153,11 @@ class Seqs:
     def count_in(self, block: int) -> int:
         """How many numbers of a block of 2^16 are there."""
         bitmap = self._bitmaps.get(block)
-        return bitmap.count if bitmap else sum(last - first + 1 for first, last in self._ids.within(block << BITS, block << BITS | LOW))
+        return (
+            bitmap.count
+            if bitmap
+            else sum(last - first + 1 for first, last in self._ids.within(block << BITS, block << BITS | LOW))
+        )
 
     def __contains__(self, number: int) -> bool:
         bitmap = self._bitmaps.get(number >> BITS)

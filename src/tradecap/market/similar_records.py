@@ -1,8 +1,8 @@
 """Records read by their likeness to others: the fast way to read a line of the log.
 
-Rules: a record that is written as an earlier one of its run and series was differs from it in seq, recv, src and payload alone; only these are read.
-What isn't recognised is left to `records.read_envelope`, and so is every payload that turns out to be no JSON object. At most OTHERS_KEPT beginnings
-are remembered.
+Rules: a record that is written as an earlier one of its run and series was differs from it in seq, recv, src and
+payload alone; only these are read. What isn't recognised is left to `records.read_envelope`, and so is every payload
+that turns out to be no JSON object. At most OTHERS_KEPT beginnings are remembered.
 """
 
 import re
@@ -14,9 +14,11 @@ from tradecap.market.records import Envelope
 
 
 def like_others(line: bytes) -> Envelope | None:
-    """What `read_envelope` gives for a record with `data` that is written as others of its run and series were; None where it isn't.
+    """What `read_envelope` gives for a record with `data` that is written as others of its run and series were; None
+    where it isn't.
 
-    That saves most of its time. The payload isn't looked at: where it turns out to be no JSON object, the line must be read by `read_envelope`.
+    That saves most of its time. The payload isn't looked at: where it turns out to be no JSON object, the line must be
+    read by `read_envelope`.
     """
     numbers = _NUMBERS.match(line, 52)
     if numbers is None or b"\n" in line or not line.endswith(b"}"):
@@ -33,7 +35,9 @@ def like_others(line: bytes) -> Envelope | None:
     run, venue, symbol, channel, via = others
     seq, recv = numbers.groups()
     data = msgspec.Raw(line[data_at:-1])
-    return Envelope(run, int(seq), None if recv == b"null" else int(recv), venue, symbol, channel, via, source.decode(), data=data)
+    return Envelope(
+        run, int(seq), None if recv == b"null" else int(recv), venue, symbol, channel, via, source.decode(), data=data
+    )
 
 
 def remember(line: bytes, envelope: Envelope) -> None:
@@ -44,10 +48,17 @@ def remember(line: bytes, envelope: Envelope) -> None:
     if numbers:
         head_at = numbers.end()
         end = line.find(b'"src":"', head_at) if envelope.src else line.find(b'"data":{', head_at) + 7
-        _OTHERS[line[:52] + line[head_at:end]] = envelope.run, envelope.venue, envelope.symbol, envelope.channel, envelope.via
+        _OTHERS[line[:52] + line[head_at:end]] = (
+            envelope.run,
+            envelope.venue,
+            envelope.symbol,
+            envelope.channel,
+            envelope.via,
+        )
 
 
-# By what a record shares with others, its beginning up to seq and its members from recv to src or payload: run, venue, symbol, channel and via.
+# By what a record shares with others, its beginning up to seq and its members from recv to src or payload: run, venue,
+# symbol, channel and via.
 _OTHERS: Final[dict[bytes, tuple[str, str, str, str, str]]] = {}
 OTHERS_KEPT: Final = 4096
 _NUMBERS: Final = re.compile(rb'(0|[1-9][0-9]{0,17}),"recv":(null|0|[1-9][0-9]{0,17}|[1-8][0-9]{18}),')

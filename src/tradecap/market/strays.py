@@ -1,8 +1,9 @@
 """Trades whose id is far from where their series is: either the message is odd, or the series has moved.
 
-Rules: a connection keeps the order of the venue, so its own next ids decide. CONFIRMED ids that rise, each near the one before, are a new position.
-An id near the old position, or far from the stray before it, shows that the strays before it were outliers. A copy by another connection is the same
-stray. The newest KEPT strays are remembered to compare copies. Nothing here knows a clock, a log or a venue.
+Rules: a connection keeps the order of the venue, so its own next ids decide. CONFIRMED ids that rise, each near the one
+before, are a new position. An id near the old position, or far from the stray before it, shows that the strays before
+it were outliers. A copy by another connection is the same stray. The newest KEPT strays are remembered to compare
+copies. Nothing here knows a clock, a log or a venue.
 """
 
 from typing import Final
@@ -33,7 +34,8 @@ class Strays:
         return self._kept.get(number)
 
     def add(self, trade: Trade, connection: int) -> tuple[list[Trade], list[int]]:
-        """Take in a stray. Returns the trades of a new position, if this one confirms it, and the ids that are outliers now."""
+        """Take in a stray. Returns the trades of a new position, if this one confirms it, and the ids that are outliers
+        now."""
         row = self._rows.pop(connection, None) or self._rows.pop(0, [])
         outliers: list[int] = []
         if row and not 0 <= trade.id - row[-1].id <= self._near:

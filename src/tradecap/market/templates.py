@@ -1,12 +1,13 @@
 """Lines that differ in nothing but the digits of their numbers, read many at a time.
 
-Rules: a line whose bytes are those of one that was read as a trade, but for digits in the places of its numbers, is read as that one was, with other
-numbers. So a template is made of a line that was read strictly, and knows nothing of JSON or of a venue: whatever hands it over
-knows where its numbers are. A number with a leading zero, a time out of range, a price or quantity of nothing: such a line
-doesn't fit, and is read as if there was no template. The content hash is CRC32 of the same text
-as `records.content`; as CRC32 is affine over bits, each digit adds its part by itself.
+Rules: a line whose bytes are those of one that was read as a trade, but for digits in the places of its numbers, is
+read as that one was, with other numbers. So a template is made of a line that was read strictly, and knows nothing of
+JSON or of a venue: whatever hands it over knows where its numbers are. A number with a leading zero, a time out of
+range, a price or quantity of nothing: such a line doesn't fit, and is read as if there was no template. The content
+hash is CRC32 of the same text as `records.content`; as CRC32 is affine over bits, each digit adds its part by itself.
 
-Source of the method: X = line XOR template has values of at most 9 in the places of digits and 0 elsewhere; there X is the digits.
+Source of the method: X = line XOR template has values of at most 9 in the places of digits and 0 elsewhere; there X is
+the digits.
 """
 
 import re
@@ -41,7 +42,8 @@ MOST_NS: Final = 9 * 10**18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """What lines that fit hold, an element a line. content: as `records.content_hash`. recv_ns: 0 where it isn't known."""
+    """What lines that fit hold, an element a line. content: as `records.content_hash`. recv_ns: 0 where it isn't
+    known."""
 
     seq: Ints
     recv_ns: Ints
@@ -52,9 +54,12 @@ class Columns:
 
 
 class Template:
-    """A line, and where its numbers are. envelope and trade: what it was read as, which the lines that fit share but for their numbers."""
+    """A line, and where its numbers are. envelope and trade: what it was read as, which the lines that fit share but
+    for their numbers."""
 
-    def __init__(self, line: bytes, envelope: Envelope, trade: Trade, spans: Mapping[str, Span], numbers: Numbers) -> None:
+    def __init__(
+        self, line: bytes, envelope: Envelope, trade: Trade, spans: Mapping[str, Span], numbers: Numbers
+    ) -> None:
         self.envelope, self.trade = envelope, trade
         self._spans = spans
         self._times = numbers.since_ms, numbers.until_ms
@@ -63,7 +68,9 @@ class Template:
         for first, end in spans.values():
             self._zeroed[first:end] = ord("0")
             self._limit[first:end] = 9
-        self._firsts = np.array([first for name, (first, end) in spans.items() if name not in FREE and end - first > 1], np.int64)
+        self._firsts = np.array(
+            [first for name, (first, end) in spans.items() if name not in FREE and end - first > 1], np.int64
+        )
         self._hashes: dict[tuple[int, int], _ContentHash] = {}
         self._columns = NumberColumns({name: span for name, span in spans.items() if name in _READ})
 
@@ -103,7 +110,9 @@ class Template:
         for name in ("event_ms", "time_ms"):
             fits &= (values[name] >= since_ms) & (values[name] < until_ms)
         for whole, fraction in AMOUNTS:
-            fits &= digits[:, self._spans[whole][0] : self._spans[whole][1]].any(axis=1) | digits[:, slice(*self._spans[fraction])].any(axis=1)
+            fits &= digits[:, self._spans[whole][0] : self._spans[whole][1]].any(axis=1) | digits[
+                :, slice(*self._spans[fraction])
+            ].any(axis=1)
         if "first" in values:
             fits &= values["first"] <= values["last"]
         if "recv" in self._spans and self._spans["recv"][1] - self._spans["recv"][0] == 19:
@@ -112,7 +121,10 @@ class Template:
 
     def _content(self, digits: Bytes) -> Words:
         """The hash of each line's content; lines whose price and quantity have as many digits are hashed at once."""
-        leading = [np.argmax(digits[:, [*range(*self._spans[whole]), *range(*self._spans[part])]] != 0, axis=1) for whole, part in AMOUNTS]
+        leading = [
+            np.argmax(digits[:, [*range(*self._spans[whole]), *range(*self._spans[part])]] != 0, axis=1)
+            for whole, part in AMOUNTS
+        ]
         found = np.zeros(len(digits), np.uint64)
         for kind in np.unique(leading[0] * 64 + leading[1]):
             skipped = int(kind) // 64, int(kind) % 64
@@ -125,7 +137,9 @@ class Template:
 
 _READ: Final = ("seq", "recv", "id", "first", "last", "time_ms", "event_ms")
 _EMPTY: Final = np.zeros(0, np.int64)
-_NONE: Final = Columns(seq=_EMPTY, recv_ns=_EMPTY, trade_id=_EMPTY, time_ms=_EMPTY, event_ms=_EMPTY, content=np.zeros(0, np.uint64))
+_NONE: Final = Columns(
+    seq=_EMPTY, recv_ns=_EMPTY, trade_id=_EMPTY, time_ms=_EMPTY, event_ms=_EMPTY, content=np.zeros(0, np.uint64)
+)
 FEW: Final = 512
 """Lines of which all numbers are read in one product: of more, one number after the other is as quick."""
 EXACT: Final = 15
@@ -154,7 +168,11 @@ class NumberColumns:
 
 
 _DIGIT_PARTS: Final = np.array(
-    [[zlib.crc32(bytes([digit]) + bytes(behind)) ^ zlib.crc32(bytes(behind + 1)) for digit in range(10)] for behind in range(128)], np.uint32
+    [
+        [zlib.crc32(bytes([digit]) + bytes(behind)) ^ zlib.crc32(bytes(behind + 1)) for digit in range(10)]
+        for behind in range(128)
+    ],
+    np.uint32,
 )
 """What a digit instead of 0 adds to the CRC32 of a text, by how many bytes are behind it."""
 

@@ -1,7 +1,8 @@
 """Trade ids seen for one series, as closed intervals.
 
-Rules: ids are dense on Binance spot (observed: 14 515 trades, every step +1), so a healthy capture is one interval and 10^8 ids cost two
-integers. `add` is O(log n) in intervals, not in ids; appending the next id touches nothing else. Nothing here knows a clock, a file or a venue.
+Rules: ids are dense on Binance spot (observed: 14 515 trades, every step +1), so a healthy capture is one interval and
+10^8 ids cost two integers. `add` is O(log n) in intervals, not in ids; appending the next id touches nothing else.
+Nothing here knows a clock, a file or a venue.
 """
 
 from bisect import bisect_left, bisect_right

@@ -1,9 +1,10 @@
 """A log against an earlier certificate of it: is everything that was certified still there, unchanged?
 
-Rules: pure. First the certificate itself: one that is of a failed proof, empty, edited or contradicts itself proves nothing. Then the log: it
-is unchanged when every segment holds the bytes that were certified; what came after them is an extension, and named. Everything that a certificate
-counts is compared: while nothing was added it is the same number, later it may only have grown. In a topic, a segment is a range of offsets of a
-partition; if retention has shortened it, neither it nor counts, runs and series can be compared any more.
+Rules: pure. First the certificate itself: one that is of a failed proof, empty, edited or contradicts itself proves
+nothing. Then the log: it is unchanged when every segment holds the bytes that were certified; what came after them is
+an extension, and named. Everything that a certificate counts is compared: while nothing was added it is the same
+number, later it may only have grown. In a topic, a segment is a range of offsets of a partition; if retention has
+shortened it, neither it nor counts, runs and series can be compared any more.
 """
 
 import re
@@ -25,7 +26,8 @@ SPLIT: Final = ("duplicates", "conflicts")
 
 
 def unchanged(then: Certificate, now: Certificate, prefixes: Mapping[str, str], expired: Collection[str] = ()) -> Check:
-    """The log is what was certified, or that and more. prefixes: of segments that were being written then, the sha256 of as many bytes now.
+    """The log is what was certified, or that and more. prefixes: of segments that were being written then, the sha256
+    of as many bytes now.
 
     expired: segments of which retention has removed something.
     """
@@ -36,8 +38,18 @@ def unchanged(then: Certificate, now: Certificate, prefixes: Mapping[str, str], 
     details += [] if found else ["the same and more" if since else "the same"]
     details += [f"since then: {', '.join(since)}"] if since else []
     details += _remarks(then, now, expired)
-    details.append(f"{counted(len(then.segments), 'segment')} and {counted(len(then.runs), 'run')} as of {then.made_at}")
-    return Check("certificate.unchanged", not found, 0, len(found), "; ".join(details), _fix(then, now, wrong, changes), "changes")
+    details.append(
+        f"{counted(len(then.segments), 'segment')} and {counted(len(then.runs), 'run')} as of {then.made_at}"
+    )
+    return Check(
+        "certificate.unchanged",
+        not found,
+        0,
+        len(found),
+        "; ".join(details),
+        _fix(then, now, wrong, changes),
+        "changes",
+    )
 
 
 def _fix(then: Certificate, now: Certificate, wrong: Sequence[str], changes: Sequence[str]) -> str:
@@ -51,7 +63,10 @@ def _fix(then: Certificate, now: Certificate, wrong: Sequence[str], changes: Seq
 def _remarks(then: Certificate, now: Certificate, expired: Collection[str]) -> Iterator[str]:
     """What limits the comparison."""
     if then.seal is Seal.MISSING:
-        yield "the certificate is not sealed (an earlier tradecap made it): whether it was edited shows only where it contradicts itself or the log"
+        yield (
+            "the certificate is not sealed (an earlier tradecap made it): whether it was edited shows only where "
+            "it contradicts itself or the log"
+        )
     if not (then.evidence and now.evidence):
         yield "this kind of log gives no sums of its bytes: only counts, runs and series were compared"
     if expired:
@@ -64,12 +79,14 @@ def _remarks(then: Certificate, now: Certificate, expired: Collection[str]) -> I
         yield f"it was proven against another store ({then.store.id})"
 
 
-# ---- the certificate itself --------------------------------------------------------------------------------------------------------------
+# ---- the certificate itself ------------------------------------------------------------------------------------------
 
 
 def faults(then: Certificate) -> Iterator[str]:
     """Why a certificate proves nothing, whatever the log is."""
-    is_stripped = then.seal is Seal.MISSING and any(isinstance(value, int) for check in then.checks for value in (check.expected, check.actual))
+    is_stripped = then.seal is Seal.MISSING and any(
+        isinstance(value, int) for check in then.checks for value in (check.expected, check.actual)
+    )
     if then.seal is Seal.BROKEN:
         yield "the certificate was edited: its seal doesn't fit what it says"
     elif then.seal is Seal.REMOVED or is_stripped:
@@ -85,28 +102,42 @@ def faults(then: Certificate) -> Iterator[str]:
 def _contradictions(then: Certificate, failed: Sequence[str]) -> Iterator[str]:
     """What a certificate says twice, and not alike. Digits are grouped otherwise in older ones."""
     if then.ok is bool(failed):
-        yield f"the certificate contradicts itself: ok is {str(then.ok).lower()}, and {counted(len(failed), 'check')} of it failed"
+        yield (
+            f"the certificate contradicts itself: ok is {str(then.ok).lower()}, and "
+            f"{counted(len(failed), 'check')} of it failed"
+        )
     sentence = ": ".join(sentence_of(then.counts, [check.ok for check in then.checks]))
     if re.sub(r"\s", "", sentence) != re.sub(r"\s", "", then.sentence):
         yield f"the certificate contradicts itself: its sentence isn't what its counts and checks say ({sentence})"
     records = sum(run.records for run in then.runs)
     stated = then.counts.get("records", 0)
     if records != stated:
-        yield f"the certificate contradicts itself: its runs hold {counted(records, 'record')}, its counts say {number(stated)}"
+        yield (
+            f"the certificate contradicts itself: its runs hold {counted(records, 'record')}, its counts say "
+            f"{number(stated)}"
+        )
     kinds = sum(then.counts.get(kind, 0) for kind in KINDS)
     if kinds != stated:
-        yield f"the certificate contradicts itself: it counts {counted(stated, 'record')}, and {number(kinds)} by their kinds"
+        yield (
+            f"the certificate contradicts itself: it counts {counted(stated, 'record')}, and {number(kinds)} by "
+            "their kinds"
+        )
     for run in then.runs:
         if run.records != run.valid + run.quarantined + run.ignored + run.events:
-            yield f"the certificate contradicts itself: the {counted(run.records, 'record')} of run {run.run} aren't the sum of their kinds"
+            yield (
+                f"the certificate contradicts itself: the {counted(run.records, 'record')} of run {run.run} "
+                "aren't the sum of their kinds"
+            )
     if sum(run.quarantined for run in then.runs) != sum(then.quarantined.values()):
         yield "the certificate contradicts itself: the reasons of its quarantine aren't the sum of its runs"
 
 
-# ---- the log -----------------------------------------------------------------------------------------------------------------------------
+# ---- the log ---------------------------------------------------------------------------------------------------------
 
 
-def _changes(then: Certificate, now: Certificate, prefixes: Mapping[str, str], expired: Collection[str]) -> Iterator[str]:
+def _changes(
+    then: Certificate, now: Certificate, prefixes: Mapping[str, str], expired: Collection[str]
+) -> Iterator[str]:
     if then.log.id != now.log.id:
         yield f"the certificate is of log {then.log.id}, this is log {now.log.id}"
         return
@@ -133,7 +164,9 @@ def _count_changes(then: Certificate, now: Certificate, *, has_grown: bool) -> I
             yield f"the log had {number(had)} {name}, has {number(has)}"
 
 
-def _segment_changes(then: Certificate, now: Certificate, prefixes: Mapping[str, str], expired: Collection[str]) -> Iterator[str]:
+def _segment_changes(
+    then: Certificate, now: Certificate, prefixes: Mapping[str, str], expired: Collection[str]
+) -> Iterator[str]:
     held = {place_of(row.segment): row for row in now.segments}
     for row in then.segments:
         if row.segment in expired:
@@ -143,11 +176,17 @@ def _segment_changes(then: Certificate, now: Certificate, prefixes: Mapping[str,
         if same is None or same.lost:
             yield f"segment {row.segment} is missing ({number(row.records)} records)"
         elif sha256 != row.sha256:
-            held_now = f"it held {number(row.records)} records of sha256 {row.sha256[:12]}, now {number(same.records)} of {same.sha256[:12]}"
+            held_now = (
+                f"it held {number(row.records)} records of sha256 {row.sha256[:12]}, now "
+                f"{number(same.records)} of {same.sha256[:12]}"
+            )
             yield f"segment {row.segment} changed: {held_now}" + (f" and then {same.problem}" if same.problem else "")
         elif not _has_grown_from(row, same):
             certified = f"{number(row.records)} records in {number(row.bytes)} bytes"
-            yield f"segment {row.segment}: the certificate says {certified}, it holds {number(same.records)} in {number(same.bytes)}"
+            yield (
+                f"segment {row.segment}: the certificate says {certified}, it holds {number(same.records)} in "
+                f"{number(same.bytes)}"
+            )
 
 
 def _has_grown_from(row: SegmentRow, same: SegmentRow) -> bool:
@@ -195,7 +234,9 @@ def _series_changes(then: Certificate, now: Certificate, *, has_grown: bool) -> 
         else:
             yield from _changes_of_series(row, same, has_grown=has_grown)
     if not has_grown:
-        yield from (f"{' '.join(key)} isn't in the certificate ({number(row.trades)} trades)" for key, row in found.items())
+        yield from (
+            f"{' '.join(key)} isn't in the certificate ({number(row.trades)} trades)" for key, row in found.items()
+        )
 
 
 def _key(row: CertifiedSeries) -> tuple[str, str, str]:
@@ -223,17 +264,25 @@ def _changes_of_series(row: CertifiedSeries, same: CertifiedSeries, *, has_grown
 
 def _since(then: Certificate, now: Certificate) -> list[str]:
     """What came after the certificate."""
-    segments = sorted({place_of(row.segment) for row in now.segments} - {place_of(row.segment) for row in then.segments})
+    segments = sorted(
+        {place_of(row.segment) for row in now.segments} - {place_of(row.segment) for row in then.segments}
+    )
     runs = {row.run for row in now.runs} - {row.run for row in then.runs}
     grown: dict[str, int] = {}
     for row in then.segments:  # of a topic there is a range of offsets for each proof that continued another
         if not row.closed:
             grown[place_of(row.segment)] = grown.get(place_of(row.segment), 0) + row.bytes
-    grown_now = [place_of(row.segment) for row in now.segments if row.bytes > grown.get(place_of(row.segment), row.bytes)]
+    grown_now = [
+        place_of(row.segment) for row in now.segments if row.bytes > grown.get(place_of(row.segment), row.bytes)
+    ]
     added = [f"{_names(segments, 'segment')} added"] if segments else []
     added += [f"{_names(grown_now, 'segment')} written on"] if grown_now else []
     return added + ([f"{counted(len(runs), 'run')} added"] if runs else [])
 
 
 def _names(numbers: Sequence[str], what: str) -> str:
-    return f"{what} {numbers[0]}" if len(numbers) == 1 else f"{number(len(numbers))} {what}s {numbers[0]} to {numbers[-1]}"
+    return (
+        f"{what} {numbers[0]}"
+        if len(numbers) == 1
+        else (f"{number(len(numbers))} {what}s {numbers[0]} to {numbers[-1]}")
+    )

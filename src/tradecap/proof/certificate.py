@@ -1,9 +1,10 @@
 """A certificate: what one `verify` found of a log, to be kept, read at a glance, and held against the log later.
 
-Rules: pure; it is complete in itself: nothing in it needs the log or the store to be understood. One fact a line, the sentence first. Its form has a
-version of its own; a later one adds keys and is refused by an older tradecap only when its number is greater. From version 2 on it ends with a seal,
-the sha256 of all the rest (seal.py). From version 3 on it keeps what was counted of the log (counted.py), from where a later proof may continue
-(since.py). A log is unchanged when every segment holds the bytes that were certified (against.py).
+Rules: pure; it is complete in itself: nothing in it needs the log or the store to be understood. One fact a line, the
+sentence first. Its form has a version of its own; a later one adds keys and is refused by an older tradecap only when
+its number is greater. From version 2 on it ends with a seal, the sha256 of all the rest (seal.py). From version 3 on it
+keeps what was counted of the log (counted.py), from where a later proof may continue (since.py). A log is unchanged
+when every segment holds the bytes that were certified (against.py).
 """
 
 import json
@@ -44,7 +45,8 @@ class RunRow(msgspec.Struct, frozen=True):
 
 
 class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The uncompressed bytes of one segment; those that were durable if it was still being written. In a topic: a range of offsets (`0@0-100`).
+    """The uncompressed bytes of one segment; those that were durable if it was still being written. In a topic: a range
+    of offsets (`0@0-100`).
 
     problem: why it couldn't be read on; lost: it was gone. packed: bytes of the file that holds it compressed.
     """
@@ -112,9 +114,10 @@ class SinceRow(msgspec.Struct, frozen=True):
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """All of it, in the order in which it is written.
 
-    asked: the options that narrowed or softened the proof. evidence: whether this kind of log gives sums of its bytes; without them `segments` is
-    empty, and only runs, series and counts can be compared later. since: the certificate from which it continued. counted: from where a later one
-    may continue, None in that of a failed proof. seal: what reading it found; what is written is the sum.
+    asked: the options that narrowed or softened the proof. evidence: whether this kind of log gives sums of its bytes;
+    without them `segments` is empty, and only runs, series and counts can be compared later. since: the certificate
+    from which it continued. counted: from where a later one may continue, None in that of a failed proof. seal: what
+    reading it found; what is written is the sum.
     """
 
     certificate: int = VERSION
@@ -149,19 +152,23 @@ class _CertificateHead(msgspec.Struct, frozen=True):
 
 def sentence(counts: Accounts, checks: Sequence[Check]) -> tuple[str, str]:
     """PROVEN or NOT PROVEN, and what of: the equation of all records."""
-    return sentence_of({"records": counts.records, **{kind: getattr(counts, kind) for kind in KINDS}}, [check.ok for check in checks])
+    return sentence_of(
+        {"records": counts.records, **{kind: getattr(counts, kind) for kind in KINDS}}, [check.ok for check in checks]
+    )
 
 
 def sentence_of(counts: Mapping[str, int], passed: Sequence[bool]) -> tuple[str, str]:
     """The same, of counts and of what became of each check."""
-    equation = f"{number(counts.get('records', 0))} records = " + " + ".join(f"{number(counts.get(kind, 0))} {kind}" for kind in KINDS)
+    equation = (f"{number(counts.get('records', 0))} records = ") + " + ".join(
+        f"{number(counts.get(kind, 0))} {kind}" for kind in KINDS
+    )
     failed = passed.count(False)
     if failed:
         return "NOT PROVEN", f"{number(failed)} of {len(passed)} checks failed: {equation}."
     return "PROVEN", f"every record is accounted for, every trade is there exactly once: {equation}."
 
 
-# ---- as a text ---------------------------------------------------------------------------------------------------------------------------
+# ---- as a text -------------------------------------------------------------------------------------------------------
 
 
 def written(certificate: Certificate) -> bytes:
@@ -190,7 +197,9 @@ def _object(members: Mapping[str, object], indent: str) -> str:
 
 def _value(value: object, indent: str) -> str:
     if isinstance(value, list) and value:
-        return "[\n" + ",\n".join(f"{indent}  {json.dumps(item, ensure_ascii=False)}" for item in value) + f"\n{indent}]"
+        return (
+            "[\n" + ",\n".join(f"{indent}  {json.dumps(item, ensure_ascii=False)}" for item in value) + f"\n{indent}]"
+        )
     if isinstance(value, dict) and any(isinstance(item, list) for item in value.values()):
         return _object(value, indent)
     return json.dumps(value, ensure_ascii=False)
@@ -202,7 +211,9 @@ def read(text: bytes) -> Certificate | str:
         head = msgspec.json.decode(text, type=_CertificateHead)
         if head.certificate > VERSION:
             return f"is of version {head.certificate}, this tradecap knows version {VERSION}"
-        return msgspec.structs.replace(msgspec.convert(_without_seal(text), Certificate), seal=state_of(text, is_due=head.certificate > 1))
+        return msgspec.structs.replace(
+            msgspec.convert(_without_seal(text), Certificate), seal=state_of(text, is_due=head.certificate > 1)
+        )
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return f"isn't a certificate of tradecap, or a damaged one ({error})"
 

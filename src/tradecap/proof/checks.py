@@ -1,7 +1,7 @@
 """What `verify` finds: each check says what was expected, what is there, what differs and what to run.
 
-Rules: pure; a check that has nothing to look at does not pass. `log_side` is a Tally of the log alone; what the store says comes as plain numbers
-and ranges. What feeds each check: docs/data-quality.md.
+Rules: pure; a check that has nothing to look at does not pass. `log_side` is a Tally of the log alone; what the store
+says comes as plain numbers and ranges. What feeds each check: docs/data-quality.md.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,18 +21,35 @@ DROP: Final = "tradecap init-db --drop"
 AGAIN: Final = f"{DROP} && {LOAD}"
 """Where the log is whole and holds everything that the store does."""
 NEXT_TO_IT: Final = "tradecap init-db --store NEW && tradecap load --store NEW && tradecap verify --store NEW"
-"""Where the store may hold what the log doesn't: another store is made from the log, and this one stays. NEW: its URL, which the command puts in."""
-RESTORE: Final = "# repair the log first (its own checks name the places) and keep this store: it may hold what the log has lost"
-FROM_A_COPY: Final = "# bring the segment back from a copy; verify --rebuild-manifests makes a manifest again; everything else stays readable"
-KEEP_LONGER: Final = "# keep records longer (retention.ms of the topic), or load more often; --allow-gaps accepts what is gone"
+"""Where the store may hold what the log doesn't: another store is made from the log, and this one stays. NEW: its URL,
+which the command puts in."""
+RESTORE: Final = (
+    "# repair the log first (its own checks name the places) and keep this store: it may hold what the log has lost"
+)
+FROM_A_COPY: Final = (
+    "# bring the segment back from a copy; verify --rebuild-manifests makes a manifest again; "
+    "everything else stays readable"
+)
+KEEP_LONGER: Final = (
+    "# keep records longer (retention.ms of the topic), or load more often; --allow-gaps accepts what is gone"
+)
 LEDGER_FIRST: Final = "# see what ledger.complete says first"
 ONE_IS_WRONG: Final = (
-    "log and store disagree, so one of the two is wrong: verify --against a certificate that was kept elsewhere says whether it is the log, "
+    "log and store disagree, so one of the two is wrong: verify --against a certificate that was kept elsewhere "
+    "says whether it is the log, "
     "and so does a copy of the log"
 )
-SEE_CERTIFICATE: Final = "log and store disagree, so one of the two is wrong: certificate.unchanged says whether it is the log"
+SEE_CERTIFICATE: Final = (
+    "log and store disagree, so one of the two is wrong: certificate.unchanged says whether it is the log"
+)
 NOTHING: Final = "the log holds no record of a venue"
-SHOWN_BY: Final = {"duplicates": "duplicates", "conflicts": "conflicts", "quarantined": "quarantine", "gaps": "gaps", "trades": "symbols"}
+SHOWN_BY: Final = {
+    "duplicates": "duplicates",
+    "conflicts": "conflicts",
+    "quarantined": "quarantine",
+    "gaps": "gaps",
+    "trades": "symbols",
+}
 """What `tradecap query` is asked to see what an expectation counts; the rest is in `runs`."""
 
 
@@ -40,8 +57,9 @@ SHOWN_BY: Final = {"duplicates": "duplicates", "conflicts": "conflicts", "quaran
 class Check:
     """One finding. detail names what differs, for people.
 
-    expected and actual are numbers wherever they count; unit says of what. Where an option forgives, ok is true and actual still counts.
-    fix: a line for a shell that never harms, or advice behind `# ` where no command helps; '' where nothing is to be done.
+    expected and actual are numbers wherever they count; unit says of what. Where an option forgives, ok is true and
+    actual still counts. fix: a line for a shell that never harms, or advice behind `# ` where no command helps; ''
+    where nothing is to be done.
     """
 
     name: str
@@ -77,8 +95,8 @@ PENDING: Final = "not loaded yet"
 class Fixes:
     """What to run, as this log and this store allow it.
 
-    load: brings what isn't loaded yet. rebuild: makes the store from the log again, which is right. keep: the same where the store may be right.
-    dispute: how to tell which of the two is.
+    load: brings what isn't loaded yet. rebuild: makes the store from the log again, which is right. keep: the same
+    where the store may be right. dispute: how to tell which of the two is.
     """
 
     load: str = LOAD
@@ -98,7 +116,12 @@ class Differences:
 
     def named(self) -> list[tuple[str, Mapping[str, Sequence[Range]]]]:
         """Each kind under the name that a person reads."""
-        return [("lost", self.missing), (PENDING, self.pending), ("changed", self.changed), ("made by no record", self.extra)]
+        return [
+            ("lost", self.missing),
+            (PENDING, self.pending),
+            ("changed", self.changed),
+            ("made by no record", self.extra),
+        ]
 
 
 @dataclass(frozen=True)
@@ -114,7 +137,8 @@ class IdCoverage:
 class Accounts:
     """Distinct records of the log, split; duplicates and conflicts as the ledger splits what the log holds twice.
 
-    expired: records of the ledger that retention has removed from the log. empty: values without content, which aren't records.
+    expired: records of the ledger that retention has removed from the log. empty: values without content, which aren't
+    records.
     """
 
     records: int = 0
@@ -147,33 +171,47 @@ def _size(records: Mapping[str, Sequence[Range]]) -> int:
     return sum(b - a + 1 for ranges in records.values() for a, b in ranges)
 
 
-# ---- the store's definitions -------------------------------------------------------------------------------------------------------------
+# ---- the store's definitions -----------------------------------------------------------------------------------------
 
 
 def schema_unchanged(differences: Sequence[tuple[str, str]]) -> Check:
     """Every table and view of the store is the package's. differences: (what differs, what to run)."""
-    detail = "; ".join(text for text, _ in differences[:SHOWN]) + (f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else "")
-    return Check("schema.unchanged", not differences, 0, len(differences), detail, joined_fixes([fix for _, fix in differences]), "differences")
+    detail = "; ".join(text for text, _ in differences[:SHOWN]) + (
+        f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+    )
+    return Check(
+        "schema.unchanged",
+        not differences,
+        0,
+        len(differences),
+        detail,
+        joined_fixes([fix for _, fix in differences]),
+        "differences",
+    )
 
 
 def joined_fixes(fixes: Iterable[str]) -> str:
-    """Fixes as one line: commands one after the other; advice only where there is no command, as it would comment out what follows."""
+    """Fixes as one line: commands one after the other; advice only where there is no command, as it would comment out
+    what follows."""
     every = list(dict.fromkeys(fixes))
     commands = [fix for fix in every if not fix.startswith("#")]
     return " && ".join(commands) or "; ".join(every)
 
 
-# ---- the log's own checks ----------------------------------------------------------------------------------------------------------------
+# ---- the log's own checks --------------------------------------------------------------------------------------------
 
 
 def log_present(tally: Tally) -> Check:
     """There is something to verify: nothing proven is vacuous."""
     data = tally.records - tally.count("event")
-    return Check("log.present", data > 0, 1, data, "" if data else NOTHING, "" if data else "tradecap replay sample:", "records")
+    return Check(
+        "log.present", data > 0, 1, data, "" if data else NOTHING, "" if data else "tradecap replay sample:", "records"
+    )
 
 
 def run_state(tally: Tally, run: RunTally, open_runs: Collection[str], unended: str) -> str:
-    """'ended', 'open', 'recovered', or unended: 'torn' in a log with one writer, 'silent' in one whose writers nobody can know."""
+    """'ended', 'open', 'recovered', or unended: 'torn' in a log with one writer, 'silent' in one whose writers nobody
+    can know."""
     if run.ended is not None and run.ended_seq == run.last_seq:
         return "ended"
     if run.run in tally.recovered and tally.recovered[run.run] == run.last_seq:
@@ -190,15 +228,19 @@ def run_states(tally: Tally, open_runs: Collection[str], unended: str) -> dict[s
 
 
 def holes(tally: Tally) -> dict[str, list[Range]]:
-    """Per run the ranges of seq that are missing, up to its last record or the one that was attested when it was recovered."""
+    """Per run the ranges of seq that are missing, up to its last record or the one that was attested when it was
+    recovered."""
     missing = {
-        run.run: run.seqs.gaps_within(0, max(run.last_seq, tally.recovered.get(run.run, -1))) for run in tally.runs.values() if is_numbered(run.run)
+        run.run: run.seqs.gaps_within(0, max(run.last_seq, tally.recovered.get(run.run, -1)))
+        for run in tally.runs.values()
+        if is_numbered(run.run)
     }
     return {run: ranges for run, ranges in missing.items() if ranges}
 
 
 def is_numbered(run: str) -> bool:
-    """Whether a run numbers its records. The one that stands for lines without an envelope (UUIDv8) goes by their hashes or offsets."""
+    """Whether a run numbers its records. The one that stands for lines without an envelope (UUIDv8) goes by their
+    hashes or offsets."""
     return run[14] != "8"
 
 
@@ -213,22 +255,36 @@ def log_complete(
     missing: Mapping[str, list[Range]] | None = None,
     losses: Sequence[str] = (),
 ) -> Check:
-    """Every run holds seq 0..n without a hole, its end is known (or may be torn), and no segment is gone: it may have held whole runs.
+    """Every run holds seq 0..n without a hole, its end is known (or may be torn), and no segment is gone: it may have
+    held whole runs.
 
-    A run that was attested holds no record above the attested one: its writer would have been alive after all. missing: the
-    holes that nothing explains, where retention explains some.
+    A run that was attested holds no record above the attested one: its writer would have been alive after all. missing:
+    the holes that nothing explains, where retention explains some.
     """
     missing = holes(tally) if missing is None else missing
-    torn = [run for run in tally.runs.values() if is_numbered(run.run) and run_state(tally, run, open_runs, unended) == unended]
+    torn = [
+        run
+        for run in tally.runs.values()
+        if is_numbered(run.run) and run_state(tally, run, open_runs, unended) == unended
+    ]
     beyond = [run for run in tally.runs.values() if run.last_seq > tally.recovered.get(run.run, run.last_seq)]
     details = [f"missing: {_by_run(missing)}"] if missing else []
     details += losses[:SHOWN]
     details += [f"whatever was in {segment} is missing" for segment in lost_segments[:SHOWN]]
     details += [f"run {run.run} has no end: its last record is seq {run.last_seq}" for run in torn[:SHOWN]]
-    details += [f"run {run.run} was attested up to seq {tally.recovered[run.run]}, and goes on to {run.last_seq}" for run in beyond[:SHOWN]]
+    details += [
+        f"run {run.run} was attested up to seq {tally.recovered[run.run]}, and goes on to {run.last_seq}"
+        for run in beyond[:SHOWN]
+    ]
     ok = not missing and not lost_segments and not beyond and (allow_torn or not torn) and (allow_gaps or not losses)
     attest = f"tradecap attest {torn[0].run}" if torn and not allow_torn else ""
-    fix = "" if ok else "# see log.intact: a segment was lost or changed" if missing or lost_segments else attest or KEEP_LONGER
+    fix = (
+        ""
+        if ok
+        else ("# see log.intact: a segment was lost or changed")
+        if missing or lost_segments
+        else attest or KEEP_LONGER
+    )
     found = [
         f"{counted(_size(missing), 'record')} missing",
         *([f"{counted(len(lost_segments), 'segment')} missing"] if lost_segments else []),
@@ -237,7 +293,9 @@ def log_complete(
         *([f"{counted(len(beyond), 'run')} beyond the attested end"] if beyond else []),
     ]
     actual = _size(missing) + len(lost_segments) + len(torn) + len(losses) + len(beyond)
-    return Check("log.complete", ok, 0, actual, "; ".join([*details, ", ".join(found)] if actual else []), fix, "missing")
+    return Check(
+        "log.complete", ok, 0, actual, "; ".join([*details, ", ".join(found)] if actual else []), fix, "missing"
+    )
 
 
 def log_identity(tally: Tally) -> Check:
@@ -261,7 +319,7 @@ def log_intact(damage: Sequence[str]) -> Check:
     return Check("log.intact", not damage, 0, len(damage), shown, FROM_A_COPY if damage else "", "damaged places")
 
 
-# ---- log against store -------------------------------------------------------------------------------------------------------------------
+# ---- log against store -----------------------------------------------------------------------------------------------
 
 
 def ledger_complete(tally: Tally, differences: Differences, *, is_fed: bool, fixes: Fixes, others: int) -> Check:
@@ -272,7 +330,8 @@ def ledger_complete(tally: Tally, differences: Differences, *, is_fed: bool, fix
         details.insert(0, "this store has nothing of this log")
     if others:
         details.append(
-            f"{counted(others, 'run')} of other logs {'is' if others == 1 else 'are'} in this store{' too' if is_fed else ': is it the right one?'}"
+            f"{counted(others, 'run')} of other logs {'is' if others == 1 else 'are'} in this "
+            f"store{' too' if is_fed else ': is it the right one?'}"
         )
     is_disputed = bool(differences.extra or differences.changed)
     if is_disputed and fixes.dispute:
@@ -286,13 +345,21 @@ def ledger_complete(tally: Tally, differences: Differences, *, is_fed: bool, fix
 
 
 def _agreeing(expected: int, lacking: int, extra: int) -> int:
-    """How many are as expected; more where nothing is lacking and some are made up. Never the expected number where anything differs."""
+    """How many are as expected; more where nothing is lacking and some are made up. Never the expected number where
+    anything differs."""
     return max(expected - lacking, 0) if lacking else expected + extra
 
 
 def accounting(accounts: Accounts) -> Check:
     """records = trades + duplicates + conflicts + quarantined + ignored + events."""
-    parts = (accounts.trades, accounts.duplicates, accounts.conflicts, accounts.quarantined, accounts.ignored, accounts.events)
+    parts = (
+        accounts.trades,
+        accounts.duplicates,
+        accounts.conflicts,
+        accounts.quarantined,
+        accounts.ignored,
+        accounts.events,
+    )
     ok = sum(parts) == accounts.records
     names = ("trades", "duplicates", "conflicts", "quarantined", "ignored", "events")
     detail = " + ".join(f"{number(n)} {name}" for n, name in zip(parts, names, strict=True))
@@ -300,8 +367,11 @@ def accounting(accounts: Accounts) -> Check:
 
 
 def rows_accounted(name: str, of_ledger: int, of_table: int, differences: Sequence[str], fix: str) -> Check:
-    """A table holds just what the ledger says: trades.accounted, quarantine.accounted. Rows that differ don't count as found."""
-    shown = "; ".join(differences[:SHOWN]) + (f"; and {number(len(differences) - SHOWN)} more" if len(differences) > SHOWN else "")
+    """A table holds just what the ledger says: trades.accounted, quarantine.accounted. Rows that differ don't count as
+    found."""
+    shown = "; ".join(differences[:SHOWN]) + (
+        f"; and {number(len(differences) - SHOWN)} more" if len(differences) > SHOWN else ""
+    )
     ok = not differences and of_ledger == of_table
     actual = of_table if of_table != of_ledger else max(of_ledger - len(differences), 0)
     return Check(name, ok, of_ledger, actual, shown, "" if ok else fix, "rows")
@@ -309,13 +379,21 @@ def rows_accounted(name: str, of_ledger: int, of_table: int, differences: Sequen
 
 def candles_exact(candles: int, differences: Sequence[str], fixes: Fixes, *, is_stale: bool) -> Check:
     """Stored minutes equal a fresh computation from the trades. is_stale: whether a load makes all of them again."""
-    shown = "; ".join(differences[:SHOWN]) + (f"; and {number(len(differences) - SHOWN)} more" if len(differences) > SHOWN else "")
-    shown += "; what stays different after that was changed by hand: make the store again" if differences and is_stale else ""
+    shown = "; ".join(differences[:SHOWN]) + (
+        f"; and {number(len(differences) - SHOWN)} more" if len(differences) > SHOWN else ""
+    )
+    shown += (
+        ("; what stays different after that was changed by hand: make the store again")
+        if differences and is_stale
+        else ""
+    )
     fix = "" if not differences else fixes.load if is_stale else fixes.rebuild
-    return Check("candles.exact", not differences, 0, len(differences), shown, fix, f"of {counted(candles, 'minute')} differ")
+    return Check(
+        "candles.exact", not differences, 0, len(differences), shown, fix, f"of {counted(candles, 'minute')} differ"
+    )
 
 
-# ---- ids, conflicts, faults --------------------------------------------------------------------------------------------------------------
+# ---- ids, conflicts, faults ------------------------------------------------------------------------------------------
 
 
 def coverage(tally: Tally, series: Series, run_id: str = "") -> IdCoverage:
@@ -344,7 +422,10 @@ def ids_contiguous(coverages: Mapping[Series, IdCoverage], *, allow_gaps: bool, 
     uncovered = {key: c.uncovered for key, c in coverages.items() if c.uncovered}
     count, between = sum(map(len, gaps.values())), sum(map(len, uncovered.values()))
     details = [f"{' '.join(key)}: ids {ranges_text(ranges)} missing" for key, ranges in list(gaps.items())[:SHOWN]]
-    details += [f"{' '.join(key)}: ids {ranges_text(ranges)} were not covered" for key, ranges in list(uncovered.items())[:SHOWN]]
+    details += [
+        f"{' '.join(key)}: ids {ranges_text(ranges)} were not covered"
+        for key, ranges in list(uncovered.items())[:SHOWN]
+    ]
     ok = (allow_gaps or not gaps) and (not strict or not uncovered)
     fix = "" if ok else "# replay a recording that holds them, or accept them with --allow-gaps"
     return Check("ids.contiguous", ok, 0, count + (between if strict else 0), "; ".join(details), fix, "gaps")
@@ -353,12 +434,25 @@ def ids_contiguous(coverages: Mapping[Series, IdCoverage], *, allow_gaps: bool, 
 def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:
     """No id has two contents, except those that inject-bad made."""
     details = [*places[:SHOWN], *(["the first by (run, seq) is the trade"] if natural else [])]
-    details += [f"{counted(injected, 'conflict')} that inject-bad made" + (" more" if natural else "")] if injected else []
-    return Check("conflicts.none", not natural, 0, natural, "; ".join(details), "tradecap query conflicts" if natural else "", "conflicts")
+    details += (
+        [f"{counted(injected, 'conflict')} that inject-bad made" + (" more" if natural else "")] if injected else []
+    )
+    return Check(
+        "conflicts.none",
+        not natural,
+        0,
+        natural,
+        "; ".join(details),
+        "tradecap query conflicts" if natural else "",
+        "conflicts",
+    )
 
 
-def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int]], fix: str, *, is_shortened: bool = False) -> Check:
-    """What inject-bad says it wrote is what was found, fault by fault. losers: (run, fault) -> (duplicates, conflicts) as the ledger splits them.
+def injected_found(
+    tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int]], fix: str, *, is_shortened: bool = False
+) -> Check:
+    """What inject-bad says it wrote is what was found, fault by fault. losers: (run, fault) -> (duplicates, conflicts)
+    as the ledger splits them.
 
     is_shortened: retention has removed records. What a duplicate repeats may be gone, and so may some of the faults.
     """
@@ -370,19 +464,28 @@ def injected_found(tally: Tally, losers: Mapping[tuple[str, str], tuple[int, int
         right = sum(n for (_, ok), n in found.items() if ok)
         total += right
         written += sum(found.values()) if declared is None else sum(declared.values())
-        problems += [f"run {run.run}: {n} {fault} came out as something else" for (fault, ok), n in found.items() if not ok]
+        problems += [
+            f"run {run.run}: {n} {fault} came out as something else" for (fault, ok), n in found.items() if not ok
+        ]
         if declared is not None:
-            actual = {fault: sum(n for (name, _), n in found.items() if name == fault) for fault in {*declared, *(name for name, _ in found)}}
+            actual = {
+                fault: sum(n for (name, _), n in found.items() if name == fault)
+                for fault in {*declared, *(name for name, _ in found)}
+            }
             may_lack = is_shortened and len(run.seqs) <= run.last_seq
             problems += [
                 f"run {run.run}: {declared.get(fault, 0)} {fault} written, {n} found"
                 for fault, n in sorted(actual.items())
                 if n > declared.get(fault, 0) or (n < declared.get(fault, 0) and not may_lack)
             ]
-    return Check("injected.found", not problems, written, total, "; ".join(problems[:SHOWN]), fix if problems else "", "faults")
+    return Check(
+        "injected.found", not problems, written, total, "; ".join(problems[:SHOWN]), fix if problems else "", "faults"
+    )
 
 
-def _found_faults(run: RunTally, losers: Mapping[tuple[str, str], tuple[int, int]], *, is_shortened: bool) -> dict[tuple[str, bool], int]:
+def _found_faults(
+    run: RunTally, losers: Mapping[tuple[str, str], tuple[int, int]], *, is_shortened: bool
+) -> dict[tuple[str, bool], int]:
     """(fault, whether it came out as the table of faults says) -> records."""
     found: dict[tuple[str, bool], int] = {}
     for (fault, outcome, reason), n in run.faults.items():

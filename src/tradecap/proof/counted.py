@@ -103,8 +103,15 @@ def kept(tally: Tally, newest_run: str) -> Counted:
         recovered=dict(tally.recovered),
         newest_run=newest_run,
         runs=[_kept_run(run) for _, run in sorted(tally.runs.items())],
-        blocks=[_kept_block(name, n, block) for name, run in sorted(tally.runs.items()) for n, block in sorted(run.blocks.items())],
-        series=[CountedSeries(*key, each.valid, each.ids.intervals(), sorted(each.repeated_blocks)) for key, each in sorted(tally.series.items())],
+        blocks=[
+            _kept_block(name, n, block)
+            for name, run in sorted(tally.runs.items())
+            for n, block in sorted(run.blocks.items())
+        ],
+        series=[
+            CountedSeries(*key, each.valid, each.ids.intervals(), sorted(each.repeated_blocks))
+            for key, each in sorted(tally.series.items())
+        ],
     )
 
 
@@ -122,7 +129,9 @@ def _kept_run(run: RunTally) -> CountedRun:
         parts=[(part, low, high) for part, (low, high) in sorted(run.parts.items())],
         is_started=run.started is not None,
         ended_seq=-1 if run.ended is None else run.ended_seq,
-        injected={str(fault): n for fault, n in injected.items() if type(n) is int} if isinstance(injected, dict) else None,
+        injected={str(fault): n for fault, n in injected.items() if type(n) is int}
+        if isinstance(injected, dict)
+        else None,
     )
 
 
@@ -192,7 +201,8 @@ def tally_of(of: Counted) -> Tally:
             raise ValueError(f"it has a block of run {each.run}, which it doesn't name")
         tally.runs[each.run].blocks[each.block] = _restored_block(each)
     tally.series = {
-        (each.venue, each.symbol, each.channel): SeriesTally(TradeIds(each.ids), each.valid, set(each.repeated_blocks)) for each in of.series
+        (each.venue, each.symbol, each.channel): SeriesTally(TradeIds(each.ids), each.valid, set(each.repeated_blocks))
+        for each in of.series
     }
     return tally
 
@@ -243,7 +253,10 @@ def contradictions(tally: Tally) -> Iterator[str]:
     for run in tally.runs.values():
         here = f"run {run.run}"
         if sum(run.counts.values()) != len(run.seqs):
-            yield f"{here} has {counted(len(run.seqs), 'record')}, and {number(sum(run.counts.values()))} by their outcomes"
+            yield (
+                f"{here} has {counted(len(run.seqs), 'record')}, and {number(sum(run.counts.values()))} by their "
+                "outcomes"
+            )
         if any(block.records != run.seqs.count_in(n) for n, block in run.blocks.items()) or sum(
             block.records for block in run.blocks.values()
         ) != len(run.seqs):

@@ -1,7 +1,7 @@
 """The checks of a `verify` as JUnit XML: the form in which GitLab, GitHub and Jenkins show findings.
 
-Rules: pure; a check is a test case; one that failed says in its message what was expected and found, and in its text the details and what to run.
-What XML can't hold (control signs in somebody's data) becomes U+FFFD.
+Rules: pure; a check is a test case; one that failed says in its message what was expected and found, and in its text
+the details and what to run. What XML can't hold (control signs in somebody's data) becomes U+FFFD.
 """
 
 import re

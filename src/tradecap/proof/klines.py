@@ -1,10 +1,11 @@
 """The venue's klines against our candles: all nine values of every bar, and which bars can't be compared.
 
-Rules: pure. A bar is compared when nothing of it can be missing: its number of trades is the kline's, or ids prove both its edges. With fewer trades
-and an edge that no id proves it is partial; without a trade of ours it is absent, unless ids run on across it: then there were none, and the kline
-must show that (n = 0; its prices, those of the close before, are not compared). Integers are compared to the last digit, with two documented
-exceptions: a file of floats within 1e-9, without the taker's two values; and where price x quantity has more than the 8 decimals that are published,
-each trade may have been rounded by one unit of the last. Candle rule and empty klines: docs/binance.md §4 and §10.
+Rules: pure. A bar is compared when nothing of it can be missing: its number of trades is the kline's, or ids prove both
+its edges. With fewer trades and an edge that no id proves it is partial; without a trade of ours it is absent, unless
+ids run on across it: then there were none, and the kline must show that (n = 0; its prices, those of the close before,
+are not compared). Integers are compared to the last digit, with two documented exceptions: a file of floats within
+1e-9, without the taker's two values; and where price x quantity has more than the 8 decimals that are published, each
+trade may have been rounded by one unit of the last. Candle rule and empty klines: docs/binance.md §4 and §10.
 """
 
 from bisect import bisect_left
@@ -29,7 +30,8 @@ MAX_NAMED: Final = 10_000
 
 
 class HeldBar(Kline, frozen=True, gc=False, kw_only=True):
-    """A bar as we have it. first_id and last_id are of all its ids; one without an order-book trade has zeros everywhere else."""
+    """A bar as we have it. first_id and last_id are of all its ids; one without an order-book trade has zeros
+    everywhere else."""
 
     first_id: int
     last_id: int
@@ -47,7 +49,8 @@ class BarDifference:
 
 @dataclass
 class Comparison:
-    """What became of each kline: compared (differing among them), partial or absent. unnamed: differences beyond those that are kept."""
+    """What became of each kline: compared (differing among them), partial or absent. unnamed: differences beyond those
+    that are kept."""
 
     compared: int = 0
     differing: int = 0
@@ -84,7 +87,14 @@ def compare(klines: Iterable[Kline], bars: Sequence[HeldBar], into: Comparison) 
         _judge(kline, before, here, after, is_rounded, into)
 
 
-def _judge(kline: Kline, before: HeldBar | None, here: HeldBar | None, after: HeldBar | None, is_rounded: bool, into: Comparison) -> None:
+def _judge(
+    kline: Kline,
+    before: HeldBar | None,
+    here: HeldBar | None,
+    after: HeldBar | None,
+    is_rounded: bool,
+    into: Comparison,
+) -> None:
     if here is None and not _adjoin(before, after):
         into.absent += 1
         return
@@ -101,7 +111,8 @@ def _judge(kline: Kline, before: HeldBar | None, here: HeldBar | None, after: He
 
 
 def _adjoin(before: HeldBar | None, after: HeldBar | None) -> bool:
-    """Whether no id can be missing between two bars. Before id 0 there is nothing; ids may interleave where T fell across an edge."""
+    """Whether no id can be missing between two bars. Before id 0 there is nothing; ids may interleave where T fell
+    across an edge."""
     if after is None:
         return False
     return after.first_id == 0 if before is None else after.first_id <= before.last_id + 1
@@ -110,7 +121,9 @@ def _adjoin(before: HeldBar | None, after: HeldBar | None) -> bool:
 def _nothing(kline: Kline) -> HeldBar:
     """What we have of a bar in which, by the ids around it, no trade happened."""
     zeros = dict.fromkeys(DECIMALS, 0)
-    return HeldBar(open_time_s=kline.open_time_s, interval_s=kline.interval_s, first_id=0, last_id=0, is_exact=True, **zeros)
+    return HeldBar(
+        open_time_s=kline.open_time_s, interval_s=kline.interval_s, first_id=0, last_id=0, is_exact=True, **zeros
+    )
 
 
 def _differences(kline: Kline, bar: HeldBar, is_rounded: bool) -> list[BarDifference]:
@@ -124,7 +137,11 @@ def _differences(kline: Kline, bar: HeldBar, is_rounded: bool) -> list[BarDiffer
         if not kline.is_exact and decimals:
             slack = max(slack, max(ours, theirs) // FLOAT_TOLERANCE)
         if abs(ours - theirs) > slack:
-            found.append(BarDifference(time_text(kline.open_time_s), name, amount_text(ours, decimals), amount_text(theirs, decimals)))
+            found.append(
+                BarDifference(
+                    time_text(kline.open_time_s), name, amount_text(ours, decimals), amount_text(theirs, decimals)
+                )
+            )
     return found
 
 
@@ -156,7 +173,10 @@ def klines_equal(published: Sequence[Published]) -> Check:
     counts += f", differing {number(total.differing)}" if total.differing else ""
     fix = "" if ok else "# name klines of the time and the symbol that the store holds"
     if total.differing:
-        fix = "# the venue replaces files now and then: fetch this one again, else look at the trades of those bars in v_trades"
+        fix = (
+            "# the venue replaces files now and then: fetch this one again, else look at the trades of those "
+            "bars in v_trades"
+        )
     detail = "; ".join(filter(None, [counts, _detail(published, total)]))
     return Check("klines.equal", ok, max(total.compared, 1), total.compared - total.differing, detail, fix, "bars")
 
@@ -182,5 +202,9 @@ def _detail(published: Sequence[Published], total: Comparison) -> str:
     if total.unnamed > len(details):
         details.append(f"and {number(total.unnamed - len(details))} more values, named under klines with --json")
     details += [f"{each.file}: nothing could be compared" for each in published if not each.result.compared]
-    details += [f"{each.file} holds floats: equal within 1e-9, without the taker's values" for each in published if not each.is_exact]
+    details += [
+        f"{each.file} holds floats: equal within 1e-9, without the taker's values"
+        for each in published
+        if not each.is_exact
+    ]
     return "; ".join(details)

@@ -1,9 +1,9 @@
 """The seal of a certificate: the sha256 of everything else in it.
 
-Rules: pure. What is hashed is the content and not the way it is written: keys in order, no blanks, ASCII. So a certificate may be formatted again,
-but no value in it can be changed, added or removed unnoticed. A key that appears twice is an edit: programs disagree which of the two counts.
-A seal isn't a signature: whoever can write the file can seal it again, so a certificate has to be kept
-where nobody can write who can write to the log.
+Rules: pure. What is hashed is the content and not the way it is written: keys in order, no blanks, ASCII. So a
+certificate may be formatted again, but no value in it can be changed, added or removed unnoticed. A key that appears
+twice is an edit: programs disagree which of the two counts. A seal isn't a signature: whoever can write the file can
+seal it again, so a certificate has to be kept where nobody can write who can write to the log.
 """
 
 import hashlib

@@ -27,7 +27,11 @@ def unusable(then: Certificate, log_id: str) -> str:
         return fault
     if then.counted is None or not then.evidence:
         made_by = f"tradecap {then.tradecap} wrote it, in form {then.certificate}"
-        return f"it doesn't keep what was counted ({made_by})" if then.certificate < 3 else "it doesn't keep what was counted"
+        return (
+            (f"it doesn't keep what was counted ({made_by})")
+            if then.certificate < 3
+            else "it doesn't keep what was counted"
+        )
     if then.log.id != log_id:
         return f"it is of log {then.log.id}, this is log {log_id}"
     return next(_contradictions(then, then.counted), "")
@@ -58,7 +62,10 @@ def _different_rows(then: Certificate, tally: Tally) -> Iterator[str]:
         yield "its runs aren't those that it counted"
     if then.is_narrowed:
         return
-    series = {(row.venue, row.symbol, row.channel): (row.trades, IdCoverage(row.coverage, row.gaps, row.uncovered)) for row in then.series}
+    series = {
+        (row.venue, row.symbol, row.channel): (row.trades, IdCoverage(row.coverage, row.gaps, row.uncovered))
+        for row in then.series
+    }
     if series != {key: (len(each.ids), coverage(tally, key)) for key, each in tally.series.items()}:
         yield "its series aren't those that it counted"
 
@@ -76,34 +83,47 @@ def changes(then: Sequence[SegmentRow], now: Mapping[str, SegmentRow | None]) ->
         elif (held.sha256, held.bytes, held.records) != (row.sha256, row.bytes, row.records):
             held_now = f"now {number(held.records)} of {held.sha256[:12]}"
             found.append(
-                f"segment {row.segment} changed: it held {number(row.records)} records of sha256 {row.sha256[:12]}, {held_now}"
-                + (f" and then {held.problem}" if held.problem else "")
+                f"segment {row.segment} changed: it held {number(row.records)} records of sha256 "
+                f"{row.sha256[:12]}, {held_now}" + (f" and then {held.problem}" if held.problem else "")
             )
     return found
 
 
-def extended(then: Certificate, changed: Sequence[str], expired: Sequence[str], read: Sequence[str], records: int) -> Check:
+def extended(
+    then: Certificate, changed: Sequence[str], expired: Sequence[str], read: Sequence[str], records: int
+) -> Check:
     """The log holds what an earlier certificate proved; what came after it was counted.
 
     read: closed segments that had to be read, as they don't look as certified. records: of the whole log.
     """
     if changed:
         details = [*changed[:SHOWN], *([f"and {number(len(changed) - SHOWN)} more"] if len(changed) > SHOWN else [])]
-        details.append(f"so nothing was taken from the certificate of {then.made_at}, and all {counted(records, 'record')} were counted")
-        fix = "# bring the segments that are named back from a copy of that time; what all the other checks say is of the whole log as it is"
+        details.append(
+            f"so nothing was taken from the certificate of {then.made_at}, and all "
+            f"{counted(records, 'record')} were counted"
+        )
+        fix = (
+            "# bring the segments that are named back from a copy of that time; what all the other checks say is "
+            "of the whole log as it is"
+        )
         return Check("certificate.extended", False, 0, len(changed), "; ".join(details), fix, "changes")
     assert then.counted is not None
     taken = then.counted.records
     details = [
-        f"{counted(taken, 'record')} up to {position_text(then.counted.read_to) or 'the beginning'} taken from the certificate of {then.made_at}, "
+        f"{counted(taken, 'record')} up to {position_text(then.counted.read_to) or 'the beginning'} taken from the "
+        f"certificate of {then.made_at}, "
         f"{number(records - taken)} counted",
-        f"on trust: that {counted(len(then.segments), 'segment')} before that place, whose notes and sizes are those certified, hold the same bytes",
+        f"on trust: that {counted(len(then.segments), 'segment')} before that place, whose notes and sizes are "
+        "those certified, hold the same bytes",
     ]
     if read:
         details.append(
-            f"manifest or file size of segment {', '.join(read[:SHOWN])} isn't that certified, so {counted(len(read), 'segment')} "
+            f"manifest or file size of segment {', '.join(read[:SHOWN])} isn't that certified, so "
+            f"{counted(len(read), 'segment')} "
             "had to be read, with the certified lines"
         )
     if expired:
-        details.append(f"retention has removed some of {', '.join(expired)} since: that was proven, and can't be looked into again")
+        details.append(
+            f"retention has removed some of {', '.join(expired)} since: that was proven, and can't be looked into again"
+        )
     return Check("certificate.extended", True, 0, 0, "; ".join(details), "", "changes")

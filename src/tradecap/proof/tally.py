@@ -1,8 +1,9 @@
 """What a log says, counted record by record: the log's side of `verify`.
 
-Rules: counted from the log alone, streaming, in whatever order its partitions come. Memory grows with runs, series and holes, never with records. All
-counts are over distinct (run, seq); what came twice is a repeat. Sums over (run, block of seq) let the store be compared without its rows: the SQL of
-queries/ledger_blocks.sql and winner_blocks.sql computes the same numbers.
+Rules: counted from the log alone, streaming, in whatever order its partitions come. Memory grows with runs, series and
+holes, never with records. All counts are over distinct (run, seq); what came twice is a repeat. Sums over (run, block
+of seq) let the store be compared without its rows: the SQL of queries/ledger_blocks.sql and winner_blocks.sql computes
+the same numbers.
 """
 
 import zlib
@@ -21,7 +22,8 @@ BLOCK_BITS: Final = 16
 ID_BLOCK_BITS: Final = 20
 """Ids of a series are looked at in blocks of 2^20 where they repeat."""
 
-# The factors of fingerprints: spread over all 64 bits (the fractions of the golden ratio and of the square roots of 2, 3 and 5).
+# The factors of fingerprints: spread over all 64 bits (the fractions of the golden ratio and of the square roots of 2,
+# 3 and 5).
 TAG_FACTOR: Final = 0x9E3779B97F4A7C15
 ID_FACTOR: Final = 0x6A09E667F3BCC909
 CONTENT_FACTOR: Final = 0xBB67AE8584CAA73B
@@ -36,7 +38,8 @@ Key = TypeVar("Key")
 
 
 class RecordRow(msgspec.Struct, frozen=True, gc=False):
-    """What the ledger should say of one record. trade_id is 0 and `content` the hash of the line where outcome isn't 'trade'.
+    """What the ledger should say of one record. trade_id is 0 and `content` the hash of the line where outcome isn't
+    'trade'.
 
     at: trade time or receive time, in seconds; of what is quarantined 0, as the whole line is held against it.
     """
@@ -55,7 +58,11 @@ class RecordRow(msgspec.Struct, frozen=True, gc=False):
 
     def tag(self) -> int:
         """crc32 of everything but id and content, as the SQL concatenates it."""
-        return zlib.crc32("|".join((self.outcome, self.reason, self.field, self.kind, self.fault, self.venue, self.channel, self.symbol)).encode())
+        return zlib.crc32(
+            "|".join(
+                (self.outcome, self.reason, self.field, self.kind, self.fault, self.venue, self.channel, self.symbol)
+            ).encode()
+        )
 
 
 def trade_tag(fault: str, series: Series) -> int:
@@ -68,12 +75,33 @@ def ledger_row(envelope: Envelope, reading: Reading, line: bytes) -> RecordRow:
     """The ledger's row for a record; line is without its newline."""
     if type(reading) is Trade:
         return RecordRow(
-            "trade", "", "", "", envelope.fault, reading.venue, reading.channel, reading.symbol, reading.id, content_hash(reading),
+            "trade",
+            "",
+            "",
+            "",
+            envelope.fault,
+            reading.venue,
+            reading.channel,
+            reading.symbol,
+            reading.id,
+            content_hash(reading),
             reading.trade_time_us // 1_000_000,
-        )  # fmt: skip
+        )
     outcome, reason, field, kind = _outcome(reading)
     at = 0 if outcome == "quarantined" else _received_at(envelope.recv)
-    return RecordRow(outcome, reason, field, kind, envelope.fault, envelope.venue, envelope.channel, envelope.symbol, 0, line_hash(line), at)
+    return RecordRow(
+        outcome,
+        reason,
+        field,
+        kind,
+        envelope.fault,
+        envelope.venue,
+        envelope.channel,
+        envelope.symbol,
+        0,
+        line_hash(line),
+        at,
+    )
 
 
 def _received_at(recv_ns: int | None) -> int:
@@ -94,23 +122,32 @@ def _outcome(reading: Reading) -> tuple[str, str, str, str]:
 
 
 def fingerprint(tag: int, seq: int, trade_id: int, content: int, at: int) -> int:
-    """The fingerprint of one ledger row, below 2^64; summed over a block modulo 2^64. The weight by seq reveals rows that change places."""
+    """The fingerprint of one ledger row, below 2^64; summed over a block modulo 2^64. The weight by seq reveals rows
+    that change places."""
     mixed = tag * TAG_FACTOR + trade_id * ID_FACTOR + content * CONTENT_FACTOR + at * AT_FACTOR
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
 def rest_fingerprint(seq: int, trade: Trade, recv_ns: int) -> int:
-    """The fingerprint of the fields that `content` leaves out: event time, receive time, T to the microsecond, order_book. Weighed by seq too."""
-    mixed = trade.event_time_us * TAG_FACTOR + recv_ns * ID_FACTOR + trade.trade_time_us * CONTENT_FACTOR + trade.order_book * AT_FACTOR
+    """The fingerprint of the fields that `content` leaves out: event time, receive time, T to the microsecond,
+    order_book. Weighed by seq too."""
+    mixed = (
+        trade.event_time_us * TAG_FACTOR
+        + recv_ns * ID_FACTOR
+        + trade.trade_time_us * CONTENT_FACTOR
+        + trade.order_book * AT_FACTOR
+    )
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
 @dataclass(slots=True)
 class SeqBlock:
-    """2^16 numbers of a run: its records and the sum of their fingerprints; its trades and the sum of their `rest_fingerprint`.
+    """2^16 numbers of a run: its records and the sum of their fingerprints; its trades and the sum of their
+    `rest_fingerprint`.
 
-    repeats: trades whose id the tally had seen before, and rest_of_repeats their sum: where records win in the order in which they were read, all
-    others are the winners. since: by partition, the position behind which its records begin; a partition without one has them from its beginning on.
+    repeats: trades whose id the tally had seen before, and rest_of_repeats their sum: where records win in the order in
+    which they were read, all others are the winners. since: by partition, the position behind which its records begin;
+    a partition without one has them from its beginning on.
     """
 
     records: int = 0
@@ -136,7 +173,8 @@ class SeqBlock:
 class RunTally:
     """One run of the log. `counts` by outcome; `faults` by (fault, outcome, reason); `blocks` by number.
 
-    `pending`: the records after the position of the feed. `parts`: by partition of the log, the lowest and the highest seq.
+    `pending`: the records after the position of the feed. `parts`: by partition of the log, the lowest and the highest
+    seq.
     """
 
     run: str
@@ -181,7 +219,8 @@ class RunTally:
 
 @dataclass
 class SeriesTally:
-    """One series of the log: the ids that valid records hold, and the blocks of ids in which some id came more than once."""
+    """One series of the log: the ids that valid records hold, and the blocks of ids in which some id came more than
+    once."""
 
     ids: TradeIds = field(default_factory=TradeIds)
     valid: int = 0
@@ -199,7 +238,8 @@ class SeriesTally:
 
 @dataclass(slots=True)
 class _Route:
-    """What the trades of one run, way and series have in common in a batch. of_part: the run's lowest and highest seq in the partition.
+    """What the trades of one run, way and series have in common in a batch. of_part: the run's lowest and highest seq
+    in the partition.
 
     block: the one that the last record was in, and number its number.
     """
@@ -215,7 +255,8 @@ class _Route:
 
 
 class Tally:
-    """The log's side of the account. Call `begin` with a partition, then `add` with each of its records in the order of the log.
+    """The log's side of the account. Call `begin` with a partition, then `add` with each of its records in the order of
+    the log.
 
     ends: by partition, the position after what was counted. empty: values that hold nothing, which aren't records.
     """
@@ -264,7 +305,8 @@ class Tally:
             self._repeat(envelope)
 
     def merge(self, later: "Tally") -> bool:
-        """Take in what was counted of the records that come next. False, and nothing is changed, where one of them is here already."""
+        """Take in what was counted of the records that come next. False, and nothing is changed, where one of them is
+        here already."""
         for name, run in later.runs.items():
             if name in self.runs and self.runs[name].seqs.meets(run.seqs):
                 return False
@@ -294,7 +336,9 @@ class Tally:
 
     def _add_trade(self, envelope: Envelope, trade: Trade) -> None:
         """The hot path: what trades of one run, way and series share is looked up once."""
-        way = self._ways.get((envelope.run, envelope.via, trade.venue, trade.symbol, trade.channel)) or self._begin_way(envelope, trade)
+        way = self._ways.get((envelope.run, envelope.via, trade.venue, trade.symbol, trade.channel)) or self._begin_way(
+            envelope, trade
+        )
         run, seq, number = way.run, envelope.seq, trade.id
         if not run.seqs.add(seq):
             self._repeat(envelope)
@@ -333,7 +377,9 @@ class Tally:
         fault = (envelope.fault, "trade", "") if envelope.fault else None
         of_part = run.parts.setdefault(self._part, [envelope.seq, envelope.seq])
         number = envelope.seq >> BLOCK_BITS
-        way = self._ways[(envelope.run, envelope.via, *key)] = _Route(run, series, key, tag, fault, of_part, number, self._block(run, number))
+        way = self._ways[(envelope.run, envelope.via, *key)] = _Route(
+            run, series, key, tag, fault, of_part, number, self._block(run, number)
+        )
         return way
 
     def _block(self, run: RunTally, number: int) -> SeqBlock:
@@ -361,7 +407,11 @@ class Tally:
             run.started = detail
         elif envelope.event == "ended":
             run.ended, run.ended_seq = detail, envelope.seq
-        elif envelope.event == "recovered" and isinstance(detail.get("run"), str) and isinstance(detail.get("last_seq"), int):
+        elif (
+            envelope.event == "recovered"
+            and isinstance(detail.get("run"), str)
+            and isinstance(detail.get("last_seq"), int)
+        ):
             self.recovered[str(detail["run"])] = int(str(detail["last_seq"]))
 
     def _fingerprint(self, run: RunTally, seq: int, row: RecordRow) -> None:

@@ -1,7 +1,8 @@
 """The check `topics.equal`: what `process` produced against the store.
 
-Rules: pure. The topics keep the first record of an id in its partition, the store the first by (run, seq); so minutes with a conflict may differ, and
-are listed. So may minutes with a trade that came too late for its candle. Everything else that differs fails, and so does having nothing to compare.
+Rules: pure. The topics keep the first record of an id in its partition, the store the first by (run, seq); so minutes
+with a conflict may differ, and are listed. So may minutes with a trade that came too late for its candle. Everything
+else that differs fails, and so does having nothing to compare.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from tradecap.proof.checks import SHOWN, Check
 
 @dataclass
 class TopicsFound:
-    """The comparison. Each list names places: trades missing in the topics, in them alone, there twice; minutes that differ, by reason."""
+    """The comparison. Each list names places: trades missing in the topics, in them alone, there twice; minutes that
+    differ, by reason."""
 
     trades: int = 0
     minutes: int = 0
@@ -33,7 +35,10 @@ class TopicsFound:
     @property
     def is_equal(self) -> bool:
         """Whether nothing differs that needn't."""
-        return not (self.problem or self.missing or self.extra or self.repeated or self.differing) and self.trades + self.minutes > 0
+        return (
+            not (self.problem or self.missing or self.extra or self.repeated or self.differing)
+            and self.trades + self.minutes > 0
+        )
 
 
 def topics_equal(found: TopicsFound) -> Check:
@@ -49,10 +54,16 @@ def topics_equal(found: TopicsFound) -> Check:
         _named("candles that differ because of a conflict", found.conflicts),
         _named("candles without a trade that came too late", found.late),
         f"{counted(found.open, 'minute')} still changing" if found.open else "",
-        f"{counted(found.expired, 'trade or minute', 'trades and minutes')} removed by retention" if found.expired else "",
+        f"{counted(found.expired, 'trade or minute', 'trades and minutes')} removed by retention"
+        if found.expired
+        else "",
         f"{counted(found.trades, 'trade')} and {counted(found.minutes, 'minute')} compared" if found.is_equal else "",
     ]
-    fix = "tradecap process" if found.missing and not (found.repeated or found.extra) else "# docs/processing.md, 'Starting over'"
+    fix = (
+        "tradecap process"
+        if found.missing and not (found.repeated or found.extra)
+        else "# docs/processing.md, 'Starting over'"
+    )
     detail = "; ".join(filter(None, parts))
     return Check("topics.equal", found.is_equal, 0, wrong, detail, "" if found.is_equal else fix, "differences")
 

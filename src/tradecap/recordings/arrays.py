@@ -1,9 +1,10 @@
 """JSON arrays of rows, one element after another, as the bytes stream in.
 
-Rules: the array is never held whole; only the bytes of the current element are. An element's text is that of the file, byte for byte, except for
-line breaks between its tokens, which become blanks: a record is one line. Nothing is repaired: an element with a line break inside a string keeps it,
-and is malformed. An element that doesn't end within WINDOWS[0] bytes (more than a valid payload may have) ends before the next `},{`, so that one
-flipped quote costs one element and not the rest of the file. Where elements end depends on the bytes alone, not on the pieces they come in.
+Rules: the array is never held whole; only the bytes of the current element are. An element's text is that of the file,
+byte for byte, except for line breaks between its tokens, which become blanks: a record is one line. Nothing is
+repaired: an element with a line break inside a string keeps it, and is malformed. An element that doesn't end within
+WINDOWS[0] bytes (more than a valid payload may have) ends before the next `},{`, so that one flipped quote costs one
+element and not the rest of the file. Where elements end depends on the bytes alone, not on the pieces they come in.
 """
 
 import re
@@ -44,7 +45,8 @@ _FLAT_LIST = rb"\[(?:[^{}\[\]\"]++|%b)*+\]" % _STRING
 _ROW: Final = re.compile(rb"\{(?:[^{}\[\]\"]++|%b|%b|%b)*+\}" % (_STRING, _FLAT, _FLAT_LIST))
 """An object whose members are at most objects and lists of plain values: nearly every row there is, in one step."""
 _TOKEN: Final = re.compile(rb'[{}\[\],]|"(?:[^"\\\n]++|\\[^\n])*+(?:"|\\?\n)|"')
-"""Brackets, commas, and strings; one that breaks off in its line ends with it. A lone quote is a string that goes on in the next piece."""
+"""Brackets, commas, and strings; one that breaks off in its line ends with it. A lone quote is a string that goes on in
+the next piece."""
 _CLOSE_ARRAY: Final = ord("]")
 _BETWEEN: Final = re.compile(rb"[\s,]*+")
 _NEXT_OBJECT: Final = re.compile(rb"\}\s*+,\s*+(?=\{)")
@@ -53,7 +55,8 @@ _BREAKS_TO_BLANKS: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
 def rows(pieces: Pieces, known: Known) -> Iterator[Frame]:
-    """The elements of the array that the pieces begin with; what follows it is put back. Raises BrokenError where the array doesn't end."""
+    """The elements of the array that the pieces begin with; what follows it is put back. Raises BrokenError where the
+    array doesn't end."""
     buffer, at, count = next(pieces), 1, 0
     while True:
         between = _BETWEEN.match(buffer, at)
@@ -96,7 +99,8 @@ def _element(buffer: bytes, at: int, pieces: Pieces) -> tuple[bytes, int, int]:
 
 
 def _end(buffer: bytes, at: int, window: int) -> int:
-    """Where the element that begins at `at` ends; 0 where that isn't known yet, or can't be known, because a bracket closes another kind."""
+    """Where the element that begins at `at` ends; 0 where that isn't known yet, or can't be known, because a bracket
+    closes another kind."""
     opened = bytearray()
     for token in _TOKEN.finditer(buffer, at, at + window):
         kind = buffer[token.start()]

@@ -1,13 +1,15 @@
 """How the lines of other people's recordings are laid out: what of a line is payload, and what the rest of it tells.
 
-Rules: a line is recognised by its content, never by its place or the file's name, and layouts exclude each other, so their order doesn't matter.
-What a file states once (a host, a header) is kept in `Known` for the lines that follow. A line that states something but holds no message is framed
-with an empty payload. A payload is the venue's text byte for byte. Receive times are taken from their decimals, never by way of a float. A file
-that isn't a recording of messages (klines, another venue, another program's trades) is refused with a sentence.
+Rules: a line is recognised by its content, never by its place or the file's name, and layouts exclude each other, so
+their order doesn't matter. What a file states once (a host, a header) is kept in `Known` for the lines that follow. A
+line that states something but holds no message is framed with an empty payload. A payload is the venue's text byte for
+byte. Receive times are taken from their decimals, never by way of a float. A file that isn't a recording of messages
+(klines, another venue, another program's trades) is refused with a sentence.
 
 To add a line format, add a function to LAYOUTS under the bytes its lines begin with.
 
-Sources: F2 and F3 are what cryptofeed writes (raw_data_collection, capture format 2); archive columns as in binance-public-data's README.
+Sources: F2 and F3 are what cryptofeed writes (raw_data_collection, capture format 2); archive columns as in
+binance-public-data's README.
 """
 
 import re
@@ -30,10 +32,11 @@ BOM: Final = b"\xef\xbb\xbf"
 class Frame(msgspec.Struct, frozen=True, gc=False):
     """One message of a recording.
 
-    recv_ns is the recorder's clock (ns since 1970), None where the recording doesn't say; line counts from 1, blank lines included; own: the
-    payload is an envelope of ours. For a line longer than MAX_LINE the payload is its first 64 KiB, with size (bytes) and sha256 (hex) of the whole.
-    The other fields are what the recording gives in addition to the message, '' where it doesn't. host: the venue's host that it came from; symbol
-    and channel (trade, aggTrade): those of a row; is_named: the symbol comes with the row, not only from the file's name; via: how it came from the
+    recv_ns is the recorder's clock (ns since 1970), None where the recording doesn't say; line counts from 1, blank
+    lines included; own: the payload is an envelope of ours. For a line longer than MAX_LINE the payload is its first 64
+    KiB, with size (bytes) and sha256 (hex) of the whole. The other fields are what the recording gives in addition to
+    the message, '' where it doesn't. host: the venue's host that it came from; symbol and channel (trade, aggTrade):
+    those of a row; is_named: the symbol comes with the row, not only from the file's name; via: how it came from the
     venue (ws unless something shows otherwise, rest, archive: a CSV row).
     """
 
@@ -53,10 +56,11 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 class Known:
     """What a recording has stated so far.
 
-    exchanges: what captures call the exchanges that can be read (upper case), and the host to assume where a capture lost the line that names it.
-    line is the number of lines behind us; symbol is that of the file's name; host (and hosts, by connection), channel and via are of the last line
-    that named them; first is the line this file or member begins with; is_linear: a row of the archive has shown that quantities aren't contracts.
-    All of it begins again with each member of a zip or tar.
+    exchanges: what captures call the exchanges that can be read (upper case), and the host to assume where a capture
+    lost the line that names it. line is the number of lines behind us; symbol is that of the file's name; host (and
+    hosts, by connection), channel and via are of the last line that named them; first is the line this file or member
+    begins with; is_linear: a row of the archive has shown that quantities aren't contracts. All of it begins again with
+    each member of a zip or tar.
     """
 
     def __init__(self, name: str, exchanges: Mapping[str, str] = NO_EXCHANGES) -> None:
@@ -95,7 +99,8 @@ _NOTHING: Final = Frame(b"", None, 0)
 
 
 def framed(line: bytes, number: int, known: Known) -> Frame:
-    """A line without surrounding blanks, framed. Its payload is empty where the line holds no message. Raises TradecapError for what is refused."""
+    """A line without surrounding blanks, framed. Its payload is empty where the line holds no message. Raises
+    TradecapError for what is refused."""
     start = line[:5]
     if start in BARE:
         return Frame(line, None, number)
@@ -114,7 +119,8 @@ BARE: Final = frozenset((b'{"e":', b'{"str', b'{"u":', b'{"las', b'{"res'))
 
 
 def _wrapped(line: bytes, number: int, known: Known) -> Frame | None:
-    """A message with a time in front of it or an envelope around it; there may be another envelope inside, and its time takes precedence."""
+    """A message with a time in front of it or an envelope around it; there may be another envelope inside, and its time
+    takes precedence."""
     if line[:1] == b"{" and (found := _row_on_a_line(line, number, known)):
         return found
     wrapped = without_envelope(line) if line[:1] == b"{" else without_front(line)
@@ -178,16 +184,20 @@ def _behind(text: bytes, recv_ns: int, number: int, known: Known, host: str) -> 
 
 
 def _ns(seconds: bytes, fraction: bytes | None) -> int | None:
-    """Nanoseconds, exactly as the digits say (what is finer is cut off); None beyond the years of a signed 64-bit clock."""
+    """Nanoseconds, exactly as the digits say (what is finer is cut off); None beyond the years of a signed 64-bit
+    clock."""
     recv_ns = int(seconds) * 10**9 + int((fraction or b"")[:9].ljust(9, b"0"))
     return recv_ns if recv_ns < 2**63 else None
 
 
-_URL_LINE: Final = re.compile(rb"(?:ws|http)s?://([A-Za-z0-9.-]+)(?:[:/?]\S*)? <?-> " + _SECONDS.pattern + rb"(?::[ \t]+(.+))?", re.DOTALL)
+_URL_LINE: Final = re.compile(
+    rb"(?:ws|http)s?://([A-Za-z0-9.-]+)(?:[:/?]\S*)? <?-> " + _SECONDS.pattern + rb"(?::[ \t]+(.+))?", re.DOTALL
+)
 
 
 def _url_in_front(line: bytes, number: int, known: Known) -> Frame | None:
-    """F2: `wss://... <-> seconds`, which tells the host of the lines that follow, and `https://... -> seconds: answer`."""
+    """F2: `wss://... <-> seconds`, which tells the host of the lines that follow, and
+    `https://... -> seconds: answer`."""
     url = _URL_LINE.fullmatch(line)
     if url is None:
         return None
@@ -262,7 +272,8 @@ _row = msgspec.json.Decoder(_Row)
 
 
 def row(text: bytes, number: int, known: Known) -> Frame:
-    """A row of a REST answer: the venue's own, also where another library keeps it in `info`. A message of the stream stays one."""
+    """A row of a REST answer: the venue's own, also where another library keeps it in `info`. A message of the stream
+    stays one."""
     shape = _shape(text)
     named = bytes(shape.symbol) if shape else b""
     if shape and (info := bytes(shape.info)).startswith(b"{"):
@@ -273,7 +284,8 @@ def row(text: bytes, number: int, known: Known) -> Frame:
         return Frame(text, None, number, symbol=known.symbol, channel=known.channel, via="rest")
     if shape.item or shape.reconnecting:
         raise TradecapError(
-            f"{known.where}:{number} holds trades as another program (barter) wrote them, with prices as floats: not what the venue sent.",
+            f"{known.where}:{number} holds trades as another program (barter) wrote them, with prices as floats: "
+            "not what the venue sent.",
             "replay a recording of the venue's own messages, or the same trades from its archive.",
         )
     if shape.e or shape.stream:
@@ -304,14 +316,19 @@ def _row_on_a_line(line: bytes, number: int, known: Known) -> Frame | None:
 
 _NUMBER = rb"[0-9][0-9.eE+-]*+"
 _MAKER = rb"(?:[Tt]rue|[Ff]alse)(?:,(?:[Tt]rue|[Ff]alse))?+"
-_ARCHIVE_ROW: Final = re.compile(rb"[0-9]++,%b,%b,(?:(%b,[0-9]++,%b)|[0-9]++,[0-9]++,[0-9]++,%b)" % (_NUMBER, _NUMBER, _NUMBER, _MAKER, _MAKER))
+_ARCHIVE_ROW: Final = re.compile(
+    rb"[0-9]++,%b,%b,(?:(%b,[0-9]++,%b)|[0-9]++,[0-9]++,[0-9]++,%b)" % (_NUMBER, _NUMBER, _NUMBER, _MAKER, _MAKER)
+)
 """The first group is what a trade has after price and quantity, and an aggregate has not."""
 _KLINE_ROW: Final = re.compile(rb"[0-9]{12,17},(?:%b,){5}[0-9]{12,17},(?:[^,]*,){4}[^,]*" % _NUMBER)
 _KLINE_HEADER: Final = re.compile(rb"(?:[a-z]+,)?open,high,low,close,.*")
 _END_OF_HEADER = rb"(?:is|wasthe)buyer(?:the)?maker(?:,(?:isbestmatch|wasthetradethebestpricematch))?"
-_TRADES_HEADER: Final = re.compile(rb"(?:trade)?id,price,(?:qty|quantity),(?:quoteqty|quotequantity),(?:time|timestamp)," + _END_OF_HEADER)
+_TRADES_HEADER: Final = re.compile(
+    rb"(?:trade)?id,price,(?:qty|quantity),(?:quoteqty|quotequantity),(?:time|timestamp)," + _END_OF_HEADER
+)
 _AGG_TRADES_HEADER: Final = re.compile(
-    rb"(?:agg|aggregate)?(?:trade)?id,price,(?:qty|quantity),first(?:trade)?id,last(?:trade)?id,(?:transacttime|timestamp|time)," + _END_OF_HEADER
+    rb"(?:agg|aggregate)?(?:trade)?id,price,(?:qty|quantity),first(?:trade)?id,last(?:trade)?id,(?:transacttime|timestamp|time),"
+    + _END_OF_HEADER
 )
 
 
@@ -329,19 +346,25 @@ def _archive_row(line: bytes, number: int, known: Known) -> Frame | None:
 
 
 def _refuse_contracts(line: bytes, number: int, known: Known) -> None:
-    """Raises TradecapError where a trade has the worth of contracts of 10 or 100 USD in its fourth column, not price times quantity."""
+    """Raises TradecapError where a trade has the worth of contracts of 10 or 100 USD in its fourth column, not price
+    times quantity."""
     try:
         price, quantity, fourth = (float(column) for column in line.split(b",")[1:4])
     except ValueError:
         return
     known.is_linear = abs(price * quantity - fourth) <= 0.01 * fourth
-    if not known.is_linear and quantity and any(abs(fourth * price / quantity - size) < 0.01 * size for size in (10, 100)):
+    if (
+        not known.is_linear
+        and quantity
+        and any(abs(fourth * price / quantity - size) < 0.01 * size for size in (10, 100))
+    ):
         raise _contracts(known, number)
 
 
 def _contracts(known: Known, number: int) -> TradecapError:
     return TradecapError(
-        f"{known.where} holds trades of coin-margined futures (line {grouped(number)}), which are not supported: quantities are contracts.",
+        f"{known.where} holds trades of coin-margined futures (line {grouped(number)}), which are not supported: "
+        "quantities are contracts.",
         "replay files of spot, or of futures that are margined in dollars.",
     )
 
@@ -363,7 +386,8 @@ def _archive_header(line: bytes, number: int, known: Known) -> Frame | None:
 def _klines(known: Known, number: int) -> TradecapError:
     return TradecapError(
         f"{known.where} holds klines (line {grouped(number)}), and klines aren't trades.",
-        "compare candles with them: tradecap verify --klines FILE; trades are in the archive's trades and aggTrades files.",
+        "compare candles with them: tradecap verify --klines FILE; trades are in the archive's trades and "
+        "aggTrades files.",
     )
 
 

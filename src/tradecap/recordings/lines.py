@@ -1,6 +1,7 @@
 """The lines of a recording, as the pieces of its bytes come.
 
-Rules: a line that pieces break off in isn't one. Above MAX_LINE only the beginning of a line is kept, with size and sha256 of its payload.
+Rules: a line that pieces break off in isn't one. Above MAX_LINE only the beginning of a line is kept, with size and
+sha256 of its payload.
 """
 
 import hashlib
@@ -24,7 +25,8 @@ FIRST_BYTES: Final = 128 * 1024
 class Text(NamedTuple):
     """Lines of a recording that aren't framed yet: whole ones, each with its newline.
 
-    known: what earlier lines reported; it is passed on to the lines after these. before: the number of lines before them.
+    known: what earlier lines reported; it is passed on to the lines after these. before: the number of lines before
+    them.
     """
 
     raw: bytes
@@ -93,7 +95,8 @@ def batches(pieces: Iterable[bytes]) -> Iterator[list[bytes | Frame]]:
 
 
 def gathered(pieces: Iterable[bytes], most: int) -> Iterator[bytes]:
-    """The pieces, joined into ever longer ones until each has about this many bytes. What came before a fault comes out before it."""
+    """The pieces, joined into ever longer ones until each has about this many bytes. What came before a fault comes out
+    before it."""
     parts: list[bytes] = []
     size, least = 0, FIRST_BYTES
     try:

@@ -1,4 +1,5 @@
-"""Where the numbers of a row are in its bytes: rows of the archive's CSV files and of REST answers, as they are usually written.
+"""Where the numbers of a row are in its bytes: rows of the archive's CSV files and of REST answers, as they are usually
+written.
 
 Rules: pure; None for every other row, and for anything that isn't a row.
 """
@@ -49,7 +50,8 @@ _NUMBERS: Final = re.compile(rb':(\d{1,18})(?=[,}])|:"(\d{1,18})(?:\.(\d{1,18}))
 
 
 def numbers_of_message(payload: bytes) -> tuple[list[Span], list[Span]]:
-    """The digits of a JSON message's integers, and those of the decimals in its texts: of a message that is only counted."""
+    """The digits of a JSON message's integers, and those of the decimals in its texts: of a message that is only
+    counted."""
     integers: list[Span] = []
     decimals: list[Span] = []
     for found in _NUMBERS.finditer(payload):
@@ -64,9 +66,11 @@ _EPOCH: Final = re.compile(rb"(?<![\d.])(\d{19}|\d{16}|\d{13}|\d{10})(?:\.(\d{1,
 
 
 def receive_time(line: bytes, behind: Span, recv_ns: int) -> tuple[Span, Span] | None:
-    """The digits of the receive time that a line gives as seconds, or as thousandths of them, and so on: those of the number and of its fraction.
+    """The digits of the receive time that a line gives as seconds, or as thousandths of them, and so on: those of the
+    number and of its fraction.
 
-    behind: a part of the line to pass by. Their first nineteen, filled up with zeros, are the nanoseconds. None where there is no such number.
+    behind: a part of the line to pass by. Their first nineteen, filled up with zeros, are the nanoseconds. None where
+    there is no such number.
     """
     for found in _EPOCH.finditer(line):
         if not (behind[0] <= found.start() < behind[1]):

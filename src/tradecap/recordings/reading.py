@@ -1,10 +1,13 @@
-"""Other people's recordings, framed: the bytes of each message, its receive time if there is one in front of it, and its line number.
+"""Other people's recordings, framed: the bytes of each message, its receive time if there is one in front of it, and
+its line number.
 
-Rules: it frames, it never decodes: what a payload means is for a venue. How a file is packed, whether it is one JSON array, and how a line is laid
-out is recognised by content, never by name; only the symbol of rows that don't name theirs is taken from the file's name. Memory is constant: a line
-longer than MAX_LINE comes as its beginning, with size and sha256 of the whole. Surrounding blanks, CR and a byte-order mark aren't part of a payload;
-blank lines are counted, not yielded. In a zip or tar, lines are counted through all members, as `unzip -p` prints them. The line formats are in
-`layouts` and `wrappings`, arrays in `arrays`, what isn't read in `refusals`; docs/recordings.md shows an example of each.
+Rules: it frames, it never decodes: what a payload means is for a venue. How a file is packed, whether it is one JSON
+array, and how a line is laid out is recognised by content, never by name; only the symbol of rows that don't name
+theirs is taken from the file's name. Memory is constant: a line longer than MAX_LINE comes as its beginning, with size
+and sha256 of the whole. Surrounding blanks, CR and a byte-order mark aren't part of a payload; blank lines are counted,
+not yielded. In a zip or tar, lines are counted through all members, as `unzip -p` prints them. The line formats are in
+`layouts` and `wrappings`, arrays in `arrays`, what isn't read in `refusals`; docs/recordings.md shows an example of
+each.
 
 To add a packing, add its first bytes to PACKINGS; to add a line format, add a function to LAYOUTS.
 """
@@ -24,14 +27,43 @@ import msgspec
 
 from tradecap.digits import number
 from tradecap.errors import TradecapError
-from tradecap.inflate import BZIP2, GZIP, XZ, ZIP, ZSTD, BrokenError, LockedError, cut, gunzip, is_tar, unbzip2, untar, unxz, unzip, unzstd
+from tradecap.inflate import (
+    BZIP2,
+    GZIP,
+    XZ,
+    ZIP,
+    ZSTD,
+    BrokenError,
+    LockedError,
+    cut,
+    gunzip,
+    is_tar,
+    unbzip2,
+    untar,
+    unxz,
+    unzip,
+    unzstd,
+)
 from tradecap.recordings import lines
 from tradecap.recordings.arrays import Pieces, rows
 from tradecap.recordings.layouts import BLANKS, BOM, NO_EXCHANGES, Frame, Known, framed, refuse_kline_answer
 from tradecap.recordings.lines import MAX_LINE, Text, batches, gathered, texts_of
 from tradecap.recordings.refusals import refuse_binary, refuse_workbook
 
-__all__ = ["MAX_LINE", "PACKINGS", "Frame", "Meter", "OwnLog", "Source", "Text", "expand", "frames", "raw_lines", "sha256_of", "texts"]
+__all__ = [
+    "MAX_LINE",
+    "PACKINGS",
+    "Frame",
+    "Meter",
+    "OwnLog",
+    "Source",
+    "Text",
+    "expand",
+    "frames",
+    "raw_lines",
+    "sha256_of",
+    "texts",
+]
 
 NOTHING: Final = io.BytesIO()
 _PLAIN_PIECE: Final = 128 * 1024
@@ -42,7 +74,8 @@ _LARGEST: Final = 1024 * 1024
 
 
 class OwnLog(NamedTuple):
-    """A log of ours as a recording: its id, and its records as whole lines, from the beginning each time `texts` is called."""
+    """A log of ours as a recording: its id, and its records as whole lines, from the beginning each time `texts` is
+    called."""
 
     id: str
     texts: Callable[[], Iterator[bytes]]
@@ -91,7 +124,8 @@ class Source(NamedTuple):
 def expand(paths: Iterable[str], stdin: BinaryIO, open_own: Callable[[str], OwnLog]) -> list[Source]:
     """The sources that paths name: files, folders that are logs of ours (opened by open_own), `-` for stdin.
 
-    Raises TradecapError (exit 2) for what isn't there, isn't readable, or is a folder but no log, before anything is read.
+    Raises TradecapError (exit 2) for what isn't there, isn't readable, or is a folder but no log, before anything is
+    read.
     """
     return [_source(path, stdin, open_own) for path in paths]
 
@@ -99,7 +133,8 @@ def expand(paths: Iterable[str], stdin: BinaryIO, open_own: Callable[[str], OwnL
 def frames(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Iterator[Frame]:
     """The messages of a source, in order. exchanges: as in `Known`; a capture of another one is refused.
 
-    Raises TradecapError (exit 2) naming source and line where it is cut short, damaged, can't be read or is refused; what came before was yielded.
+    Raises TradecapError (exit 2) naming source and line where it is cut short, damaged, can't be read or is refused;
+    what came before was yielded.
     """
     known = Known(source.name, exchanges)
     with _naming_the_place(known):
@@ -111,7 +146,8 @@ def frames(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Itera
 
 
 def texts(source: Source, exchanges: Mapping[str, str] = NO_EXCHANGES) -> Iterator[Text | Frame]:
-    """As `frames`, for a caller that frames the lines itself (`layouts.framed`): rows of an array and lines too long to be held come framed.
+    """As `frames`, for a caller that frames the lines itself (`layouts.framed`): rows of an array and lines too long to
+    be held come framed.
 
     A text must be framed, or passed by, before the next one is asked for.
     """
@@ -138,7 +174,10 @@ def raw_lines(path: str, stdin: BinaryIO = NOTHING) -> Iterator[bytes]:
                 for content in batch:
                     known.line += 1
                     if isinstance(content, Frame):
-                        raise TradecapError(f"{source.name}:{known.line} is longer than {number(lines.MAX_LINE)} bytes.", "leave that line out.")
+                        raise TradecapError(
+                            f"{source.name}:{known.line} is longer than {number(lines.MAX_LINE)} bytes.",
+                            "leave that line out.",
+                        )
                     if content.strip(BLANKS):
                         yield content
 
@@ -173,12 +212,20 @@ def _naming_the_place(known: Known) -> Iterator[None]:
     except BrokenError as error:
         where = (f" in {known.member}" if known.member else "") + _after(known)
         if isinstance(error, LockedError):
-            raise TradecapError(f"{known.name} can't be read{where} ({error.problem}).", "unpack it first, and name what was in it.") from error
+            raise TradecapError(
+                f"{known.name} can't be read{where} ({error.problem}).", "unpack it first, and name what was in it."
+            ) from error
         state = "cut short" if error.is_cut else "damaged"
-        hint = "everything before that was read; get the file once more for the rest." if known.line else "get the file once more."
+        hint = (
+            ("everything before that was read; get the file once more for the rest.")
+            if known.line
+            else "get the file once more."
+        )
         raise TradecapError(f"{known.name} is {state}{where} ({error.problem}).", hint) from error
     except OSError as error:
-        raise TradecapError(f"{known.name} can't be read{_after(known)}: {error.strerror}.", "look at its rights and at the disk.") from error
+        raise TradecapError(
+            f"{known.name} can't be read{_after(known)}: {error.strerror}.", "look at its rights and at the disk."
+        ) from error
 
 
 def _after(known: Known) -> str:
@@ -189,12 +236,17 @@ def _source(name: str, stdin: BinaryIO, open_own: Callable[[str], OwnLog] | None
     if name == "-":
         return Source("stdin", stream=stdin)
     if not name:
-        raise TradecapError("The name of a file to read is empty.", "name a file that is there, a folder with a log, or - for stdin.")
+        raise TradecapError(
+            "The name of a file to read is empty.", "name a file that is there, a folder with a log, or - for stdin."
+        )
     path = Path(name)
     try:
         path.stat()
     except OSError as error:
-        raise TradecapError(f"{name} can't be read: {error.strerror}.", "name a file that is there, a folder with a log, or - for stdin.") from error
+        raise TradecapError(
+            f"{name} can't be read: {error.strerror}.",
+            "name a file that is there, a folder with a log, or - for stdin.",
+        ) from error
     if path.is_dir() and (open_own is None or not (path / "log.json").exists()):
         raise TradecapError(f"{name} is a folder, but no log.", f"name the files in it: {name.rstrip('/')}/*")
     if not os.access(path, os.R_OK):
@@ -259,7 +311,8 @@ def _plain(packed: Iterator[bytes], known: Known) -> Iterator[bytes]:
 
 def _zip(_: Iterable[bytes]) -> Iterator[bytes]:
     raise TradecapError(
-        "A zip can only be read as a file, not from a pipe or inside another zip.", "unpack it: unzip -p FILE.zip | tradecap replay -"
+        "A zip can only be read as a file, not from a pipe or inside another zip.",
+        "unpack it: unzip -p FILE.zip | tradecap replay -",
     )
 
 
@@ -280,12 +333,15 @@ _LOOKED_AT: Final = 64 * 1024
 
 
 def _begins_an_array(pieces: Pieces, known: Known) -> bool:
-    """Whether what comes next is a JSON array of objects; pieces then begin with its bracket. Blanks before it are skipped."""
+    """Whether what comes next is a JSON array of objects; pieces then begin with its bracket. Blanks before it are
+    skipped."""
     start = next(pieces, b"")
     while len(start) < 4 and (piece := next(pieces, b"")):
         start += piece
     if _UTF_16.match(start):
-        raise TradecapError(f"{known.where} is UTF-16 text.", "make it UTF-8: iconv -f UTF-16 -t UTF-8 FILE | tradecap replay -")
+        raise TradecapError(
+            f"{known.where} is UTF-16 text.", "make it UTF-8: iconv -f UTF-16 -t UTF-8 FILE | tradecap replay -"
+        )
     start = start.removeprefix(BOM)
     while not (begun := start.lstrip()) and (piece := next(pieces, b"")):
         known.line += start.count(b"\n")

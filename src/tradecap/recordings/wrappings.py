@@ -1,8 +1,9 @@
-"""What recorders put around a message: a time or a log level in front of it, or an object that holds the message and a time.
+"""What recorders put around a message: a time or a log level in front of it, or an object that holds the message and a
+time.
 
-Rules: pure. The message is taken byte for byte (of a text, what the text says). A time is taken from its digits, never by way of a float, and to its
-own precision; one without a zone is UTC. A wrapping is taken off only where all of it is understood and a message of a venue is inside; anything
-else stays whole.
+Rules: pure. The message is taken byte for byte (of a text, what the text says). A time is taken from its digits, never
+by way of a float, and to its own precision; one without a zone is UTC. A wrapping is taken off only where all of it is
+understood and a message of a venue is inside; anything else stays whole.
 
 Sources: what Tardis' raw feeds and tardis-machine, wscat, kcat -J, kafka-console-consumer and Python's logging write.
 """
@@ -24,9 +25,15 @@ class Wrapped(NamedTuple):
     exchange: str = ""
 
 
-_DATE_TIME: Final = re.compile(rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,]([0-9]{1,9}))? ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})?")
+_DATE_TIME: Final = re.compile(
+    rb"([0-9]{4}-[0-9]{2}-[0-9]{2})[T "
+    rb"]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,]([0-9]{1,9}))? ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2})?"
+)
 _EPOCH: Final = re.compile(rb"([0-9]{10}|[0-9]{13}|[0-9]{16}|[0-9]{19})(?:[.]([0-9]{1,9}))?")
-_TIME: Final = rb"(?:%b|%b)" % (re.sub(rb"\((?!\?)", b"(?:", _DATE_TIME.pattern), re.sub(rb"\((?!\?)", b"(?:", _EPOCH.pattern))
+_TIME: Final = rb"(?:%b|%b)" % (
+    re.sub(rb"\((?!\?)", b"(?:", _DATE_TIME.pattern),
+    re.sub(rb"\((?!\?)", b"(?:", _EPOCH.pattern),
+)
 _LEVEL: Final = rb"(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|CRITICAL|FATAL)"
 _NAME: Final = rb"[\[(]?[A-Za-z_][\w.]{0,40}[\])]?:?"
 _LOGGED: Final = rb"(?:%b[ :|-]++)?[\[(]?%b[\])]?:?(?:[ :|-]*+%b)?" % (_NAME, _LEVEL, _NAME)
@@ -62,7 +69,9 @@ def time_ns(text: bytes) -> int | None:
     if moment is None:
         return None
     try:
-        at = datetime.fromisoformat(f"{moment[1].decode()}T{moment[2].decode()}").replace(tzinfo=UTC) - _offset(moment[4] or b"Z")
+        at = datetime.fromisoformat(f"{moment[1].decode()}T{moment[2].decode()}").replace(tzinfo=UTC) - _offset(
+            moment[4] or b"Z"
+        )
     except (ValueError, OverflowError):
         return None
     ns = int(at.timestamp()) * 10**9 + int((moment[3] or b"0").ljust(9, b"0"))
@@ -92,7 +101,8 @@ _MESSAGES: Final = (
 
 
 def without_envelope(line: bytes, levels: int = 3) -> Wrapped | None:
-    """The message that one member of an object holds, as an object or a text, next to a time; None for any other object.
+    """The message that one member of an object holds, as an object or a text, next to a time; None for any other
+    object.
 
     levels: how many envelopes may be in each other.
     """
@@ -102,7 +112,11 @@ def without_envelope(line: bytes, levels: int = 3) -> Wrapped | None:
     messages = [message for value in outer.values() if (message := _message_in(value, levels - 1))]
     if len(messages) != 1:
         return None
-    times = {name: at for name, value in outer.items() if _CLOCK.fullmatch(name) and (at := time_ns(bytes(value).strip(b'"')))}
+    times = {
+        name: at
+        for name, value in outer.items()
+        if _CLOCK.fullmatch(name) and (at := time_ns(bytes(value).strip(b'"')))
+    }
     received = [at for name, at in times.items() if _RECEIVED.fullmatch(name)] or [*times.values()]
     symbol, exchange = _symbol_in(outer, "symbol"), _symbol_in(outer, "exchange") or _symbol_in(outer, "venue")
     return Wrapped(messages[0], received[0] if len(received) == 1 else None, symbol, exchange.upper().replace("-", "_"))
@@ -114,7 +128,8 @@ def _symbol_in(outer: dict[str, msgspec.Raw], name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def symbol_of(value: bytes) -> str:
-    """The symbol that a JSON text names, ccxt's spelling as the venue's: XRP/ETH is XRPETH, BTC/USDT:USDT-210625 BTCUSDT_210625; '' for no text."""
+    """The symbol that a JSON text names, ccxt's spelling as the venue's: XRP/ETH is XRPETH, BTC/USDT:USDT-210625
+    BTCUSDT_210625; '' for no text."""
     try:
         symbol = _text(value)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -125,7 +140,9 @@ def symbol_of(value: bytes) -> str:
     base, quote, settle, expiry, strike = (part or "" for part in unified.groups())
     if strike:
         return f"{base}-{expiry}{strike}"
-    return f"{base}{quote}_{expiry or 'PERP'}" if settle == base else f"{base}{quote}" + (f"_{expiry}" if expiry else "")
+    return (
+        f"{base}{quote}_{expiry or 'PERP'}" if settle == base else f"{base}{quote}" + (f"_{expiry}" if expiry else "")
+    )
 
 
 _UNIFIED: Final = re.compile(r"([^/:-]+)/([^/:-]+)(?::([^/:-]+)(?:-([0-9]{6})(-[0-9.]+-[CP])?)?)?")

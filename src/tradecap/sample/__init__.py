@@ -1,4 +1,5 @@
-"""The recording that comes with the package (`sample:`): five synthetic minutes of three symbols, made by fixtures/make.py, not real market data."""
+"""The recording that comes with the package (`sample:`): five synthetic minutes of three symbols, made by
+fixtures/make.py, not real market data."""
 
 from importlib.resources import files
 from typing import BinaryIO, Final, cast

@@ -1,6 +1,7 @@
 """What each route answers, as plain data: the question is read here, the answer comes from the flows.
 
-Rules: every window ends at the newest trade of the series, not at the clock, so recordings answer too; `as_of` says when that was.
+Rules: every window ends at the newest trade of the series, not at the clock, so recordings answer too; `as_of` says
+when that was.
 """
 
 from dataclasses import replace
@@ -8,7 +9,16 @@ from itertools import pairwise
 from typing import Final
 
 from tradecap.errors import TradecapError
-from tradecap.flows.candles import FOREVER_S, BarsQuery, Candles, SeveralVenuesError, UnknownSymbolError, as_json, interval_text, units_text
+from tradecap.flows.candles import (
+    FOREVER_S,
+    BarsQuery,
+    Candles,
+    SeveralVenuesError,
+    UnknownSymbolError,
+    as_json,
+    interval_text,
+    units_text,
+)
 from tradecap.flows.joined import Joined, KnownSeries
 from tradecap.flows.stats import spikes, volume
 from tradecap.market.bars import Rank
@@ -35,8 +45,14 @@ class Answers:
         try:
             return self._joined.choose(symbol, venue, channel)
         except UnknownSymbolError as error:
-            hint = error.hint if self._joined.series() else "there are no trades yet: tradecap stream or tradecap replay brings some."
-            raise ProblemError(404, f"Nothing is known of {' '.join(filter(None, (venue, symbol, channel)))}.", hint) from error
+            hint = (
+                error.hint
+                if self._joined.series()
+                else ("there are no trades yet: tradecap stream or tradecap replay brings some.")
+            )
+            raise ProblemError(
+                404, f"Nothing is known of {' '.join(filter(None, (venue, symbol, channel)))}.", hint
+            ) from error
         except SeveralVenuesError as error:
             raise ProblemError(422, error.message, f"name one: venue={error.venues[0]}") from error
 
@@ -44,13 +60,19 @@ class Answers:
         """See `models.Symbols`."""
         return {"series": [_series_row(self._joined.known(series)) for series in self._joined.series()]}
 
-    def candles(self, series: Series, since: str | None, until: str | None, interval: str, limit: int, complete: bool) -> Json:
+    def candles(
+        self, series: Series, since: str | None, until: str | None, interval: str, limit: int, complete: bool
+    ) -> Json:
         """See `models.BarPage`."""
         as_of_us, seconds = self._joined.as_of_us(series), parameters.interval(interval)
         from_s, to_s = parameters.when("from", since, as_of_us), parameters.when("to", until, as_of_us)
         if from_s is not None and to_s is not None and from_s >= to_s:
             raise ProblemError(422, "from is not before to.", "`to` is exclusive: for one day, `to` is the next day.")
-        page = self._joined.candles(series, BarsQuery(symbol=series[1], seconds=seconds, from_s=from_s, to_s=to_s, limit=limit), complete=complete)
+        page = self._joined.candles(
+            series,
+            BarsQuery(symbol=series[1], seconds=seconds, from_s=from_s, to_s=to_s, limit=limit),
+            complete=complete,
+        )
         following = None if page.next_s is None else time_text(page.next_s * 10**9)
         return as_json(page.candles, seconds) | {"next": following, "as_of": _time(as_of_us)}
 
@@ -69,17 +91,28 @@ class Answers:
         exact = {name: units_text(getattr(found, name)) for name in ("volume", "taker_buy_volume")}
         exact |= {name: units_text(getattr(found, name), 16) for name in ("quote_volume", "taker_buy_quote_volume")}
         rest = {name: getattr(found, name) for name in ("trades", "vwap", "first_id", "last_id", "complete")}
-        times = {"window": window, "since": _time(since_s * 10**6), "until": _time(until_s * 10**6), "as_of": _time(as_of_us)}
+        times = {
+            "window": window,
+            "since": _time(since_s * 10**6),
+            "until": _time(until_s * 10**6),
+            "as_of": _time(as_of_us),
+        }
         return _head(series) | times | exact | rest
 
     def spikes(self, series: Series, threshold: str, interval: str, window: str) -> Json:
         """See `models.SpikesAnswer`."""
-        share, seconds, window_s = parameters.threshold(threshold), parameters.interval(interval), parameters.window(window)
+        share, seconds, window_s = (
+            parameters.threshold(threshold),
+            parameters.interval(interval),
+            parameters.window(window),
+        )
         as_of_us = self._joined.as_of_us(series)
         since_s = max(as_of_us // 10**6 - window_s, 0)
         found: Candles | None = None
         while True:
-            page = self._joined.candles(series, BarsQuery(symbol=series[1], seconds=seconds, from_s=since_s, to_s=FOREVER_S, limit=MOST))
+            page = self._joined.candles(
+                series, BarsQuery(symbol=series[1], seconds=seconds, from_s=since_s, to_s=FOREVER_S, limit=MOST)
+            )
             found = replace(found, candles=found.candles + page.candles.candles) if found else page.candles
             if page.next_s is None:
                 break
@@ -102,7 +135,12 @@ class Answers:
         known = self._joined.known(series)
         proven = known.ids.intervals()[-RANGES:]
         gaps = [(before[1] + 1, after[0] - 1) for before, after in pairwise(proven)]
-        return _head(series) | {"proven": proven, "gaps": gaps, "more": known.ids.pieces > RANGES, "as_of": _time(known.last_time_us)}
+        return _head(series) | {
+            "proven": proven,
+            "gaps": gaps,
+            "more": known.ids.pieces > RANGES,
+            "as_of": _time(known.last_time_us),
+        }
 
 
 def retry(error: TradecapError) -> ProblemError:
@@ -117,7 +155,10 @@ def _head(series: Series) -> Json:
 def _series_row(known: KnownSeries) -> Json:
     first, last = known.ids.first or 0, known.ids.last or 0
     times = {"first_time": _time(known.first_time_us), "last_time": _time(known.last_time_us)}
-    gaps = {"gaps": max(known.ids.pieces - 1, 0), "missing": last - first + 1 - len(known.ids) if known.ids.pieces else 0}
+    gaps = {
+        "gaps": max(known.ids.pieces - 1, 0),
+        "missing": last - first + 1 - len(known.ids) if known.ids.pieces else 0,
+    }
     return _head(known.series) | {"first_id": first, "last_id": last} | times | gaps
 
 

@@ -30,8 +30,13 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The document, made once."""
         if not self.openapi_schema:
-            document = get_openapi(title=self.title, version=self.version, description=self.description, routes=self.routes)
-            properties = {name: {"type": "integer" if kind is int else "string"} for name, kind in models.ProblemBody.__annotations__.items()}
+            document = get_openapi(
+                title=self.title, version=self.version, description=self.description, routes=self.routes
+            )
+            properties = {
+                name: {"type": "integer" if kind is int else "string"}
+                for name, kind in models.ProblemBody.__annotations__.items()
+            }
             problem = {"type": "object", "title": "ProblemBody", "required": list(properties), "properties": properties}
             document["components"]["schemas"]["ProblemBody"] = problem
             self.openapi_schema = document
@@ -45,7 +50,8 @@ def application(
     ills: Callable[[], list[str]],
     streams: Streams | None = None,
 ) -> tuple[App, Measures]:
-    """All of it, and its figures. ills: what is wrong besides what log and store say. streams: those that others open too."""
+    """All of it, and its figures. ills: what is wrong besides what log and store say. streams: those that others open
+    too."""
     kept = KeptAnswers()
     streams = streams or Streams(joined)
     measures = Measures(joined, kept, limits, streams)
@@ -55,8 +61,12 @@ def application(
     fast.include_router(events.router)
     fast.include_router(page.router)
     for kind, answer in {
-        ProblemError: _problem, TradecapError: _away, RequestValidationError: _invalid, HTTPException: _plain, Exception: _broken,
-    }.items():  # fmt: skip
+        ProblemError: _problem,
+        TradecapError: _away,
+        RequestValidationError: _invalid,
+        HTTPException: _plain,
+        Exception: _broken,
+    }.items():
         fast.add_exception_handler(kind, answer)
     return measures.around(Guard(fast, rules, kept), frozenset(ROUTES)), measures
 
@@ -85,8 +95,14 @@ async def _plain(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     hints = {404: f"there is: {', '.join(ROUTES)}", 405: "everything here is read with GET."}
     detail = f"There is nothing at {request.url.path[:100]}." if error.status_code == 404 else str(error.detail)
-    return _sent(ProblemError(error.status_code, detail, hints.get(error.status_code, "GET / lists the routes."), error.headers or {}))
+    return _sent(
+        ProblemError(
+            error.status_code, detail, hints.get(error.status_code, "GET / lists the routes."), error.headers or {}
+        )
+    )
 
 
 async def _broken(_: Request, __: Exception) -> Response:
-    return _sent(ProblemError(500, "This answer failed.", "it is a bug: the lines on stderr of tradecap serve say more."))
+    return _sent(
+        ProblemError(500, "This answer failed.", "it is a bug: the lines on stderr of tradecap serve say more.")
+    )

@@ -1,8 +1,9 @@
 """HTTP connections with bounds that uvicorn doesn't have.
 
-Rules: a client (an address) has at most `per_client` connections, all together have `in_all`; a connection beyond that is closed. A connection must
-bring a whole request head within REQUEST_S of being opened or of the last answer, and must take what it is sent within WRITE_S: a client that sends
-byte by byte, sends nothing or never reads holds nothing for long. One connection holds one answer at most; uvicorn reads no further while it answers.
+Rules: a client (an address) has at most `per_client` connections, all together have `in_all`; a connection beyond that
+is closed. A connection must bring a whole request head within REQUEST_S of being opened or of the last answer, and must
+take what it is sent within WRITE_S: a client that sends byte by byte, sends nothing or never reads holds nothing for
+long. One connection holds one answer at most; uvicorn reads no further while it answers.
 """
 
 import asyncio
@@ -55,7 +56,8 @@ class Bounded(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
-        # asyncio does this only for sockets made with a protocol number: head and body of an answer would be 40 ms apart (delayed ACK)
+        # asyncio does this only for sockets made with a protocol number: head and body of an answer would be 40 ms
+        # apart (delayed ACK)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.entered = self.limits.enter(client_of(transport))
         if self.entered:

@@ -1,9 +1,10 @@
 """GET /live: the newest bar of a series as it changes, as server-sent events.
 
-Rules: what is sent is made at the moment of sending, so a client that reads slowly holds nothing here: it gets each bar in its newest state, closed
-bars included, at most every LEAST_S. A client that takes nothing at all is cut by its connection (`connections`). The id of an event is the version
-of the series that the client has seen; with it a client that comes back gets each bar that has changed since then, once. An id of another process,
-or of a bar that isn't kept any more, can't be continued: then the event `refetch` comes first.
+Rules: what is sent is made at the moment of sending, so a client that reads slowly holds nothing here: it gets each bar
+in its newest state, closed bars included, at most every LEAST_S. A client that takes nothing at all is cut by its
+connection (`connections`). The id of an event is the version of the series that the client has seen; with it a client
+that comes back gets each bar that has changed since then, once. An id of another process, or of a bar that isn't kept
+any more, can't be continued: then the event `refetch` comes first.
 """
 
 import asyncio
@@ -38,7 +39,13 @@ router: Final = APIRouter()
     "/live",
     summary="The newest bar as it changes",
     response_class=Response,
-    **{**QUESTION, "responses": {**QUESTION["responses"], 200: {"description": "Server-sent events, without an end", "content": {MEDIA: {}}}}},
+    **{
+        **QUESTION,
+        "responses": {
+            **QUESTION["responses"],
+            200: {"description": "Server-sent events, without an end", "content": {MEDIA: {}}},
+        },
+    },
 )
 async def live(
     api: Served,
@@ -47,9 +54,12 @@ async def live(
     interval: Interval = "1m",
     venue: Venue = "",
     channel: Channel = "",
-    last_event_id: Annotated[str | None, Header(max_length=100, description="The id of the last event that was received.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(max_length=100, description="The id of the last event that was received.")
+    ] = None,
 ) -> Response:
-    """The event `bar` is a bar of /candles with `revision` (its trades) and `closed`; `refetch` asks the client to read /candles again."""
+    """The event `bar` is a bar of /candles with `revision` (its trades) and `closed`; `refetch` asks the client to read
+    /candles again."""
     seconds = parameters.interval(interval)
     series = await asyncio.to_thread(api.answers.choose, symbol, venue, channel)
     if request.scope.get("tradecap.head"):
@@ -62,7 +72,13 @@ class EventStream(Response):
 
     def __init__(self, streams: Streams, series: Series, seconds: int, last_id: str | None, client: str) -> None:
         super().__init__(headers=HEADERS, media_type=MEDIA)
-        self._streams, self._watching, self._series, self._seconds, self._last_id = streams, streams.watching, series, seconds, last_id
+        self._streams, self._watching, self._series, self._seconds, self._last_id = (
+            streams,
+            streams.watching,
+            series,
+            seconds,
+            last_id,
+        )
         self._name = f"{PROCESS}-{zlib.crc32(repr((series, seconds)).encode()):08x}"
         with ExitStack() as stack:
             self._stream: Stream = stack.enter_context(streams.entered(client, [series]))

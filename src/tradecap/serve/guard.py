@@ -1,8 +1,9 @@
 """What a request must pass before a route sees it.
 
-Rules: the name in `Host` must be one of ours (a page of a stranger can't reach a server on this machine by a name that resolves to it); each client
-has a rate; a token, where there is one, comes in `Authorization: Bearer`, never in a URL, and is compared in constant time. /health, /ready
-and the files of the page need no token. CORS is off unless an origin is named. Answers that haven't changed are sent again as they are.
+Rules: the name in `Host` must be one of ours (a page of a stranger can't reach a server on this machine by a name that
+resolves to it); each client has a rate; a token, where there is one, comes in `Authorization: Bearer`, never in a URL,
+and is compared in constant time. /health, /ready and the files of the page need no token. CORS is off unless an origin
+is named. Answers that haven't changed are sent again as they are.
 
 Memory: CLIENTS rates, and ANSWERS_BYTES of answers.
 """
@@ -114,15 +115,38 @@ class Guard:
         host = headers.get(b"host", b"").decode("latin-1")
         if not self._is_ours(host):
             raise ProblemError(
-                421, f"Host {host[:100]!r} isn't a name of this server.", "use its address or localhost, or allow the name: --allow-host NAME"
+                421,
+                f"Host {host[:100]!r} isn't a name of this server.",
+                "use its address or localhost, or allow the name: --allow-host NAME",
             )
         if wait_s := self._rates.wait(scope["client"][0] if scope.get("client") else ""):
-            raise ProblemError(429, f"More than {self._rules.rate:g} requests a second.", "ask more slowly.", {"Retry-After": str(wait_s)})
+            raise ProblemError(
+                429,
+                f"More than {self._rules.rate:g} requests a second.",
+                "ask more slowly.",
+                {"Retry-After": str(wait_s)},
+            )
         if b"token=" in scope["query_string"].lower():
-            raise ProblemError(400, "A token has no place in a URL: URLs are logged.", "send it as a header: Authorization: Bearer TOKEN")
-        is_preflight = scope["method"] == "OPTIONS" and b"access-control-request-method" in headers and self._rules.origins
-        if self._token and scope["path"] not in OPEN and not is_preflight and not self._is_known(headers.get(b"authorization", b"")):
-            raise ProblemError(401, "A token is needed.", "send it as a header: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+            raise ProblemError(
+                400,
+                "A token has no place in a URL: URLs are logged.",
+                "send it as a header: Authorization: Bearer TOKEN",
+            )
+        is_preflight = (
+            scope["method"] == "OPTIONS" and b"access-control-request-method" in headers and self._rules.origins
+        )
+        if (
+            self._token
+            and scope["path"] not in OPEN
+            and not is_preflight
+            and not self._is_known(headers.get(b"authorization", b""))
+        ):
+            raise ProblemError(
+                401,
+                "A token is needed.",
+                "send it as a header: Authorization: Bearer TOKEN",
+                {"WWW-Authenticate": "Bearer"},
+            )
 
     def _is_known(self, given: bytes) -> bool:
         scheme, _, token = given.partition(b" ")
@@ -173,7 +197,9 @@ class Rates:
         return 0 if left >= 1 else max(int((1 - left) / self._rate) + 1, 1)
 
 
-async def send_whole(send: Send, status: int, headers: Headers, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()) -> None:
+async def send_whole(
+    send: Send, status: int, headers: Headers, body: bytes, more: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
     """An answer in one piece."""
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *more, length]})

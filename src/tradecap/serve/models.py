@@ -1,4 +1,5 @@
-"""What the routes answer, for the OpenAPI document. Prices and volumes are strings, exact; ids and counts are numbers; times are RFC 3339, UTC."""
+"""What the routes answer, for the OpenAPI document. Prices and volumes are strings, exact; ids and counts are numbers;
+times are RFC 3339, UTC."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -126,7 +127,8 @@ class SpikeRow:
 
 @dataclass(frozen=True, kw_only=True)
 class SpikesAnswer:
-    """Spikes of a window. compared: bars looked at; left_out: those that aren't complete, so they are compared with none."""
+    """Spikes of a window. compared: bars looked at; left_out: those that aren't complete, so they are compared with
+    none."""
 
     venue: str
     symbol: str

@@ -1,7 +1,8 @@
 """The page at /app: its files, as they are in the package.
 
-Rules: the files hold no data, so they need no token; the page asks the other routes, and those do. Only the files listed here are served. The policy
-allows no inline code and no inline style but one of the chart library, by its hash. No build step: what is in `web/` is what the browser gets.
+Rules: the files hold no data, so they need no token; the page asks the other routes, and those do. Only the files
+listed here are served. The policy allows no inline code and no inline style but one of the chart library, by its hash.
+No build step: what is in `web/` is what the browser gets.
 """
 
 import gzip

@@ -1,7 +1,7 @@
 """The parameters of a query, read strictly: what can't be understood is a 422 that names the parameter.
 
-Rules: times are RFC 3339, a day, `-10m` before the newest trade, or the time since 1970 in seconds (up to 11 digits) or ms (12 to 14). A window is a
-whole number of minutes.
+Rules: times are RFC 3339, a day, `-10m` before the newest trade, or the time since 1970 in seconds (up to 11 digits) or
+ms (12 to 14). A window is a whole number of minutes.
 """
 
 import re

@@ -26,4 +26,6 @@ class ProblemError(Exception):
     def body(self) -> bytes:
         """The JSON that is sent."""
         title = HTTPStatus(self.status).phrase
-        return msgspec.json.encode({"type": "about:blank", "title": title, "status": self.status, "detail": self.detail, "hint": self.hint})
+        return msgspec.json.encode(
+            {"type": "about:blank", "title": title, "status": self.status, "detail": self.detail, "hint": self.hint}
+        )

@@ -1,7 +1,7 @@
 """The routes: what is asked, what is answered, and the OpenAPI document of it.
 
-Rules: a route reads its parameters and asks `Answers`, in a thread, since the store answers there. Its JSON is made by msgspec: FastAPI's own
-encoding of the list takes several times as long (bench/serving.py).
+Rules: a route reads its parameters and asks `Answers`, in a thread, since the store answers there. Its JSON is made by
+msgspec: FastAPI's own encoding of the list takes several times as long (bench/serving.py).
 """
 
 from importlib import resources
@@ -38,16 +38,27 @@ FILES: Final = {
     "favicon-32x32.png": "image/png",
 }
 PAGE_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' "
+    "data:; frame-ancestors 'none'"
 )
-Symbol = Annotated[str, Query(min_length=1, max_length=40, description="Like BTCUSDT, in any case.", examples=["BTCUSDT"])]
-Venue = Annotated[str, Query(max_length=40, description="Needed where the symbol is there from several venues.", examples=["binance"])]
-Channel = Annotated[str, Query(max_length=20, description="trade or aggTrade (default: trade, else aggTrade).", examples=["trade"])]
-Interval = Annotated[str, Query(max_length=20, description="A multiple of a minute that divides a day.", examples=["1m", "1h"])]
+Symbol = Annotated[
+    str, Query(min_length=1, max_length=40, description="Like BTCUSDT, in any case.", examples=["BTCUSDT"])
+]
+Venue = Annotated[
+    str, Query(max_length=40, description="Needed where the symbol is there from several venues.", examples=["binance"])
+]
+Channel = Annotated[
+    str, Query(max_length=20, description="trade or aggTrade (default: trade, else aggTrade).", examples=["trade"])
+]
+Interval = Annotated[
+    str, Query(max_length=20, description="A multiple of a minute that divides a day.", examples=["1m", "1h"])
+]
 Window = Annotated[str, Query(max_length=20, description="A multiple of a minute, up to 7d.", examples=["1h", "24h"])]
 _TIME: Final = "RFC 3339, a day, epoch s or ms, or -10m before the newest trade"
 From = Annotated[str | None, Query(alias="from", max_length=40, description=f"{_TIME}; inclusive.", examples=["-10m"])]
-To = Annotated[str | None, Query(alias="to", max_length=40, description=f"{_TIME}; exclusive.", examples=["2024-08-09T12:00:00Z"])]
+To = Annotated[
+    str | None, Query(alias="to", max_length=40, description=f"{_TIME}; exclusive.", examples=["2024-08-09T12:00:00Z"])
+]
 Limit = Annotated[int, Query(ge=1, le=MOST, description="How many at most.")]
 FromId = Annotated[int | None, Query(ge=0, lt=2**63, description="The first id; without it the newest.")]
 Threshold = Annotated[str, Query(max_length=20, description="Share of the previous close.", examples=["0.03"])]
@@ -64,7 +75,9 @@ async def _refuse_unknown(request: Request) -> None:
     """A mistyped parameter would be left out quietly, and the answer be another one."""
     known = {field.alias for field in request.scope["route"].dependant.query_params}
     if unknown := sorted(set(request.query_params) - known):
-        raise ProblemError(422, f"There is no parameter {unknown[0][:60]!r} here.", f"there are: {', '.join(sorted(known)) or 'none'}")
+        raise ProblemError(
+            422, f"There is no parameter {unknown[0][:60]!r} here.", f"there are: {', '.join(sorted(known)) or 'none'}"
+        )
 
 
 Served = Annotated[Api, Depends(_api)]
@@ -78,10 +91,14 @@ _PROBLEMS: Final = {
     503: "Not now",
 }
 _SCHEMA: Final = {TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
-RESPONSES: Final[dict[int | str, dict[str, Any]]] = {code: {"description": text, "content": _SCHEMA} for code, text in _PROBLEMS.items()}
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    code: {"description": text, "content": _SCHEMA} for code, text in _PROBLEMS.items()
+}
 QUESTION: Final[dict[str, Any]] = {"responses": RESPONSES, "tags": ["data"], "dependencies": [Depends(_refuse_unknown)]}
 STATE: Final[dict[str, Any]] = {"tags": ["state"], "dependencies": [Depends(_refuse_unknown)]}
-_NOT_NOW: Final[dict[int | str, dict[str, Any]]] = {503: {"model": models.Health, "description": "Not now; reasons say why"}}
+_NOT_NOW: Final[dict[int | str, dict[str, Any]]] = {
+    503: {"model": models.Health, "description": "Not now; reasons say why"}
+}
 router: Final = APIRouter()
 
 
@@ -107,11 +124,15 @@ def candles(
     """Without `from` the newest ones. `from` is inclusive, `to` is not. `next` is the `from` of the following page."""
     series = api.answers.choose(symbol, venue, channel)
     stamp = api.stamp(series)
-    return api.keep(request, api.reply(api.answers.candles(series, since, until, interval, limit, complete)), series, stamp)
+    return api.keep(
+        request, api.reply(api.answers.candles(series, since, until, interval, limit, complete)), series, stamp
+    )
 
 
 @router.get("/trades", summary="Trades of a symbol", response_model=models.TradePage, **QUESTION)
-def trades(api: Served, symbol: Symbol, from_id: FromId = None, limit: Limit = 500, venue: Venue = "", channel: Channel = "") -> Response:
+def trades(
+    api: Served, symbol: Symbol, from_id: FromId = None, limit: Limit = 500, venue: Venue = "", channel: Channel = ""
+) -> Response:
     """Ascending by id, each with the record it came from. `next` is the `from_id` of the following page."""
     return api.reply(api.answers.trades(api.answers.choose(symbol, venue, channel), from_id, limit))
 
@@ -161,7 +182,13 @@ def ready(api: Served) -> Response:
     return state([*api.joined.live.not_ready(), *(stored.not_ready() if stored else []), *api.ills()])
 
 
-@router.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses={200: {"content": {"text/plain": {}}}}, tags=["state"])
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}},
+    tags=["state"],
+)
 def metrics(api: Served) -> Response:
     """In Prometheus' text format."""
     return Response(api.measures.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,8 +1,9 @@
 """tradecap.market.v1.MarketService: what is asked over gRPC, and what is answered.
 
-Rules: StreamBars sends the bars that are there, then each change after them. With EVERY_TICK the changes wait in the subscriber's queue, whose bound
-is ours: the transport alone would take some 40 000 messages of a client that doesn't read. With LATEST nothing waits: what is sent is made at the
-moment of sending. A client that takes nothing for `Streams.write_s` is cut. Questions to the store are put in threads.
+Rules: StreamBars sends the bars that are there, then each change after them. With EVERY_TICK the changes wait in the
+subscriber's queue, whose bound is ours: the transport alone would take some 40 000 messages of a client that doesn't
+read. With LATEST nothing waits: what is sent is made at the moment of sending. A client that takes nothing for
+`Streams.write_s` is cut. Questions to the store are put in threads.
 """
 
 import asyncio
@@ -38,7 +39,10 @@ CODES: Final = {
     503: grpc.StatusCode.UNAVAILABLE,
 }
 _GONE: Final = {
-    Lost.OVERRUN: ("The client reads more slowly than bars change.", "read faster, ask for fewer symbols, or take DELIVERY_LATEST."),
+    Lost.OVERRUN: (
+        "The client reads more slowly than bars change.",
+        "read faster, ask for fewer symbols, or take DELIVERY_LATEST.",
+    ),
     Lost.FORGOTTEN: ("A bar has gone: an earlier record of a trade took its place.", "open the stream again."),
 }
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -88,7 +92,9 @@ class MarketService:
             NAME,
             {
                 "StreamBars": grpc.unary_stream_rpc_method_handler(self.stream_bars, pb.StreamBarsRequest.FromString),
-                "GetBars": grpc.unary_unary_rpc_method_handler(self.get_bars, pb.GetBarsRequest.FromString, pb.GetBarsResponse.SerializeToString),
+                "GetBars": grpc.unary_unary_rpc_method_handler(
+                    self.get_bars, pb.GetBarsRequest.FromString, pb.GetBarsResponse.SerializeToString
+                ),
                 "ListSeries": grpc.unary_unary_rpc_method_handler(
                     self.list_series, pb.ListSeriesRequest.FromString, pb.ListSeriesResponse.SerializeToString
                 ),
@@ -132,7 +138,9 @@ class MarketService:
                 except asyncio.CancelledError:
                     if not stream.is_cut:
                         raise
-                    raise ProblemError(429, "The client has taken nothing for too long.", "read faster, or open the stream later.") from None
+                    raise ProblemError(
+                        429, "The client has taken nothing for too long.", "read faster, or open the stream later."
+                    ) from None
 
     async def _send_every_tick(self, subscriber: Subscriber, stream: Stream, out: Out) -> None:
         while True:
@@ -165,25 +173,37 @@ class MarketService:
             _check_end(stream)
             await stream.wait(min(waits_s) if waits_s else None)
 
-    # ---- what was asked ------------------------------------------------------------------------------------------------------------------------
+    # ---- what was asked ----------------------------------------------------------------------------------------------
 
     def _wanted(self, request: pb.StreamBarsRequest) -> StreamWanted:
         if request.delivery not in pb.Delivery.values():
-            raise ProblemError(422, f"delivery: {request.delivery} is unknown.", f"there are: {', '.join(pb.Delivery.keys())}")
+            raise ProblemError(
+                422, f"delivery: {request.delivery} is unknown.", f"there are: {', '.join(pb.Delivery.keys())}"
+            )
         is_latest = request.delivery == pb.DELIVERY_LATEST
         if request.min_interval_ms and not is_latest:
             raise ProblemError(
-                422, "min_interval_ms needs DELIVERY_LATEST.", "take DELIVERY_LATEST, or leave it out: an update for each tick can't be held back."
+                422,
+                "min_interval_ms needs DELIVERY_LATEST.",
+                "take DELIVERY_LATEST, or leave it out: an update for each tick can't be held back.",
             )
         if request.min_interval_ms > LEAST_MS:
             raise ProblemError(422, f"min_interval_ms: {request.min_interval_ms} is too much.", f"at most {LEAST_MS}.")
         if request.history > MOST:
-            raise ProblemError(422, f"history: {request.history} is too much.", f"at most {MOST}; GetBars gives older bars in pages.")
+            raise ProblemError(
+                422, f"history: {request.history} is too much.", f"at most {MOST}; GetBars gives older bars in pages."
+            )
         if len(request.symbols) > SYMBOLS:
-            raise ProblemError(422, f"symbols: {len(request.symbols)} are too many.", f"at most {SYMBOLS} in one stream.")
+            raise ProblemError(
+                422, f"symbols: {len(request.symbols)} are too many.", f"at most {SYMBOLS} in one stream."
+            )
         series = list(dict.fromkeys(self._chosen(request)))
         return StreamWanted(
-            series=series, seconds=_seconds(request.interval), history=request.history, is_latest=is_latest, least_s=request.min_interval_ms / 1000
+            series=series,
+            seconds=_seconds(request.interval),
+            history=request.history,
+            is_latest=is_latest,
+            least_s=request.min_interval_ms / 1000,
         )
 
     def _chosen(self, request: pb.StreamBarsRequest) -> list[Series]:
@@ -211,7 +231,9 @@ class MarketService:
         from_s = _bound(request, "from_time")
         to_s = _bound(request, "to_time")
         if from_s is not None and to_s is not None and from_s >= to_s:
-            raise ProblemError(422, "from_time is not before to_time.", "to_time is exclusive: for one day, it is the next day.")
+            raise ProblemError(
+                422, "from_time is not before to_time.", "to_time is exclusive: for one day, it is the next day."
+            )
         as_of_us = self._joined.as_of_us(series)
         asked = BarsQuery(symbol=series[1], seconds=seconds, from_s=from_s, to_s=to_s, limit=request.limit or 500)
         page = self._joined.candles(series, asked, complete=request.complete)

@@ -1,8 +1,8 @@
 """The gRPC server: ports, TLS, who may ask, health, reflection, and its end.
 
-Rules: it runs in the event loop of the HTTP server. The token comes in the metadata (`authorization: Bearer TOKEN`) and is compared in constant time;
-health needs none, as over HTTP. A port is never shared with another process (SO_REUSEPORT is off). At the end no call is taken, the streams are
-finished, and what still runs after DRAIN_S is cut.
+Rules: it runs in the event loop of the HTTP server. The token comes in the metadata (`authorization: Bearer TOKEN`) and
+is compared in constant time; health needs none, as over HTTP. A port is never shared with another process (SO_REUSEPORT
+is off). At the end no call is taken, the streams are finished, and what still runs after DRAIN_S is cut.
 """
 
 import asyncio
@@ -49,13 +49,22 @@ def reserved(host: str, port: int) -> list[socket.socket]:
     try:
         return listen(host, port)
     except OSError as error:
-        raise _taken(f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", error.strerror or str(error)) from error
+        raise _taken(
+            f"{host}:{port}" if ":" not in host else f"[{host}]:{port}", error.strerror or str(error)
+        ) from error
 
 
 class RpcServer:
     """Runs the service. sockets: as `reserved` gives them. ready: what is missing, [] is ready."""
 
-    def __init__(self, service: MarketService, sockets: Sequence[socket.socket], token: str, tls: Tls | None, ready: Callable[[], list[str]]) -> None:
+    def __init__(
+        self,
+        service: MarketService,
+        sockets: Sequence[socket.socket],
+        token: str,
+        tls: Tls | None,
+        ready: Callable[[], list[str]],
+    ) -> None:
         self.port: int = sockets[0].getsockname()[1]
         self._service, self._sockets, self._token, self._ready = service, sockets, token.encode(), ready
         self._credentials = _credentials(tls) if tls else None
@@ -111,7 +120,11 @@ class Gate(grpc.aio.ServerInterceptor):
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], handler_call_details: Any) -> Any:
         """See grpc."""
-        if self._token and not handler_call_details.method.startswith(OPEN) and not self._is_known(handler_call_details.invocation_metadata):
+        if (
+            self._token
+            and not handler_call_details.method.startswith(OPEN)
+            and not self._is_known(handler_call_details.invocation_metadata)
+        ):
             return grpc.stream_stream_rpc_method_handler(_refuse)
         return await continuation(handler_call_details)
 
@@ -141,4 +154,6 @@ def _addresses(sockets: Sequence[socket.socket]) -> list[str]:
 
 
 def _taken(where: str, why: str) -> TradecapError:
-    return TradecapError(f"{where} can't be served: {why}.", "choose another --grpc-port (0: any free one).", Exit.UNREACHABLE)
+    return TradecapError(
+        f"{where} can't be served: {why}.", "choose another --grpc-port (0: any free one).", Exit.UNREACHABLE
+    )

@@ -22,7 +22,9 @@ _encode: Final = msgspec.json.Encoder().encode
 class Api:
     """Whom the routes ask."""
 
-    def __init__(self, joined: Joined, kept: KeptAnswers, measures: Measures, ills: Callable[[], list[str]], streams: Streams) -> None:
+    def __init__(
+        self, joined: Joined, kept: KeptAnswers, measures: Measures, ills: Callable[[], list[str]], streams: Streams
+    ) -> None:
         self.joined, self.measures, self.ills, self.streams = joined, measures, ills, streams
         self.answers = Answers(joined)
         self._kept = kept
@@ -47,4 +49,9 @@ class Api:
 def state(reasons: list[str]) -> Response:
     """200, or 503 with the reasons."""
     headers = {**SECURITY, **({"Retry-After": str(RETRY_S)} if reasons else {})}
-    return Response(_encode({"status": "not ready" if reasons else "ok", "reasons": reasons}), 503 if reasons else 200, headers, JSON)
+    return Response(
+        _encode({"status": "not ready" if reasons else "ok", "reasons": reasons}),
+        503 if reasons else 200,
+        headers,
+        JSON,
+    )

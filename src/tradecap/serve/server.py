@@ -21,7 +21,8 @@ DRAIN_S: Final = 10
 """An answer that takes longer after the end was asked for is cut."""
 LOOK_S: Final = 0.05
 SWITCH_S: Final = 0.0005
-"""The log's thread gives the interpreter up with each look at a file. By default it waits 5 ms for a busy event loop to give it back, each time."""
+"""The log's thread gives the interpreter up with each look at a file. By default it waits 5 ms for a busy event loop to
+give it back, each time."""
 BACKLOG: Final = 1024
 
 
@@ -46,7 +47,9 @@ def bound(host: str, port: int) -> list[socket.socket]:
         return listen(host, port, BACKLOG)
     except OSError as error:
         where = f"{host}:{port}" if ":" not in host else f"[{host}]:{port}"
-        raise TradecapError(f"{where} can't be served: {error.strerror}.", "choose another --port (0: any free one).", Exit.UNREACHABLE) from error
+        raise TradecapError(
+            f"{where} can't be served: {error.strerror}.", "choose another --port (0: any free one).", Exit.UNREACHABLE
+        ) from error
 
 
 def context_of(tls: Tls) -> ssl.SSLContext:
@@ -85,16 +88,29 @@ def serve(
     sys.setswitchinterval(SWITCH_S)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     config = uvicorn.Config(
-        app, http=protocol(limits), ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,
-        server_header=False, timeout_keep_alive=15, timeout_graceful_shutdown=DRAIN_S,
-    )  # fmt: skip
+        app,
+        http=protocol(limits),
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
     config.load()
     config.ssl = tls
     asyncio.run(_run(_ServerWithoutSignals(config), sockets, stop, begun, companions))
 
 
 async def _run(
-    server: _ServerWithoutSignals, sockets: list[socket.socket], stop: Callable[[], bool], begun: Callable[[], None], companions: Sequence[Companion]
+    server: _ServerWithoutSignals,
+    sockets: list[socket.socket],
+    stop: Callable[[], bool],
+    begun: Callable[[], None],
+    companions: Sequence[Companion],
 ) -> None:
     for each in companions:
         await each.start()

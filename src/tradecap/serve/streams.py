@@ -1,7 +1,8 @@
 """Streams of bars that are open: how many there may be, what wakes them, and their end.
 
-Rules: all streams run in the server's one event loop; the log's thread wakes those whose series have changed. There are at most STREAMS of them, and
-STREAMS_PER_CLIENT of one address; the next one is refused. At the end of the server each stream is asked to finish.
+Rules: all streams run in the server's one event loop; the log's thread wakes those whose series have changed. There are
+at most STREAMS of them, and STREAMS_PER_CLIENT of one address; the next one is refused. At the end of the server each
+stream is asked to finish.
 """
 
 import asyncio
@@ -62,7 +63,8 @@ class Stream:
 
 
 class Streams:
-    """All open streams. most, per_client: how many there may be. heartbeat_s: how often a quiet stream of events sends a comment.
+    """All open streams. most, per_client: how many there may be. heartbeat_s: how often a quiet stream of events sends
+    a comment.
 
     write_s: a stream whose client takes nothing for this long is cut.
     """
@@ -101,7 +103,9 @@ class Streams:
             raise ProblemError(503, "The server is ending.", "connect again in a moment.")
         if self.open >= self._most or self._clients[client] >= self._per_client:
             self.refused += 1
-            raise ProblemError(429, "Too many streams are open.", "close one first, or ask for several symbols in one stream.")
+            raise ProblemError(
+                429, "Too many streams are open.", "close one first, or ask for several symbols in one stream."
+            )
         self._begin()
         stream = Stream()
         self._all.append(stream)
@@ -137,7 +141,11 @@ class Streams:
         while True:
             await asyncio.sleep(REFRESH_S)
             for stream in self._all:
-                if stream.writes_since_s is not None and time.monotonic() - stream.writes_since_s > self._write_s and not stream.is_cut:
+                if (
+                    stream.writes_since_s is not None
+                    and time.monotonic() - stream.writes_since_s > self._write_s
+                    and not stream.is_cut
+                ):
                     self.cut += 1
                     stream.cut()
             with suppress(TradecapError):  # the store is away: what is known stays as it is

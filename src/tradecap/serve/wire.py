@@ -1,7 +1,7 @@
 """Bars as protobuf messages.
 
-An update is made once, whoever gets it: what differs between subscribers (sequence, skipped) is put in front as two fields, since protobuf reads
-concatenated encodings of a message as one.
+An update is made once, whoever gets it: what differs between subscribers (sequence, skipped) is put in front as two
+fields, since protobuf reads concatenated encodings of a message as one.
 """
 
 from tradecap.flows.candles import ShownCandle, interval_text, shown
@@ -43,7 +43,9 @@ def bar_of(series: Series, candle: ShownCandle, seconds: int) -> pb.Bar:
 def past_message(past: Past, seconds: int) -> bytes:
     """A bar that was there when the stream began, without its sequence."""
     bar = bar_of(past.series, past.candle, seconds)
-    return pb.StreamBarsResponse(history=True, closed=past.is_closed, revision=past.revision, bar=bar).SerializeToString()
+    return pb.StreamBarsResponse(
+        history=True, closed=past.is_closed, revision=past.revision, bar=bar
+    ).SerializeToString()
 
 
 def tick_message(tick: Tick) -> bytes:
@@ -63,7 +65,9 @@ def series_of(known: KnownSeries) -> pb.Series:
     """A series."""
     venue, symbol, channel = known.series
     first, last = known.ids.first or 0, known.ids.last or 0
-    found = pb.Series(venue=venue, symbol=symbol, channel=channel, first_id=first, last_id=last, gaps=max(known.ids.pieces - 1, 0))
+    found = pb.Series(
+        venue=venue, symbol=symbol, channel=channel, first_id=first, last_id=last, gaps=max(known.ids.pieces - 1, 0)
+    )
     found.missing = last - first + 1 - len(known.ids) if known.ids.pieces else 0
     found.first_time.FromMicroseconds(known.first_time_us)
     found.last_time.FromMicroseconds(known.last_time_us)

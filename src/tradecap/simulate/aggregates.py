@@ -68,7 +68,11 @@ def _group_of(trade: Trade, groups: dict[str, _OrderFills]) -> _OrderFills:
         group = groups[trade.symbol] = _OrderFills(trade, trade.id // 2)
         return group
     first = group.first
-    is_same = trade.trade_time_us == first.trade_time_us and trade.price == first.price and trade.is_buyer_maker == first.is_buyer_maker
+    is_same = (
+        trade.trade_time_us == first.trade_time_us
+        and trade.price == first.price
+        and trade.is_buyer_maker == first.is_buyer_maker
+    )
     if is_same and group.is_open:
         group.last = trade
         group.qty += trade.qty

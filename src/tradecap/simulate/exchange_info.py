@@ -18,7 +18,15 @@ QUOTES: Final = (
     *("BTC", "ETH", "BNB", "TRX", "XRP", "DOGE", "DOT", "SOL", "EUR", "GBP", "AUD", "BRL", "TRY"),
     *("RUB", "UAH", "NGN", "ZAR", "PLN", "RON", "ARS", "MXN", "JPY", "CZK", "COP", "DAI", "USD"),
 )
-ORDER_TYPES: Final = ("LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
+ORDER_TYPES: Final = (
+    "LIMIT",
+    "LIMIT_MAKER",
+    "MARKET",
+    "STOP_LOSS",
+    "STOP_LOSS_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_LIMIT",
+)
 SELF_TRADE_MODES: Final = ("EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT")
 
 
@@ -55,7 +63,11 @@ def _step(units: Iterable[int]) -> int:
 
 def exchange_info(listings: Sequence[ListedSymbol], server_time: int, rules: Rules) -> dict[str, object]:
     """The answer for these symbols."""
-    limits = [("REQUEST_WEIGHT", "MINUTE", 1, rules.weight_per_minute or 6_000), ("ORDERS", "SECOND", 10, 100), ("ORDERS", "DAY", 1, 200_000)]
+    limits = [
+        ("REQUEST_WEIGHT", "MINUTE", 1, rules.weight_per_minute or 6_000),
+        ("ORDERS", "SECOND", 10, 100),
+        ("ORDERS", "DAY", 1, 200_000),
+    ]
     limits.append(("RAW_REQUESTS", "MINUTE", 5, rules.requests_per_5_minutes or 300_000))
     names = ("rateLimitType", "interval", "intervalNum", "limit")
     return {
@@ -104,12 +116,27 @@ def _filters(each: ListedSymbol) -> list[dict[str, object]]:
         {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": decimal(each.tick * 10**8), "tickSize": tick},
         {"filterType": "LOT_SIZE", "minQty": lot, "maxQty": decimal(each.lot * 10**9), "stepSize": lot},
         {"filterType": "ICEBERG_PARTS", "limit": 10},
-        {"filterType": "MARKET_LOT_SIZE", "minQty": "0.00000000", "maxQty": decimal(each.lot * 10**7), "stepSize": "0.00000000"},
+        {
+            "filterType": "MARKET_LOT_SIZE",
+            "minQty": "0.00000000",
+            "maxQty": decimal(each.lot * 10**7),
+            "stepSize": "0.00000000",
+        },
         {"filterType": "TRAILING_DELTA", "minTrailingAboveDelta": 10, "maxTrailingAboveDelta": 2000}
         | {"minTrailingBelowDelta": 10, "maxTrailingBelowDelta": 2000},
-        {"filterType": "PERCENT_PRICE_BY_SIDE", "bidMultiplierUp": "5", "bidMultiplierDown": "0.2", "askMultiplierUp": "5"}
+        {
+            "filterType": "PERCENT_PRICE_BY_SIDE",
+            "bidMultiplierUp": "5",
+            "bidMultiplierDown": "0.2",
+            "askMultiplierUp": "5",
+        }
         | {"askMultiplierDown": "0.2", "avgPriceMins": 5},
-        {"filterType": "NOTIONAL", "minNotional": "5.00000000", "applyMinToMarket": True, "maxNotional": "9000000.00000000"}
+        {
+            "filterType": "NOTIONAL",
+            "minNotional": "5.00000000",
+            "applyMinToMarket": True,
+            "maxNotional": "9000000.00000000",
+        }
         | {"applyMaxToMarket": False, "avgPriceMins": 5},
         {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
         {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5},

@@ -36,7 +36,9 @@ class ExchangeThread:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             self.do(self.exchange.__aexit__(kind, error, trace))
         finally:

@@ -185,7 +185,9 @@ class FaultInjector:
         sockets = self._chosen(fault)
         self._report_sockets(fault, sockets)
         for socket in sockets:
-            self._silent[socket] = {stream: self._target.market.last_id(stream) or 0 for stream in socket.session.streams}
+            self._silent[socket] = {
+                stream: self._target.market.last_id(stream) or 0 for stream in socket.session.streams
+            }
             socket.silence()
             self._target.hub.remove(socket)
             if fault.for_s is not None:

@@ -86,7 +86,9 @@ class Fault:
     def __post_init__(self) -> None:
         problem = _problem(self)
         if problem:
-            raise TradecapError(f"The fault {self.kind!r} {problem}.", "docs/simulate.md lists the faults and what each takes.")
+            raise TradecapError(
+                f"The fault {self.kind!r} {problem}.", "docs/simulate.md lists the faults and what each takes."
+            )
 
     @property
     def trigger(self) -> str:
@@ -115,7 +117,10 @@ def _problem(fault: Fault) -> str:
         (fault.on not in ("rest", "ws", "both"), "accepts on = rest, ws or both"),
         (fault.channel not in ("", "trade", "aggTrade"), "accepts channel = trade or aggTrade"),
         (fault.kind == "http" and fault.status not in STATUSES, f"accepts status {', '.join(map(str, STATUSES))}"),
-        (fault.kind == "close" and not _may_be_sent(fault.code), "accepts codes of RFC 6455 that may be sent, and 3000-4999"),
+        (
+            fault.kind == "close" and not _may_be_sent(fault.code),
+            "accepts codes of RFC 6455 that may be sent, and 3000-4999",
+        ),
         (fault.kind == "refuse" and fault.for_s is None, "needs `for`: how long"),
         (fault.chance is not None and not 0 < fault.chance <= 1, "needs a chance above 0, at most 1"),
         (fault.trades is not None and fault.trades < 1, "needs `trades` of 1 or more"),
@@ -137,7 +142,9 @@ def read_faults(text: str, name: str) -> tuple[list[Fault], int | None]:
     tables, seed = content.pop("fault", []), content.pop("seed", None)
     if content or not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         extra = f" It has {', '.join(content)}." if content else ""
-        raise TradecapError(f"{name} must hold `seed` and [[fault]] tables only.{extra}", "docs/simulate.md has an example.")
+        raise TradecapError(
+            f"{name} must hold `seed` and [[fault]] tables only.{extra}", "docs/simulate.md has an example."
+        )
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
         raise TradecapError(f"{name}: seed must be a whole number, not {seed!r}.", "leave it out, or write seed = 7.")
     return [_fault(table, f"{name}, fault {number}") for number, table in enumerate(tables, 1)], seed
@@ -150,7 +157,9 @@ def short_fault(text: str) -> Fault:
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not value:
-            raise TradecapError(f"The fault {text!r} has {word!r}, which isn't NAME=VALUE.", 'write it like "drop trades=1000 count=5".')
+            raise TradecapError(
+                f"The fault {text!r} has {word!r}, which isn't NAME=VALUE.", 'write it like "drop trades=1000 count=5".'
+            )
         members[name] = _plain(name, value)
     return _fault(members, f"the fault {text!r}")
 
@@ -169,7 +178,10 @@ def _fault(table: Mapping[str, Any], where: str) -> Fault:
     values: dict[str, Any] = {}
     for name, value in table.items():
         if name not in _FIELDS:
-            raise TradecapError(f"{where[:1].upper()}{where[1:]} has {name!r}, which no fault has.", f"a fault may have {', '.join(_FIELDS)}.")
+            raise TradecapError(
+                f"{where[:1].upper()}{where[1:]} has {name!r}, which no fault has.",
+                f"a fault may have {', '.join(_FIELDS)}.",
+            )
         values[_FIELDS[name]] = _value(name, value, where)
     return Fault(**values)
 
@@ -182,9 +194,15 @@ def _value(name: str, value: object, where: str) -> object:
         raise TradecapError(f"In {where}, {name} = {value!r} is not a duration.", "write it like 10s, 500ms or 1m.")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     wanted = _TYPES[_FIELDS[name]]
-    fits = is_number and (wanted == float | None or isinstance(value, int)) if wanted not in (str, bool) else type(value) is wanted
+    fits = (
+        is_number and (wanted == float | None or isinstance(value, int))
+        if wanted not in (str, bool)
+        else type(value) is wanted
+    )
     if not fits:
-        raise TradecapError(f"In {where}, {name} = {value!r} is of the wrong type.", "docs/simulate.md lists what each fault takes.")
+        raise TradecapError(
+            f"In {where}, {name} = {value!r} is of the wrong type.", "docs/simulate.md lists what each fault takes."
+        )
     return value.upper() if name == "symbol" and isinstance(value, str) else value
 
 

@@ -23,7 +23,9 @@ def handshake(request: h11.Request, target: str) -> bytes | HttpAnswer:
     versions = headers.get_all("Sec-WebSocket-Version")
     if versions and versions != [VERSION]:
         more = (("Upgrade", "websocket"), ("Sec-WebSocket-Version", VERSION))
-        return HttpAnswer(426, b"<html><body>this exchange supports version 13 of the WebSocket protocol</body></html>", more)
+        return HttpAnswer(
+            426, b"<html><body>this exchange supports version 13 of the WebSocket protocol</body></html>", more
+        )
     response = ServerProtocol().accept(Request(target, headers))
     if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
         return HttpAnswer(response.status_code, bytes(response.body or b""))

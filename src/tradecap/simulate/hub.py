@@ -39,7 +39,10 @@ class Hub:
         """Take over the subscriptions of the listener's session."""
         session = listener.session
         held = self._forms.setdefault(listener, {})
-        wanted = {stream: MessageForm(stream.encode() if session.is_combined else None, session.is_micro) for stream in session.streams}
+        wanted = {
+            stream: MessageForm(stream.encode() if session.is_combined else None, session.is_micro)
+            for stream in session.streams
+        }
         for stream, form in [*held.items()]:
             if wanted.get(stream) != form:
                 self._drop(listener, stream, form)

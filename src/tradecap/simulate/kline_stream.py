@@ -48,7 +48,12 @@ class KlineStream:
         interval, at, zone = rest.partition("@")
         offset_s = 8 * 3600 if at + zone == UTC_8 else 0
         symbol = name.upper()
-        if interval not in INTERVALS or (at and not offset_s) or name != name.lower() or not self._market.minutes(symbol):
+        if (
+            interval not in INTERVALS
+            or (at and not offset_s)
+            or name != name.lower()
+            or not self._market.minutes(symbol)
+        ):
             return
         now_s = now_us // 1_000_000
         since_s = self._opened.get(stream, opening(interval, now_s, offset_s))

@@ -120,7 +120,11 @@ class ServedKline:
     def message(self, symbol: str, event_us: int, micro: bool, is_closed: bool) -> dict[str, object]:
         """A message of the kline stream."""
         row, parts = self.row(micro), self.parts
-        ids = {"f": min(part.first_id for part in parts), "L": max(part.last_id for part in parts)} if parts else {"f": -1, "L": -1}
+        ids = (
+            {"f": min(part.first_id for part in parts), "L": max(part.last_id for part in parts)}
+            if parts
+            else {"f": -1, "L": -1}
+        )
         prices = {"o": row[1], "c": row[4], "h": row[2], "l": row[3]}
         volumes = {"v": row[5], "n": row[8], "x": is_closed, "q": row[7], "V": row[9], "Q": row[10], "B": "0"}
         inner = {"t": row[0], "T": row[6], "s": symbol, "i": self.interval, **ids, **prices, **volumes}

@@ -30,7 +30,9 @@ class Rules:
     kline_every_s: float = 2
 
 
-NO_LIMITS: Final = Rules(weight_per_minute=None, requests_per_5_minutes=None, connections_per_5_minutes=None, incoming_per_second=None)
+NO_LIMITS: Final = Rules(
+    weight_per_minute=None, requests_per_5_minutes=None, connections_per_5_minutes=None, incoming_per_second=None
+)
 
 
 class Admission(NamedTuple):

@@ -62,7 +62,9 @@ class History:
         """Trades from start_us to end_us (inclusive): the oldest, without a start the newest (docs/binance.md §5)."""
         low = 0 if start_us is None else bisect_left(self._times, start_us)
         high = len(self._ids) if end_us is None else bisect_right(self._times, end_us)
-        return self._slice(max(low, high - limit), high) if start_us is None else self._slice(low, min(low + limit, high))
+        return (
+            self._slice(max(low, high - limit), high) if start_us is None else self._slice(low, min(low + limit, high))
+        )
 
     def seconds(self, since_s: int, until_s: int) -> list[Candle]:
         """The seconds with trades from since_s to until_s (inclusive), and the last one before them (for its close)."""

@@ -44,7 +44,9 @@ class Recording:
     are why recordings broke off before their end.
     """
 
-    def __init__(self, openers: Sequence[Opener], symbols: Iterable[str] = (), series: tuple[str, str] = ("", "")) -> None:
+    def __init__(
+        self, openers: Sequence[Opener], symbols: Iterable[str] = (), series: tuple[str, str] = ("", "")
+    ) -> None:
         self._openers = openers
         self._asked = frozenset(symbols)
         self._series = series
@@ -57,7 +59,9 @@ class Recording:
         """One pass over the recordings."""
         begun, self._begun = self._begun, None
         played = begun if begun is not None else self._merged()
-        kept = (each for each in played if not (each.stream.endswith("@aggTrade") and each.stream not in self._recorded))
+        kept = (
+            each for each in played if not (each.stream.endswith("@aggTrade") and each.stream not in self._recorded)
+        )
         made = with_aggregates(kept, lambda symbol: f"{symbol.lower()}@aggTrade" not in self._recorded)
         return rising(made, self.left_out)
 
@@ -75,7 +79,10 @@ class Recording:
             raise self.problems[0] if self.problems else self._nothing()
         if missing:
             name = ", ".join(sorted(missing))
-            raise TradecapError(f"{self.names} has no trade of {name}.", "leave --symbol out to serve all its symbols, or check the spelling.")
+            raise TradecapError(
+                f"{self.names} has no trade of {name}.",
+                "leave --symbol out to serve all its symbols, or check the spelling.",
+            )
         self.symbols = sorted({trade.symbol for trade in trades})
         self.samples = {symbol: [t for t in trades if t.symbol == symbol][:1_000] for symbol in self.symbols}
         self.first_time_us = min(trade.trade_time_us for trade in trades)
@@ -103,9 +110,15 @@ class Recording:
 
     def _merged(self) -> Iterator[Entry]:
         sources = [opener() for opener in self._openers]
-        self.names = ", ".join(source.name for source in sources[:3]) + (f" and {len(sources) - 3} more" if len(sources) > 3 else "")
+        self.names = ", ".join(source.name for source in sources[:3]) + (
+            f" and {len(sources) - 3} more" if len(sources) > 3 else ""
+        )
         streams = [_keyed(self._entries(source)) for source in sources]
-        entries = (entry for _, entry in streams[0]) if len(streams) == 1 else _by_time(zip(map(self._first_time, sources), streams, strict=True))
+        entries = (
+            (entry for _, entry in streams[0])
+            if len(streams) == 1
+            else _by_time(zip(map(self._first_time, sources), streams, strict=True))
+        )
         return in_order(entries, LOOKED_AT)
 
     def _first_time(self, source: Source) -> int:
@@ -145,7 +158,8 @@ class Recording:
         try:
             yield from frames(source, recorders())
         except TradecapError as problem:
-            if problem.message not in [known.message for known in self.problems]:  # a loop would report it in each round
+            # a loop would report it in each round
+            if problem.message not in [known.message for known in self.problems]:
                 self.problems.append(problem)
         finally:
             if source.stream is not None:
@@ -155,7 +169,11 @@ class Recording:
         if not each.own:
             venue, symbol = self._series
             symbol = each.symbol if each.is_named else symbol or from_name(each.symbol)
-            return each.payload, each.recv_ns, decode(each.payload, venue, symbol, each.channel or ("trade" if symbol else ""))
+            return (
+                each.payload,
+                each.recv_ns,
+                decode(each.payload, venue, symbol, each.channel or ("trade" if symbol else "")),
+            )
         envelope = read_envelope(each.payload)
         if envelope is None or envelope.event or envelope.fault:
             return b"", None, Ignored("event" if envelope and envelope.event else "injected")
@@ -199,7 +217,11 @@ def _by_time(streams: Iterable[tuple[int, Iterator[tuple[int, Entry]]]]) -> Iter
             _advance(running, number, entries)
 
 
-def _advance(running: list[tuple[int, int, Entry, Iterator[tuple[int, Entry]]]], number: int, entries: Iterator[tuple[int, Entry]]) -> None:
+def _advance(
+    running: list[tuple[int, int, Entry, Iterator[tuple[int, Entry]]]],
+    number: int,
+    entries: Iterator[tuple[int, Entry]],
+) -> None:
     keyed = next(entries, None)
     if keyed is not None:
         heapq.heappush(running, (keyed[0], number, keyed[1], entries))
@@ -210,7 +232,12 @@ def _traded(trade: Trade, payload: bytes, recv_ns: int | None) -> Entry:
     if b'"e":"' not in bare:  # a REST row: the stream has another form
         trade = msgspec.structs.replace(trade, event_time_us=trade.trade_time_us)
         bare = message(trade)
-    return Entry(stream_name(trade.symbol, trade.channel), bare, trade, recv_ns or (trade.event_time_us or trade.trade_time_us) * 1000)
+    return Entry(
+        stream_name(trade.symbol, trade.channel),
+        bare,
+        trade,
+        recv_ns or (trade.event_time_us or trade.trade_time_us) * 1000,
+    )
 
 
 _QUOTED: Final = re.compile(rb'"s":"([^"\\]{1,64})"')

@@ -18,8 +18,10 @@ BODIES: Final = {
     403: b"<html><head><title>403 Forbidden</title></head><body>Request blocked.</body></html>",
     451: b'{"code":0,"msg":"Service unavailable from a restricted location according to \'b. Eligibility\'."}',
     500: b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}',
-    503: b'{"code":-1008,"msg":"Server is currently overloaded with other requests. Please try again in a few minutes."}',
-    504: b'{"code":-1007,"msg":"Timeout waiting for response from backend server. Send status unknown; execution status unknown."}',
+    503: b'{"code":-1008,"msg":"Server is currently overloaded with other requests. Please try again in a few '
+    b'minutes."}',
+    504: b'{"code":-1007,"msg":"Timeout waiting for response from backend server. Send status unknown; execution '
+    b'status unknown."}',
 }
 
 

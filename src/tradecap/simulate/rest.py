@@ -57,7 +57,9 @@ class Ask(NamedTuple):
         if text is None:
             return default
         if not re.fullmatch(r"-?\d+", text, re.ASCII):
-            raise RestRefusal(-1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'.")
+            raise RestRefusal(
+                -1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'."
+            )
         number = int(text) if len(text) < 40 else MAX_LONG + 1
         if not 0 <= number <= MAX_LONG:
             raise RestRefusal(-1130, f"Data sent for parameter '{name}' is not valid.")
@@ -85,7 +87,12 @@ class RestEndpoints:
     """The endpoints over a market. now_us: the exchange's clock. listings: its symbols."""
 
     def __init__(
-        self, market: Market, now_us: Callable[[], int], listings: Callable[[], Mapping[str, ListedSymbol]], rules: Rules, limits: AddressLimits
+        self,
+        market: Market,
+        now_us: Callable[[], int],
+        listings: Callable[[], Mapping[str, ListedSymbol]],
+        rules: Rules,
+        limits: AddressLimits,
     ) -> None:
         self._market, self._now_us, self._listings = market, now_us, listings
         self._rules, self._limits = rules, limits
@@ -124,8 +131,12 @@ class RestEndpoints:
             raise RestRefusal(-1128, "Combination of optional parameters invalid.")
         asked = [ask.given["symbol"]] if "symbol" in ask.given else _list(ask, "symbols")
         if asked is None:
-            kinds = _list(ask, "permissions") or ([ask.given["permissions"]] if "permissions" in ask.given else ["SPOT"])
-            asked = sorted(listings) if "SPOT" in kinds and ask.given.get("symbolStatus", "TRADING") == "TRADING" else []
+            kinds = _list(ask, "permissions") or (
+                [ask.given["permissions"]] if "permissions" in ask.given else ["SPOT"]
+            )
+            asked = (
+                sorted(listings) if "SPOT" in kinds and ask.given.get("symbolStatus", "TRADING") == "TRADING" else []
+            )
         for name in asked:
             _legal_symbol(name, "symbols" if "symbols" in ask.given else "symbol")
             if name not in listings:
@@ -145,7 +156,12 @@ class RestEndpoints:
 
     def agg_trades(self, ask: Ask) -> object:
         history = self._market.history(self._symbol(ask), "aggTrade")
-        from_id, start_us, end_us, limit = ask.number("fromId"), ask.time_us("startTime"), ask.end_us("endTime"), ask.limit()
+        from_id, start_us, end_us, limit = (
+            ask.number("fromId"),
+            ask.time_us("startTime"),
+            ask.end_us("endTime"),
+            ask.limit(),
+        )
         if from_id is not None and (start_us is not None or end_us is not None):
             raise RestRefusal(-1128, "Combination of optional parameters invalid.")
         if history is None:
@@ -201,7 +217,9 @@ _KLINES: Final = _endpoint(2, "symbol interval startTime endTime timeZone limit"
 ENDPOINTS: Final = {
     "ping": _endpoint(1, "", RestEndpoints.ping),
     "time": _endpoint(1, "", RestEndpoints.time),
-    "exchangeInfo": _endpoint(20, "symbol symbols permissions showPermissionSets symbolStatus", RestEndpoints.exchange_info),
+    "exchangeInfo": _endpoint(
+        20, "symbol symbols permissions showPermissionSets symbolStatus", RestEndpoints.exchange_info
+    ),
     "trades": _endpoint(25, "symbol limit", RestEndpoints.trades),
     "historicalTrades": _endpoint(25, "symbol limit fromId", RestEndpoints.historical_trades),
     "aggTrades": _endpoint(4, "symbol fromId startTime endTime limit", RestEndpoints.agg_trades),
@@ -225,7 +243,9 @@ def _ask(endpoint: Endpoint, query: str, headers: Mapping[str, str]) -> Ask:
     if len(read) < len(names):
         if not endpoint.params:
             raise RestRefusal(-1101, f"Too many parameters; expected '0' and received '{len(names)}'.")
-        raise RestRefusal(-1104, f"Not all sent parameters were read; read '{len(read)}' parameter(s) but was sent '{len(names)}'.")
+        raise RestRefusal(
+            -1104, f"Not all sent parameters were read; read '{len(read)}' parameter(s) but was sent '{len(names)}'."
+        )
     return Ask(dict(pairs), UNITS[unit])
 
 
@@ -234,7 +254,10 @@ _SYMBOL: Final = re.compile(r"[^\Wa-z]+(?:[-._][^\Wa-z]*)*")
 
 def _legal_symbol(symbol: str, parameter: str) -> None:
     if len(symbol) > 50 or not _SYMBOL.fullmatch(symbol):
-        raise RestRefusal(-1100, f"Illegal characters found in parameter '{parameter}'; legal range is '^[\\w\\-._&&[^a-z]]{{1,50}}$'.")
+        raise RestRefusal(
+            -1100,
+            f"Illegal characters found in parameter '{parameter}'; legal range is '^[\\w\\-._&&[^a-z]]{{1,50}}$'.",
+        )
 
 
 def _list(ask: Ask, name: str) -> list[str] | None:
@@ -246,7 +269,9 @@ def _list(ask: Ask, name: str) -> list[str] | None:
         return msgspec.json.decode(text.encode(), type=list[str])
     except msgspec.MsgspecError:
         raise RestRefusal(
-            -1100, f"Illegal characters found in parameter '{name}'; legal range is '^\\[(\"[A-Z0-9-_.]{{1,20}}\"(,\"...\")*)?\\]$'."
+            -1100,
+            f"Illegal characters found in parameter '{name}'; legal range is "
+            f'\'^\\[("[A-Z0-9-_.]{{1,20}}"(,"...")*)?\\]$\'.',
         ) from None
 
 
@@ -254,13 +279,21 @@ def _rows(found: list[Trade], row: Callable[[Trade, bool], dict[str, object]], a
     return [row(trade, ask.micro) for trade in found]
 
 
-def limited(status: int, retry_s: int, until_ms: int, limit: str = "", headers: tuple[tuple[str, str], ...] = ()) -> HttpAnswer:
+def limited(
+    status: int, retry_s: int, until_ms: int, limit: str = "", headers: tuple[tuple[str, str], ...] = ()
+) -> HttpAnswer:
     """429 or 418, in the venue's words."""
     if status == 418:
-        text = f"Way too much request weight used; IP banned until {until_ms}. Please use WebSocket Streams for live updates to avoid bans."
+        text = (
+            f"Way too much request weight used; IP banned until {until_ms}. Please use WebSocket Streams for "
+            "live updates to avoid bans."
+        )
     else:
         limit = limit or "6000 request weight per 1 MINUTE"
-        text = f"Too much request weight used; current limit is {limit}. Please use WebSocket Streams for live updates to avoid polling the API."
+        text = (
+            f"Too much request weight used; current limit is {limit}. Please use WebSocket Streams for live "
+            "updates to avoid polling the API."
+        )
     return _error(status, -1003, text, (*headers, ("Retry-After", str(retry_s))))
 
 

@@ -1,8 +1,8 @@
 """Faults of messages: streams drop, repeat, reorder, delay or break them.
 
-Rules: only messages with a subscriber are touched, and never the market: REST stays right. If several faults are at work,
-the first that takes a message changes it. How a message is broken is drawn from the seed (`market.faults`). Pure: a
-delayed message is handed to the caller, to be sent later.
+Rules: only messages with a subscriber are touched, and never the market: REST stays right. If several faults are at
+work, the first that takes a message changes it. How a message is broken is drawn from the seed (`market.faults`). Pure:
+a delayed message is handed to the caller, to be sent later.
 """
 
 from collections.abc import Callable

@@ -53,7 +53,9 @@ def session_at(target: str) -> Session | None:
     path, _, query_text = _ORIGIN.sub("", target).partition("?")
     path = unquote(path).rstrip("/")
     # not parse_qsl: the + of @kline_1d@+08:00 is a plus sign, not a blank
-    query = {unquote(name): unquote(value) for name, _, value in (pair.partition("=") for pair in query_text.split("&"))}
+    query = {
+        unquote(name): unquote(value) for name, _, value in (pair.partition("=") for pair in query_text.split("&"))
+    }
     if path == "/stream":
         names = query.get("streams", "")
     elif path == "/ws" or path.startswith("/ws/"):
@@ -91,7 +93,9 @@ def _members(text: str) -> dict[str, object]:
     if (column := _lone_surrogate(text)) is not None:
         raise SubscriptionRefusal(3, f"Invalid JSON: lone leading surrogate in hex escape at line 1 column {column}")
     if not isinstance(value, dict):
-        raise SubscriptionRefusal(2, f"Invalid request: invalid type, expected struct Request at line 1 column {len(text)}")
+        raise SubscriptionRefusal(
+            2, f"Invalid request: invalid type, expected struct Request at line 1 column {len(text)}"
+        )
     if "method" not in value:
         raise SubscriptionRefusal(2, f"Invalid request: missing field `method` at line 1 column {len(text)}")
     return value
@@ -108,7 +112,9 @@ def _lone_surrogate(text: str) -> int | None:
     for escape in _ESCAPE.finditer(text):
         code = int(escape[1], 16) if escape[1] else 0
         is_second_half = 0xDC00 <= code < 0xE000
-        if (high_until >= 0 and not (is_second_half and escape.start() == high_until)) or (is_second_half and high_until < 0):
+        if (high_until >= 0 and not (is_second_half and escape.start() == high_until)) or (
+            is_second_half and high_until < 0
+        ):
             return high_until if high_until >= 0 else escape.end()
         high_until = escape.end() if 0xD800 <= code < 0xDC00 else -1
     return high_until if high_until >= 0 else None
@@ -130,7 +136,9 @@ def _carried_out(session: Session, members: dict[str, object]) -> object:
         expected = ", ".join(f"`{name}`" for name in METHODS)
         written = method if isinstance(method, str) else json.dumps(method)
         column = len('{"method":') + len(json.dumps(method))
-        raise SubscriptionRefusal(2, f"Invalid request: unknown variant `{written}`, expected one of {expected} at line 1 column {column}")
+        raise SubscriptionRefusal(
+            2, f"Invalid request: unknown variant `{written}`, expected one of {expected} at line 1 column {column}"
+        )
     if method == "LIST_SUBSCRIPTIONS":
         if params:
             raise SubscriptionRefusal(2, "Invalid request: too many parameters")

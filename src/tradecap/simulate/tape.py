@@ -88,7 +88,9 @@ def in_order(entries: Iterable[Entry], window: int) -> Iterator[Entry]:
 
 def _put_in_place(ahead: deque[Entry], late: Entry, trade_id: int) -> None:
     place = next(
-        at for at, each in enumerate([*ahead, late]) if each is late or (each.stream == late.stream and each.trade and each.trade.id >= trade_id)
+        at
+        for at, each in enumerate([*ahead, late])
+        if each is late or (each.stream == late.stream and each.trade and each.trade.id >= trade_id)
     )
     if place < len(ahead):
         late = msgspec.structs.replace(late, time_ns=ahead[place].time_ns)

@@ -45,7 +45,9 @@ class TcpServer:
         try:
             for listener in listen(host, self.port, BACKLOG):
                 self.port = listener.getsockname()[1]
-                server = await running.create_server(self._make, sock=listener, ssl=tls, backlog=ACCEPTS_AT_ONCE, **more)
+                server = await running.create_server(
+                    self._make, sock=listener, ssl=tls, backlog=ACCEPTS_AT_ONCE, **more
+                )
                 listener.listen(BACKLOG)  # create_server has set the system's queue to its own backlog
                 self._servers.append(server)
         except OSError as error:

@@ -15,7 +15,9 @@ def throw_away(host: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
     try:
         import trustme
     except ImportError as error:
-        raise TradecapError("--tls needs the package trustme, which isn't installed.", "pip install 'tradecap[simulate]'") from error
+        raise TradecapError(
+            "--tls needs the package trustme, which isn't installed.", "pip install 'tradecap[simulate]'"
+        ) from error
     names = dict.fromkeys([*NAMES, host])
     with suppress(ValueError):
         if ipaddress.ip_address(host).is_unspecified:

@@ -140,7 +140,13 @@ class Wire(asyncio.Protocol):
     def _give_up(self) -> None:
         if self._is_half_sent and self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._request = None
-            self._send(HttpAnswer(408, b"<html><body>the request did not arrive completely in time</body></html>", (("Connection", "close"),)))
+            self._send(
+                HttpAnswer(
+                    408,
+                    b"<html><body>the request did not arrive completely in time</body></html>",
+                    (("Connection", "close"),),
+                )
+            )
         self.hang_up()
 
     def _watch_reader(self, before: int) -> None:
@@ -213,7 +219,12 @@ class Wire(asyncio.Protocol):
             return
         is_head = self._request is not None and self._request.method == b"HEAD"
         kind = "application/json;charset=UTF-8" if answer.body[:1] in (b"{", b"[") else "text/html"
-        headers = [("Content-Type", kind), ("Content-Length", str(len(answer.body))), ("Date", formatdate(usegmt=True)), *answer.headers]
+        headers = [
+            ("Content-Type", kind),
+            ("Content-Length", str(len(answer.body))),
+            ("Date", formatdate(usegmt=True)),
+            *answer.headers,
+        ]
         reason = HTTPStatus(answer.status).phrase if answer.status in HTTPStatus._value2member_map_ else ""
         sent = self._http.send(h11.Response(status_code=answer.status, headers=headers, reason=reason.encode())) or b""
         if not is_head:
@@ -228,7 +239,11 @@ class Wire(asyncio.Protocol):
     def _refuse(self, error: h11.RemoteProtocolError) -> None:
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._request = None
-            self._send(HttpAnswer(error.error_status_hint, b"<html><body>bad request</body></html>", (("Connection", "close"),)))
+            self._send(
+                HttpAnswer(
+                    error.error_status_hint, b"<html><body>bad request</body></html>", (("Connection", "close"),)
+                )
+            )
         self.hang_up()
 
     # ---- WebSocket ----

@@ -1,8 +1,10 @@
-"""The store: where trades can be queried. Chosen by URL: `chdb:PATH` (embedded ClickHouse), `clickhouse://user@host:8123/database`.
+"""The store: where trades can be queried. Chosen by URL: `chdb:PATH` (embedded ClickHouse),
+`clickhouse://user@host:8123/database`.
 
-Rules: the positions of a feed live in the store it fills and are written after the rows; what a batch holds has arrived in full when `add` returns;
-every question is a method with a typed answer, so that nobody above a store sees a row. A run is named by its UUID as text. Times are integers since
-1970, days are UTC days; ranges of time include their beginning and not their end.
+Rules: the positions of a feed live in the store it fills and are written after the rows; what a batch holds has arrived
+in full when `add` returns; every question is a method with a typed answer, so that nobody above a store sees a row. A
+run is named by its UUID as text. Times are integers since 1970, days are UTC days; ranges of time include their
+beginning and not their end.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,11 +20,12 @@ from tradecap.market.candles import Candle
 from tradecap.market.records import Envelope, Reading, Trade
 
 Read = Callable[[bytes, str, int, int | None], tuple[Envelope, Reading]]
-"""Reads a record (a line without its newline, or a value) of a log, a partition and an offset (None where the log has none): what a store needs that
-can't read JSON by itself."""
+"""Reads a record (a line without its newline, or a value) of a log, a partition and an offset (None where the log has
+none): what a store needs that can't read JSON by itself."""
 
 Offsets = Callable[[str], dict[int, str]]
-"""By partition, the offset that a consumer group has committed in the log's topic: the position of a store that reads the topic by itself."""
+"""By partition, the offset that a consumer group has committed in the log's topic: the position of a store that reads
+the topic by itself."""
 
 
 class NoStoreError(TradecapError):
@@ -34,7 +37,8 @@ class QueryCutError(TradecapError):
 
 
 class StoreAwayError(TradecapError):
-    """The store doesn't answer, or refuses for now: the same call may succeed later. Whether it took what it was sent isn't known."""
+    """The store doesn't answer, or refuses for now: the same call may succeed later. Whether it took what it was sent
+    isn't known."""
 
 
 Series = tuple[str, str, str]
@@ -48,7 +52,8 @@ QUESTIONS: Final = ("runs", "quality", "duplicates", "conflicts", "quarantine", 
 
 
 class Schema(NamedTuple):
-    """What `create` did: the store's schema version and the one before (0: none), tables and views that are new, and views that were made again."""
+    """What `create` did: the store's schema version and the one before (0: none), tables and views that are new, and
+    views that were made again."""
 
     version: int
     before: int
@@ -66,7 +71,8 @@ class Difference(StrEnum):
 
 
 class SchemaDifference(NamedTuple):
-    """A table or view of the store that isn't as the package makes it. EXTRA: it isn't the package's, and lies between feed and tables.
+    """A table or view of the store that isn't as the package makes it. EXTRA: it isn't the package's, and lies between
+    feed and tables.
 
     fix: what to run.
     """
@@ -78,7 +84,11 @@ class SchemaDifference(NamedTuple):
     @property
     def text(self) -> str:
         """What is wrong, as a part of a sentence."""
-        return f"{self.name} is not tradecap's" if self.difference is Difference.EXTRA else f"{self.name} is {self.difference}"
+        return (
+            f"{self.name} is not tradecap's"
+            if self.difference is Difference.EXTRA
+            else f"{self.name} is {self.difference}"
+        )
 
 
 class BlockKey(NamedTuple):
@@ -153,7 +163,8 @@ class SeqRange(NamedTuple):
 
 
 class Repeats(NamedTuple):
-    """Records of a run (with one injected fault, or '') that lost against the first of their id. places: (id, seq) of some conflicts."""
+    """Records of a run (with one injected fault, or '') that lost against the first of their id. places: (id, seq) of
+    some conflicts."""
 
     run: str
     fault: str
@@ -163,7 +174,8 @@ class Repeats(NamedTuple):
 
 
 class TradeBlock(NamedTuple):
-    """A block of 2^20 ids of a series: rows of trades, trade records of the ledger, and whether their fingerprints agree."""
+    """A block of 2^20 ids of a series: rows of trades, trade records of the ledger, and whether their fingerprints
+    agree."""
 
     series: Series
     block: int
@@ -235,9 +247,11 @@ class CandleDay(NamedTuple):
 
 
 class CandleDifference(NamedTuple):
-    """A stored minute that isn't what its trades say; differing: 'missing', 'made of no trade', or the fields that differ.
+    """A stored minute that isn't what its trades say; differing: 'missing', 'made of no trade', or the fields that
+    differ.
 
-    made_of, trades: fingerprints of the trades that the stored minute was made from (0 for none), and of those that are there.
+    made_of, trades: fingerprints of the trades that the stored minute was made from (0 for none), and of those that are
+    there.
     """
 
     series: Series
@@ -270,7 +284,8 @@ class CandleRow:
 
 @dataclass(frozen=True)
 class BarRow:
-    """A bar to compare with a kline. first_id and last_id are of all its ids; the rest is 0 where none of them was a trade of the order book."""
+    """A bar to compare with a kline. first_id and last_id are of all its ids; the rest is 0 where none of them was a
+    trade of the order book."""
 
     open_time_s: int
     first_id: int
@@ -288,7 +303,8 @@ class BarRow:
 
 @dataclass(frozen=True)
 class TopicAccess:
-    """What a store that reads topics by itself needs to know of the log in force; handed in, because stores don't know Kafka.
+    """What a store that reads topics by itself needs to know of the log in force; handed in, because stores don't know
+    Kafka.
 
     properties: librdkafka's, secrets among them, for an embedded store that is going to read; None: it won't.
     """
@@ -298,7 +314,8 @@ class TopicAccess:
 
 
 class TopicFeed(NamedTuple):
-    """A topic that a store reads by itself. brokers: as the store sees them; collection: where its credentials are, '' where it needs none.
+    """A topic that a store reads by itself. brokers: as the store sees them; collection: where its credentials are, ''
+    where it needs none.
 
     venue: of messages that no tradecap wrote, '' where their shape decides.
     """
@@ -326,7 +343,8 @@ class TopicReader(Protocol):
         """Record that the store reads a topic by itself, or (is_read False) that it doesn't any more."""
 
     def start(self, feed: TopicFeed, properties: Mapping[str, str]) -> None:
-        """Begin to read. On a server it goes on after this process; an embedded store reads until it is closed. properties: librdkafka's."""
+        """Begin to read. On a server it goes on after this process; an embedded store reads until it is closed.
+        properties: librdkafka's."""
 
     def stop(self, log_id: str) -> None:
         """End reading; nothing where it isn't read."""
@@ -336,7 +354,8 @@ class TopicReader(Protocol):
 
 
 class Answer(NamedTuple):
-    """What a store answers to a question of a person. Cells are what JSON can hold: text (decimals and times too), numbers, booleans, lists, None.
+    """What a store answers to a question of a person. Cells are what JSON can hold: text (decimals and times too),
+    numbers, booleans, lists, None.
 
     has_more: whether rows were left out.
     """
@@ -353,7 +372,8 @@ class Store(Protocol):
     segment_files: int
     """How many files of `SegmentFiles` one `add` takes at most; 0: none."""
     is_shared: bool
-    """Whether other processes may fill it at the same time. A store that isn't shared runs in this process, only while this process has it open."""
+    """Whether other processes may fill it at the same time. A store that isn't shared runs in this process, only while
+    this process has it open."""
 
     @property
     def topics(self) -> TopicReader | None:
@@ -364,22 +384,26 @@ class Store(Protocol):
         """The store's own id, made once."""
 
     def create(self) -> Schema:
-        """Create or upgrade the schema; safe to run again, and nothing stored is lost. Raises TradecapError for one of a newer version."""
+        """Create or upgrade the schema; safe to run again, and nothing stored is lost. Raises TradecapError for one of
+        a newer version."""
 
     def drop(self) -> None:
         """Remove everything tradecap made."""
 
     def schema_differences(self) -> list[SchemaDifference]:
-        """Where the store's own definitions differ from the package's, by name. What a store computes is only as right as its definitions are."""
+        """Where the store's own definitions differ from the package's, by name. What a store computes is only as right
+        as its definitions are."""
 
     def reader(self) -> "Store":
-        """A further handle for another thread of this process, closed before this one. It reads only: whatever would write is refused.
+        """A further handle for another thread of this process, closed before this one. It reads only: whatever would
+        write is refused.
 
         A statement that takes longer than READER_S raises QueryCutError.
         """
 
     def announce(self, url: str) -> None:
-        """Name the URL where this process answers for the store, for a process that finds it in use; nothing where a store is shared."""
+        """Name the URL where this process answers for the store, for a process that finds it in use; nothing where a
+        store is shared."""
 
     def close(self) -> None: ...
 
@@ -387,10 +411,11 @@ class Store(Protocol):
 
     def __exit__(self, *exc: object) -> None: ...
 
-    # ---- the way in ----------------------------------------------------------------------------------------------------------------------
+    # ---- the way in --------------------------------------------------------------------------------------------------
 
     def add(self, log_id: str, batch: Batch) -> dict[str, int]:
-        """Insert the records of a batch; what is there already stays one row. Returns the records by what became of them.
+        """Insert the records of a batch; what is there already stays one row. Returns the records by what became of
+        them.
 
         Raises TradecapError (exit 3) where not all of them arrived.
         """
@@ -405,19 +430,22 @@ class Store(Protocol):
         """
 
     def commit(self, log_id: str, position: Position, touched: Collection[int] = ()) -> None:
-        """Everything before position is in this store. A position that goes less far than the one there (another loader's) changes nothing.
+        """Everything before position is in this store. A position that goes less far than the one there (another
+        loader's) changes nothing.
 
         touched: hours of the log that are to be swept yet, kept with the position.
         """
 
     def touched(self, log_id: str) -> frozenset[int]:
-        """Hours that loaders of a log have left to be swept: one that was killed left all it had loaded since its last sweep."""
+        """Hours that loaders of a log have left to be swept: one that was killed left all it had loaded since its last
+        sweep."""
 
     def forget_touched(self, log_id: str, swept: Collection[int]) -> None:
         """These hours have been swept. Hours of a partition of which others are left are kept."""
 
     def record_loss(self, log_id: str, place: str, detail: str) -> None:
-        """Note that records were removed from the log, at a place, before they were loaded. Recorded once, however often it is called."""
+        """Note that records were removed from the log, at a place, before they were loaded. Recorded once, however
+        often it is called."""
 
     @property
     def newest_hours(self) -> frozenset[int]:
@@ -429,7 +457,7 @@ class Store(Protocol):
     def sweep_candles(self, hours: Collection[int] | None = None) -> int:
         """Build the minutes again whose trades have changed, of these hours (since 1970) or of all; their number."""
 
-    # ---- records against the log ---------------------------------------------------------------------------------------------------------
+    # ---- records against the log -------------------------------------------------------------------------------------
 
     def outcomes(self) -> dict[str, int]:
         """Distinct records of the store by what became of them."""
@@ -461,19 +489,23 @@ class Store(Protocol):
     def unknown_records(self, runs: Sequence[str]) -> list[SeqRange]:
         """Ledger rows of runs that are not among `runs` and that no log brought; at most 1000 ranges."""
 
-    # ---- trades and quarantine against the ledger ----------------------------------------------------------------------------------------
+    # ---- trades and quarantine against the ledger --------------------------------------------------------------------
 
     def trade_blocks(self) -> list[TradeBlock]:
         """All blocks of ids: those without a repeated id must agree at once."""
 
     def winner_blocks(self, runs: Sequence[str]) -> dict[BlockKey, BlockSum]:
-        """The trades of some runs by the blocks of their records, what the ledger doesn't say of them: see `proof.tally.rest_fingerprint`."""
+        """The trades of some runs by the blocks of their records, what the ledger doesn't say of them: see
+        `proof.tally.rest_fingerprint`."""
 
     def winner_rows(self, keys: Sequence[BlockKey]) -> dict[SeqKey, WinnerRow]:
         """Each trade of some blocks by its record."""
 
-    def trade_differences(self, series: Series, blocks: Sequence[int], ids: Sequence[int] = ()) -> list[TradeDifference]:
-        """Within some blocks of ids (or some ids of theirs), trades that aren't the winners by the ledger; at most AT_MOST."""
+    def trade_differences(
+        self, series: Series, blocks: Sequence[int], ids: Sequence[int] = ()
+    ) -> list[TradeDifference]:
+        """Within some blocks of ids (or some ids of theirs), trades that aren't the winners by the ledger; at most
+        AT_MOST."""
 
     def quarantine_counts(self) -> QuarantineCounts:
         """How many records are in quarantine, by either table."""
@@ -481,10 +513,13 @@ class Store(Protocol):
     def quarantine_differences(self, runs: Sequence[str] = ()) -> list[RecordDifference]:
         """Where quarantine and ledger differ, of some runs or of all; at most AT_MOST."""
 
-    # ---- ids -----------------------------------------------------------------------------------------------------------------------------
+    # ---- ids ---------------------------------------------------------------------------------------------------------
 
-    def repeats(self, runs: Sequence[str], series: Series, blocks: Sequence[int], ranges: Sequence[CutRange] = ()) -> list[Repeats]:
-        """Among the ids in some blocks: records of some runs that lost against the first by (run, seq), per run and fault.
+    def repeats(
+        self, runs: Sequence[str], series: Series, blocks: Sequence[int], ranges: Sequence[CutRange] = ()
+    ) -> list[Repeats]:
+        """Among the ids in some blocks: records of some runs that lost against the first by (run, seq), per run and
+        fault.
 
         For a run that has ranges, only what lies in them counts.
         """
@@ -498,7 +533,7 @@ class Store(Protocol):
     def id_span(self, series: Series, since_us: int, until_us: int) -> IdSpan | None:
         """The ids of a series within a range of trade time; None where no trade lies in it."""
 
-    # ---- candles -------------------------------------------------------------------------------------------------------------------------
+    # ---- candles -----------------------------------------------------------------------------------------------------
 
     def candle_count(self, span: CandleSpan) -> int:
         """Minutes that show a candle."""
@@ -519,18 +554,21 @@ class Store(Protocol):
         """Candles of a series before a time, newest first."""
 
     def kline_bars(self, series: Series, seconds: int, since_s: int, until_s: int) -> list[BarRow]:
-        """Bars of a series in a range of time and the nearest one on either side, also those that hold ids and no trade of the order book."""
+        """Bars of a series in a range of time and the nearest one on either side, also those that hold ids and no trade
+        of the order book."""
 
     def minutes(self, series: Series, since_s: int, until_s: int) -> list[Candle]:
-        """The stored minutes of a series in a range of time and the nearest one before it, oldest first; `complete` is False in all of them.
+        """The stored minutes of a series in a range of time and the nearest one before it, oldest first; `complete` is
+        False in all of them.
 
         Also minutes that hold ids and no trade of the order book.
         """
 
     def newest_sweep(self) -> int:
-        """The number of the newest sweep that changed a candle; 0 for none. Where it is the same, no stored candle has changed."""
+        """The number of the newest sweep that changed a candle; 0 for none. Where it is the same, no stored candle has
+        changed."""
 
-    # ---- trades as they are ----------------------------------------------------------------------------------------------------------------
+    # ---- trades as they are ------------------------------------------------------------------------------------------
 
     def series_spans(self) -> list[SeriesSpan]:
         """Each series of the store, in order."""
@@ -539,12 +577,15 @@ class Store(Protocol):
         """The ids of a series as closed intervals, ascending, which never touch each other."""
 
     def trades_from(self, series: Series, from_id: int, since_us: int, at_most: int) -> list[StoredTrade]:
-        """The winning trades of a series with an id of at least from_id that were traded at since_us or later, ascending by id."""
+        """The winning trades of a series with an id of at least from_id that were traded at since_us or later,
+        ascending by id."""
 
-    # ---- questions of a person -----------------------------------------------------------------------------------------------------------
+    # ---- questions of a person ---------------------------------------------------------------------------------------
 
     def answer(self, question: str, at_most: int) -> Answer:
-        """The rows of a question: a name in QUESTIONS, or a statement in the store's own language that only reads the store.
+        """The rows of a question: a name in QUESTIONS, or a statement in the store's own language that only reads the
+        store.
 
-        Raises TradecapError (exit 2) for a statement that is wrong, or that could write, read files or reach the network.
+        Raises TradecapError (exit 2) for a statement that is wrong, or that could write, read files or reach the
+        network.
         """

@@ -1,7 +1,7 @@
 """The venues that the program knows. To add one, add its package and name it in VENUES.
 
-Rules: the rest of the program names no venue: it takes one from here by the name that a record, a host or an option says. Records that name no venue
-are read as the first venue's, in Python as in SQL; only `by_shape` asks all of them.
+Rules: the rest of the program names no venue: it takes one from here by the name that a record, a host or an option
+says. Records that name no venue are read as the first venue's, in Python as in SQL; only `by_shape` asks all of them.
 """
 
 from dataclasses import replace
@@ -13,7 +13,18 @@ from tradecap.venues import binance
 from tradecap.venues.sites import Site
 from tradecap.venues.venue import Decode, Venue
 
-__all__ = ["SITES", "UNNAMED", "VENUES", "Decode", "Venue", "by_shape", "from_name", "recorders", "unsupported", "venue_of"]
+__all__ = [
+    "SITES",
+    "UNNAMED",
+    "VENUES",
+    "Decode",
+    "Venue",
+    "by_shape",
+    "from_name",
+    "recorders",
+    "unsupported",
+    "venue_of",
+]
 
 VENUES: Final[dict[str, Venue]] = {venue.name: venue for venue in binance.VENUES}
 
@@ -25,7 +36,8 @@ def _decode_unnamed(payload: bytes, venue: str, symbol: str, channel: str) -> Re
 
 
 UNNAMED: Final = replace(_first, name="", decode=_decode_unnamed, sites=())
-"""Used where a record names no venue, or one that isn't known (whose messages nobody can read): `VENUES.get(name, UNNAMED)`."""
+"""Used where a record names no venue, or one that isn't known (whose messages nobody can read):
+`VENUES.get(name, UNNAMED)`."""
 
 
 def by_shape(payload: bytes, _: str, symbol: str, channel: str) -> Reading:
@@ -33,7 +45,10 @@ def by_shape(payload: bytes, _: str, symbol: str, channel: str) -> Reading:
     reading = _first.decode(payload, "", symbol, channel)
     if type(reading) is Rejected:
         for venue in VENUES.values():
-            if venue.decode is not _first.decode and type(found := venue.decode(payload, "", symbol, channel)) is not Rejected:
+            if (
+                venue.decode is not _first.decode
+                and type(found := venue.decode(payload, "", symbol, channel)) is not Rejected
+            ):
                 return found
     return reading
 
@@ -48,12 +63,15 @@ def venue_of(host: str) -> str:
 def unsupported(host: str, symbol: str) -> str:
     """Why messages of this host or symbol are of no market that is read, as a sentence; '' where they are."""
     markets = (market for venue in VENUES.values() for market in venue.unsupported)
-    return next((market.why for market in markets if market.hosts.fullmatch(host) or market.symbols.fullmatch(symbol)), "")
+    return next(
+        (market.why for market in markets if market.hosts.fullmatch(host) or market.symbols.fullmatch(symbol)), ""
+    )
 
 
 @lru_cache(maxsize=1024)
 def from_name(symbol: str) -> str:
-    """The symbol that a file's name begins with, where a venue has such symbols or a market that isn't read; else ''."""
+    """The symbol that a file's name begins with, where a venue has such symbols or a market that isn't read; else
+    ''."""
     is_known = any(venue.in_names.fullmatch(symbol) for venue in VENUES.values()) or unsupported("", symbol)
     return symbol if is_known else ""
 

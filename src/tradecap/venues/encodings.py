@@ -1,7 +1,8 @@
 """The body of an HTTP answer as its Content-Encoding says: gzip and deflate, as `http.client` doesn't read them.
 
-Rules: pure. What comes out is bounded, however small what came in is. A body that can't be read is a ValueError with the reason as one clause.
-Sources: RFC 9110 §8.4 (codings are listed in the order they were applied); deflate is zlib's format, and some servers send it without its header.
+Rules: pure. What comes out is bounded, however small what came in is. A body that can't be read is a ValueError with
+the reason as one clause. Sources: RFC 9110 §8.4 (codings are listed in the order they were applied); deflate is zlib's
+format, and some servers send it without its header.
 """
 
 import zlib

@@ -1,7 +1,8 @@
 """What can go wrong on the way to a venue, under one name each.
 
-Rules: a failure is a value; its kind is a stable word (it is in the log's events and people search for it), its text one sentence for people.
-`is_final` failures don't heal by trying again. Close codes and what is behind each status: docs/binance.md §2 and §5.
+Rules: a failure is a value; its kind is a stable word (it is in the log's events and people search for it), its text
+one sentence for people. `is_final` failures don't heal by trying again. Close codes and what is behind each status:
+docs/binance.md §2 and §5.
 """
 
 import socket
@@ -19,7 +20,9 @@ from tradecap.urls import mask
 from tradecap.venues.trust import trust_hint
 
 NO_HINTS: Final[Mapping[int, str]] = MappingProxyType({})
-BANNED: Final = "this address asked too much and is banned for a while: wait, and run fewer programs against the venue from here."
+BANNED: Final = (
+    "this address asked too much and is banned for a while: wait, and run fewer programs against the venue from here."
+)
 UNREACHABLE: Final = "is the network up, and are --venue, --ws-url and --rest-url right?"
 _STATUS_HINTS: Final = {
     403: "the venue's firewall refuses this address; it may ask less, or reach the venue another way.",
@@ -42,16 +45,23 @@ class Failure(NamedTuple):
     retry_after_s: float | None = None
 
 
-def status_failure(status: int, headers: Mapping[str, str], venue_text: str = "", hints: Mapping[int, str] = NO_HINTS) -> Failure:
-    """An HTTP status that isn't what was hoped for; venue_text is the venue's own message, hints are what it knows better than we do here."""
+def status_failure(
+    status: int, headers: Mapping[str, str], venue_text: str = "", hints: Mapping[int, str] = NO_HINTS
+) -> Failure:
+    """An HTTP status that isn't what was hoped for; venue_text is the venue's own message, hints are what it knows
+    better than we do here."""
     phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "unknown status"
-    what = {451: "geo-blocked", 418: "banned", 429: "too many requests", 403: "refused by the firewall"}.get(status, phrase)
+    what = {451: "geo-blocked", 418: "banned", 429: "too many requests", 403: "refused by the firewall"}.get(
+        status, phrase
+    )
     retry_after_s = _retry_after_s(headers)
     text = f"HTTP {status} ({what}{f', not before {retry_after_s:g} s are over' if retry_after_s else ''})" + (
         f": {venue_text.rstrip('.')}" if venue_text else ""
     )
     is_final = status == 451 or (400 <= status < 500 and status not in (403, 408, 418, 425, 429))
-    return Failure(f"http_{status}", text, hints.get(status) or _STATUS_HINTS.get(status, UNREACHABLE), is_final, retry_after_s)
+    return Failure(
+        f"http_{status}", text, hints.get(status) or _STATUS_HINTS.get(status, UNREACHABLE), is_final, retry_after_s
+    )
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -66,7 +76,8 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def http_date_s(text: str) -> float:
-    """Seconds since 1970 of an HTTP date, which is UTC even where it names no zone (RFC 9110, 5.6.7). Raises ValueError."""
+    """Seconds since 1970 of an HTTP date, which is UTC even where it names no zone (RFC 9110, 5.6.7). Raises
+    ValueError."""
     try:
         time = parsedate_to_datetime(text)
     except OverflowError as error:
@@ -78,7 +89,8 @@ def close_failure(code: int | None, reason: str) -> Failure:
     """The end of a connection by its close code; None: it ended without a close frame."""
     if code is None or code == 1006:
         return Failure("aborted", "the connection broke off without a close frame (1006)")
-    what = {1000: "closed", 1001: "the server goes away", 1008: "the server refuses this client (policy)", 1009: "a message is too long",
+    what = {1000: "closed", 1001: "the server goes away", 1008: "the server refuses this client "
+                                                                "(policy)", 1009: "a message is too long",
             1011: "the server failed", 1012: "the server restarts", 1013: "the server is overloaded",
             3001: "the server refuses the request"}.get(code, "closed by the server")  # fmt: skip
     return Failure(f"close_{code}", f"{what} ({code}{f': {reason}' if reason else ''})")
@@ -87,7 +99,11 @@ def close_failure(code: int | None, reason: str) -> Failure:
 def network_failure(error: BaseException, proxy: Proxy | None = None) -> Failure:
     """What an exception of the network means. proxy: what the connection went through, which is named."""
     failure = _network_failure(error, mask(str(error).strip()) or type(error).__name__)
-    return failure._replace(text=f"{failure.text} (through the proxy {proxy.name})") if proxy and failure.kind != "proxy" else failure
+    return (
+        failure._replace(text=f"{failure.text} (through the proxy {proxy.name})")
+        if proxy and failure.kind != "proxy"
+        else failure
+    )
 
 
 def _network_failure(error: BaseException, text: str) -> Failure:

@@ -1,8 +1,9 @@
 """The one HTTP client: what a venue's REST interface says about trades and symbols.
 
-Rules: one connection, kept open; one request at a time. Never more than half of the request weight the venue allows a minute, by the count in its
-own headers (everybody behind this address uses the other half). Where it says Retry-After, with whatever status, nothing is asked before that. A
-request is tried once: the caller decides whether to ask again. Rows are handed on as the bytes they came as.
+Rules: one connection, kept open; one request at a time. Never more than half of the request weight the venue allows a
+minute, by the count in its own headers (everybody behind this address uses the other half). Where it says Retry-After,
+with whatever status, nothing is asked before that. A request is tried once: the caller decides whether to ask again.
+Rows are handed on as the bytes they came as.
 
 What is asked for, and what an answer says, is the venue's (`RestApi`).
 """
@@ -37,7 +38,8 @@ REST_URL: Final = "is --rest-url the base of this venue's REST interface?"
 
 
 class Listed(NamedTuple):
-    """unknown: symbols the venue doesn't list, each with all that it does. closed: listed ones that aren't traded, each with its status."""
+    """unknown: symbols the venue doesn't list, each with all that it does. closed: listed ones that aren't traded, each
+    with its status."""
 
     unknown: dict[str, list[str]]
     closed: dict[str, str]
@@ -54,7 +56,8 @@ class RestError(TradecapError):
 
 
 class Rest:
-    """A client for one site. Several threads may use it; they wait for each other. wait(seconds) is False where the wait was cut short.
+    """A client for one site. Several threads may use it; they wait for each other. wait(seconds) is False where the
+    wait was cut short.
 
     budget: that of an earlier client of the site, whose requests and refusals count.
     """
@@ -84,7 +87,8 @@ class Rest:
         self._wait = wait or _sleep
 
     def old_trades(self, symbol: str, channel: str, from_id: int) -> list[bytes]:
-        """Rows from from_id on, ascending, at most a page; where there is no history the newest page, as far as it is at or after from_id."""
+        """Rows from from_id on, ascending, at most a page; where there is no history the newest page, as far as it is
+        at or after from_id."""
         if self.reaches_back(channel):
             try:
                 return self._trades(self.api.since(symbol, channel, from_id), channel)
@@ -92,7 +96,11 @@ class Rest:
                 if not error.is_closed_to_us or channel in self.api.open_history:
                     raise
                 self.has_history = False
-        return [row for row in self.newest(symbol, channel, self.api.page) if not 0 <= self.api.row_id(row, channel) < from_id]
+        return [
+            row
+            for row in self.newest(symbol, channel, self.api.page)
+            if not 0 <= self.api.row_id(row, channel) < from_id
+        ]
 
     def reaches_back(self, channel: str) -> bool:
         """Whether rows of a channel can be asked for however old they are."""
@@ -122,7 +130,9 @@ class Rest:
         try:
             listed = self.api.statuses(body)
         except (ValueError, RecursionError) as error:
-            raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer is not a list of symbols", REST_URL)) from error
+            raise RestError(
+                self._url(request.endpoint), Failure("unreadable", "the answer is not a list of symbols", REST_URL)
+            ) from error
         if not listed:
             raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer lists no symbol", REST_URL))
         return listed
@@ -136,7 +146,9 @@ class Rest:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _trades(self, request: Request, channel: str) -> list[bytes]:
@@ -144,7 +156,9 @@ class Rest:
         try:
             rows = [bytes(row) for row in msgspec.json.decode(body, type=list[msgspec.Raw])]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise RestError(self._url(request.endpoint), Failure("unreadable", "the answer is not a list of rows")) from error
+            raise RestError(
+                self._url(request.endpoint), Failure("unreadable", "the answer is not a list of rows")
+            ) from error
         if rows and all(self.api.row_id(row, channel) < 0 for row in rows):
             raise RestError(self._url(request.endpoint), Failure("unreadable", "no row of the answer has an id"))
         return rows
@@ -168,7 +182,9 @@ class Rest:
                 return body
             venue_text = self.api.message(body)
             failure = status_failure(status, headers, venue_text, self.site.hints)
-            pause_s = BANNED_S if failure.retry_after_s is None and status in (418, 429) else failure.retry_after_s or 0.0
+            pause_s = (
+                BANNED_S if failure.retry_after_s is None and status in (418, 429) else failure.retry_after_s or 0.0
+            )
             self.budget.refuse(pause_s, time.monotonic())
             raise RestError(self._url(endpoint), failure, is_key_wanted=venue_text.startswith(self.api.key_wanted))
 
@@ -177,7 +193,9 @@ class Rest:
         headers = {"User-Agent": f"tradecap/{__version__}", "Accept": "application/json"}
         is_kept = self._connection is not None
         try:
-            connection = self._connection = self._connection or RestConnection(self._base, TIMEOUT_S, self._ssl, self._proxy, self._failed)
+            connection = self._connection = self._connection or RestConnection(
+                self._base, TIMEOUT_S, self._ssl, self._proxy, self._failed
+            )
             self.requests += 1
             connection.request("GET", f"{connection.prefix}{path}", headers=headers | connection.headers)
             answer = connection.getresponse()
@@ -190,7 +208,8 @@ class Rest:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             if is_kept and isinstance(error, (ConnectionError, http.client.RemoteDisconnected)):
-                return self._exchange(endpoint, given)  # the venue closed a connection that lay idle; a new one isn't a second attempt
+                # the venue closed a connection that lay idle; a new one isn't a second attempt
+                return self._exchange(endpoint, given)
             self._failed += 1
             raise RestError(self._url(endpoint), network_failure(error, self._proxy)) from error
         return answer.status, {name.title(): value for name, value in answer.headers.items()}, body
@@ -227,7 +246,8 @@ class Budget:
         return round(now_s + self._ahead_s, 3)
 
     def learn(self, headers: Mapping[str, str], now_s: float, used_weight: str) -> None:
-        """Take over what an answer says: the venue's clock, and in a header how much was used by all behind this address."""
+        """Take over what an answer says: the venue's clock, and in a header how much was used by all behind this
+        address."""
         if date := headers.get("Date"):
             with suppress(ValueError):
                 self._ahead_s = http_date_s(date) - now_s

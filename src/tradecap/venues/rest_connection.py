@@ -1,6 +1,7 @@
 """One HTTP connection to a venue, opened the way every connection of tradecap is (dialing.py).
 
-Rule: plain HTTP through an HTTP proxy names the whole URL in its request, as proxies expect; all else goes through a tunnel or directly.
+Rule: plain HTTP through an HTTP proxy names the whole URL in its request, as proxies expect; all else goes through a
+tunnel or directly.
 """
 
 import http.client
@@ -14,8 +15,16 @@ from tradecap.proxies import Proxy
 class RestConnection(http.client.HTTPConnection):
     """A connection to the host of base. tls None: plain. first: which of its addresses to begin with."""
 
-    def __init__(self, base: SplitResult, timeout_s: float, tls: ssl.SSLContext | None, proxy: Proxy | None, first: int) -> None:
-        self._name, self._within_s, self._tls, self._proxy, self._first = base.hostname or "", timeout_s, tls, proxy, first
+    def __init__(
+        self, base: SplitResult, timeout_s: float, tls: ssl.SSLContext | None, proxy: Proxy | None, first: int
+    ) -> None:
+        self._name, self._within_s, self._tls, self._proxy, self._first = (
+            base.hostname or "",
+            timeout_s,
+            tls,
+            proxy,
+            first,
+        )
         self._forwards = proxy is not None and not proxy.is_socks and tls is None
         self.default_port = 443 if tls else 80  # the Host header leaves it out
         self.prefix = f"{base.scheme}://{base.netloc}" if self._forwards else ""

@@ -1,7 +1,8 @@
 """Where a venue is reached, and how it is talked to: hosts, paths, limits, subscriptions and requests.
 
-Rules: pure; nothing here opens anything. A site is what `--venue` names; a venue is what records say: one venue may have several sites (its
-data-only hosts). What a venue calls things is in its package; the values here are what `feed` and the HTTP client need of it.
+Rules: pure; nothing here opens anything. A site is what `--venue` names; a venue is what records say: one venue may
+have several sites (its data-only hosts). What a venue calls things is in its package; the values here are what `feed`
+and the HTTP client need of it.
 """
 
 import re
@@ -25,10 +26,11 @@ class Reply(NamedTuple):
 class Control:
     """Messages on a connection that aren't about the market.
 
-    stream_name: (symbol, channel) as a stream that can be subscribed to. subscriptions: (id, request) of each message that together ask for all
-    streams. read_reply: a message as an answer to one of them, None when it isn't an answer. is_shutdown: whether the server announces its end; a
-    new connection is opened at once. is_market: matches the beginning of messages that are surely none of this, which are by far the most.
-    hints: what to do about an HTTP status, where the venue has a better answer than `failures`.
+    stream_name: (symbol, channel) as a stream that can be subscribed to. subscriptions: (id, request) of each message
+    that together ask for all streams. read_reply: a message as an answer to one of them, None when it isn't an answer.
+    is_shutdown: whether the server announces its end; a new connection is opened at once. is_market: matches the
+    beginning of messages that are surely none of this, which are by far the most. hints: what to do about an HTTP
+    status, where the venue has a better answer than `failures`.
     """
 
     stream_name: Callable[[str, str], str]
@@ -50,11 +52,13 @@ class Request(NamedTuple):
 class RestApi:
     """How a venue's REST interface is asked for trades and symbols.
 
-    page: rows in one answer, at most. newest: (symbol, channel, limit). since: (symbol, channel, id): rows from that id on. open_history: channels
-    whose old rows take no key at any site. row_id: the id of a row of a channel, -1 where it has none. message: the venue's own words in a refusal,
-    '' where there are none. key_wanted: how they begin where a key is missing. used_weight: the header that says how much of the budget is used.
-    listing: the request for what the venue lists, of these symbols alone where that can be asked; without symbols, of all. statuses: the answer's
-    symbols, each with its status ('' where it has none); raises ValueError. trading: the status of a symbol that is traded.
+    page: rows in one answer, at most. newest: (symbol, channel, limit). since: (symbol, channel, id): rows from that id
+    on. open_history: channels whose old rows take no key at any site. row_id: the id of a row of a channel, -1 where it
+    has none. message: the venue's own words in a refusal, '' where there are none. key_wanted: how they begin where a
+    key is missing. used_weight: the header that says how much of the budget is used. listing: the request for what the
+    venue lists, of these symbols alone where that can be asked; without symbols, of all. statuses: the answer's
+    symbols, each with its status ('' where it has none); raises ValueError. trading: the status of a symbol that is
+    traded.
     """
 
     page: int
@@ -71,7 +75,8 @@ class RestApi:
 
 
 class Site(NamedTuple):
-    """A venue as it is reached. Weights are per request; has_history says whether old trades can be asked for by id without a key."""
+    """A venue as it is reached. Weights are per request; has_history says whether old trades can be asked for by id
+    without a key."""
 
     name: str
     venue: str
@@ -120,7 +125,10 @@ def _base(url: str, schemes: tuple[str, str], option: str, example: str) -> str:
     except ValueError as error:
         raise TradecapError(f"{shown} can't be read: {error}.", hint) from None
     if parts.user is not None:
-        raise TradecapError(f"{option} holds a user or a password, which would end up in the log.", f"leave them out, as in {option} {example}")
+        raise TradecapError(
+            f"{option} holds a user or a password, which would end up in the log.",
+            f"leave them out, as in {option} {example}",
+        )
     if parts.scheme not in schemes or not parts.host or {"?", "#"} & set(parts.rest) or not url.isprintable():
         raise TradecapError(f"{shown} is not a base of {schemes[0]}:// or {schemes[1]}://.", hint)
     if {"ws", "stream"} & set(parts.rest.split("/")):

@@ -1,7 +1,8 @@
 """Why a certificate may not be trusted here: which CA certificates this machine has.
 
-Rules: asked after a failure, never before a connection. OpenSSL reads SSL_CERT_FILE, or the file it was built with, and from the folder SSL_CERT_DIR
-the files named by hash, each when it is needed; it doesn't report what it can't read (SSL_CTX_set_default_verify_paths).
+Rules: asked after a failure, never before a connection. OpenSSL reads SSL_CERT_FILE, or the file it was built with, and
+from the folder SSL_CERT_DIR the files named by hash, each when it is needed; it doesn't report what it can't read
+(SSL_CTX_set_default_verify_paths).
 """
 
 import os
@@ -25,7 +26,8 @@ def trust_hint() -> str:
     if unread:
         return f"CA certificates couldn't be read{unread}: {REMEDY}."
     return (
-        "is something between here and the venue, or is the clock of this machine wrong? If the issuer is to be trusted, set SSL_CERT_FILE to a file "
+        "is something between here and the venue, or is the clock of this machine wrong? If the issuer is to be "
+        "trusted, set SSL_CERT_FILE to a file "
         "with its certificate (others come from the package ca-certificates)."
     )
 

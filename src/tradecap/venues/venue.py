@@ -13,11 +13,12 @@ from tradecap.venues.sites import Site
 Decode = Callable[[bytes, str, str, str], Reading]
 """(payload, venue, symbol, channel) -> what the message is. It never raises, on any bytes.
 
-venue '' means that it isn't known: the shape of the message decides. symbol and channel are for rows that don't name theirs; a message's own symbol
-goes before. A message holds one trade at most.
+venue '' means that it isn't known: the shape of the message decides. symbol and channel are for rows that don't name
+theirs; a message's own symbol goes before. A message holds one trade at most.
 """
 Described = Callable[[bytes], tuple[str, str]]
-"""(symbol, channel) of a message that can't be read, as far as its text tells; '' for what it doesn't. Only to file it under."""
+"""(symbol, channel) of a message that can't be read, as far as its text tells; '' for what it doesn't. Only to file it
+under."""
 Moved = Callable[[bytes, str, int], bytes]
 """(payload of a valid trade, its channel, microseconds) -> the payload with its times that much later."""
 NumbersOf = Callable[[bytes, str], Numbers | None]
@@ -49,10 +50,10 @@ class Unsupported:
 class Venue:
     """An exchange and market: how its messages are read, and where and how it is asked for them.
 
-    required: by channel, the members of a message that must be there and not null. hosts: matches each of its hosts (lower case, without port).
-    recorded_as: what recorders call it (upper case), and the host they then mean. sites: where `stream` can capture it. read_klines: None where its
-    files of klines can't be read. unsupported: markets whose messages could be taken for its own. in_names:
-    matches a symbol that may be taken from a file's name.
+    required: by channel, the members of a message that must be there and not null. hosts: matches each of its hosts
+    (lower case, without port). recorded_as: what recorders call it (upper case), and the host they then mean. sites:
+    where `stream` can capture it. read_klines: None where its files of klines can't be read. unsupported: markets whose
+    messages could be taken for its own. in_names: matches a symbol that may be taken from a file's name.
     """
 
     name: str

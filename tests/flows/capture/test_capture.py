@@ -99,12 +99,18 @@ class Capturing:
 
 def ids_of(log: FileLog, via: str = "") -> list[int]:
     """The ids in the log, in its order."""
-    return [reading.id for envelope, reading, _ in read_lines(log) if type(reading) is Trade and envelope.via.startswith(via)]
+    return [
+        reading.id
+        for envelope, reading, _ in read_lines(log)
+        if type(reading) is Trade and envelope.via.startswith(via)
+    ]
 
 
 def events_of(log: FileLog, *names: str) -> list[dict[str, Any]]:
     """The details of events, with their name."""
-    found = [(envelope.event, json.loads(bytes(envelope.detail))) for envelope, _, _ in read_lines(log) if envelope.event]
+    found = [
+        (envelope.event, json.loads(bytes(envelope.detail))) for envelope, _, _ in read_lines(log) if envelope.event
+    ]
     return [{"event": name, **detail} for name, detail in found if not names or name in names]
 
 
@@ -115,10 +121,15 @@ def test_trades_are_written_byte_for_byte_between_started_and_ended(log: FileLog
         capturing.until_written(20)
         done = capturing.stop()
     lines = [line for _, _, line in read_lines(log)]
-    assert b'"venue":"binance","symbol":"BTCUSDT","channel":"trade","via":"ws","data":{"stream":"btcusdt@trade","data":{"e":"trade"' in lines[2]
+    assert (
+        b'"venue":"binance","symbol":"BTCUSDT","channel":"trade","via":"ws","data":{"stream":"btcusdt@trade","data":{"e":"trade"'
+        in lines[2]
+    )
     assert [event["event"] for event in events_of(log)] == ["started", "connected", "ended"]
     assert (done.counts.valid, done.counts.records, done.counts.gaps_found, done.why) == (20, 23, 0, "asked to stop")
-    assert done.series == [{"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "first_id": 1, "last_id": 20, "trades": 20}]
+    assert done.series == [
+        {"venue": "binance", "symbol": "BTCUSDT", "channel": "trade", "first_id": 1, "last_id": 20, "trades": 20}
+    ]
 
 
 def test_a_jump_of_the_ids_is_fetched_and_reported(log: FileLog) -> None:
@@ -131,7 +142,10 @@ def test_a_jump_of_the_ids_is_fetched_and_reported(log: FileLog) -> None:
         done = capturing.stop()
     assert sorted(ids_of(log)) == list(range(1, 11))
     assert ids_of(log, "rest") == [6, 7, 8]
-    assert [(event["first"], event["last"]) for event in events_of(log, "gap_found", "gap_repaired")] == [(6, 8), (6, 8)]
+    assert [(event["first"], event["last"]) for event in events_of(log, "gap_found", "gap_repaired")] == [
+        (6, 8),
+        (6, 8),
+    ]
     assert (done.counts.gaps_found, done.counts.gaps_repaired, done.gaps_open) == (1, 1, [])
 
 
@@ -328,7 +342,10 @@ def test_it_stops_after_so_many_trades(log: FileLog) -> None:
 def test_a_disk_that_runs_full_ends_the_run_properly(log: FileLog) -> None:
     """The last bytes of the disk would decide where the log breaks off."""
     left = [10_000]
-    with running() as exchange, Capturing(exchange, log, replace(PLAN, min_free=5_000), free=lambda: left[0]) as capturing:
+    with (
+        running() as exchange,
+        Capturing(exchange, log, replace(PLAN, min_free=5_000), free=lambda: left[0]) as capturing,
+    ):
         exchange.play(5)
         capturing.until_written(5)
         left[0] = 4_000

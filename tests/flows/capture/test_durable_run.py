@@ -43,9 +43,14 @@ def test_an_event_that_does_not_become_durable_is_a_stuck_log_too(log: FileLog) 
 def test_after_a_thousand_records_they_are_durable_at_once(log: FileLog) -> None:
     """In a burst the promise would be of as many as a read of the socket brings, not of a thousand."""
     with log.writer() as writer:
-        run = DurableRun(Run(writer, "stream", venue="binance", symbols=["BTCUSDT"], channel="trade"), Status(writer.run, {}, 3600.0))
+        run = DurableRun(
+            Run(writer, "stream", venue="binance", symbols=["BTCUSDT"], channel="trade"), Status(writer.run, {}, 3600.0)
+        )
         begun = sum(batch.records for batch in log.read())
         for number in range(FLUSH_RECORDS):
-            assert (run.room, sum(batch.records for batch in log.read()) if number % 333 == 0 else begun) == (FLUSH_RECORDS - number, begun)
+            assert (run.room, sum(batch.records for batch in log.read()) if number % 333 == 0 else begun) == (
+                FLUSH_RECORDS - number,
+                begun,
+            )
             run.write([a_record(number)])
         assert (run.room, sum(batch.records for batch in log.read())) == (FLUSH_RECORDS, begun + FLUSH_RECORDS)

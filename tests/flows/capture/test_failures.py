@@ -24,7 +24,14 @@ from tradecap.venues.api import SITES
 from tradecap.venues.feed import Terms
 
 
-def captured(peer: Peer, log: FileLog, is_over: Callable[[], bool], plan: Plan = PLAN, terms: Terms = QUICK, site: str = "binance") -> Captured:
+def captured(
+    peer: Peer,
+    log: FileLog,
+    is_over: Callable[[], bool],
+    plan: Plan = PLAN,
+    terms: Terms = QUICK,
+    site: str = "binance",
+) -> Captured:
     """A capture from a peer until something is so; at most a minute."""
     where = SITES[site].at(peer.url)
     deadline = time.monotonic() + 60.0
@@ -84,7 +91,8 @@ def test_a_row_that_differs_from_the_stream_is_written_too(log: FileLog) -> None
 
 
 def test_a_gap_of_one_of_two_connections_waits_for_the_other(log: FileLog) -> None:
-    """Each hiccup of one connection would be a gap although the other brings it; or a gap would wait for a connection that brings nothing."""
+    """Each hiccup of one connection would be a gap although the other brings it; or a gap would wait for a connection
+    that brings nothing."""
 
     def ws(client: Client) -> None:
         sending(trade(1), trade(3), trade(6))(client) if client.number == 1 else sending(trade(1), then=late)(client)
@@ -132,7 +140,9 @@ def test_a_series_that_was_silent_from_the_beginning_is_looked_up(log: FileLog, 
         done = captured(peer, log, has_event(log, "handed_over"), plan)
     stale = events_of(log, "stale")[0]
     assert (stale["symbol"], stale["last"], stale["newest"]) == ("ETHUSDT", 100, 103)
-    assert [(gap["symbol"], gap["first"], gap["last"]) for gap in events_of(log, "gap_found")] == [("ETHUSDT", 101, 103)]
+    assert [(gap["symbol"], gap["first"], gap["last"]) for gap in events_of(log, "gap_found")] == [
+        ("ETHUSDT", 101, 103)
+    ]
     assert events_of(log, "handed_over")[0]["why"] == "ETHUSDT went by unseen"
     assert bool(done.gaps_open) is not is_repaired
 
@@ -141,7 +151,8 @@ ABSURD = 10**15
 
 
 def test_ids_that_restart_low_are_followed_and_no_gap(log: FileLog) -> None:
-    """A venue that starts its ids again would leave a gap of five million ids, and no gap of the new ids would be found."""
+    """A venue that starts its ids again would leave a gap of five million ids, and no gap of the new ids would be
+    found."""
 
     def ws(client: Client) -> None:
         if client.number == 1:
@@ -175,7 +186,9 @@ def test_after_an_absurd_id_gaps_are_still_repaired(log: FileLog) -> None:
     with peering(sending(*map(trade, sent)), answer) as peer:
         done = captured(peer, log, has_event(log, "gap_repaired"))
     assert sorted(ids_of(log)) == [1, 2, 3, 4, 5, 6, 7, 8, ABSURD]
-    assert [(odd["id"], odd["expected"], odd["symbol"]) for odd in events_of(log, "outlier")] == [(ABSURD, 4, "BTCUSDT")]
+    assert [(odd["id"], odd["expected"], odd["symbol"]) for odd in events_of(log, "outlier")] == [
+        (ABSURD, 4, "BTCUSDT")
+    ]
     assert (done.counts.valid, done.counts.outliers, done.counts.gaps_repaired, done.gaps_open) == (9, 1, 1, [])
     assert (done.series[0]["last_id"], events_of(log, "ended")[0]["outliers"]) == (8, 1)
     with peering(sending(trade(20)), answer) as peer:
@@ -249,7 +262,9 @@ def test_a_long_wait_is_reported_in_time(log: FileLog, monkeypatch: pytest.Monke
     monkeypatch.setattr(states, "START_WITHIN_S", 0.5)
 
     def ws(client: Client) -> None:
-        client.sock.sendall(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        client.sock.sendall(
+            b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        )
 
     began = time.monotonic()
     with peering(ws) as peer:
@@ -266,7 +281,9 @@ def test_usd_m_trades_are_repaired_from_the_newest(log: FileLog) -> None:
         return trade(number).replace(',"M":true', "").replace('"m":true', '"X":"MARKET","m":true')
 
     with peering(sending(*map(futures, (1, 2, 5))), lambda _: rows(*range(3, 8))) as peer:
-        done = captured(peer, log, has_event(log, "gap_repaired"), replace(PLAN, venue="binance-usdm"), site="binance-usdm")
+        done = captured(
+            peer, log, has_event(log, "gap_repaired"), replace(PLAN, venue="binance-usdm"), site="binance-usdm"
+        )
         assert peer.paths == ["/fapi/v1/trades?symbol=BTCUSDT&limit=1000"]
     assert (ids_of(log), ids_of(log, "rest"), done.counts.quarantined) == ([1, 2, 5, 3, 4], [3, 4], 0)
 
@@ -275,7 +292,11 @@ def test_an_event_names_its_series_in_the_envelope(log: FileLog) -> None:
     """A reader that filters a log by symbol would see the trades of BTCUSDT and none of its gaps."""
     with peering(sending(trade(1), trade(3)), lambda _: rows(2)) as peer:
         captured(peer, log, has_event(log, "gap_repaired"))
-    series = {envelope.event: (envelope.venue, envelope.symbol, envelope.channel) for envelope, _, _ in read_lines(log) if envelope.event}
+    series = {
+        envelope.event: (envelope.venue, envelope.symbol, envelope.channel)
+        for envelope, _, _ in read_lines(log)
+        if envelope.event
+    }
     assert series["gap_found"] == series["gap_repaired"] == ("binance", "BTCUSDT", "trade")
     assert series["connected"] == ("binance", "", "")
     assert series["started"] == ("", "", "")

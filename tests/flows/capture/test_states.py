@@ -6,7 +6,16 @@ import pytest
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.capture.plan import Plan
-from tradecap.flows.capture.states import START_WITHIN_S, EndReason, Facts, State, after_connections, after_draining, ending, is_hopeless
+from tradecap.flows.capture.states import (
+    START_WITHIN_S,
+    EndReason,
+    Facts,
+    State,
+    after_connections,
+    after_draining,
+    ending,
+    is_hopeless,
+)
 from tradecap.venues.failures import Failure
 
 PLAN = Plan(venue="binance", channel="trade", symbols=("BTCUSDT",), duration_s=60.0, max_trades=100)
@@ -61,9 +70,17 @@ def test_an_end_as_planned_is_not_an_error(facts: Facts, why: str) -> None:
     [
         (replace(RUNNING, problem=LOW, hopeless=BLOCKED, is_asked_to_stop=True), Exit.UNDELIVERED, "The disk is low."),
         (replace(RUNNING, hopeless=BLOCKED, is_asked_to_stop=True), Exit.UNREACHABLE, "ws://venue: geo-blocked."),
-        (replace(CONNECTING, newest=REFUSED, is_asked_to_stop=True), Exit.UNREACHABLE, "ws://venue: nothing listens there."),
+        (
+            replace(CONNECTING, newest=REFUSED, is_asked_to_stop=True),
+            Exit.UNREACHABLE,
+            "ws://venue: nothing listens there.",
+        ),
         (replace(CONNECTING, running_s=60.0), Exit.UNREACHABLE, "ws://venue: no connection came about in that time."),
-        (replace(CONNECTING, newest=REFUSED, running_s=START_WITHIN_S + 1), Exit.UNREACHABLE, "ws://venue: nothing listens there."),
+        (
+            replace(CONNECTING, newest=REFUSED, running_s=START_WITHIN_S + 1),
+            Exit.UNREACHABLE,
+            "ws://venue: nothing listens there.",
+        ),
         (replace(RUNNING, is_feed_over=True), Exit.UNREACHABLE, "The feed has stopped by itself."),
     ],
 )

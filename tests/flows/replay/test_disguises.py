@@ -1,4 +1,5 @@
-"""Rows of every known layout under every disguise: exactly the right trades, or a refusal; never a trade that differs."""
+"""Rows of every known layout under every disguise: exactly the right trades, or a refusal; never a trade that
+differs."""
 
 import bz2
 import gzip
@@ -38,10 +39,18 @@ ENVELOPES: list[tuple[str, Callable[[str, str], str]]] = [
     ("wscat", lambda m, _: f"< {m}"),
     ("a key and TAB", lambda m, _: f"key\t{m}"),
     ("CreateTime", lambda m, _: f"CreateTime:1723161255603\tkey\t{m}"),
-    ("localTimestamp", lambda m, _: json.dumps({"localTimestamp": "2024-08-08T23:54:15.6Z"})[:-1] + f', "message": {m}}}'),
+    (
+        "localTimestamp",
+        lambda m, _: json.dumps({"localTimestamp": "2024-08-08T23:54:15.6Z"})[:-1] + f', "message": {m}}}',
+    ),
     ("a text", lambda m, _: json.dumps({"received_at": 1723161255.603, "json": m})),
     ("t and d", lambda m, _: f'{{"t":1723161255603,"d":{m}}}'),
-    ("kcat", lambda m, _: json.dumps({"topic": "t", "partition": 0, "offset": 1723161255, "ts": 1723161255603, "key": "k", "payload": m})),
+    (
+        "kcat",
+        lambda m, _: json.dumps(
+            {"topic": "t", "partition": 0, "offset": 1723161255, "ts": 1723161255603, "key": "k", "payload": m}
+        ),
+    ),
     ("pretty", lambda m, _: json.dumps(json.loads(m), indent=2, ensure_ascii=False)),
     ("Python", lambda m, _: repr(json.loads(m))),
 ]
@@ -76,14 +85,18 @@ def a_row(venue: str, symbol: str, channel: str, layout: str, number: int) -> tu
         ids = {"t": number} if channel == "trade" else {"a": number}
         ends = {} if channel == "trade" else {"f": first, "l": last}
         message = {"e": channel, "E": MS, "s": symbol, **ids, "p": price, "q": qty, **ends, "T": MS, "m": maker, **best}
-        return _json(message if layout == "message" else {"stream": f"{symbol.lower()}@{channel}", "data": message}), wanted
+        return _json(
+            message if layout == "message" else {"stream": f"{symbol.lower()}@{channel}", "data": message}
+        ), wanted
     if layout.startswith("csv"):
         quote = str(round(float(price) * float(qty), 5))
         middle = [quote, str(MS)] if channel == "trade" else [str(first), str(last), str(MS)]
         return ",".join([str(number), price, qty, *middle, str(maker), *(["True"] if spot else [])]), wanted
     row: dict[str, object] = {"a": number, "p": price, "q": qty, "f": first, "l": last, "T": MS, "m": maker, **best}
     if channel == "trade":
-        row = {"id": number, "price": price, "qty": qty, "quoteQty": "1", "time": MS, "isBuyerMaker": maker} | ({"isBestMatch": True} if spot else {})
+        row = {"id": number, "price": price, "qty": qty, "quoteQty": "1", "time": MS, "isBuyerMaker": maker} | (
+            {"isBestMatch": True} if spot else {}
+        )
     return _json(row if layout == "rest" else {"info": row, "symbol": _unified(symbol), "price": 1.5}), wanted
 
 
@@ -124,13 +137,24 @@ def trades_of(path: Path, folder: Path) -> tuple[set[Wanted], Replayed | None]:
 
 def _as_wanted(trade: Trade) -> Wanted:
     price, qty = (f"{units // 10**8}.{units % 10**8:08d}".rstrip("0") for units in (trade.price, trade.qty))
-    return trade.venue, trade.symbol, trade.channel, trade.id, trade.first_id, trade.last_id, price, qty, trade.is_buyer_maker
+    return (
+        trade.venue,
+        trade.symbol,
+        trade.channel,
+        trade.id,
+        trade.first_id,
+        trade.last_id,
+        price,
+        qty,
+        trade.is_buyer_maker,
+    )
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_disguise_changes_no_trade(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """Somebody's way of keeping the venue's rows would change a trade, or file it under another symbol, and verify would prove it."""
+    """Somebody's way of keeping the venue's rows would change a trade, or file it under another symbol, and verify
+    would prove it."""
     draw = data.draw
     venue = draw(st.sampled_from(sorted(SYMBOLS)))
     symbol = draw(st.sampled_from(SYMBOLS[venue]))
@@ -144,11 +168,17 @@ def test_a_disguise_changes_no_trade(tmp_path_factory: pytest.TempPathFactory, d
     if layout == "csv with header":
         index = draw(st.sampled_from(["", "index,"]))
         lines = [index + header(channel), *((f"{n}," if index else "") + line for n, line in enumerate(lines))]
-    text = "[" + ",".join(lines) + "]" if is_array else draw(st.sampled_from(ENDS)).join(lines) + draw(st.sampled_from(["", "\n"]))
+    text = (
+        "[" + ",".join(lines) + "]"
+        if is_array
+        else draw(st.sampled_from(ENDS)).join(lines) + draw(st.sampled_from(["", "\n"]))
+    )
     name = draw(st.sampled_from(NAMES)).format(symbol=symbol, channel=channel)
     folder = tmp_path_factory.mktemp("disguise")
     path = folder / name
-    path.write_bytes(packed((draw(st.sampled_from(["", "\ufeff"])) + text).encode(), name, draw(st.sampled_from(CONTAINERS))))
+    path.write_bytes(
+        packed((draw(st.sampled_from(["", "\ufeff"])) + text).encode(), name, draw(st.sampled_from(CONTAINERS)))
+    )
     found, done = trades_of(path, folder)
     names_none = layout in ("rest", "csv", "csv with header")
     wanted = {trade if not names_none else (trade[0], _by_name(name), *trade[2:]) for _, trade in rows}
@@ -173,8 +203,14 @@ def _by_name(name: str) -> str:
 
 @pytest.mark.parametrize("layout", ["message", "combined", "ccxt"])
 @pytest.mark.parametrize("container", CONTAINERS)
-@pytest.mark.parametrize(("name", "wrap"), [each for each in ENVELOPES if each[0] not in ("pretty", "Python")], ids=lambda each: str(each)[:12])
-def test_what_should_be_read_is_not_refused(tmp_path: Path, layout: str, container: str, name: str, wrap: Callable[[str, str], str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "wrap"),
+    [each for each in ENVELOPES if each[0] not in ("pretty", "Python")],
+    ids=lambda each: str(each)[:12],
+)
+def test_what_should_be_read_is_not_refused(
+    tmp_path: Path, layout: str, container: str, name: str, wrap: Callable[[str, str], str]
+) -> None:
     """A law that a refusal always keeps would hold for a program that reads nothing."""
     line, wanted = a_row("binance", "ETHUSDT", "trade", layout, 7)
     path = tmp_path / "rec"

@@ -1,4 +1,5 @@
-"""Markets that write messages like a venue's, and aren't read: refused by name where a recording is theirs, quarantined where it is mixed."""
+"""Markets that write messages like a venue's, and aren't read: refused by name where a recording is theirs, quarantined
+where it is mixed."""
 
 from pathlib import Path
 
@@ -31,14 +32,25 @@ LIKE_USDM = COIN_M.replace(b"BTCUSD_PERP", b"BTCUSDT")
         ([b'{"info":%b,"symbol":"BTC/USD:BTC"}' % COIN_M_ROW], "BTCUSD_PERP-x.json", CONTRACTS),
         ([b"1723161255603123456 " + COIN_M], "x", CONTRACTS),
         ([b"wss://dstream.binance.com/ws <-> 1633998274.5", b"1633998275: " + LIKE_USDM], "x", CONTRACTS),
-        ([b'{"t":"recv","conn":"BINANCE_DELIVERY.ws.2","ts":1633998274.72,"data":"%b"}' % LIKE_USDM.replace(b'"', b'\\"')], "x", CONTRACTS),
+        (
+            [
+                b'{"t":"recv","conn":"BINANCE_DELIVERY.ws.2","ts":1633998274.72,"data":"%b"}'
+                % LIKE_USDM.replace(b'"', b'\\"')
+            ],
+            "x",
+            CONTRACTS,
+        ),
         ([b"id,price,qty,base_qty,time,is_buyer_maker", ROW], "BTCUSDT-trades-2021.csv", CONTRACTS),
         ([ROW], "BTCUSDT-trades-2021.csv", CONTRACTS),
         ([AGG_ROW], "BTCUSD_PERP-aggTrades-2021.csv", CONTRACTS),
         ([AGG_ROW], "BTCUSD_210625-aggTrades-2021.csv", CONTRACTS),
         ([OPTION], "x", "options are not supported"),
         ([b'{"exchange":"binance-delivery","ts":1723161255603,"data":%b}' % LIKE_USDM], "x", CONTRACTS),
-        ([b'{"exchange":"binance-options","ts":1723161255603,"data":%b}' % LIKE_USDM], "x", "options are not supported"),
+        (
+            [b'{"exchange":"binance-options","ts":1723161255603,"data":%b}' % LIKE_USDM],
+            "x",
+            "options are not supported",
+        ),
     ],
 )
 def test_another_market_is_refused_by_name(lines: list[bytes], name: str, why: str, choice: dict[str, str]) -> None:
@@ -57,7 +69,11 @@ def test_a_mixed_recording_keeps_the_other_market_out_of_the_trades(log: FileLog
 
 def test_a_trade_of_another_market_ends_a_file_that_began_well() -> None:
     """Where only the host tells, two recordings joined would mix contracts with coins."""
-    lines = [b"wss://fstream.binance.com/ws <-> 1633998274.5", b"1633998275: " + USDM, b"wss://dstream.binance.com/ws <-> 1633998276.5"]
+    lines = [
+        b"wss://fstream.binance.com/ws <-> 1633998274.5",
+        b"1633998275: " + USDM,
+        b"wss://dstream.binance.com/ws <-> 1633998276.5",
+    ]
     done = dry(stream(*lines, b"1633998277: " + LIKE_USDM), **NAMED)
     assert (done.valid, [problem.message for problem in done.problems]) == (
         1,
@@ -73,7 +89,8 @@ def test_a_row_with_a_wrong_amount_is_no_contract(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("exchange", "venue"), [("binance", "binance"), ("BINANCE_FUTURES", "binance-usdm"), ("binance-us", "binance-us"), ("aster", "")]
+    ("exchange", "venue"),
+    [("binance", "binance"), ("BINANCE_FUTURES", "binance-usdm"), ("binance-us", "binance-us"), ("aster", "")],
 )
 def test_an_envelope_that_names_its_exchange_is_believed(log: FileLog, exchange: str, venue: str) -> None:
     """Exchanges that copied the venue's messages would be taken for it."""

@@ -32,13 +32,20 @@ def recorded(log: FileLog, *paths: Path, choice: Choice | None = None) -> Replay
     """Replay recordings into a log, as one run."""
     choice = choice or Choice()
     with log.writer() as writer:
-        return replay(look_at([Source(str(path), path) for path in paths], choice), writer, choice, stop=never, progress=quietly)
+        return replay(
+            look_at([Source(str(path), path) for path in paths], choice), writer, choice, stop=never, progress=quietly
+        )
 
 
 def nine_values(candle: ShownCandle) -> list[Decimal]:
     """What the venue publishes of a minute."""
     amounts = (candle.open, candle.high, candle.low, candle.close, candle.volume, candle.quote_volume)
-    return [*map(Decimal, amounts), Decimal(candle.trades), Decimal(candle.taker_buy_volume), Decimal(candle.taker_buy_quote_volume)]
+    return [
+        *map(Decimal, amounts),
+        Decimal(candle.trades),
+        Decimal(candle.taker_buy_volume),
+        Decimal(candle.taker_buy_quote_volume),
+    ]
 
 
 def published(klines: Path) -> dict[str, list[Decimal]]:
@@ -46,10 +53,15 @@ def published(klines: Path) -> dict[str, list[Decimal]]:
     with klines.open(newline="") as file:
         rows = list(csv.reader(file))
     minutes = [f"{int(row[0]) // 3_600_000 % 24:02d}:{int(row[0]) // 60_000 % 60:02d}" for row in rows]
-    return {minute: [Decimal(row[at]) for at in (1, 2, 3, 4, 5, 7, 8, 9, 10)] for minute, row in zip(minutes, rows, strict=True)}
+    return {
+        minute: [Decimal(row[at]) for at in (1, 2, 3, 4, 5, 7, 8, 9, 10)]
+        for minute, row in zip(minutes, rows, strict=True)
+    }
 
 
-def test_spot_recordings_give_every_trade_and_nothing_else(recordings: Path, log: FileLog, store: ClickHouseStore) -> None:
+def test_spot_recordings_give_every_trade_and_nothing_else(
+    recordings: Path, log: FileLog, store: ClickHouseStore
+) -> None:
     """Real captures that lose, double or quarantine a trade make every later number wrong."""
     first = recorded(log, recordings / ETHUSDT_8)
     second = recorded(log, recordings / ETHUSDT_9)
@@ -66,21 +78,32 @@ def test_spot_recordings_give_every_trade_and_nothing_else(recordings: Path, log
     assert (series["coverage"], series["gaps"], series["uncovered"]) == ([[1_520_538_925, 1_520_553_439]], [], [])
 
 
-@pytest.mark.parametrize("choice", [Choice(), Choice(venue="binance-usdm", symbol="BTCUSDT")], ids=["by shape", "by --as"])
-def test_usdm_minutes_equal_the_klines_of_the_venue(recordings: Path, log: FileLog, store: ClickHouseStore, choice: Choice) -> None:
-    """Nine values that differ from what the venue published in a single digit mean that the candles can't be trusted."""
+@pytest.mark.parametrize(
+    "choice", [Choice(), Choice(venue="binance-usdm", symbol="BTCUSDT")], ids=["by shape", "by --as"]
+)
+def test_usdm_minutes_equal_the_klines_of_the_venue(
+    recordings: Path, log: FileLog, store: ClickHouseStore, choice: Choice
+) -> None:
+    """Nine values that differ from what the venue published in a single digit mean that the candles can't be
+    trusted."""
     done = recorded(log, recordings / BTCUSDT_USDM, choice=choice)
     assert (done.lines, done.valid, done.quarantined) == (93_954, 21_313, {})
     assert done.ignored == {"bookTicker": 66_089, "depthUpdate": 6_551, "snapshot": 1}
     load(log, store)
-    made = {f"{candle.open_time:%H:%M}": nine_values(candle) for candle in candles(store, BarsQuery(symbol="BTCUSDT", venue="binance-usdm")).candles}
+    made = {
+        f"{candle.open_time:%H:%M}": nine_values(candle)
+        for candle in candles(store, BarsQuery(symbol="BTCUSDT", venue="binance-usdm")).candles
+    }
     klines = published(recordings / KLINES_USDM)
     assert {minute: made[minute] for minute in FULL_MINUTES} == {minute: klines[minute] for minute in FULL_MINUTES}
     assert verdict_of(log, store, expect={"trades": 21_313, "gaps": 0}).ok
 
 
-def test_wrong_order_repeats_and_faults_change_no_trade_and_no_candle(recordings: Path, tmp_path: Path, log: FileLog, store: ClickHouseStore) -> None:
-    """Late, repeated and spoilt records are a real feed's everyday; they must neither change what is stored nor go unfound."""
+def test_wrong_order_repeats_and_faults_change_no_trade_and_no_candle(
+    recordings: Path, tmp_path: Path, log: FileLog, store: ClickHouseStore
+) -> None:
+    """Late, repeated and spoilt records are a real feed's everyday; they must neither change what is stored nor go
+    unfound."""
     recorded(log, recordings / ETHUSDT_9, recordings / ETHUSDT_8)
     recorded(log, recordings / ETHUSDT_9)
     spoilt(log, dict.fromkeys(FAULTS, 50))
@@ -108,7 +131,10 @@ def reasons_of_faults() -> dict[str, int]:
 
 def rows_of(store: ClickHouseStore) -> list[list[tuple[object, ...]]]:
     """The trades and the candles."""
-    trades = "SELECT venue, symbol, channel, trade_id, price, qty, trade_time, is_buyer_maker, order_book FROM v_trades ORDER BY ALL"
+    trades = (
+        "SELECT venue, symbol, channel, trade_id, price, qty, trade_time, is_buyer_maker, order_book FROM "
+        "v_trades ORDER BY ALL"
+    )
     bars = candles(store, BarsQuery(symbol="ETHUSDT")).candles
     return [[tuple(row.values()) for row in store.rows(trades)], [tuple(vars(bar).values()) for bar in bars]]
 
@@ -132,7 +158,9 @@ def test_other_peoples_recordings_give_their_trades(
     assert (done.valid, sum(done.ignored.values()), done.quarantined) == (sum(trades.values()), ignored, {})
     assert done.unknown_hosts == (["stream-cloud.trbinance.com"] if "_tr_" in path else [])
     load(log, store)
-    assert {str(row["venue"]): row["n"] for row in store.rows("SELECT venue, count() AS n FROM v_trades GROUP BY venue")} == trades
+    assert {
+        str(row["venue"]): row["n"] for row in store.rows("SELECT venue, count() AS n FROM v_trades GROUP BY venue")
+    } == trades
 
 
 @pytest.mark.parametrize(

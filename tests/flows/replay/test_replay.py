@@ -72,19 +72,23 @@ def ids_of(log: Log, run: str = "") -> list[int]:
     return [reading.id for reading in readings if isinstance(reading, Trade)]
 
 
-# ---- what is logged ----------------------------------------------------------------------------------------------------------------------
+# ---- what is logged --------------------------------------------------------------------------------------------------
 
 
 def test_each_form_of_a_line_gives_the_same_trade(log: FileLog) -> None:
     """A form that is framed wrongly loses its receive time, its symbol, or all of its trades."""
     bare, in_front = a_message(1), b"1723204800123456789 " + combined(a_message(3))
-    done = replayed(log, stream(bare, combined(a_message(2)), in_front, b"", SNAPSHOT, REPLY, BOOK, DEPTH, combined(DEPTH)))
+    done = replayed(
+        log, stream(bare, combined(a_message(2)), in_front, b"", SNAPSHOT, REPLY, BOOK, DEPTH, combined(DEPTH))
+    )
     assert (done.lines, done.valid, done.records, done.events) == (8, 3, 5, 2)
     assert done.ignored == {"snapshot": 1, "reply": 1, "bookTicker": 1, "depthUpdate": 2}
     records = data_of(log)
     assert [record.payload for record in records] == [bare, combined(a_message(2)), combined(a_message(3))]
     assert [record.recv for record in records] == [None, None, 1_723_204_800_123_456_789]
-    assert {(record.venue, record.symbol, record.channel, record.via) for record in records} == {("binance", "BTCUSDT", "trade", "ws")}
+    assert {(record.venue, record.symbol, record.channel, record.via) for record in records} == {
+        ("binance", "BTCUSDT", "trade", "ws")
+    }
     assert [record.src for record in records] == ["recording:1", "recording:2", "recording:3"]
     assert events_of(log) == ["started", "ended"]
 
@@ -100,9 +104,21 @@ def test_files_are_read_as_streams_are(log: FileLog, tmp_path: Path, pack: Any) 
 
 def test_what_cannot_be_read_is_logged_whole(log: FileLog, store: ClickHouseStore) -> None:
     """A line that is dropped, or changed, can never be explained."""
-    bad = [a_message(2).replace(b'"p":"', b'"p":null,"x":"'), a_message(3)[:-9], b"\xff\xfe", b"[1,2]", b'{"e":"sunshine"}']
+    bad = [
+        a_message(2).replace(b'"p":"', b'"p":null,"x":"'),
+        a_message(3)[:-9],
+        b"\xff\xfe",
+        b"[1,2]",
+        b'{"e":"sunshine"}',
+    ]
     done = replayed(log, stream(a_message(1), *bad))
-    assert done.quarantined == {"null_field": 1, "malformed_json": 1, "not_utf8": 1, "not_an_object": 1, "unknown_message": 1}
+    assert done.quarantined == {
+        "null_field": 1,
+        "malformed_json": 1,
+        "not_utf8": 1,
+        "not_an_object": 1,
+        "unknown_message": 1,
+    }
     assert [record.payload for record in data_of(log)] == [a_message(1), *bad]
     load(log, store)
     assert not failures(log, store, expect={"quarantined": 5, "trades": 1})
@@ -138,13 +154,17 @@ def test_a_long_line_that_looks_like_one_of_ours_is_oversize_too(log: FileLog) -
     assert data_of(log)[1].size == len(long)
 
 
-# ---- our own logs ------------------------------------------------------------------------------------------------------------------------
+# ---- our own logs ----------------------------------------------------------------------------------------------------
 
 
 def test_our_own_log_comes_out_as_it_was(log: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
-    """A copy that differs in a payload, a time or a way isn't a replay; faults that come out unmarked would fail the proof."""
+    """A copy that differs in a payload, a time or a way isn't a replay; faults that come out unmarked would fail the
+    proof."""
     first = FileLog(tmp_path / "first", create=True)
-    replayed(first, stream(b"1723204800123456789 " + a_message(0), *some_messages(range(1, 40)), b"\xff", b"x" * (600 * 1024)))
+    replayed(
+        first,
+        stream(b"1723204800123456789 " + a_message(0), *some_messages(range(1, 40)), b"\xff", b"x" * (600 * 1024)),
+    )
     spoilt(first, {"dupes": 3, "conflicts": 3, "nulls": 3, "oversize": 1})
     done = replayed(log, Source("first", first.path, as_recording(first)))
     assert done.ignored == {"event": 4}
@@ -171,13 +191,15 @@ def test_a_log_is_not_replayed_into_itself(log: FileLog) -> None:
         refuse_own_log(look_at([Source("log", log.path, as_recording(FileLog(log.path, create=False)))], Choice()), log)
 
 
-# ---- what is left out --------------------------------------------------------------------------------------------------------------------
+# ---- what is left out ------------------------------------------------------------------------------------------------
 
 
 def test_symbols_leave_out_the_others_and_what_claims_to_be_of_them(log: FileLog) -> None:
     """A symbol that wasn't asked for would appear in the store; a line that names none must not get lost."""
     other = a_message(1, symbol="ETHUSDT")
-    done = replayed(log, stream(a_message(1), other, other[:-9], a_message(2)[:-9], b"\xff", BOOK), symbols=frozenset({"BTCUSDT"}))
+    done = replayed(
+        log, stream(a_message(1), other, other[:-9], a_message(2)[:-9], b"\xff", BOOK), symbols=frozenset({"BTCUSDT"})
+    )
     assert (done.valid, done.filtered, done.quarantined) == (1, 2, {"malformed_json": 1, "not_utf8": 1})
     assert {record.symbol for record in data_of(log)} == {"BTCUSDT", ""}
 
@@ -225,7 +247,9 @@ LINES = st.sampled_from(
         b'{"run":"no run","seq":0,"recv":null,"data":{}}',
         b'{"run":"01a1fd20-f6e6-7a87-a0ed-cce903a10426","seq":0,"recv":1,"event":"started","detail":{}}',
         b'{"run":"01a1fd20-f6e6-7a87-a0ed-cce903a10426","seq":1,"recv":1,"venue":"binance","via":"ws","text":"x"}',
-        b'{"run":"01a1fd20-f6e6-7a87-a0ed-cce903a10426","seq":2,"recv":1,"venue":"binance","via":"ws","data":' + a_message(8) + b"}",
+        b'{"run":"01a1fd20-f6e6-7a87-a0ed-cce903a10426","seq":2,"recv":1,"venue":"binance","via":"ws","data":'
+        + a_message(8)
+        + b"}",
     ]
 )
 CHOICES = st.fixed_dictionaries(
@@ -242,7 +266,9 @@ CHOICES = st.fixed_dictionaries(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, max_size=40), choice=CHOICES)
-def test_every_line_is_in_one_count_and_every_record_in_the_log(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], choice: Any) -> None:
+def test_every_line_is_in_one_count_and_every_record_in_the_log(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], choice: Any
+) -> None:
     """A line in no count is lost, one in two makes the equation of the proof wrong."""
     log = FileLog(tmp_path_factory.mktemp("log"), create=True)
     done = replayed(log, stream(a_message(0), *lines), **choice)
@@ -251,7 +277,9 @@ def test_every_line_is_in_one_count_and_every_record_in_the_log(tmp_path_factory
     assert done.records == done.valid + quarantined + done.events
     assert done.events == 2
     assert sum(batch.records for batch in log.read()) == done.records
-    readings = [decode(record.payload, record.venue, record.symbol, record.channel) for record in data_of(log, done.run)]
+    readings = [
+        decode(record.payload, record.venue, record.symbol, record.channel) for record in data_of(log, done.run)
+    ]
     assert sum(isinstance(reading, Rejected) for reading in readings) == quarantined
     if "limit" not in choice:
         assert done.lines == 1 + sum(bool(line) for line in lines)
@@ -259,7 +287,9 @@ def test_every_line_is_in_one_count_and_every_record_in_the_log(tmp_path_factory
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINES, max_size=40), choice=st.just({}) | CHOICES)
-def test_the_quick_way_writes_the_same_bytes(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], choice: Any) -> None:
+def test_the_quick_way_writes_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], choice: Any
+) -> None:
     """What is in the log, and what is counted, would depend on which way it took."""
     logs = [FileLog(tmp_path_factory.mktemp("log"), create=True) for _ in range(2)]
     done = []
@@ -269,14 +299,16 @@ def test_the_quick_way_writes_the_same_bytes(tmp_path_factory: pytest.TempPathFa
             done.append(replayed(log, stream(a_message(0), *lines), **choice | {"now": False}))
     written = []
     for log, each in zip(logs, done, strict=True):
-        text = b"".join(batch.content.text for batch in log.read() if isinstance(batch.content, Lines)).replace(each.run.encode(), b"RUN")
+        text = b"".join(batch.content.text for batch in log.read() if isinstance(batch.content, Lines)).replace(
+            each.run.encode(), b"RUN"
+        )
         written.append(re.sub(rb'"recv":\d+,"event"', b'"event"', text))
     assert written[1] == written[0]
     assert [str(problem) for problem in done[1].problems] == [str(problem) for problem in done[0].problems]
     assert replace(done[1], run="", seconds=0, problems=[]) == replace(done[0], run="", seconds=0, problems=[])
 
 
-# ---- what is a recording -----------------------------------------------------------------------------------------------------------------
+# ---- what is a recording ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("noise", [b"x", b'{"foo":1}', b"12", b"\xff"])
@@ -333,7 +365,7 @@ def test_a_pipe_is_read_once(tmp_path: Path, log: FileLog) -> None:
     writer.join()
 
 
-# ---- when --------------------------------------------------------------------------------------------------------------------------------
+# ---- when ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_paced_replay_keeps_the_recorded_distances(log: FileLog) -> None:
@@ -346,9 +378,12 @@ def test_a_paced_replay_keeps_the_recorded_distances(log: FileLog) -> None:
     assert sorted(done.pacing) == ["max_ms", "p50_ms", "p99_ms"]
 
 
-@pytest.mark.parametrize("first", [[], [b"1723204800000000000 \xff"]], ids=["a trade first", "something unreadable first"])
+@pytest.mark.parametrize(
+    "first", [[], [b"1723204800000000000 \xff"]], ids=["a trade first", "something unreadable first"]
+)
 def test_now_moves_all_times_by_the_same_amount(log: FileLog, first: list[bytes]) -> None:
-    """A live test on old data needs today's times; one record that stays behind would hold up a paced replay for years."""
+    """A live test on old data needs today's times; one record that stays behind would hold up a paced replay for
+    years."""
     lines = [b"%d " % ((NOON_S + n) * 10**9) + a_message(n, at_s=n) for n in range(3)]
     lines.insert(2, b"%d \xff" % ((NOON_S + 2) * 10**9))
     before = time.time_ns() // 1_000_000
@@ -365,7 +400,8 @@ def test_now_moves_all_times_by_the_same_amount(log: FileLog, first: list[bytes]
 
 @pytest.mark.parametrize("speed", [None, 1.0])
 def test_a_stop_ends_the_run_properly(log: FileLog, speed: float | None) -> None:
-    """A stop that waits for the next recorded message waits through a night; one that drops what it took in loses records."""
+    """A stop that waits for the next recorded message waits through a night; one that drops what it took in loses
+    records."""
     asked = threading.Event()
 
     def lines() -> Iterator[bytes]:
@@ -406,7 +442,9 @@ def test_torn_runs_are_attested_by_the_next_one(log: FileLog, store: ClickHouseS
     writer = log.writer()
     for seq in range(3):
         head = series_head("binance", "BTCUSDT", "trade", "ws")
-        writer.append(b'{"run":"%b","seq":%d,"recv":null,%b%b' % (writer.run.encode(), seq, head, frame(a_message(seq))))
+        writer.append(
+            b'{"run":"%b","seq":%d,"recv":null,%b%b' % (writer.run.encode(), seq, head, frame(a_message(seq)))
+        )
     writer.close()
     done = replayed(log, stream(a_message(3)))
     assert (done.events, done.records) == (3, 4)

@@ -12,7 +12,10 @@ from tradecap.recordings.lines import copied
 RUN = "01930000-0000-7000-8000-000000000000"
 TRADE = b'{"e":"trade","E":1723161600034,"s":"BTCUSDT","t":77,"p":"61000.01","q":"0.002","T":1723161600033,"m":true,"M":true}'
 BOOK = b'{"u":77,"s":"BTCUSDT","b":"1.50","B":"2.00","a":"1.60","A":"3.00"}'
-OWN = b'{"run":"%b","seq":7,"recv":1723161600034000000,"venue":"binance","symbol":"BTCUSDT","channel":"trade","via":"ws",' % RUN.encode()
+OWN = (
+    b'{"run":"%b","seq":7,"recv":1723161600034000000,"venue":"binance","symbol":"BTCUSDT","channel":"trade","via":"ws",'
+    % RUN.encode()
+)
 LINES = {
     "bare": TRADE,
     "combined": b'{"stream":"btcusdt@trade","data":' + TRADE + b"}",
@@ -69,7 +72,9 @@ def test_what_a_trade_can_not_be_does_not_fit(name: str) -> None:
     assert not fits(made, line.replace(b"1723161600033", b"0023161600033"))
 
 
-@pytest.mark.parametrize("line", [b'{"e":"sunshine"}', b'{"result":null,"id":1', b"\xff", TRADE.replace(b"61000.01", b"61e3")])
+@pytest.mark.parametrize(
+    "line", [b'{"e":"sunshine"}', b'{"result":null,"id":1', b"\xff", TRADE.replace(b"61000.01", b"61e3")]
+)
 def test_what_is_unusual_makes_none(line: bytes) -> None:
     """What isn't understood must be read by itself, each time."""
     assert template(line) is None

@@ -1,4 +1,5 @@
-"""Both ways of a replay give the same log and the same counts: for recordings of every layout, with faults among their lines.
+"""Both ways of a replay give the same log and the same counts: for recordings of every layout, with faults among their
+lines.
 
 `make fuzz` draws more (FUZZ_LINES).
 """
@@ -27,7 +28,16 @@ from tradecap.recordings.reading import Source
 
 LINES: Final = int(os.environ.get("FUZZ_LINES", "12000")) // 12
 SEED: Final = os.environ.get("FUZZ_SEED", "1")
-PRICES: Final = ("61000.01000000", "0.00002345", "00.50000000", "3.5", "9999999.99999999", "0.00000000", "12", "61002.50000000")
+PRICES: Final = (
+    "61000.01000000",
+    "0.00002345",
+    "00.50000000",
+    "3.5",
+    "9999999.99999999",
+    "0.00000000",
+    "12",
+    "61002.50000000",
+)
 RUN: Final = "01930000-0000-7000-8000-000000000000"
 
 
@@ -35,10 +45,16 @@ def values(rng: random.Random, n: int) -> dict[str, Any]:
     """The numbers of a trade; ids grow by one, mostly."""
     trade_id = rng.choice((n, n, n, n, n, n + 3, 5, 10**14 + n))
     return {
-        "E": 1723161600034 + n, "t": trade_id, "T": 1723161600033 + n, "f": trade_id, "l": trade_id + rng.randrange(3),
-        "p": rng.choice(PRICES[:1] * 9 + PRICES), "q": rng.choice(("0.00215000",) * 9 + PRICES), "m": rng.choice(("true", "false")),
+        "E": 1723161600034 + n,
+        "t": trade_id,
+        "T": 1723161600033 + n,
+        "f": trade_id,
+        "l": trade_id + rng.randrange(3),
+        "p": rng.choice(PRICES[:1] * 9 + PRICES),
+        "q": rng.choice(("0.00215000",) * 9 + PRICES),
+        "m": rng.choice(("true", "false")),
         "s": rng.choice(("BTCUSDT", "BTCUSDT", "ETHUSDT")),
-    }  # fmt: skip
+    }
 
 
 SPOT: Final = '{"e":"trade","E":%(E)d,"s":"%(s)s","t":%(t)d,"p":"%(p)s","q":"%(q)s","T":%(T)d,"m":%(m)s,"M":true}'
@@ -46,7 +62,9 @@ USDM: Final = '{"e":"trade","E":%(E)d,"T":%(T)d,"s":"%(s)s","t":%(t)d,"p":"%(p)s
 AGG: Final = '{"e":"aggTrade","E":%(E)d,"s":"%(s)s","a":%(t)d,"p":"%(p)s","q":"%(q)s","f":%(f)d,"l":%(l)d,"T":%(T)d,"m":%(m)s,"M":true}'
 BOOK: Final = '{"u":%(t)d,"s":"%(s)s","b":"%(p)s","B":"%(q)s","a":"%(p)s","A":"%(q)s"}'
 DEPTH: Final = '{"e":"depthUpdate","E":%(E)d,"s":"%(s)s","U":%(f)d,"u":%(l)d,"b":[["%(p)s","%(q)s"]],"a":[]}'
-REST: Final = '{"id":%(t)d,"price":"%(p)s","qty":"%(q)s","quoteQty":"%(p)s","time":%(T)d,"isBuyerMaker":%(m)s,"isBestMatch":true}'
+REST: Final = (
+    '{"id":%(t)d,"price":"%(p)s","qty":"%(q)s","quoteQty":"%(p)s","time":%(T)d,"isBuyerMaker":%(m)s,"isBestMatch":true}'
+)
 REST_AGG: Final = '{"a":%(t)d,"p":"%(p)s","q":"%(q)s","f":%(f)d,"l":%(l)d,"T":%(T)d,"m":%(m)s,"M":true}'
 CSV: Final = "%(t)d,%(p)s,%(q)s,%(p)s,%(T)d,%(m)s,true"
 CSV_AGG: Final = "%(t)d,%(p)s,%(q)s,%(f)d,%(l)d,%(T)d000,%(m)s,true"
@@ -70,7 +88,9 @@ def own(rng: random.Random, n: int) -> bytes:
 def captured(rng: random.Random, n: int) -> bytes:
     """A line of a capture, some behind the line that tells its host."""
     if rng.random() < 0.004:
-        return b"wss://%b <-> 1723161600.5" % rng.choice((b"stream.binance.com:9443/ws", b"stream.binance.us:9443/ws", b"fstream.binance.com/ws"))
+        return b"wss://%b <-> 1723161600.5" % rng.choice(
+            (b"stream.binance.com:9443/ws", b"stream.binance.us:9443/ws", b"fstream.binance.com/ws")
+        )
     return b"%d.%06d: %b" % (1723161600 + n, n % 10**6, message(rng, n))
 
 
@@ -121,8 +141,11 @@ def recording(rng: random.Random, layout: Callable[[random.Random, int], bytes])
     return b"\n".join(lines) + rng.choice((b"", b"\n"))
 
 
-def written(tmp_path: Path, way: str, sources: Callable[[], list[Source]], choice: Choice) -> tuple[dict[str, bytes], Replayed, list[int]]:
-    """By name the files of the log, without what differs from run to run; what is reported of the replay, and its progress."""
+def written(
+    tmp_path: Path, way: str, sources: Callable[[], list[Source]], choice: Choice
+) -> tuple[dict[str, bytes], Replayed, list[int]]:
+    """By name the files of the log, without what differs from run to run; what is reported of the replay, and its
+    progress."""
     progress: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRADECAP_PLAIN", way)
@@ -134,7 +157,11 @@ def written(tmp_path: Path, way: str, sources: Callable[[], list[Source]], choic
     files = {}
     for file in sorted((tmp_path / way).iterdir()):
         if re.match(r"\d+\.(ndjson\.zst|json)", file.name):
-            text = unpack(file) if file.suffix == ".zst" else re.sub(rb'"(sha256|previous|packed)":"\w*"', b"", file.read_bytes())
+            text = (
+                unpack(file)
+                if file.suffix == ".zst"
+                else re.sub(rb'"(sha256|previous|packed)":"\w*"', b"", file.read_bytes())
+            )
             text = text.replace(done.run.encode(), b"RUN").replace(log.id.encode(), b"LOG")
             files[file.name] = re.sub(rb'"recv":\d+,"event"', b'"event"', text)
     return files, done, progress
@@ -143,7 +170,8 @@ def written(tmp_path: Path, way: str, sources: Callable[[], list[Source]], choic
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: " ".join(choice) or "all")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_both_ways_write_the_same_files(tmp_path: Path, layout: str, choice: dict[str, Any]) -> None:
-    """What is in the log, and what is counted, would depend on whether numpy is installed, or on how many lines came at once."""
+    """What is in the log, and what is counted, would depend on whether numpy is installed, or on how many lines came at
+    once."""
     rng = random.Random(f"{SEED} {layout} {sorted(choice)}")
     content = recording(rng, LAYOUTS[layout])
     (tmp_path / layout).write_bytes(gzip.compress(content, 1))
@@ -152,7 +180,9 @@ def test_both_ways_write_the_same_files(tmp_path: Path, layout: str, choice: dic
     def sources() -> list[Source]:
         return [Source(layout, stream=BytesIO(content)) if is_stream else Source(layout, tmp_path / layout)]
 
-    (plain, done, report), (quick, quickly_done, quick_report) = (written(tmp_path, way, sources, Choice(**choice)) for way in "01")
+    (plain, done, report), (quick, quickly_done, quick_report) = (
+        written(tmp_path, way, sources, Choice(**choice)) for way in "01"
+    )
     assert quick == plain
     assert quick_report == report
     assert [str(problem) for problem in quickly_done.problems] == [str(problem) for problem in done.problems]
@@ -161,7 +191,9 @@ def test_both_ways_write_the_same_files(tmp_path: Path, layout: str, choice: dic
 
 
 @pytest.mark.parametrize("layout", ["receive time in front", "capture", "BTCUSDT-trades-2024-08-09.csv", "own"])
-def test_the_quick_way_without_numpy_writes_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
+def test_the_quick_way_without_numpy_writes_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str
+) -> None:
     """numpy comes with an extra: without it, other records would be written."""
     content = recording(random.Random(f"{SEED} {layout}"), LAYOUTS[layout])
 

@@ -29,7 +29,9 @@ def audited(log: FileLog, store: ClickHouseStore, extras: Extras = NOTHING) -> A
 
 def still(log: FileLog, store: ClickHouseStore, then: Certificate) -> Check:
     """certificate.unchanged."""
-    return {check.name: check for check in audited(log, store, Extras(against=then)).verdict.checks}["certificate.unchanged"]
+    return {check.name: check for check in audited(log, store, Extras(against=then)).verdict.checks}[
+        "certificate.unchanged"
+    ]
 
 
 @pytest.fixture
@@ -48,8 +50,13 @@ def test_a_certificate_is_readable_by_itself(pipeline: FileLog, store: ClickHous
     c = read_certificate(tmp_path / "c.json")
     assert (c, c.ok, c.sentence.startswith("PROVEN: ")) == (done.certificate, True, True)
     assert (c.log.id, c.store.id != "") == (pipeline.id, True)
-    assert c.counts["records"] == sum(c.counts[k] for k in ("trades", "duplicates", "conflicts", "quarantined", "ignored", "events"))
-    assert [(run.state, run.records, run.valid, run.quarantined) for run in c.runs] == [("ended", 62, 60, 0), ("ended", 7, 2, 3)]
+    assert c.counts["records"] == sum(
+        c.counts[k] for k in ("trades", "duplicates", "conflicts", "quarantined", "ignored", "events")
+    )
+    assert [(run.state, run.records, run.valid, run.quarantined) for run in c.runs] == [
+        ("ended", 62, 60, 0),
+        ("ended", 7, 2, 3),
+    ]
     assert [(s.trades, s.duplicates, s.coverage, s.gaps) for s in c.series] == [(60, 2, [(1, 60)], [])]
     assert sum(segment.records for segment in c.segments) == c.counts["records"]
     assert c.quarantined == {"null_field": 3}
@@ -76,7 +83,11 @@ def test_a_log_that_went_on_is_the_same_and_more(pipeline: FileLog, store: Click
     replayed(pipeline, some_messages(range(61, 70)))
     load(pipeline, store)
     check = still(pipeline, store, then)
-    assert (check.ok, "the same and more; since then: " in check.detail, "1 run added" in check.detail) == (True, True, True)
+    assert (check.ok, "the same and more; since then: " in check.detail, "1 run added" in check.detail) == (
+        True,
+        True,
+        True,
+    )
 
 
 def test_a_certificate_made_during_a_capture_holds_afterwards(log: FileLog, store: ClickHouseStore) -> None:
@@ -117,7 +128,9 @@ def test_a_changed_segment_is_named(pipeline: FileLog, store: ClickHouseStore, c
     then = audited(pipeline, store).certificate
     change(pipeline.path / "000002.ndjson.zst")
     check = still(pipeline, store, then)
-    assert (check.ok, "segment 000002" in check.detail, "segment 000001" in check.detail) == (False, True, False), check.detail
+    assert (check.ok, "segment 000002" in check.detail, "segment 000001" in check.detail) == (False, True, False), (
+        check.detail
+    )
 
 
 def test_a_lost_manifest_alone_changes_nothing(pipeline: FileLog, store: ClickHouseStore) -> None:
@@ -135,7 +148,9 @@ def test_another_log_is_named(pipeline: FileLog, store: ClickHouseStore, tmp_pat
     assert (check.ok, pipeline.id in check.detail, "segment 0" in check.detail) == (False, True, False)
 
 
-def test_klines_are_one_of_the_checks_and_in_the_certificate(pipeline: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
+def test_klines_are_one_of_the_checks_and_in_the_certificate(
+    pipeline: FileLog, store: ClickHouseStore, tmp_path: Path
+) -> None:
     """A comparison that failed would leave the verdict ok."""
     path = tmp_path / "BTCUSDT-1m.csv.gz"
     path.write_bytes(gzip.compress(b"1723204800000,1,1,1,1,1,1723204859999,1,12,1,1,0"))

@@ -45,7 +45,9 @@ def in_kafka(request: pytest.FixtureRequest) -> Log:
     return open_log(kafka.url(request.getfixturevalue("topic")))
 
 
-@pytest.fixture(params=[in_a_folder, in_memory, pytest.param(in_kafka, marks=pytest.mark.kafka)], ids=lambda kind: kind.__name__)
+@pytest.fixture(
+    params=[in_a_folder, in_memory, pytest.param(in_kafka, marks=pytest.mark.kafka)], ids=lambda kind: kind.__name__
+)
 def log(request: pytest.FixtureRequest) -> Log:
     """A log of each kind."""
     kind: Callable[[pytest.FixtureRequest], Log] = request.param
@@ -84,7 +86,9 @@ def log_on(run: Run, messages: list[bytes]) -> None:
     run.flush()
 
 
-def test_what_is_written_and_loaded_meanwhile_is_not_held_against_the_log(log: Log, store: ClickHouseStore, writer: LogWriter) -> None:
+def test_what_is_written_and_loaded_meanwhile_is_not_held_against_the_log(
+    log: Log, store: ClickHouseStore, writer: LogWriter
+) -> None:
     """A capture runs for weeks: a proof that needs silence is never made."""
     run = begun(writer, some_messages(range(100, 150)) + some_messages(range(20), symbol="ETHUSDT"))
     load(log, store)
@@ -102,7 +106,9 @@ def test_what_is_written_and_loaded_meanwhile_is_not_held_against_the_log(log: L
     run.end()
 
 
-@pytest.mark.parametrize("log", [in_memory, pytest.param(in_kafka, marks=pytest.mark.kafka)], indirect=True, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "log", [in_memory, pytest.param(in_kafka, marks=pytest.mark.kafka)], indirect=True, ids=lambda kind: kind.__name__
+)
 def test_runs_that_begin_meanwhile_are_left_to_the_next_proof(log: Log, store: ClickHouseStore) -> None:
     """Every replay into a topic would make the proof of what was there fail."""
     replayed(log, some_messages(range(30)))
@@ -115,7 +121,12 @@ def test_runs_that_begin_meanwhile_are_left_to_the_next_proof(log: Log, store: C
 
     verdict = proven(log, store, meanwhile)
     assert failed(verdict) == {}
-    assert (verdict.counts.records, verdict.counts.trades, verdict.counts.conflicts, verdict.runs["ended"]) == (32, 30, 0, 1)
+    assert (verdict.counts.records, verdict.counts.trades, verdict.counts.conflicts, verdict.runs["ended"]) == (
+        32,
+        30,
+        0,
+        1,
+    )
 
 
 def test_what_is_not_loaded_yet_is_waited_for(log: Log, store: ClickHouseStore) -> None:
@@ -137,18 +148,27 @@ def test_what_stays_away_is_pending_when_the_time_is_over(log: Log, store: Click
 
 
 SPOILT = {
-    "a deleted ledger row": ("ALTER TABLE ledger DELETE WHERE trade_id = 107 SETTINGS mutations_sync = 2", {"ledger.complete", "trades.accounted"}),
-    "a deleted trade": ("ALTER TABLE trades DELETE WHERE trade_id = 107 SETTINGS mutations_sync = 2", {"trades.accounted", "candles.exact"}),
+    "a deleted ledger row": (
+        "ALTER TABLE ledger DELETE WHERE trade_id = 107 SETTINGS mutations_sync = 2",
+        {"ledger.complete", "trades.accounted"},
+    ),
+    "a deleted trade": (
+        "ALTER TABLE trades DELETE WHERE trade_id = 107 SETTINGS mutations_sync = 2",
+        {"trades.accounted", "candles.exact"},
+    ),
     "a foreign trade": (
-        "INSERT INTO trades SELECT * REPLACE (toUInt64(7777) AS trade_id) FROM (SELECT * FROM trades WHERE trade_id = 107)",
+        "INSERT INTO trades SELECT * REPLACE (toUInt64(7777) AS trade_id) FROM (SELECT * FROM trades WHERE "
+        "trade_id = 107)",
         {"trades.accounted", "candles.exact"},
     ),
     "a changed candle": (
-        "ALTER TABLE candles_1m UPDATE high = high + 1 WHERE minute = (SELECT min(minute) FROM candles_1m) SETTINGS mutations_sync = 2",
+        "ALTER TABLE candles_1m UPDATE high = high + 1 WHERE minute = (SELECT min(minute) FROM candles_1m) "
+        "SETTINGS mutations_sync = 2",
         {"candles.exact"},
     ),
     "a row of a run that nobody wrote": (
-        "INSERT INTO ledger SELECT * REPLACE (toUUID('01930000-0000-7000-8000-000000000009') AS run) FROM ledger WHERE trade_id = 107",
+        "INSERT INTO ledger SELECT * REPLACE (toUUID('01930000-0000-7000-8000-000000000009') AS run) FROM ledger "
+        "WHERE trade_id = 107",
         {"ledger.complete"},
     ),
     "a row far above the cut": (
@@ -156,11 +176,13 @@ SPOILT = {
         {"ledger.complete"},
     ),
     "a row of another partition": (
-        "INSERT INTO ledger SELECT * REPLACE (toUInt64(99999) AS seq, toUInt32(77) AS part) FROM ledger WHERE kind = 'started'",
+        "INSERT INTO ledger SELECT * REPLACE (toUInt64(99999) AS seq, toUInt32(77) AS part) FROM ledger WHERE kind "
+        "= 'started'",
         {"ledger.complete"},
     ),
     "a foreign row in quarantine": (
-        "INSERT INTO quarantine (run, seq, reason, raw) SELECT run, seq, 'null_field', 'x' FROM ledger WHERE kind = 'started'",
+        "INSERT INTO quarantine (run, seq, reason, raw) SELECT run, seq, 'null_field', 'x' FROM ledger WHERE kind "
+        "= 'started'",
         {"quarantine.accounted"},
     ),
 }
@@ -168,7 +190,9 @@ SPOILT = {
 
 @pytest.mark.parametrize("what", SPOILT)
 @pytest.mark.parametrize("log", [in_a_folder, in_memory], indirect=True, ids=lambda kind: kind.__name__)
-def test_whoever_spoils_the_store_between_cut_and_look_is_found(log: Log, store: ClickHouseStore, writer: LogWriter, what: str) -> None:
+def test_whoever_spoils_the_store_between_cut_and_look_is_found(
+    log: Log, store: ClickHouseStore, writer: LogWriter, what: str
+) -> None:
     """What is wrong must not pass for what is on its way, however long it is looked at."""
     run = begun(writer, some_messages(range(100, 150)))
     load(log, store)
@@ -199,9 +223,11 @@ class Lagging(MemoryLog):
 
 
 def test_ends_that_were_not_taken_at_one_moment_leave_no_hole(store: ClickHouseStore) -> None:
-    """The end of a run can be in the cut and records before it, of another partition, not: they would count as lost, and faults as not found."""
+    """The end of a run can be in the cut and records before it, of another partition, not: they would count as lost,
+    and faults as not found."""
     run = ""
-    while zlib.crc32(run.encode()) % PARTITIONS == zlib.crc32(b"BTCUSDT") % PARTITIONS or not run:  # events of a run are in a partition of their own
+    # events of a run are in a partition of their own
+    while zlib.crc32(run.encode()) % PARTITIONS == zlib.crc32(b"BTCUSDT") % PARTITIONS or not run:
         log = Lagging(Kept())
         log.lag = 0
         replayed(log, some_messages(range(40)))
@@ -210,7 +236,12 @@ def test_ends_that_were_not_taken_at_one_moment_leave_no_hole(store: ClickHouseS
     log.lag = 5
     verdict = verify(log, store, Wanted(), progress=quietly)
     assert failed(verdict) == {}
-    assert (verdict.counts.records, verdict.counts.trades, verdict.counts.duplicates, verdict.counts.quarantined) == (51, 40, 3, 4)
+    assert (verdict.counts.records, verdict.counts.trades, verdict.counts.duplicates, verdict.counts.quarantined) == (
+        51,
+        40,
+        3,
+        4,
+    )
 
 
 def test_a_record_that_is_nowhere_in_the_log_is_missing(store: ClickHouseStore) -> None:
@@ -229,8 +260,11 @@ REST = {"event_time": "event_time + toIntervalMicrosecond(1)", "recv_ns": "recv_
 
 
 @pytest.mark.parametrize("trade_id", [105, 120, 145, 155])
-def test_times_are_proven_where_some_trades_of_a_block_lost(log: Log, store: ClickHouseStore, writer: LogWriter, trade_id: int) -> None:
-    """Sums agree at once only where all of a block won: two captures of one market, and a run that goes on, would hide a changed time."""
+def test_times_are_proven_where_some_trades_of_a_block_lost(
+    log: Log, store: ClickHouseStore, writer: LogWriter, trade_id: int
+) -> None:
+    """Sums agree at once only where all of a block won: two captures of one market, and a run that goes on, would hide
+    a changed time."""
     market = [a_message(each, at_s=each) for each in range(200)]
     run = begun(writer, [*market[100:150], *market[110:115]])
     if log.has_one_writer:
@@ -251,7 +285,9 @@ def test_times_are_proven_where_some_trades_of_a_block_lost(log: Log, store: Cli
         store.run(f"ALTER TABLE trades UPDATE {assignment} WHERE trade_id = {trade_id} SETTINGS mutations_sync = 2")
         checks = failed(proven(log, store, meanwhile))
         assert checks.keys() == {"trades.accounted"}
-        assert checks["trades.accounted"].detail == f"binance BTCUSDT trade id {trade_id}: event_time, recv_ns, microseconds or order_book changed"
+        assert checks["trades.accounted"].detail == (
+            f"binance BTCUSDT trade id {trade_id}: event_time, recv_ns, microseconds or order_book changed"
+        )
     run.end()
 
 
@@ -262,7 +298,9 @@ def test_only_the_batches_of_a_block_are_read_once_more(tmp_path: Path) -> None:
     snapshot = log.snapshot()
     cut = Cut(log, snapshot, tally_log(snapshot, unwatched, quietly), (), [])
     batches = list(snapshot.read())
-    first = next(n for n, batch in enumerate(batches) if any(line[0].run == runs[3] for line in records_of(batch, log.id)))
+    first = next(
+        n for n, batch in enumerate(batches) if any(line[0].run == runs[3] for line in records_of(batch, log.id))
+    )
     assert 6 < first < len(batches) - 6
     assert cut.before([cut.tally.runs[runs[3]].blocks[0]]) == {0: batches[first - 1].end.at}
     assert list(cut.lines_of([BlockKey(runs[3], 0)])) == [line for line in read_lines(log) if line[0].run == runs[3]]

@@ -54,7 +54,16 @@ def fill(store: ClickHouseStore, trades: Iterable[Trade], *, venue: str = "binan
 def payload(trade: Trade, venue: str) -> bytes:
     """The venue's message of a trade."""
     price, qty, at = amount_text(trade.price, 8), amount_text(trade.qty, 8), trade.trade_time_us // 1000
-    message = {"e": "trade", "E": at, "s": trade.symbol, "t": trade.id, "p": price, "q": qty, "T": at, "m": trade.is_buyer_maker}
+    message = {
+        "e": "trade",
+        "E": at,
+        "s": trade.symbol,
+        "t": trade.id,
+        "p": price,
+        "q": qty,
+        "T": at,
+        "m": trade.is_buyer_maker,
+    }
     return json.dumps(message | ({"M": True} if venue == "binance" else {})).encode()
 
 
@@ -73,7 +82,17 @@ def archive_rows(trades: Iterable[Trade], interval_s: int = 60) -> list[str]:
         close = prices[3]
         rows.append(
             ",".join(
-                [ends[0], *prices, amount_text(c.volume, 8), ends[1], quotes[0], str(c.trades), amount_text(c.taker_buy_volume, 8), quotes[1], "0"]
+                [
+                    ends[0],
+                    *prices,
+                    amount_text(c.volume, 8),
+                    ends[1],
+                    quotes[0],
+                    str(c.trades),
+                    amount_text(c.taker_buy_volume, 8),
+                    quotes[1],
+                    "0",
+                ]
             )
         )
     return rows
@@ -92,10 +111,14 @@ def written(path: Path, rows: Iterable[str]) -> Path:
 
 
 @pytest.mark.parametrize(("interval_s", "bars"), [(60, 5), (300, 1)])
-def test_candles_equal_what_the_venue_publishes(store: ClickHouseStore, tmp_path: Path, interval_s: int, bars: int) -> None:
+def test_candles_equal_what_the_venue_publishes(
+    store: ClickHouseStore, tmp_path: Path, interval_s: int, bars: int
+) -> None:
     """Right candles would fail, minutes without a trade or longer intervals most likely."""
     fill(store, five_minutes())
-    assert outcome(store, written(tmp_path / "BTCUSDT-x.csv", archive_rows(five_minutes(), interval_s))) == Comparison(compared=bars)
+    assert outcome(store, written(tmp_path / "BTCUSDT-x.csv", archive_rows(five_minutes(), interval_s))) == Comparison(
+        compared=bars
+    )
 
 
 def test_a_changed_candle_is_named_with_what_the_venue_says(store: ClickHouseStore, tmp_path: Path) -> None:
@@ -118,7 +141,9 @@ def test_a_lost_trade_shows_in_its_minute(store: ClickHouseStore, tmp_path: Path
     fill(store, trades[:70] + trades[71:])
     found = outcome(store, written(tmp_path / "BTCUSDT-1m.csv", archive_rows(trades)))
     assert (found.compared, found.differing, found.partial) == (5, 1, 0)
-    assert ("2024-08-09T12:01:00Z", "trades", "59", "60") in [(d.open_time, d.value, d.ours, d.theirs) for d in found.differences]
+    assert ("2024-08-09T12:01:00Z", "trades", "59", "60") in [
+        (d.open_time, d.value, d.ours, d.theirs) for d in found.differences
+    ]
 
 
 def test_the_edges_of_a_recording_are_partial_and_what_is_beyond_absent(store: ClickHouseStore, tmp_path: Path) -> None:
@@ -129,7 +154,9 @@ def test_the_edges_of_a_recording_are_partial_and_what_is_beyond_absent(store: C
     assert found == Comparison(compared=3, partial=2, absent=1)
 
 
-def test_a_portion_knows_its_neighbours(store: ClickHouseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_portion_knows_its_neighbours(
+    store: ClickHouseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At every edge of a portion of a long file a bar would look open, and an empty one absent."""
     fill(store, five_minutes())
     monkeypatch.setattr("tradecap.flows.verify.klines.A_PORTION", 1)
@@ -186,7 +213,9 @@ def test_the_name_of_a_file_need_not_be_that_of_its_symbol(store: ClickHouseStor
         (["1723204800000,1,1,1,1,1,1723204859999,1,1,1,1"], ":1 isn't a kline: it has 11 columns"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_in_a_sentence(store: ClickHouseStore, tmp_path: Path, rows: list[str], sentence: str) -> None:
+def test_what_cannot_be_compared_is_refused_in_a_sentence(
+    store: ClickHouseStore, tmp_path: Path, rows: list[str], sentence: str
+) -> None:
     """A file that wasn't understood would count as compared."""
     fill(store, five_minutes())
     with pytest.raises(TradecapError) as caught:
@@ -222,7 +251,7 @@ def test_amounts_of_the_store_keep_all_their_digits() -> None:
     assert units(Decimal("123456789012345678901.0000000000000001"), 16) == 1234567890123456789010000000000000001
 
 
-# ---- recordings --------------------------------------------------------------------------------------------------------------------------
+# ---- recordings ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.recordings
@@ -241,7 +270,9 @@ def test_recorded_trades_make_the_candles_the_venue_published(store: ClickHouseS
 def test_recorded_aggregates_make_the_candles_of_another_program(store: ClickHouseStore, recordings: Path) -> None:
     """Aggregates would be counted, ordered or bucketed otherwise than others do."""
     feather = import_module("pyarrow.feather")  # comes with chdb; has no types
-    rows = json.loads(gzip.decompress((recordings / "rest/XRPETH-aggTrades-20191011_20191013.ccxt.json.gz").read_bytes()))
+    rows = json.loads(
+        gzip.decompress((recordings / "rest/XRPETH-aggTrades-20191011_20191013.ccxt.json.gz").read_bytes())
+    )
     payloads = [json.dumps(row["info"]).encode() for row in rows]
     assert all(isinstance(decode(payload, "binance", "XRPETH", "aggTrade"), Trade) for payload in payloads)
     writer, head = RunWriter(RUN), series_head("binance", "XRPETH", "aggTrade", "rest")
@@ -275,20 +306,31 @@ def test_every_recorded_file_is_read_whole(recordings: Path, name: str, rows: in
 @pytest.mark.recordings
 @pytest.mark.parametrize(
     ("fine", "coarse", "common"),
-    [("BTCUSDT-1m-2024-12.api.csv.gz", "BTCUSDT-5m-2024-12.csv.gz", 8340), ("BTCUSDT-5m-2024-12.csv.gz", "BTCUSDT-15m-2024-12.api.csv.gz", 2781)],
+    [
+        ("BTCUSDT-1m-2024-12.api.csv.gz", "BTCUSDT-5m-2024-12.csv.gz", 8340),
+        ("BTCUSDT-5m-2024-12.csv.gz", "BTCUSDT-15m-2024-12.api.csv.gz", 2781),
+    ],
 )
-def test_short_klines_of_one_source_add_up_to_long_ones_of_another(recordings: Path, fine: str, coarse: str, common: int) -> None:
+def test_short_klines_of_one_source_add_up_to_long_ones_of_another(
+    recordings: Path, fine: str, coarse: str, common: int
+) -> None:
     """Times, offsets or digits of one of the layouts would be read wrongly."""
     long = {kline.open_time_s: kline for kline in klines_of(str(recordings / "klines" / coarse), read_klines)}
     width = next(iter(long.values())).interval_s
-    sums = {rolled.open_time_s: rolled for rolled in rolled_up(klines_of(str(recordings / "klines" / fine), read_klines), width)}
+    sums = {
+        rolled.open_time_s: rolled
+        for rolled in rolled_up(klines_of(str(recordings / "klines" / fine), read_klines), width)
+    }
     both = long.keys() & sums.keys()
     assert len(both) == common
     for time in both:
         for name in ("open", "high", "low", "close", "trades"):
             assert getattr(sums[time], name) == getattr(long[time], name), (time, name)
         for name in ("volume", "quote_volume"):
-            assert abs(getattr(sums[time], name) - getattr(long[time], name)) <= getattr(long[time], name) // 10**9, (time, name)
+            assert abs(getattr(sums[time], name) - getattr(long[time], name)) <= getattr(long[time], name) // 10**9, (
+                time,
+                name,
+            )
 
 
 def rolled_up(klines: Iterator[Kline], width: int) -> Iterator[Kline]:

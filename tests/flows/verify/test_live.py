@@ -40,7 +40,13 @@ SHORT: Final = {"a topic": (12.0, 3), "a folder": (12.0, 3), ENGINE: (6.0, 2)}
 def a_trade_of(number: int, began_s: float) -> bytes:
     """The n-th message of the market: four symbols in turn, at the time it is written."""
     time_us = round((began_s + number / RATE) * 1e6)
-    return a_message(number // 4, symbol=SYMBOLS[number % 4], trade_time_us=time_us, event_time_us=time_us, price=(100 + number % 7) * 10**8)
+    return a_message(
+        number // 4,
+        symbol=SYMBOLS[number % 4],
+        trade_time_us=time_us,
+        event_time_us=time_us,
+        price=(100 + number % 7) * 10**8,
+    )
 
 
 class Market(threading.Thread):
@@ -60,7 +66,9 @@ class Market(threading.Thread):
                     message = a_trade_of(number, began_s)
                     reading = decode(message)
                     assert isinstance(reading, Trade)
-                    run.record(None, series_head(reading.venue, reading.symbol, reading.channel, "ws"), frame(message), reading)
+                    run.record(
+                        None, series_head(reading.venue, reading.symbol, reading.channel, "ws"), frame(message), reading
+                    )
                     self.written = number + 1
                 run.flush()
                 time.sleep(0.02)
@@ -98,7 +106,9 @@ def market(log: Log, store: str) -> Iterator[Market]:
     """A market that is written and loaded."""
     market = Market(log)
     market.start()
-    with subprocess.Popen([PROGRAM, "load", "--follow", "--log", log.url, "--store", store, "-q"], stderr=subprocess.DEVNULL) as loader:
+    with subprocess.Popen(
+        [PROGRAM, "load", "--follow", "--log", log.url, "--store", store, "-q"], stderr=subprocess.DEVNULL
+    ) as loader:
         yield market
         market.is_over.set()
         market.join()
@@ -120,8 +130,11 @@ def failed(found: dict[str, Any]) -> list[str]:
     return [f"{check['name']}: {check['actual']} ({check['detail']})" for check in found["checks"] if not check["ok"]]
 
 
-def test_ten_proofs_hold_during_a_live_market_and_a_lost_row_fails(feed: str, log: Log, store: str, market: Market) -> None:
-    """The one place where everything runs at once: a proof that fails there is switched off, and one that always passes is worth nothing."""
+def test_ten_proofs_hold_during_a_live_market_and_a_lost_row_fails(
+    feed: str, log: Log, store: str, market: Market
+) -> None:
+    """The one place where everything runs at once: a proof that fails there is switched off, and one that always passes
+    is worth nothing."""
     seconds, proofs = (SECONDS, PROOFS) if LONG and not log.has_one_writer else SHORT[feed]
     began_s, records = time.monotonic(), 0
     for number in range(proofs):

@@ -1,4 +1,5 @@
-"""A topic that retention shortens: what was loaded before is expired, what never was is a loss, and the rest is proven as ever."""
+"""A topic that retention shortens: what was loaded before is expired, what never was is a loss, and the rest is proven
+as ever."""
 
 import msgspec
 import pytest
@@ -48,7 +49,9 @@ def fullest(ends: dict[int, int]) -> int:
     return max(ends, key=lambda partition: ends[partition])
 
 
-def test_records_that_were_loaded_and_then_removed_are_expired(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_records_that_were_loaded_and_then_removed_are_expired(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
     """A topic that keeps a week would be unproven from its second week on."""
     ends = filled(log)
     load(log, store)
@@ -65,7 +68,9 @@ def test_records_that_were_loaded_and_then_removed_are_expired(kafka: Kafka, top
     assert failures(log, store) == {}
 
 
-def test_a_partition_that_lost_everything_is_wholly_expired(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_a_partition_that_lost_everything_is_wholly_expired(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
     """Runs that are gone altogether would be rows that no record made."""
     ends = filled(log)
     load(log, store)
@@ -78,32 +83,40 @@ def test_a_partition_that_lost_everything_is_wholly_expired(kafka: Kafka, topic:
     assert (verdict.counts.expired, verdict.counts.records) == (sum(ends.values()), 22)
 
 
-def test_a_ledger_row_above_the_bound_that_is_deleted_is_lost(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_a_ledger_row_above_the_bound_that_is_deleted_is_lost(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
     """Retention must not excuse what the topic still holds."""
     partition = fullest(filled(log))
     load(log, store)
     shorten(kafka, topic, partition, 60)
     store.run(
-        "ALTER TABLE ledger DELETE WHERE part = {part:UInt32} AND seq = (SELECT max(seq) FROM ledger WHERE part = {part:UInt32})"
+        "ALTER TABLE ledger DELETE WHERE part = {part:UInt32} AND seq = (SELECT max(seq) FROM ledger WHERE part = "
+        "{part:UInt32})"
         " SETTINGS mutations_sync = 2",
         part=partition,
     )
     assert failures(log, store)["ledger.complete"].detail.startswith("lost: run ")
 
 
-def test_a_row_of_a_run_that_nobody_wrote_is_not_expired(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_a_row_of_a_run_that_nobody_wrote_is_not_expired(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
     """Only what came from this log can have expired in it."""
     partition = fullest(filled(log))
     load(log, store)
     shorten(kafka, topic, partition, 60)
     store.run(
-        "INSERT INTO ledger SELECT * REPLACE (toUUID('01930000-0000-7000-8000-000000000009') AS run) FROM ledger WHERE part = {part:UInt32}",
+        "INSERT INTO ledger SELECT * REPLACE (toUUID('01930000-0000-7000-8000-000000000009') AS run) FROM ledger "
+        "WHERE part = {part:UInt32}",
         part=partition,
     )
     assert "made by no record" in failures(log, store)["ledger.complete"].detail
 
 
-def test_a_store_that_is_filled_from_a_shortened_topic_is_proven(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_a_store_that_is_filled_from_a_shortened_topic_is_proven(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
     """A new store begins with what the topic has: what was gone before is nobody's loss."""
     partition = fullest(filled(log))
     shorten(kafka, topic, partition, 60)
@@ -113,8 +126,11 @@ def test_a_store_that_is_filled_from_a_shortened_topic_is_proven(kafka: Kafka, t
     assert verdict.counts.expired == 0
 
 
-def test_retention_that_overtakes_a_loader_is_a_loss_forever(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
-    """Records that never reached the store, and are gone, would be missing without a word as soon as the loader goes on."""
+def test_retention_that_overtakes_a_loader_is_a_loss_forever(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
+    """Records that never reached the store, and are gone, would be missing without a word as soon as the loader goes
+    on."""
     replayed(log, some_messages(range(40)))
     load(log, store)
     ends = {batch.end.partition: batch.end.order for batch in log.read()}
@@ -132,7 +148,9 @@ def test_retention_that_overtakes_a_loader_is_a_loss_forever(kafka: Kafka, topic
     assert failures(log, store, allow_gaps=True) == {}
 
 
-def test_what_retention_removes_between_cut_and_reading_is_expired(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_what_retention_removes_between_cut_and_reading_is_expired(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
     """Brokers shorten topics at any moment: the proof would end in an error of the client."""
     partition = fullest(filled(log))
     load(log, store)
@@ -143,7 +161,9 @@ def test_what_retention_removes_between_cut_and_reading_is_expired(kafka: Kafka,
     assert read == sum(batch.records for batch in log.read())
 
 
-def test_empty_values_and_aborted_transactions_are_counted_and_harm_nothing(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_empty_values_and_aborted_transactions_are_counted_and_harm_nothing(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
     """A tombstone isn't a record, and markers aren't holes."""
     replayed(log, some_messages(range(20)))
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": topic, "linger.ms": 0})
@@ -158,16 +178,25 @@ def test_empty_values_and_aborted_transactions_are_counted_and_harm_nothing(kafk
     load(log, store)
     verdict = verdict_of(log, store)
     assert [check for check in verdict.checks if not check.ok] == []
-    assert (verdict.counts.empty, verdict.counts.records, verdict.counts.trades, verdict.counts.duplicates) == (3, 25, 21, 2)
+    assert (verdict.counts.empty, verdict.counts.records, verdict.counts.trades, verdict.counts.duplicates) == (
+        3,
+        25,
+        21,
+        2,
+    )
 
 
 def certified(log: Log, store: ClickHouseStore, against: Certificate | None = None) -> tuple[Certificate, Check | None]:
     """A certificate of the log, and what was found against an earlier one."""
     done = audit(log, store, Wanted(), Extras(against=against), progress=quietly)
-    return done.certificate, next((check for check in done.verdict.checks if check.name == "certificate.unchanged"), None)
+    return done.certificate, next(
+        (check for check in done.verdict.checks if check.name == "certificate.unchanged"), None
+    )
 
 
-def test_a_certificate_holds_while_the_topic_grows_and_where_it_still_exists(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
+def test_a_certificate_holds_while_the_topic_grows_and_where_it_still_exists(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
     """A certificate of a topic that is held against the whole of it later would never hold again."""
     partition = fullest(filled(log))
     load(log, store)

@@ -19,7 +19,9 @@ def proven(log: FileLog, store: ClickHouseStore) -> ClickHouseStore:
 def doubled(store: ClickHouseStore, view: str) -> str:
     """The view's own text with every volume doubled."""
     text = str(
-        store.rows("SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = {view:String}", view=view)[0]["as_select"]
+        store.rows(
+            "SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = {view:String}", view=view
+        )[0]["as_select"]
     )
     return text.replace("sumIf(qty, order_book) AS volume", "sumIf(qty, order_book) * 2 AS volume")
 
@@ -43,7 +45,9 @@ def test_a_missing_object_is_a_failed_check_and_no_crash(log: FileLog, proven: C
     """Whoever asks for a proof gets a verdict, also of a store that can't be asked any more."""
     proven.run(f"DROP TABLE {view}")
     verdict = verdict_of(log, proven)
-    assert {check.name: check.detail for check in verdict.checks if not check.ok}["schema.unchanged"] == f"{view} is missing"
+    assert {check.name: check.detail for check in verdict.checks if not check.ok}[
+        "schema.unchanged"
+    ] == f"{view} is missing"
     proven.create()
     assert not failures(log, proven)
 

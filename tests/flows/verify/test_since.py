@@ -97,7 +97,9 @@ def test_what_a_certificate_covers_is_not_read_again(pipeline: FileLog, store: C
     assert "11 counted" in detail
 
 
-def test_a_run_that_goes_on_across_the_certificate_is_one_run(log: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
+def test_a_run_that_goes_on_across_the_certificate_is_one_run(
+    log: FileLog, store: ClickHouseStore, tmp_path: Path
+) -> None:
     """Each proof made during a capture would need the whole log once more, or lose the record at the seam."""
     with open_log(log.url, segment_bytes=10**6, segment_age_s=600).writer() as writer:
         run = begun(writer, some_messages(range(1, 11)))
@@ -106,7 +108,9 @@ def test_a_run_that_goes_on_across_the_certificate_is_one_run(log: FileLog, stor
         short = tmp_path / "short"
         shutil.copytree(log.path, short)
         os.truncate(short / "000001.ndjson", (short / "000001.ndjson").stat().st_size - 300)
-        assert foundation(FileLog(short, create=False), then, "c.json").changed == ["segment 000001 is missing or cut short (11 records)"]
+        assert foundation(FileLog(short, create=False), then, "c.json").changed == [
+            "segment 000001 is missing or cut short (11 records)"
+        ]
         assert [each.state for each in then.runs] == ["open"]
         for message in some_messages(range(11, 31)):
             reading = decode(message)
@@ -125,7 +129,12 @@ def test_what_the_store_lost_of_the_covered_part_is_found(pipeline: FileLog, sto
     then = kept(proven(pipeline, store).certificate)
     replayed(pipeline, some_messages(range(61, 70)))
     load(pipeline, store)
-    for table, which in {"ledger": "seq = 7", "trades": "trade_id = 7", "quarantine": "1", "candles_1m": "first_id = 1"}.items():
+    for table, which in {
+        "ledger": "seq = 7",
+        "trades": "trade_id = 7",
+        "quarantine": "1",
+        "candles_1m": "first_id = 1",
+    }.items():
         store.run(f"ALTER TABLE {table} DELETE WHERE {which} SETTINGS mutations_sync = 2")
     store.run("INSERT INTO ledger SELECT * REPLACE (content + 1 AS content) FROM ledger WHERE seq = 9 LIMIT 1")
     done = proven(pipeline, store, then)
@@ -149,7 +158,11 @@ def edited_with_its_manifest(folder: Path) -> None:
     edited(folder)
     text, packed = unpack(folder / "000002.ndjson.zst"), (folder / "000002.ndjson.zst").read_bytes()
     manifest = json.loads((folder / "000002.json").read_bytes())
-    manifest |= {"bytes": len(text), "sha256": hashlib.sha256(text).hexdigest(), "packed": hashlib.sha256(packed).hexdigest()}
+    manifest |= {
+        "bytes": len(text),
+        "sha256": hashlib.sha256(text).hexdigest(),
+        "packed": hashlib.sha256(packed).hexdigest(),
+    }
     (folder / "000002.json").write_text(json.dumps(manifest))
 
 
@@ -165,7 +178,9 @@ def removed(folder: Path) -> None:
     (folder / "000002.json").unlink()
 
 
-def test_what_became_of_the_covered_segments_is_noticed(pipeline: FileLog, store: ClickHouseStore, tmp_path: Path) -> None:
+def test_what_became_of_the_covered_segments_is_noticed(
+    pipeline: FileLog, store: ClickHouseStore, tmp_path: Path
+) -> None:
     """A proof would rest on records that the log no longer holds, or a log from a copy could never be continued."""
     then = kept(proven(pipeline, store).certificate)
 
@@ -278,4 +293,6 @@ def test_every_edit_of_a_certificate_is_refused(pipeline: FileLog, store: ClickH
     for path, value in every:
         assert refusal(pipeline, json.dumps(with_value(members, path, other(value))).encode()), path
     for name in members:
-        assert refusal(pipeline, json.dumps({each: value for each, value in members.items() if each != name}).encode()), name
+        assert refusal(
+            pipeline, json.dumps({each: value for each, value in members.items() if each != name}).encode()
+        ), name

@@ -54,7 +54,8 @@ def without_order(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_topic_is_proven_from_a_certificate_on(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
-    """A topic would be read from its beginning for each proof, and what was proven be lost with what retention removes."""
+    """A topic would be read from its beginning for each proof, and what was proven be lost with what retention
+    removes."""
     filled(log, range(100))
     load(log, store)
     first = kept(proven(log, store).certificate)
@@ -77,8 +78,12 @@ def test_a_topic_is_proven_from_a_certificate_on(kafka: Kafka, topic: str, log: 
     shorten(kafka, topic, partition, 60)
     done = proven(log, store, second)
     assert failed(done) == {}
-    assert (done.verdict.counts.records, done.verdict.counts.expired) == (second.counts["records"], 0), "what was proven stays proven"
-    assert "retention has removed some of" in next(c.detail for c in done.verdict.checks if c.name == "certificate.extended")
+    assert (done.verdict.counts.records, done.verdict.counts.expired) == (second.counts["records"], 0), (
+        "what was proven stays proven"
+    )
+    assert "retention has removed some of" in next(
+        c.detail for c in done.verdict.checks if c.name == "certificate.extended"
+    )
 
     store.run(
         "INSERT INTO ledger SELECT * REPLACE (content + 1 AS content) FROM ledger"

@@ -18,7 +18,8 @@ from tradecap.proof.tally import Tally
 
 @pytest.fixture
 def log(tmp_path: Path) -> FileLog:
-    """A log of several segments, which are its batches, with every fault, a torn run, a run whose trades are known, and records that appear twice."""
+    """A log of several segments, which are its batches, with every fault, a torn run, a run whose trades are known, and
+    records that appear twice."""
     log = FileLog(tmp_path / "log", create=True)
     replayed(log, some_messages(range(100, 400)), segment_bytes=20_000)
     replayed(log, some_messages(range(350, 450)))
@@ -52,8 +53,13 @@ def test_many_count_what_one_counts(log: FileLog, alone: int) -> None:
     ]
 
 
-@pytest.mark.parametrize("worker", ["", "import sys; from multiprocessing.connection import Connection; Connection(int(sys.argv[1])).recv_bytes()"])
-def test_what_a_killed_process_was_to_count_is_counted(log: FileLog, monkeypatch: pytest.MonkeyPatch, worker: str) -> None:
+@pytest.mark.parametrize(
+    "worker",
+    ["", "import sys; from multiprocessing.connection import Connection; Connection(int(sys.argv[1])).recv_bytes()"],
+)
+def test_what_a_killed_process_was_to_count_is_counted(
+    log: FileLog, monkeypatch: pytest.MonkeyPatch, worker: str
+) -> None:
     """A machine short of memory kills one: its records would be missing in the proof, or the proof would never end."""
     monkeypatch.setattr(workers, "WORK", worker)
     many, _ = counted(log, alone=0)

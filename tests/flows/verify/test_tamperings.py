@@ -1,6 +1,8 @@
-"""Tamperings drawn by a seed: any column of any table, any object of the store, any file of the log, anything in a certificate.
+"""Tamperings drawn by a seed: any column of any table, any object of the store, any file of the log, anything in a
+certificate.
 
-What passes has to be named as not proven in docs/data-quality.md. `make fuzz` draws many: TAMPERINGS=200. TAMPERING_SEED runs one seed again.
+What passes has to be named as not proven in docs/data-quality.md. `make fuzz` draws many: TAMPERINGS=200.
+TAMPERING_SEED runs one seed again.
 """
 
 import json
@@ -80,16 +82,20 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         replayed(log, [*lines, a_message(900).replace(b'"1.00000000"', b"null"), b"garbage"], segment_bytes=2000)
         spoilt(log, dict.fromkeys(FAULTS, 1))
         load(log, store)
-        rows = store.rows("SELECT table, name, type FROM system.columns WHERE database = currentDatabase() ORDER BY table, position")
+        rows = store.rows(
+            "SELECT table, name, type FROM system.columns WHERE database = currentDatabase() ORDER BY table, position"
+        )
         tables = {row["table"] for row in rows if f"{row['table']}.{row['name']}" in documented()} - set(EMPTY)
-        columns = {table: [(row["name"], row["type"]) for row in rows if row["table"] == table] for table in sorted(tables)}
+        columns = {
+            table: [(row["name"], row["type"]) for row in rows if row["table"] == table] for table in sorted(tables)
+        }
         for table in columns:
             store.run(f"CREATE TABLE kept_{table} AS {table}")
             store.run(f"INSERT INTO kept_{table} SELECT * FROM {table}")
         yield Pipeline(log, store, audit(log, store, Wanted(), Extras(), progress=quietly).certificate, columns)
 
 
-# ---- what may be done --------------------------------------------------------------------------------------------------------------------
+# ---- what may be done ------------------------------------------------------------------------------------------------
 
 
 def other(rng: random.Random, name: str, of: str) -> str:
@@ -119,7 +125,8 @@ def a_column(pipeline: Pipeline, rng: random.Random) -> tuple[str, bool]:
     final = "" if table in NOT_FINAL else "FINAL"
     pipeline.store.run(f"TRUNCATE TABLE {table}")
     pipeline.store.run(
-        f"INSERT INTO {table} SELECT * EXCEPT (place) REPLACE (if(place = {row}, CAST({expression}, '{quoted}'), {name}) AS {name}) "
+        f"INSERT INTO {table} SELECT * EXCEPT (place) REPLACE (if(place = {row}, CAST({expression}, '{quoted}'), "
+        f"{name}) AS {name}) "
         f"FROM (SELECT *, rowNumberInAllBlocks() AS place FROM kept_{table} {final})"
     )
     if kind.startswith("DateTime64") and "Microsecond" in expression:
@@ -134,7 +141,8 @@ def a_row(pipeline: Pipeline, rng: random.Random) -> tuple[str, bool]:
     final = "" if table in NOT_FINAL else "FINAL"
     pipeline.store.run(f"TRUNCATE TABLE {table}")
     pipeline.store.run(
-        f"INSERT INTO {table} SELECT * EXCEPT (place) FROM (SELECT *, rowNumberInAllBlocks() AS place FROM kept_{table} {final}) WHERE place != {row}"
+        f"INSERT INTO {table} SELECT * EXCEPT (place) FROM (SELECT *, rowNumberInAllBlocks() AS place FROM "
+        f"kept_{table} {final}) WHERE place != {row}"
     )
     return f"{table}.row", pipeline.fails()
 
@@ -148,7 +156,9 @@ def an_object(pipeline: Pipeline, rng: random.Random) -> tuple[str, bool]:
     """A view that is gone, another, or added; a column that is added."""
     views = [
         row["name"]
-        for row in pipeline.store.rows("SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%View' ORDER BY name")
+        for row in pipeline.store.rows(
+            "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%View' ORDER BY name"
+        )
     ]
     for_people = [view for view in views if view.startswith("v_")]
     statement = rng.choice(
@@ -234,7 +244,9 @@ def test_what_passes_is_named_as_not_proven(pipeline: Pipeline, tmp_path: Path) 
 def test_the_document_names_every_column_of_every_table(pipeline: Pipeline) -> None:
     """A column that is added later would be taken for proven."""
     rows = pipeline.store.rows(
-        "SELECT c.table AS table, c.name AS name FROM system.columns AS c JOIN system.tables AS t ON t.database = c.database AND t.name = c.table "
-        "WHERE c.database = currentDatabase() AND (t.engine LIKE '%MergeTree' OR t.engine = 'Memory') AND c.table NOT LIKE 'kept_%'"
+        "SELECT c.table AS table, c.name AS name FROM system.columns AS c JOIN system.tables AS t ON t.database = "
+        "c.database AND t.name = c.table "
+        "WHERE c.database = currentDatabase() AND (t.engine LIKE '%MergeTree' OR t.engine = 'Memory') AND c.table "
+        "NOT LIKE 'kept_%'"
     )
     assert {f"{row['table']}.{row['name']}" for row in rows} - documented().keys() == set()

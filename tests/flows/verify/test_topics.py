@@ -76,10 +76,15 @@ def test_what_is_not_processed_yet_fails(log: Log, store: ClickHouseStore) -> No
     assert "not in the store: binance BTCUSDT trade ids 100-109" in check(log, store).detail
 
 
-def test_a_difference_that_comes_from_a_conflict_is_listed(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore) -> None:
-    """The first in the partition isn't always the first by run: that isn't a fault of either side, and must not hide one."""
+def test_a_difference_that_comes_from_a_conflict_is_listed(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore
+) -> None:
+    """The first in the partition isn't always the first by run: that isn't a fault of either side, and must not hide
+    one."""
     replayed(log, some_messages(range(30)))
-    record = RunWriter(AN_EARLIER_RUN).record(1, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(14, at_s=70, price=5)))
+    record = RunWriter(AN_EARLIER_RUN).record(
+        1, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(14, at_s=70, price=5))
+    )
     produced(kafka, topic, "BTCUSDT", record[:-1])
     processed(log)
     load(log, store)
@@ -101,7 +106,9 @@ def test_a_trade_that_came_too_late_is_listed(log: Log, store: ClickHouseStore) 
 
 
 @pytest.mark.parametrize("what", ["twice", "alone", "candle", "elsewhere"])
-def test_what_does_not_belong_into_the_topics_is_found(kafka: Kafka, topic: str, log: Log, store: ClickHouseStore, what: str) -> None:
+def test_what_does_not_belong_into_the_topics_is_found(
+    kafka: Kafka, topic: str, log: Log, store: ClickHouseStore, what: str
+) -> None:
     """A trade that is there twice is what the command promises not to do."""
     replayed(log, some_messages(range(30)))
     processed(log)
@@ -128,8 +135,12 @@ def test_verify_asks_the_topics_where_that_is_wanted(log: Log, tmp_path: Path) -
     processed(log)
     for command in (["init-db"], ["load"]):
         subprocess.run([PROGRAM, *command, "-q", "--log", log.url], check=True, cwd=tmp_path)
-    done = subprocess.run([PROGRAM, "verify", "--topics", "--json", "-q", "--log", log.url], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [PROGRAM, "verify", "--topics", "--json", "-q", "--log", log.url], capture_output=True, text=True, cwd=tmp_path
+    )
     assert json.loads(done.stdout)["checks"][-1]["name"] == "topics.equal"
     assert done.returncode == 0, done.stdout
-    refused = subprocess.run([PROGRAM, "verify", "--topics", "--log", "file:x"], capture_output=True, text=True, cwd=tmp_path)
+    refused = subprocess.run(
+        [PROGRAM, "verify", "--topics", "--log", "file:x"], capture_output=True, text=True, cwd=tmp_path
+    )
     assert (refused.returncode, "file:x is not a topic" in refused.stderr) == (2, True)

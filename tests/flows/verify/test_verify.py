@@ -1,4 +1,5 @@
-"""The proof, shown failing: whatever is lost, changed or made up is found by the check it is the business of, and by none that has no part in it."""
+"""The proof, shown failing: whatever is lost, changed or made up is found by the check it is the business of, and by
+none that has no part in it."""
 
 import shutil
 import subprocess
@@ -30,7 +31,8 @@ BY_HAND = "; what stays different after that was changed by hand: make the store
 
 
 class Pipeline:
-    """A log of two runs, loaded: 30 trades of BTCUSDT over three minutes, six of ETHUSDT, two lines that are none; then each fault once."""
+    """A log of two runs, loaded: 30 trades of BTCUSDT over three minutes, six of ETHUSDT, two lines that are none; then
+    each fault once."""
 
     def __init__(self, log: FileLog, store: ClickHouseStore) -> None:
         self.log, self.store = log, store
@@ -46,7 +48,13 @@ class Pipeline:
 
     def seq_of(self, where: str) -> int:
         """The seq of the first record of the recording of which an expression over the ledger is true."""
-        return int(str(self.store.rows(f"SELECT min(seq) AS seq FROM kept_ledger WHERE run = '{self.run}' AND {where}")[0]["seq"]))
+        return int(
+            str(
+                self.store.rows(f"SELECT min(seq) AS seq FROM kept_ledger WHERE run = '{self.run}' AND {where}")[0][
+                    "seq"
+                ]
+            )
+        )
 
     def delete(self, table: str, where: str) -> None:
         """By rewriting the parts: a lightweight DELETE only hides rows."""
@@ -58,7 +66,11 @@ class Pipeline:
 
     def add(self, table: str, replacement: str, where: str) -> None:
         """One more row, like one of the loaded ones but for what is replaced."""
-        self._spoil(table, f"INSERT INTO {table} SELECT * REPLACE ({replacement}) FROM (SELECT * FROM kept_{table} FINAL WHERE {where} LIMIT 1)")
+        self._spoil(
+            table,
+            f"INSERT INTO {table} SELECT * REPLACE ({replacement}) FROM (SELECT * FROM kept_{table} "
+            f"FINAL WHERE {where} LIMIT 1)",
+        )
 
     def repeat(self, table: str) -> None:
         """Every row once more."""
@@ -122,7 +134,14 @@ def test_a_whole_pipeline_is_proven(whole: Pipeline) -> None:
     assert [check for check in verdict.checks if not check.ok] == []
     assert [check.fix for check in verdict.checks if check.fix] == []
     counts = verdict.counts
-    assert (counts.records, counts.trades, counts.duplicates, counts.conflicts, counts.quarantined, counts.events) == (52, 36, 1, 1, 10, 4)
+    assert (counts.records, counts.trades, counts.duplicates, counts.conflicts, counts.quarantined, counts.events) == (
+        52,
+        36,
+        1,
+        1,
+        10,
+        4,
+    )
     assert (counts.ignored, counts.redelivered, counts.candles) == (0, 0, 4)
     assert verdict.runs == {"ended": 2, "open": 0, "recovered": 0, "torn": 0, "silent": 0}
     assert sum(verdict.quarantined.values()) == 10
@@ -132,7 +151,7 @@ def test_a_whole_pipeline_is_proven(whole: Pipeline) -> None:
     ]
 
 
-# ---- the store is wrong ------------------------------------------------------------------------------------------------------------------
+# ---- the store is wrong ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -208,7 +227,9 @@ def test_two_ledger_rows_that_changed_places_are_named(pipeline: Pipeline) -> No
     """The sum over a block would be the same if it didn't depend on the place."""
     for seq, other in ((4, 5), (5, 4)):
         pipeline.add("ledger", f"{other} AS seq", f"run = '{pipeline.run}' AND seq = {seq}")
-    assert failures(pipeline.log, pipeline.store)["ledger.complete"].detail == f"changed: run {pipeline.run} seq 4-5; {ONE_IS_WRONG}"
+    assert failures(pipeline.log, pipeline.store)["ledger.complete"].detail == (
+        f"changed: run {pipeline.run} seq 4-5; {ONE_IS_WRONG}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,15 +238,23 @@ def test_two_ledger_rows_that_changed_places_are_named(pipeline: Pipeline) -> No
         (f"toUUID('{NOBODY}') AS run", f"run {NOBODY} seq 0", set()),
         ("70000 AS seq", "seq 70000", set()),
         ("41 AS seq", "seq 41", set()),
-        ("41 AS seq, 'trade' AS outcome, 107 AS trade_id, 'BTCUSDT' AS symbol, 'binance' AS venue, 'trade' AS channel", "seq 41", set()),
         (
-            "41 AS seq, 'trade' AS outcome, 777 AS trade_id, 'BTCUSDT' AS symbol, 'binance' AS venue, 'trade' AS channel",
+            "41 AS seq, 'trade' AS outcome, 107 AS trade_id, 'BTCUSDT' AS symbol, 'binance' AS venue, 'trade' "
+            "AS channel",
+            "seq 41",
+            set(),
+        ),
+        (
+            "41 AS seq, 'trade' AS outcome, 777 AS trade_id, 'BTCUSDT' AS symbol, 'binance' AS venue, 'trade' "
+            "AS channel",
             "seq 41",
             {"trades.accounted"},
         ),
     ],
 )
-def test_an_added_ledger_row_was_made_by_no_record(pipeline: Pipeline, replacement: str, place: str, follows: set[str]) -> None:
+def test_an_added_ledger_row_was_made_by_no_record(
+    pipeline: Pipeline, replacement: str, place: str, follows: set[str]
+) -> None:
     """A row for a record that never was would let something made up look accounted for."""
     pipeline.add("ledger", replacement, f"run = '{pipeline.run}' AND kind = 'started'")
     failed = failures(pipeline.log, pipeline.store)
@@ -309,20 +338,26 @@ def test_a_changed_trade_is_named(pipeline: Pipeline, replacement: str, follows:
         ("trade_time + toIntervalMicrosecond(1) AS trade_time", set()),
     ],
 )
-def test_what_is_no_content_of_a_trade_is_held_against_the_log(pipeline: Pipeline, replacement: str, follows: set[str]) -> None:
+def test_what_is_no_content_of_a_trade_is_held_against_the_log(
+    pipeline: Pipeline, replacement: str, follows: set[str]
+) -> None:
     """The ledger doesn't show it, and v_quality and every query show it."""
     pipeline.delete("trades", "trade_id = 107")
     pipeline.add("trades", replacement, "trade_id = 107")
     failed = failures(pipeline.log, pipeline.store)
     assert failed.keys() == {"trades.accounted", *follows}
-    assert failed["trades.accounted"].detail == "binance BTCUSDT trade id 107: event_time, recv_ns, microseconds or order_book changed"
+    assert failed["trades.accounted"].detail == (
+        "binance BTCUSDT trade id 107: event_time, recv_ns, microseconds or order_book changed"
+    )
     assert (failed["trades.accounted"].expected, failed["trades.accounted"].actual) == (36, 35)
 
 
 def test_two_trades_that_changed_their_times_are_named(pipeline: Pipeline) -> None:
     """A sum would be the same: each is weighed by the number of its record."""
     first, second = "2024-08-09 12:00:35.001", "2024-08-09 12:00:45.001"
-    times = pipeline.store.rows("SELECT toString(event_time) AS at FROM trades WHERE trade_id IN (107, 109) ORDER BY trade_id")
+    times = pipeline.store.rows(
+        "SELECT toString(event_time) AS at FROM trades WHERE trade_id IN (107, 109) ORDER BY trade_id"
+    )
     assert [row["at"] for row in times] == [f"{first}000", f"{second}000"]
     swapped = f"event_time = toDateTime64(if(trade_id = 107, '{second}', '{first}'), 6, 'UTC')"
     pipeline.change("trades", swapped, "trade_id IN (107, 109)")
@@ -331,7 +366,9 @@ def test_two_trades_that_changed_their_times_are_named(pipeline: Pipeline) -> No
     assert "id 109: event_time" in detail
 
 
-@pytest.mark.parametrize("replacement", ["777 AS trade_id", "'XRPUSDT' AS symbol", "'aggTrade' AS channel", "'binance-us' AS venue"])
+@pytest.mark.parametrize(
+    "replacement", ["777 AS trade_id", "'XRPUSDT' AS symbol", "'aggTrade' AS channel", "'binance-us' AS venue"]
+)
 def test_an_added_trade_was_made_by_no_record(pipeline: Pipeline, replacement: str) -> None:
     """A trade that nobody ever sent would be traded upon."""
     pipeline.add("trades", replacement, "trade_id = 107")
@@ -357,7 +394,11 @@ def test_a_deleted_candle_is_named_and_load_makes_it_again(pipeline: Pipeline) -
     [
         ("open = open + 1", "high = high + 1", "low = low - 1"),
         ("close = close + 1", "volume = volume + 1", "quote_volume = quote_volume + 1"),
-        ("trades = trades + 1", "taker_buy_volume = taker_buy_volume + 1", "taker_buy_quote_volume = taker_buy_quote_volume + 1"),
+        (
+            "trades = trades + 1",
+            "taker_buy_volume = taker_buy_volume + 1",
+            "taker_buy_quote_volume = taker_buy_quote_volume + 1",
+        ),
         ("variance = variance * (1 + 1e-8)", "open_id = open_id + 1", "close_id = close_id + 1"),
         ("first_id = first_id - 1", "last_id = last_id + 1", "ids = ids + 1"),
         ("fingerprint = fingerprint + 1", "ids = 0", "fingerprint = 0"),
@@ -379,7 +420,10 @@ def test_a_changed_value_of_a_candle_is_named(pipeline: Pipeline, changes: tuple
     assert failed["candles.exact"].fix == (LOAD if all(name in ("stale", "missing") for name in named) else AGAIN)
 
 
-@pytest.mark.parametrize("replacement", ["minute + 86400 AS minute", "minute + 600 AS minute", "'XRPUSDT' AS symbol", "minute + 30 AS minute"])
+@pytest.mark.parametrize(
+    "replacement",
+    ["minute + 86400 AS minute", "minute + 600 AS minute", "'XRPUSDT' AS symbol", "minute + 30 AS minute"],
+)
 def test_an_added_candle_was_made_of_no_trade(pipeline: Pipeline, replacement: str) -> None:
     """A candle of a minute in which nothing was traded is a made-up price."""
     pipeline.add("candles_1m", replacement, "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:00:00'")
@@ -458,7 +502,7 @@ def test_a_log_loaded_twice_is_redelivery(pipeline: Pipeline) -> None:
     assert failures(pipeline.log, pipeline.store) == {}
 
 
-# ---- the log is wrong --------------------------------------------------------------------------------------------------------------------
+# ---- the log is wrong ------------------------------------------------------------------------------------------------
 
 
 def segments(log: FileLog) -> list[Path]:
@@ -651,7 +695,11 @@ def test_one_identity_with_two_contents_is_named(log: FileLog, emptied: ClickHou
     """Two records under one number: whichever the store keeps, the other is lost without a trace."""
     with log.writer() as writer:
         run = begun(writer, some_messages(range(100, 105)))
-        writer.append(RunWriter(run.id, 3).record(None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(102, price=7))))
+        writer.append(
+            RunWriter(run.id, 3).record(
+                None, series_head("binance", "BTCUSDT", "trade", "ws"), frame(a_message(102, price=7))
+            )
+        )
         run.end()
     load(log, emptied)
     failed = failures(log, emptied)
@@ -675,7 +723,7 @@ def test_one_record_written_twice_is_redelivery(log: FileLog, emptied: ClickHous
     assert verdict.counts.redelivered >= 1
 
 
-# ---- log and store don't belong together -------------------------------------------------------------------------------------------------
+# ---- log and store don't belong together -----------------------------------------------------------------------------
 
 
 def test_a_log_that_was_never_loaded_is_pending_not_lost(log: FileLog, emptied: ClickHouseStore) -> None:
@@ -736,7 +784,10 @@ def test_a_store_of_another_log_fails(whole: Pipeline, tmp_path: Path) -> None:
     run = replayed(other, some_messages(range(100, 110)))
     failed = failures(other, whole.store)
     assert failed.keys() == {"ledger.complete"}
-    report = f"this store has nothing of this log; not loaded yet: run {run} seq 0-11; 2 runs of other logs are in this store: is it the right one?"
+    report = (
+        f"this store has nothing of this log; not loaded yet: run {run} seq 0-11; 2 runs of other logs are in "
+        "this store: is it the right one?"
+    )
     assert failed["ledger.complete"].detail == report
     assert failed["ledger.complete"].fix == LOAD
 
@@ -753,7 +804,9 @@ def test_two_logs_in_one_store_are_each_proven(log: FileLog, emptied: ClickHouse
         assert verdict.ok
         assert verdict.counts.trades == trades
         assert verdict.counts.duplicates == 0
-        assert "1 run of other logs is in this store too" in next(c.detail for c in verdict.checks if c.name == "ledger.complete")
+        assert ("1 run of other logs is in this store too") in next(
+            c.detail for c in verdict.checks if c.name == "ledger.complete"
+        )
 
 
 def test_two_logs_that_differ_on_an_id_conflict(log: FileLog, emptied: ClickHouseStore, tmp_path: Path) -> None:
@@ -769,7 +822,9 @@ def test_two_logs_that_differ_on_an_id_conflict(log: FileLog, emptied: ClickHous
         assert failed["conflicts.none"].detail.startswith("binance BTCUSDT trade id 101: against another log; ")
 
 
-def test_an_injected_conflict_of_another_log_is_no_conflict_of_this_one(log: FileLog, emptied: ClickHouseStore, tmp_path: Path) -> None:
+def test_an_injected_conflict_of_another_log_is_no_conflict_of_this_one(
+    log: FileLog, emptied: ClickHouseStore, tmp_path: Path
+) -> None:
     """What was spoilt on purpose over there must not fail over here."""
     other = FileLog(tmp_path / "other", create=True)
     for each in (log, other):
@@ -780,7 +835,7 @@ def test_an_injected_conflict_of_another_log_is_no_conflict_of_this_one(log: Fil
         assert failures(each, emptied) == {}
 
 
-# ---- ids and conflicts -------------------------------------------------------------------------------------------------------------------
+# ---- ids and conflicts -----------------------------------------------------------------------------------------------
 
 
 def test_a_natural_conflict_fails_and_names_the_loser(log: FileLog, emptied: ClickHouseStore) -> None:
@@ -835,11 +890,17 @@ def test_ids_missing_inside_a_coverage_fail_unless_allowed(gappy: FileLog, empti
     """A gap in the ids is a lost trade, and the only sign of it."""
     failed = failures(gappy, emptied)
     assert failed.keys() == {"ids.contiguous"}
-    assert failed["ids.contiguous"].detail == "binance BTCUSDT trade: ids 103-104 missing; binance BTCUSDT trade: ids 110-119 were not covered"
+    assert failed["ids.contiguous"].detail == (
+        "binance BTCUSDT trade: ids 103-104 missing; binance BTCUSDT trade: ids 110-119 were not covered"
+    )
     assert failed["ids.contiguous"].fix
     assert failures(gappy, emptied, allow_gaps=True) == {}
     series = verdict_of(gappy, emptied).series[0]
-    assert (series["coverage"], series["gaps"], series["uncovered"]) == ([[100, 109], [120, 122]], [[103, 104]], [[110, 119]])
+    assert (series["coverage"], series["gaps"], series["uncovered"]) == (
+        [[100, 109], [120, 122]],
+        [[103, 104]],
+        [[110, 119]],
+    )
 
 
 def test_uncovered_ids_fail_only_where_strictness_is_asked_for(gappy: FileLog, emptied: ClickHouseStore) -> None:
@@ -869,9 +930,19 @@ def test_injected_records_widen_no_coverage(log: FileLog, emptied: ClickHouseSto
     assert failures(log, emptied, strict=True) == {}
 
 
-# ---- what was asked for ------------------------------------------------------------------------------------------------------------------
+# ---- what was asked for ----------------------------------------------------------------------------------------------
 
-ALL = {"records": 52, "trades": 36, "duplicates": 1, "conflicts": 1, "quarantined": 10, "ignored": 0, "events": 4, "gaps": 0, "candles": 4}
+ALL = {
+    "records": 52,
+    "trades": 36,
+    "duplicates": 1,
+    "conflicts": 1,
+    "quarantined": 10,
+    "ignored": 0,
+    "events": 4,
+    "gaps": 0,
+    "candles": 4,
+}
 OF_THE_RECORDING = ALL | {
     "records": 40,
     "duplicates": 0,
@@ -880,7 +951,14 @@ OF_THE_RECORDING = ALL | {
     "quarantined.null_field": 1,
     "quarantined.malformed_json": 1,
 }
-OF_THE_FAULTS = ALL | {"records": 12, "trades": 0, "quarantined": 8, "events": 2, "quarantined.null_field": 1, "quarantined.malformed_json": 2}
+OF_THE_FAULTS = ALL | {
+    "records": 12,
+    "trades": 0,
+    "quarantined": 8,
+    "events": 2,
+    "quarantined.null_field": 1,
+    "quarantined.malformed_json": 2,
+}
 
 
 @pytest.mark.parametrize("which", ["", "last", "named"])
@@ -931,8 +1009,13 @@ def test_a_range_of_time_narrows_ids_and_candles(gappy: FileLog, emptied: ClickH
     assert verdict_of(gappy, emptied, from_us=noon + 3_600_000_000).series == []
 
 
-@pytest.mark.parametrize(("since_s", "until_s", "is_found"), [(60, 120, True), (61, 180, False), (0, 60, False), (0, 61, True), (None, None, True)])
-def test_a_candle_is_in_a_range_of_time_by_its_open_time(pipeline: Pipeline, since_s: int | None, until_s: int | None, is_found: bool) -> None:
+@pytest.mark.parametrize(
+    ("since_s", "until_s", "is_found"),
+    [(60, 120, True), (61, 180, False), (0, 60, False), (0, 61, True), (None, None, True)],
+)
+def test_a_candle_is_in_a_range_of_time_by_its_open_time(
+    pipeline: Pipeline, since_s: int | None, until_s: int | None, is_found: bool
+) -> None:
     """The flaw of a minute that begins outside would be reported for a range it isn't in."""
     pipeline.delete("candles_1m", "symbol = 'BTCUSDT' AND minute = '2024-08-09 12:01:00'")
     since, until = (None if s is None else (NOON_S + s) * 10**6 for s in (since_s, until_s))
@@ -942,7 +1025,9 @@ def test_a_candle_is_in_a_range_of_time_by_its_open_time(pipeline: Pipeline, sin
 def test_accounting_is_of_whole_runs_whatever_is_narrowed(pipeline: Pipeline) -> None:
     """Half a run can't be accounted for: records of another symbol are lost all the same."""
     pipeline.delete("ledger", "symbol = 'BTCUSDT' AND trade_id = 107")
-    assert "ledger.complete" in failures(pipeline.log, pipeline.store, symbol="ETHUSDT", from_us=(NOON_S + 3600) * 10**6)
+    assert "ledger.complete" in failures(
+        pipeline.log, pipeline.store, symbol="ETHUSDT", from_us=(NOON_S + 3600) * 10**6
+    )
 
 
 def test_a_verdict_can_be_written_down(whole: Pipeline) -> None:

@@ -62,8 +62,11 @@ except TradecapError as error:
 
 
 def start(folder: Path, segment_bytes: int) -> subprocess.Popen[str]:
-    """A process that writes until it is killed. It says its run first, then after each flush how many records are acknowledged."""
-    return subprocess.Popen([sys.executable, "-c", WRITER, str(folder), str(segment_bytes)], stdout=subprocess.PIPE, text=True)
+    """A process that writes until it is killed. It says its run first, then after each flush how many records are
+    acknowledged."""
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder), str(segment_bytes)], stdout=subprocess.PIPE, text=True
+    )
 
 
 def kill(process: subprocess.Popen[str]) -> list[str]:
@@ -88,7 +91,9 @@ def test_kill_9_loses_no_acknowledged_record_and_leaves_whole_lines(tmp_path: Pa
         for look in ("stranded", "recovered"):
             if look == "recovered":
                 with begin(log) as writer:
-                    assert dict(writer.torn) == {r: n - 1 for r, n in (expected | {run: seqs_of(log).get(run, 0)}).items() if n}
+                    assert dict(writer.torn) == {
+                        r: n - 1 for r, n in (expected | {run: seqs_of(log).get(run, 0)}).items() if n
+                    }
             seqs = seqs_of(log)
             assert seqs.get(run, 0) >= acknowledged
             assert {r: seqs[r] for r in expected if expected[r]} == {r: n for r, n in expected.items() if n}
@@ -142,7 +147,8 @@ def test_another_process_that_writes_is_named(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_sentence_that_says_what_is_safe(tmp_path: Path) -> None:
-    """A capture would die with a traceback, or go on and lose records quietly; an rlimit makes the operating system refuse like a full disk."""
+    """A capture would die with a traceback, or go on and lose records quietly; an rlimit makes the operating system
+    refuse like a full disk."""
     log = FileLog(tmp_path / "log", create=True)
     done = subprocess.run([sys.executable, "-c", FULL, str(log.path)], capture_output=True, text=True, check=False)
     safe = int(done.stdout.split()[-1])

@@ -39,7 +39,9 @@ def test_a_manifest_is_not_believed_where_a_pass_found_damage(log: FileLog) -> N
     (whole,) = log.snapshot().evidence([])
     packed = log.path / "000001.ndjson.zst"
     packed.write_bytes(packed.read_bytes()[:-20])
-    (found,) = log.snapshot().evidence([Damage(DamageKind.BROKEN_PART, "000001.ndjson.zst:3", "its zstd data ends too early")])
+    (found,) = log.snapshot().evidence(
+        [Damage(DamageKind.BROKEN_PART, "000001.ndjson.zst:3", "its zstd data ends too early")]
+    )
     assert (found.problem, found.sha256 != whole.sha256) == ("its zstd data ends too early", True)
 
 

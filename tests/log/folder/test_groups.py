@@ -17,11 +17,15 @@ from tradecap.market.batch import BEGINNING, Batch, SegmentFiles
 
 def files_of(batches: Iterable[Batch]) -> list[list[str]]:
     """The numbers of the segments in each batch; [] for lines."""
-    return [[Path(path).name[:6] for path in batch.content.paths] if isinstance(batch.content, SegmentFiles) else [] for batch in batches]
+    return [
+        [Path(path).name[:6] for path in batch.content.paths] if isinstance(batch.content, SegmentFiles) else []
+        for batch in batches
+    ]
 
 
 def test_groups_begin_small(log: FileLog) -> None:
-    """Groups of eight from the beginning would show no progress for seconds; files one at a time are planned one at a time."""
+    """Groups of eight from the beginning would show no progress for seconds; files one at a time are planned one at a
+    time."""
     write_run(log, 60, segment_bytes=1000)
     one_by_one = list(log.read())
     batches = list(log.feed("", lambda: BEGINNING, on_damage=unwatched, segment_files=4))
@@ -51,7 +55,8 @@ def test_a_damaged_segment_is_named_and_the_rest_of_its_group_is_handed_over(fol
 
 
 def test_a_file_that_its_manifest_does_not_know_is_read_line_by_line_and_named(folder: Path, log: FileLog) -> None:
-    """A segment packed by another hand holds the same lines: they must load, and a manifest that was changed must not pass for a whole one."""
+    """A segment packed by another hand holds the same lines: they must load, and a manifest that was changed must not
+    pass for a whole one."""
     lines = write_run(log, 20, segment_bytes=1000)
     repack(folder / "000002.ndjson.zst", unpack(folder / "000002.ndjson.zst"))
     known = json.loads((folder / "000002.json").read_bytes())
@@ -61,12 +66,16 @@ def test_a_file_that_its_manifest_does_not_know_is_read_line_by_line_and_named(f
     assert [(damage.kind, damage.place) for damage in found] == [(DamageKind.LOST_NOTE, "000002.json")]
     assert files_of(batches)[:3] == [["000001"], [], ["000003"]]
     assert sum(batch.records for batch in batches) == len(lines)
-    assert [(repaired.segment, repaired.done) for repaired in rebuild(log, read_record, lambda _: None)] == [("000002.ndjson.zst", REBUILT)]
+    assert [(repaired.segment, repaired.done) for repaired in rebuild(log, read_record, lambda _: None)] == [
+        ("000002.ndjson.zst", REBUILT)
+    ]
     assert sum(batch.records for batch in log.read()) == len(lines)
 
 
 @pytest.mark.parametrize("way", ["1", "0"])
-def test_a_manifest_without_the_checksum_of_the_file_stays_usable(folder: Path, log: FileLog, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_a_manifest_without_the_checksum_of_the_file_stays_usable(
+    folder: Path, log: FileLog, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
     """Logs of earlier versions must load, as whole files too."""
     monkeypatch.setenv("TRADECAP_PLAIN", way)
     write_run(log, 20, segment_bytes=1000)
@@ -74,4 +83,7 @@ def test_a_manifest_without_the_checksum_of_the_file_stays_usable(folder: Path, 
         known = json.loads(manifest.read_bytes())
         assert known.pop("packed") == hashlib.sha256(manifest.with_suffix(".ndjson.zst").read_bytes()).hexdigest()
         manifest.write_bytes(json.dumps(known).encode())
-    assert files_of(log.feed("", lambda: BEGINNING, on_damage=unwatched, segment_files=1))[:2] == [["000001"], ["000002"]]
+    assert files_of(log.feed("", lambda: BEGINNING, on_damage=unwatched, segment_files=1))[:2] == [
+        ["000001"],
+        ["000002"],
+    ]

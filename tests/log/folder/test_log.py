@@ -11,7 +11,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.log.builders import MB, a_trade, after, an_event, begin, lines_of, manifest_of, records_of, repack, strand, texts_of, unpack, write_run
+from tests.log.builders import (
+    MB,
+    a_trade,
+    after,
+    an_event,
+    begin,
+    lines_of,
+    manifest_of,
+    records_of,
+    repack,
+    strand,
+    texts_of,
+    unpack,
+    write_run,
+)
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows.records import unwatched
 from tradecap.log import open_log
@@ -74,7 +88,10 @@ def test_series_are_kept_apart(folder: Path, log: FileLog) -> None:
     with begin(log) as writer:
         for line, symbol in zip(records_of(writer.run, 4), ["A", "B", "A", "B"], strict=True):
             writer.append(line, a_trade(1, symbol))
-    assert [(note.symbol, note.trades, note.ids) for note in manifest_of(folder, 1).series] == [("A", 2, [(1, 1)]), ("B", 2, [(1, 1)])]
+    assert [(note.symbol, note.trades, note.ids) for note in manifest_of(folder, 1).series] == [
+        ("A", 2, [(1, 1)]),
+        ("B", 2, [(1, 1)]),
+    ]
 
 
 def test_a_big_segment_makes_room_for_the_next(folder: Path, log: FileLog) -> None:
@@ -83,7 +100,9 @@ def test_a_big_segment_makes_room_for_the_next(folder: Path, log: FileLog) -> No
     manifests = [manifest_of(folder, number) for number in range(1, 6)]
     assert all(1000 <= manifest.size < 1300 for manifest in manifests)
     assert [b.previous for b in manifests[1:]] == [a.sha256 for a in manifests[:-1]]
-    assert [note.trades for manifest in manifests for note in manifest.series] == [manifest.records for manifest in manifests]
+    assert [note.trades for manifest in manifests for note in manifest.series] == [
+        manifest.records for manifest in manifests
+    ]
     assert lines_of(log.read()) == lines
 
 
@@ -115,7 +134,9 @@ def test_whole_files_are_handed_over_unread(folder: Path, log: FileLog) -> None:
     """ClickHouse could not read segments by itself, and every row would pass through Python."""
     lines = write_run(log, 20, segment_bytes=1000)
     (first, second, *_) = log.feed("", lambda: BEGINNING, on_damage=unwatched, segment_files=1)
-    assert (first.content, second.content) == tuple(SegmentFiles((str(folder / f"00000{n}.ndjson.zst"),)) for n in (1, 2))
+    assert (first.content, second.content) == tuple(
+        SegmentFiles((str(folder / f"00000{n}.ndjson.zst"),)) for n in (1, 2)
+    )
     assert unpack(folder / "000001.ndjson.zst") + b"".join(lines_of(log.read(after(first.end)))) == b"".join(lines)
 
 
@@ -123,7 +144,9 @@ def test_a_segment_is_skimmed_by_what_is_noted_of_its_series(log: FileLog) -> No
     """A capture would read all of the log to know where to go on, or look behind the log's back."""
     write_run(log, 20, segment_bytes=1000)
     ids = [note.ids for notes in log.skim(unwatched) if not isinstance(notes, Batch) for note in notes]
-    assert [number for intervals in ids for first, last in intervals or () for number in range(first, last + 1)] == list(range(20))
+    assert [
+        number for intervals in ids for first, last in intervals or () for number in range(first, last + 1)
+    ] == list(range(20))
 
 
 @pytest.mark.parametrize("is_rebuilt", [True, False])
@@ -152,7 +175,10 @@ def test_an_event_of_a_series_is_no_record_of_it(folder: Path, log: FileLog) -> 
 def test_a_segment_begun_is_read_on_as_lines(log: FileLog) -> None:
     """With whole files, records before the position would be loaded twice."""
     lines = write_run(log, 5)
-    assert lines_of(log.feed("", lambda: {0: f"000001:{len(lines[0])}"}, on_damage=unwatched, segment_files=8)) == lines[1:]
+    assert (
+        lines_of(log.feed("", lambda: {0: f"000001:{len(lines[0])}"}, on_damage=unwatched, segment_files=8))
+        == lines[1:]
+    )
 
 
 @pytest.mark.parametrize("record", [b"{}", b"", b"{}\n{}\n", b"{\n}\n"])
@@ -201,12 +227,21 @@ def crash_half_way_through_unlinking(folder: Path) -> None:
     (folder / "000003.ndjson").unlink()
 
 
-CRASHES = [crash_before_packing, crash_while_packing, crash_before_the_manifest, crash_before_unlinking, crash_half_way_through_unlinking]
+CRASHES = [
+    crash_before_packing,
+    crash_while_packing,
+    crash_before_the_manifest,
+    crash_before_unlinking,
+    crash_half_way_through_unlinking,
+]
 
 
 @pytest.mark.parametrize("crash", CRASHES)
-def test_a_crash_anywhere_in_closing_a_segment_loses_nothing(folder: Path, log: FileLog, crash: Callable[[Path], None]) -> None:
-    """kill -9 at the wrong moment would lose or double a segment, for readers at once or for good after the next writer."""
+def test_a_crash_anywhere_in_closing_a_segment_loses_nothing(
+    folder: Path, log: FileLog, crash: Callable[[Path], None]
+) -> None:
+    """kill -9 at the wrong moment would lose or double a segment, for readers at once or for good after the next
+    writer."""
     lines = three_segments(log)
     crash(folder)
     assert damages_of(log) == (lines, [])
@@ -441,7 +476,9 @@ DAMAGES: dict[Callable[[Path], None], tuple[str, int, str, int]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_damage_is_reported_where_it_is_and_passed_by(folder: Path, log: FileLog, damage: Callable[[Path], None]) -> None:
+def test_damage_is_reported_where_it_is_and_passed_by(
+    folder: Path, log: FileLog, damage: Callable[[Path], None]
+) -> None:
     """Lost or changed records would go unnoticed, or one bad byte would cost the whole log."""
     lines = three_segments(log)
     damage(folder)
@@ -466,7 +503,9 @@ def test_a_deleted_end_of_the_log_is_noticed(folder: Path, log: FileLog) -> None
     lines = three_segments(log)
     for name in ("000002.ndjson.zst", "000002.json", "000003.ndjson.zst", "000003.json"):
         (folder / name).unlink()
-    expected = [Damage(DamageKind.LOST_PART, f"00000{n}.ndjson.zst", f"Segment 00000{n}.ndjson.zst is missing") for n in (2, 3)]
+    expected = [
+        Damage(DamageKind.LOST_PART, f"00000{n}.ndjson.zst", f"Segment 00000{n}.ndjson.zst is missing") for n in (2, 3)
+    ]
     assert damages_of(log) == (lines[:10], expected)
     lines[10:] = write_run(log, 2)
     assert damages_of(log) == (lines, expected)
@@ -495,7 +534,10 @@ def test_a_follower_notices_a_deleted_end(folder: Path, log: FileLog) -> None:
 def test_what_can_be_unpacked_before_the_damage_is_handed_over(folder: Path, log: FileLog) -> None:
     """A segment that lost its end would be lost from its beginning."""
     with begin(log) as writer:
-        lines = [b'{"run":"%b","seq":%d,"recv":null,"text":"%b"}\n' % (writer.run.encode(), n, os.urandom(50).hex().encode()) for n in range(20_000)]
+        lines = [
+            b'{"run":"%b","seq":%d,"recv":null,"text":"%b"}\n' % (writer.run.encode(), n, os.urandom(50).hex().encode())
+            for n in range(20_000)
+        ]
         for line in lines:
             writer.append(line)
     packed = folder / "000001.ndjson.zst"
@@ -629,7 +671,8 @@ def test_a_log_that_may_only_be_read_is_read(folder: Path, log: FileLog) -> None
 
 @contextlib.contextmanager
 def as_a_stranger(folder: Path) -> Iterator[None]:
-    """In here folder can be read and not written; root gives up its rights for that, and opens the way to the folder."""
+    """In here folder can be read and not written; root gives up its rights for that, and opens the way to the
+    folder."""
     is_root = os.geteuid() == 0
     shut = [folder, *(parent for parent in folder.parents if is_root and "pytest-of-" in str(parent))]
     modes = {path: path.stat().st_mode for path in shut}

@@ -57,7 +57,9 @@ def test_a_whole_log_is_left_alone(whole: FileLog) -> None:
     before = {file.name: file.stat().st_mtime_ns for file in whole.path.iterdir()}
     assert repaired(whole) == []
     after = {file.name: file.stat().st_mtime_ns for file in whole.path.iterdir()}
-    assert {name: time for name, time in after.items() if name != "lock"} == {name: time for name, time in before.items() if name != "lock"}
+    assert {name: time for name, time in after.items() if name != "lock"} == {
+        name: time for name, time in before.items() if name != "lock"
+    }
 
 
 @pytest.mark.parametrize("number", [1, 2, "last"])
@@ -89,7 +91,10 @@ def test_earlier_copies_are_kept_too(whole: FileLog) -> None:
     assert [(whole.path / f"000002.json.{name}").read_bytes() for name in ("bak", "bak2")] == [b"one", b"two"]
 
 
-@pytest.mark.parametrize("fields", [{"records": 3}, {"size": 5}, {"first": None}, {"ended": True}, {"recovered": ["x"]}, {"sha256": "0" * 64}])
+@pytest.mark.parametrize(
+    "fields",
+    [{"records": 3}, {"size": 5}, {"first": None}, {"ended": True}, {"recovered": ["x"]}, {"sha256": "0" * 64}],
+)
 def test_a_manifest_that_says_otherwise_than_the_chain_is_wrong(whole: FileLog, fields: dict[str, Any]) -> None:
     """A scribbled manifest would make a whole segment look damaged forever."""
     before = manifest_of(whole.path, 2)

@@ -35,14 +35,20 @@ def test_a_run_is_torn_up_to_its_last_record_in_any_segment() -> None:
     st.lists(st.tuples(RUNS, st.integers(0, 9), st.booleans(), st.lists(RUNS, max_size=2)), max_size=6),
     st.dictionaries(RUNS, st.integers(0, 9)),
 )
-def test_an_end_or_an_attestation_anywhere_settles_a_run(rows: list[tuple[str, int, bool, list[str]]], before: dict[str, int]) -> None:
+def test_an_end_or_an_attestation_anywhere_settles_a_run(
+    rows: list[tuple[str, int, bool, list[str]]], before: dict[str, int]
+) -> None:
     """A run that ended would be reported as torn with each start, or a torn one never."""
-    manifests = [a_manifest(n, run, seq, ended=ended, recovered=runs) for n, (run, seq, ended, runs) in enumerate(rows, 1)]
+    manifests = [
+        a_manifest(n, run, seq, ended=ended, recovered=runs) for n, (run, seq, ended, runs) in enumerate(rows, 1)
+    ]
     settled = {run for run, _, ended, _ in rows if ended} | {run for *_, runs in rows for run in runs}
     torn = torn_runs(manifests, before)
     assert [each.run for each in torn] == sorted(({run for run, *_ in rows} | {*before}) - settled)
     for each in torn:
-        assert each.last_seq == max(seq for run, seq in [*before.items(), *((run, seq) for run, seq, *_ in rows)] if run == each.run)
+        assert each.last_seq == max(
+            seq for run, seq in [*before.items(), *((run, seq) for run, seq, *_ in rows)] if run == each.run
+        )
 
 
 def test_a_stranded_segment_is_closed_once_and_its_rest_put_aside(tmp_path: Path, log: FileLog) -> None:

@@ -54,8 +54,11 @@ def test_a_trimmed_segment_is_no_damage_and_its_ids_are_known(log: FileLog) -> N
 
 
 @pytest.mark.parametrize("fold", [1, 2, 1000])
-def test_a_writer_goes_on_after_trimmed_and_folded_segments(log: FileLog, fold: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A new run must be greater than those that are gone, their torn runs attested, and numbers of segments never used again."""
+def test_a_writer_goes_on_after_trimmed_and_folded_segments(
+    log: FileLog, fold: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new run must be greater than those that are gone, their torn runs attested, and numbers of segments never used
+    again."""
     monkeypatch.setattr(trimming, "FOLD", fold)
     some_segments(log)
     with log.writer() as writer:

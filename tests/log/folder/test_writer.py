@@ -87,7 +87,10 @@ def test_a_payload_that_looks_like_an_attestation_attests_nothing(log: Log) -> N
     lines = write_run(log, 1, ended=False)
     run = lines[0][8:44].decode()
     with begin(log) as writer:
-        writer.append(b'{"run":"%b","seq":0,"recv":1,"data":{"event":"recovered","detail":{"run":"%b"}}}\n' % (writer.run.encode(), run.encode()))
+        writer.append(
+            b'{"run":"%b","seq":0,"recv":1,"data":{"event":"recovered","detail":{"run":"%b"}}}\n'
+            % (writer.run.encode(), run.encode())
+        )
         writer.append(an_event(writer.run, 1, "ended"))
     with begin(log) as writer:
         assert [torn.run for torn in writer.torn] == [run]

@@ -1,4 +1,5 @@
-"""The steps of a transaction: asked again while the broker may still do them. The transactions are tested in tests/flows/test_process.py."""
+"""The steps of a transaction: asked again while the broker may still do them. The transactions are tested in
+tests/flows/test_process.py."""
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException

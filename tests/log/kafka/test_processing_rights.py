@@ -14,7 +14,8 @@ PASSWORD = "pass w0rd"
 
 
 def refusal(secured: Secured, topic_name: str, user: str, writable: int) -> TradecapError:
-    """How processing ends for a user who may write only this many of the output topics, and has no right to transactional ids."""
+    """How processing ends for a user who may write only this many of the output topics, and has no right to
+    transactional ids."""
     topic = secured.kafka.new_topic(topic_name)
     names = topics_of(secured.kafka.url(topic))
     replayed(open_log(secured.kafka.url(topic)), some_messages(range(10)))

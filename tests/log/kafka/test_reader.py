@@ -26,7 +26,8 @@ class _Read:
 
 
 def test_a_live_record_does_not_wait_for_a_full_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At a busy topic's end, where the end itself is hardly ever seen, a trade would reach the store five seconds late."""
+    """At a busy topic's end, where the end itself is hardly ever seen, a trade would reach the store five seconds
+    late."""
     now_s = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now_s)
     collected = Collected("binance")

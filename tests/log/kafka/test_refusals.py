@@ -17,7 +17,9 @@ ALERT = KafkaError(KafkaError._TRANSPORT, "ssl://b:9092: SSL alert number 42")
 USER = {"sasl.username": "me too", "sasl.password": "sesame", "sasl.mechanism": "PLAIN"}
 
 
-@pytest.mark.parametrize(("error", "refuses"), [(LOGIN, True), (NO_TLS, True), (ALERT, True), (AWAY, False), (DOWN, False)])
+@pytest.mark.parametrize(
+    ("error", "refuses"), [(LOGIN, True), (NO_TLS, True), (ALERT, True), (AWAY, False), (DOWN, False)]
+)
 def test_a_broker_that_is_away_does_not_refuse(error: KafkaError, refuses: bool) -> None:
     """A restart of the broker would end a capture, or a wrong password be waited for."""
     assert is_refusal(error) is refuses
@@ -45,7 +47,9 @@ def test_the_words_of_the_library_are_cut_down_to_the_reason() -> None:
 def test_a_refused_login_names_the_user_and_never_the_password() -> None:
     """The password of a production cluster would be in the log of a test."""
     error = refused(LOGIN, "Log kafka://b:9092/t can't be opened", "b:9092", USER)
-    assert error.message == "Log kafka://b:9092/t can't be opened: the broker refuses user 'me too' or its password (Wrong password)."
+    assert error.message == (
+        "Log kafka://b:9092/t can't be opened: the broker refuses user 'me too' or its password (Wrong password)."
+    )
     assert error.exit_code is Exit.UNREACHABLE
     assert "TRADECAP_KAFKA_SASL_PASSWORD" in error.hint
     assert "sesame" not in error.message + error.hint

@@ -1,4 +1,5 @@
-"""What a broker that asks who its clients are refuses: one sentence that names it, soon, and nothing that was acknowledged is lost."""
+"""What a broker that asks who its clients are refuses: one sentence that names it, soon, and nothing that was
+acknowledged is lost."""
 
 import time
 from collections.abc import Mapping
@@ -53,7 +54,7 @@ def refusal(secured: Secured, listener: str, properties: Mapping[str, str], topi
     return error.value
 
 
-# ---- the login ----------------------------------------------------------------------------------------------------------------------------
+# ---- the login -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])
@@ -62,7 +63,9 @@ def test_a_wrong_password_is_named_with_its_user(secured: Secured, mechanism: st
     secured.add_user("somebody", PASSWORD)
     user = "plain" if mechanism == "PLAIN" else "somebody"
     error = refusal(secured, "LOGIN", secured.login(user, mechanism) | {"sasl.password": "wr0ng-one"})
-    assert error.message.startswith(f"Log {secured.url('t')} can't be opened: the broker refuses user '{user}' or its password (")
+    assert error.message.startswith(
+        f"Log {secured.url('t')} can't be opened: the broker refuses user '{user}' or its password ("
+    )
     assert "TRADECAP_KAFKA_SASL_PASSWORD" in error.hint
     assert error.exit_code is Exit.UNREACHABLE
     assert "wr0ng" not in f"{error.message}{error.hint}"
@@ -88,7 +91,9 @@ def test_a_certificate_for_another_name_is_named(secured: Secured) -> None:
     """A broker reached by another name than that of its certificate looks like one of a wrong authority."""
     port = secured.ports["LOGIN"]
     properties = secured.login("plain", "PLAIN") | {"sasl.password": PLAIN_USERS["plain"]}
-    with pytest.raises(TradecapError, match=f"the certificate of the broker localhost:{port} is for another name") as error:
+    with pytest.raises(
+        TradecapError, match=f"the certificate of the broker localhost:{port} is for another name"
+    ) as error:
         open_log(f"kafka://localhost:{port}/t", kafka=properties)
     assert error.value.exit_code is Exit.UNREACHABLE
 
@@ -96,7 +101,9 @@ def test_a_certificate_for_another_name_is_named(secured: Secured) -> None:
 def test_an_expired_certificate_of_the_client_is_named_with_its_date(secured: Secured) -> None:
     """A broker in Java sends the same alert for everything that may be wrong with a certificate."""
     error = refusal(secured, "MUTUAL", secured.certificate("expired"))
-    assert error.message.endswith(f"the client's certificate {secured.file('expired.pem')} expired at 2020-01-01T00:00:00Z.")
+    assert error.message.endswith(
+        f"the client's certificate {secured.file('expired.pem')} expired at 2020-01-01T00:00:00Z."
+    )
     assert error.exit_code is Exit.UNREACHABLE
 
 
@@ -123,17 +130,23 @@ def test_a_port_without_tls_is_named(secured: Secured) -> None:
 
 def test_a_file_that_is_missing_is_named(secured: Secured) -> None:
     """librdkafka gives an error of OpenSSL with a number in it."""
-    error = refusal(secured, "LOGIN", secured.login("plain", "PLAIN") | {"sasl.password": "x", "ssl.ca.location": "/no/ca.pem"})
+    error = refusal(
+        secured, "LOGIN", secured.login("plain", "PLAIN") | {"sasl.password": "x", "ssl.ca.location": "/no/ca.pem"}
+    )
     assert error.message.endswith("/no/ca.pem (ssl.ca.location): No such file or directory.")
     assert error.exit_code is Exit.USAGE
 
 
-# ---- what it may ---------------------------------------------------------------------------------------------------------------------------
+# ---- what it may -----------------------------------------------------------------------------------------------------
 
 
 def grant(error: TradecapError, operation: str) -> bool:
     """Whether the hint is the command that grants this."""
-    return error.exit_code is Exit.UNREACHABLE and f"kafka-acls --bootstrap-server {HOST}:" in error.hint and f"--operation {operation}" in error.hint
+    return (
+        error.exit_code is Exit.UNREACHABLE
+        and (f"kafka-acls --bootstrap-server {HOST}:") in error.hint
+        and f"--operation {operation}" in error.hint
+    )
 
 
 def test_a_client_that_may_not_even_see_the_topic_learns_which_right_it_lacks(access: TopicAccess) -> None:
@@ -146,12 +159,16 @@ def test_a_client_that_may_not_even_see_the_topic_learns_which_right_it_lacks(ac
 def test_a_reader_that_may_not_write_is_refused_before_it_takes_a_record(access: TopicAccess) -> None:
     """A capture would take trades in, and learn from the first acknowledgement that none is kept."""
     log = access.log("reader", "READ")
-    with pytest.raises(TradecapError, match=f"can't be written: user 'reader-.*' has no right to WRITE topic {access.topic}") as error:
+    with pytest.raises(
+        TradecapError, match=f"can't be written: user 'reader-.*' has no right to WRITE topic {access.topic}"
+    ) as error:
         log.writer()
     assert grant(error.value, "Write")
 
 
-def test_a_right_that_is_taken_away_loses_nothing_that_was_acknowledged(access: TopicAccess, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_right_that_is_taken_away_loses_nothing_that_was_acknowledged(
+    access: TopicAccess, capfd: pytest.CaptureFixture[str]
+) -> None:
     """The count of what is acknowledged would be a guess, or the run would go on into the void for two minutes."""
     log = access.log("writer", "READ", "WRITE")
     writer = log.writer()
@@ -160,7 +177,11 @@ def test_a_right_that_is_taken_away_loses_nothing_that_was_acknowledged(access: 
     access.secured.forbid(f"writer-{access.topic[-8:]}", access.topic)
     began_s = time.monotonic()
     run.event("alive")
-    with pytest.raises(TradecapError, match=r"no right to WRITE topic .*\. About 51 of 52 records of run .* are acknowledged") as error:
+    with pytest.raises(
+        TradecapError,
+        match=r"no right to WRITE topic .*\. About 51 of 52 records of run .* are "
+        r"acknowledged",
+    ) as error:
         writer.flush()
     assert error.value.exit_code is Exit.UNDELIVERED
     assert time.monotonic() - began_s < SOON_S
@@ -195,7 +216,8 @@ def test_reading_alone_takes_no_right_to_a_group(access: TopicAccess) -> None:
 
 
 def test_a_writer_that_may_not_make_topics_writes_to_one_that_is_there(access: TopicAccess) -> None:
-    """A broker refuses to make a topic before it looks whether it is there, so each capture would need the right to make topics."""
+    """A broker refuses to make a topic before it looks whether it is there, so each capture would need the right to
+    make topics."""
     properties = access.user("writer", "WRITE", "READ")
     log = open_log(access.secured.url(access.topic), create=True, kafka=properties)
     replayed(log, some_messages(range(3)))
@@ -206,8 +228,16 @@ def test_a_topic_that_may_not_be_made_is_reported_with_the_right(secured: Secure
     """The answer of the broker is 'topic authorization failed' for everything."""
     secured.add_user("idle", PASSWORD)
     secured.allow("idle", topic_name, "WRITE")
-    with pytest.raises(TradecapError, match=f"Topic {topic_name} can't be made: user 'idle' has no right to CREATE topic {topic_name}") as error:
-        topic_behind(secured.url(topic_name), secured.login("idle") | {"sasl.password": PASSWORD}, create=True, partitions=1, replication=None)
+    with pytest.raises(
+        TradecapError, match=f"Topic {topic_name} can't be made: user 'idle' has no right to CREATE topic {topic_name}"
+    ) as error:
+        topic_behind(
+            secured.url(topic_name),
+            secured.login("idle") | {"sasl.password": PASSWORD},
+            create=True,
+            partitions=1,
+            replication=None,
+        )
     assert grant(error.value, "Create")
 
 
@@ -216,7 +246,8 @@ def test_a_changed_password_ends_a_reader_that_follows(access: TopicAccess, monk
     monkeypatch.setattr("tradecap.log.kafka.reader.RUNNING_S", 1.0)
     replayed(access.log("writer", "WRITE"), some_messages(range(3)))
     log = access.log("reader", "READ", group=True)
-    access.secured.add_user(f"reader-{access.topic[-8:]}", "another one")  # open connections stay; the reader's come later
+    # open connections stay; the reader's come later
+    access.secured.add_user(f"reader-{access.topic[-8:]}", "another one")
     with pytest.raises(TradecapError, match=r"the broker refuses user 'reader-.*' or its password") as error:
         next(log.feed("one", dict, follow=lambda: True, on_damage=lambda _: None))
     assert error.value.exit_code is Exit.UNREACHABLE

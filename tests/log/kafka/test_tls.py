@@ -30,7 +30,9 @@ def test_the_end_of_a_certificate_is_read_as_it_was_written(authority: trustme.C
 
 
 @given(st.binary(max_size=60), st.integers(0, 700), st.integers(0, 400))
-def test_a_damaged_certificate_ends_in_no_error_of_its_own(authority: trustme.CA, noise: bytes, at: int, cut: int) -> None:
+def test_a_damaged_certificate_ends_in_no_error_of_its_own(
+    authority: trustme.CA, noise: bytes, at: int, cut: int
+) -> None:
     """The sentence about a broker that refuses it would be a traceback."""
     lines = authority.issue_cert("client.test").cert_chain_pems[0].bytes()
     damaged = (lines[:at] + noise + lines[at + cut :]).decode(errors="replace")

@@ -20,7 +20,9 @@ def test_records_are_deleted_by_age_and_state_is_compacted() -> None:
     assert wanted_config(3, "compact").items() >= COMPACTED.items() | {("cleanup.policy", "compact")}
 
 
-@pytest.mark.parametrize(("present", "same"), [("compact,delete", True), ("delete,compact", True), ("compact", False), ("delete", False)])
+@pytest.mark.parametrize(
+    ("present", "same"), [("compact,delete", True), ("delete,compact", True), ("compact", False), ("delete", False)]
+)
 def test_a_list_is_the_same_in_any_order(present: str, same: bool) -> None:
     """A sound topic would be reported as changed."""
     assert _is_same(present, "delete,compact") is same

@@ -1,7 +1,8 @@
-"""binance-sdk-spot, unchanged, against an exchange somewhere else. Run in an environment that has it: WS_URL REST_URL SYMBOL COUNT.
+"""binance-sdk-spot, unchanged, against an exchange somewhere else. Run in an environment that has it: WS_URL REST_URL
+SYMBOL COUNT.
 
-Prints each trade as a line of JSON as it comes; after COUNT trades what REST says, as one more line. A lost connection is only reported there; a
-new client is needed, as the old one keeps its streams on the lost connection (13.2).
+Prints each trade as a line of JSON as it comes; after COUNT trades what REST says, as one more line. A lost connection
+is only reported there; a new client is needed, as the old one keeps its streams on the lost connection (13.2).
 """
 
 import asyncio
@@ -23,7 +24,10 @@ async def main(ws_url: str, rest_url: str, symbol: str, count: int) -> None:
         )
         connection = await client.websocket_streams.create_connection()
         stream = await connection.trade(symbol=symbol.lower())
-        stream.on("message", lambda answer: seen.put_nowait({"id": answer.t, "price": answer.p, "qty": answer.q, "time": answer.T}))
+        stream.on(
+            "message",
+            lambda answer: seen.put_nowait({"id": answer.t, "price": answer.p, "qty": answer.q, "time": answer.T}),
+        )
         connection.on_connection("close", lambda: seen.put_nowait({}))
         while left and (answer := await seen.get()):
             print(json.dumps(answer), flush=True)

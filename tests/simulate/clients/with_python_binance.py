@@ -1,4 +1,5 @@
-"""python-binance, unchanged, against an exchange somewhere else. Run in an environment that has it: WS_URL REST_URL SYMBOL COUNT.
+"""python-binance, unchanged, against an exchange somewhere else. Run in an environment that has it: WS_URL REST_URL
+SYMBOL COUNT.
 
 Prints each trade as a line of JSON as it comes; after COUNT trades what REST says, as one more line.
 """
@@ -21,7 +22,10 @@ async def main(ws_url: str, rest_url: str, symbol: str, count: int) -> None:
             message = await socket.recv()
             if message.get("e") == "trade":
                 seen += 1
-                print(json.dumps({"id": message["t"], "price": message["p"], "qty": message["q"], "time": message["T"]}), flush=True)
+                print(
+                    json.dumps({"id": message["t"], "price": message["p"], "qty": message["q"], "time": message["T"]}),
+                    flush=True,
+                )
     info = await client.get_exchange_info()
     found = {
         "symbols": [each["symbol"] for each in info["symbols"]],

@@ -33,7 +33,10 @@ def test_the_process_that_holds_an_embedded_store_is_named_to_a_second_one(tmp_p
     """One process owns the folder; without a name nobody knows which."""
     url = f"chdb:{tmp_path}/db"
     create_store(url)
-    code = f"import time; from tradecap.store import open_store; store = open_store({url!r}); print('held', flush=True); time.sleep(60)"
+    code = (
+        f"import time; from tradecap.store import open_store; store = open_store({url!r}); print('held', "
+        "flush=True); time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
@@ -60,13 +63,25 @@ def test_a_server_is_reached_through_a_proxy(scheme: str, server: str, monkeypat
 @pytest.mark.parametrize(
     ("scheme", "proxy", "status", "says"),
     [
-        ("clickhouse", "http://me:sesame@127.0.0.1:1/x", 0, "the proxy 127.0.0.1:1 can't be reached: the connection was refused"),
+        (
+            "clickhouse",
+            "http://me:sesame@127.0.0.1:1/x",
+            0,
+            "the proxy 127.0.0.1:1 can't be reached: the connection was refused",
+        ),
         ("clickhouse", "http://me:sesame@127.0.0.1:{}", 0, "refuses the user or the password (HTTP 407)"),
         ("clickhouses", "127.0.0.1:{}", 0, "wants a user and a password (HTTP 407)"),
-        ("clickhouse", "127.0.0.1:{}", 502, "the proxy 127.0.0.1:{} doesn't connect to the store: HTTP 502 (Bad Gateway)"),
+        (
+            "clickhouse",
+            "127.0.0.1:{}",
+            502,
+            "the proxy 127.0.0.1:{} doesn't connect to the store: HTTP 502 (Bad Gateway)",
+        ),
     ],
 )
-def test_a_failure_at_a_proxy_names_it(scheme: str, proxy: str, status: int, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_at_a_proxy_names_it(
+    scheme: str, proxy: str, status: int, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The store would be looked at, which is well; and the login of the proxy would be printed."""
     with proxying("me:other", status) as running:
         monkeypatch.setenv("ALL_PROXY", proxy.format(running.port))
@@ -78,7 +93,9 @@ def test_a_failure_at_a_proxy_names_it(scheme: str, proxy: str, status: int, say
     assert "s3cr3t" not in caught.value.message
 
 
-@pytest.mark.parametrize("password", ["se/same", "se#same", "se?same", "se[same", "se@same", "se:same", "se%2Fsame", "pass word"])
+@pytest.mark.parametrize(
+    "password", ["se/same", "se#same", "se?same", "se[same", "se@same", "se:same", "se%2Fsame", "pass word"]
+)
 def test_a_password_may_be_written_as_it_is(password: str, server: str) -> None:
     """A raw sign in it would end in a traceback that shows half of it."""
     with pytest.raises(TradecapError) as caught:

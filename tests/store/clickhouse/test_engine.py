@@ -1,4 +1,5 @@
-"""chdb as it may be installed: whole, broken by an upgrade, too old, absent. Each is a package of that shape in front of the real one."""
+"""chdb as it may be installed: whole, broken by an upgrade, too old, absent. Each is a package of that shape in front
+of the real one."""
 
 import os
 import re
@@ -28,7 +29,9 @@ def opened(tmp_path: Path, package: str) -> subprocess.CompletedProcess[str]:
     stub.mkdir(parents=True)
     (stub / "__init__.py").write_text(package)
     environment = {**os.environ, "PYTHONPATH": str(stub.parent), "HOME": str(tmp_path)}
-    return subprocess.run([PROGRAM, "init-db"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [PROGRAM, "init-db"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
 
 
 @pytest.mark.parametrize("package", BROKEN.values(), ids=BROKEN)
@@ -37,7 +40,11 @@ def test_a_broken_chdb_names_its_remedy(package: str, tmp_path: Path) -> None:
     done = opened(tmp_path, package)
     *_, answer, hint = done.stderr.splitlines()
     assert re.match(r"chdb is installed but broken \(.+\), chdb \d\S+, chdb-core \d\S+\.$", answer)
-    assert hint == "hint: reinstall chdb and chdb-core: pip install --force-reinstall chdb chdb-core" == f"hint: {REINSTALL}"
+    assert (
+        hint
+        == ("hint: reinstall chdb and chdb-core: pip install --force-reinstall chdb chdb-core")
+        == f"hint: {REINSTALL}"
+    )
     assert done.returncode == 2
     assert not (tmp_path / "tradecap-data").exists()
 
@@ -60,7 +67,10 @@ def test_without_chdb_the_extra_is_named(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", ask], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     *_, answer, hint = done.stderr.splitlines()
-    assert (answer, hint) == ("The embedded store needs chdb, which isn't installed.", "hint: pip install 'tradecap[embedded]'")
+    assert (answer, hint) == (
+        "The embedded store needs chdb, which isn't installed.",
+        "hint: pip install 'tradecap[embedded]'",
+    )
     assert done.returncode == 2
 
 

@@ -28,5 +28,11 @@ else:
 @pytest.mark.parametrize("thread", ["main", "another"])
 def test_a_crash_ends_the_process(thread: str, tmp_path: Path) -> None:
     """A load that hangs after a crash, or fails at every statement and goes on, is never started again."""
-    done = subprocess.run([sys.executable, "-c", CRASH, str(tmp_path / "db"), thread], check=False, timeout=60, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH, str(tmp_path / "db"), thread],
+        check=False,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == -signal.SIGSEGV, done.stderr

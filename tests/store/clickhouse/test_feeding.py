@@ -32,7 +32,8 @@ def test_a_block_has_the_layout_of_clickhouses_own_format(values: list[bytes], f
 
 
 def test_the_ledger_knows_the_partition_of_each_record(emptied: ClickHouseStore) -> None:
-    """Retention and lag are of a partition: a record whose partition nobody knows can't be distinguished from a lost one."""
+    """Retention and lag are of a partition: a record whose partition nobody knows can't be distinguished from a lost
+    one."""
     odd = [b"no record", b'{"run":"' + RUNS[2].encode() + b'","seq":4,"recv":null,"event":"ended","detail":{}}']
     plain, strict = (line[:-1] for line in run_of([at(1), at(2)]))
     emptied.add(LOG, values_of(3, [plain, strict.replace(b'"e":', b'"e": '), *odd], [0, 1, 5, 9]))
@@ -57,7 +58,10 @@ def without(emptied: ClickHouseStore) -> Iterator[Callable[[str], None]]:
     dropped: list[str] = []
 
     def drop(view: str) -> None:
-        asked = "SELECT create_table_query AS text FROM system.tables WHERE name = {view:String} AND database = currentDatabase()"
+        asked = (
+            "SELECT create_table_query AS text FROM system.tables WHERE name = {view:String} AND database = "
+            "currentDatabase()"
+        )
         dropped.append(one(emptied.rows(asked, view=view))["text"])
         emptied.run(f"DROP TABLE {view}")
 
@@ -66,7 +70,9 @@ def without(emptied: ClickHouseStore) -> Iterator[Callable[[str], None]]:
         emptied.run(definition)
 
 
-def test_records_that_a_missing_view_swallows_are_noticed(emptied: ClickHouseStore, way: str, without: Callable[[str], None]) -> None:
+def test_records_that_a_missing_view_swallows_are_noticed(
+    emptied: ClickHouseStore, way: str, without: Callable[[str], None]
+) -> None:
     """Someone who dropped a view by hand would lose all records from then on, with a position behind them."""
     assert way
     without("mv_outcomes")
@@ -74,7 +80,9 @@ def test_records_that_a_missing_view_swallows_are_noticed(emptied: ClickHouseSto
         emptied.add(LOG, batch_of(run_of([at(1)])))
 
 
-def test_records_that_no_view_read_are_noticed(emptied: ClickHouseStore, way: str, without: Callable[[str], None]) -> None:
+def test_records_that_no_view_read_are_noticed(
+    emptied: ClickHouseStore, way: str, without: Callable[[str], None]
+) -> None:
     """A load that counts only what arrived would move past lines whose reading is missing."""
     without("mv_open")
     with pytest.raises(TradecapError, match=f"read {way} records of a batch of 2"):
@@ -119,7 +127,9 @@ HOLES = {
 
 
 @pytest.mark.parametrize("name", HOLES)
-def test_a_line_that_is_nearly_plain_and_no_json_keeps_its_identity(emptied: ClickHouseStore, way: str, name: str) -> None:
+def test_a_line_that_is_nearly_plain_and_no_json_keeps_its_identity(
+    emptied: ClickHouseStore, way: str, name: str
+) -> None:
     """Taken for a trade, all such lines together became the one record of run 0 and seq 0."""
     old, new = HOLES[name]
     assert old in LINE
@@ -148,10 +158,13 @@ SHAPES = {
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_what_venues_send_is_plain(emptied: ClickHouseStore, name: str, without: Callable[[str], None]) -> None:
-    """A shape that takes the strict way loads at a fifth of the speed, with the same result, so nothing else would show it."""
+    """A shape that takes the strict way loads at a fifth of the speed, with the same result, so nothing else would show
+    it."""
     without("mv_open")  # the strict way
     channel = "aggTrade" if "aggregate" in name else "trade"
-    for n, (venue, source) in enumerate((("binance", b""), ("binance-us", b'"src":"day.f1:2",'), ("binance-usdm", b""))):
+    for n, (venue, source) in enumerate(
+        (("binance", b""), ("binance-us", b'"src":"day.f1:2",'), ("binance-usdm", b""))
+    ):
         head = series_head(venue, "ETHUSDT", channel, "ws") + source
         line = RunWriter(RUNS[0], n).record(7, head, frame(SHAPES[name]))
         assert emptied.add(LOG, batch_of([line])) == {"trade": 1}
@@ -160,7 +173,9 @@ def test_what_venues_send_is_plain(emptied: ClickHouseStore, name: str, without:
         assert emptied.add(LOG, values_of(0, [SHAPES[name]], [9], "binance-us")) == {"trade": 1}
 
 
-def test_lines_that_do_not_wait_to_be_read_are_inserted_again(emptied: ClickHouseStore, without: Callable[[str], None]) -> None:
+def test_lines_that_do_not_wait_to_be_read_are_inserted_again(
+    emptied: ClickHouseStore, without: Callable[[str], None]
+) -> None:
     """What waits for the second INSERT is kept in memory, within bounds: lines beyond them would be lost."""
     without("mv_odd")
     assert emptied.add(LOG, batch_of([*run_of([at(1)]), ODD % 7])) == {"trade": 1, "event": 1}
@@ -168,7 +183,8 @@ def test_lines_that_do_not_wait_to_be_read_are_inserted_again(emptied: ClickHous
 
 
 def test_a_log_of_lines_that_are_not_plain_is_read_whole(emptied: ClickHouseStore) -> None:
-    """A venue that changes its messages makes every line odd: the way in changes then, and nothing may be lost at the change."""
+    """A venue that changes its messages makes every line odd: the way in changes then, and nothing may be lost at the
+    change."""
     for first in (0, 6000):
         assert emptied.add(LOG, batch_of(ODD % n for n in range(first, first + 6000))) == {"event": 6000}
     for n in range(20):

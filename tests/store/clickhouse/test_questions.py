@@ -18,7 +18,12 @@ def doubled(store: ClickHouseStore) -> ClickHouseStore:
     """A store in which somebody doubled every volume: in the views, and so in the candles that a sweep made of them."""
     for name, columns in (("v_minutes", "volume * 2 AS volume"), ("v_candles", "volume * 2 AS volume")):
         text = str(
-            one(store.rows("SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = {name:String}", name=name))["as_select"]
+            one(
+                store.rows(
+                    "SELECT as_select FROM system.tables WHERE database = currentDatabase() AND name = {name:String}",
+                    name=name,
+                )
+            )["as_select"]
         )
         store.run(f"CREATE OR REPLACE VIEW {name} AS SELECT * REPLACE ({columns}) FROM ({text})")
     fill(store, *run_of([at(n, n) for n in range(5)]))

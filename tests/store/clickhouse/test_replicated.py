@@ -69,22 +69,48 @@ def test_no_name_breaks_out_of_its_quotes(parse: Parser, cluster: str, database:
 def test_each_table_that_lasts_is_replicated_and_reached_by_its_name() -> None:
     """A table that was forgotten would hold another part of the data on each server, and no query would show it."""
     assert {piece.name for piece in pieces() if piece.is_table} == {*BY_SYMBOL, *EVERYWHERE}
-    made = {statement.split(" ", 6)[5]: statement for statement in cluster_schema("market", "prod") if statement.startswith("CREATE TABLE")}
+    made = {
+        statement.split(" ", 6)[5]: statement
+        for statement in cluster_schema("market", "prod")
+        if statement.startswith("CREATE TABLE")
+    }
     for name in BY_SYMBOL:
-        assert re.search(r"^ENGINE = Replicated\w*MergeTree\('/clickhouse/tables/{shard}/", made[f"{name}_local"], re.MULTILINE)
-        assert f"AS {name}_local\nENGINE = Distributed('prod', 'market', '{name}_local', cityHash64(symbol))" in made[name]
+        assert re.search(
+            r"^ENGINE = "
+            r"Replicated\w*MergeTree\('/clickhouse/tables/{shard}/",
+            made[f"{name}_local"],
+            re.MULTILINE,
+        )
+        assert (f"AS {name}_local\nENGINE = Distributed('prod', 'market', '{name}_local', cityHash64(symbol))") in made[
+            name
+        ]
     for name in EVERYWHERE:
         assert re.search(
-            r"^ENGINE = Replicated\w*MergeTree\('/clickhouse/tables/all/{database}/{table}', '{shard}-{replica}'", made[name], re.MULTILINE
+            r"^ENGINE = Replicated\w*MergeTree\('/clickhouse/tables/all/{database}/{table}', "
+            r"'{shard}-{replica}'",
+            made[name],
+            re.MULTILINE,
         )
-    assert "ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver)" in made["trades_local"]
+    assert (
+        "ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver)"
+    ) in made["trades_local"]
 
 
 def test_everything_is_made_on_the_whole_cluster_with_the_views_on_top() -> None:
     """A view that is missing on one server fails for those who happen to be connected to it."""
     statements = cluster_schema("market", "prod")
     assert all("ON CLUSTER 'prod'" in statement for statement in statements if statement.startswith("CREATE"))
-    made = [match[1] for statement in statements if (match := re.match(r"CREATE (?:TABLE|MATERIALIZED VIEW|VIEW) IF NOT EXISTS (\w+)", statement))]
+    made = [
+        match[1]
+        for statement in statements
+        if (
+            match := re.match(
+                r"CREATE (?:TABLE|MATERIALIZED VIEW|VIEW) "
+                r"IF NOT EXISTS (\w+)",
+                statement,
+            )
+        )
+    ]
     assert [name for name in made if not name.endswith("_local")] == [piece.name for piece in pieces()]
     for view in (piece for piece in pieces() if piece.name.startswith(("v_", "mv_"))):
         assert view.statement in [statement.replace(" ON CLUSTER 'prod'", "") for statement in statements]

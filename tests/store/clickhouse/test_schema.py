@@ -26,9 +26,13 @@ def filled(store: ClickHouseStore) -> Iterator[ClickHouseStore]:
 
 def identity(store: ClickHouseStore, name: str) -> object:
     """Another one after a table or view was made again."""
-    return one(store.rows("SELECT toString(uuid) AS id FROM system.tables WHERE database = currentDatabase() AND name = {name:String}", name=name))[
-        "id"
-    ]
+    return one(
+        store.rows(
+            "SELECT toString(uuid) AS id FROM system.tables WHERE database = currentDatabase() AND "
+            "name = {name:String}",
+            name=name,
+        )
+    )["id"]
 
 
 def test_a_view_that_was_replaced_is_made_again_and_no_other(filled: ClickHouseStore) -> None:
@@ -45,7 +49,9 @@ def test_a_reading_that_was_changed_is_made_again_and_loses_nothing(filled: Clic
     """After an upgrade the old reading would go on to fill the tables."""
     table = identity(filled, "trades")
     filled.run("DROP TABLE mv_trades")
-    filled.run("CREATE MATERIALIZED VIEW mv_trades TO trades AS SELECT venue, trade_id FROM parsed WHERE outcome = 'trade'")
+    filled.run(
+        "CREATE MATERIALIZED VIEW mv_trades TO trades AS SELECT venue, trade_id FROM parsed WHERE outcome = 'trade'"
+    )
     filled.run("DROP TABLE lines")
     filled.run("CREATE TABLE lines (raw String) ENGINE = Null")
     done = filled.create()
@@ -138,10 +144,20 @@ def test_versions_are_numbered_without_a_hole() -> None:
 def test_only_tables_that_last_are_kept() -> None:
     """A table with data that counted as part of the reading would be dropped at an upgrade."""
     lasting = {piece.name for piece in pieces() if piece.is_table}
-    assert lasting == {"trades", "quarantine", "ledger", "fed", "candles_1m", "positions", "losses", "feeds", "schema_version"}
+    assert lasting == {
+        "trades",
+        "quarantine",
+        "ledger",
+        "fed",
+        "candles_1m",
+        "positions",
+        "losses",
+        "feeds",
+        "schema_version",
+    }
 
 
-# ---- what differs from the package -------------------------------------------------------------------------------------------------------
+# ---- what differs from the package -----------------------------------------------------------------------------------
 
 TAMPERINGS = {
     "CREATE OR REPLACE VIEW v_trades AS SELECT * FROM trades WHERE 0": ("v_trades", Difference.CHANGED),
@@ -151,9 +167,18 @@ TAMPERINGS = {
     "ALTER TABLE mv_ledger MODIFY QUERY SELECT * FROM parsed WHERE seq != 7": ("mv_ledger", Difference.CHANGED),
     "ALTER TABLE trades MODIFY TTL toDateTime(trade_time) + INTERVAL 100 YEAR": ("trades", Difference.CHANGED),
     "ALTER TABLE candles_1m ADD COLUMN note String": ("candles_1m", Difference.CHANGED),
-    "CREATE MATERIALIZED VIEW extra TO trades AS SELECT venue, seq AS trade_id FROM quarantine": ("extra", Difference.EXTRA),
-    "CREATE MATERIALIZED VIEW nearby.extra TO market.ledger AS SELECT run, seq FROM market.quarantine": ("nearby.extra", Difference.EXTRA),
-    "CREATE MATERIALIZED VIEW nearby.tap TO nearby.lines AS SELECT raw FROM market.inbox": ("nearby.tap", Difference.EXTRA),
+    "CREATE MATERIALIZED VIEW extra TO trades AS SELECT venue, seq AS trade_id FROM quarantine": (
+        "extra",
+        Difference.EXTRA,
+    ),
+    "CREATE MATERIALIZED VIEW nearby.extra TO market.ledger AS SELECT run, seq FROM market.quarantine": (
+        "nearby.extra",
+        Difference.EXTRA,
+    ),
+    "CREATE MATERIALIZED VIEW nearby.tap TO nearby.lines AS SELECT raw FROM market.inbox": (
+        "nearby.tap",
+        Difference.EXTRA,
+    ),
 }
 
 
@@ -192,7 +217,8 @@ def test_views_that_differ_are_right_after_init_db(filled: ClickHouseStore) -> N
 
 
 def test_views_are_renewed_while_others_insert_and_nothing_is_lost(server: str) -> None:
-    """An upgrade drops and makes the reading: what is inserted in between must be refused and come again, not count as arrived."""
+    """An upgrade drops and makes the reading: what is inserted in between must be refused and come again, not count as
+    arrived."""
     url = f"{server}/renewed"
     create_store(url)
     is_over = threading.Event()
@@ -202,7 +228,9 @@ def test_views_are_renewed_while_others_insert_and_nothing_is_lost(server: str) 
         with open_store(url) as alongside:
             assert isinstance(alongside, ClickHouseStore)
             while not is_over.is_set():
-                alongside.run("CREATE MATERIALIZED VIEW IF NOT EXISTS mv_former TO ledger AS SELECT run, seq FROM parsed WHERE 0")
+                alongside.run(
+                    "CREATE MATERIALIZED VIEW IF NOT EXISTS mv_former TO ledger AS SELECT run, seq FROM parsed WHERE 0"
+                )
                 renewals.append(alongside.create().replaced)
 
     renewer = threading.Thread(target=renew)

@@ -1,4 +1,5 @@
-"""What makes ClickHouse read a topic: statements without secrets, a configuration file that goes again, objects that belong to the schema."""
+"""What makes ClickHouse read a topic: statements without secrets, a configuration file that goes again, objects that
+belong to the schema."""
 
 import stat
 from pathlib import Path
@@ -14,7 +15,12 @@ from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.store.clickhouse.topics import collection_statement, feed_statements
 
 FEED = TopicFeed(LOG, "trades.raw", "127.0.0.1:9", "")
-SECRETS = {"sasl.password": "s3cr3t-p", "ssl.key.password": "s3cr3t-k", "ssl.key.pem": "s3cr3t-pem", "ssl.keystore.password": "s3cr3t-s"}
+SECRETS = {
+    "sasl.password": "s3cr3t-p",
+    "ssl.key.password": "s3cr3t-k",
+    "ssl.key.pem": "s3cr3t-pem",
+    "ssl.keystore.password": "s3cr3t-s",
+}
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -66,7 +72,8 @@ def test_an_embedded_store_prints_nothing_for_a_topic() -> None:
 
 
 def test_the_engine_belongs_to_the_schema_of_a_server(server: str) -> None:
-    """An upgrade that takes the engine for a stranger drops it and stops the feed; init-db --drop would leave it behind."""
+    """An upgrade that takes the engine for a stranger drops it and stops the feed; init-db --drop would leave it
+    behind."""
     url = f"{server}/engine"
     create_store(url)
     with open_store(url) as store:

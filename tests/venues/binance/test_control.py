@@ -32,8 +32,12 @@ def test_the_requests_ask_for_each_stream_once(count: int) -> None:
     requests = subscriptions(streams)
     messages = [json.loads(request) for _, request in requests]
     assert [name for message in messages for name in message["params"]] == streams
-    assert [number for number, _ in requests] == [message["id"] for message in messages] == [*range(1, len(requests) + 1)]
-    assert all(message["method"] == "SUBSCRIBE" and 0 < len(message["params"]) <= STREAMS_A_REQUEST for message in messages)
+    assert (
+        [number for number, _ in requests] == [message["id"] for message in messages] == [*range(1, len(requests) + 1)]
+    )
+    assert all(
+        message["method"] == "SUBSCRIBE" and 0 < len(message["params"]) <= STREAMS_A_REQUEST for message in messages
+    )
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ def rest(row: bytes) -> bytes:
     """A row of the archive as GET /klines answers it."""
     cells = row.decode().split(",")
     whole = {0, 6, 8}
-    return f"[{','.join(cell if at in whole else f'{chr(34)}{cell}{chr(34)}' for at, cell in enumerate(cells))}]".encode()
+    return (
+        f"[{','.join(cell if at in whole else f'{chr(34)}{cell}{chr(34)}' for at, cell in enumerate(cells))}]".encode()
+    )
 
 
 def test_a_row_of_the_archive_is_read_to_the_last_digit() -> None:
@@ -46,7 +48,11 @@ def test_a_row_of_the_archive_is_read_to_the_last_digit() -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-        (b"open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore", ROW, NEXT),
+        (
+            b"open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore",
+            ROW,
+            NEXT,
+        ),
         (b"\xef\xbb\xbf" + ROW + b"\r", b"", NEXT + b"\r", b""),
         (
             ROW.replace(b"80000,", b"80000000,").replace(b"39999,", b"39999999,"),
@@ -56,7 +62,14 @@ def test_a_row_of_the_archive_is_read_to_the_last_digit() -> None:
         (rest(ROW), rest(NEXT)),
         (b"[", b" " + rest(ROW) + b",", b" " + rest(NEXT), b"]"),
     ],
-    ids=["header", "BOM, CRLF, blank lines", "microseconds", "REST answer", "REST rows", "REST answer over several lines"],
+    ids=[
+        "header",
+        "BOM, CRLF, blank lines",
+        "microseconds",
+        "REST answer",
+        "REST rows",
+        "REST answer over several lines",
+    ],
 )
 def test_all_layouts_say_the_same(lines: tuple[bytes, ...]) -> None:
     """A file that somebody else saved would be refused, or read otherwise."""
@@ -67,7 +80,10 @@ def test_the_close_of_a_bar_in_local_time_is_brought_to_its_open_in_utc() -> Non
     """Every bar would be compared with the one an hour and a minute off."""
     header, one = API_HEADER, b"1,1,1,1,6.6158,638250.2950308,3577,2024-12-01 00:00:59.999000+01:00"
     found = klines(header, one, one.replace(b"00:00:59", b"00:01:59"))
-    assert [(k.open_time_s, k.interval_s) for k in found if isinstance(k, Kline)] == [(1733007600, 60), (1733007660, 60)]
+    assert [(k.open_time_s, k.interval_s) for k in found if isinstance(k, Kline)] == [
+        (1733007600, 60),
+        (1733007660, 60),
+    ]
 
 
 def test_the_offset_given_is_that_of_times_without_one() -> None:
@@ -79,7 +95,13 @@ def test_the_offset_given_is_that_of_times_without_one() -> None:
 
 def test_floats_come_back_to_the_digits_that_were_published() -> None:
     """The noise of floats would look like a difference, and 1e-05 like an error."""
-    lines = [API_HEADER, *(b"0.1,1e2,1e-05,0.30000000000000004,7.0,37832563.9677691,3.0,2024-12-01 00:%02d:59.999" % minute for minute in (0, 1))]
+    lines = [
+        API_HEADER,
+        *(
+            (b"0.1,1e2,1e-05,0.30000000000000004,7.0,37832563.9677691,3.0,2024-12-01 00:%02d:59.999") % minute
+            for minute in (0, 1)
+        ),
+    ]
     found = klines(*lines)[0]
     assert isinstance(found, Kline)
     assert (found.open, found.high, found.low, found.close, found.volume) == (10**7, 10**10, 1000, 3 * 10**7, 7 * 10**8)
@@ -100,14 +122,20 @@ def test_floats_come_back_to_the_digits_that_were_published() -> None:
         ((ROW.replace(b"1723161180000", b"1723161"),), WrongRow(1, "its open_time is '1723161'")),
         ((NEXT, ROW), WrongRow(2, "its time isn't after that of the row before")),
         ((ROW, ROW), WrongRow(2, "its time isn't after that of the row before")),
-        ((ROW, NEXT.replace(b"1723161299999", b"1723161539999")), WrongRow(2, "its times aren't 60 s apart, as in the rows before")),
+        (
+            (ROW, NEXT.replace(b"1723161299999", b"1723161539999")),
+            WrongRow(2, "its times aren't 60 s apart, as in the rows before"),
+        ),
         (
             (ROW.replace(b"180000", b"181000").replace(b"239999", b"240999"),),
             WrongRow(1, "it doesn't open where an interval of 60 s begins (in UTC)"),
         ),
         ((b"[[1,2]]",), WrongRow(1, "it is not an array of 12, as GET /klines answers")),
         ((b'[{"a":1}]',), WrongRow(1, "it is not an array of 12, as GET /klines answers")),
-        ((b"[1723161180000,1.5,2,3,4,5,6,7,8,9,10,11]",), WrongRow(1, "its values aren't whole numbers and decimal texts")),
+        (
+            (b"[1723161180000,1.5,2,3,4,5,6,7,8,9,10,11]",),
+            WrongRow(1, "its values aren't whole numbers and decimal texts"),
+        ),
         ((b"[[",), WrongRow(1, "it is not a JSON array")),
         ((API_HEADER, b"1,1,1,1,1,1,1,yesterday"), WrongRow(2, "its close_datetime is 'yesterday'")),
         ((API_HEADER, b"1,1,1,nan,1,1,1,2024-12-01 00:00:59.999"), WrongRow(2, "its close is 'nan'")),
@@ -126,7 +154,11 @@ def test_two_offsets_that_differ_are_refused() -> None:
     assert "isn't the one given" in wrong.problem
 
 
-@given(st.lists(st.one_of(st.binary(max_size=80), st.sampled_from([ROW, NEXT, rest(ROW), API_HEADER, b"[[" + ROW])), max_size=6))
+@given(
+    st.lists(
+        st.one_of(st.binary(max_size=80), st.sampled_from([ROW, NEXT, rest(ROW), API_HEADER, b"[[" + ROW])), max_size=6
+    )
+)
 def test_nothing_in_a_file_raises(lines: list[bytes]) -> None:
     """Somebody's file would end in a traceback."""
     assert all(isinstance(found, Kline | WrongRow) for found in read_klines(lines))

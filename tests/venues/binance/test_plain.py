@@ -31,8 +31,19 @@ def test_each_case_is_what_the_table_says(case: Case) -> None:
 def test_a_spot_trade_is_read_to_the_last_digit() -> None:
     """A rounded price or a wrong side would be stored as the truth."""
     assert decode(TRADE) == Trade(
-        "binance", "ETHUSDT", "trade", 1520538925, 1520538925, 1520538925, 268380000000, 200000, 1723161255611000, 1723161255612000, True, True
-    )  # fmt: skip
+        "binance",
+        "ETHUSDT",
+        "trade",
+        1520538925,
+        1520538925,
+        1520538925,
+        268380000000,
+        200000,
+        1723161255611000,
+        1723161255612000,
+        True,
+        True,
+    )
 
 
 def test_an_aggregate_keeps_its_first_and_last_trade() -> None:
@@ -45,7 +56,11 @@ def test_an_aggregate_keeps_its_first_and_last_trade() -> None:
 def test_venue_is_recognised_by_shape_where_none_is_named() -> None:
     """A USD-M trade filed under spot would share ids with other trades."""
     readings = [decode(message) for message in (TRADE, USDM, COMBINED)]
-    assert [reading.venue for reading in readings if isinstance(reading, Trade)] == ["binance", "binance-usdm", "binance"]
+    assert [reading.venue for reading in readings if isinstance(reading, Trade)] == [
+        "binance",
+        "binance-usdm",
+        "binance",
+    ]
 
 
 def test_a_trade_outside_the_book_is_kept_apart() -> None:
@@ -58,7 +73,9 @@ def test_a_trade_outside_the_book_is_kept_apart() -> None:
 
 def test_wrapper_and_order_ids_change_nothing() -> None:
     """The same trade by two ways would count as a conflict."""
-    hashes = {content_hash(reading) for message in (TRADE, COMBINED, LEGACY) if isinstance(reading := decode(message), Trade)}
+    hashes = {
+        content_hash(reading) for message in (TRADE, COMBINED, LEGACY) if isinstance(reading := decode(message), Trade)
+    }
     assert len(hashes) == 1
 
 
@@ -75,7 +92,9 @@ CHANGES = st.tuples(st.integers(0, 80), st.sampled_from(b"0123456789.,-+eETrueFa
 
 @settings(max_examples=500)
 @given(st.sampled_from(ARCHIVE_ROWS), st.lists(CHANGES, max_size=3))
-def test_the_quick_look_at_a_row_sees_what_the_close_one_sees(row: tuple[bytes, str], changes: list[tuple[int, int, bool]]) -> None:
+def test_the_quick_look_at_a_row_sees_what_the_close_one_sees(
+    row: tuple[bytes, str], changes: list[tuple[int, int, bool]]
+) -> None:
     """One of two readings of the same row would be wrong, and which one is used would depend on how it is written."""
     payload, channel = bytearray(row[0]), row[1]
     for at, byte, is_more in changes:
@@ -115,7 +134,8 @@ def test_no_mutation_makes_it_raise(case: Case, data: st.DataObject) -> None:
 
 @given(st.sampled_from(CASES))
 def test_a_trade_is_always_framed_as_data(case: Case) -> None:
-    """The SQL reads only `data` as a message (and rows of the archive as text): another frame would lose the trade there."""
+    """The SQL reads only `data` as a message (and rows of the archive as text): another frame would lose the trade
+    there."""
     assert frame(case.payload).startswith(b'"data":') == is_plain_object(case.payload) or len(case.payload) > 512 * 1024
     if case.outcome == "trade":
         assert is_plain_object(case.payload) or case.payload[:1].isdigit()

@@ -26,7 +26,9 @@ def test_each_channel_has_its_own_endpoints() -> None:
     """A gap of aggregates would be filled with single trades, whose ids are others."""
     assert newest("BTCUSDT", "trade", 5) == Request("trades", {"symbol": "BTCUSDT", "limit": 5})
     assert newest("BTCUSDT", "aggTrade", 5) == Request("aggTrades", {"symbol": "BTCUSDT", "limit": 5})
-    assert since("BTCUSDT", "trade", 7) == Request("historicalTrades", {"symbol": "BTCUSDT", "fromId": 7, "limit": PAGE})
+    assert since("BTCUSDT", "trade", 7) == Request(
+        "historicalTrades", {"symbol": "BTCUSDT", "fromId": 7, "limit": PAGE}
+    )
     assert since("BTCUSDT", "aggTrade", 7) == Request("aggTrades", {"symbol": "BTCUSDT", "fromId": 7, "limit": PAGE})
 
 
@@ -63,7 +65,9 @@ def test_the_venues_own_words_are_quoted(body: bytes, words: str) -> None:
     assert len(message(json.dumps({"code": 1, "msg": "x" * 9999}).encode())) == 300
 
 
-@pytest.mark.parametrize(("count", "asked"), [(0, False), (1, True), (SYMBOLS_IN_A_URL, True), (SYMBOLS_IN_A_URL + 1, False)])
+@pytest.mark.parametrize(
+    ("count", "asked"), [(0, False), (1, True), (SYMBOLS_IN_A_URL, True), (SYMBOLS_IN_A_URL + 1, False)]
+)
 def test_a_long_list_of_symbols_is_not_put_into_the_url(count: int, asked: bool) -> None:
     """The venue refuses a URL of 8 KB: a capture of many symbols could not begin."""
     symbols = [f"S{n}USDT" for n in range(count)]

@@ -20,7 +20,9 @@ def read(payload: bytes) -> object:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_it_reads_each_case_as_the_fast_ways_do(case: Case) -> None:
     """Which of two readings a message gets depends on how it is written; they must not differ in what it is."""
-    assert read_strictly(case.payload, case.venue, case.symbol, case.channel) == decode(case.payload, case.venue, case.symbol, case.channel)
+    assert read_strictly(case.payload, case.venue, case.symbol, case.channel) == decode(
+        case.payload, case.venue, case.symbol, case.channel
+    )
 
 
 @given(st.sampled_from([TRADE, AGG]), st.randoms(use_true_random=False))
@@ -36,7 +38,9 @@ def test_each_required_member_is_missed_and_refused_as_null(payload: bytes, chan
     """A trade without a price would be stored with some other one."""
     message = json.loads(payload)
     for name in REQUIRED[channel]:
-        assert read(json.dumps({key: value for key, value in message.items() if key != name}).encode()) == Rejected("missing_field", name)
+        assert read(json.dumps({key: value for key, value in message.items() if key != name}).encode()) == Rejected(
+            "missing_field", name
+        )
         assert read(json.dumps(message | {name: None}).encode()) == Rejected("null_field", name)
 
 

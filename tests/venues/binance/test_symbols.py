@@ -5,7 +5,9 @@ import pytest
 from tradecap.venues.binance.symbols import IN_NAMES, UNSUPPORTED, is_plain_symbol, symbol_fault
 
 
-@pytest.mark.parametrize("symbol", ["BTCUSDT", "1000SATSUSDT", "币安人生USDT", "BTCUSDT_210625", "BTCUSDC_260327", "A", "A" * 64, "1" * 18])
+@pytest.mark.parametrize(
+    "symbol", ["BTCUSDT", "1000SATSUSDT", "币安人生USDT", "BTCUSDT_210625", "BTCUSDC_260327", "A", "A" * 64, "1" * 18]
+)
 def test_the_shapes_of_spot_and_usdm_are_taken(symbol: str) -> None:
     """A whole market would go into quarantine."""
     assert symbol_fault(symbol) == ""
@@ -49,7 +51,9 @@ def test_what_cannot_be_a_name_is_out_of_range(symbol: str) -> None:
     assert symbol_fault(symbol) == "out_of_range"
 
 
-@pytest.mark.parametrize(("symbol", "plain"), [("BTCUSDT", True), ("A" * 16, True), ("A" * 17, False), ("btcusdt", False), ("", False)])
+@pytest.mark.parametrize(
+    ("symbol", "plain"), [("BTCUSDT", True), ("A" * 16, True), ("A" * 17, False), ("btcusdt", False), ("", False)]
+)
 def test_the_fast_ways_take_valid_symbols_of_the_usual_length(symbol: str, plain: bool) -> None:
     """The fast reading would store what the strict one refuses."""
     assert is_plain_symbol(symbol) is plain

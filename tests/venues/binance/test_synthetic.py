@@ -61,7 +61,20 @@ def same_millisecond(symbol: str) -> dict[int, list[dict[str, Any]]]:
 
 
 def a_trade(**changes: Any) -> Trade:
-    trade = Trade("binance", "ETHUSDT", "trade", 7, 7, 7, 268_001_000_000, 50_000_000, NOON_MS * 1000, NOON_MS * 1000 + 1000, False, True)
+    trade = Trade(
+        "binance",
+        "ETHUSDT",
+        "trade",
+        7,
+        7,
+        7,
+        268_001_000_000,
+        50_000_000,
+        NOON_MS * 1000,
+        NOON_MS * 1000 + 1000,
+        False,
+        True,
+    )
     return msgspec.structs.replace(trade, **changes)
 
 
@@ -116,8 +129,14 @@ def test_messages_are_written_as_the_venue_writes_them() -> None:
     usdm = a_trade(venue="binance-usdm", qty=60_000_000)
     insurance, na = (msgspec.structs.replace(usdm, order_book=False, price=price, qty=price) for price in (10**8, 0))
     agg = a_trade(channel="aggTrade", id=3, first_id=7, last_id=9)
-    head, usdm_head = b'{"e":"trade","E":1723204800001,"s":', b'{"e":"trade","E":1723204800001,"T":1723204800000,"s":"ETHUSDT","t":7,'
-    assert message(pepe) == head + b'"PEPEUSDT","t":7,"p":"0.00000741","q":"210000000.00000000","T":1723204800000,"m":true,"M":true}'
+    head, usdm_head = (
+        b'{"e":"trade","E":1723204800001,"s":',
+        b'{"e":"trade","E":1723204800001,"T":1723204800000,"s":"ETHUSDT","t":7,',
+    )
+    assert (
+        message(pepe)
+        == head + b'"PEPEUSDT","t":7,"p":"0.00000741","q":"210000000.00000000","T":1723204800000,"m":true,"M":true}'
+    )
     assert message(usdm, (2, 3)) == usdm_head + b'"p":"2680.01","q":"0.600","X":"MARKET","m":false}'
     assert message(insurance, (2, 3)) == usdm_head + b'"p":"1.00","q":"1.000","X":"INSURANCE_FUND","m":false}'
     assert message(na, (2, 3)) == usdm_head + b'"p":"0","q":"0","X":"NA","m":false}'
@@ -138,7 +157,8 @@ def test_amounts_are_written_exactly(units: int, decimals: int) -> None:
 
 
 def test_every_line_of_the_sample_is_the_venues_writing() -> None:
-    """The sample is what people see first; a line that isn't compact JSON in order of the venue's keys isn't a recording."""
+    """The sample is what people see first; a line that isn't compact JSON in order of the venue's keys isn't a
+    recording."""
     with open_sample() as raw, gzip.open(raw) as lines:
         for line in lines:
             payload = line.split(b" ", 1)[1].strip()
@@ -159,7 +179,8 @@ def test_ids_have_no_hole_and_times_never_go_back(symbol: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(offset_ms=st.integers(0, 120_000), length_ms=st.integers(0, 200_000), seed=st.integers(0, 2**40))
 def test_trades_keep_to_their_span_and_grid(offset_ms: int, length_ms: int, seed: int) -> None:
-    """A start close to a minute's end must not let the big order go back in time; prices and quantities must be ones the venue allows."""
+    """A start close to a minute's end must not let the big order go back in time; prices and quantities must be ones
+    the venue allows."""
     start_ms = NOON_MS + offset_ms
     made = list(trades(SPOT["PEPEUSDT"], seed, start_ms, start_ms + length_ms))
     assert all(start_ms <= trade.trade_time_us // 1000 < start_ms + length_ms for trade in made)
@@ -181,7 +202,8 @@ def test_the_sample_is_small_and_covers_five_minutes_of_three_symbols() -> None:
 
 
 def test_a_burst_of_one_order_fills_one_millisecond_over_many_levels() -> None:
-    """Ordering by time alone is wrong exactly here: 219 trades with one T, one order of 500 ETH over 110 prices (item 1)."""
+    """Ordering by time alone is wrong exactly here: 219 trades with one T, one order of 500 ETH over 110 prices (item
+    1)."""
     burst = max(same_millisecond("ETHUSDT").values(), key=len)
     assert len(burst) == 219
     assert len({trade["p"] for trade in burst}) == 110
@@ -197,14 +219,16 @@ def test_most_trades_share_their_millisecond() -> None:
 
 
 def test_there_are_silences_and_crowded_seconds() -> None:
-    """A feed that is silent for seconds isn't stale (item 2: up to 3.8 s), and one that isn't brings hundreds at once."""
+    """A feed that is silent for seconds isn't stale (item 2: up to 3.8 s), and one that isn't brings hundreds at
+    once."""
     for symbol in SPOT:
         assert max(after["T"] - before["T"] for before, after in pairwise(series(symbol))) == 3_800
     assert max(Counter(trade["T"] // 1000 for trade in series("ETHUSDT")).values()) > 200
 
 
 def test_events_are_late_in_bursts_and_cross_a_minutes_end() -> None:
-    """Candles by E agree with candles by T until the day a burst straddles a minute (item 3: 0-1 ms, 100-220 ms in bursts)."""
+    """Candles by E agree with candles by T until the day a burst straddles a minute (item 3: 0-1 ms, 100-220 ms in
+    bursts)."""
     late = [trade["E"] - trade["T"] for trade in all_trades()]
     assert set(late) - {0, 1} <= set(range(2, 221))
     assert sum(each > 1 for each in late) < 0.05 * len(late)
@@ -220,7 +244,8 @@ def test_both_sides_trade_inside_one_millisecond() -> None:
 
 
 def test_the_receive_clock_is_behind_and_messages_come_in_crowds() -> None:
-    """Latencies are negative here: whoever orders or buckets by receive time gets caught (item 5), and so does a drop at 100 in a ms (item 1)."""
+    """Latencies are negative here: whoever orders or buckets by receive time gets caught (item 5), and so does a drop
+    at 100 in a ms (item 1)."""
     behind = [trade["data"]["E"] * 1_000_000 - recv for recv, trade in sample() if "E" in trade.get("data", {})]
     assert all(1_260_000_000 < each <= BEHIND_NS for each in behind)
     received = [recv for recv, _ in sample()]
@@ -238,8 +263,11 @@ def test_there_is_dust_and_there_are_large_trades() -> None:
 
 
 def test_other_streams_come_between_the_trades() -> None:
-    """A replay must count these by kind and log none of them (item 7: bookTicker has no name, a snapshot no wrapper)."""
-    kinds = Counter(payload["stream"].partition("@")[2] if "stream" in payload else "snapshot" for _, payload in sample())
+    """A replay must count these by kind and log none of them (item 7: bookTicker has no name, a snapshot no
+    wrapper)."""
+    kinds = Counter(
+        payload["stream"].partition("@")[2] if "stream" in payload else "snapshot" for _, payload in sample()
+    )
     assert kinds == {"trade": 7922, "aggTrade": 1579, "bookTicker": 892, "depth@100ms": 97, "snapshot": 3}
     quotes = [payload["data"] for _, payload in sample() if "bookTicker" in payload.get("stream", "")]
     assert all(list(quote) == ["u", "s", "b", "B", "a", "A"] for quote in quotes)
@@ -260,13 +288,21 @@ def test_aggtrades_hold_every_trade_once() -> None:
     assert sum(Decimal(each["q"]) for each in aggregates) == sum(Decimal(fill["q"]) for fill in fills)
     assert all(after["a"] == before["a"] + 1 for before, after in pairwise(aggregates))
     known = {fill["t"]: (fill["p"], fill["T"], fill["m"]) for fill in fills}
-    assert all(known[number] == (each["p"], each["T"], each["m"]) for each in aggregates for number in range(each["f"], each["l"] + 1))
+    assert all(
+        known[number] == (each["p"], each["T"], each["m"])
+        for each in aggregates
+        for number in range(each["f"], each["l"] + 1)
+    )
     assert all((b["p"], b["T"], b["m"]) != (a["p"], a["T"], a["m"]) for a, b in pairwise(aggregates))
 
 
 def test_trades_outside_the_book_are_not_aggregated() -> None:
     """On USD-M they have ids and no aggregate: f and l jump there."""
-    fills = [a_trade(id=1, first_id=1, last_id=1), a_trade(id=2, order_book=False), a_trade(id=3, first_id=3, last_id=3)]
+    fills = [
+        a_trade(id=1, first_id=1, last_id=1),
+        a_trade(id=2, order_book=False),
+        a_trade(id=3, first_id=3, last_id=3),
+    ]
     assert [(each.id, each.first_id, each.last_id) for each in aggregate(fills, 40)] == [(40, 1, 1), (41, 3, 3)]
 
 
@@ -277,7 +313,10 @@ def usdm_day() -> Iterator[Trade]:
 def test_usdm_has_bursts_off_book_trades_and_prompt_events() -> None:
     """A USD-M simulation without NA and insurance trades, or late as spot, would be spot by another name."""
     made = list(usdm_day())
-    assert {(trade.price > 0, trade.qty > 0) for trade in made if not trade.order_book} == {(True, True), (False, False)}
+    assert {(trade.price > 0, trade.qty > 0) for trade in made if not trade.order_book} == {
+        (True, True),
+        (False, False),
+    }
     assert all(trade.price > 0 and trade.qty > 0 for trade in made if trade.order_book)
     assert max(Counter(trade.trade_time_us for trade in made).values()) == 348
     assert all(trade.event_time_us - trade.trade_time_us <= 2000 for trade in made)
@@ -296,4 +335,6 @@ def test_usdm_writes_its_other_streams_its_own_way() -> None:
 
 
 def usdm_messages() -> list[dict[str, Any]]:
-    return [json.loads(payload) for _, payload in messages(list(USDM.values()), 1, NOON_MS, NOON_MS + 10_000, ["BTCUSDT"])]
+    return [
+        json.loads(payload) for _, payload in messages(list(USDM.values()), 1, NOON_MS, NOON_MS + 10_000, ["BTCUSDT"])
+    ]

@@ -1,4 +1,5 @@
-"""Messages cut out of the bytes of a connection, against all that may come between them and however the bytes are split."""
+"""Messages cut out of the bytes of a connection, against all that may come between them and however the bytes are
+split."""
 
 import asyncio
 import random
@@ -28,7 +29,11 @@ def framed(kind: str, payload: bytes) -> bytes:
     """What a server sends for it."""
     if kind == "divided":
         half = len(payload) // 2
-        parts = [Frame(Opcode.TEXT, payload[:half], fin=False), Frame(Opcode.PING, b"between"), Frame(Opcode.CONT, payload[half:])]
+        parts = [
+            Frame(Opcode.TEXT, payload[:half], fin=False),
+            Frame(Opcode.PING, b"between"),
+            Frame(Opcode.CONT, payload[half:]),
+        ]
     elif kind in ("ping", "pong"):
         parts = [Frame(Opcode[kind.upper()], payload[:125])]
     else:
@@ -47,14 +52,17 @@ def split(data: bytes, seed: int) -> list[bytes]:
 
 
 async def delivered(pieces: Sequence[bytes], messages: int) -> list[bytes]:
-    """What a connection makes of these bytes, by either way: by `recv` only what isn't there yet of this many messages."""
+    """What a connection makes of these bytes, by either way: by `recv` only what isn't there yet of this many
+    messages."""
 
     async def quiet(server: ServerConnection) -> None:
         await server.wait_closed()
 
     async with serve(quiet, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        async with connect(f"ws://127.0.0.1:{port}", create_connection=FeedSocket, compression=None, max_queue=None) as socket:
+        async with connect(
+            f"ws://127.0.0.1:{port}", create_connection=FeedSocket, compression=None, max_queue=None
+        ) as socket:
             assert isinstance(socket, FeedSocket)
             got: list[bytes] = []
             socket.deliver = got.extend
@@ -67,8 +75,11 @@ async def delivered(pieces: Sequence[bytes], messages: int) -> list[bytes]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(KINDS, SIZES), max_size=12), st.integers())
-def test_every_message_comes_once_and_in_order_however_the_bytes_are_split(sent: list[tuple[str, int]], seed: int) -> None:
-    """A trade would be lost, come twice or overtake another one where a read ends within a frame or something else comes between."""
+def test_every_message_comes_once_and_in_order_however_the_bytes_are_split(
+    sent: list[tuple[str, int]], seed: int
+) -> None:
+    """A trade would be lost, come twice or overtake another one where a read ends within a frame or something else
+    comes between."""
     payloads = [b"%d" % number + TRAP * (size // 4) + b"x" * (size % 4) for number, (_, size) in enumerate(sent)]
     data = b"".join(framed(kind, payload) for (kind, _), payload in zip(sent, payloads, strict=True))
     messages = [payload for (kind, _), payload in zip(sent, payloads, strict=True) if kind not in ("ping", "pong")]
@@ -85,7 +96,10 @@ def test_what_comes_with_the_answer_to_the_handshake_is_not_lost(size: int) -> N
         async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             key = re.search(rb"Sec-WebSocket-Key: (\S+)", await reader.readuntil(b"\r\n\r\n"))
             assert key
-            accepted = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(key[1].decode())}\r\n\r\n"
+            accepted = (
+                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+                f"{accept_key(key[1].decode())}\r\n\r\n"
+            )
             data = b"HTTP/1.1 101 Switching Protocols\r\n" + accepted.encode() + greeting
             for at in range(0, len(data), size):
                 writer.write(data[at : at + size])
@@ -98,7 +112,9 @@ def test_what_comes_with_the_answer_to_the_handshake_is_not_lost(size: int) -> N
 
         async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            async with connect(f"ws://127.0.0.1:{port}", create_connection=FeedSocket, compression=None, close_timeout=0.1) as client:
+            async with connect(
+                f"ws://127.0.0.1:{port}", create_connection=FeedSocket, compression=None, close_timeout=0.1
+            ) as client:
                 assert isinstance(client, FeedSocket)
                 got = [bytes(await asyncio.wait_for(client.recv(decode=False), 60.0))]
                 client.deliver = got.extend
@@ -114,12 +130,21 @@ def test_what_comes_with_the_answer_to_the_handshake_is_not_lost(size: int) -> N
 def test_texts_are_cut_out_and_nothing_else() -> None:
     """The fast way would be none, or read a long or a masked frame as if it were a short text."""
     short, long = framed("text", b"a" * 125), framed("text", b"b" * 65_535)
-    for other in (framed("text", b"c" * 65_536), framed("ping", b""), framed("binary", b"d"), b"\x81\x81maskd", long[:-1], b"\x81", b""):
+    for other in (
+        framed("text", b"c" * 65_536),
+        framed("ping", b""),
+        framed("binary", b"d"),
+        b"\x81\x81maskd",
+        long[:-1],
+        b"\x81",
+        b"",
+    ):
         assert whole_texts(short + long + other, 0) == ([b"a" * 125, b"b" * 65_535], len(short + long))
 
 
 def test_texts_do_not_take_the_slow_way() -> None:
-    """A release of websockets that asks its reader otherwise would halve the capture's speed, and nobody would see why."""
+    """A release of websockets that asks its reader otherwise would halve the capture's speed, and nobody would see
+    why."""
     texts = [b"%d" % number for number in range(100)]
     data = framed("ping", b"") + b"".join(framed("text", text) for text in texts)
     assert asyncio.run(delivered([data[at : at + 1] for at in range(len(data))], 0)) == texts
@@ -127,7 +152,9 @@ def test_texts_do_not_take_the_slow_way() -> None:
 
 def test_nothing_is_cut_out_after_a_goodbye() -> None:
     """What a server sends after its close frame isn't a message (RFC 6455 §5.5.1)."""
-    pieces = [framed("text", b"before") + Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=False) + framed("text", b"after")]
+    pieces = [
+        framed("text", b"before") + Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=False) + framed("text", b"after")
+    ]
     assert asyncio.run(delivered(pieces, 1)) == [b"before"]
 
 

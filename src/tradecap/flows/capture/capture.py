@@ -130,7 +130,13 @@ class _Capture:
 
     def _write(self, arrivals: list[Arrival]) -> None:
         """The hot path: everything that is done for each trade. Records are handed over all at once."""
-        books, heads, counts, venue, channel = self._books, self._heads, self._counts, self._plan.venue, self._plan.channel
+        books, heads, counts, venue, channel = (
+            self._books,
+            self._heads,
+            self._counts,
+            self._plan.venue,
+            self._plan.channel,
+        )
         decode = self._venue.decode
         wanted = None if self._plan.max_trades is None else self._plan.max_trades - counts.valid
         now = time.monotonic()
@@ -145,7 +151,11 @@ class _Capture:
                 continue
             connection, recv_ns, payload = arrival
             reading = decode(payload, venue, "", "")
-            if type(reading) is Trade and reading.channel == channel and (book := books.get(reading.symbol)) is not None:
+            if (
+                type(reading) is Trade
+                and reading.channel == channel
+                and (book := books.get(reading.symbol)) is not None
+            ):
                 taken = book.take(reading, connection, now)
                 if taken != NEW:
                     if taken == COPY:

@@ -15,7 +15,8 @@ FLUSH_S: Final = 0.1
 
 
 class DurableRun:
-    """Writes one run, and flushes. It belongs to one thread, which calls `flush_if_due` when it has nothing else to do."""
+    """Writes one run, and flushes. It belongs to one thread, which calls `flush_if_due` when it has nothing else to
+    do."""
 
     def __init__(self, run: Run, status: Status) -> None:
         self._run, self._status = run, status

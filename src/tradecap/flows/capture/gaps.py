@@ -13,7 +13,16 @@ from tradecap.digits import number as grouped
 from tradecap.flows.capture.counts import CaptureCounts
 from tradecap.flows.capture.durable_run import DurableRun
 from tradecap.flows.capture.plan import Plan
-from tradecap.flows.capture.repair import FetchedRows, Gap, GapAnswered, NewestId, NewestWanted, Repair, RepairAnswer, Retrying
+from tradecap.flows.capture.repair import (
+    FetchedRows,
+    Gap,
+    GapAnswered,
+    NewestId,
+    NewestWanted,
+    Repair,
+    RepairAnswer,
+    Retrying,
+)
 from tradecap.flows.capture.status import Status
 from tradecap.market.id_book import CONFLICT, COPY, OUTLIER, IdBook, Mark, Range, holes, stretches
 from tradecap.market.records import DataRecord, Trade, frame, series_head
@@ -44,9 +53,23 @@ class Gaps:
     """The gaps of one capture."""
 
     def __init__(
-        self, plan: Plan, books: Mapping[str, IdBook], repair: Repair, run: DurableRun, status: Status, counts: CaptureCounts, now_s: float
+        self,
+        plan: Plan,
+        books: Mapping[str, IdBook],
+        repair: Repair,
+        run: DurableRun,
+        status: Status,
+        counts: CaptureCounts,
+        now_s: float,
     ) -> None:
-        self._plan, self._books, self._repair, self._run, self._status, self._counts = plan, books, repair, run, status, counts
+        self._plan, self._books, self._repair, self._run, self._status, self._counts = (
+            plan,
+            books,
+            repair,
+            run,
+            status,
+            counts,
+        )
         self._heads = {symbol: series_head(plan.venue, symbol, plan.channel, "rest") for symbol in plan.symbols}
         self._suspects: dict[str, _Suspect] = {}
         self._checked_s = dict.fromkeys(plan.symbols, now_s)
@@ -117,7 +140,10 @@ class Gaps:
             if kind == OUTLIER:
                 self._counts.outliers += 1
                 self._event("outlier", symbol, id=number, expected=expected)
-                text = f"{symbol}: id {number} is far from the expected {expected}: it is written, and the series stays where it is"
+                text = (
+                    f"{symbol}: id {number} is far from the expected {expected}: it is written, and the series "
+                    "stays where it is"
+                )
             else:
                 self._counts.moves += 1
                 self._event("moved", symbol, first=number, expected=expected)
@@ -131,7 +157,13 @@ class Gaps:
             left_open = self._why_unwanted(last - first + 1)
             known = {name: why for name, why in (("cause", cause), ("left_open", left_open)) if why}
             self._event("gap_found", symbol, first=first, last=last, **known)
-            self._report("warning", f"gap in {symbol}: ids {first} to {last}{left_open and ', left open: '}{left_open}", symbol, first, last)
+            self._report(
+                "warning",
+                f"gap in {symbol}: ids {first} to {last}{left_open and ', left open: '}{left_open}",
+                symbol,
+                first,
+                last,
+            )
             gap = Gap(symbol, (first, last))
             if left_open:
                 self._left_open.append(_LeftOpen(gap, left_open))
@@ -145,7 +177,9 @@ class Gaps:
 
     def _event(self, name: str, symbol: str, **detail: object) -> None:
         venue, channel = self._plan.venue, self._plan.channel
-        self._run.event(name, series_head(venue, symbol, channel, ""), venue=venue, symbol=symbol, channel=channel, **detail)
+        self._run.event(
+            name, series_head(venue, symbol, channel, ""), venue=venue, symbol=symbol, channel=channel, **detail
+        )
 
     def _take(self, answer: RepairAnswer) -> None:
         if isinstance(answer, Retrying):
@@ -164,7 +198,12 @@ class Gaps:
                 self._suspect(answer)
 
     def _write_rows(self, fetched: FetchedRows) -> None:
-        book, head, venue, channel = self._books[fetched.symbol], self._heads[fetched.symbol], self._plan.venue, self._plan.channel
+        book, head, venue, channel = (
+            self._books[fetched.symbol],
+            self._heads[fetched.symbol],
+            self._plan.venue,
+            self._plan.channel,
+        )
         now, decode = time.monotonic(), VENUES[venue].decode
         records: list[DataRecord] = []
         for row in fetched.rows:
@@ -238,4 +277,6 @@ class Gaps:
         for gap, why in reversed(self._left_open):
             if gap.symbol == symbol and gap.ids[0] <= first and last <= gap.ids[1]:
                 return why
-        return "the capture ended before it was repaired" + (f": {self._trouble}" if self._troubled_since_s is not None else "")
+        return ("the capture ended before it was repaired") + (
+            f": {self._trouble}" if self._troubled_since_s is not None else ""
+        )

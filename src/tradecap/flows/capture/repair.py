@@ -124,7 +124,8 @@ class Repair:
         """Ask for nothing more."""
         self._stopped.set()
         self._wanted.put(None)
-        self._thread.join(1.0)  # a request may still be running; the thread is a daemon, and the next capture fetches the same again
+        # a request may still be running; the thread is a daemon, and the next capture fetches the same again
+        self._thread.join(1.0)
 
     def _run(self) -> None:
         with self._rest:

@@ -19,7 +19,9 @@ def check_symbols(rest: Rest, symbols: Sequence[str]) -> str:
             raise
         return f"The symbols couldn't be checked: {error.message} ({error.hint.rstrip('.')})"
     for symbol, known in listed.unknown.items():
-        raise TradecapError(f"{symbol} isn't traded at {rest.site.name}.", which_symbol(symbol, set(known), "it lists no symbols."))
+        raise TradecapError(
+            f"{symbol} isn't traded at {rest.site.name}.", which_symbol(symbol, set(known), "it lists no symbols.")
+        )
     return _not_traded(listed.closed, rest.site.name)
 
 
@@ -27,5 +29,7 @@ def _not_traded(closed: Mapping[str, str], site: str) -> str:
     """A sentence about symbols that are listed but not traded now: their streams stay silent."""
     if not closed:
         return ""
-    named = ", ".join(f"{symbol} is {status if status.isidentifier() else repr(status[:40])}" for symbol, status in closed.items())
+    named = ", ".join(
+        f"{symbol} is {status if status.isidentifier() else repr(status[:40])}" for symbol, status in closed.items()
+    )
     return f"Not traded at {site} at the moment: {named}. There will be no trades until that changes."

@@ -98,7 +98,11 @@ def ending(facts: Facts, plan: Plan) -> EndReason | None:
     if failure and not was_live and facts.running_s > START_WITHIN_S:
         return _failed(_unreachable(facts.url, failure))
     if facts.is_feed_over:
-        return _failed(TradecapError("The feed has stopped by itself.", "this is a bug in tradecap: run again with -vv.", Exit.UNREACHABLE))
+        return _failed(
+            TradecapError(
+                "The feed has stopped by itself.", "this is a bug in tradecap: run again with -vv.", Exit.UNREACHABLE
+            )
+        )
     return None
 
 

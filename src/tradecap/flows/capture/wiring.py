@@ -26,7 +26,16 @@ class Wiring:
     terms: how connections are treated. budget: that of an earlier REST client of the site, whose requests count.
     """
 
-    def __init__(self, site: Site, log: Log, writer: LogWriter, plan: Plan, *, terms: Terms | None = None, budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        log: Log,
+        writer: LogWriter,
+        plan: Plan,
+        *,
+        terms: Terms | None = None,
+        budget: Budget | None = None,
+    ) -> None:
         self._site, self._log, self._writer, self._plan = site, log, writer, plan
         self._terms, self._budget = terms or Terms(), budget
         self._known = known_ids(log, plan.venue, plan.channel, plan.symbols) if plan.is_resumed else {}
@@ -45,4 +54,14 @@ class Wiring:
         streams = [site.control.stream_name(symbol, plan.channel) for symbol in plan.symbols]
         with Feed(site.stream_url, streams, site.control, self._terms) as feed:
             repair = Repair(lambda wait: Rest(site, wait=wait, budget=self._budget), plan.channel)
-            return capture(feed, repair, self._writer, plan, known=self._known, free=free or self._log.free_bytes, stop=stop, see=see, full=full)
+            return capture(
+                feed,
+                repair,
+                self._writer,
+                plan,
+                known=self._known,
+                free=free or self._log.free_bytes,
+                stop=stop,
+                see=see,
+                full=full,
+            )

@@ -7,7 +7,8 @@ from tradecap.errors import TradecapError
 
 @dataclass(frozen=True)
 class Choice:
-    """What to replay and how. Times in ns since 1970 UTC, to_ns exclusive; venue and symbol of --as are for lines that don't name theirs."""
+    """What to replay and how. Times in ns since 1970 UTC, to_ns exclusive; venue and symbol of --as are for lines that
+    don't name theirs."""
 
     speed: float | None = None
     from_ns: int | None = None
@@ -24,7 +25,8 @@ class Replayed:
     """lines = valid + quarantined + ignored + filtered; records = valid + quarantined + events.
 
     named_by_file: the symbols that only the name of a file gave to its rows; None where there are none.
-    stopped: whether a signal ended it before the end of its inputs. left_out_ns: the first and last time of trades that options left out.
+    stopped: whether a signal ended it before the end of its inputs. left_out_ns: the first and last time of trades that
+    options left out.
     """
 
     run: str = ""

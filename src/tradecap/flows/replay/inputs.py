@@ -1,4 +1,5 @@
-"""The inputs of a replay: each is looked at before anything is written, and refused where nothing in it is recognised."""
+"""The inputs of a replay: each is looked at before anything is written, and refused where nothing in it is
+recognised."""
 
 import itertools
 from collections.abc import Generator, Iterable, Iterator
@@ -23,7 +24,8 @@ LOOKED_AT: Final = 1000
 
 @dataclass
 class Input:
-    """A source whose first lines have been looked at. `problem` is why it broke off, if it did. parts: all frames for the plain way."""
+    """A source whose first lines have been looked at. `problem` is why it broke off, if it did. parts: all frames for
+    the plain way."""
 
     source: Source
     parts: Iterator[Frame | Text]
@@ -36,7 +38,8 @@ def takes_texts(choice: Choice) -> bool:
 
 
 def look_at(sources: Iterable[Source], choice: Choice) -> list[Input]:
-    """The inputs, each with something in its first lines that is recognised. Raises TradecapError (nothing is written yet) where nothing is."""
+    """The inputs, each with something in its first lines that is recognised. Raises TradecapError (nothing is written
+    yet) where nothing is."""
     return [_looked_at(source, choice) for source in sources]
 
 
@@ -114,5 +117,6 @@ def refuse_own_log(inputs: list[Input], log: Log) -> None:
     """A log that is replayed into itself would never end."""
     if any(entry.source.log is not None and entry.source.log.id == log.id for entry in inputs):
         raise TradecapError(
-            f"{log.url} can't be replayed into itself.", "name another log with --log; for records twice there is inject-bad --dupes."
+            f"{log.url} can't be replayed into itself.",
+            "name another log with --log; for records twice there is inject-bad --dupes.",
         )

@@ -59,7 +59,9 @@ class Intake:
         if type(item.reading) is not Trade:
             return False
         time_ns = item.reading.trade_time_us * 1000
-        return (choice.from_ns is not None and time_ns < choice.from_ns) or (choice.to_ns is not None and time_ns >= choice.to_ns)
+        return (choice.from_ns is not None and time_ns < choice.from_ns) or (
+            choice.to_ns is not None and time_ns >= choice.to_ns
+        )
 
     def note_times(self, first_us: int, last_us: int) -> None:
         """Trades between these times were left out."""

@@ -1,12 +1,24 @@
 """A line of a recording, read: what it is, and what its record will hold.
 
-Rules: a message of somebody's recording is read by its venue; of a record of a log of ours payload, receive time, series and way stay as they are.
+Rules: a message of somebody's recording is read by its venue; of a record of a log of ours payload, receive time,
+series and way stay as they are.
 """
 
 import msgspec
 
 from tradecap.flows.replay.choice import Choice
-from tradecap.market.records import Ignored, Reading, Rejected, Trade, cut_frame, frame, json_text, read_envelope, series_head, source_head
+from tradecap.market.records import (
+    Ignored,
+    Reading,
+    Rejected,
+    Trade,
+    cut_frame,
+    frame,
+    json_text,
+    read_envelope,
+    series_head,
+    source_head,
+)
 from tradecap.recordings.reading import Frame
 from tradecap.venues.api import UNNAMED, VENUES, by_shape, from_name, venue_of
 
@@ -35,12 +47,19 @@ def read_item(each: Frame, name: bytes, choice: Choice) -> Item:
     if each.truncated_size is not None:
         venue, symbol, _ = _series(each, choice)
         head = series_head(venue, symbol, each.channel, "" if each.own else each.via) + source_head(name, each.line)
-        return Item(Rejected("oversize"), each.payload, each.recv_ns, head, cut_frame(each.payload, each.truncated_size, each.sha256))
+        return Item(
+            Rejected("oversize"),
+            each.payload,
+            each.recv_ns,
+            head,
+            cut_frame(each.payload, each.truncated_size, each.sha256),
+        )
     return _own(each, name) if each.own else foreign(each, name, choice)
 
 
 def _series(each: Frame, choice: Choice) -> tuple[str, str, str]:
-    """Venue, symbol and channel as far as they are known without the message: from the row, else from --as, else from the file's name."""
+    """Venue, symbol and channel as far as they are known without the message: from the row, else from --as, else from
+    the file's name."""
     symbol = each.symbol if each.is_named else choice.symbol or from_name(each.symbol)
     return choice.venue or venue_of(each.host), symbol, each.channel or ("trade" if symbol else "")
 
@@ -72,6 +91,8 @@ def _own(each: Frame, name: bytes) -> Item:
     if envelope.size is not None:
         framed = cut_frame(envelope.payload, envelope.size, envelope.sha256)
         return Item(Rejected("oversize"), b"", envelope.recv, head, framed, envelope.symbol)
-    reading = VENUES.get(envelope.venue, UNNAMED).decode(envelope.payload, envelope.venue, envelope.symbol, envelope.channel)
+    reading = VENUES.get(envelope.venue, UNNAMED).decode(
+        envelope.payload, envelope.venue, envelope.symbol, envelope.channel
+    )
     symbol = reading.symbol if type(reading) is Trade else envelope.symbol
     return Item(reading, envelope.payload, envelope.recv, head, symbol=symbol)

@@ -1,7 +1,7 @@
 """Lines of a recording that are framed, read and counted one by one, and what collects their records.
 
-Rules: the loop is as tight as can be for what a recording mostly holds: messages that nothing but their own bytes explains, bare or behind a receive
-time. What comes of a line is what the plain way makes of it.
+Rules: the loop is as tight as can be for what a recording mostly holds: messages that nothing but their own bytes
+explains, bare or behind a receive time. What comes of a line is what the plain way makes of it.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,8 @@ COLLECTED: Final = 1000
 
 
 class Sink:
-    """Collects the records of a run and appends them in blocks. checkpoint is called after every `each` records of the run."""
+    """Collects the records of a run and appends them in blocks. checkpoint is called after every `each` records of the
+    run."""
 
     def __init__(self, run: Run, checkpoint: Callable[[], None], each: int) -> None:
         self._run, self._checkpoint, self._each = run, checkpoint, each
@@ -140,6 +141,11 @@ class OneByOne:
 
 
 def _reader(choice: Choice) -> tuple[Callable[[bytes, str, str, str], Reading], str, bool]:
-    """How messages are decoded that nothing explains, the channel they then have, and whether none of their trades is left out."""
+    """How messages are decoded that nothing explains, the channel they then have, and whether none of their trades is
+    left out."""
     decode = VENUES[choice.venue].decode if choice.venue else by_shape
-    return decode, "trade" if choice.symbol else "", not choice.symbols and choice.from_ns is None and choice.to_ns is None
+    return (
+        decode,
+        "trade" if choice.symbol else "",
+        not choice.symbols and choice.from_ns is None and choice.to_ns is None,
+    )

@@ -10,7 +10,8 @@ from tradecap.market.records import Trade
 from tradecap.venues.api import VENUES
 
 FLUSH_NS: Final = 100_000_000
-"""A paced replay flushes this often, where FLUSH_ROOM_NS are left before the next record is due; at the latest after FLUSH_LATEST_NS."""
+"""A paced replay flushes this often, where FLUSH_ROOM_NS are left before the next record is due; at the latest after
+FLUSH_LATEST_NS."""
 FLUSH_ROOM_NS: Final = 5_000_000
 FLUSH_LATEST_NS: Final = 1_000_000_000
 IDLE_NS: Final = 1_000_000_000
@@ -20,7 +21,8 @@ NAP_NS: Final = 50_000_000
 
 
 class Pace:
-    """Waits until a message is due, and calls idle (which makes the log durable) while there is time. stop() ends a wait."""
+    """Waits until a message is due, and calls idle (which makes the log durable) while there is time. stop() ends a
+    wait."""
 
     def __init__(self, speed: float, idle: Callable[[], None], stop: Callable[[], bool]) -> None:
         self.lateness = Lateness()
@@ -56,7 +58,8 @@ def _recorded_ns(item: Item) -> int | None:
 
 
 class Shift:
-    """Moves the times of a recording so that its first trade is now. The one change that a replay makes to a payload, and only when asked to."""
+    """Moves the times of a recording so that its first trade is now. The one change that a replay makes to a payload,
+    and only when asked to."""
 
     def __init__(self) -> None:
         self._by_us: int | None = None
@@ -72,4 +75,10 @@ class Shift:
         venue = VENUES[trade.venue]
         payload = venue.moved(item.payload, trade.channel, by_us)
         recv_ns = None if item.recv_ns is None else item.recv_ns + by_us * 1000
-        return Item(venue.decode(payload, trade.venue, trade.symbol, trade.channel), payload, recv_ns, item.head, symbol=item.symbol)
+        return Item(
+            venue.decode(payload, trade.venue, trade.symbol, trade.channel),
+            payload,
+            recv_ns,
+            item.head,
+            symbol=item.symbol,
+        )

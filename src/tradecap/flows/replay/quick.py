@@ -1,7 +1,8 @@
 """The quick way of a replay at full speed: records are made and appended many at a time.
 
-Rules: the log is the same as by the plain way, byte for byte, and so is every count. Where numpy is installed, lines that differ in nothing but the
-digits of their numbers are read together (together.py). All others are framed, read and counted one by one, in their place.
+Rules: the log is the same as by the plain way, byte for byte, and so is every count. Where numpy is installed, lines
+that differ in nothing but the digits of their numbers are read together (together.py). All others are framed, read and
+counted one by one, in their place.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,7 +41,9 @@ class QuickReplay:
                     break
                 if isinstance(part, Frame):
                     goes_on = one_by_one.write_frame(part)
-                elif together is None or (choice.limit is not None and choice.limit - replayed.valid <= part.raw.count(b"\n")):
+                elif together is None or (
+                    choice.limit is not None and choice.limit - replayed.valid <= part.raw.count(b"\n")
+                ):
                     goes_on = one_by_one.write_lines(part.raw.split(b"\n")[:-1], part.before + 1, part.known)
                 else:
                     goes_on = together.write(part, one_by_one)
@@ -49,7 +52,8 @@ class QuickReplay:
             self._sink.hand_over()
             if one_by_one.is_full:
                 return
-            replayed.stopped = is_stopped or (entry.source.stream is not None and self._stop())  # a pipe ends when it is asked to
+            # a pipe ends when it is asked to
+            replayed.stopped = is_stopped or (entry.source.stream is not None and self._stop())
             if is_stopped:
                 return
 

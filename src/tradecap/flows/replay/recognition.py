@@ -1,8 +1,8 @@
 """What an input is, by its first lines, and why an input in which nothing is recognised isn't replayed.
 
-Rules: pure. A trade, even a spoilt one, or a record of one of our logs settles it. Other streams make a recording too; a control answer doesn't,
-because other programs write similar ones. Where everything recognised is of a market that isn't read, or names no symbol, the refusal gives that
-as the reason.
+Rules: pure. A trade, even a spoilt one, or a record of one of our logs settles it. Other streams make a recording too;
+a control answer doesn't, because other programs write similar ones. Where everything recognised is of a market that
+isn't read, or names no symbol, the refusal gives that as the reason.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,8 @@ UNREADABLE: Final = ("malformed_json", "not_an_object", "not_utf8", "unknown_mes
 
 
 class Sight(NamedTuple):
-    """What a line says of its file. why: it is of a market that isn't read; venue: of the trade that a row would be if anything named its symbol."""
+    """What a line says of its file. why: it is of a market that isn't read; venue: of the trade that a row would be if
+    anything named its symbol."""
 
     is_trade: bool = False
     is_stream: bool = False
@@ -46,15 +47,24 @@ def sight(each: Frame, reading: Reading, symbol: str, with_a_symbol: Callable[[]
     return TRADE
 
 
-def refusal(name: str, payloads: list[bytes], sights: Iterable[Sight], problem: TradecapError | None) -> TradecapError | None:
-    """Why an input with these first lines isn't replayed; None where something in it is recognised. problem: why it broke off, if it did."""
+def refusal(
+    name: str, payloads: list[bytes], sights: Iterable[Sight], problem: TradecapError | None
+) -> TradecapError | None:
+    """Why an input with these first lines isn't replayed; None where something in it is recognised. problem: why it
+    broke off, if it did."""
     found = set(sights)
     if TRADE in found:
         return None
     if others := sorted(each.why for each in found if each.why):
-        return TradecapError(f"{name} can't be replayed: {others[0]}.", "replay recordings of spot, or of futures that are margined in dollars.")
+        return TradecapError(
+            f"{name} can't be replayed: {others[0]}.",
+            "replay recordings of spot, or of futures that are margined in dollars.",
+        )
     if venues := sorted(each.venue for each in found if each.venue):
-        return TradecapError(f"{name} holds trades that don't name their symbol.", f"add --as {venues[0]}:BTCUSDT, with the symbol they are of.")
+        return TradecapError(
+            f"{name} holds trades that don't name their symbol.",
+            f"add --as {venues[0]}:BTCUSDT, with the symbol they are of.",
+        )
     if STREAM in found:
         return None
     if problem:
@@ -71,7 +81,8 @@ def not_a_venue(name: str, each: Frame, venue: str) -> TradecapError | None:
     """
     if why := unsupported(each.host, ""):
         return TradecapError(
-            f"{name}:{each.line} is from {each.host}: {why}.", "replay recordings of spot, or of futures that are margined in dollars."
+            f"{name}:{each.line} is from {each.host}: {why}.",
+            "replay recordings of spot, or of futures that are margined in dollars.",
         )
     if venue:
         return None
@@ -80,7 +91,8 @@ def not_a_venue(name: str, each: Frame, venue: str) -> TradecapError | None:
 
 
 class Names:
-    """The symbols that names of files give to rows which --as files under one symbol: two of them would share its series."""
+    """The symbols that names of files give to rows which --as files under one symbol: two of them would share its
+    series."""
 
     def __init__(self) -> None:
         self._symbol = ""
@@ -91,7 +103,9 @@ class Names:
         self._symbol = self._symbol or symbol
         if symbol in ("", self._symbol):
             return None
-        message = f"{name}:{each.line} is of {symbol} by the name of its file, and rows before it are of {self._symbol}."
+        message = (
+            f"{name}:{each.line} is of {symbol} by the name of its file, and rows before it are of {self._symbol}."
+        )
         return TradecapError(message, "--as is for rows of one symbol: leave it out, or replay the files one by one.")
 
 

@@ -1,7 +1,8 @@
 """Write recordings into the log, as a new run.
 
-frames -> decode -> filter -> pace -> record. Everything that isn't left out on purpose is logged, even unreadable messages; other streams are
-counted by kind. Where a file breaks off, what came before is kept and the break is reported at the end.
+frames -> decode -> filter -> pace -> record. Everything that isn't left out on purpose is logged, even unreadable
+messages; other streams are counted by kind. Where a file breaks off, what came before is kept and the break is reported
+at the end.
 """
 
 import time
@@ -56,7 +57,9 @@ class Nowhere:
         """Nothing to leave."""
 
 
-def replay(inputs: list[Input], writer: LogWriter, choice: Choice, *, stop: Callable[[], bool], progress: Callable[[int], None]) -> Replayed:
+def replay(
+    inputs: list[Input], writer: LogWriter, choice: Choice, *, stop: Callable[[], bool], progress: Callable[[int], None]
+) -> Replayed:
     """Write the inputs one after another. Ends early, but properly, when stop() is true."""
     started = time.monotonic()
     replayed = Replayed(run=writer.run)
@@ -76,7 +79,12 @@ def replay(inputs: list[Input], writer: LogWriter, choice: Choice, *, stop: Call
 
 
 def _write_one_by_one(
-    inputs: list[Input], intake: Intake, run: Run, checkpoint: Callable[[], None], pace: Pace | None, stop: Callable[[], bool]
+    inputs: list[Input],
+    intake: Intake,
+    run: Run,
+    checkpoint: Callable[[], None],
+    pace: Pace | None,
+    stop: Callable[[], bool],
 ) -> None:
     """The plain way: each line by itself."""
     shift = Shift() if intake.choice.now else None
@@ -131,7 +139,8 @@ def _checkpoint(run: Run, progress: Callable[[int], None]) -> Callable[[], None]
 
 
 def _problems(inputs: list[Input], choice: Choice, others: set[str], *, is_stopped: bool) -> list[TradecapError]:
-    """The problems to report at the end. A stream that was left on request isn't cut short, and what may still have come isn't missing."""
+    """The problems to report at the end. A stream that was left on request isn't cut short, and what may still have
+    come isn't missing."""
     problems = [entry.problem for entry in inputs if entry.problem and not (is_stopped and entry.source.stream)]
     if choice.symbols and not is_stopped and not choice.symbols & others:
         wanted = sorted(choice.symbols)

@@ -1,11 +1,12 @@
 """Lines of a recording that differ in nothing but the digits of their numbers: read and written many at a time.
 
-Rules: a template is made from a line that was read in the plain way, and knows nothing of its layout or its venue. The caller passes which digits are
-numbers; the record shows what becomes of them. It must then read made-up lines (other digits, the smallest and the largest) as the plain way
-reads them, to the last byte, or it isn't used. A number with a leading zero, a price or quantity of nothing, ids in the wrong order: such a line
-doesn't fit, and is read by itself.
+Rules: a template is made from a line that was read in the plain way, and knows nothing of its layout or its venue. The
+caller passes which digits are numbers; the record shows what becomes of them. It must then read made-up lines (other
+digits, the smallest and the largest) as the plain way reads them, to the last byte, or it isn't used. A number with a
+leading zero, a price or quantity of nothing, ids in the wrong order: such a line doesn't fit, and is read by itself.
 
-Source of the method: X = line XOR template has values of at most 9 in the places of digits and 0 elsewhere; there X is the digits.
+Source of the method: X = line XOR template has values of at most 9 in the places of digits and 0 elsewhere; there X is
+the digits.
 """
 
 import random
@@ -60,7 +61,8 @@ class DigitColumns:
 
 
 class RecordTemplate:
-    """What lines like one have in common. each and reading: that one as it was framed and read; an Ignored is only counted."""
+    """What lines like one have in common. each and reading: that one as it was framed and read; an Ignored is only
+    counted."""
 
     def __init__(self, line: bytes, each: Frame, item: Item, numbers: DigitColumns) -> None:
         assert isinstance(item.reading, Trade | Ignored)
@@ -95,10 +97,14 @@ class RecordTemplate:
     def size(self, seq_digits: int, line_digits: int) -> int:
         """The length of a record."""
         widths = {SEQ: seq_digits, LINE: line_digits}
-        return sum(widths[part] if isinstance(part, str) else len(part) if isinstance(part, bytes) else part[1] - part[0] for part in self.parts)
+        return sum(
+            widths[part] if isinstance(part, str) else len(part) if isinstance(part, bytes) else part[1] - part[0]
+            for part in self.parts
+        )
 
     def records(self, table: Bytes, seqs: Bytes, lines: Bytes) -> Bytes:
-        """The records of lines that fit, one in each row. seqs, lines: the digits of their numbers and of those of their lines."""
+        """The records of lines that fit, one in each row. seqs, lines: the digits of their numbers and of those of
+        their lines."""
         made = np.empty((len(table), self.size(seqs.shape[1], lines.shape[1])), np.uint8)
         at = 0
         for part in self.parts:
@@ -198,7 +204,17 @@ def _logged(line: bytes, number: int, run: str, each: Frame, item: Item, payload
     made.time_unit_us = 1000 if spans["time"][1] - spans["time"][0] == 13 else 1
     made.time_base_us = int(line[spans["time"][0] : made.time[0]] + b"0" * width) * made.time_unit_us
     begin = b'{"run":"%b","seq":' % run.encode()
-    made.parts = [begin, SEQ, b',"recv":', *recv, b",", *head, framed[:start], payload, framed[start + len(item.payload) :]]
+    made.parts = [
+        begin,
+        SEQ,
+        b',"recv":',
+        *recv,
+        b",",
+        *head,
+        framed[:start],
+        payload,
+        framed[start + len(item.payload) :],
+    ]
     return made
 
 
@@ -214,14 +230,17 @@ def _spans(payload: bytes, trade: Trade, at: int) -> dict[str, Span] | None:
 
 
 def _add(numbers: DigitColumns, spans: dict[str, Span]) -> None:
-    """Let the numbers of a trade vary. Whether times stay in the years that are taken is seen by the lines that are tried."""
+    """Let the numbers of a trade vary. Whether times stay in the years that are taken is seen by the lines that are
+    tried."""
     for name, (first, end) in spans.items():
         if name in ("time", "event_ms"):
             numbers.add((first + FIXED, end), is_free=True)
         else:
             numbers.add((first, end), is_free=name.endswith("_fraction"))
     for name in ("price", "qty"):
-        numbers.amounts.append([column for part in (name, name + "_fraction") for column in range(*spans.get(part, (0, 0)))])
+        numbers.amounts.append(
+            [column for part in (name, name + "_fraction") for column in range(*spans.get(part, (0, 0)))]
+        )
     if "first" in spans:
         numbers.order.append((spans["first"], spans["last"]))
 
@@ -278,7 +297,13 @@ def _is_proven(made: RecordTemplate, line: bytes, number: int, run: str, reads: 
         tried = bytearray(line)
         for first, end in made._numbers.spans if probe else ():
             width = end - first
-            tried[first:end] = b"0" * width if probe == 1 else b"9" * width if probe == 2 else rng.randbytes(width).translate(_AS_DIGITS)
+            tried[first:end] = (
+                b"0" * width
+                if probe == 1
+                else b"9" * width
+                if probe == 2
+                else rng.randbytes(width).translate(_AS_DIGITS)
+            )
         for column in made._numbers.leading:
             tried[column] = max(tried[column], ZERO + 1)
         for columns in made._numbers.amounts:
@@ -307,6 +332,10 @@ def _reads_alike(made: RecordTemplate, tried: bytes, number: int, run: str, read
     recv = b"null" if item.recv_ns is None else b"%d" % item.recv_ns
     plain = b'{"run":"%b","seq":77,"recv":%b,%b%b' % (run.encode(), recv, item.head, item.tail)
     assert type(made.reading) is Trade
-    same = (reading.venue, reading.symbol, reading.channel) == (made.reading.venue, made.reading.symbol, made.reading.channel)
+    same = (reading.venue, reading.symbol, reading.channel) == (
+        made.reading.venue,
+        made.reading.symbol,
+        made.reading.channel,
+    )
     numbers = int(number_in(digits, made.trade_id)[0]), int(made.times_us(digits)[0])
     return ours == plain and same and item.symbol == made.symbol and numbers == (reading.id, reading.trade_time_us)

@@ -1,8 +1,8 @@
 """Writes the lines of a recording many at a time, by templates.
 
-Rules: the log and all counts are those of the plain way. A template holds only while what the recording stated (its host, its columns) is as it was
-for the line that the template is made of: after a line that changes it, the lines are looked at again. Lines that fit no template are read by
-themselves, in their place.
+Rules: the log and all counts are those of the plain way. A template holds only while what the recording stated (its
+host, its columns) is as it was for the line that the template is made of: after a line that changes it, the lines are
+looked at again. Lines that fit no template are read by themselves, in their place.
 """
 
 import itertools
@@ -52,7 +52,11 @@ class FittingLines(NamedTuple):
 
     def only(self, wanted: Mask) -> "FittingLines":
         """Some of them."""
-        return self if wanted.all() else FittingLines(self.template, self.rows[wanted], self.table[wanted], self.digits[wanted])
+        return (
+            self
+            if wanted.all()
+            else FittingLines(self.template, self.rows[wanted], self.table[wanted], self.digits[wanted])
+        )
 
 
 class Single(NamedTuple):
@@ -81,10 +85,14 @@ class TemplateReplay:
                 return False
         return one_by_one.write_lines(lines.from_row(begun), text.before + begun + 1, text.known)
 
-    def _write_until_it_changes(self, lines: "_TextLines", begun: int, known: Known, one_by_one: OneByOne) -> tuple[int, bool]:
+    def _write_until_it_changes(
+        self, lines: "_TextLines", begun: int, known: Known, one_by_one: OneByOne
+    ) -> tuple[int, bool]:
         """Write lines from row `begun` on; the row to go on from, and whether the input goes on."""
         state = _state(known)
-        groups, rest = self._shelf.fitting(lines, begun, _PlainReader(lines, known, state, self._name, self._intake, self._sink.writer.run))
+        groups, rest = self._shelf.fitting(
+            lines, begun, _PlainReader(lines, known, state, self._name, self._intake, self._sink.writer.run)
+        )
         end, goes_on = len(lines.starts), True
         for group in groups:
             why = self._intake.ends(one_by_one.source_name, group.template.each, group.template.reading)
@@ -178,9 +186,12 @@ class _TextLines:
 
 
 class _PlainReader:
-    """Reads lines in the plain way, for the making of templates: nothing is counted, and what is known stays as it is."""
+    """Reads lines in the plain way, for the making of templates: nothing is counted, and what is known stays as it
+    is."""
 
-    def __init__(self, lines: _TextLines, known: Known, state: tuple[object, ...], name: bytes, intake: Intake, run: str) -> None:
+    def __init__(
+        self, lines: _TextLines, known: Known, state: tuple[object, ...], name: bytes, intake: Intake, run: str
+    ) -> None:
         self.state = state
         self._lines, self._known, self._name, self._intake, self._run = lines, known, name, intake, run
 
@@ -219,7 +230,9 @@ class _Shelf:
                 others.append(rows)
         return groups, np.sort(np.concatenate(others))
 
-    def _of_length(self, lines: _TextLines, length: int, rows: Ints, reader: _PlainReader, groups: list[FittingLines]) -> Ints:
+    def _of_length(
+        self, lines: _TextLines, length: int, rows: Ints, reader: _PlainReader, groups: list[FittingLines]
+    ) -> Ints:
         """Find the lines of one length that fit; the rows of the others."""
         table = lines.table(length, rows)
         kept = self._templates.setdefault((reader.state, length), {})
@@ -283,7 +296,8 @@ def _take(template: RecordTemplate, rows: Ints, table: Bytes, groups: list[Fitti
 
 
 def _shapes(table: Bytes) -> Ints:
-    """A number for each line, the same for lines that differ in digits alone; others have another one, as a rule: every third byte is looked at."""
+    """A number for each line, the same for lines that differ in digits alone; others have another one, as a rule: every
+    third byte is looked at."""
     sample = table[:, ::3]
     words = np.zeros((len(table), -(-sample.shape[1] // 8) * 8), np.uint8)
     words[:, : sample.shape[1]] = np.where(sample - ord("0") < 10, ord("0"), sample)
@@ -350,7 +364,9 @@ class _Records:
         text = np.empty(int(ends[-1]), np.uint8)
         for places, table in self._made:
             sliding_window_view(text, table.shape[1], writeable=True)[ends[places] - table.shape[1]] = table
-        self._sink.add_blocks(self._count, _Blocks(text.tobytes(), ends, list(self._series), self._of_series, self._ids))
+        self._sink.add_blocks(
+            self._count, _Blocks(text.tobytes(), ends, list(self._series), self._of_series, self._ids)
+        )
 
     def _add_group(self, group: FittingLines) -> None:
         trade = group.template.reading
@@ -401,5 +417,7 @@ class _Blocks:
         begun = np.concatenate([np.zeros(1, np.int64), breaks])
         counts = np.diff(begun, append=behind - first)
         stretches = zip(begun.tolist(), of_series[begun].tolist(), ids[begun].tolist(), counts.tolist(), strict=True)
-        found = [Stretch(line, self._series[each], trade_id, count) for line, each, trade_id, count in stretches if each >= 0]
+        found = [
+            Stretch(line, self._series[each], trade_id, count) for line, each, trade_id, count in stretches if each >= 0
+        ]
         return Block(text, (ends - start).tolist(), found)

@@ -1,7 +1,8 @@
-"""Verify, with what an auditor asks for in addition: the venue's klines, a certificate, and whether the log is still what a certificate says.
+"""Verify, with what an auditor asks for in addition: the venue's klines, a certificate, and whether the log is still
+what a certificate says.
 
-What is asked for is read before the long pass, so that a wrong file name costs no time; what is written is written whole or not at all, whatever
-the checks say.
+What is asked for is read before the long pass, so that a wrong file name costs no time; what is written is written
+whole or not at all, whatever the checks say.
 """
 
 import time
@@ -38,7 +39,8 @@ SOFTENED: Final = ("strict", "allow_gaps", "allow_torn")
 
 @dataclass(frozen=True)
 class Extras:
-    """What is asked for in addition. against: a certificate of an earlier time; log_url and store_url: as they may be shown.
+    """What is asked for in addition. against: a certificate of an earlier time; log_url and store_url: as they may be
+    shown.
 
     paste: makes of a fix the line that is right for this log and store, as they were given.
     wait_s: how long to look again at what a feed may not have brought yet.
@@ -58,7 +60,8 @@ class Extras:
 
 @dataclass(frozen=True)
 class Audit:
-    """The verdict with all its checks, the klines it was compared with, its certificate, when it began and how long it took."""
+    """The verdict with all its checks, the klines it was compared with, its certificate, when it began and how long it
+    took."""
 
     verdict: Verdict
     klines: list[Published]
@@ -67,7 +70,9 @@ class Audit:
     seconds: float
 
 
-def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: Callable[[int], None], hire: Hire = nobody) -> Audit:
+def audit(
+    log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: Callable[[int], None], hire: Hire = nobody
+) -> Audit:
     """Verify, then the checks that were asked for, then the certificate of it all."""
     began, started = datetime.now(UTC), time.monotonic()
     published = compare_klines(store, extras.klines, Window(wanted.symbol, wanted.from_us, wanted.to_us))
@@ -80,7 +85,9 @@ def audit(log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: C
         verdict = replace(verdict, checks=[*verdict.checks, klines_equal(published)])
     if extras.topics is not None:
         window = Window(wanted.symbol, wanted.from_us, wanted.to_us)
-        verdict = replace(verdict, checks=[*verdict.checks, compare_topics(log, store, extras.topics, window, extras.wait_s)])
+        verdict = replace(
+            verdict, checks=[*verdict.checks, compare_topics(log, store, extras.topics, window, extras.wait_s)]
+        )
     verdict = pasted(verdict, extras.paste)
     places = Place(log.id, extras.log_url or log.url), Place(store.store_id, extras.store_url or store.url)
     certificate = _certificate(verdict, wanted, places, published, began, extras.since)
@@ -97,13 +104,20 @@ def pasted(verdict: Verdict, paste: Callable[[str], str]) -> Verdict:
 
 def _still(log: Log, then: Certificate, now: Certificate) -> Check:
     grown = [row for row in then.segments if not row.closed and then.log.id == log.id]
-    held = {row.segment: log.again(Part(row.segment, row.records, row.bytes, row.sha256, is_closed=False)) for row in grown}
+    held = {
+        row.segment: log.again(Part(row.segment, row.records, row.bytes, row.sha256, is_closed=False)) for row in grown
+    }
     expired = {segment for segment, part in held.items() if part and part.is_expired}
     return unchanged(then, now, {segment: part.sha256 if part else "" for segment, part in held.items()}, expired)
 
 
 def _certificate(
-    verdict: Verdict, wanted: Wanted, places: tuple[Place, Place], published: Sequence[Published], at: datetime, since: Foundation | None
+    verdict: Verdict,
+    wanted: Wanted,
+    places: tuple[Place, Place],
+    published: Sequence[Published],
+    at: datetime,
+    since: Foundation | None,
 ) -> Certificate:
     head, rest = sentence(verdict.counts, verdict.checks)
     return Certificate(
@@ -128,7 +142,8 @@ def _certificate(
 
 
 def _segments(read: Sequence[Part], earlier: Sequence[SegmentRow]) -> list[SegmentRow]:
-    """The parts of the log (ranges of offsets in a topic): those that an earlier certificate vouches for, and the others."""
+    """The parts of the log (ranges of offsets in a topic): those that an earlier certificate vouches for, and the
+    others."""
     rows = {row.segment: row for row in earlier}
     rows |= {part.part: row_of(part) for part in read if not earlier or not _is_empty_range(part.part)}
     return sorted(rows.values(), key=lambda row: (len(place_of(row.segment)), place_of(row.segment)))
@@ -141,7 +156,9 @@ def _is_empty_range(segment: str) -> bool:
 
 def _asked(wanted: Wanted) -> dict[str, object]:
     """What narrowed or softened the proof; empty for the whole of it."""
-    times = {name: time_text(us // 10**6) for name, us in (("from", wanted.from_us), ("to", wanted.to_us)) if us is not None}
+    times = {
+        name: time_text(us // 10**6) for name, us in (("from", wanted.from_us), ("to", wanted.to_us)) if us is not None
+    }
     softened = {name: True for name in SOFTENED if getattr(wanted, name)}
     return {**({"symbol": wanted.symbol} if wanted.symbol else {}), **times, **softened}
 
@@ -149,5 +166,14 @@ def _asked(wanted: Wanted) -> dict[str, object]:
 def _klines_row(each: Published) -> KlinesRow:
     r = each.result
     return KlinesRow(
-        each.file, each.sha256, each.venue, each.symbol, each.channel, each.interval_s, r.compared, r.differing, r.partial, r.absent
-    )  # fmt: skip
+        each.file,
+        each.sha256,
+        each.venue,
+        each.symbol,
+        each.channel,
+        each.interval_s,
+        r.compared,
+        r.differing,
+        r.partial,
+        r.absent,
+    )

@@ -1,6 +1,7 @@
 """Counts one batch: by templates where that can be done, else record by record.
 
-Rules: both ways give the same tally. The quick one needs numpy, which comes with the extra `embedded`; TRADECAP_PLAIN=0 switches it off.
+Rules: both ways give the same tally. The quick one needs numpy, which comes with the extra `embedded`; TRADECAP_PLAIN=0
+switches it off.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,10 @@
 """The cut: what of a log that is still written, loaded and shortened the proof is about.
 
-Rules: the log is cut once, at the start. Records of one run in one partition are in the order of seq, so the cut is, for each run and partition, a
-range of seq: rows of the store above it came later, rows below it are of records that retention has removed. The ends of several partitions aren't
-taken at one moment: a record that is missing below the last one of its run is looked for behind the cut and taken into it. What is behind the cut is
-read once, and only when somebody has to know it.
+Rules: the log is cut once, at the start. Records of one run in one partition are in the order of seq, so the cut is,
+for each run and partition, a range of seq: rows of the store above it came later, rows below it are of records that
+retention has removed. The ends of several partitions aren't taken at one moment: a record that is missing below the
+last one of its run is looked for behind the cut and taken into it. What is behind the cut is read once, and only when
+somebody has to know it.
 """
 
 import time
@@ -54,7 +55,9 @@ class Cut:
     open_runs: the runs that were being written. damage grows with what is found on the way.
     """
 
-    def __init__(self, log: Log, snapshot: Snapshot, tally: Tally, open_runs: Collection[str], damage: list[Damage]) -> None:
+    def __init__(
+        self, log: Log, snapshot: Snapshot, tally: Tally, open_runs: Collection[str], damage: list[Damage]
+    ) -> None:
         self.log, self.snapshot, self.tally, self.open_runs, self.damage = log, snapshot, tally, open_runs, damage
         self.losses: dict[str, str] = {}
         """By place, what retention removed before it was loaded."""
@@ -65,14 +68,18 @@ class Cut:
         self.later: dict[tuple[str, int], list[int]] = {}
         """By run and partition, the lowest and the highest seq behind the cut."""
 
-    # ---- the log's side --------------------------------------------------------------------------------------------------------------------
+    # ---- the log's side ----------------------------------------------------------------------------------------------
 
     def complete(self, patience: LookingAgain) -> None:
         """Take in the records that are missing below the last one of their run, and lie behind the cut."""
         began_s = time.monotonic()
         while checks.holes(self.tally):
             self.look_behind()
-            missing = {run for run, ranges in checks.holes(self.tally).items() if ranges[-1][1] >= self.reach(self.tally.runs[run])}
+            missing = {
+                run
+                for run, ranges in checks.holes(self.tally).items()
+                if ranges[-1][1] >= self.reach(self.tally.runs[run])
+            }
             if self.log.has_one_writer or not missing:
                 return
             is_in_flight = missing & set(self.open_runs) or time.monotonic() - began_s < IN_FLIGHT_S
@@ -81,7 +88,10 @@ class Cut:
 
     def reach(self, run: RunTally) -> int:
         """The seq below which retention may have removed records of a run."""
-        return max((run.parts[part][0] if part in run.parts else run.last_seq + 1 for part in self.snapshot.shortened), default=0)
+        return max(
+            (run.parts[part][0] if part in run.parts else run.last_seq + 1 for part in self.snapshot.shortened),
+            default=0,
+        )
 
     def look_behind(self) -> None:
         """Read what has been written since the cut, or since the last look."""
@@ -109,11 +119,14 @@ class Cut:
         return part not in self.snapshot.shortened or (part in known.parts and seq > known.parts[part][0])
 
     def lines_of(self, keys: Collection[BlockKey]) -> Iterator[Line]:
-        """The records of some blocks of the cut, read once more: of the log no more than what lies from their first one to their last one."""
+        """The records of some blocks of the cut, read once more: of the log no more than what lies from their first one
+        to their last one."""
         blocks = [self.tally.runs[key.run].blocks[key.block] for key in keys]
         wanted, left = set(keys), sum(block.records for block in blocks)
         for batch in self.snapshot.read(self.before(blocks), on_damage=unwatched):
-            found = [line for line in records_of(batch, self.log.id) if (line[0].run, line[0].seq >> BLOCK_BITS) in wanted]
+            found = [
+                line for line in records_of(batch, self.log.id) if (line[0].run, line[0].seq >> BLOCK_BITS) in wanted
+            ]
             yield from found
             left -= len(found)
             if left <= 0 and not self.tally.repeats:  # a record that is there twice would be counted twice
@@ -138,7 +151,7 @@ class Cut:
                 found[name] = above
         return found
 
-    # ---- the store's side ------------------------------------------------------------------------------------------------------------------
+    # ---- the store's side --------------------------------------------------------------------------------------------
 
     def ranges(self) -> list[CutRange]:
         """The ranges of the runs of which the store may hold more than the cut."""
@@ -171,14 +184,17 @@ class Cut:
         return is_growing or bool(self.snapshot.shortened and run.seqs.gaps_within(0, run.last_seq))
 
     def mark_pending(self, store: Store) -> bool:
-        """Note which records lie behind the position of the feed; whether there are any. A position that the log no longer has is damage."""
+        """Note which records lie behind the position of the feed; whether there are any. A position that the log no
+        longer has is damage."""
         for known in self.tally.runs.values():
             known.pending = Seqs()
         positions = store.positions(self.log.id)
         is_pending = False
         self.losses = store.losses(self.log.id)
         try:
-            for batch in (self.log.snapshot() if self._taken else self.snapshot).read(positions, on_damage=self._note_lost):
+            for batch in (self.log.snapshot() if self._taken else self.snapshot).read(
+                positions, on_damage=self._note_lost
+            ):
                 for raw, offset in raw_records(batch, self.log.id):
                     envelope = read_envelope(raw) or orphan_record(raw, self.log.id, batch.end.partition, offset)
                     run = self.tally.runs.get(envelope.run)
@@ -186,7 +202,9 @@ class Cut:
                         run.pending.add(envelope.seq)
                         is_pending = True
         except TradecapError as error:
-            self._add_damage(Damage(DamageKind.LOST_POSITION, position_text(positions), error.message.removesuffix(".")))
+            self._add_damage(
+                Damage(DamageKind.LOST_POSITION, position_text(positions), error.message.removesuffix("."))
+            )
         return is_pending
 
     def has_passed(self, mark: Snapshot, store: Store) -> bool:

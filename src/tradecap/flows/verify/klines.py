@@ -1,7 +1,7 @@
 """Our candles against klines that the venue published.
 
-A file is read once, in portions, so that its size doesn't matter; of each portion only our bars of the same times are asked for. A file that can't
-be understood is refused: what wasn't read proves nothing.
+A file is read once, in portions, so that its size doesn't matter; of each portion only our bars of the same times are
+asked for. A file that can't be understood is refused: what wasn't read proves nothing.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, islice
-from typing import Final
+from typing import Any, Final
 
 from tradecap.errors import TradecapError
 from tradecap.market.candles import check_interval
@@ -22,12 +22,16 @@ from tradecap.venues.venue import ReadKlines
 
 A_PORTION: Final = 50_000
 """Klines that are compared at a time: a month of minutes."""
-READABLE: Final = "it must be the venue's archive CSV, arrays of GET /klines, or CSV with the header open,high,...,trades,close_datetime."
+READABLE: Final = (
+    "it must be the venue's archive CSV, arrays of GET /klines, or CSV with the header "
+    "open,high,...,trades,close_datetime."
+)
 
 
 @dataclass(frozen=True)
 class Klines:
-    """Which files. venue and symbol: of every file ('' = the only venue of the symbol in the file's name); offset_s: of times that carry none."""
+    """Which files. venue and symbol: of every file ('' = the only venue of the symbol in the file's name); offset_s: of
+    times that carry none."""
 
     files: tuple[str, ...] = ()
     venue: str = ""
@@ -50,9 +54,14 @@ class Window:
 
 
 def compare_klines(store: Store, klines: Klines, window: Window) -> list[Published]:
-    """Compare each file that isn't of another symbol. Raises TradecapError for one that isn't a file of klines, or whose series is unknown."""
+    """Compare each file that isn't of another symbol. Raises TradecapError for one that isn't a file of klines, or
+    whose series is unknown."""
     symbols = {file: klines.symbol or symbol_of(file) for file in klines.files}
-    return [_compared(store, file, symbol, klines, window) for file, symbol in symbols.items() if window.symbol in ("", symbol)]
+    return [
+        _compared(store, file, symbol, klines, window)
+        for file, symbol in symbols.items()
+        if window.symbol in ("", symbol)
+    ]
 
 
 def symbol_of(file: str) -> str:
@@ -73,19 +82,26 @@ def _compared(store: Store, file: str, symbol: str, klines: Klines, window: Wind
 
 
 def _series(store: Store, file: str, symbol: str, venue: str) -> Series:
-    """The series to compare with: one of several venues has to be chosen, and candles of trades come before those of aggregates."""
+    """The series to compare with: one of several venues has to be chosen, and candles of trades come before those of
+    aggregates."""
     series = [(each, channel) for each, its_symbol, channel in store.candle_series() if its_symbol == symbol]
     venues = sorted({each for each, _ in series if venue in ("", each)})
     if not venues:
         whose = f"{venue} {symbol}" if venue else symbol
         raise TradecapError(
-            f"The store has no candles of {whose}, to compare {file} with.", "the symbol is the file's name up to '-', or --as VENUE:SYMBOL."
+            f"The store has no candles of {whose}, to compare {file} with.",
+            "the symbol is the file's name up to '-', or --as VENUE:SYMBOL.",
         )
     if len(venues) > 1:
         raise TradecapError(
-            f"{symbol} exists at several venues: {', '.join(venues)}. Which one are the klines in {file} from?", f"add --as {venues[0]}:{symbol}"
+            f"{symbol} exists at several venues: {', '.join(venues)}. Which one are the klines in {file} from?",
+            f"add --as {venues[0]}:{symbol}",
         )
-    return venues[0], symbol, max((channel for each, channel in series if each == venues[0]), key=lambda channel: channel == "trade")
+    return (
+        venues[0],
+        symbol,
+        max((channel for each, channel in series if each == venues[0]), key=lambda channel: channel == "trade"),
+    )
 
 
 def _portions(klines: Iterable[Kline], window: Window) -> Iterator[list[Kline]]:
@@ -97,16 +113,22 @@ def _portions(klines: Iterable[Kline], window: Window) -> Iterator[list[Kline]]:
 def _bars(store: Store, series: Series, portion: list[Kline]) -> list[HeldBar]:
     """Ours of the times of some klines, and a neighbour on either side."""
     seconds = portion[0].interval_s
-    return [_bar(row, seconds) for row in store.kline_bars(series, seconds, portion[0].open_time_s, portion[-1].open_time_s + seconds)]
+    return [
+        _bar(row, seconds)
+        for row in store.kline_bars(series, seconds, portion[0].open_time_s, portion[-1].open_time_s + seconds)
+    ]
 
 
 def _bar(row: BarRow, seconds: int) -> HeldBar:
-    amounts = {name: units(getattr(row, name), decimals) for name, decimals in DECIMALS.items()}
-    return HeldBar(open_time_s=row.open_time_s, interval_s=seconds, first_id=row.first_id, last_id=row.last_id, **amounts)  # type: ignore[arg-type]  # by name
+    amounts: dict[str, Any] = {name: units(getattr(row, name), decimals) for name, decimals in DECIMALS.items()}
+    return HeldBar(
+        open_time_s=row.open_time_s, interval_s=seconds, first_id=row.first_id, last_id=row.last_id, **amounts
+    )
 
 
 def units(value: int | Decimal, decimals: int) -> int:
-    """A number of the store in units of 10^-decimals, however many digits it has: Decimal's own arithmetic would round after 28."""
+    """A number of the store in units of 10^-decimals, however many digits it has: Decimal's own arithmetic would round
+    after 28."""
     if isinstance(value, int):
         return value * int(10**decimals)
     digits, exponent = value.as_tuple().digits, value.as_tuple().exponent
@@ -114,18 +136,21 @@ def units(value: int | Decimal, decimals: int) -> int:
     return int("".join(map(str, digits))) * int(10 ** (decimals + exponent))
 
 
-# ---- files -------------------------------------------------------------------------------------------------------------------------------
+# ---- files -----------------------------------------------------------------------------------------------------------
 
 
 def _reader(venue: str, file: str) -> ReadKlines:
     reader = VENUES[venue].read_klines if venue in VENUES else None
     if reader is None:
-        raise TradecapError(f"{file} can't be read: no layout of klines is known of {venue}.", "leave out --klines for this series.")
+        raise TradecapError(
+            f"{file} can't be read: no layout of klines is known of {venue}.", "leave out --klines for this series."
+        )
     return reader
 
 
 def klines_of(file: str, read: ReadKlines, offset_s: int | None = None) -> Generator[Kline, None, None]:
-    """The klines in a file, of one interval and ascending; at least one. Raises TradecapError (exit 2) at the first row that isn't one."""
+    """The klines in a file, of one interval and ascending; at least one. Raises TradecapError (exit 2) at the first row
+    that isn't one."""
     is_begun = False
     for kline in read(raw_lines(file), offset_s):
         if isinstance(kline, WrongRow):
@@ -143,5 +168,6 @@ def _refuse_odd(file: str, interval_s: int) -> None:
         check_interval(interval_s)
     except ValueError as error:
         raise TradecapError(
-            f"{file} holds klines of {interval_s} s, which candles can't be compared with.", "an interval must be a multiple of 1m that divides 1d."
+            f"{file} holds klines of {interval_s} s, which candles can't be compared with.",
+            "an interval must be a multiple of 1m that divides 1d.",
         ) from error

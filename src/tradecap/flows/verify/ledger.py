@@ -1,8 +1,9 @@
 """The ledger against the cut of the log, block by block, and, where blocks differ, record by record.
 
-Rules: a difference counts once the feed has passed the cut: rows arrive before the position that covers them. Until then the blocks that differed are
-looked at again, for as long as the caller has patience; what is still behind the position then is pending, not lost. Rows above the cut have to be
-records that came later, rows below it records that retention has removed; all others were made by no record.
+Rules: a difference counts once the feed has passed the cut: rows arrive before the position that covers them. Until
+then the blocks that differed are looked at again, for as long as the caller has patience; what is still behind the
+position then is pending, not lost. Rows above the cut have to be records that came later, rows below it records that
+retention has removed; all others were made by no record.
 """
 
 from collections.abc import Collection
@@ -20,8 +21,9 @@ from tradecap.store.api import BlockKey, BlockSum, CutBlock, CutRange, RunPart, 
 class LedgerSide:
     """What the ledger holds of a log, at one look. ranges: of the runs of which it may hold more than the cut.
 
-    expired: by (run, block), rows below the cut. differing: blocks whose sums aren't the log's. others: rows that belong to no block of the log and
-    aren't above or below it either. is_pending: whether the feed hadn't passed the cut.
+    expired: by (run, block), rows below the cut. differing: blocks whose sums aren't the log's. others: rows that
+    belong to no block of the log and aren't above or below it either. is_pending: whether the feed hadn't passed the
+    cut.
     """
 
     fed: frozenset[str]
@@ -37,7 +39,9 @@ class LedgerSide:
 def settled_ledger(cut: Cut, store: Store, patience: LookingAgain) -> LedgerSide:
     """The ledger once the feed has passed the cut, or once the time is over."""
     side = _look(cut, store)
-    while side.is_pending and (side.differing or side.others or not side.fed & cut.tally.runs.keys()) and patience.again():
+    while (
+        side.is_pending and (side.differing or side.others or not side.fed & cut.tally.runs.keys()) and patience.again()
+    ):
         side = _look(cut, store)
     return side
 
@@ -51,7 +55,9 @@ def _look(cut: Cut, store: Store) -> LedgerSide:
     sums = store.ledger_blocks(sorted(cut.tally.runs.keys() - cut_runs)) | {
         key: BlockSum(block.records, block.fingerprint) for key, block in within.items() if block.records
     }
-    ours = {BlockKey(run.run, block): counted for run in cut.tally.runs.values() for block, counted in run.blocks.items()}
+    ours = {
+        BlockKey(run.run, block): counted for run in cut.tally.runs.values() for block, counted in run.blocks.items()
+    }
     side.differing = [key for key in sorted(ours.keys() | sums.keys()) if not _agree(ours.get(key), sums.get(key))]
     side.held = set(sums)
     side.expired = {key: block.below for key, block in within.items() if block.below}
@@ -64,7 +70,8 @@ def _agree(ours: SeqBlock | None, theirs: BlockSum | None) -> bool:
 
 
 def _place_others(cut: Cut, store: Store, side: LedgerSide, within: dict[BlockKey, CutBlock]) -> None:
-    """Rows of runs that the cut doesn't know, and rows above it: what is behind the cut tells which of them are records."""
+    """Rows of runs that the cut doesn't know, and rows above it: what is behind the cut tells which of them are
+    records."""
     above = {key.run for key, block in within.items() if block.above}
     strangers = side.fed - cut.tally.runs.keys()
     if not above and not strangers:
@@ -91,20 +98,23 @@ def _outside(rows: RunPart, later: list[int] | None) -> list[RunPart]:
     return [rows._replace(first_seq=max(rows.first_seq, later[1] + 1))] if rows.last_seq > later[1] else []
 
 
-# ---- record by record --------------------------------------------------------------------------------------------------------------------
+# ---- record by record ------------------------------------------------------------------------------------------------
 
 Found = dict[str, dict[str, TradeIds]]
 """By kind of difference and run, the records."""
 
 
 def fixes_for(cut: Cut, store: Store, side: LedgerSide, *, has_certificate: bool) -> Fixes:
-    """What may be run to put the store right. It is dropped only where the log is whole and no record is in the store alone."""
+    """What may be run to put the store right. It is dropped only where the log is whole and no record is in the store
+    alone."""
     by_engine = " --feed kafka" if store.topics and store.topics.feed(cut.log.id) else ""
     load = checks.LOAD + by_engine
     dispute = checks.SEE_CERTIFICATE if has_certificate else checks.ONE_IS_WRONG
     if not checks.log_identity(cut.tally).ok or cut.damage or cut.holes():
         return Fixes(load, checks.RESTORE, checks.RESTORE, "")  # the log's own checks say that it is the log
-    holds_more = store.other_runs(cut.log.id) or side.expired or side.wholly_expired or cut.snapshot.shortened or cut.losses
+    holds_more = (
+        store.other_runs(cut.log.id) or side.expired or side.wholly_expired or cut.snapshot.shortened or cut.losses
+    )
     again = checks.NEXT_TO_IT if holds_more else f"{checks.DROP}{by_engine} && {load}"
     return Fixes(load, again, checks.NEXT_TO_IT, dispute)
 
@@ -114,7 +124,9 @@ def ledger_complete(cut: Cut, store: Store, side: LedgerSide, fixes: Fixes) -> C
     tally = cut.tally
     differences = _differences(cut, store, side)
     is_fed = bool(side.fed & tally.runs.keys()) or not tally.runs
-    return checks.ledger_complete(tally, differences, is_fed=is_fed, fixes=fixes, others=len(store.other_runs(cut.log.id)))
+    return checks.ledger_complete(
+        tally, differences, is_fed=is_fed, fixes=fixes, others=len(store.other_runs(cut.log.id))
+    )
 
 
 def _differences(cut: Cut, store: Store, side: LedgerSide) -> Differences:
@@ -140,7 +152,9 @@ def _differences(cut: Cut, store: Store, side: LedgerSide) -> Differences:
     for run_id, first, last in store.unknown_records(sorted(cut.tally.runs)):
         if not any(run == run_id for run, _ in cut.later):
             _note(kinds, "extra", run_id, first, last)
-    return Differences(**{kind: {run: ids.intervals() for run, ids in sorted(runs.items())} for kind, runs in kinds.items()})
+    return Differences(
+        **{kind: {run: ids.intervals() for run, ids in sorted(runs.items())} for kind, runs in kinds.items()}
+    )
 
 
 def _note(kinds: Found, kind: str, run: str, first: int, last: int) -> None:
@@ -174,10 +188,16 @@ def _look_into(cut: Cut, store: Store, keys: list[BlockKey], kinds: Found) -> No
         gone = _gone(cut, key, recorded)
         for seq in sorted((recorded.keys() | gone) - stored.keys()):
             _note_missing(kinds, cut.tally.runs[run], seq, seq)
-        for seq in sorted(seq for seq in stored.keys() - recorded.keys() - gone if cut.is_within(run, stored[seq].part, seq)):
+        for seq in sorted(
+            seq for seq in stored.keys() - recorded.keys() - gone if cut.is_within(run, stored[seq].part, seq)
+        ):
             _note(kinds, "extra", run, seq, seq)
         if gone and gone <= stored.keys():
-            left = cut.tally.runs[run].blocks[key.block].fingerprint - sum(recorded.values()) - sum(stored[seq].fingerprint for seq in gone)
+            left = (
+                cut.tally.runs[run].blocks[key.block].fingerprint
+                - sum(recorded.values())
+                - sum(stored[seq].fingerprint for seq in gone)
+            )
             for first, last in TradeIds((seq, seq) for seq in gone) if left % 2**64 else ():
                 _note(kinds, "changed", run, first, last)  # one of them or more: what they say can't be read any more
         for seq in sorted(seq for seq in recorded.keys() & stored.keys() if recorded[seq] != stored[seq].fingerprint):

@@ -67,4 +67,6 @@ def _part(row: SegmentRow) -> Part:
 
 def row_of(part: Part) -> SegmentRow:
     """A part of a log as a certificate has it."""
-    return SegmentRow(part.part, part.records, part.size, part.sha256, part.is_closed, part.problem, part.is_lost, part.packed)
+    return SegmentRow(
+        part.part, part.records, part.size, part.sha256, part.is_closed, part.problem, part.is_lost, part.packed
+    )

@@ -1,8 +1,9 @@
 """Trades and quarantine against the ledger, candles against trades: what the tables of a store say of each other.
 
-Rules: one insert isn't one step for several tables, and candles follow later. So what differs is looked at again, and just that, until the feed has
-passed everything that was in the log when it was found. A minute has to wait for a sweep besides. One that receives trades meanwhile, or whose candle
-is made again, is swept once more: it is left to the next proof.
+Rules: one insert isn't one step for several tables, and candles follow later. So what differs is looked at again, and
+just that, until the feed has passed everything that was in the log when it was found. A minute has to wait for a sweep
+besides. One that receives trades meanwhile, or whose candle is made again, is swept once more: it is left to the next
+proof.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +16,17 @@ from tradecap.proof import checks
 from tradecap.proof.checks import Check, Fixes
 from tradecap.proof.klines import time_text
 from tradecap.proof.tally import ID_BLOCK_BITS, SeqBlock, Series, rest_fingerprint
-from tradecap.store.api import AT_MOST, CandleDay, CandleDifference, CandleSpan, Difference, RecordDifference, SeqKey, Store, TradeDifference
+from tradecap.store.api import (
+    AT_MOST,
+    CandleDay,
+    CandleDifference,
+    CandleSpan,
+    Difference,
+    RecordDifference,
+    SeqKey,
+    Store,
+    TradeDifference,
+)
 
 ID_BLOCKS: Final = 4
 """Blocks (of 1 048 576 ids) that one query groups by id."""
@@ -37,9 +48,13 @@ class Settling:
         self._cut, self._store, self._patience = cut, store, patience
 
     def settled(
-        self, whole: Callable[[], list[Found]], again: Callable[[list[Found]], list[Found]], is_final: Callable[[list[Found]], bool] | None = None
+        self,
+        whole: Callable[[], list[Found]],
+        again: Callable[[list[Found]], list[Found]],
+        is_final: Callable[[list[Found]], bool] | None = None,
     ) -> list[Found]:
-        """The differences left once the feed has passed them (with is_final: once it is true), or when the time is over.
+        """The differences left once the feed has passed them (with is_final: once it is true), or when the time is
+        over.
 
         An answer that is full may name only a part of what differs: then all is looked at again.
         """
@@ -63,12 +78,12 @@ def portions(blocks: list[Found], size: int) -> Iterator[list[Found]]:
         yield blocks[at : at + size]
 
 
-# ---- trades and quarantine ---------------------------------------------------------------------------------------------------------------
+# ---- trades and quarantine -------------------------------------------------------------------------------------------
 
 
 def trades_accounted(cut: Cut, store: Store, settling: Settling, fix: str) -> Check:
-    """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows. Trades without a ledger row are
-    compared with the log."""
+    """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows. Trades
+    without a ledger row are compared with the log."""
     trades = 0
 
     def whole() -> list[OfTrade]:
@@ -101,15 +116,19 @@ def trades_accounted(cut: Cut, store: Store, settling: Settling, fix: str) -> Ch
     balance = sum({Difference.MISSING: 1, Difference.EXTRA: -1}.get(each.difference, 0) for _, each in different)
     places = [f"{' '.join(key)} id {each.trade_id}: {each.difference}" for key, each in different]
     named = {(key, each.trade_id) for key, each in different}
-    places += [f"{' '.join(key)} id {trade_id}: {REST} changed" for key, trade_id in rest_differences(cut, store) if (key, trade_id) not in named]
+    places += [
+        f"{' '.join(key)} id {trade_id}: {REST} changed"
+        for key, trade_id in rest_differences(cut, store)
+        if (key, trade_id) not in named
+    ]
     return checks.rows_accounted("trades.accounted", trades + balance, trades, places, fix)
 
 
 def rest_differences(cut: Cut, store: Store) -> list[tuple[Series, int]]:
     """Trades whose event time, receive time, microseconds or order_book aren't those of their record, by id.
 
-    A block whose trades all won, or all but those whose id had come before, agrees at once. The others are looked into record by record: a row that
-    is of no record of the cut is left to the comparison of the tables.
+    A block whose trades all won, or all but those whose id had come before, agrees at once. The others are looked into
+    record by record: a row that is of no record of the cut is left to the comparison of the tables.
     """
     doubtful = []
     for key, held in sorted(store.winner_blocks(sorted(cut.tally.runs)).items()):
@@ -129,7 +148,10 @@ def rest_differences(cut: Cut, store: Store) -> list[tuple[Series, int]]:
 
 
 def _sums(block: SeqBlock) -> list[tuple[int, int]]:
-    return [(block.trades, block.rest % 2**64), (block.trades - block.repeats, (block.rest - block.rest_of_repeats) % 2**64)]
+    return [
+        (block.trades, block.rest % 2**64),
+        (block.trades - block.repeats, (block.rest - block.rest_of_repeats) % 2**64),
+    ]
 
 
 def quarantine_accounted(store: Store, settling: Settling, fix: str) -> Check:
@@ -147,7 +169,7 @@ def quarantine_accounted(store: Store, settling: Settling, fix: str) -> Check:
     return checks.rows_accounted("quarantine.accounted", of_ledger, counts.of_table, places, fix)
 
 
-# ---- candles -----------------------------------------------------------------------------------------------------------------------------
+# ---- candles ---------------------------------------------------------------------------------------------------------
 
 
 def candles_exact(store: Store, settling: Settling, candles: int, span: CandleSpan, fixes: Fixes) -> Check:
@@ -158,15 +180,21 @@ def candles_exact(store: Store, settling: Settling, candles: int, span: CandleSp
         return [each for first, last in days for each in store.candle_differences(first, last, span)]
 
     def again(found: list[CandleDifference]) -> list[CandleDifference]:
-        """Those that differ still, though neither the candle was made again nor a trade came: a live minute is left to the next proof."""
+        """Those that differ still, though neither the candle was made again nor a trade came: a live minute is left to
+        the next proof."""
         before = {(each.series, each.open_time_s): each for each in found}
-        now = [each for first, last, narrow in _minutes_of(found, span) for each in store.candle_differences(first, last, narrow)]
+        now = [
+            each
+            for first, last, narrow in _minutes_of(found, span)
+            for each in store.candle_differences(first, last, narrow)
+        ]
         if len(now) >= AT_MOST:
             return found
         return [
             each
             for each in now
-            if (known := before.get((each.series, each.open_time_s))) and (known.made_of, known.trades) == (each.made_of, each.trades)
+            if (known := before.get((each.series, each.open_time_s)))
+            and (known.made_of, known.trades) == (each.made_of, each.trades)
         ]
 
     def is_final(found: list[CandleDifference]) -> bool:

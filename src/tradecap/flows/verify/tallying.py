@@ -1,8 +1,9 @@
 """Counts a log on all cores: the log's side of `verify`, in one pass.
 
-Rules: this process reads the log and judges its files; the others (workers.py, handed in) take whole batches, one at a time, and give back what they
-counted, which is merged in the order of the log. So the outcome is that of counting alone (`Tally.merge` holds a test to that), and one batch a
-process is in memory. A short log is counted here, before another process would be up. If a worker dies, its batch is counted in this process.
+Rules: this process reads the log and judges its files; the others (workers.py, handed in) take whole batches, one at a
+time, and give back what they counted, which is merged in the order of the log. So the outcome is that of counting alone
+(`Tally.merge` holds a test to that), and one batch a process is in memory. A short log is counted here, before another
+process would be up. If a worker dies, its batch is counted in this process.
 """
 
 from collections import deque
@@ -97,7 +98,8 @@ def before(ends: Mapping[int, Position], blocks: Collection[SeqBlock]) -> Positi
 
 
 class _Team:
-    """Processes that count for a tally, begun when there is something to do. Leaving the context takes in what they have left."""
+    """Processes that count for a tally, begun when there is something to do. Leaving the context takes in what they
+    have left."""
 
     def __init__(self, tally: Tally, counter: Counter, log_id: str, hire: Hire) -> None:
         self._tally, self._counter, self._log_id, self._hire = tally, counter, log_id, hire
@@ -108,7 +110,9 @@ class _Team:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             while self._busy and kind is None:
                 self._take_in()

@@ -1,7 +1,7 @@
 """Counts the records of a batch by templates (market/templates.py): the quick way of the log's side of `verify`.
 
-Rules: its result is that of `count_plainly`; where it can't be sure of that it gives none: records that are twice in a batch are left
-to the plain way. A line that fits no template is read by itself, and may be the template of others.
+Rules: its result is that of `count_plainly`; where it can't be sure of that it gives none: records that are twice in a
+batch are left to the plain way. A line that fits no template is read by itself, and may be the template of others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -81,7 +81,13 @@ class TemplateCounter:
             plain.add(*read_record(raw, self._log_id, portion.batch.end.partition, offset), raw)
         return tally if tally.merge(plain) and not plain.repeats else None
 
-    def _read(self, lines: "_BatchLines", length: int, rows: Ints, found: dict[TradeOrigin, list[tuple[Template, Ints, Columns]]]) -> Ints:
+    def _read(
+        self,
+        lines: "_BatchLines",
+        length: int,
+        rows: Ints,
+        found: dict[TradeOrigin, list[tuple[Template, Ints, Columns]]],
+    ) -> Ints:
         """Find the lines of one length that fit templates; the others."""
         if len(rows) < ALIKE or length > LONGEST:
             return rows
@@ -185,7 +191,13 @@ class _BatchLines(NamedTuple):
         return adopted(value, self.log_id, self.partition, offset, self.content.venue), offset
 
 
-def _take(template: Template, table: Bytes, left: Ints, rows: Ints, found: dict[TradeOrigin, list[tuple[Template, Ints, Columns]]]) -> Ints:
+def _take(
+    template: Template,
+    table: Bytes,
+    left: Ints,
+    rows: Ints,
+    found: dict[TradeOrigin, list[tuple[Template, Ints, Columns]]],
+) -> Ints:
     """Note the lines that fit a template; what is left."""
     fitting, others, columns = template.fitting(table, left)
     if len(fitting):
@@ -200,7 +212,8 @@ def _add(tally: Tally, way: TradeOrigin, groups: Sequence[tuple[Template, Ints, 
     rows = np.concatenate([each for _, each, _ in groups])
     order = np.argsort(rows)
     seq, trade_id, time_ms, event_ms, recv_ns = (
-        np.concatenate([getattr(columns, name) for _, _, columns in groups])[order] for name in ("seq", "trade_id", "time_ms", "event_ms", "recv_ns")
+        np.concatenate([getattr(columns, name) for _, _, columns in groups])[order]
+        for name in ("seq", "trade_id", "time_ms", "event_ms", "recv_ns")
     )
     content = np.concatenate([columns.content for _, _, columns in groups])[order]
     is_of_book = np.concatenate([np.full(len(each), template.trade.order_book) for template, each, _ in groups])[order]
@@ -243,7 +256,11 @@ def _add_seqs(run: RunTally, seq: Ints) -> bool:
         return False
     cuts = np.flatnonzero(steps != 1)
     if len(cuts) < FEW:
-        for first, last in zip(ordered[np.concatenate([[0], cuts + 1])].tolist(), ordered[np.concatenate([cuts, [-1]])].tolist(), strict=True):
+        for first, last in zip(
+            ordered[np.concatenate([[0], cuts + 1])].tolist(),
+            ordered[np.concatenate([cuts, [-1]])].tolist(),
+            strict=True,
+        ):
             run.seqs.add_range(first, last)
         return True
     for number in np.unique(ordered >> BLOCK_BITS).tolist():
@@ -261,7 +278,9 @@ def _add_ids(tally: Tally, key: Series, trade_id: Ints) -> Ints:
     repeated = order[1:][steps == 0]
     counted = SeriesTally(valid=len(trade_id))
     cuts = np.flatnonzero(steps > 1)
-    for first, last in zip(ordered[np.concatenate([[0], cuts + 1])].tolist(), ordered[np.concatenate([cuts, [-1]])].tolist(), strict=True):
+    for first, last in zip(
+        ordered[np.concatenate([[0], cuts + 1])].tolist(), ordered[np.concatenate([cuts, [-1]])].tolist(), strict=True
+    ):
         counted.ids.add_range(first, last)
     counted.repeated_blocks.update(np.unique(trade_id[repeated] >> ID_BLOCK_BITS).tolist())
     tally.series.setdefault(key, SeriesTally()).merge(counted)

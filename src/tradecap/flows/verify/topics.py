@@ -1,8 +1,8 @@
 """The topics of `process` against the store: ids and minutes.
 
-Rules: the store is asked before and after the topics are read, so both may grow meanwhile: what it had before must be in the topics, and what they
-hold must be in it afterwards. What differs is looked at again for as long as the caller waits. An open minute isn't compared while the log grows.
-Memory grows with series, holes and minutes, not with trades.
+Rules: the store is asked before and after the topics are read, so both may grow meanwhile: what it had before must be
+in the topics, and what they hold must be in it afterwards. What differs is looked at again for as long as the caller
+waits. An open minute isn't compared while the log grows. Memory grows with series, holes and minutes, not with trades.
 """
 
 import time
@@ -57,14 +57,20 @@ def compare_topics(log: Log, store: Store, chosen: Mapping[str, str], window: Wi
     """The check `topics.equal`. chosen: the names of topics that differ from the defaults."""
     outputs = topic_of(log).outputs(chosen)
     until_s = time.monotonic() + wait_s
-    while not (found := _compared(log, store, outputs, window)).is_equal and time.monotonic() < until_s and not found.problem:
+    while (
+        not (found := _compared(log, store, outputs, window)).is_equal
+        and time.monotonic() < until_s
+        and not found.problem
+    ):
         time.sleep(AGAIN_S)
     return topics_equal(found)
 
 
 def _compared(log: Log, store: Store, outputs: "Outputs", window: Window) -> TopicsFound:
     if store.other_runs(log.id):
-        return TopicsFound(problem="the store holds runs of other logs too, so it can't be compared with the topics of this one")
+        return TopicsFound(
+            problem="the store holds runs of other logs too, so it can't be compared with the topics of this one"
+        )
     ends, before = log.behind({}), _held(store, window)
     try:
         topics = _read(outputs, window)
@@ -89,7 +95,10 @@ def _compare_ids(wanted: Mapping[Series, TradeIds], there: Mapping[Series, Trade
     for series, ids in wanted.items():
         held = there.get(series, TradeIds())
         for first, last in ids:
-            missing += [f"{' '.join(series)} ids {a}-{b}" if a < b else f"{' '.join(series)} id {a}" for a, b in held.gaps_within(first, last)]
+            missing += [
+                f"{' '.join(series)} ids {a}-{b}" if a < b else f"{' '.join(series)} id {a}"
+                for a, b in held.gaps_within(first, last)
+            ]
 
 
 def _read(outputs: "Outputs", window: Window) -> _Topics:
@@ -117,7 +126,14 @@ def _trades(outputs: "Outputs") -> Iterator[Enriched]:
 
 
 def _compare_minutes(
-    store: Store, outputs: "Outputs", topics: _Topics, found: TopicsFound, held: Iterable[Series], window: Window, *, is_growing: bool
+    store: Store,
+    outputs: "Outputs",
+    topics: _Topics,
+    found: TopicsFound,
+    held: Iterable[Series],
+    window: Window,
+    *,
+    is_growing: bool,
 ) -> None:
     stored: dict[Place, Minute] = {}
     for series in held:
@@ -158,9 +174,14 @@ def _text(place: Place) -> str:
 
 
 def _conflicting(
-    store: Store, outputs: "Outputs", differing: list[Place], mine: Mapping[Place, Minute], theirs: Mapping[Place, Minute]
+    store: Store,
+    outputs: "Outputs",
+    differing: list[Place],
+    mine: Mapping[Place, Minute],
+    theirs: Mapping[Place, Minute],
 ) -> set[Place]:
-    """Minutes that hold a trade, here or there, which the other side has with other content. Reads the trades once more."""
+    """Minutes that hold a trade, here or there, which the other side has with other content. Reads the trades once
+    more."""
     wanted: dict[Series, TradeIds] = {}
     for place in differing:
         for each in filter(None, (mine.get(place), theirs.get(place))):
@@ -175,13 +196,18 @@ def _conflicting(
         for stored in _stored(store, series, ids):
             other = produced.get(series, {}).get(stored.id)
             if other is not None and not _is_same(other, stored):
-                found |= {(series, other.trade_time // 60_000 * MINUTE_S), (series, stored.trade_time_us // 60_000_000 * MINUTE_S)}
+                found |= {
+                    (series, other.trade_time // 60_000 * MINUTE_S),
+                    (series, stored.trade_time_us // 60_000_000 * MINUTE_S),
+                }
     return found
 
 
 def _is_same(trade: Enriched, stored: Trade) -> bool:
     is_equal = trade.price == decimal_text(stored.price) and trade.qty == decimal_text(stored.qty)
-    return is_equal and trade.trade_time == stored.trade_time_us // 1000 and trade.is_buyer_maker == stored.is_buyer_maker
+    return (
+        is_equal and trade.trade_time == stored.trade_time_us // 1000 and trade.is_buyer_maker == stored.is_buyer_maker
+    )
 
 
 def _stored(store: Store, series: Series, ids: TradeIds) -> Iterator[Trade]:

@@ -1,8 +1,9 @@
 """Reconcile log and store, record by record.
 
-The log's side is counted by Python from the log alone, the store's side by SQL from its tables alone; fingerprints find where they differ and only
-there it looks record by record. Both are cut when it begins (cut.py), so that others may write and load meanwhile. Duplicates and conflicts are split
-by the ledger, which is proven by then. Memory grows with runs, series and holes, not with records.
+The log's side is counted by Python from the log alone, the store's side by SQL from its tables alone; fingerprints find
+where they differ and only there it looks record by record. Both are cut when it begins (cut.py), so that others may
+write and load meanwhile. Duplicates and conflicts are split by the ledger, which is proven by then. Memory grows with
+runs, series and holes, not with records.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -12,7 +13,15 @@ from typing import Final
 from tradecap.errors import TradecapError
 from tradecap.flows.verify.cut import Cut, LookingAgain
 from tradecap.flows.verify.ledger import LedgerSide, fixes_for, ledger_complete, settled_ledger
-from tradecap.flows.verify.tables import ID_BLOCKS, MINUTE_US, Settling, candles_exact, portions, quarantine_accounted, trades_accounted
+from tradecap.flows.verify.tables import (
+    ID_BLOCKS,
+    MINUTE_US,
+    Settling,
+    candles_exact,
+    portions,
+    quarantine_accounted,
+    trades_accounted,
+)
 from tradecap.flows.verify.tallying import Hire, nobody, tally_log
 from tradecap.log.api import Damage, DamageKind, Log, Part
 from tradecap.proof import checks
@@ -28,7 +37,8 @@ FOREVER_US: Final = 2**62
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the caller asks for besides the fixed checks. from_us and to_us (exclusive) narrow ids and candles by trade time.
+    """What the caller asks for besides the fixed checks. from_us and to_us (exclusive) narrow ids and candles by trade
+    time.
 
     has_certificate: the log is held against one as well.
     """
@@ -46,8 +56,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The proof, or what contradicts it. each_run: its state and counts; damage: the parts of the log that aren't as its writer left them;
-    evidence: the parts of the log as they were read; counted: from where another proof may continue."""
+    """The proof, or what contradicts it. each_run: its state and counts; damage: the parts of the log that aren't as
+    its writer left them; evidence: the parts of the log as they were read; counted: from where another proof may
+    continue."""
 
     checks: list[Check]
     counts: Accounts
@@ -72,7 +83,8 @@ class Verdict:
 
 @dataclass
 class _Losers:
-    """Records that lost against the first of their id: by (run, fault) and by series [duplicates, conflicts], and where conflicts are."""
+    """Records that lost against the first of their id: by (run, fault) and by series [duplicates, conflicts], and where
+    conflicts are."""
 
     by_fault: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     by_series: dict[Series, tuple[int, int]] = field(default_factory=dict)
@@ -94,7 +106,8 @@ def verify(
     wait_s: float = 0.0,
     base: Counted | None = None,
 ) -> Verdict:
-    """Every check, in the order in which one leans on another. Raises TradecapError where the run that is asked for isn't in the log.
+    """Every check, in the order in which one leans on another. Raises TradecapError where the run that is asked for
+    isn't in the log.
 
     wait_s: how long to look again at what a feed may not have brought yet. base: what isn't counted again.
     """
@@ -117,7 +130,8 @@ def verify(
     except TradecapError:
         if not altered:
             raise
-        of_store, accounts, series = [], Accounts(records=tally.records), []  # what can't be asked of such a store isn't proven, and needn't be
+        # what can't be asked of such a store isn't proven, and needn't be
+        of_store, accounts, series = [], Accounts(records=tally.records), []
     of_log = [
         checks.log_present(tally),
         checks.log_complete(
@@ -140,7 +154,10 @@ def verify(
         _reasons(tally.runs.values()),
         checks.run_states(tally, cut.open_runs, cut.unended),
         series,
-        [_run_row(run, checks.run_state(tally, run, cut.open_runs, cut.unended)) for _, run in sorted(tally.runs.items())],
+        [
+            _run_row(run, checks.run_state(tally, run, cut.open_runs, cut.unended))
+            for _, run in sorted(tally.runs.items())
+        ],
         damage,
         snapshot.evidence(damage),
         state,
@@ -152,13 +169,17 @@ def _unproven(damage: list[Damage]) -> Callable[[Damage], None]:
 
     def note(each: Damage) -> None:
         if each.kind is DamageKind.EXPIRED:
-            raise TradecapError(f"The certificate can't be continued: {each.detail[0].lower()}{each.detail[1:]}.", f"{FRESH}.")
+            raise TradecapError(
+                f"The certificate can't be continued: {each.detail[0].lower()}{each.detail[1:]}.", f"{FRESH}."
+            )
         damage.append(each)
 
     return note
 
 
-def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: LookingAgain) -> tuple[list[Check], Accounts, list[dict[str, object]]]:
+def _against_store(
+    cut: Cut, store: Store, wanted: Wanted, run: str, patience: LookingAgain
+) -> tuple[list[Check], Accounts, list[dict[str, object]]]:
     """The checks that ask the store, the account, and the series."""
     tally = cut.tally
     side = settled_ledger(cut, store, patience)
@@ -167,7 +188,8 @@ def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: L
     coverages = _coverages(tally, store, wanted)
     fixes = fixes_for(cut, store, side, has_certificate=wanted.has_certificate)
     ledger = ledger_complete(cut, store, side, fixes)
-    fixes = replace(fixes, rebuild=ledger.fix or fixes.rebuild)  # everything about a record depends on its ledger row first
+    # everything about a record depends on its ledger row first
+    fixes = replace(fixes, rebuild=ledger.fix or fixes.rebuild)
     settling = Settling(cut, store, patience)
     trades = trades_accounted(cut, store, settling, fixes.rebuild)
     found = [
@@ -178,7 +200,13 @@ def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: L
         checks.ids_contiguous(coverages, allow_gaps=wanted.allow_gaps, strict=wanted.strict),
         _conflicts_none(side.fed | tally.runs.keys(), store, losers),
         checks.injected_found(tally, losers.by_fault, fixes.rebuild, is_shortened=bool(cut.snapshot.shortened)),
-        candles_exact(store, settling, accounts.candles, _minutes(wanted), fixes if trades.ok else replace(fixes, load=fixes.rebuild)),
+        candles_exact(
+            store,
+            settling,
+            accounts.candles,
+            _minutes(wanted),
+            fixes if trades.ok else replace(fixes, load=fixes.rebuild),
+        ),
     ]
     of_run = _coverages(tally, store, wanted, run) if run else coverages
     found += checks.expectations(wanted.expect, _expectable(tally, losers, accounts, of_run, run))
@@ -188,9 +216,14 @@ def _against_store(cut: Cut, store: Store, wanted: Wanted, run: str, patience: L
 def _chosen_run(tally: Tally, log: Log, wanted: str, newest: str) -> str:
     """The run that expectations are of, '' for all. One that isn't there would meet any expectation of nothing."""
     if wanted == "last":
-        return newest or max((run for run, each in tally.runs.items() if each.started is not None), default=max(tally.runs, default=""))
+        return newest or max(
+            (run for run, each in tally.runs.items() if each.started is not None), default=max(tally.runs, default="")
+        )
     if wanted and wanted not in tally.runs:
-        raise TradecapError(f"Run {wanted} isn't in {log.url}.", "'tradecap query runs' lists the runs; --run last is the newest of the log.")
+        raise TradecapError(
+            f"Run {wanted} isn't in {log.url}.",
+            "'tradecap query runs' lists the runs; --run last is the newest of the log.",
+        )
     return wanted
 
 
@@ -198,7 +231,7 @@ def _lost_segments(damage: Collection[Damage]) -> list[str]:
     return [each.place for each in damage if each.kind is DamageKind.LOST_PART]
 
 
-# ---- log against store -------------------------------------------------------------------------------------------------------------------
+# ---- log against store -----------------------------------------------------------------------------------------------
 
 
 def _losers(cut: Cut, store: Store, side: LedgerSide) -> _Losers:
@@ -218,7 +251,9 @@ def _note_losers(losers: _Losers, key: Series, repeats: Repeats) -> None:
     of_series = losers.by_series.get(key, (0, 0))
     losers.by_series[key] = (of_series[0] + repeats.duplicates, of_series[1] + repeats.conflicts)
     if not repeats.fault and len(losers.places) <= checks.SHOWN:
-        losers.places += [f"{' '.join(key)} id {trade_id}: run {repeats.run} seq {seq}" for trade_id, seq in repeats.places]
+        losers.places += [
+            f"{' '.join(key)} id {trade_id}: run {repeats.run} seq {seq}" for trade_id, seq in repeats.places
+        ]
 
 
 def _conflicts_none(runs: Collection[str], store: Store, losers: _Losers) -> Check:
@@ -242,7 +277,7 @@ def _minutes(wanted: Wanted) -> CandleSpan:
     return CandleSpan(wanted.symbol, -(-since // MINUTE_US) * MINUTE_US, -(-until // MINUTE_US) * MINUTE_US)
 
 
-# ---- what is shown -----------------------------------------------------------------------------------------------------------------------
+# ---- what is shown ---------------------------------------------------------------------------------------------------
 
 
 def _accounts(cut: Cut, store: Store, side: LedgerSide, losers: _Losers, wanted: Wanted) -> Accounts:
@@ -266,7 +301,9 @@ def _accounts(cut: Cut, store: Store, side: LedgerSide, losers: _Losers, wanted:
 def _coverages(tally: Tally, store: Store, wanted: Wanted, run: str = "") -> dict[Series, IdCoverage]:
     """The coverage of each series that is asked for: by all runs, or by one."""
     keys = [key for key in tally.series if wanted.symbol in ("", key[1])]
-    return {key: coverage for key in keys if (coverage := _narrowed(checks.coverage(tally, key, run), key, store, wanted))}
+    return {
+        key: coverage for key in keys if (coverage := _narrowed(checks.coverage(tally, key, run), key, store, wanted))
+    }
 
 
 def _narrowed(whole: IdCoverage, key: Series, store: Store, wanted: Wanted) -> IdCoverage | None:
@@ -285,7 +322,9 @@ def _reasons(runs: Iterable[RunTally]) -> dict[str, int]:
     return dict(sorted(reasons.items()))
 
 
-def _expectable(tally: Tally, losers: _Losers, accounts: Accounts, coverages: Mapping[Series, IdCoverage], run: str) -> dict[str, int]:
+def _expectable(
+    tally: Tally, losers: _Losers, accounts: Accounts, coverages: Mapping[Series, IdCoverage], run: str
+) -> dict[str, int]:
     """What --expect can name: of everything, or of one run."""
     runs = [each for each in tally.runs.values() if not run or each.run == run]
     duplicates, conflicts = losers.total(run)
@@ -314,9 +353,21 @@ def _run_row(run: RunTally, state: str) -> RunRow:
 def _series_row(tally: Tally, key: Series, coverage: IdCoverage, losers: _Losers) -> dict[str, object]:
     ids = tally.series[key].ids
     duplicates, conflicts = losers.by_series.get(key, (0, 0))
-    ends: dict[str, object] = {"trades": len(ids), "first_id": ids.first, "last_id": ids.last, "duplicates": duplicates, "conflicts": conflicts}
+    ends: dict[str, object] = {
+        "trades": len(ids),
+        "first_id": ids.first,
+        "last_id": ids.last,
+        "duplicates": duplicates,
+        "conflicts": conflicts,
+    }
     names = {"venue": key[0], "symbol": key[1], "channel": key[2]}
-    return {**names, **ends, "coverage": _pairs(coverage.coverage), "gaps": _pairs(coverage.gaps), "uncovered": _pairs(coverage.uncovered)}
+    return {
+        **names,
+        **ends,
+        "coverage": _pairs(coverage.coverage),
+        "gaps": _pairs(coverage.gaps),
+        "uncovered": _pairs(coverage.uncovered),
+    }
 
 
 def _pairs(ranges: Iterable[Range]) -> list[list[int]]:

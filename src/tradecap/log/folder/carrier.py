@@ -1,7 +1,7 @@
 """Takes records of another log into a folder, unchanged.
 
-Rules: it is a writer like any other as to locks, segments and manifests, but begins no run: what it writes has its identity already. A segment holds
-records of one run, so one that goes on with another run is closed first.
+Rules: it is a writer like any other as to locks, segments and manifests, but begins no run: what it writes has its
+identity already. A segment holds records of one run, so one that goes on with another run is closed first.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,8 @@
 """The folder as it was at one moment, and the sums that a certificate records of it.
 
-Rules: a sum is of bytes that were read and proven. A closed segment's manifest speaks for it only where a whole pass over the log has found nothing
-wrong with either; all others are read here. If a segment was still being written, the bytes that were durable at that moment count, so that nothing
-is summed that the pass hasn't seen.
+Rules: a sum is of bytes that were read and proven. A closed segment's manifest speaks for it only where a whole pass
+over the log has found nothing wrong with either; all others are read here. If a segment was still being written, the
+bytes that were durable at that moment count, so that nothing is summed that the pass hasn't seen.
 """
 
 import hashlib
@@ -39,7 +39,9 @@ class FolderSnapshot:
         # nothing can be witnessed of trimmed ones: their bytes are gone
         self._marks = [_mark(segment) for segment in segments if not segment.is_trimmed()]
 
-    def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
+    def read(
+        self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None
+    ) -> Iterator[Batch]:
         """See `Snapshot.read`. A batch that reaches beyond the moment is cut there."""
         last = self._marks[-1] if self._marks else _SegmentMark(0, None)
         end = position(Segment(self._folder, last.segment), _WHOLE if last.size is None else last.size)
@@ -70,12 +72,21 @@ class FolderSnapshot:
 
 
 def _mark(segment: Segment) -> _SegmentMark:
-    return _SegmentMark(segment.number, None if segment.is_closed() or not segment.plain.exists() else durable_length(segment))
+    return _SegmentMark(
+        segment.number, None if segment.is_closed() or not segment.plain.exists() else durable_length(segment)
+    )
 
 
 def noted_part(segment: Segment, manifest: Manifest) -> Part:
     """A closed segment as its manifest says, and the size of its file."""
-    return Part(f"{segment.number:06d}", manifest.records, manifest.size, manifest.sha256, is_closed=True, packed=_packed_size(segment))
+    return Part(
+        f"{segment.number:06d}",
+        manifest.records,
+        manifest.size,
+        manifest.sha256,
+        is_closed=True,
+        packed=_packed_size(segment),
+    )
 
 
 def _packed_size(segment: Segment) -> int:
@@ -99,11 +110,14 @@ def read_part(segment: Segment, size: int | None) -> Part:
     except FileNotFoundError:
         problem, is_lost = "it is missing", True
     packed = _packed_size(segment) if size is None else 0
-    return Part(f"{segment.number:06d}", records, held, digest.hexdigest(), size is None, problem, is_lost, packed=packed)
+    return Part(
+        f"{segment.number:06d}", records, held, digest.hexdigest(), size is None, problem, is_lost, packed=packed
+    )
 
 
 def contents(segment: Segment) -> Iterator[bytes]:
-    """Its uncompressed bytes, from whichever file holds them. Raises BrokenError where they can't be read on, FileNotFoundError where none does."""
+    """Its uncompressed bytes, from whichever file holds them. Raises BrokenError where they can't be read on,
+    FileNotFoundError where none does."""
     if segment.packed.exists():
         with segment.packed.open("rb") as packed:
             yield from unzstd(pieces_of(packed))

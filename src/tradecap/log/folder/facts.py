@@ -1,7 +1,9 @@
-"""What a manifest says of a segment's records, counted in one way for the writer, the recovery after a crash, and `rebuild`.
+"""What a manifest says of a segment's records, counted in one way for the writer, the recovery after a crash, and
+`rebuild`.
 
-Rules: first and last are of the records that can be read; a segment has `ended` where its last record is the end of a run. A manifest
-lists the intervals of a series' ids up to MAX_INTERVALS; beyond that it names only the first and the last id.
+Rules: first and last are of the records that can be read; a segment has `ended` where its last record is the end of a
+run. A manifest lists the intervals of a series' ids up to MAX_INTERVALS; beyond that it names only the first and the
+last id.
 """
 
 from collections.abc import Sequence

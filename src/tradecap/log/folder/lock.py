@@ -74,10 +74,17 @@ def cannot_write(folder: Path, error: OSError, safe: str) -> TradecapError:
     """What to report if the folder can't be written. safe: what is not lost."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return TradecapError(
-            f"{folder} can't be written: {error.strerror}.", "give yourself the right to write there, or name another log with --log."
+            f"{folder} can't be written: {error.strerror}.",
+            "give yourself the right to write there, or name another log with --log.",
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        what, hint = "The disk is full", "free some space (or name a log on another disk with --log) and begin a new run: what is safe is kept."
+        what, hint = (
+            "The disk is full",
+            ("free some space (or name a log on another disk with --log) and begin a new run: what is safe is kept."),
+        )
     else:
-        what, hint = f"{folder} can't be written ({error.strerror})", "look at the disk, then begin a new run: what is safe is kept."
+        what, hint = (
+            (f"{folder} can't be written ({error.strerror})"),
+            "look at the disk, then begin a new run: what is safe is kept.",
+        )
     return TradecapError(f"{what}: {safe} in {folder}.", hint, Exit.UNDELIVERED)

@@ -1,7 +1,7 @@
 """The log in a folder: NDJSON segments, the active one plain, closed ones zstd with a manifest.
 
-Rules: a folder is a log from the moment its log.json exists, and only an empty folder is made one. `segment` describes each file, `reader` how they
-are read, `writer` how they are written.
+Rules: a folder is a log from the moment its log.json exists, and only an empty folder is made one. `segment` describes
+each file, `reader` how they are read, `writer` how they are written.
 """
 
 import os
@@ -40,14 +40,16 @@ class _Identity(msgspec.Struct, frozen=True):
 class FileLog:
     """A log in a folder. `id` never changes, `url` is its name on the command line.
 
-    A segment is closed at segment_bytes or segment_age_s. Raises TradecapError (exit 2) where path isn't a log, is one of a newer format, or (with
-    create) can't be made one.
+    A segment is closed at segment_bytes or segment_age_s. Raises TradecapError (exit 2) where path isn't a log, is one
+    of a newer format, or (with create) can't be made one.
     """
 
     has_one_writer = True
     lag_unit = "bytes"
 
-    def __init__(self, path: Path, *, create: bool, segment_bytes: int = SEGMENT_BYTES, segment_age_s: float = SEGMENT_AGE_S) -> None:
+    def __init__(
+        self, path: Path, *, create: bool, segment_bytes: int = SEGMENT_BYTES, segment_age_s: float = SEGMENT_AGE_S
+    ) -> None:
         self.path = path
         self.url = f"file:{path}"
         self._segment_bytes = segment_bytes
@@ -149,9 +151,15 @@ def _written_s(segment: Segment) -> float:
 def _create(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        strangers = sorted(file.name for file in path.iterdir() if file.name not in ("lock", "head.json") and file.suffix != ".tmp")
+        strangers = sorted(
+            file.name for file in path.iterdir() if file.name not in ("lock", "head.json") and file.suffix != ".tmp"
+        )
         if strangers and "log.json" not in strangers:
-            raise _not_a_log(path, f"it holds {strangers[0]} but no log.json", "name a new folder or an empty one with --log file:PATH.")
+            raise _not_a_log(
+                path,
+                f"it holds {strangers[0]} but no log.json",
+                "name a new folder or an empty one with --log file:PATH.",
+            )
         lock = Lock(path)
         try:
             if not (path / "log.json").exists():
@@ -174,7 +182,8 @@ def _found(path: Path) -> None:
 
 
 def allow_trimming(path: Path, log_id: str) -> None:
-    """Before the first segment is trimmed: a version that doesn't know trimmed segments refuses the log from now on, instead of naming damage."""
+    """Before the first segment is trimmed: a version that doesn't know trimmed segments refuses the log from now on,
+    instead of naming damage."""
     write_whole(path / "log.json", msgspec.json.encode(_Identity(log_id, FORMAT)) + b"\n")
 
 
@@ -183,18 +192,25 @@ def _identify(path: Path) -> str:
         identity = msgspec.json.decode((path / "log.json").read_bytes(), type=_Identity)
     except FileNotFoundError as error:
         if path.exists():
-            raise _not_a_log(path, "it holds no log.json", "a log is the folder that 'tradecap stream' or 'tradecap replay' wrote.") from error
+            raise _not_a_log(
+                path, "it holds no log.json", "a log is the folder that 'tradecap stream' or 'tradecap replay' wrote."
+            ) from error
         hint = "make one with 'tradecap stream' or 'tradecap replay', or name another with --log file:PATH."
         raise TradecapError(f"There is no log at {path}.", hint) from error
     except NotADirectoryError as error:
         raise _not_a_log(path, "it is a file", "name the folder of a log with --log file:PATH.") from error
     except msgspec.MsgspecError as error:
-        raise _not_a_log(path, "its log.json is unreadable", "bring log.json back from a copy: it holds the log's id.") from error
+        raise _not_a_log(
+            path, "its log.json is unreadable", "bring log.json back from a copy: it holds the log's id."
+        ) from error
     except OSError as error:
-        raise TradecapError(f"{path} can't be read: {error.strerror}.", "give yourself the right to read it.") from error
+        raise TradecapError(
+            f"{path} can't be read: {error.strerror}.", "give yourself the right to read it."
+        ) from error
     if identity.format > FORMAT:
         raise TradecapError(
-            f"{path} was written by a newer tradecap (log format {identity.format}, this one knows {FORMAT}).", "upgrade: pip install -U tradecap"
+            f"{path} was written by a newer tradecap (log format {identity.format}, this one knows {FORMAT}).",
+            "upgrade: pip install -U tradecap",
         )
     return identity.id
 

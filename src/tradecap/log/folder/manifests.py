@@ -1,8 +1,9 @@
 """Manifests that are lost or wrong, made again from their segments.
 
-Rules: only the holder of the log's lock does this, and no record is touched: a segment is read and its manifest written. The old one is kept
-next to it as NNNNNN.json.bak. A manifest is evidence, so it is made again only if the segment itself is whole and nothing speaks against it.
-If the next segment's manifest records other bytes for this segment, the segment was changed, and a person has to restore it.
+Rules: only the holder of the log's lock does this, and no record is touched: a segment is read and its manifest
+written. The old one is kept next to it as NNNNNN.json.bak. A manifest is evidence, so it is made again only if the
+segment itself is whole and nothing speaks against it. If the next segment's manifest records other bytes for this
+segment, the segment was changed, and a person has to restore it.
 """
 
 import hashlib
@@ -67,7 +68,8 @@ class _Held:
 def rebuild(log: FileLog, read: Read, progress: Callable[[int], None]) -> list[Repaired]:
     """Make lost and wrong manifests of closed segments again; every one that isn't right, with what was done about it.
 
-    Raises TradecapError (exit 3) while another process writes to the log. A segment that a crash left open is for the next writer.
+    Raises TradecapError (exit 3) while another process writes to the log. A segment that a crash left open is for the
+    next writer.
     """
     lock = Lock(log.path)
     try:
@@ -94,7 +96,7 @@ def _repair(log: FileLog, segment: Segment, read: Read, progress: Callable[[int]
     return Repaired(segment.packed.name, REBUILT, why)
 
 
-# ---- evidence ----------------------------------------------------------------------------------------------------------------------------
+# ---- evidence --------------------------------------------------------------------------------------------------------
 
 
 def _wrong(manifest: Manifest | str, made: Manifest) -> str:
@@ -119,12 +121,19 @@ def _against(log: FileLog, segment: Segment, manifest: Manifest | str, held: _He
     following = segment.next.read_manifest(log.id)
     expected = "" if isinstance(following, str) else following.previous
     if expected:
-        return "" if expected == held.sha256 else "the segment after it records other bytes for it: bring the segment back from a copy"
+        return (
+            ""
+            if expected == held.sha256
+            else ("the segment after it records other bytes for it: bring the segment back from a copy")
+        )
     stored = _sha256_of(segment.manifest)
     if isinstance(manifest, str) and stored == held.sha256:
         return "it fits this segment, so neither belongs to this log: take them out of the log's folder"
     if isinstance(manifest, Manifest) and stored != held.sha256:
-        return f"it is unclear which of them was changed: if it was the manifest, move {segment.manifest.name} away and run this again"
+        return (
+            f"it is unclear which of them was changed: if it was the manifest, move {segment.manifest.name} "
+            "away and run this again"
+        )
     return ""
 
 
@@ -136,7 +145,7 @@ def _sha256_of(manifest: Path) -> str:
         return ""
 
 
-# ---- a segment ---------------------------------------------------------------------------------------------------------------------------
+# ---- a segment -------------------------------------------------------------------------------------------------------
 
 
 def _hold(segment: Segment, log_id: str, read: Read, progress: Callable[[int], None]) -> _Held:

@@ -1,9 +1,10 @@
 """One pass over the log in a folder.
 
-Rules: reading needs no lock and changes nothing; a writer may append, close a segment or begin the next one under its feet. A position is
-`segment:byte`, byte counted in uncompressed bytes, so that it outlives the closing of its segment. An active segment is read up to the length its
-writer published after fsync; a closed one is verified in full while it is read. Damage is reported at its place and skipped: everything that can
-still be read is read. Trimmed segments (another log has acknowledged their records) are skipped, and aren't damage.
+Rules: reading needs no lock and changes nothing; a writer may append, close a segment or begin the next one under its
+feet. A position is `segment:byte`, byte counted in uncompressed bytes, so that it outlives the closing of its segment.
+An active segment is read up to the length its writer published after fsync; a closed one is verified in full while it
+is read. Damage is reported at its place and skipped: everything that can still be read is read. Trimmed segments
+(another log has acknowledged their records) are skipped, and aren't damage.
 """
 
 import hashlib
@@ -18,7 +19,16 @@ from tradecap.errors import TradecapError
 from tradecap.fast import is_fast
 from tradecap.inflate import BrokenError, pieces_of, unzstd
 from tradecap.log.api import Damage, DamageKind
-from tradecap.log.folder.segment import CHUNK, Manifest, Segment, durable_length, first_bytes, last_number, read_folded, read_head
+from tradecap.log.folder.segment import (
+    CHUNK,
+    Manifest,
+    Segment,
+    durable_length,
+    first_bytes,
+    last_number,
+    read_folded,
+    read_head,
+)
 from tradecap.market.batch import BATCH_BYTES, Batch, Lines, Position, Positions, SegmentFiles, SeriesNote
 
 POLL_S: Final = 0.02
@@ -30,7 +40,9 @@ _POSITION: Final = re.compile(r"(\d{6,}):(\d+)")
 def raise_damage(damage: Damage) -> None:
     """Raise the error for damage that the caller didn't ask to be handed."""
     raise TradecapError(
-        f"{damage.detail}.", "the records before that place are fine; run 'tradecap load' and then 'tradecap verify' to see what is missing."
+        f"{damage.detail}.",
+        "the records before that place are fine; run 'tradecap load' and then 'tradecap "
+        "verify' to see what is missing.",
     )
 
 
@@ -87,7 +99,8 @@ class Reader:
         self._is_at_end = False
 
     def batches(self, after: Positions) -> Iterator[Batch]:
-        """The batches after a position. Raises TradecapError (exit 2) for a position that isn't one of this log, or a folder that can't be read."""
+        """The batches after a position. Raises TradecapError (exit 2) for a position that isn't one of this log, or a
+        folder that can't be read."""
         for batch in self.batches_or_notes(after):
             assert isinstance(batch, Batch)  # notes come only when skimming
             yield batch
@@ -108,12 +121,16 @@ class Reader:
                 if len(self._group) >= self._group_size or not segment.is_closed():
                     yield from self._grouped()
         except OSError as error:
-            raise TradecapError(f"{self._folder} can't be read: {error.strerror}.", "look at the rights of the folder and at the disk.") from error
+            raise TradecapError(
+                f"{self._folder} can't be read: {error.strerror}.", "look at the rights of the folder and at the disk."
+            ) from error
 
     def _grouped(self) -> Iterator[Batch]:
         """The files that were held back, as one batch. The first groups are small, so that progress shows soon."""
         if self._group:
-            paths = tuple(path for batch in self._group if isinstance(batch.content, SegmentFiles) for path in batch.content.paths)
+            paths = tuple(
+                path for batch in self._group if isinstance(batch.content, SegmentFiles) for path in batch.content.paths
+            )
             yield Batch(SegmentFiles(paths), sum(batch.records for batch in self._group), self._group[-1].end)
             self._group = []
             self._group_size = min(2 * self._group_size, self._segment_files)
@@ -121,7 +138,11 @@ class Reader:
     def _start(self, after: str) -> Segment:
         if read_head(self._folder) is None:
             self._on_damage(
-                Damage(DamageKind.LOST_NOTE, "head.json", "head.json is missing or unreadable, so a deleted end of the log can't be noticed")
+                Damage(
+                    DamageKind.LOST_NOTE,
+                    "head.json",
+                    "head.json is missing or unreadable, so a deleted end of the log can't be noticed",
+                )
             )
         folded = read_folded(self._folder)
         if not after:
@@ -129,7 +150,10 @@ class Reader:
             return Segment(self._folder, folded.segment + 1 if folded else 1)
         match = _POSITION.fullmatch(after)
         if match is None:
-            raise TradecapError(f"{after!r} isn't a position in the log {self._folder}.", "reading goes on only from a position that this log gave.")
+            raise TradecapError(
+                f"{after!r} isn't a position in the log {self._folder}.",
+                "reading goes on only from a position that this log gave.",
+            )
         segment, self._byte = Segment(self._folder, int(match[1])), int(match[2])
         if segment.number > last_number(self._folder):
             raise self._beyond(segment)
@@ -167,7 +191,8 @@ class Reader:
             time.sleep(self._rest_s())
 
     def _segment(self, segment: Segment) -> Iterator[Batch | Sequence[SeriesNote]]:
-        """The rest of a segment, which its writer may close at any moment: once the plain one is gone, the closed pair exists."""
+        """The rest of a segment, which its writer may close at any moment: once the plain one is gone, the closed pair
+        exists."""
         if not segment.is_closed():
             try:
                 plain = segment.plain.open("rb")
@@ -239,13 +264,20 @@ class Reader:
         manifest = self._checked_manifest(segment)
         if not segment.packed.exists():
             # without either file the segment as a whole is missing, which is one damage, not two
-            self._on_damage(Damage(DamageKind.LOST_PART, segment.packed.name, f"Segment {segment.packed.name} is missing"))
+            self._on_damage(
+                Damage(DamageKind.LOST_PART, segment.packed.name, f"Segment {segment.packed.name} is missing")
+            )
             return
         if manifest and self._byte > manifest.size:
             raise self._beyond(segment)
         if manifest and self._byte == manifest.size:
             return
-        if manifest and self._is_skimming and not manifest.rebuilt and all(note.ids is not None for note in manifest.series):
+        if (
+            manifest
+            and self._is_skimming
+            and not manifest.rebuilt
+            and all(note.ids is not None for note in manifest.series)
+        ):
             yield manifest.series
             return
         if manifest and self._segment_files and self._byte == 0 and _is_sound(segment.packed, manifest):
@@ -263,7 +295,9 @@ class Reader:
         expected, self._previous = self._previous, ""
         if isinstance(manifest, str):
             if segment.packed.exists() or segment.manifest.exists():
-                self._on_damage(Damage(DamageKind.LOST_NOTE, segment.manifest.name, f"{segment.manifest.name}: {manifest}"))
+                self._on_damage(
+                    Damage(DamageKind.LOST_NOTE, segment.manifest.name, f"{segment.manifest.name}: {manifest}")
+                )
             return None
         if expected and manifest.previous and manifest.previous != expected:
             self._on_damage(_unconnected(segment.manifest.name))
@@ -293,7 +327,10 @@ class Reader:
         if problem:
             self._on_damage(_broken(segment.packed.name, records, problem))
         elif manifest and manifest.packed and manifest.packed != of_packed.hexdigest():
-            why = f"{segment.manifest.name}: its sha256 of {segment.packed.name} isn't that of the file, which holds the right lines"
+            why = (
+                f"{segment.manifest.name}: its sha256 of {segment.packed.name} isn't that of the file, which "
+                "holds the right lines"
+            )
             self._on_damage(Damage(DamageKind.LOST_NOTE, segment.manifest.name, why))
 
     def _after_position(self, segment: Segment, lines: bytes, begin: int) -> Iterator[Batch]:
@@ -308,7 +345,8 @@ class Reader:
 
 
 def position(segment: Segment, byte: int) -> Position:
-    """The position after `byte` uncompressed bytes of a segment. One is far shorter than 2^40 bytes, so both fit in one rising number."""
+    """The position after `byte` uncompressed bytes of a segment. One is far shorter than 2^40 bytes, so both fit in one
+    rising number."""
     return Position(0, segment.position(byte), segment.number << 40 | byte)
 
 
@@ -332,8 +370,8 @@ def _hashed(pieces: Iterable[bytes], update: Callable[[bytes], None]) -> Iterato
 def _is_sound(packed: Path, manifest: Manifest) -> bool:
     """Whether a packed segment is the file that its manifest says.
 
-    Where an older manifest doesn't say: whether it decompresses to its end, checksum included, and to as many lines. ClickHouse reads a truncated
-    file without an error.
+    Where an older manifest doesn't say: whether it decompresses to its end, checksum included, and to as many lines.
+    ClickHouse reads a truncated file without an error.
     """
     try:
         with packed.open("rb") as file:

@@ -1,8 +1,8 @@
 """What a writer finds when it opens a log's folder, and what it puts right before it begins.
 
-Rules: only the holder of the lock runs this. Whole records are kept, announced as durable or not; what follows the last whole record is put aside
-in NNNNNN.torn and counted, never deleted. Every step may itself be cut off by a crash and is then done again. A segment that was damaged after it
-had been closed is left alone: that is for readers to report.
+Rules: only the holder of the lock runs this. Whole records are kept, announced as durable or not; what follows the last
+whole record is put aside in NNNNNN.torn and counted, never deleted. Every step may itself be cut off by a crash and is
+then done again. A segment that was damaged after it had been closed is left alone: that is for readers to report.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,8 @@ RECOVERED_MARK: Final = b'"event":"recovered"'
 
 
 class Found(NamedTuple):
-    """What the next writer goes on from: the last segment's number and sha256 ('' where unknown), the last run ('' for none), the torn runs."""
+    """What the next writer goes on from: the last segment's number and sha256 ('' where unknown), the last run ('' for
+    none), the torn runs."""
 
     number: int
     previous: str
@@ -61,12 +62,17 @@ def recover(folder: Path, log_id: str) -> Found:
     runs = [place.run for m in manifests for place in (m.first, m.last) if place]
     last_run = max([*runs, head.run if head else "", folded.last_run if folded else ""])
     return Found(
-        number=number, previous=previous, last_run=last_run, torn=torn_runs(manifests, folded.unended if folded else {}), torn_bytes=torn_bytes
+        number=number,
+        previous=previous,
+        last_run=last_run,
+        torn=torn_runs(manifests, folded.unended if folded else {}),
+        torn_bytes=torn_bytes,
     )
 
 
 def torn_runs(manifests: list[Manifest], before: Mapping[str, int]) -> list[TornRun]:
-    """The runs that neither ended nor were attested by a `recovered` event, in order; before: those of segments that are gone."""
+    """The runs that neither ended nor were attested by a `recovered` event, in order; before: those of segments that
+    are gone."""
     attested = {run for manifest in manifests for run in manifest.recovered}
     last = dict(before)
     ended: set[str] = set()
@@ -116,7 +122,8 @@ class _Rebuilt:
                     break
 
     def _take(self, line: bytes, *, is_acknowledged: bool) -> bool:
-        """Count one line; False where the whole records end. After a power cut, bytes that were not yet acknowledged as durable can be anything."""
+        """Count one line; False where the whole records end. After a power cut, bytes that were not yet acknowledged as
+        durable can be anything."""
         envelope = read_envelope(line[:-1]) if line.endswith(b"\n") else None
         if envelope is None and not is_acknowledged:
             return False

@@ -7,11 +7,13 @@
     000007.ndjson.zst    a closed segment: one zstd frame with a content checksum
     000007.json          its manifest; a segment is closed from the moment this exists
     000007.torn          what a crash left after the last whole record
-    trimmed.json         what is still known of the first segments, whose files are gone: another log has acknowledged their records
+    trimmed.json         what is still known of the first segments, whose files are gone: another log has acknowledged
+                         their records
 
-Rules: nothing that others may read is ever half written (temporary name, fsync, rename, fsync of the folder). The plain segment is removed only after
-its compressed copy and the manifest are durable, so whatever a crash leaves, one whole copy of every record is there. In a spool the packed file
-is removed once its manifest reads `trimmed`, and the manifest once trimmed.json holds its contents.
+Rules: nothing that others may read is ever half written (temporary name, fsync, rename, fsync of the folder). The plain
+segment is removed only after its compressed copy and the manifest are durable, so whatever a crash leaves, one whole
+copy of every record is there. In a spool the packed file is removed once its manifest reads `trimmed`, and the manifest
+once trimmed.json holds its contents.
 """
 
 import hashlib
@@ -30,7 +32,8 @@ from tradecap.inflate import pieces_of
 from tradecap.market.batch import SeriesNote
 
 LEVEL: Final = 1
-"""zstd level: level 3 takes 1.5 times as long and saves nothing on these lines (measured 2026-11-21, 330-byte trade records)."""
+"""zstd level: level 3 takes 1.5 times as long and saves nothing on these lines (measured 2026-11-21, 330-byte trade
+records)."""
 CHUNK: Final = 1024 * 1024
 _NAME: Final = re.compile(r"(\d{6,})\.(?:ndjson|ndjson\.zst|json)")
 
@@ -45,9 +48,9 @@ class RecordId(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """What a closed segment is, as its writer left it.
 
-    size and sha256 are of the uncompressed bytes, packed is the sha256 of the packed file ('' in older manifests); previous is the sha256 of the
-    segment before ('' where that is unknown); recovered names the runs that `recovered` events in this segment attest; torn
-    counts the bytes a crash left after the last whole record.
+    size and sha256 are of the uncompressed bytes, packed is the sha256 of the packed file ('' in older manifests);
+    previous is the sha256 of the segment before ('' where that is unknown); recovered names the runs that `recovered`
+    events in this segment attest; torn counts the bytes a crash left after the last whole record.
     """
 
     log: str
@@ -70,8 +73,8 @@ class Manifest(msgspec.Struct, frozen=True):
 class Folded(msgspec.Struct, frozen=True):
     """What is still known of the segments up to `segment`, whose files are gone.
 
-    sha256 is that of the last of them; last_run the greatest run in them; unended the runs that had neither an end nor an attestation, with
-    their last seq.
+    sha256 is that of the last of them; last_run the greatest run in them; unended the runs that had neither an end nor
+    an attestation, with their last seq.
     """
 
     log: str
@@ -167,7 +170,8 @@ class Segment(NamedTuple):
 
 
 def segment_numbers(folder: Path) -> list[int]:
-    """The numbers of the segments of which anything is there, in order; those that trimmed.json stands for are left out."""
+    """The numbers of the segments of which anything is there, in order; those that trimmed.json stands for are left
+    out."""
     folded = read_folded(folder)
     names = (_NAME.fullmatch(file.name) for file in folder.iterdir())
     return sorted({number for name in names if name and (number := int(name[1])) > (folded.segment if folded else 0)})
@@ -205,7 +209,8 @@ def write_head(folder: Path, head: Head) -> None:
 
 
 class DurableLength:
-    """The writer's side of NNNNNN.durable: two slots of `length crc32`, written in turn, so that one of them is whole at any moment."""
+    """The writer's side of NNNNNN.durable: two slots of `length crc32`, written in turn, so that one of them is whole
+    at any moment."""
 
     _SLOT: Final = 30
 
@@ -237,9 +242,11 @@ def durable_length(segment: Segment) -> int:
 
 
 def close_segment(segment: Segment, manifest: Manifest) -> Manifest:
-    """Compress the first `size` bytes of the plain segment, write the manifest with their sha256, remove the plain one. Durable on return.
+    """Compress the first `size` bytes of the plain segment, write the manifest with their sha256, remove the plain one.
+    Durable on return.
 
-    A crash at any point leaves either the plain segment or the closed pair, or both. Raises OSError (nothing is lost: the plain one stays).
+    A crash at any point leaves either the plain segment or the closed pair, or both. Raises OSError (nothing is lost:
+    the plain one stays).
     """
     temporary = segment.packed.with_name(segment.packed.name + ".tmp")
     try:

@@ -1,10 +1,12 @@
-"""A log in a folder that is copied to other logs: how far each of them has acknowledged it, and which one it is the spool of.
+"""A log in a folder that is copied to other logs: how far each of them has acknowledged it, and which one it is the
+spool of.
 
-    shipped.json         positions by the id of the log that acknowledged, the log that this is the spool of, segments with damage
+    shipped.json         positions by the id of the log that acknowledged, the log that this is the spool of, segments
+                         with damage
     shipping             its lock: one process copies at a time
 
-Rules: a position is noted after everything before it is durable elsewhere, so a crash repeats records and loses none. Only the spool of a log is
-trimmed, up to what that log has acknowledged; a segment with damage stays.
+Rules: a position is noted after everything before it is durable elsewhere, so a crash repeats records and loses none.
+Only the spool of a log is trimmed, up to what that log has acknowledged; a segment with damage stays.
 """
 
 import fcntl
@@ -43,7 +45,8 @@ class _ShippedFile(msgspec.Struct):
 
 
 class Spool:
-    """What `log` knows of the logs it is copied to. Raises TradecapError (exit 2) where its shipped.json can't be read."""
+    """What `log` knows of the logs it is copied to. Raises TradecapError (exit 2) where its shipped.json can't be
+    read."""
 
     def __init__(self, log: FileLog) -> None:
         self.log = log
@@ -87,7 +90,8 @@ class Spool:
             self._write()
 
     def trim(self, read: Read) -> int:
-        """Remove the records that the log of this spool has acknowledged, by whole segments; how many. Only for whoever holds the log's lock."""
+        """Remove the records that the log of this spool has acknowledged, by whole segments; how many. Only for whoever
+        holds the log's lock."""
         target = self._shipped.target
         at = self._shipped.positions.get(target.id, "") if target else ""
         before = int(at.partition(":")[0]) if at else 0
@@ -95,7 +99,9 @@ class Spool:
             return trim(self.log.path, self.log.id, before, self._shipped.damaged, read)
         except OSError as error:
             what = f"What is acknowledged can't be removed from {self.log.path} ({error.strerror})"
-            raise TradecapError(f"{what}.", "make room, or give yourself the right to write there.", Exit.UNDELIVERED) from error
+            raise TradecapError(
+                f"{what}.", "make room, or give yourself the right to write there.", Exit.UNDELIVERED
+            ) from error
 
     def size(self) -> int:
         """Bytes of the folder's files."""
@@ -109,10 +115,13 @@ class Spool:
         return sizes
 
     def waiting(self, after: Positions) -> int:
-        """The durable records after a position. Reads the segment that the position is in, and of all others only their manifests."""
+        """The durable records after a position. Reads the segment that the position is in, and of all others only their
+        manifests."""
         segment, byte = _place(after)
         numbers = [number for number in segment_numbers(self.log.path) if number >= segment]
-        return sum(self._records(Segment(self.log.path, number), byte if number == segment else 0) for number in numbers)
+        return sum(
+            self._records(Segment(self.log.path, number), byte if number == segment else 0) for number in numbers
+        )
 
     def waiting_bytes(self, after: Positions) -> int:
         """The uncompressed bytes of these records. Cheap: a closed segment is looked at once."""
@@ -158,8 +167,12 @@ class Spool:
         try:
             write_whole(self._file, msgspec.json.encode(self._shipped) + b"\n")
         except OSError as error:
-            what = f"{self._file} can't be written ({error.strerror}), so how far {self.log.path} was copied can't be kept"
-            raise TradecapError(f"{what}.", "make room, or give yourself the right to write there.", Exit.UNDELIVERED) from error
+            what = (
+                f"{self._file} can't be written ({error.strerror}), so how far {self.log.path} was copied can't be kept"
+            )
+            raise TradecapError(
+                f"{what}.", "make room, or give yourself the right to write there.", Exit.UNDELIVERED
+            ) from error
 
     @contextmanager
     def shipping(self) -> Iterator[None]:
@@ -197,7 +210,10 @@ def _counted(segment: Segment, byte: int) -> int:
     if segment.plain.exists() and not segment.manifest.exists():
         with segment.plain.open("rb") as plain:
             plain.seek(byte)
-            return sum(piece.count(b"\n") for piece in first_bytes(pieces_of(plain, CHUNK), max(0, durable_length(segment) - byte)))
+            return sum(
+                piece.count(b"\n")
+                for piece in first_bytes(pieces_of(plain, CHUNK), max(0, durable_length(segment) - byte))
+            )
     records = passed = 0
     for piece in contents(segment):
         records += piece[max(0, byte - passed) :].count(b"\n")

@@ -1,8 +1,8 @@
 """Removes records that another log has acknowledged, and keeps what the next writer must know of them.
 
-Rules: only whoever holds the log's lock trims, and only closed segments. First the manifest says `trimmed` (with all ids, however many intervals),
-then the packed file goes; a crash between the two leaves a file too many. Many trimmed manifests are folded into trimmed.json, which is durable
-before they go.
+Rules: only whoever holds the log's lock trims, and only closed segments. First the manifest says `trimmed` (with all
+ids, however many intervals), then the packed file goes; a crash between the two leaves a file too many. Many trimmed
+manifests are folded into trimmed.json, which is durable before they go.
 """
 
 from collections.abc import Collection, Sequence
@@ -37,8 +37,15 @@ def trim(folder: Path, log_id: str, before: int, kept: Collection[int], read: Re
             continue
         if not manifest.trimmed:
             allow_trimming(folder, log_id)
-            series = manifest.series if all(note.ids is not None for note in manifest.series) else _series(segment, log_id, read)
-            write_whole(segment.manifest, msgspec.json.encode(msgspec.structs.replace(manifest, trimmed=True, series=series)) + b"\n")
+            series = (
+                manifest.series
+                if all(note.ids is not None for note in manifest.series)
+                else _series(segment, log_id, read)
+            )
+            write_whole(
+                segment.manifest,
+                msgspec.json.encode(msgspec.structs.replace(manifest, trimmed=True, series=series)) + b"\n",
+            )
             trimmed += 1
         segment.packed.unlink(missing_ok=True)
     if trimmed:
@@ -48,7 +55,8 @@ def trim(folder: Path, log_id: str, before: int, kept: Collection[int], read: Re
 
 
 def _series(segment: Segment, log_id: str, read: Read) -> list[SeriesNote]:
-    """All ids of a segment whose manifest doesn't have them: it was made after a crash, or there were too many intervals."""
+    """All ids of a segment whose manifest doesn't have them: it was made after a crash, or there were too many
+    intervals."""
     valid: dict[tuple[str, str, str], int] = {}
     ids: dict[tuple[str, str, str], TradeIds] = {}
     for part in whole_lines(contents(segment)):
@@ -61,7 +69,7 @@ def _series(segment: Segment, log_id: str, read: Read) -> list[SeriesNote]:
     return [SeriesNote(*key, valid[key], seen.first, seen.last, seen.intervals()) for key, seen in ids.items()]
 
 
-# ---- folding -----------------------------------------------------------------------------------------------------------------------------
+# ---- folding ---------------------------------------------------------------------------------------------------------
 
 
 def _fold(folder: Path, log_id: str) -> None:
@@ -69,7 +77,10 @@ def _fold(folder: Path, log_id: str) -> None:
     before = read_folded(folder)
     first = before.segment + 1 if before else 1
     manifests: list[Manifest] = []
-    while isinstance(manifest := Segment(folder, first + len(manifests)).read_manifest(log_id), Manifest) and manifest.trimmed:
+    while (
+        isinstance(manifest := Segment(folder, first + len(manifests)).read_manifest(log_id), Manifest)
+        and manifest.trimmed
+    ):
         manifests.append(manifest)
     if len(manifests) >= FOLD:
         write_whole(folder / "trimmed.json", msgspec.json.encode(_folded(before, manifests, log_id)) + b"\n")
@@ -95,7 +106,9 @@ def _folded(before: Folded | None, manifests: Sequence[Manifest], log_id: str) -
         records=sum(manifest.records for manifest in manifests) + (before.records if before else 0),
         last_run=max([*runs, before.last_run if before else ""]),
         unended=unended,
-        series=_united([*(before.series if before else ()), *(note for manifest in manifests for note in manifest.series)]),
+        series=_united(
+            [*(before.series if before else ()), *(note for manifest in manifests for note in manifest.series)]
+        ),
     )
 
 

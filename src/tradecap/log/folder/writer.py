@@ -1,9 +1,9 @@
 """The one writer of a file log, for one run.
 
-Rules: `append` only collects (and writes through above 1 MiB); acknowledged is what `flush` returned for: written, fsynced, then published to
-readers. A segment is closed when it is big or old enough and at the end of the run, so that none ever holds two runs. When a write fails or is
-interrupted half-way nothing is tried again: the segment stays as it is, and the next writer sorts out what is whole. The lock goes with the
-process, however it dies.
+Rules: `append` only collects (and writes through above 1 MiB); acknowledged is what `flush` returned for: written,
+fsynced, then published to readers. A segment is closed when it is big or old enough and at the end of the run, so that
+none ever holds two runs. When a write fails or is interrupted half-way nothing is tried again: the segment stays as it
+is, and the next writer sorts out what is whole. The lock goes with the process, however it dies.
 """
 
 import contextlib
@@ -33,8 +33,9 @@ WRITE_THROUGH: Final = 1024 * 1024
 class FileWriter:
     """Writes one run into the log in folder. Begun by `FileLog.writer`.
 
-    run is the run's id, torn the runs whose writers died unattested, torn_bytes what their crashes left behind their last whole record. It belongs
-    to one thread. Every method raises TradecapError (exit 4) when the disk is full or can't be written; the message says how many records are safe.
+    run is the run's id, torn the runs whose writers died unattested, torn_bytes what their crashes left behind their
+    last whole record. It belongs to one thread. Every method raises TradecapError (exit 4) when the disk is full or
+    can't be written; the message says how many records are safe.
     """
 
     def __init__(self, folder: Path, log_id: str, *, segment_bytes: int, segment_age_s: float) -> None:
@@ -67,7 +68,8 @@ class FileWriter:
         self._is_closed = False
 
     def append(self, line: bytes, trade: Trade | None = None) -> None:
-        """Take one record (with its newline); `trade` is what it was decoded to, for the manifest. Durable only after `flush`."""
+        """Take one record (with its newline); `trade` is what it was decoded to, for the manifest. Durable only after
+        `flush`."""
         self._collected.append(line)
         if trade is not None:
             key = trade.venue, trade.symbol, trade.channel
@@ -119,7 +121,8 @@ class FileWriter:
         return ()
 
     def _note_recoveries(self, block: Block, first: int, behind: int) -> None:
-        """Note the `recovered` events among the lines from `first` to the one before `behind`. A trade is none, whatever is in its text."""
+        """Note the `recovered` events among the lines from `first` to the one before `behind`. A trade is none,
+        whatever is in its text."""
         trades = {line for begun, _, _, count in block.stretches for line in range(begun, begun + count)}
         for at in range(first, behind):
             line = block.text[block.ends[at - 1] if at else 0 : block.ends[at]]
@@ -127,7 +130,8 @@ class FileWriter:
                 self._note_recovered(line)
 
     def cut(self) -> None:
-        """Close the segment here: the next record begins another. For records of several runs, since no segment holds two."""
+        """Close the segment here: the next record begins another. For records of several runs, since no segment holds
+        two."""
         with self._all_or_stranded():
             self._write()
             self._close_segment()
@@ -163,7 +167,8 @@ class FileWriter:
 
     @contextlib.contextmanager
     def _all_or_stranded(self) -> Iterator[None]:
-        """After a write that broke off half-way (full disk, Ctrl-C), refuse further writes: bytes could be there twice, or missing."""
+        """After a write that broke off half-way (full disk, Ctrl-C), refuse further writes: bytes could be there twice,
+        or missing."""
         if self._is_stranded or (self._is_closed and self._lock.is_free):
             raise TradecapError(
                 f"The writer of {self._folder} has stopped: {number(self._safe)} records of run {self.run} are safe.",
@@ -174,7 +179,9 @@ class FileWriter:
         try:
             yield
         except OSError as error:
-            raise cannot_write(self._folder, error, f"{number(self._safe)} records of run {self.run} are safe") from error
+            raise cannot_write(
+                self._folder, error, f"{number(self._safe)} records of run {self.run} are safe"
+            ) from error
         self._is_stranded = False
 
     def _write(self) -> None:
@@ -205,8 +212,12 @@ class FileWriter:
 
     def _manifest(self, active: "_Active") -> Manifest:
         first, last = read_envelope(active.first_line[:-1]), read_envelope(active.last_line[:-1])
-        facts = SegmentFacts(records=active.records, size=active.size, first=first, last=last, recovered=self._recovered)
-        return facts.manifest(self._log_id, active.segment, self._previous, [ids.note(key) for key, ids in self._series.items()])
+        facts = SegmentFacts(
+            records=active.records, size=active.size, first=first, last=last, recovered=self._recovered
+        )
+        return facts.manifest(
+            self._log_id, active.segment, self._previous, [ids.note(key) for key, ids in self._series.items()]
+        )
 
     def _begin_series(self, key: tuple[str, str, str], first_id: int) -> "_Ids":
         ids = self._series[key] = _Ids(first_id)
@@ -219,7 +230,8 @@ class FileWriter:
 
 
 class _Active:
-    """The open segment. Created durably: named in the folder and in head.json before a record in it can be acknowledged."""
+    """The open segment. Created durably: named in the folder and in head.json before a record in it can be
+    acknowledged."""
 
     def __init__(self, segment: Segment, run: str) -> None:
         self.segment = segment
@@ -262,7 +274,8 @@ class _Active:
 
 
 class _Ids:
-    """The ids of one series in one segment, as closed intervals in order of arrival. `next` is the id that would extend the last one."""
+    """The ids of one series in one segment, as closed intervals in order of arrival. `next` is the id that would extend
+    the last one."""
 
     __slots__ = ("_done", "_start", "next", "trades")
 

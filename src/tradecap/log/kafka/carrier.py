@@ -1,7 +1,8 @@
 """Takes records of another log into a topic, unchanged.
 
-Rules: the same producer as a run's writer (idempotent, acks=all, key = symbol), but nothing times out: librdkafka sends a batch again until the
-broker takes it or nobody wants it any more. All that was sent is acknowledged before `settle` returns True.
+Rules: the same producer as a run's writer (idempotent, acks=all, key = symbol), but nothing times out: librdkafka sends
+a batch again until the broker takes it or nobody wants it any more. All that was sent is acknowledged before `settle`
+returns True.
 """
 
 from collections.abc import Callable, Sequence
@@ -123,7 +124,8 @@ class KafkaCarrier:
             self._failed.append(error)
 
     def _hear(self, error: KafkaError) -> None:
-        """Errors of the client as a whole: what librdkafka doesn't get over by itself ends this carrier; the others count as retries."""
+        """Errors of the client as a whole: what librdkafka doesn't get over by itself ends this carrier; the others
+        count as retries."""
         self.retries += 1
         self._heard(error)
         if error.fatal() or error.code() in RIGHTS:

@@ -1,7 +1,8 @@
 """How a client of the cluster is set up, and what its errors mean for a person.
 
-Rules: librdkafka's properties may be set by the user, except those that the guarantees depend on. Secrets come from the environment or a file and are
-never part of a message. A broker's final refusal is an error at once; what may pass is retried by librdkafka until its time-outs.
+Rules: librdkafka's properties may be set by the user, except those that the guarantees depend on. Secrets come from the
+environment or a file and are never part of a message. A broker's final refusal is an error at once; what may pass is
+retried by librdkafka until its time-outs.
 
 Source: librdkafka CONFIGURATION.md; error codes as in rdkafka.h.
 """
@@ -47,7 +48,8 @@ REACH_S: Final = 10.0
 
 
 class TopicGoneError(TradecapError):
-    """The topic that a process reads or writes was deleted, or deleted and made again: what it knows of positions and records isn't true any more."""
+    """The topic that a process reads or writes was deleted, or deleted and made again: what it knows of positions and
+    records isn't true any more."""
 
 
 class Address:
@@ -74,7 +76,10 @@ class Address:
                 "leave it out of the profile and of TRADECAP_KAFKA_*.",
             )
         if trimmed := sorted(name for name in SECRETS if properties.get(name, "")[:1].isspace()):
-            raise TradecapError(f"The Kafka property {trimmed[0]} begins with white space, which librdkafka drops.", "choose another password.")
+            raise TradecapError(
+                f"The Kafka property {trimmed[0]} begins with white space, which librdkafka drops.",
+                "choose another password.",
+            )
         self.properties = dict(properties)
 
     def client(self, **ours: Any) -> dict[str, Any]:
@@ -88,7 +93,9 @@ class Address:
 
     def receded(self, partition: int) -> TradecapError:
         """The error for records that retention removed while they were read."""
-        message = f"Log {self.url} can't be read on: retention removed records of partition {partition} while they were read."
+        message = (
+            f"Log {self.url} can't be read on: retention removed records of partition {partition} while they were read."
+        )
         return TradecapError(message, "run the command again; it begins at what is left.", Exit.UNREACHABLE)
 
 
@@ -105,18 +112,29 @@ def _with_port(host: str, url: str) -> str:
 
 def _refuse_topic_name(topic: str) -> None:
     """Kafka's own rule (org.apache.kafka.common.internals.Topic)."""
-    if len(topic) > 249 or topic in (".", "..") or not all(sign.isascii() and (sign.isalnum() or sign in "._-") for sign in topic):
-        raise TradecapError(f"{topic[:60]!r} isn't a topic name.", "a topic's name has at most 249 letters, digits, dots, underscores and hyphens.")
+    if (
+        len(topic) > 249
+        or topic in (".", "..")
+        or not all(sign.isascii() and (sign.isalnum() or sign in "._-") for sign in topic)
+    ):
+        raise TradecapError(
+            f"{topic[:60]!r} isn't a topic name.",
+            "a topic's name has at most 249 letters, digits, dots, underscores and hyphens.",
+        )
 
 
-def translated(error: KafkaException | KafkaError, what: str, address: Address, operation: str = "Describe") -> TradecapError:
-    """The error as a sentence: what was tried, why it failed, what to do. operation: what was to be done with the topic, as Kafka names it."""
+def translated(
+    error: KafkaException | KafkaError, what: str, address: Address, operation: str = "Describe"
+) -> TradecapError:
+    """The error as a sentence: what was tried, why it failed, what to do. operation: what was to be done with the
+    topic, as Kafka names it."""
     kafka = error.args[0] if isinstance(error, KafkaException) else error
     code = kafka.code() if isinstance(kafka, KafkaError) else 0
     reason = plain(kafka) if isinstance(kafka, KafkaError) else str(kafka)
     if code == KafkaError.UNKNOWN_TOPIC_OR_PART or code == KafkaError._UNKNOWN_TOPIC:
         return TradecapError(
-            f"{what}: there is no such topic.", "'tradecap topics --create' makes it, and so do 'tradecap stream' and 'tradecap replay'."
+            f"{what}: there is no such topic.",
+            "'tradecap topics --create' makes it, and so do 'tradecap stream' and 'tradecap replay'.",
         )
     if code in RIGHTS:
         return lacking(code, what, operation, address.topic, address.servers, address.properties)
@@ -125,7 +143,8 @@ def translated(error: KafkaException | KafkaError, what: str, address: Address, 
     if code in UNREACHED:
         return TradecapError(
             f"{what}: no broker answers ({reason}).",
-            "is the broker up, does it advertise an address that this machine reaches, and does it want TLS or a login (security.protocol)?",
+            "is the broker up, does it advertise an address that this machine reaches, and does it want TLS or a "
+            "login (security.protocol)?",
             Exit.UNREACHABLE,
         )
     return TradecapError(f"{what}: {reason}.", "run again with -vv for the whole story.", Exit.UNREACHABLE)

@@ -1,7 +1,8 @@
 """What a cluster says of a topic: its id, its partitions, where each begins and ends.
 
-Rules: a log's id is a UUID made of the cluster's id and the topic's id, so that a topic made again is another log. A broker that reports no topic id
-(older Redpanda) gives one made of the topic's name. The end of a partition is the last stable offset: what a reader of committed records can reach.
+Rules: a log's id is a UUID made of the cluster's id and the topic's id, so that a topic made again is another log. A
+broker that reports no topic id (older Redpanda) gives one made of the topic's name. The end of a partition is the last
+stable offset: what a reader of committed records can reach.
 """
 
 import time
@@ -23,7 +24,8 @@ from tradecap.log.kafka.refusals import OPENING_S, RUNNING_S, Heard, lacking
 NAMESPACE: Final = uuid.UUID("6f6b2f5e-4d0c-5f5b-9c6e-7472616465a0")
 NO_TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAA"
 GONE_S: Final = 3.0
-"""How long a topic must be unknown before it counts as deleted: a broker that has just started may not know all topics yet."""
+"""How long a topic must be unknown before it counts as deleted: a broker that has just started may not know all topics
+yet."""
 
 CHOOSING: Final = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -42,7 +44,8 @@ class Extent(NamedTuple):
 
 
 class Cluster:
-    """Asks the cluster about one topic. Raises TradecapError where it doesn't answer (exit 3) or has no such topic (exit 2)."""
+    """Asks the cluster about one topic. Raises TradecapError where it doesn't answer (exit 3) or has no such topic
+    (exit 2)."""
 
     def __init__(self, address: Address, say: Callable[[str], None] = lambda _: None) -> None:
         """say is called with what a person may want to know meanwhile: a broker that is waited for."""
@@ -56,7 +59,10 @@ class Cluster:
             self.admin = AdminClient(address.client(error_cb=self._heard))
         except KafkaException as error:
             reason = error.args[0].str().removeprefix("Failed to create admin client: ").rstrip(".")
-            raise TradecapError(f"Log {address.url} can't be opened: {reason}.", "look at the profile's kafka table and TRADECAP_KAFKA_*.") from error
+            raise TradecapError(
+                f"Log {address.url} can't be opened: {reason}.",
+                "look at the profile's kafka table and TRADECAP_KAFKA_*.",
+            ) from error
 
     def log_id(self) -> str:
         """The log's id. Asks for the topic, so it must exist."""
@@ -64,10 +70,12 @@ class Cluster:
         return str(uuid.uuid5(NAMESPACE, f"{cluster}/{self._topic_id}"))
 
     def refuse_another_topic(self) -> None:
-        """Raise TopicGoneError (exit 3) where the topic isn't the one that `log_id` saw. Raises TradecapError (exit 3) where nobody answers.
+        """Raise TopicGoneError (exit 3) where the topic isn't the one that `log_id` saw. Raises TradecapError (exit 3)
+        where nobody answers.
 
-        No client library notices: producers and consumers go on in a topic that was made again under the same name (measured, librdkafka 2.16). So
-        what was read or acknowledged before this returns was of the topic that was opened.
+        No client library notices: producers and consumers go on in a topic that was made again under the same name
+        (measured, librdkafka 2.16). So what was read or acknowledged before this returns was of the topic that was
+        opened.
         """
         until_s = time.monotonic() + GONE_S
         while True:
@@ -125,14 +133,16 @@ class Cluster:
         return self._offsets([partition], latest, IsolationLevel.READ_UNCOMMITTED) != stable
 
     def since(self, time_ms: int) -> dict[int, int]:
-        """By partition, the offset of the first record that was published at time_ms (Unix, broker's or producer's clock) or later."""
+        """By partition, the offset of the first record that was published at time_ms (Unix, broker's or producer's
+        clock) or later."""
         extents = self.extents()
         found = self._offsets(list(extents), OffsetSpec.for_timestamp(time_ms))
         return {partition: extents[partition].end if offset < 0 else offset for partition, offset in found.items()}
 
     def newest_ms(self) -> int:
         """When the newest record was published (Unix); now where the topic is empty or the broker can't tell."""
-        asked = {TopicPartition(self.address.topic, partition): OffsetSpec.max_timestamp() for partition in self.partitions()}  # type: ignore[no-untyped-call]  # confluent_kafka's own gap
+        newest = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]  # confluent_kafka's own gap
+        asked = {TopicPartition(self.address.topic, partition): newest for partition in self.partitions()}
         try:
             answers = self.admin.list_offsets(asked, request_timeout=REACH_S)
             newest = max((int(self.answer(each).timestamp) for each in answers.values()), default=-1)
@@ -141,21 +151,32 @@ class Cluster:
         return newest if newest >= 0 else time.time_ns() // 1_000_000
 
     def refuse_reader_only(self) -> None:
-        """Raise TradecapError (exit 3) where the cluster says that this client may not write the topic: before a record is taken."""
+        """Raise TradecapError (exit 3) where the cluster says that this client may not write the topic: before a record
+        is taken."""
         name, what = self.address.topic, f"Log {self.address.url} can't be written"
         collection = TopicCollection([name])
         described = self._ask(
             what,
             lambda: self.answer(
-                self.admin.describe_topics(collection, include_authorized_operations=True, request_timeout=REACH_S)[name],
+                self.admin.describe_topics(collection, include_authorized_operations=True, request_timeout=REACH_S)[
+                    name
+                ],
             ),
         )
         rights = described.authorized_operations or []  # none: a broker that doesn't tell
         if rights and AclOperation.WRITE not in rights and AclOperation.ALL not in rights:
-            raise lacking(KafkaError.TOPIC_AUTHORIZATION_FAILED, what, "Write", name, self.address.servers, self.address.properties)
+            raise lacking(
+                KafkaError.TOPIC_AUTHORIZATION_FAILED,
+                what,
+                "Write",
+                name,
+                self.address.servers,
+                self.address.properties,
+            )
 
     def answer(self, future: "Future[Answer]") -> Answer:
-        """What a question gives. A broker that refuses this client ends it before its time is up: the question itself would only time out."""
+        """What a question gives. A broker that refuses this client ends it before its time is up: the question itself
+        would only time out."""
         while not wait([future], 0.05).done:
             self.admin.poll(0)
             if refusal := self._heard.refusal(RUNNING_S if self._has_answered else OPENING_S):
@@ -178,7 +199,9 @@ class Cluster:
             lambda: self.answer(self.admin.describe_topics(TopicCollection([name]), request_timeout=REACH_S)[name]),
         )
 
-    def _offsets(self, partitions: Iterable[int], spec: OffsetSpec, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED) -> dict[int, int]:
+    def _offsets(
+        self, partitions: Iterable[int], spec: OffsetSpec, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED
+    ) -> dict[int, int]:
         asked = {TopicPartition(self.address.topic, partition): spec for partition in partitions}
         if not asked:
             return {}
@@ -202,13 +225,18 @@ class Cluster:
                     raise self.failure(error, what) from error
                 time.sleep(0.1)
             except (TimeoutError, OSError) as error:
-                raise TradecapError(f"{what}: no broker answers.", "is the broker up, and the URL right?", Exit.UNREACHABLE) from error
+                raise TradecapError(
+                    f"{what}: no broker answers.", "is the broker up, and the URL right?", Exit.UNREACHABLE
+                ) from error
 
     def failure(self, error: KafkaException, what: str, operation: str = "Describe") -> TradecapError:
-        """The error of a failed request. A time-out explains nothing, so what the client heard meanwhile comes first: refused, not resolved ..."""
+        """The error of a failed request. A time-out explains nothing, so what the client heard meanwhile comes first:
+        refused, not resolved ..."""
         self.admin.poll(0)
         is_late = error.args[0].code() == KafkaError._TIMED_OUT
-        return translated(self._heard.newest if is_late and self._heard.newest else error, what, self.address, operation)
+        return translated(
+            self._heard.newest if is_late and self._heard.newest else error, what, self.address, operation
+        )
 
 
 def _topic_id(described: Any) -> str:

@@ -1,9 +1,11 @@
-"""Reads a topic as one of a group, and commits what was made of each batch, the state behind it, and the position in one transaction.
+"""Reads a topic as one of a group, and commits what was made of each batch, the state behind it, and the position in
+one transaction.
 
-Rules: a batch is read, processed and committed before the next one is asked for, so no transaction is open while partitions move. The offsets of a
-transaction are sent with the consumer's generation (KIP-447): a process that has left the group can't commit. A process that takes over a partition
-first asks for its committed offset, which the broker gives only once no transaction that holds one is undecided. Then it reads the state until
-that is the state of this offset. If there is no such state, nothing is processed. After a failed transaction everything in memory is dropped, and
+Rules: a batch is read, processed and committed before the next one is asked for, so no transaction is open while
+partitions move. The offsets of a transaction are sent with the consumer's generation (KIP-447): a process that has left
+the group can't commit. A process that takes over a partition first asks for its committed offset, which the broker
+gives only once no transaction that holds one is undecided. Then it reads the state until that is the state of this
+offset. If there is no such state, nothing is processed. After a failed transaction everything in memory is dropped, and
 read again from what is committed.
 
 Sources: KIP-98, KIP-447, KIP-588; librdkafka INTRODUCTION.md, transactional producer.
@@ -28,7 +30,8 @@ from tradecap.log.kafka.refusals import RIGHTS, lacking_transactions
 from tradecap.market.batch import Batch
 
 TRANSACTION_MS: Final = 15_000
-"""After this time a broker ends a transaction whose producer is gone; later records of its partitions are hidden from read_committed until then."""
+"""After this time a broker ends a transaction whose producer is gone; later records of its partitions are hidden from
+read_committed until then."""
 LOOK_S: Final = 0.5
 """How often a process that waits for the others asks how far they are."""
 FAILURES: Final = 8
@@ -39,8 +42,8 @@ AGAIN_S: Final = 0.5
 class ExactlyOnce:
     """The transactions of one process. A context: leaving it gives the partitions back.
 
-    instance: a name that this process has again after a restart, so that what it left undecided is ended at once; '' is a new one each time. No two
-    may run with the same name. version: of the state's form.
+    instance: a name that this process has again after a restart, so that what it left undecided is ended at once; '' is
+    a new one each time. No two may run with the same name. version: of the state's form.
     """
 
     def __init__(self, log: Cluster, log_id: str, outputs: Outputs, *, instance: str, version: int) -> None:
@@ -66,12 +69,18 @@ class ExactlyOnce:
         self._leave()
 
     def batches(
-        self, take_over: Callable[[int, State], None], give_up: Callable[[int], object], follow: Callable[[], bool] | None, stop: Callable[[], bool]
+        self,
+        take_over: Callable[[int, State], None],
+        give_up: Callable[[int], object],
+        follow: Callable[[], bool] | None,
+        stop: Callable[[], bool],
     ) -> Iterator[list[Batch]]:
-        """Batches of this process's partitions, one of each at most at a time; each list must be committed before the next one is asked for.
+        """Batches of this process's partitions, one of each at most at a time; each list must be committed before the
+        next one is asked for.
 
-        take_over is called with a partition and its state before its first batch, give_up when it is another's (or is begun again). Without follow
-        it ends where the topic ends now, when this process and the others have come there. Ends as soon as stop() is true.
+        take_over is called with a partition and its state before its first batch, give_up when it is another's (or is
+        begun again). Without follow it ends where the topic ends now, when this process and the others have come there.
+        Ends as soon as stop() is true.
         """
         ends = {partition: extent.end for partition, extent in self._log.extents().items()}
         looked_s = 0.0
@@ -126,7 +135,11 @@ class ExactlyOnce:
         """By partition of this process, the offsets that it hasn't come to."""
         member = self._member
         at = dict(member.at) if member else {}
-        return {partition: max(extent.end - at[partition], 0) for partition, extent in self._log.extents().items() if partition in at}
+        return {
+            partition: max(extent.end - at[partition], 0)
+            for partition, extent in self._log.extents().items()
+            if partition in at
+        }
 
     def _wait_out(self, problem: TradecapError, follow: Callable[[], bool] | None) -> None:
         """Begin again once the broker answers. Raises what doesn't pass by itself."""
@@ -175,14 +188,17 @@ class ExactlyOnce:
         """Raise what a person must act on; return where it may go better the next time."""
         address, code = self._log.address, error.code()
         is_fenced = code in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
-        if is_fenced and self._is_named and lasted_s < self._timeout_ms / 2000:  # after that it may be the broker that has lost patience
+        # after that it may be the broker that has lost patience
+        if is_fenced and self._is_named and lasted_s < self._timeout_ms / 2000:
             raise TradecapError(
                 f"The transactional id {self.transactional_id} is taken: another process began to use it.",
                 "give each process a name of its own with --instance, or leave it out.",
                 Exit.UNREACHABLE,
             )
         if code == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-            raise lacking_transactions(f"Log {address.url} can't be processed", "tradecap-process-", address.servers, address.properties)
+            raise lacking_transactions(
+                f"Log {address.url} can't be processed", "tradecap-process-", address.servers, address.properties
+            )
         if code in RIGHTS or self._failures >= FAILURES:
             raise translated(error, f"Log {address.url} can't be processed", address, "Write")
 

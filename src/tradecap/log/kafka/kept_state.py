@@ -1,7 +1,8 @@
 """The state of `process` in its compacted topic: read to the offset that is committed, or refused.
 
-Rules: with each transaction the state says which version, log and offset it is of. State that is older than the committed offset is incomplete until
-the transactions of its partition are decided; after that it is lost. Nothing begins with a part of it.
+Rules: with each transaction the state says which version, log and offset it is of. State that is older than the
+committed offset is incomplete until the transactions of its partition are decided; after that it is lost. Nothing
+begins with a part of it.
 """
 
 import time
@@ -44,7 +45,8 @@ class KeptState:
         return _POSITION, msgspec.json.encode(_At(self._version, self._log_id, offset))
 
     def restored(self, partition: int, committed: int) -> tuple[int, State]:
-        """The offset that the state of a partition is of (-1: there is none), and the state. Raises TradecapError where it isn't of `committed`."""
+        """The offset that the state of a partition is of (-1: there is none), and the state. Raises TradecapError where
+        it isn't of `committed`."""
         reading = _Reading(self._cluster, partition)
         until_s = time.monotonic() + SETTLED_S
         while (at := self._offset(reading.read())) < committed:
@@ -55,21 +57,30 @@ class KeptState:
         return at, {key: value for key, value in reading.state.items() if key != _POSITION}
 
     def _offset(self, state: State) -> int:
-        """The offset that a state is of; -1 of an empty one. Raises TradecapError for a state that this program can't go on with."""
+        """The offset that a state is of; -1 of an empty one. Raises TradecapError for a state that this program can't
+        go on with."""
         if _POSITION not in state:
             return -1
         at = msgspec.json.decode(state[_POSITION], type=_At)
         if at.version > self._version:
-            message = f"Topic {self._topic} holds state of version {at.version}, and this tradecap knows {self._version}."
+            message = (
+                f"Topic {self._topic} holds state of version {at.version}, and this tradecap knows {self._version}."
+            )
             raise TradecapError(message, "upgrade: pip install -U tradecap")
         if at.log != self._log_id:
-            raise TradecapError(f"Topic {self._topic} holds the state of another log: the log's topic was made again.", _OVER)
+            raise TradecapError(
+                f"Topic {self._topic} holds the state of another log: the log's topic was made again.", _OVER
+            )
         return at.offset
 
     def _lost(self, partition: int, at: int, committed: int) -> TradecapError:
         has = "holds no state" if at < 0 else f"holds the state of offset {at}"
         place = f"{self._topic}/{partition}"
-        return TradecapError(f"{place} {has}, and {committed} is committed: the state was lost, so a repeat would be taken for a new trade.", _OVER)
+        return TradecapError(
+            f"{place} {has}, and {committed} is committed: the state was lost, so a repeat would "
+            "be taken for a new trade.",
+            _OVER,
+        )
 
 
 class _Reading:

@@ -1,7 +1,8 @@
 """The log in a topic of Redpanda or Kafka.
 
-Rules: many may write and many may read, so a run without an end is never known to be dead. Kafka's protocol is the contract; nothing here depends
-on one broker. A record is a value; its identity (run, seq) is inside it, and offsets only say where it is.
+Rules: many may write and many may read, so a run without an end is never known to be dead. Kafka's protocol is the
+contract; nothing here depends on one broker. A record is a value; its identity (run, seq) is inside it, and offsets
+only say where it is.
 """
 
 import hashlib
@@ -41,7 +42,9 @@ class KafkaLog:
     has_one_writer = False
     lag_unit = "offsets"
 
-    def __init__(self, url: str, properties: Mapping[str, str], *, create: bool, say: Callable[[str], None], venue: str = "") -> None:
+    def __init__(
+        self, url: str, properties: Mapping[str, str], *, create: bool, say: Callable[[str], None], venue: str = ""
+    ) -> None:
         self.url = url
         self._address = Address(url, properties, venue)
         self._cluster = Cluster(self._address, say)
@@ -77,11 +80,18 @@ class KafkaLog:
 
     def snapshot(self, newest: int | None = None) -> "KafkaSnapshot":
         """See `Log.snapshot`."""
-        return KafkaSnapshot(self._cluster, self.id) if newest is None else self._newest(-(-newest // max(1, len(self._cluster.partitions()))))
+        return (
+            KafkaSnapshot(self._cluster, self.id)
+            if newest is None
+            else self._newest(-(-newest // max(1, len(self._cluster.partitions()))))
+        )
 
     def _newest(self, offsets: int) -> "KafkaSnapshot":
         """The newest `offsets` offsets of each partition."""
-        extents = {partition: Extent(max(extent.first, extent.end - offsets), extent.end) for partition, extent in self._cluster.extents().items()}
+        extents = {
+            partition: Extent(max(extent.first, extent.end - offsets), extent.end)
+            for partition, extent in self._cluster.extents().items()
+        }
         return KafkaSnapshot(self._cluster, self.id, extents)
 
     def again(self, part: Part) -> Part | None:
@@ -106,10 +116,12 @@ class KafkaLog:
         return part._replace(is_expired=now.first > extent.first)
 
     def writer(self) -> KafkaWriter:
-        """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged, or that may not be written (3)."""
+        """See `Log.writer`. Raises TradecapError (exit 2) for a topic that may lose what it has acknowledged, or that
+        may not be written (3)."""
         self._cluster.refuse_reader_only()
         refuse_unsafe(self._cluster)
-        self._cluster.extents()  # a leader that can't be reached is reported now, not when the first record has waited for it
+        # a leader that can't be reached is reported now, not when the first record has waited for it
+        self._cluster.extents()
         return KafkaWriter(self._cluster)
 
     def carrier(self) -> KafkaCarrier:
@@ -119,11 +131,14 @@ class KafkaLog:
         return KafkaCarrier(self._address, longest_message(self._cluster))
 
     def open_runs(self, within_s: float = 60.0) -> frozenset[str]:
-        """See `Log.open_runs`. A run with an end isn't open. Partitions come in any order, so its end may come before the rest."""
+        """See `Log.open_runs`. A run with an end isn't open. Partitions come in any order, so its end may come before
+        the rest."""
         since = self._cluster.since(time.time_ns() // 1_000_000 - round(within_s * 1000))
         seen: set[str] = set()
         ended: set[str] = set()
-        for batch in self.read({partition: str(offset) for partition, offset in since.items()}, on_damage=lambda _: None):
+        for batch in self.read(
+            {partition: str(offset) for partition, offset in since.items()}, on_damage=lambda _: None
+        ):
             assert isinstance(batch.content, Values)
             for value in batch.content.values:
                 run, is_end = _run_of(value)
@@ -135,7 +150,10 @@ class KafkaLog:
     def behind(self, after: Positions) -> dict[int, int]:
         """See `Log.behind`."""
         extents = self._cluster.extents()
-        return {partition: extent.end - max(extent.first, int(after.get(partition, "0"))) for partition, extent in extents.items()}
+        return {
+            partition: extent.end - max(extent.first, int(after.get(partition, "0")))
+            for partition, extent in extents.items()
+        }
 
     def recent(self, within_s: float, after: Positions) -> Positions:
         """See `Log.recent`, by the times of publishing."""
@@ -147,7 +165,8 @@ class KafkaLog:
         return KafkaGroup(self._cluster, name)
 
     def exactly_once(self, chosen: Mapping[str, str], instance: str) -> ExactlyOnce:
-        """Transactions from this topic into those of `process`. chosen: the names that differ from the defaults; instance: see `ExactlyOnce`.
+        """Transactions from this topic into those of `process`. chosen: the names that differ from the defaults;
+        instance: see `ExactlyOnce`.
 
         Raises TradecapError where the topics can't be used.
         """
@@ -215,15 +234,20 @@ class KafkaSnapshot:
         """See `Snapshot`."""
         return frozenset(partition for partition, extent in self._extents.items() if extent.first > 0)
 
-    def read(self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None) -> Iterator[Batch]:
-        """See `Snapshot.read`. A pass from the beginning also makes the evidence; what retention removed before the first one isn't in it."""
+    def read(
+        self, after: Positions = BEGINNING, *, on_damage: Callable[[Damage], None] | None = None
+    ) -> Iterator[Batch]:
+        """See `Snapshot.read`. A pass from the beginning also makes the evidence; what retention removed before the
+        first one isn't in it."""
         receded = self._receded()
         if after or self._is_read_on:
             return read_alone(self._cluster, after, None, on_damage or raise_damage, {**self._extents, **receded})
         if receded and self._parts:
             raise self._cluster.address.receded(min(receded))  # a second pass would give something else than the first
         self._extents = {**self._extents, **receded}
-        return self._witnessed(read_alone(self._cluster, after, None, on_damage or raise_damage, self._extents, self._see), self._extents)
+        return self._witnessed(
+            read_alone(self._cluster, after, None, on_damage or raise_damage, self._extents, self._see), self._extents
+        )
 
     def read_on(self, after: Positions, *, on_damage: Callable[[Damage], None]) -> Iterator[Batch]:
         """See `Snapshot.read_on`."""
@@ -235,8 +259,15 @@ class KafkaSnapshot:
     def _receded(self) -> dict[int, Extent]:
         """The partitions of which retention has removed something since."""
         now = self._cluster.extents()
-        gone = {number: now[number].first for number in self._extents if number in now and now[number].first > self._extents[number].first}
-        return {number: Extent(min(first, self._extents[number].end), self._extents[number].end) for number, first in gone.items()}
+        gone = {
+            number: now[number].first
+            for number in self._extents
+            if number in now and now[number].first > self._extents[number].first
+        }
+        return {
+            number: Extent(min(first, self._extents[number].end), self._extents[number].end)
+            for number, first in gone.items()
+        }
 
     def _witnessed(self, batches: Iterator[Batch], extents: Mapping[int, Extent]) -> Iterator[Batch]:
         sums = {partition: hashlib.sha256() for partition in extents}
@@ -245,12 +276,22 @@ class KafkaSnapshot:
             assert isinstance(batch.content, Values)
             values, partition = batch.content.values, batch.end.partition
             # each value with its length and offset, so that no two sequences of values have one sum
-            sums[partition].update(b"".join(b"%d:%d:%b" % (offset, len(v), v) for v, offset in zip(values, batch.content.offsets, strict=True)))
+            sums[partition].update(
+                b"".join(
+                    b"%d:%d:%b" % (offset, len(v), v) for v, offset in zip(values, batch.content.offsets, strict=True)
+                )
+            )
             sizes[partition] += sum(map(len, values))
             records[partition] += batch.records
             yield batch
         self._parts = {
-            partition: Part(f"{partition}@{extent.first}-{extent.end}", records[partition], sizes[partition], sums[partition].hexdigest(), False)
+            partition: Part(
+                f"{partition}@{extent.first}-{extent.end}",
+                records[partition],
+                sizes[partition],
+                sums[partition].hexdigest(),
+                False,
+            )
             for partition, extent in extents.items()
         }
 

@@ -1,7 +1,8 @@
 """The topics of `process`: their names, how they are made, and what is refused.
 
-Rules: each has as many partitions as the log, since what follows from a partition stays in the partition of that number. The state is compacted and
-never deleted by age; what others read is deleted by age; of a minute the last message is kept until then.
+Rules: each has as many partitions as the log, since what follows from a partition stays in the partition of that
+number. The state is compacted and never deleted by age; what others read is deleted by age; of a minute the last
+message is kept until then.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,15 +33,21 @@ POLICIES: Final = OutputTopics("delete", "compact,delete", "delete", "compact")
 
 
 def output_topics(topic: str, chosen: Mapping[str, str]) -> OutputTopics:
-    """The names for a log's topic. chosen: those that the profile sets. Raises TradecapError (exit 2) where two of them are one topic."""
+    """The names for a log's topic. chosen: those that the profile sets. Raises TradecapError (exit 2) where two of them
+    are one topic."""
     if topic == "trades.raw":
         names = OutputTopics("trades.enriched", "candles.1m", "trades.quarantine", "process.state")
     else:
-        names = OutputTopics(f"{topic}.enriched", f"{topic}.candles.1m", f"{topic}.quarantine", f"{topic}.process.state")
+        names = OutputTopics(
+            f"{topic}.enriched", f"{topic}.candles.1m", f"{topic}.quarantine", f"{topic}.process.state"
+        )
     names = names._replace(**chosen)
     if len({topic, *names}) <= len(names):
         twice = next(name for name in names if [topic, *names].count(name) > 1)
-        raise TradecapError(f"Topic {twice} can't be used for two things.", "give each its own name in [profile.NAME.topics] of tradecap.toml.")
+        raise TradecapError(
+            f"Topic {twice} can't be used for two things.",
+            "give each its own name in [profile.NAME.topics] of tradecap.toml.",
+        )
     return names
 
 
@@ -58,7 +65,8 @@ class Outputs:
         return self._of("state")
 
     def values(self, output: str) -> Iterator[tuple[int, bytes]]:
-        """Partition and value of the committed messages of one of them, those of a partition in their order. Raises TradecapError."""
+        """Partition and value of the committed messages of one of them, those of a partition in their order. Raises
+        TradecapError."""
         for batch in read_alone(self._of(output), BEGINNING, None, _pass_by):
             assert isinstance(batch.content, Values)
             yield from ((batch.end.partition, value) for value in batch.content.values if value)
@@ -72,11 +80,20 @@ class Outputs:
 
     def create(self, replication: int | None = None, partitions: int = PARTITIONS) -> list[str]:
         """Make what is missing, with as many partitions as the log has; the names of those made."""
-        return [cluster.address.topic for cluster, policy in self._by_name if create_topic(cluster, partitions, replication, policy)]
+        return [
+            cluster.address.topic
+            for cluster, policy in self._by_name
+            if create_topic(cluster, partitions, replication, policy)
+        ]
 
     def describe(self, partitions: int, *, may_be_hidden: bool = False) -> list[Topic]:
-        """Those that exist, as they are. partitions: those of the log. may_be_hidden: leave out what this client has no right to see."""
-        found = [topic for cluster, policy in self._by_name if (topic := describe_topic(cluster, policy, may_be_hidden=may_be_hidden))]
+        """Those that exist, as they are. partitions: those of the log. may_be_hidden: leave out what this client has no
+        right to see."""
+        found = [
+            topic
+            for cluster, policy in self._by_name
+            if (topic := describe_topic(cluster, policy, may_be_hidden=may_be_hidden))
+        ]
         return [
             topic
             if topic.partitions == partitions
@@ -85,7 +102,8 @@ class Outputs:
         ]
 
     def refuse_unusable(self) -> None:
-        """Raise TradecapError for topics that are missing, differ from the log in their partitions, may lose something, or can't be written."""
+        """Raise TradecapError for topics that are missing, differ from the log in their partitions, may lose something,
+        or can't be written."""
         partitions = len(self._log.partitions())
         present = {topic.name: topic for topic in self.describe(partitions)}
         if missing := [name for name in self.names if name not in present]:
@@ -95,8 +113,10 @@ class Outputs:
             if topic.partitions != partitions:
                 log = self._log.address.topic
                 raise TradecapError(
-                    f"Topic {topic.name} has {topic.partitions} partitions, and {log} has {partitions}: a trade belongs into the same one in both.",
-                    f"with `process` stopped, delete the topics {', '.join(self.names)}, and make them again: tradecap topics --create",
+                    f"Topic {topic.name} has {topic.partitions} partitions, and {log} has {partitions}: a trade "
+                    "belongs into the same one in both.",
+                    f"with `process` stopped, delete the topics {', '.join(self.names)}, and make them again: "
+                    "tradecap topics --create",
                 )
             refuse_unsafe(cluster, policy)
             cluster.refuse_reader_only()
@@ -112,9 +132,16 @@ def _cluster(log: Cluster, topic: str) -> Cluster:
 
 
 def outputs_behind(
-    url: str, properties: Mapping[str, str], chosen: Mapping[str, str], *, create: bool, partitions: int, replication: int | None
+    url: str,
+    properties: Mapping[str, str],
+    chosen: Mapping[str, str],
+    *,
+    create: bool,
+    partitions: int,
+    replication: int | None,
 ) -> tuple[list[Topic], list[str], list[str]]:
-    """The topics of `process` behind a log's URL that exist, the names of those made now, and of those missing. partitions: the log's."""
+    """The topics of `process` behind a log's URL that exist, the names of those made now, and of those missing.
+    partitions: the log's."""
     log = Cluster(Address(url, properties))
     outputs = Outputs(log, output_topics(log.address.topic, chosen))
     made = outputs.create(replication, partitions) if create else []

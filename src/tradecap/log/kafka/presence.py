@@ -1,7 +1,8 @@
 """Whether the topic that a process reads or writes is still the one it opened, and whether anybody answers.
 
-Rules: what was read or acknowledged counts only after the topic was seen to be the same, since client libraries go on in a topic that was made again.
-A broker that is away is reported once and waited for: by a follower until nobody wants it to go on, by everything else for PATIENCE_S.
+Rules: what was read or acknowledged counts only after the topic was seen to be the same, since client libraries go on
+in a topic that was made again. A broker that is away is reported once and waited for: by a follower until nobody wants
+it to go on, by everything else for PATIENCE_S.
 """
 
 import time
@@ -33,18 +34,23 @@ class Presence:
     def confirm(self, is_wanted: Callable[[], bool] | None = None) -> bool:
         """Return True once the topic is known to be the same.
 
-        False where is_wanted, which a follower hands in, says that nobody waits any more. Raises TopicGoneError, and TradecapError (exit 3) where
-        no broker has answered for patience_s.
+        False where is_wanted, which a follower hands in, says that nobody waits any more. Raises TopicGoneError, and
+        TradecapError (exit 3) where no broker has answered for patience_s.
         """
         while problem := self._look():
             if is_wanted is not None and not is_wanted():
                 return False
-            if is_wanted is None and self._away_since_s is not None and time.monotonic() - self._away_since_s >= self._patience_s:
+            if (
+                is_wanted is None
+                and self._away_since_s is not None
+                and time.monotonic() - self._away_since_s >= self._patience_s
+            ):
                 raise problem
         return True
 
     def confirm_if_due(self, is_wanted: Callable[[], bool] | None = None) -> bool:
-        """As `confirm`, for a process that has nothing to do meanwhile; True without a question where the last answer is young."""
+        """As `confirm`, for a process that has nothing to do meanwhile; True without a question where the last answer
+        is young."""
         return time.monotonic() - self._looked_s < LOOK_S or self.confirm(is_wanted)
 
     def _look(self) -> TradecapError | None:

@@ -1,6 +1,8 @@
-"""One process as a member of the group that processes a topic: its partitions, what it reads of them, and its transactions.
+"""One process as a member of the group that processes a topic: its partitions, what it reads of them, and its
+transactions.
 
-Rules: as in exactly_once.py, which begins again with another member when this one fails. A batch is committed before the next one is asked for.
+Rules: as in exactly_once.py, which begins again with another member when this one fails. A batch is committed before
+the next one is asked for.
 """
 
 import time
@@ -30,7 +32,8 @@ STEP_S: Final = 5.0
 
 
 class Produced(NamedTuple):
-    """What was made of a batch: (key, value) of each message, and the keys of the state that changed (None: the key is gone)."""
+    """What was made of a batch: (key, value) of each message, and the keys of the state that changed (None: the key is
+    gone)."""
 
     end: Position
     enriched: list[tuple[bytes, bytes]]
@@ -76,7 +79,9 @@ class ProcessingMember:
         self.has_joined = False
         self._heard = Heard()
         self._consumer: Consumer = consumer_of(log.address, group, self._heard)
-        self._consumer.subscribe([log.address.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        self._consumer.subscribe(
+            [log.address.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
+        )
 
     def close(self) -> None:
         """Give the partitions back. A transaction that is open is aborted, by the broker at the latest."""
@@ -93,7 +98,8 @@ class ProcessingMember:
         self._fill()
         waiting, self._waiting = self._waiting, {}
         found = [self._batch(partition, messages) for partition, messages in waiting.items()]
-        # the last offsets of a partition may hold no record (markers of transactions): the others wait for a position beyond them
+        # the last offsets of a partition may hold no record (markers of transactions): the others wait for a position
+        # beyond them
         passed = [each for each in self._is_at_end if each not in waiting and self.at[each] > self._committed[each]]
         return found + [self._batch(each, []) for each in passed]
 
@@ -177,7 +183,11 @@ class ProcessingMember:
         """Whether all partitions are committed up to these ends, by this process or by another."""
         if any(self._committed[partition] < end for partition, end in ends.items() if partition in self.at):
             return False
-        others = [TopicPartition(self._log.address.topic, partition) for partition, end in ends.items() if partition not in self.at and end]
+        others = [
+            TopicPartition(self._log.address.topic, partition)
+            for partition, end in ends.items()
+            if partition not in self.at and end
+        ]
         return not others or all(each.offset >= ends[each.partition] for each in self._ask_committed(others))
 
     def _ask_committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
@@ -193,7 +203,9 @@ class ProcessingMember:
                 error = raised.args[0]
             if error.code() in RIGHTS or time.monotonic() >= until_s:
                 address = self._log.address
-                raise translated(error, f"The offsets of log {address.url} can't be read", address, "Read") from KafkaException(error)
+                raise translated(
+                    error, f"The offsets of log {address.url} can't be read", address, "Read"
+                ) from KafkaException(error)
             time.sleep(0.1)
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -205,7 +217,9 @@ class ProcessingMember:
         self.at |= begin
         self._committed |= begin
         self.has_joined = True
-        consumer.incremental_assign([TopicPartition(self._log.address.topic, partition, offset) for partition, offset in begin.items()])
+        consumer.incremental_assign(
+            [TopicPartition(self._log.address.topic, partition, offset) for partition, offset in begin.items()]
+        )
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for each in partitions:
@@ -228,6 +242,8 @@ class ProcessingMember:
             what = f"{place} ends at {extent.end}, before the position {at}: it lost its end, or was made again."
             raise TopicGoneError(what, "see docs/processing.md, 'Starting over'.")
         if 0 <= at < extent.first:
-            self._log.say(f"Offsets {at} to {extent.first - 1} of {place} were removed by retention before they were processed.")
+            self._log.say(
+                f"Offsets {at} to {extent.first - 1} of {place} were removed by retention before they were processed."
+            )
         self._take_over(partition, state)
         return max(at, extent.first)

@@ -1,8 +1,9 @@
 """Passes over a topic: as a group that loads, or alone.
 
-Rules: partitions are read as they come, each batch is of one partition. Only committed records are read; transaction markers and holes between
-offsets mean nothing. A position is the offset to read next. What retention removed before it was read is damage, named by its offsets; a position
-beyond the end of its partition means that the topic was made again. Nothing is handed out before the topic was seen to be the one that was opened.
+Rules: partitions are read as they come, each batch is of one partition. Only committed records are read; transaction
+markers and holes between offsets mean nothing. A position is the offset to read next. What retention removed before it
+was read is damage, named by its offsets; a position beyond the end of its partition means that the topic was made
+again. Nothing is handed out before the topic was seen to be the one that was opened.
 """
 
 import time
@@ -22,7 +23,8 @@ from tradecap.market.batch import BATCH_BYTES, Batch, Position, Positions, Value
 BATCH_S: Final = 5.0
 """How long a value of a backlog waits at most for others to make up a batch."""
 LIVE_S: Final = 0.4
-"""The same in a partition that was read to its end once: what follows is live, and wanted in the store within a second."""
+"""The same in a partition that was read to its end once: what follows is live, and wanted in the store within a
+second."""
 HELD_BYTES: Final = 32 * 1024 * 1024
 """Bytes of values that wait for their batch at most, in all partitions together."""
 CONSUMED: Final = 5_000
@@ -35,7 +37,8 @@ SILENCE_S: Final = 30.0
 
 
 def consumer_of(address: Address, group: str, heard: Heard) -> Consumer:
-    """A consumer that reads committed records, never moves its position by itself, and holds at most 32 MB. heard: hears of its errors."""
+    """A consumer that reads committed records, never moves its position by itself, and holds at most 32 MB. heard:
+    hears of its errors."""
     return Consumer(
         address.client(
             **{
@@ -95,9 +98,16 @@ class Collected:
         self._bytes[partition] += len(value)
 
     def due(self, finished: Collection[int]) -> list[int]:
-        """The partitions whose batch is big or old enough, or that have nothing more to come for now; the biggest where too much is held."""
-        due = [partition for partition, size in self._bytes.items() if size >= BATCH_BYTES or partition in finished or self._is_old(partition)]
-        return due or ([max(self._bytes, key=self._bytes.__getitem__)] if sum(self._bytes.values()) >= HELD_BYTES else [])
+        """The partitions whose batch is big or old enough, or that have nothing more to come for now; the biggest where
+        too much is held."""
+        due = [
+            partition
+            for partition, size in self._bytes.items()
+            if size >= BATCH_BYTES or partition in finished or self._is_old(partition)
+        ]
+        return due or (
+            [max(self._bytes, key=self._bytes.__getitem__)] if sum(self._bytes.values()) >= HELD_BYTES else []
+        )
 
     def _is_old(self, partition: int) -> bool:
         return time.monotonic() - self._since_s[partition] >= (LIVE_S if partition in self._is_live else BATCH_S)
@@ -117,29 +127,42 @@ class Collected:
         values, offsets = self._values[partition], self._offsets[partition]
         self.drop([partition])
         end = offsets[-1] + 1
-        return Batch(Values(values, offsets, self._venue), sum(map(bool, values)), Position(partition, str(end), end), is_newest)
+        return Batch(
+            Values(values, offsets, self._venue), sum(map(bool, values)), Position(partition, str(end), end), is_newest
+        )
 
 
-def starts(address: Address, after: Positions, extents: Mapping[int, Extent], on_damage: Callable[[Damage], None]) -> dict[int, int]:
+def starts(
+    address: Address, after: Positions, extents: Mapping[int, Extent], on_damage: Callable[[Damage], None]
+) -> dict[int, int]:
     """By partition, the offset to begin at. Raises TradecapError for a position that the topic doesn't reach."""
     found = {}
     for partition, extent in extents.items():
         wanted = after.get(partition)
         if wanted is not None and not wanted.isdecimal():
-            raise TradecapError(f"{wanted!r} isn't a position in {address.url}.", "only a position that this log gave can be continued from.")
+            raise TradecapError(
+                f"{wanted!r} isn't a position in {address.url}.",
+                "only a position that this log gave can be continued from.",
+            )
         at = int(wanted) if wanted is not None else extent.first
         if at > extent.end:
             raise TradecapError(
-                f"{address.topic}/{partition} ends at {extent.end}, before the position {at}: the topic was made again, or lost its end.",
+                f"{address.topic}/{partition} ends at {extent.end}, before the position {at}: the topic was made "
+                "again, or lost its end.",
                 "load it into another store, or start this one over: tradecap init-db --drop",
             )
         if at < extent.first:
-            detail = f"Offsets {at} to {extent.first - 1} of {address.topic}/{partition} were removed by retention before they were read"
+            detail = (
+                f"Offsets {at} to {extent.first - 1} of {address.topic}/{partition} were removed by retention "
+                "before they were read"
+            )
             on_damage(Damage(DamageKind.EXPIRED, address.place(partition, at), detail))
         found[partition] = max(at, extent.first)
     gone = sorted(set(after) - set(extents))
     if gone:
-        raise TradecapError(f"{address.url} has no partition {gone[0]}: the topic was made again.", "load it into another store.")
+        raise TradecapError(
+            f"{address.url} has no partition {gone[0]}: the topic was made again.", "load it into another store."
+        )
     return found
 
 
@@ -151,7 +174,8 @@ def read_alone(
     until: Mapping[int, Extent] | None = None,
     see: Callable[[Message], None] | None = None,
 ) -> Iterator[Batch]:
-    """All partitions from a position to the end they have now, or to `until`; with follow, on and on. see: called with each message."""
+    """All partitions from a position to the end they have now, or to `until`; with follow, on and on. see: called with
+    each message."""
     address = cluster.address
     extents = until if until is not None else cluster.extents()
     at = starts(address, _within(after, extents, cluster) if until else after, extents, on_damage)
@@ -166,12 +190,18 @@ def read_alone(
 
 
 def _within(after: Positions, until: Mapping[int, Extent], cluster: Cluster) -> Positions:
-    """Positions that a loader has moved beyond `until` meanwhile, as its ends. One that the topic doesn't reach at all stays, to be refused."""
-    if all(not at.isdecimal() or partition not in until or int(at) <= until[partition].end for partition, at in after.items()):
+    """Positions that a loader has moved beyond `until` meanwhile, as its ends. One that the topic doesn't reach at all
+    stays, to be refused."""
+    if all(
+        not at.isdecimal() or partition not in until or int(at) <= until[partition].end
+        for partition, at in after.items()
+    ):
         return after
     now = cluster.extents()
     return {
-        partition: str(until[partition].end) if partition in now and until[partition].end < int(at) <= now[partition].end else at
+        partition: str(until[partition].end)
+        if partition in now and until[partition].end < int(at) <= now[partition].end
+        else at
         for partition, at in after.items()
     }
 
@@ -200,10 +230,18 @@ class _Pass:
         while True:
             if self._follow is not None and not self._follow():
                 self._follow = None
-                self._ends = {partition: extent.end for partition, extent in self._cluster.extents().items() if partition in self._at}
+                self._ends = {
+                    partition: extent.end
+                    for partition, extent in self._cluster.extents().items()
+                    if partition in self._at
+                }
             finished = {partition for partition, end in self._ends.items() if self._at[partition] >= end}
             is_over = self._follow is None and len(finished) == len(self._ends)
-            due = self._collected.partitions() if is_over else self._collected.due(self._is_at_end if self._follow else self._is_at_end | finished)
+            due = (
+                self._collected.partitions()
+                if is_over
+                else self._collected.due(self._is_at_end if self._follow else self._is_at_end | finished)
+            )
             if not (self._presence.confirm(self._follow) if due else self._presence.confirm_if_due(self._follow)):
                 continue
             for partition in due:
@@ -218,16 +256,26 @@ class _Pass:
         if messages:
             self._heard_s = time.monotonic()
         elif not is_followed and time.monotonic() - self._heard_s > SILENCE_S:
-            raise translated(self._heard.newest or KafkaError(KafkaError._TIMED_OUT), f"Log {address.url} can't be read any further", address, "Read")
+            raise translated(
+                self._heard.newest or KafkaError(KafkaError._TIMED_OUT),
+                f"Log {address.url} can't be read any further",
+                address,
+                "Read",
+            )
         else:
             refuse_lasting(self._heard, address)
         for message in messages:
             error, partition, offset = message.error(), message.partition(), message.offset()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE) and partition is not None:
+                if (
+                    error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
+                    and partition is not None
+                ):
                     raise address.receded(partition)
-                if error.code() not in (*PASSING, KafkaError.GROUP_AUTHORIZATION_FAILED):  # a pass alone needs no right to its group
-                    self._presence.confirm()  # a topic that was made again is often noticed by an offset that it doesn't have
+                # a pass alone needs no right to its group
+                if error.code() not in (*PASSING, KafkaError.GROUP_AUTHORIZATION_FAILED):
+                    # a topic that was made again is often noticed by an offset that it doesn't have
+                    self._presence.confirm()
                     raise translated(error, f"Log {address.url} can't be read any further", address, "Read")
                 continue
             assert partition is not None
@@ -264,11 +312,13 @@ def read_as_group(
 class _LoadingMember:
     """One process of a group of loaders.
 
-    Each batch has been dealt with when the next one is asked for, so a partition is never taken away in the middle of one: what was collected of it
-    is dropped, and its next owner begins at the store's position.
+    Each batch has been dealt with when the next one is asked for, so a partition is never taken away in the middle of
+    one: what was collected of it is dropped, and its next owner begins at the store's position.
     """
 
-    def __init__(self, cluster: Cluster, reader: str, positions: Callable[[], Positions], on_damage: Callable[[Damage], None]) -> None:
+    def __init__(
+        self, cluster: Cluster, reader: str, positions: Callable[[], Positions], on_damage: Callable[[Damage], None]
+    ) -> None:
         self._cluster, self._positions, self._on_damage = cluster, positions, on_damage
         self._collected = Collected(cluster.address.venue)
         self._presence = Presence(cluster)
@@ -279,7 +329,9 @@ class _LoadingMember:
         self._problem: TradecapError | None = None
         self._heard = Heard()
         self._consumer = consumer_of(cluster.address, f"tradecap-{reader}", self._heard)
-        self._consumer.subscribe([cluster.address.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke)
+        self._consumer.subscribe(
+            [cluster.address.topic], on_assign=self._assign, on_revoke=self._revoke, on_lost=self._revoke
+        )
 
     def close(self) -> None:
         self._consumer.close()
@@ -304,7 +356,9 @@ class _LoadingMember:
             for partition in due:
                 yield from self._handed(self._collected.take(partition, is_newest=partition in self._is_at_end))
             for partition in passed:
-                yield from self._handed(Batch(Values([], []), 0, Position(partition, str(self._at[partition]), self._at[partition])))
+                yield from self._handed(
+                    Batch(Values([], []), 0, Position(partition, str(self._at[partition]), self._at[partition]))
+                )
 
     def _handed(self, batch: Batch) -> Iterator[Batch]:
         self._kept[batch.end.partition] = batch.end.order
@@ -312,14 +366,21 @@ class _LoadingMember:
         self._acknowledge(batch.end)
 
     def _passed(self) -> list[int]:
-        """The partitions whose last offsets hold no record (markers of transactions): other loaders wait for a position beyond them."""
+        """The partitions whose last offsets hold no record (markers of transactions): other loaders wait for a position
+        beyond them."""
         waiting = self._collected.partitions()
-        return [partition for partition in self._is_at_end if partition not in waiting and self._at[partition] > self._kept.get(partition, 0)]
+        return [
+            partition
+            for partition in self._is_at_end
+            if partition not in waiting and self._at[partition] > self._kept.get(partition, 0)
+        ]
 
     def _ends_of_own(self) -> dict[int, int]:
         """Where this process's partitions end: whoever asks a follower for the end doesn't wait for the others."""
         try:
-            return {partition: extent.end for partition, extent in self._cluster.extents().items() if partition in self._at}
+            return {
+                partition: extent.end for partition, extent in self._cluster.extents().items() if partition in self._at
+            }
         except TopicGoneError:
             raise
         except TradecapError:  # nothing more will come of a broker that is away
@@ -345,18 +406,26 @@ class _LoadingMember:
                 self._collected.reached_end(partition)
             elif error.code() not in PASSING:
                 self._presence.confirm()  # as in _Pass
-                raise translated(error, f"Log {self._cluster.address.url} can't be read any further", self._cluster.address, "Read")
+                raise translated(
+                    error, f"Log {self._cluster.address.url} can't be read any further", self._cluster.address, "Read"
+                )
 
     def _acknowledge(self, end: Position) -> None:
         """Let lag tools see the position. It decides nothing, so a failure is none."""
         try:
-            self._consumer.commit(offsets=[TopicPartition(self._cluster.address.topic, end.partition, end.order)], asynchronous=True)
+            self._consumer.commit(
+                offsets=[TopicPartition(self._cluster.address.topic, end.partition, end.order)], asynchronous=True
+            )
         except KafkaException:
             return
 
     def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
-            extents = {partition: extent for partition, extent in self._cluster.extents().items() if partition in {p.partition for p in partitions}}
+            extents = {
+                partition: extent
+                for partition, extent in self._cluster.extents().items()
+                if partition in {p.partition for p in partitions}
+            }
             positions = {partition: at for partition, at in self._positions().items() if partition in extents}
             begin = starts(self._cluster.address, positions, extents, self._on_damage)
         except TradecapError as problem:
@@ -364,7 +433,9 @@ class _LoadingMember:
             return
         self._at |= begin
         self._kept |= {partition: int(positions.get(partition, "0")) for partition in begin}
-        consumer.incremental_assign([TopicPartition(self._cluster.address.topic, partition, offset) for partition, offset in begin.items()])
+        consumer.incremental_assign(
+            [TopicPartition(self._cluster.address.topic, partition, offset) for partition, offset in begin.items()]
+        )
 
     def _revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [each.partition for each in partitions]

@@ -1,8 +1,8 @@
 """What a cluster refuses a client, as sentences: a login, a certificate, a right.
 
-Rules: a wrong password and a certificate show only in a client's error_cb, while its questions merely time out, so every client has a `Heard` there.
-A refusal may pass (a broker that restarts), so only one that lasts ends something. Each sentence names what is refused, and each hint what to set or
-to grant; a password is in none of them.
+Rules: a wrong password and a certificate show only in a client's error_cb, while its questions merely time out, so
+every client has a `Heard` there. A refusal may pass (a broker that restarts), so only one that lasts ends something.
+Each sentence names what is refused, and each hint what to set or to grant; a password is in none of them.
 
 Sources: librdkafka CONFIGURATION.md; error codes as in rdkafka.h; Kafka documentation, authorization and ACLs.
 """
@@ -29,11 +29,16 @@ RIGHTS: Final = (
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 )
-LOGINS: Final = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError.UNSUPPORTED_SASL_MECHANISM)
+LOGINS: Final = (
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.UNSUPPORTED_SASL_MECHANISM,
+)
 _NO_TLS: Final = "connecting to a PLAINTEXT broker listener?"
 _ALERT: Final = re.compile(r"SSL alert number|\balert\b")
 _NOISE: Final = re.compile(
-    r"^\w+://\S+: |^SASL authentication error: | \(after \d+ms in state \w+\)|\(?, \d+ identical error\(s\) suppressed\)?|^Broker: "
+    r"^\w+://\S+: |^SASL authentication error: | \(after \d+ms in state \w+\)|\(?, \d+ identical error\(s\) "
+    r"suppressed\)?|^Broker: "
 )
 
 
@@ -80,7 +85,10 @@ def refused(error: KafkaError, what: str, servers: str, properties: Mapping[str,
         return _no_login(error, what, properties)
     reason: Reason | None
     if _NO_TLS in error.str():
-        hint = "set TRADECAP_KAFKA_SECURITY_PROTOCOL to PLAINTEXT or SASL_PLAINTEXT, or use the port where the broker has TLS."
+        hint = (
+            "set TRADECAP_KAFKA_SECURITY_PROTOCOL to PLAINTEXT or SASL_PLAINTEXT, or use the port where the "
+            "broker has TLS."
+        )
         reason = Reason(f"the broker {servers} has no TLS at this port", hint)
     elif _ALERT.search(error.str()) and "verify failed" not in error.str():
         reason = refused_certificate(properties)
@@ -91,13 +99,20 @@ def refused(error: KafkaError, what: str, servers: str, properties: Mapping[str,
 
 
 def _no_login(error: KafkaError, what: str, properties: Mapping[str, str]) -> TradecapError:
-    user, mechanism = properties.get("sasl.username", ""), properties.get("sasl.mechanism", properties.get("sasl.mechanisms", ""))
+    user, mechanism = (
+        properties.get("sasl.username", ""),
+        properties.get("sasl.mechanism", properties.get("sasl.mechanisms", "")),
+    )
     reason = plain(error)
     if "nsupported" in reason or "not supported" in reason:
         hint = "set TRADECAP_KAFKA_SASL_MECHANISM to one that the broker has."
-        return TradecapError(f"{what}: the broker doesn't take logins by {mechanism} ({reason}).", hint, Exit.UNREACHABLE)
+        return TradecapError(
+            f"{what}: the broker doesn't take logins by {mechanism} ({reason}).", hint, Exit.UNREACHABLE
+        )
     hint = "check TRADECAP_KAFKA_SASL_USERNAME and TRADECAP_KAFKA_SASL_PASSWORD (or TRADECAP_KAFKA_SASL_PASSWORD_FILE)."
-    return TradecapError(f"{what}: the broker refuses user {user!r} or its password ({reason}).", hint, Exit.UNREACHABLE)
+    return TradecapError(
+        f"{what}: the broker refuses user {user!r} or its password ({reason}).", hint, Exit.UNREACHABLE
+    )
 
 
 def plain(error: KafkaError) -> str:
@@ -108,22 +123,31 @@ def plain(error: KafkaError) -> str:
     return text.rstrip(". ")
 
 
-def lacking(code: int, what: str, operation: str, topic: str, servers: str, properties: Mapping[str, str]) -> TradecapError:
-    """The sentence for a right that the cluster doesn't give. operation: what was to be done with the topic, as Kafka names it (Read, Write ...)."""
+def lacking(
+    code: int, what: str, operation: str, topic: str, servers: str, properties: Mapping[str, str]
+) -> TradecapError:
+    """The sentence for a right that the cluster doesn't give. operation: what was to be done with the topic, as Kafka
+    names it (Read, Write ...)."""
     user, login = properties.get("sasl.username", ""), _login(properties)
     if code == KafkaError.GROUP_AUTHORIZATION_FAILED:
         operation, named, target = "Read", "the groups tradecap-…", "--group tradecap- --resource-pattern-type prefixed"
     else:
         named, target = f"topic {topic}", f"--topic {topic}"
     principal = shlex.quote(f"User:{user or '…'}")
-    hint = f"grant it: kafka-acls --bootstrap-server {servers} --add --allow-principal {principal} --operation {operation} {target}"
+    hint = (
+        f"grant it: kafka-acls --bootstrap-server {servers} --add --allow-principal {principal} --operation "
+        f"{operation} {target}"
+    )
     return TradecapError(f"{what}: {login} has no right to {operation.upper()} {named}.", hint, Exit.UNREACHABLE)
 
 
 def lacking_transactions(what: str, prefix: str, servers: str, properties: Mapping[str, str]) -> TradecapError:
     """The sentence for transactional ids (with this prefix) that the cluster doesn't let the client use."""
     principal = shlex.quote(f"User:{properties.get('sasl.username', '') or '…'}")
-    hint = f"grant it: kafka-acls --bootstrap-server {servers} --add --allow-principal {principal} --operation Write --operation Describe"
+    hint = (
+        f"grant it: kafka-acls --bootstrap-server {servers} --add --allow-principal {principal} --operation "
+        "Write --operation Describe"
+    )
     return TradecapError(
         f"{what}: {_login(properties)} has no right to WRITE the transactional ids {prefix}….",
         f"{hint} --transactional-id {prefix} --resource-pattern-type prefixed",
@@ -134,4 +158,8 @@ def lacking_transactions(what: str, prefix: str, servers: str, properties: Mappi
 def _login(properties: Mapping[str, str]) -> str:
     if user := properties.get("sasl.username", ""):
         return f"user {user!r}"
-    return "the client's certificate" if properties.get("security.protocol", "").lower() == "ssl" else "a client without login"
+    return (
+        "the client's certificate"
+        if properties.get("security.protocol", "").lower() == "ssl"
+        else "a client without login"
+    )

@@ -1,8 +1,9 @@
 """Why TLS between this client and a broker didn't come about: what librdkafka leaves out of its errors.
 
-Rules: librdkafka reports an unknown authority, an expired certificate and a wrong name by the same words, and a broker in Java refuses a client's
-certificate by the same alert whatever is wrong with it. So after a failure the handshake is made once more with Python's ssl, which says why, and
-the client's certificate is looked at. Nothing is sent over that connection, and what can't be found out is None.
+Rules: librdkafka reports an unknown authority, an expired certificate and a wrong name by the same words, and a broker
+in Java refuses a client's certificate by the same alert whatever is wrong with it. So after a failure the handshake is
+made once more with Python's ssl, which says why, and the client's certificate is looked at. Nothing is sent over that
+connection, and what can't be found out is None.
 
 Source: RFC 5280, 4.1 (the fields of a certificate).
 """
@@ -20,7 +21,8 @@ PROBE_S: Final = 3.0
 EXPIRED: Final = 10
 NOT_YET_VALID: Final = 9
 WRONG_NAME: Final = (62, 64)
-"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL; the others are X509_V_ERR_CERT_HAS_EXPIRED and ..._NOT_YET_VALID."""
+"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL; the others are
+X509_V_ERR_CERT_HAS_EXPIRED and ..._NOT_YET_VALID."""
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -67,18 +69,30 @@ def _context(properties: Mapping[str, str]) -> ssl.SSLContext | None:
 
 def _why(error: ssl.SSLCertVerificationError, server: str, properties: Mapping[str, str]) -> Reason:
     if error.verify_code == EXPIRED:
-        return Reason(f"the certificate of the broker {server} has expired", "renew the broker's certificate, and check the clock of this machine.")
+        return Reason(
+            f"the certificate of the broker {server} has expired",
+            "renew the broker's certificate, and check the clock of this machine.",
+        )
     if error.verify_code == NOT_YET_VALID:
-        return Reason(f"the certificate of the broker {server} isn't valid yet", "check the clocks of this machine and of the broker.")
+        return Reason(
+            f"the certificate of the broker {server} isn't valid yet",
+            "check the clocks of this machine and of the broker.",
+        )
     if error.verify_code in WRONG_NAME:
-        return Reason(f"the certificate of the broker {server} is for another name", "write the name in the certificate as the host of the URL.")
-    trusted = properties.get("ssl.ca.location") or ("ssl.ca.pem" if properties.get("ssl.ca.pem") else "the authorities of this machine")
+        return Reason(
+            f"the certificate of the broker {server} is for another name",
+            "write the name in the certificate as the host of the URL.",
+        )
+    trusted = properties.get("ssl.ca.location") or (
+        "ssl.ca.pem" if properties.get("ssl.ca.pem") else "the authorities of this machine"
+    )
     hint = "name the file of the right authority: TRADECAP_KAFKA_SSL_CA_LOCATION=/path/to/ca.pem"
     return Reason(f"the certificate of the broker {server} isn't signed by an authority in {trusted}", hint)
 
 
 def refused_certificate(properties: Mapping[str, str]) -> Reason:
-    """Why a broker doesn't accept this client's certificate: it closed the connection with an alert, so only our own side can be examined."""
+    """Why a broker doesn't accept this client's certificate: it closed the connection with an alert, so only our own
+    side can be examined."""
     place, text = properties.get("ssl.certificate.location", ""), properties.get("ssl.certificate.pem", "")
     if not place and not text and not properties.get("ssl.keystore.location"):
         hint = "set TRADECAP_KAFKA_SSL_CERTIFICATE_LOCATION and TRADECAP_KAFKA_SSL_KEY_LOCATION."

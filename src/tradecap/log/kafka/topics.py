@@ -1,7 +1,8 @@
 """Topics: made as they are wanted, and how one that exists differs from that.
 
-Rules: a setting that the broker doesn't have isn't a difference (Redpanda has no min.insync.replicas). Settings that could lose an acknowledged
-record are refused where a writer begins: a single copy counting as safe, an election of a replica that lags, an acknowledgement before the disk.
+Rules: a setting that the broker doesn't have isn't a difference (Redpanda has no min.insync.replicas). Settings that
+could lose an acknowledged record are refused where a writer begins: a single copy counting as safe, an election of a
+replica that lags, an acknowledgement before the disk.
 
 Sources: Kafka documentation, topic configs; Redpanda documentation, write caching.
 """
@@ -30,7 +31,8 @@ SHOWN: Final = (
 )
 
 COMPACTED: Final = {"segment.bytes": "16777216", "min.cleanable.dirty.ratio": "0.1", "delete.retention.ms": "3600000"}
-"""A segment that is being written isn't compacted: with Kafka's 1 GiB, state that is read within seconds would take minutes."""
+"""A segment that is being written isn't compacted: with Kafka's 1 GiB, state that is read within seconds would take
+minutes."""
 
 
 class Drift(NamedTuple):
@@ -42,7 +44,8 @@ class Drift(NamedTuple):
 
 
 class Topic(NamedTuple):
-    """A topic as it is. replication: copies of each partition; config: the settings that matter here, as far as the broker has them."""
+    """A topic as it is. replication: copies of each partition; config: the settings that matter here, as far as the
+    broker has them."""
 
     name: str
     partitions: int
@@ -52,7 +55,8 @@ class Topic(NamedTuple):
 
 
 def wanted_config(replication: int, policy: str = "delete") -> dict[str, str]:
-    """The settings a topic is made with. The records of a log are deleted by age only, never compacted; when, is the cluster's default."""
+    """The settings a topic is made with. The records of a log are deleted by age only, never compacted; when, is the
+    cluster's default."""
     return {
         "cleanup.policy": policy,
         "message.timestamp.type": "CreateTime",
@@ -62,15 +66,22 @@ def wanted_config(replication: int, policy: str = "delete") -> dict[str, str]:
     }
 
 
-def create_topic(cluster: Cluster, partitions: int = PARTITIONS, replication: int | None = None, policy: str = "delete") -> bool:
-    """Make the topic; False where it exists. replication: copies, the cluster's default where None. policy: cleanup.policy. Raises TradecapError."""
+def create_topic(
+    cluster: Cluster, partitions: int = PARTITIONS, replication: int | None = None, policy: str = "delete"
+) -> bool:
+    """Make the topic; False where it exists. replication: copies, the cluster's default where None. policy:
+    cleanup.policy. Raises TradecapError."""
     if _exists(cluster):
         return False  # asked first: a client that may write it, but not make topics, would be refused
     copies = replication if replication is not None else min(3, len(_brokers(cluster)))
     name = cluster.address.topic
     for config in (wanted_config(copies, policy), {"cleanup.policy": policy}):
         try:
-            cluster.answer(cluster.admin.create_topics([NewTopic(name, partitions, copies, config=config)], request_timeout=REACH_S)[name])
+            cluster.answer(
+                cluster.admin.create_topics(
+                    [NewTopic(name, partitions, copies, config=config)], request_timeout=REACH_S
+                )[name]
+            )
         except KafkaException as error:
             code = error.args[0].code()
             if code == KafkaError.TOPIC_ALREADY_EXISTS:
@@ -84,7 +95,8 @@ def create_topic(cluster: Cluster, partitions: int = PARTITIONS, replication: in
 
 
 def _exists(cluster: Cluster) -> bool:
-    """Whether the topic is there. A broker hides one that the client has no right to, so False also means: it isn't to be seen."""
+    """Whether the topic is there. A broker hides one that the client has no right to, so False also means: it isn't to
+    be seen."""
     try:
         cluster.describe()
     except TradecapError as error:
@@ -99,19 +111,32 @@ def _code(error: TradecapError) -> int | None:
 
 
 def describe_topic(cluster: Cluster, policy: str = "delete", *, may_be_hidden: bool = False) -> Topic | None:
-    """The topic as it is; None where there is none, or, if it may be, one that this client may not see. policy: the cleanup.policy that is wanted."""
+    """The topic as it is; None where there is none, or, if it may be, one that this client may not see. policy: the
+    cleanup.policy that is wanted."""
     try:
         described = cluster.describe()
     except TradecapError as error:
-        if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART or (may_be_hidden and _code(error) == KafkaError.TOPIC_AUTHORIZATION_FAILED):
+        if _code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART or (
+            may_be_hidden and _code(error) == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        ):
             return None
         raise
     replication = min((len(partition.replicas) for partition in described.partitions), default=0)
     present = _config(cluster)
     wanted = wanted_config(replication, policy)
-    drift = [Drift(name, value, present[name]) for name, value in wanted.items() if not _is_same(present.get(name, value), value)]
+    drift = [
+        Drift(name, value, present[name])
+        for name, value in wanted.items()
+        if not _is_same(present.get(name, value), value)
+    ]
     shown = {name: present[name] for name in SHOWN if name in present}
-    return Topic(name=cluster.address.topic, partitions=len(described.partitions), replication=replication, config=shown, drift=drift)
+    return Topic(
+        name=cluster.address.topic,
+        partitions=len(described.partitions),
+        replication=replication,
+        config=shown,
+        drift=drift,
+    )
 
 
 def _is_same(present: str, wanted: str) -> bool:
@@ -120,7 +145,8 @@ def _is_same(present: str, wanted: str) -> bool:
 
 
 def refuse_unsafe(cluster: Cluster, policy: str = "delete") -> None:
-    """Raise TradecapError (exit 2) for a topic that may lose what it has acknowledged. policy: the cleanup.policy that is wanted."""
+    """Raise TradecapError (exit 2) for a topic that may lose what it has acknowledged. policy: the cleanup.policy that
+    is wanted."""
     topic = describe_topic(cluster)
     if topic is None:
         return
@@ -128,14 +154,18 @@ def refuse_unsafe(cluster: Cluster, policy: str = "delete") -> None:
     if topic.replication >= 3 and present.get("min.insync.replicas") == "1":
         raise _unsafe(topic.name, "min.insync.replicas", "1", "2", "one copy of three counts as safe")
     if present.get("unclean.leader.election.enable") == "true":
-        raise _unsafe(topic.name, "unclean.leader.election.enable", "true", "false", "a replica that lags may become the leader")
+        raise _unsafe(
+            topic.name, "unclean.leader.election.enable", "true", "false", "a replica that lags may become the leader"
+        )
     cleanup = present.get("cleanup.policy", policy)
     if "compact" not in policy and "compact" in cleanup:
         raise _unsafe(topic.name, "cleanup.policy", cleanup, "delete", "only the newest record of each symbol is kept")
     if policy == "compact" and cleanup != "compact":
         raise _unsafe(topic.name, "cleanup.policy", cleanup, "compact", "state is deleted by its age")
     if present.get("write.caching") == "true":
-        raise _unsafe(topic.name, "write.caching", "true", "false", "records are acknowledged before they are on a disk")
+        raise _unsafe(
+            topic.name, "write.caching", "true", "false", "records are acknowledged before they are on a disk"
+        )
 
 
 def longest_message(cluster: Cluster) -> int:
@@ -146,7 +176,8 @@ def longest_message(cluster: Cluster) -> int:
 def _unsafe(topic: str, setting: str, present: str, wanted: str, why: str) -> TradecapError:
     return TradecapError(
         f"Topic {topic} may lose records that it acknowledged: {setting} is {present}, so {why}.",
-        f"set it: rpk topic alter-config {topic} --set {setting}={wanted} (Kafka: kafka-configs --alter --add-config {setting}={wanted})",
+        f"set it: rpk topic alter-config {topic} --set {setting}={wanted} (Kafka: kafka-configs --alter "
+        f"--add-config {setting}={wanted})",
     )
 
 
@@ -157,7 +188,9 @@ def _config(cluster: Cluster) -> Mapping[str, str]:
     except KafkaException as error:
         if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             return {}  # the right to write a topic doesn't include the right to see its settings
-        raise cluster.failure(error, f"The settings of {cluster.address.topic} can't be read", "DescribeConfigs") from error
+        raise cluster.failure(
+            error, f"The settings of {cluster.address.topic} can't be read", "DescribeConfigs"
+        ) from error
     return {name: entry.value for name, entry in entries.items() if entry.value is not None}
 
 

@@ -1,9 +1,9 @@
 """The writer of one run into a topic.
 
-Rules: idempotent, acks=all: a record is acknowledged once it is on every replica that counts, once. The key is the symbol (events and records without
-a symbol: the run), so the records of a symbol stay in order in one partition; murmur2_random agrees with the Java and Go clients. `flush` returns
-when everything is acknowledged, by the topic that was opened, or raises and names what isn't. After a failure nothing more is written: a later
-record would follow a hole.
+Rules: idempotent, acks=all: a record is acknowledged once it is on every replica that counts, once. The key is the
+symbol (events and records without a symbol: the run), so the records of a symbol stay in order in one partition;
+murmur2_random agrees with the Java and Go clients. `flush` returns when everything is acknowledged, by the topic that
+was opened, or raises and names what isn't. After a failure nothing more is written: a later record would follow a hole.
 """
 
 import os
@@ -22,20 +22,28 @@ from tradecap.log.kafka.refusals import RIGHTS, RUNNING_S, Heard
 from tradecap.market.records import Trade, new_run, read_envelope
 
 HEADERS: Final[list[tuple[str, str | bytes | None]]] = [("content-type", "application/json")]
-"""As a list of texts: a dict, or bytes, take longer for each message. produce_batch of confluent-kafka 2.16 takes no headers."""
+"""As a list of texts: a dict, or bytes, take longer for each message. produce_batch of confluent-kafka 2.16 takes no
+headers."""
 DELIVERY_S: Final = 120
 """How long a record may wait for its acknowledgement before it counts as undelivered."""
 WAITING_KB: Final = 64 * 1024
 """Bytes that wait for acknowledgement at most, in KiB; a writer that is further ahead waits."""
 FLUSH_S: Final = 0.2
-UNTOLD: Final = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
+UNTOLD: Final = (
+    KafkaError._PURGE_QUEUE,
+    KafkaError._PURGE_INFLIGHT,
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+)
 """Reports of a record that don't say why."""
 LOOK_RECORDS: Final = 10_000
 """How often a writer that is never asked to flush checks whether the topic is still there."""
 
 
 class KafkaWriter:
-    """See `LogWriter`. Raises TradecapError (exit 4) naming how many records are acknowledged, where one can't be delivered."""
+    """See `LogWriter`. Raises TradecapError (exit 4) naming how many records are acknowledged, where one can't be
+    delivered."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.run = new_run(time.time_ns() // 1_000_000, "", os.urandom(10))
@@ -75,7 +83,9 @@ class KafkaWriter:
         """See `LogWriter.append`. Waits where too much is unacknowledged."""
         if self._failed or self._fatal:
             raise self._undelivered()
-        key = (self._keys.get(trade.symbol) or self._key_of(trade.symbol)) if trade is not None else _key(line, self.run)
+        key = (
+            (self._keys.get(trade.symbol) or self._key_of(trade.symbol)) if trade is not None else _key(line, self.run)
+        )
         try:
             self._produce(self._address.topic, line[:-1], key, headers=HEADERS)
         except BufferError:
@@ -147,7 +157,8 @@ class KafkaWriter:
         except TopicGoneError as gone:
             self._is_gone = True
             raise TopicGoneError(
-                f"{gone.message.removesuffix('.')}: {number(self._confirmed)} records of run {self.run} were acknowledged by the one that is gone.",
+                f"{gone.message.removesuffix('.')}: {number(self._confirmed)} records of run {self.run} were "
+                "acknowledged by the one that is gone.",
                 gone.hint,
                 gone.exit_code,
             ) from gone
@@ -200,7 +211,8 @@ class KafkaWriter:
         lost = waiting + len(self._failed)
         why = translated(self._cause(), f"{self._address.topic} can't be written", self._address, "Write")
         return TradecapError(
-            f"{why.message.removesuffix('.')}. About {number(max(self._taken - lost, 0))} of {number(self._taken)} records "
+            f"{why.message.removesuffix('.')}. About {number(max(self._taken - lost, 0))} of {number(self._taken)} "
+            "records "
             f"of run {self.run} are acknowledged.",
             why.hint,
             Exit.UNDELIVERED,

@@ -1,9 +1,9 @@
 """Statements that people write themselves: read only, on this store only.
 
-Rules: `readonly` alone doesn't keep a statement inside the store. Measured with ClickHouse 26.9: the function file() reads any file of this user,
-INTO OUTFILE writes one, and DESCRIBE url(...) and sqlite('new.db') act before access is checked. So ClickHouse first writes the statement again as it
-has parsed it (formatQuery: one statement, no comments). Then its tree (EXPLAIN AST) is searched for what leaves the store. Only then it runs, still
-under `readonly`.
+Rules: `readonly` alone doesn't keep a statement inside the store. Measured with ClickHouse 26.9: the function file()
+reads any file of this user, INTO OUTFILE writes one, and DESCRIBE url(...) and sqlite('new.db') act before access is
+checked. So ClickHouse first writes the statement again as it has parsed it (formatQuery: one statement, no comments).
+Then its tree (EXPLAIN AST) is searched for what leaves the store. Only then it runs, still under `readonly`.
 """
 
 import re
@@ -25,7 +25,8 @@ HARMLESS: Final = {
 LEAVING: Final = {"file", "catboostevaluate", "evalmlmethod", "reversednsquery"}
 """Functions that read files or ask other hosts, in addition to those of AI providers (ai...)."""
 SETTINGS: Final = (
-    "output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 1, output_format_json_quote_denormals = 0, "
+    "output_format_json_quote_64bit_integers = 0, output_format_json_quote_decimals = 1, "
+    "output_format_json_quote_denormals = 0, "
     "date_time_output_format = 'iso', readonly = 1"
 )
 _NAMED: Final = re.compile(r" *(Function|Identifier) ([^ ]+)")
@@ -57,7 +58,10 @@ def _checked(connection: Connection, statement: str) -> str:
     formatted = str(connection.rows("SELECT formatQuery({written:String}) AS text", written=statement)[0]["text"])
     tree = connection.raw(f"EXPLAIN AST {formatted}").decode(errors="replace").splitlines()
     if problem := next(_problems(connection, tree), ""):
-        raise TradecapError(f"The statement isn't run: {problem}.", "query only reads this store: one SELECT, its rows as --json, --csv or a table.")
+        raise TradecapError(
+            f"The statement isn't run: {problem}.",
+            "query only reads this store: one SELECT, its rows as --json, --csv or a table.",
+        )
     return formatted
 
 

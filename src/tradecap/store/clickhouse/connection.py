@@ -1,7 +1,8 @@
 """A connection to ClickHouse: embedded (chdb) or a server, through the one client, with the same SQL.
 
-Rules: parameters are bound, never pasted; what the client raises becomes a sentence with the way out. Times leave a query as integers since 1970, and
-every DateTime column and function names UTC: the client converts a DateTime by the zone of the server or of this machine.
+Rules: parameters are bound, never pasted; what the client raises becomes a sentence with the way out. Times leave a
+query as integers since 1970, and every DateTime column and function names UTC: the client converts a DateTime by the
+zone of the server or of this machine.
 """
 
 import os
@@ -35,8 +36,8 @@ ANSWER_S: Final = 60
 """How long a server may take over one batch, or over a question about positions, before it counts as away."""
 TOO_SLOW: Final = 159
 REFUSALS: Final = frozenset({TOO_SLOW, 202, 203, 209, 210, 236, 241, 242, 252, 279, 319, 394, 999})
-"""Codes of a server that can't do it now: time-outs, too many queries or parts, no memory, a table that is read-only, a shutdown, Keeper. Source:
-ClickHouse, src/Common/ErrorCodes.cpp."""
+"""Codes of a server that can't do it now: time-outs, too many queries or parts, no memory, a table that is read-only, a
+shutdown, Keeper. Source: ClickHouse, src/Common/ErrorCodes.cpp."""
 
 Row = dict[str, Any]
 
@@ -58,7 +59,9 @@ def query(name: str) -> str:
 def own_names() -> frozenset[str]:
     """The tables and views of the package's schema."""
     folder = resources.files("tradecap.store.clickhouse") / "schema"
-    return frozenset(name for file in folder.iterdir() if file.name.endswith(".sql") for name in _MADE.findall(file.read_text()))
+    return frozenset(
+        name for file in folder.iterdir() if file.name.endswith(".sql") for name in _MADE.findall(file.read_text())
+    )
 
 
 class StatementError(TradecapError):
@@ -72,7 +75,14 @@ class StatementError(TradecapError):
 class Connection:
     """One database of ClickHouse. folder: that of an embedded one. Made by `embedded` or `server`."""
 
-    def __init__(self, client: Client, url: str, database: str, folder: Folder | None, again: Callable[[Mapping[str, object]], Client]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        url: str,
+        database: str,
+        folder: Folder | None,
+        again: Callable[[Mapping[str, object]], Client],
+    ) -> None:
         """again: makes a further client of the same database, with these settings."""
         self.url = url
         self.database = database
@@ -84,7 +94,8 @@ class Connection:
     def reader(self, cut_s: int) -> "Connection":
         """A further connection for another thread that can't write, and whose statements are cut after cut_s."""
         with _translated(self.url), signals_kept():
-            client = self._again({"readonly": 2, "max_execution_time": cut_s})  # 2: the client sends settings with its statements
+            # 2: the client sends settings with its statements
+            client = self._again({"readonly": 2, "max_execution_time": cut_s})
             client.database = self.database
         reader = Connection(client, self.url, self.database, self.folder, self._again)
         reader._is_reader = True
@@ -114,20 +125,28 @@ class Connection:
         """Execute a statement that gives no rows."""
         self.insert(statement, parameters, {})
 
-    def insert(self, statement: str, parameters: Mapping[str, object], settings: Mapping[str, object], data: bytes | None = None) -> None:
+    def insert(
+        self,
+        statement: str,
+        parameters: Mapping[str, object],
+        settings: Mapping[str, object],
+        data: bytes | None = None,
+    ) -> None:
         """Execute an INSERT. data: what it reads from input(), on a server."""
         with _translated(self.url):
             if data is None:
                 self._client.command(statement, parameters=dict(parameters), settings=dict(settings))
             else:
-                # The statement may be too long for a URL, so it goes into the body. The client only binds parameters that it sees in the URL's part.
+                # The statement may be too long for a URL, so it goes into the body. The client only binds parameters
+                # that it sees in the URL's part.
                 named = f"/* {' '.join(_PARAMETER.findall(statement))} */"
                 body = f"{statement}\n".encode() + data
                 self._client.command(named, parameters=dict(parameters), data=body, settings=dict(settings))
 
     @contextmanager
     def answering_soon(self) -> Iterator[None]:
-        """A server that takes longer than ANSWER_S counts as away meanwhile: a feed must notice, a question of `verify` may take its time."""
+        """A server that takes longer than ANSWER_S counts as away meanwhile: a feed must notice, a question of `verify`
+        may take its time."""
         if self.folder is not None:
             yield
             return
@@ -165,7 +184,13 @@ def embedded(path: Path, url: str, kafka: Mapping[str, str] | None = None, *, cr
             client = clickhouse_connect.get_client(**where, chdb_options=options)
             client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
             client.database = DATABASE
-        return Connection(client, url, DATABASE, folder, lambda settings: clickhouse_connect.get_client(**where, settings=dict(settings)))
+        return Connection(
+            client,
+            url,
+            DATABASE,
+            folder,
+            lambda settings: clickhouse_connect.get_client(**where, settings=dict(settings)),
+        )
     except BaseException:
         folder.release()
         raise
@@ -190,7 +215,9 @@ def _parts(url: str) -> Url:
     try:
         return split(url)
     except ValueError as error:
-        raise TradecapError(f"Store {mask_url(url)!r}: {error}.", "write clickhouse://user@host:8123/database") from None
+        raise TradecapError(
+            f"Store {mask_url(url)!r}: {error}.", "write clickhouse://user@host:8123/database"
+        ) from None
 
 
 def server(url: str, *, create: bool) -> Connection:
@@ -221,31 +248,45 @@ def server(url: str, *, create: bool) -> Connection:
 
 @contextmanager
 def _translated(url: str, *, is_cut: bool = False) -> Iterator[None]:
-    """What the client raises, as a sentence with the way out. is_cut: the statements of this connection are cut after a time."""
+    """What the client raises, as a sentence with the way out. is_cut: the statements of this connection are cut after a
+    time."""
     try:
         yield
     except OperationalError as error:
         reason = no_connection(error)
         text, hint = (f"{reason.why}.", reason.hint) if reason else (_first_line(error), "")
-        raise StoreAwayError(f"Store {url} can't be reached: {text}", hint or "is the server up, and the URL right?", Exit.UNREACHABLE) from error
+        raise StoreAwayError(
+            f"Store {url} can't be reached: {text}", hint or "is the server up, and the URL right?", Exit.UNREACHABLE
+        ) from error
     except ClickHouseError as error:
         if is_cut and (getattr(error, "code", None) == TOO_SLOW or f"Code: {TOO_SLOW}." in str(error)):
-            raise QueryCutError(f"Store {url}: the statement took too long and was cut.", "ask for less.", Exit.UNREACHABLE) from error
+            raise QueryCutError(
+                f"Store {url}: the statement took too long and was cut.", "ask for less.", Exit.UNREACHABLE
+            ) from error
         if "Cannot lock file" in str(error) or "Unable to open the chdb engine" in str(error):
             message = f"Store {url} can't be opened: another program than tradecap holds it, or it is damaged."
-            raise TradecapError(message, "end that program (-vv shows what the database says).", Exit.UNREACHABLE) from error
+            raise TradecapError(
+                message, "end that program (-vv shows what the database says).", Exit.UNREACHABLE
+            ) from error
         if not url.startswith("chdb:") and getattr(error, "code", None) in REFUSALS:
-            raise StoreAwayError(f"Store {url} refuses: {_first_line(error)}", "look at the server's own log.", Exit.UNREACHABLE) from error
+            raise StoreAwayError(
+                f"Store {url} refuses: {_first_line(error)}", "look at the server's own log.", Exit.UNREACHABLE
+            ) from error
         if (missing := _MISSING.search(str(error))) and missing[1].removeprefix(f"{DATABASE}.") in own_names():
             raise StatementError(url, f"its {missing[1]} is missing.", INIT, Exit.UNREACHABLE) from error
         full = "NOT_ENOUGH_SPACE" in str(error) or "No space left" in str(error)
-        hint = "free some disk and run the command again: it goes on where it stopped." if full else "run again with -vv for the whole story."
+        hint = (
+            ("free some disk and run the command again: it goes on where it stopped.")
+            if full
+            else "run again with -vv for the whole story."
+        )
         raise StatementError(url, _first_line(error), hint, Exit.UNDELIVERED if full else Exit.UNREACHABLE) from error
 
 
 @contextmanager
 def _zone_of_engine() -> Iterator[None]:
-    """TZ=UTC while the embedded engine is imported: it takes its zone from there, once, and refuses zones that libc accepts (`UTC+3`)."""
+    """TZ=UTC while the embedded engine is imported: it takes its zone from there, once, and refuses zones that libc
+    accepts (`UTC+3`)."""
     zone = os.environ.get("TZ")
     os.environ["TZ"] = "UTC"
     try:

@@ -1,8 +1,9 @@
 """The installed chdb: present, whole, and new enough for the schema.
 
-Rules: chdb 4.0 contains the engine; since 4.1 it comes with chdb-core. Both packages write to the folder `chdb`, so when pip upgrades chdb 4.0 it
-removes files that chdb-core has just installed (measured: chdb 4.0.2, then `pip install -U chdb`). That is a broken installation, not a mistake of
-tradecap. What counts is the version that the engine reports, not the one in pip's records.
+Rules: chdb 4.0 contains the engine; since 4.1 it comes with chdb-core. Both packages write to the folder `chdb`, so
+when pip upgrades chdb 4.0 it removes files that chdb-core has just installed (measured: chdb 4.0.2, then
+`pip install -U chdb`). That is a broken installation, not a mistake of tradecap. What counts is the version that the
+engine reports, not the one in pip's records.
 """
 
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +12,8 @@ from typing import Final
 from tradecap.errors import TradecapError
 
 OLDEST: Final = (26, 9)
-"""The oldest engine that accepts the schema (26.7 doesn't). The bound of chdb-core in pyproject.toml is the same; a test compares them."""
+"""The oldest engine that accepts the schema (26.7 doesn't). The bound of chdb-core in pyproject.toml is the same; a
+test compares them."""
 REINSTALL: Final = "reinstall chdb and chdb-core: pip install --force-reinstall chdb chdb-core"
 
 
@@ -23,13 +25,19 @@ def require_engine() -> None:
         engine = getattr(chdb, "engine_version", None) if hasattr(chdb, "connect") else None
     except Exception as error:  # a broken chdb was seen to raise AttributeError, ImportError and OSError on import
         if isinstance(error, ModuleNotFoundError) and error.name == "chdb" and not _installed():
-            raise TradecapError("The embedded store needs chdb, which isn't installed.", "pip install 'tradecap[embedded]'") from error
-        raise TradecapError(f"chdb is installed but broken ({type(error).__name__}: {_one_line(error)}){_versions()}.", REINSTALL) from error
+            raise TradecapError(
+                "The embedded store needs chdb, which isn't installed.", "pip install 'tradecap[embedded]'"
+            ) from error
+        raise TradecapError(
+            f"chdb is installed but broken ({type(error).__name__}: {_one_line(error)}){_versions()}.", REINSTALL
+        ) from error
     if engine is None:
         raise TradecapError(f"chdb is installed but broken (parts of it are missing){_versions()}.", REINSTALL)
     if _numbers(str(engine)) < OLDEST:
         needed = ".".join(map(str, OLDEST))
-        raise TradecapError(f"The engine of chdb is {engine}; the embedded store needs {needed} or newer{_versions()}.", REINSTALL)
+        raise TradecapError(
+            f"The engine of chdb is {engine}; the embedded store needs {needed} or newer{_versions()}.", REINSTALL
+        )
 
 
 def _numbers(engine: str) -> tuple[int, ...]:

@@ -1,7 +1,9 @@
-"""The way into ClickHouse: batches into `parsed`, `lines` or `inbox`, from where the views sort them out, and how far each log has come.
+"""The way into ClickHouse: batches into `parsed`, `lines` or `inbox`, from where the views sort them out, and how far
+each log has come.
 
-Rules: no row is touched by Python; the only work for each value is that of joining bytes. What became of the records is counted there, so that a
-batch that came in part is noticed before its position is written. TRADECAP_PLAIN=0 has every line read strictly.
+Rules: no row is touched by Python; the only work for each value is that of joining bytes. What became of the records is
+counted there, so that a batch that came in part is noticed before its position is written. TRADECAP_PLAIN=0 has every
+line read strictly.
 """
 
 import tempfile
@@ -31,25 +33,26 @@ INSERT: Final = {
     "optimize_on_insert": 0,
     "max_partitions_per_insert_block": 0,
 }
-"""Large blocks, two threads and views side by side are faster than the defaults (docs/clickhouse.md). Repeats are merged when read (FINAL), so not on
-the way in; and a limit on partitions would let records from odd months stop a feed."""
+"""Large blocks, two threads and views side by side are faster than the defaults (docs/clickhouse.md). Repeats are
+merged when read (FINAL), so not on the way in; and a limit on partitions would let records from odd months stop a
+feed."""
 OF_PLAIN: Final = {
     "max_block_size": 8192,
     "max_insert_block_size": 8192,
     "min_insert_block_size_rows": 524_288,
     "short_circuit_function_evaluation": "disable",
 }
-"""Settings of an INSERT that only reads plain lines. Small blocks stay in the processor's caches while they are read, and are put
-together to large ones, without the text of plain lines. Every expression is needed for nearly every line, so evaluating it
-only where it is needed costs more than it saves."""
+"""Settings of an INSERT that only reads plain lines. Small blocks stay in the processor's caches while they are read,
+and are put together to large ones, without the text of plain lines. Every expression is needed for nearly every line,
+so evaluating it only where it is needed costs more than it saves."""
 DAY_S: Final = 86_400
 HOUR_S: Final = 3600
 MANY_RANGES: Final = 50
 """More ranges of hours than these take longer than one look at all days."""
 FEW: Final = 1000
 OF_FEW: Final = {"query_plan_enable_optimizations": 0}
-"""Planning takes most of the time of an INSERT of FEW records, a quarter of it for optimising the plan (measured 2026-11-28). There is nothing to
-optimise: the views only filter and compute."""
+"""Planning takes most of the time of an INSERT of FEW records, a quarter of it for optimising the plan (measured
+2026-11-28). There is nothing to optimise: the views only filter and compute."""
 ALL_DAYS: Final = date(1970, 1, 1), date(2105, 12, 31)
 """Wider than the times that a trade may have."""
 FEW_ODD: Final = 5000
@@ -68,7 +71,8 @@ TRADES_A_SWEEP: Final = 4_000_000
 
 
 class Feed:
-    """Takes batches in. Lines that aren't plain are read by a second INSERT, where there are any (0002_envelope.sql says why)."""
+    """Takes batches in. Lines that aren't plain are read by a second INSERT, where there are any (0002_envelope.sql
+    says why)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -102,7 +106,8 @@ class Feed:
         if odd > max(FEW_ODD, batch.records * ODD_SHARE):
             self._mixed_batches = MIXED_BATCHES
         if self._connection.ask("odd_lines", insert=insert)[0]["records"] != odd:
-            return self._outcomes(self._insert("lines", log_id, batch))  # more than odd keeps: the plain rows are the same rows again
+            # more than odd keeps: the plain rows are the same rows again
+            return self._outcomes(self._insert("lines", log_id, batch))
         self._connection.insert(query("add_odd"), {"insert": insert}, INSERT | {"log_comment": insert})
         outcomes = self._outcomes(insert)
         outcomes.pop("", None)
@@ -115,9 +120,11 @@ class Feed:
         return {row["outcome"]: row["records"] for row in rows}
 
     def _hours_of_others(self) -> frozenset[int]:
-        """Hours of trades whose place the newest ones may have taken: of two records of an id the first by (run, seq) wins, whenever it was traded.
+        """Hours of trades whose place the newest ones may have taken: of two records of an id the first by (run, seq)
+        wins, whenever it was traded.
 
-        Ids that are above all that this process has seen of their series were there before only if another process loads the same.
+        Ids that are above all that this process has seen of their series were there before only if another process
+        loads the same.
         """
         repeated: dict[Series, tuple[int, int]] = {}
         for venue, channel, symbol, first_id, last_id in self._spans:
@@ -130,16 +137,21 @@ class Feed:
             self._last_ids[series] = max(last_id, self._last_ids.get(series, last_id))
         if not repeated:
             return frozenset()
-        names: dict[str, object] = {name: [series[at] for series in repeated] for name, at in (("venues", 0), ("symbols", 1), ("channels", 2))}
+        names: dict[str, object] = {
+            name: [series[at] for series in repeated] for name, at in (("venues", 0), ("symbols", 1), ("channels", 2))
+        }
         firsts, lasts = [ids[0] for ids in repeated.values()], [ids[1] for ids in repeated.values()]
-        return frozenset(row["hour"] for row in self._connection.ask("candle_hours", **names, first_ids=firsts, last_ids=lasts))
+        return frozenset(
+            row["hour"] for row in self._connection.ask("candle_hours", **names, first_ids=firsts, last_ids=lasts)
+        )
 
     def _whole(self, outcomes: dict[str, int], batch: Batch) -> dict[str, int]:
         """Raises TradecapError where not all records of a batch became something."""
         if (records := sum(outcomes.values())) != batch.records:
             raise TradecapError(
                 f"Store {self._connection.url} read {records} records of a batch of {batch.records}.",
-                "nothing is lost, the position wasn't moved: run 'tradecap load' again; if it happens again, tradecap init-db renews the views.",
+                "nothing is lost, the position wasn't moved: run 'tradecap load' again; if it happens again, "
+                "tradecap init-db renews the views.",
                 Exit.UNREACHABLE,
             )
         return outcomes
@@ -147,7 +159,12 @@ class Feed:
     def _insert(self, into: str, log_id: str, batch: Batch) -> str:
         """Insert a batch into inbox, lines or parsed; the name of the INSERT."""
         insert = uuid.uuid4().hex
-        settings = INSERT | (OF_PLAIN if into == "parsed" else {}) | (OF_FEW if batch.records <= FEW else {}) | {"log_comment": insert}
+        settings = (
+            INSERT
+            | (OF_PLAIN if into == "parsed" else {})
+            | (OF_FEW if batch.records <= FEW else {})
+            | {"log_comment": insert}
+        )
         where: dict[str, object] = {"log": log_id, "part": batch.end.partition}
         folder = self._connection.folder
         match batch.content:
@@ -161,10 +178,14 @@ class Feed:
                 self._send(into, "values", where | {"venue": venue}, settings, native(_whole(values, offsets)))
         return insert
 
-    def _send(self, into: str, what: str, parameters: Mapping[str, object], settings: Mapping[str, object], data: bytes) -> None:
+    def _send(
+        self, into: str, what: str, parameters: Mapping[str, object], settings: Mapping[str, object], data: bytes
+    ) -> None:
         """A server gets the bytes in the request; an embedded one, which has no input(), reads them from a file."""
         if self._connection.folder is None:
-            self._connection.insert(f"{_statement(into, f'{what}_sent')}\nFORMAT {FORMATS[what]}", parameters, settings, data)
+            self._connection.insert(
+                f"{_statement(into, f'{what}_sent')}\nFORMAT {FORMATS[what]}", parameters, settings, data
+            )
             return
         with _spilled(self._connection.folder, data) as file:
             self._connection.insert(_statement(into, f"{what}_in_file"), {**parameters, "file": file}, settings)
@@ -193,7 +214,8 @@ def held(connection: Connection, partition: int, span: SeqRange) -> dict[str, in
 
 
 def _pattern(files: Sequence[str]) -> str:
-    """Files of one folder as one path for file(). Signs that mean something there are in none of them (plain_names.py)."""
+    """Files of one folder as one path for file(). Signs that mean something there are in none of them
+    (plain_names.py)."""
     if len(files) == 1:
         return files[0]
     folder = Path(files[0]).parent
@@ -217,7 +239,7 @@ def _spilled(folder: Folder, data: bytes) -> Iterator[str]:
         yield folder.names.of(Path(spill.name))
 
 
-# ---- values, each with its offset, in ClickHouse's own format ----------------------------------------------------------------------------
+# ---- values, each with its offset, in ClickHouse's own format --------------------------------------------------------
 
 
 class _Sizes(dict[int, bytes]):
@@ -239,7 +261,8 @@ _SIZES: Final = _Sizes()
 
 
 def native(values: Values) -> bytes:
-    """One block of the format Native, columns `raw` and `pos`: its values may hold any bytes, and it needs no loop in Python."""
+    """One block of the format Native, columns `raw` and `pos`: its values may hold any bytes, and it needs no loop in
+    Python."""
     sizes = map(_SIZES.__getitem__, map(len, values.values))
     offsets = array("Q", values.offsets)
     assert offsets.itemsize == 8
@@ -256,7 +279,7 @@ def _text(text: bytes) -> bytes:
     return _SIZES[len(text)] + text
 
 
-# ---- positions, candles ------------------------------------------------------------------------------------------------------------------
+# ---- positions, candles ----------------------------------------------------------------------------------------------
 
 
 def positions(connection: Connection, log_id: str) -> dict[int, str]:
@@ -286,7 +309,8 @@ def record_loss(connection: Connection, log_id: str, place: str, detail: str) ->
 
 
 def sweep_candles(connection: Connection, hours: Collection[int] | None) -> int:
-    """See `Store.sweep_candles`. Days that are mostly new are read once; of others the fingerprints come first, and then what is stale."""
+    """See `Store.sweep_candles`. Days that are mostly new are read once; of others the fingerprints come first, and
+    then what is stale."""
     if hours is not None and is_fast() and len(ranges := _ranges(hours)) <= MANY_RANGES:
         return sum(_rebuild(connection, first * HOUR_S, last * HOUR_S + HOUR_S - 1) for first, last in ranges)
     if not (is_fast() and _is_new(connection.ask("built")[0])):
@@ -294,7 +318,9 @@ def sweep_candles(connection: Connection, hours: Collection[int] | None) -> int:
     minutes = 0
     for is_new, group in groupby(connection.ask("day_sizes", first=ALL_DAYS[0], last=ALL_DAYS[1]), key=_is_new):
         sizes = list(group)
-        minutes += _build(connection, sizes) if is_new else _rebuild(connection, *_seconds(sizes[0]["day"], sizes[-1]["day"]))
+        minutes += (
+            _build(connection, sizes) if is_new else _rebuild(connection, *_seconds(sizes[0]["day"], sizes[-1]["day"]))
+        )
     return minutes
 
 
@@ -317,7 +343,12 @@ def _rebuild(connection: Connection, first_s: int, last_s: int) -> int:
     """Build the stale candles of a range of time; how many minutes."""
     minutes = 0
     for portion in _portions(connection.ask("stale_minutes", first_s=first_s, last_s=last_s)):
-        where = {"first": portion[0]["day"], "last": portion[-1]["day"], "first_s": portion[0]["first_s"], "last_s": portion[-1]["last_s"]}
+        where = {
+            "first": portion[0]["day"],
+            "last": portion[-1]["day"],
+            "first_s": portion[0]["first_s"],
+            "last_s": portion[-1]["last_s"],
+        }
         connection.run(query("sweep_candles"), **where)
         minutes += sum(day["stale"] for day in portion)
     return minutes

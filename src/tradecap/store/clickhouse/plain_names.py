@@ -1,8 +1,9 @@
 """Names for paths that ClickHouse takes literally.
 
-ClickHouse expands `*`, `?`, `{}` and more in the path of `file()` and has no escape for them, and chdb takes what follows a `?` in its path for
-options. So a path with any other sign than letters, digits and `_-./` is passed as a symbolic link in a private temporary folder. The link works
-on Linux and macOS alike, and costs nothing when the file is read.
+ClickHouse expands `*`, `?`, `{}` and more in the path of `file()` and has no escape for them, and chdb takes what
+follows a `?` in its path for options. So a path with any other sign than letters, digits and `_-./` is passed as a
+symbolic link in a private temporary folder. The link works on Linux and macOS alike, and costs nothing when the file is
+read.
 """
 
 import os
@@ -25,7 +26,8 @@ class PlainNames:
         self._links: dict[str, str] = {}
 
     def of(self, path: Path) -> str:
-        """A plain absolute name of a file or folder. Raises TradecapError where no folder with a plain name can hold a link."""
+        """A plain absolute name of a file or folder. Raises TradecapError where no folder with a plain name can hold a
+        link."""
         real = os.path.realpath(path)
         if is_plain(real):
             return real
@@ -62,6 +64,7 @@ def _private_folder(target: str) -> str:
             if is_plain(real := os.path.realpath(place)):
                 return tempfile.mkdtemp(prefix="tradecap-", dir=real)
     raise TradecapError(
-        f"{target} has signs in its name that the database would misread, and there is no temporary folder for a link to it.",
+        f"{target} has signs in its name that the database would misread, and there is no temporary folder for a "
+        "link to it.",
         "set TMPDIR to a writable folder whose path has only letters, digits and _-./ in it.",
     )

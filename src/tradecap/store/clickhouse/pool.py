@@ -1,7 +1,8 @@
 """The HTTP connections of a store on a server, opened the way every connection of tradecap is (dialing.py).
 
-Rule: urllib3 and clickhouse-connect never choose a proxy or an address by themselves. For plain HTTP through an HTTP proxy urllib3 is given the
-proxy's address and login; every other connection is made here. Errors are worded here, since theirs quote pools and URLs.
+Rule: urllib3 and clickhouse-connect never choose a proxy or an address by themselves. For plain HTTP through an HTTP
+proxy urllib3 is given the proxy's address and login; every other connection is made here. Errors are worded here, since
+theirs quote pools and URLs.
 """
 
 import socket
@@ -41,7 +42,12 @@ def pool(proxy: Proxy | None, *, is_secure: bool) -> PoolManager:
 
         def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as in urllib3, whose answer isn't http.client's
             answer = super().getresponse()
-            if self.proxy and proxy and answer.status >= 400 and not any(name.lower().startswith(_OWN_HEADER) for name in answer.headers):
+            if (
+                self.proxy
+                and proxy
+                and answer.status >= 400
+                and not any(name.lower().startswith(_OWN_HEADER) for name in answer.headers)
+            ):
                 answer.close()
                 raise NoConnectionError(self, refusal(proxy, answer.status, "the store"))
             return answer
@@ -75,7 +81,11 @@ def no_connection(error: BaseException) -> NoConnectionError | None:
 def _opened(connection: HTTPConnection, proxy: Proxy | None) -> socket.socket:
     within_s = float(connection.timeout or CONNECT_S) if isinstance(connection.timeout, int | float) else CONNECT_S
     try:
-        opened = dial_proxy(proxy, within_s) if proxy and connection.proxy else dial(connection.host, connection.port, within_s, proxy)
+        opened = (
+            dial_proxy(proxy, within_s)
+            if proxy and connection.proxy
+            else dial(connection.host, connection.port, within_s, proxy)
+        )
     except OSError as error:
         raise NoConnectionError(connection, error) from error
     opened.settimeout(within_s)

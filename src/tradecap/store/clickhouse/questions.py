@@ -48,7 +48,7 @@ class Questions:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    # ---- records against the log ---------------------------------------------------------------------------------------------------------
+    # ---- records against the log -------------------------------------------------------------------------------------
 
     def outcomes(self) -> dict[str, int]:
         """See `Store.outcomes`."""
@@ -78,11 +78,17 @@ class Questions:
     def ledger_cut(self, ranges: Sequence[CutRange]) -> dict[BlockKey, CutBlock]:
         """See `Store.ledger_cut`."""
         rows = self._ask("ledger_cut", **_ranges(ranges)) if ranges else []
-        return {BlockKey(row["run"], row["block"]): CutBlock(row["records"], row["fingerprint"], row["below"], row["above"]) for row in rows}
+        return {
+            BlockKey(row["run"], row["block"]): CutBlock(row["records"], row["fingerprint"], row["below"], row["above"])
+            for row in rows
+        }
 
     def ledger_rows(self, key: BlockKey) -> dict[int, LedgerRow]:
         """See `Store.ledger_rows`."""
-        return {row["seq"]: LedgerRow(row["part"], row["fingerprint"]) for row in self._ask("ledger_rows", run=key.run, block=key.block)}
+        return {
+            row["seq"]: LedgerRow(row["part"], row["fingerprint"])
+            for row in self._ask("ledger_rows", run=key.run, block=key.block)
+        }
 
     def ledger_parts(self, runs: Sequence[str]) -> list[RunPart]:
         """See `Store.ledger_parts`."""
@@ -92,11 +98,14 @@ class Questions:
         """See `Store.unknown_records`."""
         return [SeqRange(**row) for row in self._ask("unknown_records", runs=runs)]
 
-    # ---- trades and quarantine against the ledger ----------------------------------------------------------------------------------------
+    # ---- trades and quarantine against the ledger --------------------------------------------------------------------
 
     def trade_blocks(self) -> list[TradeBlock]:
         """See `Store.trade_blocks`."""
-        return [TradeBlock(_series(row), row["block"], row["trades"], row["records"], bool(row["agree"])) for row in self._ask("trade_blocks")]
+        return [
+            TradeBlock(_series(row), row["block"], row["trades"], row["records"], bool(row["agree"]))
+            for row in self._ask("trade_blocks")
+        ]
 
     def winner_blocks(self, runs: Sequence[str]) -> dict[BlockKey, BlockSum]:
         """See `Store.winner_blocks`."""
@@ -108,7 +117,9 @@ class Questions:
         rows = self._ask("winner_rows", runs=[key.run for key in keys], blocks=[key.block for key in keys])
         return {SeqKey(row["run"], row["seq"]): WinnerRow(row["trade_id"], row["fingerprint"]) for row in rows}
 
-    def trade_differences(self, series: Series, blocks: Sequence[int], ids: Sequence[int] = ()) -> list[TradeDifference]:
+    def trade_differences(
+        self, series: Series, blocks: Sequence[int], ids: Sequence[int] = ()
+    ) -> list[TradeDifference]:
         """See `Store.trade_differences`."""
         rows = self._ask_blocks("trade_differences", series, blocks, ids=list(ids), at_most=AT_MOST)
         return [TradeDifference(row["trade_id"], Difference(row["difference"])) for row in rows]
@@ -122,9 +133,11 @@ class Questions:
         rows = self._ask("quarantine_differences", runs=list(runs), at_most=AT_MOST)
         return [RecordDifference(row["run"], row["seq"], Difference(row["difference"])) for row in rows]
 
-    # ---- ids -----------------------------------------------------------------------------------------------------------------------------
+    # ---- ids ---------------------------------------------------------------------------------------------------------
 
-    def repeats(self, runs: Sequence[str], series: Series, blocks: Sequence[int], ranges: Sequence[CutRange] = ()) -> list[Repeats]:
+    def repeats(
+        self, runs: Sequence[str], series: Series, blocks: Sequence[int], ranges: Sequence[CutRange] = ()
+    ) -> list[Repeats]:
         """See `Store.repeats`."""
         return [Repeats(**row) for row in self._ask_blocks("repeats", series, blocks, every=runs, **_ranges(ranges))]
 
@@ -144,7 +157,7 @@ class Questions:
         row = self._ask_series("id_span", series, since=since_us, until=until_us)[0]
         return IdSpan(row["first_id"], row["last_id"]) if row["trades"] else None
 
-    # ---- candles -------------------------------------------------------------------------------------------------------------------------
+    # ---- candles -----------------------------------------------------------------------------------------------------
 
     def candle_count(self, span: CandleSpan) -> int:
         """See `Store.candle_count`."""
@@ -157,7 +170,10 @@ class Questions:
     def candle_differences(self, first: date, last: date, span: CandleSpan) -> list[CandleDifference]:
         """See `Store.candle_differences`."""
         rows = self._ask("candle_differences", first=first, last=last, at_most=AT_MOST, **_span(span))
-        return [CandleDifference(_series(row), row["open_time_s"], row["difference"], row["made_of"], row["fresh_of"]) for row in rows]
+        return [
+            CandleDifference(_series(row), row["open_time_s"], row["difference"], row["made_of"], row["fresh_of"])
+            for row in rows
+        ]
 
     def candle_series(self) -> list[Series]:
         """See `Store.candle_series`."""
@@ -170,12 +186,17 @@ class Questions:
 
     def newest_candles(self, series: Series, seconds: int, since_s: int, until_s: int, at_most: int) -> list[CandleRow]:
         """See `Store.newest_candles`."""
-        rows = self._ask_series("newest_candles", series, seconds=seconds, since=since_s, until=until_s, at_most=at_most)
+        rows = self._ask_series(
+            "newest_candles", series, seconds=seconds, since=since_s, until=until_s, at_most=at_most
+        )
         return [_candle(row) for row in rows]
 
     def kline_bars(self, series: Series, seconds: int, since_s: int, until_s: int) -> list[BarRow]:
         """See `Store.kline_bars`."""
-        return [BarRow(**row) for row in self._ask_series("kline_bars", series, seconds=seconds, since=since_s, until=until_s)]
+        return [
+            BarRow(**row)
+            for row in self._ask_series("kline_bars", series, seconds=seconds, since=since_s, until=until_s)
+        ]
 
     def newest_sweep(self) -> int:
         """See `Store.newest_sweep`."""
@@ -186,12 +207,13 @@ class Questions:
         rows = self._ask_series("minutes", series, since=since_s, until=until_s)
         return [Candle(interval_s=60, complete=False, **row) for row in rows]
 
-    # ---- trades as they are ----------------------------------------------------------------------------------------------------------------
+    # ---- trades as they are ------------------------------------------------------------------------------------------
 
     def series_spans(self) -> list[SeriesSpan]:
         """See `Store.series_spans`."""
         return [
-            SeriesSpan(_series(row), row["first_id"], row["last_id"], row["first_time_us"], row["last_time_us"]) for row in self._ask("series_spans")
+            SeriesSpan(_series(row), row["first_id"], row["last_id"], row["first_time_us"], row["last_time_us"])
+            for row in self._ask("series_spans")
         ]
 
     def held_ids(self, series: Series) -> list[IdSpan]:
@@ -200,9 +222,12 @@ class Questions:
 
     def trades_from(self, series: Series, from_id: int, since_us: int, at_most: int) -> list[StoredTrade]:
         """See `Store.trades_from`."""
-        return [_trade(series, row) for row in self._ask_series("trades_from", series, from_id=from_id, since=since_us, at_most=at_most)]
+        return [
+            _trade(series, row)
+            for row in self._ask_series("trades_from", series, from_id=from_id, since=since_us, at_most=at_most)
+        ]
 
-    # ---- asking --------------------------------------------------------------------------------------------------------------------------
+    # ---- asking ------------------------------------------------------------------------------------------------------
 
     def _ask(self, name: str, **parameters: object) -> list[Row]:
         return self._connection.ask(name, **parameters)
@@ -213,7 +238,9 @@ class Questions:
     def _ask_blocks(self, name: str, series: Series, blocks: Sequence[int], **parameters: object) -> list[Row]:
         """Over some blocks of ids, ascending; the bounds let the index skip."""
         until = min((blocks[-1] + 1) << ID_BLOCK_BITS, 2**64 - 1)
-        return self._ask_series(name, series, blocks=blocks, first=blocks[0] << ID_BLOCK_BITS, until=until, **parameters)
+        return self._ask_series(
+            name, series, blocks=blocks, first=blocks[0] << ID_BLOCK_BITS, until=until, **parameters
+        )
 
 
 def _series(row: Row) -> Series:

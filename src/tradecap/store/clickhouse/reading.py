@@ -1,9 +1,11 @@
-"""The schema's texts, put together: the tables, the envelope, each venue's reading of its payloads, the views for people.
+"""The schema's texts, put together: the tables, the envelope, each venue's reading of its payloads, the views for
+people.
 
-Rules: a venue's text is a file 0003_<venue>.sql, and its first line names the venues it reads: `-- Reads venues: 'binance', ''` ('' are lines that
-name none; one text reads them). In it {venues} stands for these, in 0002_envelope.sql for those of all texts. To add a venue, add its file.
-One text begins with a SELECT: it reads the plain lines of {lines}, which is one of the first two statements of 0002_envelope.sql. `plain` puts it
-between a feed and the table `lines` or `parsed`, the same for every feed.
+Rules: a venue's text is a file 0003_<venue>.sql, and its first line names the venues it reads:
+`-- Reads venues: 'binance', ''` ('' are lines that name none; one text reads them). In it {venues} stands for these, in
+0002_envelope.sql for those of all texts. To add a venue, add its file. One text begins with a SELECT: it reads the
+plain lines of {lines}, which is one of the first two statements of 0002_envelope.sql. `plain` puts it between a feed
+and the table `lines` or `parsed`, the same for every feed.
 """
 
 import re
@@ -46,7 +48,8 @@ def schema() -> list[str]:
 
 
 def plain(feed: str, *, has_offsets: bool) -> str:
-    """The SELECT that reads the plain lines of a feed, itself a SELECT of raw, log, part, pos and venue. Its columns are PLAIN_COLUMNS."""
+    """The SELECT that reads the plain lines of a feed, itself a SELECT of raw, log, part, pos and venue. Its columns
+    are PLAIN_COLUMNS."""
     as_it_is, with_offsets, adopted, *_ = statements(_text("0002_envelope.sql"))
     lines = (with_offsets.replace("{adopted}", adopted) if has_offsets else as_it_is).replace("{feed}", feed)
     return _PLAIN.replace("{lines}", lines)
@@ -61,6 +64,9 @@ def _venues(text: str) -> str:
 
 (_PLAIN,) = (each for text in VENUE_TEXTS.values() for each in statements(text) if each.startswith("SELECT"))
 PLAIN_COLUMNS: Final = tuple(
-    name for each in statements(_text("0001_tables.sql")) if each.startswith("CREATE TABLE IF NOT EXISTS lines") for name in _COLUMN.findall(each)
+    name
+    for each in statements(_text("0001_tables.sql"))
+    if each.startswith("CREATE TABLE IF NOT EXISTS lines")
+    for name in _COLUMN.findall(each)
 )
 """The columns of the tables `lines` and `parsed`, in the order in which `plain` gives them."""

@@ -1,8 +1,10 @@
-"""The schema for a cluster: Replicated tables on every shard, Distributed tables over them under the usual names, and the same views on top.
+"""The schema for a cluster: Replicated tables on every shard, Distributed tables over them under the usual names, and
+the same views on top.
 
-Rules: the text is printed and never run by us, but ClickHouse parses every statement in a test. What is merged by a key must lie on one shard, since
-FINAL merges inside of a shard only: rows go by symbol. What is small and asked about whole (runs, positions, the store's id) is on every server.
-Names and columns are those of one server, so a query is the same text on both.
+Rules: the text is printed and never run by us, but ClickHouse parses every statement in a test. What is merged by a key
+must lie on one shard, since FINAL merges inside of a shard only: rows go by symbol. What is small and asked about whole
+(runs, positions, the store's id) is on every server. Names and columns are those of one server, so a query is the same
+text on both.
 
 Sources: ClickHouse documentation, Distributed table engine, data replication, FINAL modifier.
 """
@@ -22,9 +24,10 @@ _ENGINE: Final = re.compile(r"^ENGINE = (\w*MergeTree)(?:\((.*)\))?$", re.MULTIL
 _COMMENT: Final = re.compile(r"^COMMENT '(?:[^'\\]|\\.|'')*'\Z", re.MULTILINE)
 _HEAD: Final = """\
 -- tradecap {version}: the schema, version {schema}, for the cluster {cluster}.
--- These statements were parsed by ClickHouse, not run: tradecap was never tested on a cluster. Read docs/clickhouse.md, "A cluster", first.
--- Each server needs the macros shard and replica. Give the profile tradecap_cluster to the user that loads; without it a position may be
--- written before its rows are safe.
+-- These statements were parsed by ClickHouse, not run: tradecap was never tested on a cluster.
+-- Read docs/clickhouse.md, "A cluster", first.
+-- Each server needs the macros shard and replica. Give the profile tradecap_cluster to the user that loads;
+-- without it a position may be written before its rows are safe.
 """
 
 
@@ -39,9 +42,11 @@ def cluster_schema(database: str, cluster: str) -> list[str]:
     return [
         f"CREATE DATABASE IF NOT EXISTS {_identifier(database)} {on}",
         f"USE {_identifier(database)}",
-        f"CREATE SETTINGS PROFILE IF NOT EXISTS tradecap_cluster {on}\nSETTINGS distributed_foreground_insert = 1, insert_quorum = 'auto'",
+        f"CREATE SETTINGS PROFILE IF NOT EXISTS tradecap_cluster {on}\nSETTINGS distributed_foreground_insert = 1, "
+        "insert_quorum = 'auto'",
         *(statement for piece in pieces() for statement in _statements(piece, database, cluster, on)),
-        f"INSERT INTO schema_version\nSELECT {VERSION}, generateUUIDv4(), now('UTC') FROM system.one WHERE (SELECT count() FROM schema_version) = 0",
+        f"INSERT INTO schema_version\nSELECT {VERSION}, generateUUIDv4(), now('UTC') FROM system.one WHERE (SELECT "
+        "count() FROM schema_version) = 0",
     ]
 
 
@@ -69,7 +74,9 @@ def _renamed(statement: str, name: str, on: str) -> str:
 def _replicated(statement: str, shard: str, replica: str) -> str:
     """The table as replicated one. {shard}, {replica}, {database} and {table} are ClickHouse's macros."""
     place = f"'/clickhouse/tables/{shard}/{{database}}/{{table}}', '{replica}'"
-    text, count = _ENGINE.subn(lambda match: f"ENGINE = Replicated{match[1]}({place}{f', {match[2]}' if match[2] else ''})", statement)
+    text, count = _ENGINE.subn(
+        lambda match: f"ENGINE = Replicated{match[1]}({place}{f', {match[2]}' if match[2] else ''})", statement
+    )
     assert count == 1, statement
     return text
 
@@ -80,4 +87,8 @@ def _text(value: str) -> str:
 
 
 def _identifier(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+    return (
+        name
+        if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII)
+        else "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+    )

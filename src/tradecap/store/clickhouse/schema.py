@@ -1,8 +1,9 @@
 """The schema: its statements in the package, what a database has of them, and how an older one is brought up to date.
 
-Rules: tables hold what can't be made again, so they change by numbered migrations alone (schema/migrations/). Everything else, the reading from
-`inbox` to the tables and the views for people, is made again where it differs from the package; what the database itself writes for both is compared.
-Each step may be repeated, and the version is noted last, so a crash in between is repaired by running it again.
+Rules: tables hold what can't be made again, so they change by numbered migrations alone (schema/migrations/).
+Everything else, the reading from `inbox` to the tables and the views for people, is made again where it differs from
+the package; what the database itself writes for both is compared. Each step may be repeated, and the version is noted
+last, so a crash in between is repaired by running it again.
 """
 
 import re
@@ -21,8 +22,8 @@ from tradecap.store.clickhouse.reading import schema, statements
 VERSION: Final = 5
 """The schema's version: what `schema_version` holds in a store that this code has made or upgraded."""
 COUNTS: Final = frozenset({"mv_outcomes"})
-"""It counts what became of records. It goes first and comes last, so whatever is inserted while other views are missing isn't counted, and its loader
-repeats it."""
+"""It counts what became of records. It goes first and comes last, so whatever is inserted while other views are missing
+isn't counted, and its loader repeats it."""
 RENEW: Final = "tradecap init-db"
 RENEW_FEED: Final = "tradecap init-db --feed kafka"
 ALTERED: Final = "# undo the ALTER TABLE, or load the log into a new store"
@@ -35,7 +36,8 @@ _VANISHING: Final = re.compile(r"^ENGINE = (Null|Memory)\b", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Piece:
-    """A table or view of the package. is_reading: it lies on the way from a feed to the tables, and holds nothing that lasts."""
+    """A table or view of the package. is_reading: it lies on the way from a feed to the tables, and holds nothing that
+    lasts."""
 
     name: str
     statement: str
@@ -62,7 +64,7 @@ def migrations() -> Iterator[tuple[int, list[str]]]:
         yield int(file.name.partition("_")[0]), statements(file.read_text())
 
 
-# ---- what is there -----------------------------------------------------------------------------------------------------------------------
+# ---- what is there ---------------------------------------------------------------------------------------------------
 
 
 def _tables(connection: Connection) -> set[str]:
@@ -71,13 +73,18 @@ def _tables(connection: Connection) -> set[str]:
 
 def _version(connection: Connection, tables: set[str]) -> int:
     """0 where there is none, or its making was broken off."""
-    return int(connection.rows("SELECT max(version) AS version FROM schema_version")[0]["version"]) if "schema_version" in tables else 0
+    return (
+        int(connection.rows("SELECT max(version) AS version FROM schema_version")[0]["version"])
+        if "schema_version" in tables
+        else 0
+    )
 
 
 def _refuse_newer(connection: Connection, version: int) -> None:
     if version > VERSION:
         raise TradecapError(
-            f"Store {connection.url} has schema version {version}; this tradecap knows versions up to {VERSION}.", "upgrade: pip install -U tradecap"
+            f"Store {connection.url} has schema version {version}; this tradecap knows versions up to {VERSION}.",
+            "upgrade: pip install -U tradecap",
         )
 
 
@@ -92,11 +99,12 @@ def refuse_other(connection: Connection) -> None:
         raise TradecapError(message, "upgrade it, nothing is lost: tradecap init-db", Exit.UNREACHABLE)
 
 
-# ---- create, upgrade, drop ---------------------------------------------------------------------------------------------------------------
+# ---- create, upgrade, drop -------------------------------------------------------------------------------------------
 
 
 def create(connection: Connection) -> Schema:
-    """Create or upgrade the schema. Raises TradecapError for one of a newer version, and for tables that aren't tradecap's."""
+    """Create or upgrade the schema. Raises TradecapError for one of a newer version, and for tables that aren't
+    tradecap's."""
     before = _tables(connection)
     version = _version(connection, before)
     _refuse_newer(connection, version)
@@ -108,7 +116,11 @@ def create(connection: Connection) -> Schema:
         connection.run(piece.statement)
     if version < VERSION:
         store_id = connection.ask("store_id")[0]["store"] if version else str(uuid.uuid4())
-        connection.run("INSERT INTO schema_version SELECT {version:UInt32}, {store:UUID}, now('UTC')", version=VERSION, store=store_id)
+        connection.run(
+            "INSERT INTO schema_version SELECT {version:UInt32}, {store:UUID}, now('UTC')",
+            version=VERSION,
+            store=store_id,
+        )
     topics.attach(connection)
     after = _tables(connection)
     return Schema(VERSION, version, sorted(after - before), sorted(replaced & after), len(pieces()))
@@ -129,35 +141,41 @@ def _migrate(connection: Connection, version: int) -> None:
 
 
 def _remove_differing(connection: Connection, *, is_made: bool) -> set[str]:
-    """Drop what isn't as the package makes it; the names. The reading goes as a whole or not at all: a view holds on to the table it was made on."""
+    """Drop what isn't as the package makes it; the names. The reading goes as a whole or not at all: a view holds on to
+    the table it was made on."""
     wanted = {piece.name: piece for piece in pieces()}
     there, expected = _definitions(connection), _expected(connection)
     differing = {name for name, piece in wanted.items() if name in there and there[name] != expected[name]}
     if not is_made and (strange := sorted(name for name in differing if wanted[name].is_table)):
         raise TradecapError(
-            f"Store {connection.url} holds a table {strange[0]} that isn't tradecap's.", "name a database of its own: --store clickhouse://…/NAME"
+            f"Store {connection.url} holds a table {strange[0]} that isn't tradecap's.",
+            "name a database of its own: --store clickhouse://…/NAME",
         )
     reading = (
         {name for name in there if name.startswith("mv_") and not topics.is_engine_object(name)}
         | {name for name, piece in wanted.items() if piece.is_reading}
         | FORMER
     )
-    is_broken = any(wanted[name].is_reading for name in differing) or any(name not in wanted for name in reading & there.keys())
+    is_broken = any(wanted[name].is_reading for name in differing) or any(
+        name not in wanted for name in reading & there.keys()
+    )
     removed = {name for name in differing if not wanted[name].is_table and not wanted[name].is_reading} | (
         reading & there.keys() if is_broken else set()
     )
     if is_broken:
         topics.detach(connection)
-    for name in sorted(removed, key=lambda name: (name not in COUNTS, not name.startswith("mv_"), name)):  # views before what they read
+    # views before what they read
+    for name in sorted(removed, key=lambda name: (name not in COUNTS, not name.startswith("mv_"), name)):
         connection.run("DROP TABLE IF EXISTS {name:Identifier}", name=name)
     return removed
 
 
-# ---- what differs ------------------------------------------------------------------------------------------------------------------------
+# ---- what differs ----------------------------------------------------------------------------------------------------
 
 
 _EXPECTED: Final[dict[tuple[str, str, int], dict[str, str]]] = {}
-"""By server ('' = embedded), version of ClickHouse and the package's statements, what it writes for these: asking costs a third of a second."""
+"""By server ('' = embedded), version of ClickHouse and the package's statements, what it writes for these: asking costs
+a third of a second."""
 
 
 def differences(connection: Connection) -> list[SchemaDifference]:
@@ -171,7 +189,10 @@ def differences(connection: Connection) -> list[SchemaDifference]:
         [
             *(SchemaDifference(name, Difference.MISSING, RENEW) for name in expected.keys() - there.keys()),
             *(SchemaDifference(name, Difference.CHANGED, ALTERED if name in tables else RENEW) for name in changed),
-            *(SchemaDifference(name, Difference.EXTRA, f"# drop the view {name} if nobody needs it") for name in _strangers(connection)),
+            *(
+                SchemaDifference(name, Difference.EXTRA, f"# drop the view {name} if nobody needs it")
+                for name in _strangers(connection)
+            ),
             *(
                 SchemaDifference(name, Difference.CHANGED if is_there else Difference.MISSING, RENEW_FEED)
                 for name, is_there in topics.differing(connection)
@@ -195,7 +216,9 @@ def _strangers(connection: Connection) -> Iterator[str]:
 def _definitions(connection: Connection, database: str = "") -> dict[str, str]:
     """What the database writes as the definition of each table and view, without the database's name."""
     own = database or connection.database
-    rows = connection.rows("SELECT name, create_table_query AS text FROM system.tables WHERE database = {database:String}", database=own)
+    rows = connection.rows(
+        "SELECT name, create_table_query AS text FROM system.tables WHERE database = {database:String}", database=own
+    )
     return {row["name"]: _unqualified(row["text"], own, connection.database) for row in rows}
 
 

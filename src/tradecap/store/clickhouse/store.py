@@ -97,7 +97,8 @@ class ClickHouseStore(Questions):
             group = self.topics.group(log_id)
         if self._access is None:
             raise TradecapError(
-                f"Store {self.url} reads this log by itself, so its position is in Kafka.", "name the topic: --log kafka://host:port/topic"
+                f"Store {self.url} reads this log by itself, so its position is in Kafka.",
+                "name the topic: --log kafka://host:port/topic",
             )
         return self._access.offsets(group)
 
@@ -133,7 +134,7 @@ class ClickHouseStore(Questions):
         """See `Store.answer`."""
         return asking.answer(self._connection, question, at_most)
 
-    # ---- for people and tests that know that it is ClickHouse -----------------------------------------------------------------------------
+    # ---- for people and tests that know that it is ClickHouse --------------------------------------------------------
 
     def rows(self, statement: str, **parameters: object) -> list[Row]:
         """The rows of a statement, with its {name:Type} parameters bound."""

@@ -1,9 +1,10 @@
 """Topics that ClickHouse reads by itself: its Kafka engine as a feed.
 
-Rules: `feeds` records which logs are read so. On a server the engine's table and view stay in the database. An embedded store can't keep them (a
-Kafka table on disk makes its folder unopenable, measured), so they are made in a database in memory for as long as a process loads. Credentials
-come from a named collection and are in no statement: on a server somebody has made it, or it holds no secret; an embedded store gets it from a
-configuration file that is gone once the engine has started. What is pasted into these statements is checked first.
+Rules: `feeds` records which logs are read so. On a server the engine's table and view stay in the database. An embedded
+store can't keep them (a Kafka table on disk makes its folder unopenable, measured), so they are made in a database in
+memory for as long as a process loads. Credentials come from a named collection and are in no statement: on a server
+somebody has made it, or it holds no secret; an embedded store gets it from a configuration file that is gone once the
+engine has started. What is pasted into these statements is checked first.
 """
 
 import re
@@ -30,7 +31,8 @@ _SHUTDOWN: Final = "Shutdown was called"
 
 
 def group_of(store_id: str, log_id: str) -> str:
-    """The consumer group by which a store reads a topic. It names the log, whose id is another one when the topic is made again."""
+    """The consumer group by which a store reads a topic. It names the log, whose id is another one when the topic is
+    made again."""
     return f"tradecap-{store_id}-{log_id}"
 
 
@@ -49,7 +51,8 @@ def feed_statements(feed: TopicFeed, store_id: str, database: str, *, is_embedde
     ):
         if not pattern.fullmatch(text):
             raise TradecapError(
-                f"{text!r} isn't the name of a {what}.", "write host:port[,host:port] for brokers, letters, digits and _ for a collection."
+                f"{text!r} isn't the name of a {what}.",
+                "write host:port[,host:port] for brokers, letters, digits and _ for a collection.",
             )
     values = {
         "place": f"{MEMORY}." if is_embedded else "",
@@ -78,8 +81,8 @@ def collection_of(feed: TopicFeed) -> str:
 def collection_statement(feed: TopicFeed, properties: Mapping[str, str]) -> str:
     """What makes the named collection of a feed without credentials.
 
-    Raises TradecapError where the broker asks for some, or for certificates: a secret doesn't belong into a statement of ours, and the path of a
-    file means nothing on another machine.
+    Raises TradecapError where the broker asks for some, or for certificates: a secret doesn't belong into a statement
+    of ours, and the path of a file means nothing on another machine.
     """
     asked = {name: value for name, value in properties.items() if name.startswith(("sasl.", "ssl.", "security."))}
     if asked and asked != {"security.protocol": "PLAINTEXT"}:
@@ -98,7 +101,11 @@ def _quoted(text: str) -> str:
 
 def _refuse_unknown_mechanism(properties: Mapping[str, str]) -> None:
     """The librdkafka inside chdb was built without SCRAM (measured: 26.9)."""
-    if (mechanism := properties.get("sasl.mechanism", properties.get("sasl.mechanisms", ""))).upper().startswith("SCRAM"):
+    if (
+        (mechanism := properties.get("sasl.mechanism", properties.get("sasl.mechanisms", "")))
+        .upper()
+        .startswith("SCRAM")
+    ):
         raise TradecapError(
             f"The embedded Kafka engine can't do {mechanism}; it has PLAIN over TLS, and mutual TLS.",
             "let this process load instead, which can: tradecap init-db --feed loader, then tradecap load",
@@ -132,7 +139,13 @@ class TopicReader:
         """See `TopicReader.record`."""
         kind = "kafka" if is_read else "loader"
         self._connection.run(
-            query("record_feed"), log=feed.log_id, feed=kind, topic=feed.topic, brokers=feed.brokers, collection=feed.collection, venue=feed.venue
+            query("record_feed"),
+            log=feed.log_id,
+            feed=kind,
+            topic=feed.topic,
+            brokers=feed.brokers,
+            collection=feed.collection,
+            venue=feed.venue,
         )
 
     def start(self, feed: TopicFeed, properties: Mapping[str, str]) -> None:
@@ -148,7 +161,9 @@ class TopicReader:
     def stop(self, log_id: str) -> None:
         """See `TopicReader.stop`."""
         place, key = (f"{MEMORY}." if self._is_embedded else ""), log_id.replace("-", "")
-        if not place or self._connection.rows("SELECT name FROM system.databases WHERE name = {name:String}", name=MEMORY):
+        if not place or self._connection.rows(
+            "SELECT name FROM system.databases WHERE name = {name:String}", name=MEMORY
+        ):
             self._connection.run(f"DROP TABLE IF EXISTS {place}mv_kafka_{key}")
             self._connection.run(f"DROP TABLE IF EXISTS {place}kafka_{key}")
 
@@ -172,9 +187,12 @@ class TopicReader:
 
 
 def detach(connection: Connection) -> None:
-    """Remove the engine's tables and views of a server, views first: nothing is read while the reading is made again. Groups keep their offsets."""
+    """Remove the engine's tables and views of a server, views first: nothing is read while the reading is made again.
+    Groups keep their offsets."""
     names = [
-        row["name"] for row in connection.rows("SELECT name FROM system.tables WHERE database = currentDatabase()") if is_engine_object(row["name"])
+        row["name"]
+        for row in connection.rows("SELECT name FROM system.tables WHERE database = currentDatabase()")
+        if is_engine_object(row["name"])
     ]
     for name in sorted(names, key=lambda name: not name.startswith("mv_")):
         connection.run("DROP TABLE IF EXISTS {name:Identifier}", name=name)
@@ -187,7 +205,8 @@ def views(connection: Connection) -> set[tuple[str, str]]:
 
 
 def differing(connection: Connection) -> list[tuple[str, bool]]:
-    """(name, whether it is there) of tables and views of recorded topics that aren't the package's. An embedded store makes them for each load."""
+    """(name, whether it is there) of tables and views of recorded topics that aren't the package's. An embedded store
+    makes them for each load."""
     if connection.folder is not None:
         return []
     return [each for feed in _feeds(connection) for each in _differing(connection, feed)]
@@ -195,8 +214,13 @@ def differing(connection: Connection) -> list[tuple[str, bool]]:
 
 def _differing(connection: Connection, feed: TopicFeed) -> Iterator[tuple[str, bool]]:
     key, own = feed.log_id.replace("-", ""), f"{connection.database}."
-    for name, column, statement in zip((f"kafka_{key}", f"mv_kafka_{key}"), ("engine_full", "as_select"), _statements(connection, feed), strict=True):
-        asked = "SELECT engine_full, as_select FROM system.tables WHERE database = currentDatabase() AND name = {name:String}"
+    for name, column, statement in zip(
+        (f"kafka_{key}", f"mv_kafka_{key}"), ("engine_full", "as_select"), _statements(connection, feed), strict=True
+    ):
+        asked = (
+            "SELECT engine_full, as_select FROM system.tables WHERE database = currentDatabase() AND name = "
+            "{name:String}"
+        )
         there = connection.rows(asked, name=name)
         wanted = str(connection.rows("SELECT formatQuerySingleLine({text:String}) AS text", text=statement)[0]["text"])
         if not there or str(there[0][column]).replace(own, "") not in wanted.replace(own, ""):
@@ -218,4 +242,7 @@ def attach(connection: Connection) -> None:
 
 
 def _feeds(connection: Connection) -> list[TopicFeed]:
-    return [TopicFeed(row["log"], row["topic"], row["brokers"], row["collection"], row["venue"]) for row in connection.ask("topic_feeds")]
+    return [
+        TopicFeed(row["log"], row["topic"], row["brokers"], row["collection"], row["venue"])
+        for row in connection.ask("topic_feeds")
+    ]

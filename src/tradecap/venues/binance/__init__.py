@@ -1,9 +1,10 @@
-"""Binance: spot, USD-M futures and Binance.US. Pure: everything the program knows about its messages, requests, hosts and files.
+"""Binance: spot, USD-M futures and Binance.US. Pure: everything the program knows about its messages, requests, hosts
+and files.
 
-plain.py reads the messages as they are really sent, strict.py all others; limits.py says what a value may be, symbols.py
-what a symbol. control.py and rest.py hold what is
-sent to the venue, sites.py where to. klines.py reads its files of klines, shift.py moves the times of a message, synthetic.py writes messages as the
-venue does. The same reading in SQL is store/clickhouse/schema/0003_binance.sql.
+plain.py reads the messages as they are really sent, strict.py all others; limits.py says what a value may be,
+symbols.py what a symbol. control.py and rest.py hold what is
+sent to the venue, sites.py where to. klines.py reads its files of klines, shift.py moves the times of a message,
+synthetic.py writes messages as the venue does. The same reading in SQL is store/clickhouse/schema/0003_binance.sql.
 """
 
 from dataclasses import replace

@@ -1,8 +1,11 @@
-"""Messages on a Binance connection that aren't about the market: subscriptions, their answers, and the announcement of an end.
+"""Messages on a Binance connection that aren't about the market: subscriptions, their answers, and the announcement of
+an end.
 
-Rules: pure. Streams are asked for by SUBSCRIBE on the combined path, never in the URL (about 8000 characters are too many for it).
+Rules: pure. Streams are asked for by SUBSCRIBE on the combined path, never in the URL (about 8000 characters are too
+many for it).
 
-Sources: "WebSocket Streams for Binance"; the envelope of errors is known from client libraries (docs/binance.md §2 and §3).
+Sources: "WebSocket Streams for Binance"; the envelope of errors is known from client libraries (docs/binance.md §2 and
+§3).
 """
 
 import re
@@ -28,7 +31,10 @@ def stream_name(symbol: str, channel: str) -> str:
 def subscriptions(streams: Sequence[str]) -> list[tuple[int, bytes]]:
     """(id, request) of each SUBSCRIBE that together ask for all streams."""
     chunks = [streams[at : at + STREAMS_A_REQUEST] for at in range(0, len(streams), STREAMS_A_REQUEST)]
-    return [(number, msgspec.json.encode({"method": "SUBSCRIBE", "params": chunk, "id": number})) for number, chunk in enumerate(chunks, 1)]
+    return [
+        (number, msgspec.json.encode({"method": "SUBSCRIBE", "params": chunk, "id": number}))
+        for number, chunk in enumerate(chunks, 1)
+    ]
 
 
 def read_reply(payload: bytes) -> Reply | None:
@@ -43,7 +49,13 @@ def read_reply(payload: bytes) -> Reply | None:
         return None
     number = message.get("id")
     error = message.get("error", message if "code" in message else None)  # documented bare, seen inside `error`
-    text = f"{error.get('code')}: {error.get('msg')}" if isinstance(error, dict) else str(error) if error is not None else ""
+    text = (
+        (f"{error.get('code')}: {error.get('msg')}")
+        if isinstance(error, dict)
+        else str(error)
+        if error is not None
+        else ""
+    )
     return Reply(number if isinstance(number, int) and not isinstance(number, bool) else None, text)
 
 
@@ -53,8 +65,10 @@ def is_shutdown(payload: bytes) -> bool:
 
 
 _HINTS: Final = {
-    403: "the venue's firewall refuses this address; it may ask less, or reach the venue another way (--venue binance-data).",
-    451: "the venue refuses this place (geo-blocking): --venue binance-data takes the same spot trades from hosts that are open everywhere, "
+    403: "the venue's firewall refuses this address; it may ask less, or reach the venue another way (--venue "
+    "binance-data).",
+    451: "the venue refuses this place (geo-blocking): --venue binance-data takes the same spot trades from hosts "
+    "that are open everywhere, "
     "--venue binance-us is the venue of the United States.",
 }
 CONTROL: Final = Control(

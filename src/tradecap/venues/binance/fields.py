@@ -25,8 +25,16 @@ def numbers_of(payload: bytes, channel: str) -> Numbers | None:
         return None
     integers = [(names.get(found[1].decode(), ""), found.span(2)) for found in _INTEGER.finditer(payload)]
     amounts = [("price" if found[1] == b"p" else "qty", found) for found in _AMOUNT.finditer(payload)]
-    spans = dict(integers) | {name: found.span(2) for name, found in amounts} | {f"{name}_fraction": found.span(3) for name, found in amounts}
-    is_usual = len(spans) == len(integers) + 2 * len(amounts) and "" not in spans and {"price", "qty", "id", "time_ms", "event_ms"} <= spans.keys()
+    spans = (
+        dict(integers)
+        | {name: found.span(2) for name, found in amounts}
+        | {f"{name}_fraction": found.span(3) for name, found in amounts}
+    )
+    is_usual = (
+        len(spans) == len(integers) + 2 * len(amounts)
+        and "" not in spans
+        and {"price", "qty", "id", "time_ms", "event_ms"} <= spans.keys()
+    )
     if not is_usual or (channel == "aggTrade" and not {"first", "last"} <= spans.keys()):
         return None
     return Numbers(spans=spans, since_ms=MIN_MS, until_ms=MAX_MS)

@@ -1,11 +1,13 @@
 """Files of klines, as Binance and its users keep them.
 
-Rules: pure; bad rows are values. How a file is laid out is recognised by content. Three layouts: the archive's CSV (12 columns; with or without a
-header), answers of GET /klines (arrays of 12, together or one a line), and CSV with the header of API_COLUMNS, that scripts make of such answers
-through floats. Times of 10^14 and more are microseconds. The interval is that of the times: close - open, or where only the close is given the
-smallest step between the first rows. All rows are of one interval, in order of time, and open where an interval begins.
+Rules: pure; bad rows are values. How a file is laid out is recognised by content. Three layouts: the archive's CSV (12
+columns; with or without a header), answers of GET /klines (arrays of 12, together or one a line), and CSV with the
+header of API_COLUMNS, that scripts make of such answers through floats. Times of 10^14 and more are microseconds. The
+interval is that of the times: close - open, or where only the close is given the smallest step between the first rows.
+All rows are of one interval, in order of time, and open where an interval begins.
 
-Sources: columns, the change to microseconds and n = 0 of empty bars: binance-public-data and "Public Rest API", GET /klines.
+Sources: columns, the change to microseconds and n = 0 of empty bars: binance-public-data and "Public Rest API", GET
+/klines.
 """
 
 import re
@@ -23,8 +25,18 @@ from tradecap.market.trade_limits import MAX_TIME_US, MIN_TIME_US, in_us
 API_AMOUNTS: Final = ("open", "high", "low", "close", "volume", "quote_volume", "trades")
 API_COLUMNS: Final = (*API_AMOUNTS, "close_datetime")
 ARCHIVE_COLUMNS: Final = (
-    "open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "trades", "taker_buy_volume", "taker_buy_quote_volume",
-)  # fmt: skip
+    "open_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "close_time",
+    "quote_volume",
+    "trades",
+    "taker_buy_volume",
+    "taker_buy_quote_volume",
+)
 """In the order of the file, without the twelfth, which means nothing."""
 LOOKED_AT: Final = 1000
 """How many rows are read to find the interval where no row names it."""
@@ -69,7 +81,7 @@ def _layout(first: bytes) -> _Layout:
     return _api_rows if names.issuperset(API_COLUMNS) else _archive_rows
 
 
-# ---- layouts -----------------------------------------------------------------------------------------------------------------------------
+# ---- layouts ---------------------------------------------------------------------------------------------------------
 
 
 def _archive_rows(lines: Iterator[tuple[int, bytes]], _: int | None) -> Iterator[_Found]:
@@ -116,7 +128,9 @@ def _exact_row(number: int, cells: list[str]) -> _Found:
     for name, value in (times | amounts).items():
         if value is None:
             return WrongRow(number, f"its {name} is {cells_by_name[name][:40]!r}")
-    return _KlineRow(line=number, open_us=times["open_time"], close_us=times["close_time"] or 0, amounts=amounts, is_exact=True)
+    return _KlineRow(
+        line=number, open_us=times["open_time"], close_us=times["close_time"] or 0, amounts=amounts, is_exact=True
+    )
 
 
 def _api_rows(lines: Iterator[tuple[int, bytes]], offset_s: int | None) -> Iterator[_Found]:
@@ -137,10 +151,12 @@ def _api_row(number: int, cells_by_name: dict[str, str], offset_s: int | None) -
     close = _local_time(cells_by_name["close_datetime"].strip(), offset_s)
     if isinstance(close, str):
         return WrongRow(number, close)
-    return _KlineRow(line=number, open_us=None, close_us=close, amounts={**dict.fromkeys(DECIMALS), **amounts}, is_exact=False)
+    return _KlineRow(
+        line=number, open_us=None, close_us=close, amounts={**dict.fromkeys(DECIMALS), **amounts}, is_exact=False
+    )
 
 
-# ---- values ------------------------------------------------------------------------------------------------------------------------------
+# ---- values ----------------------------------------------------------------------------------------------------------
 
 
 def exact_units(text: str, decimals: int) -> int | None:
@@ -153,7 +169,8 @@ def exact_units(text: str, decimals: int) -> int | None:
 
 
 def float_units(text: str, decimals: int) -> int | None:
-    """A float's text in units of 10^-decimals, brought back to the decimals that are published; None where it isn't such a number."""
+    """A float's text in units of 10^-decimals, brought back to the decimals that are published; None where it isn't
+    such a number."""
     try:
         value = Decimal(text.strip())
     except InvalidOperation:
@@ -187,7 +204,7 @@ def _local_time(text: str, offset_s: int | None) -> int | str:
     return time_us if MIN_TIME_US <= time_us < MAX_TIME_US else f"its close_datetime is {text[:40]!r}"
 
 
-# ---- the interval ------------------------------------------------------------------------------------------------------------------------
+# ---- the interval ----------------------------------------------------------------------------------------------------
 
 
 def _in_order(rows: Iterator[_Found]) -> Iterator[Kline | WrongRow]:

@@ -1,11 +1,12 @@
-"""Binance's messages as the venue really sends them: one typed decode, then the values. Everything else is read strictly.
+"""Binance's messages as the venue really sends them: one typed decode, then the values. Everything else is read
+strictly.
 
-Rules: pure; `decode` never raises, on any bytes; what isn't a valid trade comes back as Ignored or Rejected. A plain message that is accepted here
-is read as `strict` would read it. The SQL in store/clickhouse/schema/0003_binance.sql reads the same way; tests/cases.py holds the two against
-each other.
+Rules: pure; `decode` never raises, on any bytes; what isn't a valid trade comes back as Ignored or Rejected. A plain
+message that is accepted here is read as `strict` would read it. The SQL in store/clickhouse/schema/0003_binance.sql
+reads the same way; tests/cases.py holds the two against each other.
 
-Sources: payloads, times and ids as in the venue's "WebSocket Streams" and "Public Rest API" documents (binance-spot-api-docs) and the USD-M
-"Websocket Market Streams".
+Sources: payloads, times and ids as in the venue's "WebSocket Streams" and "Public Rest API" documents
+(binance-spot-api-docs) and the USD-M "Websocket Market Streams".
 """
 
 import re
@@ -89,8 +90,8 @@ _UNSET = msgspec.UNSET
 def decode(payload: bytes, venue: str = "", symbol: str = "", channel: str = "") -> Reading:
     """What a message is.
 
-    venue '' means by shape: a trade with `M` is spot, one without is USD-M. symbol and channel are for rows that don't name theirs (of REST, or of
-    the archive's CSV files); a message's own symbol goes before.
+    venue '' means by shape: a trade with `M` is spot, one without is USD-M. symbol and channel are for rows that don't
+    name theirs (of REST, or of the archive's CSV files); a message's own symbol goes before.
     """
     if len(payload) <= MAX_PAYLOAD:
         fast = _fast(payload, venue) if payload[:1] == b"{" else _fast_row(payload, venue, symbol, channel)
@@ -114,11 +115,28 @@ def _fast_row(payload: bytes, venue: str, symbol: str, channel: str) -> Trade | 
     if channel not in _ROWS or not is_plain_symbol(symbol) or (row := _ROWS[channel].fullmatch(payload)) is None:
         return None
     number, p, p_rest, q, q_rest, first, last, moment, maker, best = row.groups(b"")
-    price, qty, time_us = int(p + p_rest.ljust(8, b"0")), int(q + q_rest.ljust(8, b"0")), int(moment) * (1000 if len(moment) == 13 else 1)
+    price, qty, time_us = (
+        int(p + p_rest.ljust(8, b"0")),
+        int(q + q_rest.ljust(8, b"0")),
+        int(moment) * (1000 if len(moment) == 13 else 1),
+    )
     first_id, last_id = int(first or number), int(last or number)
     if price and qty and MIN_TIME_US <= time_us < MAX_TIME_US and first_id <= last_id:
         venue = venue or ("binance" if best else "binance-usdm")
-        return Trade(venue, symbol, channel, int(number), first_id, last_id, price, qty, time_us, 0, maker in (b"True", b"true"), True)
+        return Trade(
+            venue,
+            symbol,
+            channel,
+            int(number),
+            first_id,
+            last_id,
+            price,
+            qty,
+            time_us,
+            0,
+            maker in (b"True", b"true"),
+            True,
+        )
     return None
 
 
@@ -127,7 +145,8 @@ _CHANNEL_TEXT: Final = re.compile(rb'"e":"(trade|aggTrade)"')
 
 
 def described(payload: bytes) -> tuple[str, str]:
-    """(symbol, channel) of a message that can't be read, as far as its text tells; '' for what it doesn't. Only to file it under."""
+    """(symbol, channel) of a message that can't be read, as far as its text tells; '' for what it doesn't. Only to file
+    it under."""
     symbol, channel = _SYMBOL_TEXT.search(payload, 0, 1024), _CHANNEL_TEXT.search(payload, 0, 1024)
     return symbol[1].decode() if symbol else "", channel[1].decode() if channel else ""
 
@@ -135,8 +154,8 @@ def described(payload: bytes) -> tuple[str, str]:
 def _fast(payload: bytes, venue: str) -> Reading | None:
     """The shapes the venue really sends, without a repeated key; None for everything that has to be looked at closely.
 
-    A typed decode takes the last of repeated keys. There is at least one colon for each key, so where there are no more colons than
-    different keys, none is repeated.
+    A typed decode takes the last of repeated keys. There is at least one colon for each key, so where there are no more
+    colons than different keys, none is repeated.
     """
     keys = payload.count(b":")
     try:
@@ -181,7 +200,9 @@ def _fast_trade(d: _PlainTrade, venue: str, keys: int) -> Trade | None:
         and 0 <= trade_id < MAX_ID
         and is_plain_symbol(symbol)
     ):
-        return Trade(venue, symbol, "trade", trade_id, trade_id, trade_id, price, qty, time * 1000, event_time * 1000, d.m, True)
+        return Trade(
+            venue, symbol, "trade", trade_id, trade_id, trade_id, price, qty, time * 1000, event_time * 1000, d.m, True
+        )
     return None
 
 

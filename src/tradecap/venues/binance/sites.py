@@ -1,7 +1,7 @@
 """Where Binance is reached: hosts, limits and weights of spot, USD-M futures, Binance.US and the data-only hosts.
 
-Sources: hosts and limits: "WebSocket Streams for Binance", "Public Rest API", "Market Data Only URLs", Binance.US "Web Socket Streams"; the path
-/market of USD-M (2026) is known from client libraries (docs/binance.md §1, §5 and §7).
+Sources: hosts and limits: "WebSocket Streams for Binance", "Public Rest API", "Market Data Only URLs", Binance.US "Web
+Socket Streams"; the path /market of USD-M (2026) is known from client libraries (docs/binance.md §1, §5 and §7).
 """
 
 import re
@@ -25,7 +25,13 @@ _site = partial(
 
 SPOT_SITES: Final = (
     _site("binance", "binance", "wss://stream.binance.com:9443", "https://api.binance.com"),
-    _site("binance-data", "binance", "wss://data-stream.binance.vision", "https://data-api.binance.vision", has_history=False),
+    _site(
+        "binance-data",
+        "binance",
+        "wss://data-stream.binance.vision",
+        "https://data-api.binance.vision",
+        has_history=False,
+    ),
 )
 """`historicalTrades` isn't served by the data-only hosts, and on USD-M it takes a key."""
 USDM_SITES: Final = (
@@ -42,7 +48,9 @@ USDM_SITES: Final = (
         weights=(("exchangeInfo", 1), ("trades", 5), ("historicalTrades", 20), ("aggTrades", 20)),
     ),
 )
-US_SITES: Final = (_site("binance-us", "binance-us", "wss://stream.binance.us:9443", "https://api.binance.us", weight_per_minute=1200),)
+US_SITES: Final = (
+    _site("binance-us", "binance-us", "wss://stream.binance.us:9443", "https://api.binance.us", weight_per_minute=1200),
+)
 
 SPOT_HOSTS: Final = re.compile(r"(?:stream|api[1-4]?|api-gcp)\.binance\.com|(?:data-stream|data-api)\.binance\.vision")
 USDM_HOSTS: Final = re.compile(r"(?:fstream|fapi)\.binance\.com")

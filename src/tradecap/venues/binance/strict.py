@@ -1,4 +1,5 @@
-"""Binance's messages, looked at closely: any key order, wrappers, rows without a symbol, and every way to be wrong with its reason.
+"""Binance's messages, looked at closely: any key order, wrappers, rows without a symbol, and every way to be wrong with
+its reason.
 
 Rules: pure; never raises, on any bytes. The order of the checks decides which of several faults is named; the SQL in
 store/clickhouse/schema/0003_binance.sql keeps the same order for every documented fault.
@@ -43,7 +44,8 @@ IGNORED: Final = (
     "reply",
     "event",
 )
-"""Kinds of messages that aren't trades: the venue's event names; bookTicker, snapshot and reply also by shape; event is one of our own logs."""
+"""Kinds of messages that aren't trades: the venue's event names; bookTicker, snapshot and reply also by shape; event is
+one of our own logs."""
 
 EVENT_NAMES: Final = frozenset(IGNORED) - {"snapshot", "reply", "event"}
 """Those that are the value of `e`."""
@@ -130,7 +132,8 @@ def _without_name(message: dict[str, object], venue: str, symbol: str, channel: 
         return Ignored("snapshot")
     if "result" in message or "error" in message:
         return Ignored("reply")
-    if symbol and channel == "trade" and "price" in message and "s" not in message and "baseQty" not in message:  # COIN-M has baseQty
+    # COIN-M has baseQty
+    if symbol and channel == "trade" and "price" in message and "s" not in message and "baseQty" not in message:
         return _trade(message, channel, venue, symbol)
     if symbol and channel == "aggTrade" and "f" in message and "s" not in message:
         return _trade(message, channel, venue, symbol)
@@ -142,14 +145,16 @@ _is_archive_row: Final = re.compile(rb"[0-9]+,[0-9A-Za-z.+-]*(?:,[0-9A-Za-z.+-]*
 
 
 def _archive_message(row: str, channel: str) -> dict[str, object]:
-    """A row of the archive under the names of REST (trades) or of the stream (aggregates). A column that isn't there is a missing member."""
+    """A row of the archive under the names of REST (trades) or of the stream (aggregates). A column that isn't there is
+    a missing member."""
     of_trades = ("id", "price", "qty", "quoteQty", "time", "isBuyerMaker", "isBestMatch")
     columns = of_trades if channel == "trade" else ("a", "p", "q", "f", "l", "T", "m", "M")
     return {name: _column(name, text) for name, text in zip(columns, row.split(","), strict=False)}
 
 
 def _column(name: str, text: str) -> object:
-    """What a JSON message would hold in its place: null for nothing, and a text for what isn't a number or flag where one should be."""
+    """What a JSON message would hold in its place: null for nothing, and a text for what isn't a number or flag where
+    one should be."""
     if not text:
         return None
     if name in ("id", "time", "a", "f", "l", "T") and _is_integer(text):
@@ -165,7 +170,8 @@ _ROW_NAMES: Final = {"t": "id", "p": "price", "q": "qty", "T": "time", "m": "isB
 
 
 def _trade(message: dict[str, object], channel: str, venue: str, row_symbol: str) -> Reading:
-    """A trade or the first thing wrong with it, in the order of the checks. row_symbol: of a REST row, which has neither symbol nor event time."""
+    """A trade or the first thing wrong with it, in the order of the checks. row_symbol: of a REST row, which has
+    neither symbol nor event time."""
     names = _ROW_NAMES if row_symbol and channel == "trade" else {}
     checks = _AGG_TRADE_CHECKS if channel == "aggTrade" else _TRADE_CHECKS
     if row_symbol and (fault := symbol_fault(row_symbol)):
@@ -211,7 +217,14 @@ def _in_range(values: dict[str, object], venue: str, channel: str, in_book: bool
     ids = [values[name] for name in (("t", "t", "t") if channel == "trade" else ("a", "f", "l"))]
     if ids[2] < ids[1]:  # type: ignore[operator]  # both are ints: _identifier gave them
         return Rejected("out_of_range", "l")
-    rest = {"venue": venue, "channel": channel, "symbol": values["s"], "price": price, "qty": qty, "order_book": in_book}
+    rest = {
+        "venue": venue,
+        "channel": channel,
+        "symbol": values["s"],
+        "price": price,
+        "qty": qty,
+        "order_book": in_book,
+    }
     times = {"trade_time_us": values["T"], "event_time_us": values["E"], "is_buyer_maker": values["m"]}
     return msgspec.convert({"id": ids[0], "first_id": ids[1], "last_id": ids[2], **rest, **times}, Trade)
 
@@ -254,7 +267,13 @@ def _flag(value: object) -> object:
     return value if isinstance(value, bool) else Rejected("wrong_type")
 
 
-_COMMON: Final[tuple[tuple[str, _Check], ...]] = (("p", _decimal), ("q", _decimal), ("T", _time), ("m", _flag), ("E", _time))
+_COMMON: Final[tuple[tuple[str, _Check], ...]] = (
+    ("p", _decimal),
+    ("q", _decimal),
+    ("T", _time),
+    ("m", _flag),
+    ("E", _time),
+)
 _TRADE_CHECKS: Final[tuple[tuple[str, _Check], ...]] = (("s", _symbol), ("t", _identifier), *_COMMON)
 _AGG_TRADE_CHECKS: Final[tuple[tuple[str, _Check], ...]] = (
     ("s", _symbol),
@@ -264,5 +283,8 @@ _AGG_TRADE_CHECKS: Final[tuple[tuple[str, _Check], ...]] = (
     ("l", _identifier),
 )
 
-REQUIRED: Final = {"trade": ("E", "s", "t", "p", "q", "T", "m"), "aggTrade": ("E", "s", "a", "p", "q", "f", "l", "T", "m")}
+REQUIRED: Final = {
+    "trade": ("E", "s", "t", "p", "q", "T", "m"),
+    "aggTrade": ("E", "s", "a", "p", "q", "f", "l", "T", "m"),
+}
 """The members of a message, by channel, that must be there and not null (`e` decides what the message is at all)."""

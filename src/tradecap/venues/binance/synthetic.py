@@ -1,8 +1,10 @@
-"""A small exchange day from a seed: trades as the venue writes them, with the oddities met in real recordings (docs/binance.md §9, items 1-7).
+"""A small exchange day from a seed: trades as the venue writes them, with the oddities met in real recordings
+(docs/binance.md §9, items 1-7).
 
-Rules: the same arguments give the same bytes on every Python, so all arithmetic is of integers (prices and quantities in units of 10^-8, as in
-`Trade`) and of `random.Random` only getrandbits is used. Ids of a series go up by one, T and E never go back inside it; between streams no
-order is promised. Everything is an iterator: a day costs the memory of one order.
+Rules: the same arguments give the same bytes on every Python, so all arithmetic is of integers (prices and quantities
+in units of 10^-8, as in `Trade`) and of `random.Random` only getrandbits is used. Ids of a series go up by one, T and E
+never go back inside it; between streams no order is promised. Everything is an iterator: a day costs the memory of one
+order.
 """
 
 import heapq
@@ -19,14 +21,16 @@ CLOCK_BEHIND_NS: Final = 1_270_000_000
 """The recorder's clock runs this far behind the exchange (item 5)."""
 LONGEST_SILENCE_MS: Final = 3_800
 BURST_BEFORE_MINUTE_END_MS: Final = 60
-"""The big order comes this close to a minute's end, so that its E lies in the next minute: candles made by E are wrong."""
+"""The big order comes this close to a minute's end, so that its E lies in the next minute: candles made by E are
+wrong."""
 PERIOD_MS: Final = 300_000
 """One big order and one long silence in each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """A symbol of a venue and how it trades. Price, tick, lot in units of 10^-8; decimals are those the venue writes (price, quantity)."""
+    """A symbol of a venue and how it trades. Price, tick, lot in units of 10^-8; decimals are those the venue writes
+    (price, quantity)."""
 
     venue: str
     symbol: str
@@ -113,24 +117,31 @@ USDM: Final = {
 
 
 def trades(instrument: Instrument, seed: int, start_ms: int, end_ms: int) -> Iterator[Trade]:
-    """All trades of [start_ms, end_ms), ids without a hole. In the big order E is late: by 100-220 ms, as on spot; USD-M by 2 ms at most."""
+    """All trades of [start_ms, end_ms), ids without a hole. In the big order E is late: by 100-220 ms, as on spot;
+    USD-M by 2 ms at most."""
     rng = _chance(instrument, seed, "trades")
     number, event_ms = instrument.first_id, start_ms
     for order in _orders(instrument, rng, start_ms, end_ms):
         for place, (price, qty) in enumerate(order.fills):
-            late = 100 + 120 * place // len(order.fills) if order.is_burst and not instrument.is_usdm else _below(rng, 2)
+            late = (
+                100 + 120 * place // len(order.fills) if order.is_burst and not instrument.is_usdm else _below(rng, 2)
+            )
             event_ms = max(event_ms, order.time_ms + late)
             yield _trade(instrument, number, price, qty, order, event_ms)
             number += 1
 
 
 def aggregate(fills: Iterable[Trade], first_id: int = 0) -> Iterator[Trade]:
-    """The aggTrades of trades in order: one for neighbours of one time, price and side. Trades outside the book are left out.
+    """The aggTrades of trades in order: one for neighbours of one time, price and side. Trades outside the book are
+    left out.
 
-    The venue aggregates the fills of one taker order, which a trade doesn't name: two orders of one millisecond, price and side become one here.
+    The venue aggregates the fills of one taker order, which a trade doesn't name: two orders of one millisecond, price
+    and side become one here.
     """
     number = first_id
-    for (order_book, *_), group in groupby(fills, key=lambda t: (t.order_book, t.trade_time_us, t.price, t.is_buyer_maker)):
+    for (order_book, *_), group in groupby(
+        fills, key=lambda t: (t.order_book, t.trade_time_us, t.price, t.is_buyer_maker)
+    ):
         together = list(group)
         if order_book:
             yield _aggregate(together, number)
@@ -178,7 +189,9 @@ def _orders(instrument: Instrument, rng: Random, start_ms: int, end_ms: int) -> 
             time_ms, burst_ms = burst_ms, burst_ms + PERIOD_MS
             yield _Order(time_ms=time_ms, is_buy=is_buy, fills=_big_fills(instrument, rng, best, is_buy), is_burst=True)
         elif instrument.is_usdm and _below(rng, 25) == 0:
-            yield _Order(time_ms=time_ms, is_buy=is_buy, fills=[_off_book_fill(instrument, rng, best)], is_on_book=False)
+            yield _Order(
+                time_ms=time_ms, is_buy=is_buy, fills=[_off_book_fill(instrument, rng, best)], is_on_book=False
+            )
         else:
             yield _Order(time_ms=time_ms, is_buy=is_buy, fills=_fills(instrument, rng, best, is_buy))
         bid = _next_bid(instrument, rng, bid)
@@ -201,9 +214,18 @@ def _gap_ms(rng: Random, mean_ms: int) -> int:
 
 
 def _fills(instrument: Instrument, rng: Random, best: int, is_buy: bool) -> list[tuple[int, int]]:
-    """Most orders meet one resting order, some walk through the book: about four trades of five share their millisecond."""
+    """Most orders meet one resting order, some walk through the book: about four trades of five share their
+    millisecond."""
     kind = _below(rng, 100)
-    count = 1 if kind < 62 else 2 + _below(rng, 2) if kind < 76 else 4 + _below(rng, 4) if kind < 90 else 8 + _below(rng, 16)
+    count = (
+        1
+        if kind < 62
+        else 2 + _below(rng, 2)
+        if kind < 76
+        else 4 + _below(rng, 4)
+        if kind < 90
+        else 8 + _below(rng, 16)
+    )
     price, away = best, 1 if is_buy else -1
     fills = []
     for _ in range(count):
@@ -230,7 +252,10 @@ def _big_fills(instrument: Instrument, rng: Random, best: int, is_buy: bool) -> 
         lots[left], lots[left + 1] = lots[left] + shift, lots[left + 1] - shift
     lots[-1] += total - sum(lots)
     away = 1 if is_buy else -1
-    return [((best + away * (place * levels // count)) * instrument.tick, each * instrument.lot) for place, each in enumerate(lots)]
+    return [
+        ((best + away * (place * levels // count)) * instrument.tick, each * instrument.lot)
+        for place, each in enumerate(lots)
+    ]
 
 
 def _off_book_fill(instrument: Instrument, rng: Random, best: int) -> tuple[int, int]:
@@ -270,7 +295,8 @@ def _trade(instrument: Instrument, number: int, price: int, qty: int, order: _Or
 
 
 def message(trade: Trade, decimals: tuple[int, int] = (8, 8)) -> bytes:
-    """The bare message of a trade or aggTrade, in the venue's key order (docs/binance.md §4 and §7). decimals: of price and of quantity."""
+    """The bare message of a trade or aggTrade, in the venue's key order (docs/binance.md §4 and §7). decimals: of price
+    and of quantity."""
     usdm = trade.venue == "binance-usdm"
     event_ms, time_ms, symbol = trade.event_time_us // 1000, trade.trade_time_us // 1000, trade.symbol.encode()
     price, qty = (written(units, places) for units, places in zip((trade.price, trade.qty), decimals, strict=True))
@@ -282,7 +308,16 @@ def message(trade: Trade, decimals: tuple[int, int] = (8, 8)) -> bytes:
         )
     if usdm:
         kind = b"MARKET" if trade.order_book else b"INSURANCE_FUND" if trade.price else b"NA"
-        fields = (event_ms, time_ms, symbol, trade.id, price if trade.price else b"0", qty if trade.qty else b"0", kind, maker)
+        fields = (
+            event_ms,
+            time_ms,
+            symbol,
+            trade.id,
+            price if trade.price else b"0",
+            qty if trade.qty else b"0",
+            kind,
+            maker,
+        )
         return b'{"e":"trade","E":%d,"T":%d,"s":"%b","t":%d,"p":"%b","q":"%b","X":"%b","m":%b}' % fields
     return b'{"e":"trade","E":%d,"s":"%b","t":%d,"p":"%b","q":"%b","T":%d,"m":%b,"M":true}' % (
         *(event_ms, symbol, trade.id, price, qty, time_ms, maker),
@@ -299,10 +334,14 @@ def written(units: int, decimals: int) -> bytes:
     return b"%d.%0*d" % (units // 10**8, decimals, units % 10**8 // 10 ** (8 - decimals))
 
 
-def messages(instruments: Sequence[Instrument], seed: int, start_ms: int, end_ms: int, aggregated: Sequence[str] = ()) -> Iterator[tuple[int, bytes]]:
-    """What a recorder of a combined stream wrote: (receive time in ns by its wrong clock, message), in order of arrival.
+def messages(
+    instruments: Sequence[Instrument], seed: int, start_ms: int, end_ms: int, aggregated: Sequence[str] = ()
+) -> Iterator[tuple[int, bytes]]:
+    """What a recorder of a combined stream wrote: (receive time in ns by its wrong clock, message), in order of
+    arrival.
 
-    Trades of each instrument, aggTrades of the symbols in `aggregated`, and between them bookTicker, depthUpdate and one snapshot each (item 7).
+    Trades of each instrument, aggTrades of the symbols in `aggregated`, and between them bookTicker, depthUpdate and
+    one snapshot each (item 7).
     """
     streams = [_trade_lines(each, trades(each, seed, start_ms, end_ms), seed, "trade") for each in instruments]
     streams += [_other_lines(each, trades(each, seed, start_ms, end_ms), seed) for each in instruments]
@@ -320,18 +359,23 @@ def f1_line(recv_ns: int, payload: bytes) -> bytes:
     return b"%d %b\n" % (recv_ns, payload)
 
 
-def _trade_lines(instrument: Instrument, fills: Iterable[Trade], seed: int, channel: str) -> Iterator[tuple[int, bytes]]:
+def _trade_lines(
+    instrument: Instrument, fills: Iterable[Trade], seed: int, channel: str
+) -> Iterator[tuple[int, bytes]]:
     """Messages of one event time arrive about 2 µs apart: up to a hundred within one local millisecond (item 1)."""
     rng, stream = _chance(instrument, seed, channel), f"{instrument.symbol.lower()}@{channel}".encode()
     arrived_ns = 0
     for fill in fills:
         sent_ns = fill.event_time_us * 1000 + 100_000
-        arrived_ns = max(arrived_ns + 1_500 + _below(rng, 1_200), sent_ns + _below(rng, 300_000) if sent_ns > arrived_ns else 0)
+        arrived_ns = max(
+            arrived_ns + 1_500 + _below(rng, 1_200), sent_ns + _below(rng, 300_000) if sent_ns > arrived_ns else 0
+        )
         yield arrived_ns, combined(stream, message(fill, instrument.decimals))
 
 
 def _other_lines(instrument: Instrument, fills: Iterable[Trade], seed: int) -> Iterator[tuple[int, bytes]]:
-    """Quotes around the trades' prices: each eighth trade brings one, each eightieth a depth update, the first of all a snapshot."""
+    """Quotes around the trades' prices: each eighth trade brings one, each eightieth a depth update, the first of all a
+    snapshot."""
     rng, name = _chance(instrument, seed, "quotes"), instrument.symbol.lower().encode()
     update, arrived_ns = instrument.first_id * 23, 0
     depth_until = update
@@ -341,12 +385,18 @@ def _other_lines(instrument: Instrument, fills: Iterable[Trade], seed: int) -> I
         update += 1 + _below(rng, 9)
         arrived_ns = max(arrived_ns, fill.event_time_us * 1000) + 1_000 + _below(rng, 2_000_000)
         if place == 0:
-            yield arrived_ns, b'{"lastUpdateId":%d,"bids":[%b],"asks":[%b]}' % (update, *_levels(instrument, rng, fill.price, 5))
+            yield (
+                arrived_ns,
+                b'{"lastUpdateId":%d,"bids":[%b],"asks":[%b]}' % (update, *_levels(instrument, rng, fill.price, 5)),
+            )
         elif place % 80:
             yield arrived_ns, combined(name + b"@bookTicker", _book_ticker(instrument, rng, fill, update))
             continue
         else:
-            yield arrived_ns, combined(name + b"@depth@100ms", _depth_update(instrument, rng, fill, depth_until + 1, update))
+            yield (
+                arrived_ns,
+                combined(name + b"@depth@100ms", _depth_update(instrument, rng, fill, depth_until + 1, update)),
+            )
         depth_until = update
 
 
@@ -364,7 +414,14 @@ def _book_ticker(instrument: Instrument, rng: Random, fill: Trade, update: int) 
     price, qty = instrument.decimals
     bid, ask = written(fill.price, price), written(fill.price + instrument.tick, price)
     bid_qty, ask_qty = (written(_lots(instrument, rng) * instrument.lot, qty) for _ in range(2))
-    quote = b'"u":%d,"s":"%b","b":"%b","B":"%b","a":"%b","A":"%b"' % (update, instrument.symbol.encode(), bid, bid_qty, ask, ask_qty)
+    quote = b'"u":%d,"s":"%b","b":"%b","B":"%b","a":"%b","A":"%b"' % (
+        update,
+        instrument.symbol.encode(),
+        bid,
+        bid_qty,
+        ask,
+        ask_qty,
+    )
     if instrument.is_usdm:
         return b'{"e":"bookTicker",%b,"T":%d,"E":%d}' % (quote, fill.trade_time_us // 1000, fill.event_time_us // 1000)
     return b"{%b}" % quote

@@ -1,11 +1,12 @@
-"""The one WebSocket client: messages leave with the time they were received, in order of arrival, and nothing is dropped.
+"""The one WebSocket client: messages leave with the time they were received, in order of arrival, and nothing is
+dropped.
 
     with Feed(site.stream_url, streams, site.control, Terms()) as feed:
         for arrival in feed.take(0.05): ...
 
-Rules: a thread of its own runs asyncio; `take` belongs to one other thread. Messages and notices of what happened to connections come through one
-bounded queue, so a connection's last message comes before the notice of its end. Each of the `connections` slots is always filled. Numbers of
-connections begin at 1 and are never used again.
+Rules: a thread of its own runs asyncio; `take` belongs to one other thread. Messages and notices of what happened to
+connections come through one bounded queue, so a connection's last message comes before the notice of its end. Each of
+the `connections` slots is always filled. Numbers of connections begin at 1 and are never used again.
 
 inbox.py is the queue, slot.py keeps a slot filled, line.py is one connection, opening.py opens it, wire.py
 is its bytes.
@@ -38,7 +39,13 @@ class Feed:
     """Keeps `terms.connections` connections to url, each subscribed to all streams. Used as a context."""
 
     def __init__(
-        self, url: str, streams: Sequence[str], control: Control, terms: Terms | None = None, *, ssl_context: ssl.SSLContext | None = None
+        self,
+        url: str,
+        streams: Sequence[str],
+        control: Control,
+        terms: Terms | None = None,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self.url = url
         self.terms = terms or Terms()
@@ -53,7 +60,10 @@ class Feed:
         self._ending = asyncio.Event()
         self._numbers = 0
         throttle = ConnectThrottle(self.terms)
-        self._slots = [ConnectionSlot(number, self._line, self._inbox, self.terms, throttle) for number in range(self.terms.connections)]
+        self._slots = [
+            ConnectionSlot(number, self._line, self._inbox, self.terms, throttle)
+            for number in range(self.terms.connections)
+        ]
 
     # ---- the other thread's side ----
 
@@ -62,7 +72,9 @@ class Feed:
         self._is_up.wait()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def take(self, timeout_s: float, most: int = sys.maxsize) -> list[Arrival]:
@@ -104,9 +116,15 @@ class Feed:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception):
-                self._inbox.notice("disconnected", 0, Failure("internal", mask(f"{type(result).__name__}: {result}"), MISTAKE, is_final=True))
+                self._inbox.notice(
+                    "disconnected",
+                    0,
+                    Failure("internal", mask(f"{type(result).__name__}: {result}"), MISTAKE, is_final=True),
+                )
         ending.cancel()
 
     def _line(self) -> Line:
         self._numbers += 1
-        return Line(self._numbers, self.url, self._streams, self._control, self._inbox, self.terms, self._ssl, self._proxy)
+        return Line(
+            self._numbers, self.url, self._streams, self._control, self._inbox, self.terms, self._ssl, self._proxy
+        )

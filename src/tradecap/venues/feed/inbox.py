@@ -1,4 +1,5 @@
-"""What leaves the feed, and how: messages and notices in one bounded queue, filled by the feed's thread and emptied by another."""
+"""What leaves the feed, and how: messages and notices in one bounded queue, filled by the feed's thread and emptied by
+another."""
 
 import asyncio
 import contextlib
@@ -12,12 +13,14 @@ from typing import Any, Final, NamedTuple
 from tradecap.venues.failures import Failure
 
 CAPACITY: Final = 2048
-"""Messages that wait to be taken; from there on the sockets are read no further (what a read had brought already is still put in)."""
+"""Messages that wait to be taken; from there on the sockets are read no further (what a read had brought already is
+still put in)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """How the feed treats its connections. The venue's limits: 5 messages a second to it, 24 h a connection, 300 connections in 5 minutes."""
+    """How the feed treats its connections. The venue's limits: 5 messages a second to it, 24 h a connection, 300
+    connections in 5 minutes."""
 
     connections: int = 1
     first_delay_s: float = 0.25
@@ -38,7 +41,8 @@ Message = tuple[int, int, bytes]
 
 
 class Notice(NamedTuple):
-    """What happened to a connection: `connected`, `disconnected` (also an attempt that failed) or `handed_over`; detail is made of JSON values."""
+    """What happened to a connection: `connected`, `disconnected` (also an attempt that failed) or `handed_over`; detail
+    is made of JSON values."""
 
     name: str
     at_ns: int

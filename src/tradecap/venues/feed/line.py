@@ -1,7 +1,8 @@
 """One connection, from its opening to its end.
 
-Rules: it is open when every subscription was acknowledged. The time is taken when bytes come from the socket, before they are parsed. Nothing is
-dropped: while the inbox is full the socket isn't read, and that doesn't count as silence. It ends with a LostError that says why.
+Rules: it is open when every subscription was acknowledged. The time is taken when bytes come from the socket, before
+they are parsed. Nothing is dropped: while the inbox is full the socket isn't read, and that doesn't count as silence.
+It ends with a LostError that says why.
 """
 
 import asyncio
@@ -56,8 +57,11 @@ class Line:
         return round(time.monotonic() - self._began, 3)
 
     async def open(self, failed: int = 0) -> None:
-        """Connect and subscribe; raises LostError where that fails. failed: attempts so far, each of which began with another address."""
-        self._socket = await opened(self.url, self._terms.open_within_s, self._ssl, self._proxy, failed, self._control.hints)
+        """Connect and subscribe; raises LostError where that fails. failed: attempts so far, each of which began with
+        another address."""
+        self._socket = await opened(
+            self.url, self._terms.open_within_s, self._ssl, self._proxy, failed, self._control.hints
+        )
         self.reading = asyncio.create_task(self._read())
         try:
             await self._subscribe()
@@ -79,7 +83,12 @@ class Line:
         if self.reading.done():
             raise self.reading.exception() or LostError(close_failure(None, ""))
         if self._unanswered:
-            raise LostError(Failure("no_acknowledgement", f"subscriptions weren't answered within {self._terms.acknowledge_within_s:g} s"))
+            raise LostError(
+                Failure(
+                    "no_acknowledgement",
+                    f"subscriptions weren't answered within {self._terms.acknowledge_within_s:g} s",
+                )
+            )
 
     async def _read(self) -> None:
         watch = asyncio.create_task(self._watch())
@@ -109,7 +118,8 @@ class Line:
             self._pausing = asyncio.create_task(self._pause())
 
     async def _pause(self) -> None:
-        """Read no further until what has arrived was taken. What the socket had given already is delivered: at most 256 KiB."""
+        """Read no further until what has arrived was taken. What the socket had given already is delivered: at most 256
+        KiB."""
         transport = self._socket.transport
         transport.pause_reading()
         try:
@@ -127,14 +137,22 @@ class Line:
         """Whether it is an answer to us (and not from the market)."""
         if self._control.is_shutdown(payload):
             self.shutdown.set()
-            self._queue.append((self.number, self._socket.recv_ns, payload))  # passed on, but not a sign that the market flows
+            # passed on, but not a sign that the market flows
+            self._queue.append((self.number, self._socket.recv_ns, payload))
             self._inbox.arrived.set()
             return True
         reply = self._control.read_reply(payload)
         if reply is None:
             return False
         if reply.error:
-            self._fail(Failure("refused_subscription", f"the venue refuses a subscription: {reply.error}", "check the symbols.", is_final=True))
+            self._fail(
+                Failure(
+                    "refused_subscription",
+                    f"the venue refuses a subscription: {reply.error}",
+                    "check the symbols.",
+                    is_final=True,
+                )
+            )
             return True  # answered, but not open
         self._unanswered.discard(reply.id or 0)
         if not self._unanswered:
@@ -142,7 +160,8 @@ class Line:
         return True
 
     async def _watch(self) -> None:
-        """Our own keepalive: a connection that brings no byte, not even an answer to a ping, is dead however open it looks."""
+        """Our own keepalive: a connection that brings no byte, not even an answer to a ping, is dead however open it
+        looks."""
         terms, socket = self._terms, self._socket
         socket.heard_s = pinged_s = time.monotonic()
         while True:
@@ -172,7 +191,9 @@ class Line:
 
 def _end_of(error: ConnectionClosed) -> Failure:
     if error.rcvd is None and error.sent is not None and error.sent.code != 1000:
-        return Failure(f"close_{error.sent.code}", f"the connection was ended from here: {error.sent.reason or error.sent.code}")
+        return Failure(
+            f"close_{error.sent.code}", f"the connection was ended from here: {error.sent.reason or error.sent.code}"
+        )
     return close_failure(error.rcvd.code if error.rcvd else None, error.rcvd.reason if error.rcvd else "")
 
 

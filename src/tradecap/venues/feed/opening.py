@@ -1,7 +1,8 @@
 """Opens a connection: the way to the host, TLS, the handshake of the WebSocket.
 
-Rules: the TCP connection comes from dialing.py, in a thread of its own, since names are resolved by a call that blocks: nobody waits for it at the
-end. Redirects are followed up to REDIRECTS times, never from wss to ws. What goes wrong is a LostError.
+Rules: the TCP connection comes from dialing.py, in a thread of its own, since names are resolved by a call that blocks:
+nobody waits for it at the end. Redirects are followed up to REDIRECTS times, never from wss to ws. What goes wrong is a
+LostError.
 """
 
 import asyncio
@@ -33,9 +34,15 @@ _QUIET.setLevel(logging.INFO)  # else -vv would show every message
 
 
 async def opened(
-    url: str, within_s: float, ssl_context: ssl.SSLContext | None, proxy: Proxy | None, first: int, hints: Mapping[int, str] = NO_HINTS
+    url: str,
+    within_s: float,
+    ssl_context: ssl.SSLContext | None,
+    proxy: Proxy | None,
+    first: int,
+    hints: Mapping[int, str] = NO_HINTS,
 ) -> FeedSocket:
-    """A connection to url. Raises LostError. first: which of the host's addresses to begin with; hints: the venue's, for an HTTP status."""
+    """A connection to url. Raises LostError. first: which of the host's addresses to begin with; hints: the venue's,
+    for an HTTP status."""
     try:
         async with asyncio.timeout(within_s):
             for left in range(REDIRECTS, -1, -1):
@@ -75,7 +82,9 @@ def _place(url: str) -> tuple[str, str, int]:
     return base.scheme, base.hostname or "", base.port or (443 if base.scheme == "wss" else 80)
 
 
-async def _connected(url: str, within_s: float, ssl_context: ssl.SSLContext | None, proxy: Proxy | None, first: int) -> FeedSocket:
+async def _connected(
+    url: str, within_s: float, ssl_context: ssl.SSLContext | None, proxy: Proxy | None, first: int
+) -> FeedSocket:
     _, host, port = _place(url)
     connection = await _dialled(host, port, within_s, proxy, first)
     try:

@@ -1,9 +1,9 @@
 """One connection slot of a feed: it holds a connection for as long as the feed runs.
 
-Rules: a lost connection is opened again, at once and then with full-jitter back-off that ends when data comes. There are
-never more attempts than the venue allows in five minutes, and none before its Retry-After is over; both hold for all
-slots together, since the venue counts by address. A connection that is to be replaced (its lifetime is over, the server
-shuts down, a caller asked for it) stays until the new one is up and delivers.
+Rules: a lost connection is opened again, at once and then with full-jitter back-off that ends when data comes. There
+are never more attempts than the venue allows in five minutes, and none before its Retry-After is over; both hold for
+all slots together, since the venue counts by address. A connection that is to be replaced (its lifetime is over, the
+server shuts down, a caller asked for it) stays until the new one is up and delivers.
 """
 
 import asyncio
@@ -43,13 +43,19 @@ class ConnectThrottle:
         self._attempts.append(now)
         if len(self._attempts) > terms.attempts_in_5_minutes:
             return terms.longest_delay_s
-        return random.uniform(0, min(terms.longest_delay_s, terms.first_delay_s * 2 ** min(failed - 2, 16))) if failed > 1 else 0.0
+        return (
+            random.uniform(0, min(terms.longest_delay_s, terms.first_delay_s * 2 ** min(failed - 2, 16)))
+            if failed > 1
+            else 0.0
+        )
 
 
 class ConnectionSlot:
     """One of the connections of a feed: it is opened again for as long as the feed runs."""
 
-    def __init__(self, number: int, line: Callable[[], Line], inbox: Inbox, terms: Terms, throttle: ConnectThrottle) -> None:
+    def __init__(
+        self, number: int, line: Callable[[], Line], inbox: Inbox, terms: Terms, throttle: ConnectThrottle
+    ) -> None:
         self._number, self._line, self._inbox, self._terms, self._throttle = number, line, inbox, terms, throttle
         self._wanted = asyncio.Event()
         self._why = ""
@@ -93,7 +99,9 @@ class ConnectionSlot:
         began = time.monotonic()
         await line.open(self._failed)
         took_ms = round((time.monotonic() - began) * 1000)
-        self._inbox.notice("connected", line.number, place=self._number, url=line.url, streams=len(line.streams), opened_in_ms=took_ms)
+        self._inbox.notice(
+            "connected", line.number, place=self._number, url=line.url, streams=len(line.streams), opened_in_ms=took_ms
+        )
         return line
 
     async def _use(self, line: Line) -> Line | None:
@@ -115,7 +123,9 @@ class ConnectionSlot:
         self._failed = (0 if line.messages else self._failed) + 1
         error = line.reading.exception()
         failure = error.failure if isinstance(error, LostError) else network_failure(error or EOFError("ended"))
-        self._inbox.notice("disconnected", line.number, failure, place=self._number, messages=line.messages, lived_s=line.lived_s)
+        self._inbox.notice(
+            "disconnected", line.number, failure, place=self._number, messages=line.messages, lived_s=line.lived_s
+        )
 
     async def _handed_over(self, old: Line, why: str) -> Line | None:
         """Make before break: the old connection goes on until the new one is seen flowing, or ends by itself."""
@@ -128,7 +138,8 @@ class ConnectionSlot:
                 return await opening
             new = opening.result()
             await self._flows(new, old)
-            await self._inbox.room()  # while the log is slow nothing is read, and what the old one has sent would be lost with it
+            # while the log is slow nothing is read, and what the old one has sent would be lost with it
+            await self._inbox.room()
             return await self._chosen(old, new, why)
         except asyncio.CancelledError:
             opening.cancel()
@@ -137,7 +148,8 @@ class ConnectionSlot:
             raise
 
     async def _flows(self, new: Line, old: Line) -> None:
-        """Wait until the new one is seen flowing. Where the old one is as quiet, the market is, and there is nothing to see."""
+        """Wait until the new one is seen flowing. Where the old one is as quiet, the market is, and there is nothing to
+        see."""
         while True:
             before = old.messages
             await either(new.flowing, new.reading, self._terms.flowing_within_s)
@@ -155,5 +167,13 @@ class ConnectionSlot:
         if old not in gone:
             await old.close(why)
             self._failed = 0 if new.messages else self._failed + new.shutdown.is_set()
-            self._inbox.notice("handed_over", old.number, to=new.number, place=self._number, why=why, messages=old.messages, lived_s=old.lived_s)
+            self._inbox.notice(
+                "handed_over",
+                old.number,
+                to=new.number,
+                place=self._number,
+                why=why,
+                messages=old.messages,
+                lived_s=old.lived_s,
+            )
         return new

@@ -1,8 +1,9 @@
 """The bytes of one connection: noted when they come, and handed on as whole messages.
 
-`websockets` speaks the protocol. Its way from bytes to a message costs more than all that a capture does with the message, so what a venue sends by
-the million, a text in one frame, is cut out of the bytes before they reach it (RFC 6455 §5.2); all else it gets as it came. Rules: the order of
-messages stays as it came; what isn't such a text is never judged here.
+`websockets` speaks the protocol. Its way from bytes to a message costs more than all that a capture does with the
+message, so what a venue sends by the million, a text in one frame, is cut out of the bytes before they reach it (RFC
+6455 §5.2); all else it gets as it came. Rules: the order of messages stays as it came; what isn't such a text is never
+judged here.
 """
 
 import time
@@ -22,10 +23,11 @@ _BEGINS: Final = (Opcode.TEXT, Opcode.BINARY)
 
 
 class FeedSocket(ClientConnection):
-    """A connection that hands messages on as they come, many at once, without the detour of a task being woken for each.
+    """A connection that hands messages on as they come, many at once, without the detour of a task being woken for
+    each.
 
-    `data_received` is how asyncio hands bytes over, `process_event` how websockets takes in what its parser made; a release that calls it no more
-    would only let long and divided messages come by `recv`.
+    `data_received` is how asyncio hands bytes over, `process_event` how websockets takes in what its parser made; a
+    release that calls it no more would only let long and divided messages come by `recv`.
     """
 
     recv_ns = 0
@@ -63,7 +65,8 @@ class FeedSocket(ClientConnection):
         self._held = data[at:]
 
     def _after_head(self, head: bytes, new: int) -> bytes:
-        """What comes after the answer to the handshake, of whose bytes the last `new` have just come; they are the parser's."""
+        """What comes after the answer to the handshake, of whose bytes the last `new` have just come; they are the
+        parser's."""
         end = head.find(END_OF_HEAD)
         after = head[end + len(END_OF_HEAD) :] if end >= 0 else b""
         self._head = None if end >= 0 else head
@@ -71,13 +74,18 @@ class FeedSocket(ClientConnection):
         return after
 
     def process_event(self, event: Event) -> None:
-        if self.deliver is not None and type(event) is Frame and (event.opcode in _BEGINS or (self._parts and event.opcode is Opcode.CONT)):
+        if (
+            self.deliver is not None
+            and type(event) is Frame
+            and (event.opcode in _BEGINS or (self._parts and event.opcode is Opcode.CONT))
+        ):
             self._gather(self.deliver, event)
         else:
             super().process_event(event)
 
     def _gather(self, deliver: Callable[[list[bytes]], None], event: Frame) -> None:
-        """A message that the parser read, perhaps in parts: by `recv` it would come after those that were sent later."""
+        """A message that the parser read, perhaps in parts: by `recv` it would come after those that were sent
+        later."""
         self._parts = [*(self._parts or ()), bytes(event.data)]
         if event.fin:
             whole, self._parts = b"".join(self._parts), None
@@ -85,7 +93,8 @@ class FeedSocket(ClientConnection):
 
 
 def whole_texts(data: bytes, at: int) -> tuple[list[bytes], int]:
-    """The messages at this place of data, as far as each is one whole frame of text of less than 64 KiB, and where they end."""
+    """The messages at this place of data, as far as each is one whole frame of text of less than 64 KiB, and where they
+    end."""
     texts, length = [], len(data)
     while at + 2 <= length and data[at] == FINAL_TEXT:
         size, begin = data[at + 1], at + 2
@@ -103,7 +112,8 @@ def whole_texts(data: bytes, at: int) -> tuple[list[bytes], int]:
 
 
 def frame_size(data: bytes, at: int) -> int:
-    """The bytes of the frame at this place, whatever it is, its header included; 0 where the header isn't whole. A server masks nothing."""
+    """The bytes of the frame at this place, whatever it is, its header included; 0 where the header isn't whole. A
+    server masks nothing."""
     size = data[at + 1] & 127 if at + 2 <= len(data) else 0
     wide = {SIZE_16: 2, SIZE_64: 8}.get(size, 0)
     if at + 2 + wide > len(data):

@@ -50,7 +50,7 @@ class Part(NamedTuple):
 
     part names it (a segment's number; a partition and its offsets, `0@0-100`); size is in bytes. is_closed: nothing can
     be added to it. problem: why it couldn't be read to its end, '' when it is whole; is_lost when it is gone;
-    is_expired when retention has removed some of it. packed: size of the file that holds it compressed, 0 where none
+    is_expired when retention has removed some of it. packed: sha256 of the file that holds it compressed, '' where none
     does.
     """
 
@@ -62,7 +62,7 @@ class Part(NamedTuple):
     problem: str = ""
     is_lost: bool = False
     is_expired: bool = False
-    packed: int = 0
+    packed: str = ""
 
 
 class Stretch(NamedTuple):
@@ -275,8 +275,8 @@ class Log(Protocol):
         that far any more."""
 
     def glance(self, part: Part) -> Part | None:
-        """As `again`, but a part that looks as it was recorded, by notes and sizes, isn't read: then it is given back
-        as it is."""
+        """As `again`, but a part whose notes and file are those recorded isn't unpacked: then it is given back as it
+        is."""
 
     def writer(self) -> LogWriter:
         """Begin a new run. Raises TradecapError (exit 3) where another process writes to a log that has one writer at a

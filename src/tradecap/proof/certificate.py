@@ -48,7 +48,7 @@ class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """The uncompressed bytes of one segment; those that were durable if it was still being written. In a topic: a range
     of offsets (`0@0-100`).
 
-    problem: why it couldn't be read on; lost: it was gone. packed: bytes of the file that holds it compressed.
+    problem: why it couldn't be read on; lost: it was gone. packed: sha256 of the file that holds it compressed.
     """
 
     segment: str
@@ -58,7 +58,7 @@ class SegmentRow(msgspec.Struct, frozen=True, omit_defaults=True):
     closed: bool = True
     problem: str = ""
     lost: bool = False
-    packed: int = 0
+    packed: str = ""
 
 
 class CertifiedSeries(msgspec.Struct, frozen=True):

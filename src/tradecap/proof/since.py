@@ -1,9 +1,8 @@
 """A proof that continues from an earlier certificate: what may be taken from it, and what has to be looked at before.
 
 Rules: pure. Only a sealed certificate of a whole proof of the same log is continued. It vouches for the records that
-it counted. The log vouches for its segments by their manifests and the sizes of their files; neither is read again. So
-a byte that was changed in a file of the same size, behind an unchanged manifest, is found by a proof of the whole log
-and not by this one. Nothing is taken from it about the store.
+it counted, in the files that it names: manifests and files must have the certified sums, and then their records aren't
+read again. A topic is trusted to change no record. Nothing is taken from the certificate about the store.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,12 +112,11 @@ def extended(
         f"{counted(taken, 'record')} up to {position_text(then.counted.read_to) or 'the beginning'} taken from the "
         f"certificate of {then.made_at}, "
         f"{number(records - taken)} counted",
-        f"on trust: that {counted(len(then.segments), 'segment')} before that place, whose notes and sizes are "
-        "those certified, hold the same bytes",
+        _not_read(then),
     ]
     if read:
         details.append(
-            f"manifest or file size of segment {', '.join(read[:SHOWN])} isn't that certified, so "
+            f"manifest or file of segment {', '.join(read[:SHOWN])} isn't that certified, so "
             f"{counted(len(read), 'segment')} "
             "had to be read, with the certified lines"
         )
@@ -127,3 +125,9 @@ def extended(
             f"retention has removed some of {', '.join(expired)} since: that was proven, and can't be looked into again"
         )
     return Check("certificate.extended", True, 0, 0, "; ".join(details), "", "changes")
+
+
+def _not_read(then: Certificate) -> str:
+    if any(row.packed for row in then.segments):
+        return "closed segments before that place are the certified files, by their SHA-256, and were not read again"
+    return "records before that place were not read again: brokers change none, and that is taken on trust"

@@ -78,22 +78,23 @@ def _mark(segment: Segment) -> _SegmentMark:
 
 
 def noted_part(segment: Segment, manifest: Manifest) -> Part:
-    """A closed segment as its manifest says, and the size of its file."""
+    """A closed segment as its manifest says, and the sum of its file."""
     return Part(
         f"{segment.number:06d}",
         manifest.records,
         manifest.size,
         manifest.sha256,
         is_closed=True,
-        packed=_packed_size(segment),
+        packed=_sum_of_file(segment),
     )
 
 
-def _packed_size(segment: Segment) -> int:
+def _sum_of_file(segment: Segment) -> str:
     try:
-        return segment.packed.stat().st_size
+        with segment.packed.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
-        return 0
+        return ""
 
 
 def read_part(segment: Segment, size: int | None) -> Part:
@@ -109,7 +110,7 @@ def read_part(segment: Segment, size: int | None) -> Part:
         problem = error.problem
     except FileNotFoundError:
         problem, is_lost = "it is missing", True
-    packed = _packed_size(segment) if size is None else 0
+    packed = _sum_of_file(segment) if size is None else ""
     return Part(
         f"{segment.number:06d}", records, held, digest.hexdigest(), size is None, problem, is_lost, packed=packed
     )

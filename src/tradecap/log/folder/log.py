@@ -94,7 +94,7 @@ class FileLog:
         return held if held.size == part.size else None
 
     def glance(self, part: Part) -> Part | None:
-        """See `Log.glance`. A closed segment must have the same manifest and file size as then."""
+        """See `Log.glance`. A closed segment must have the same manifest and file as then."""
         segment = Segment(self.path, int(part.part))
         manifest = segment.read_manifest(self.id)
         if isinstance(manifest, Manifest) and part.packed and noted_part(segment, manifest) == part:

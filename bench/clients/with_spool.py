@@ -22,7 +22,7 @@ with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
     log = FileLog(Path(folder) / "log", create=True)
     spool, target = Spool(log), Target(open_log(topic, create=True).id, topic)
     spool.belong_to(target)
-    shipping = Shipping(spool, lambda: open_log(topic), Shipped(target), sys.maxsize, "")
+    shipping = Shipping(spool, lambda: open_log(topic), Shipped(target=target), sys.maxsize, "")
     plan = Plan(venue="binance", channel="trade", symbols=("BTCUSDT",), max_trades=messages)
     watch = Stopwatch()
     with log.writer() as writer, shipping:

@@ -68,7 +68,7 @@ def _shipping(log: FileLog, topic: str) -> Shipping:
     """What `stream` sets up for a spool that knows its topic."""
     spool = Spool(log)
     assert spool.target is not None
-    return Shipping(spool, lambda: open_log(topic), Shipped(spool.target), sys.maxsize, "tradecap ship")
+    return Shipping(spool, lambda: open_log(topic), Shipped(target=spool.target), sys.maxsize, "tradecap ship")
 
 
 def main(

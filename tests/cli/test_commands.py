@@ -4,13 +4,16 @@ docs/cli.md promises the keys; they are written down here once more, so that one
 somebody's script.
 """
 
+import fcntl
 import json
 import os
 import random
 import re
 import signal
 import subprocess
+import termios
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -296,6 +299,13 @@ def records_in_the_log() -> int:
     return sum(batch.records for batch in open_log("file:tradecap-data/log").read())
 
 
+def unread(pipe: int) -> int:
+    """Bytes in a pipe that its reader hasn't taken."""
+    waiting = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+    return waiting[0]
+
+
 def log_has(records: int) -> bool:
     return Path("tradecap-data/log/log.json").exists() and records_in_the_log() >= records
 
@@ -411,8 +421,9 @@ def test_a_replay_that_waits_for_its_input_can_be_stopped() -> None:
         assert process.stdin is not None
         process.stdin.write(a_message(1).decode() + "\n" + a_message(2).decode() + "\n")
         process.stdin.flush()
-        wait_until(lambda: log_has(1))
-        time.sleep(0.2)
+        pipe = process.stdin.fileno()
+        wait_until(lambda: log_has(1) and unread(pipe) == 0)
+        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         wait_until(lambda: process.poll() is not None)
         answer, report = process.communicate(timeout=60)

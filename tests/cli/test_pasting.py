@@ -258,7 +258,16 @@ def test_a_fix_stays_one_line_on_a_narrow_terminal() -> None:
     fix = paste("tradecap init-db --drop && tradecap load", given({"log": LOG_URL, "store": STORE}, STORE))
     console = Console(file=StringIO(), width=40, force_terminal=True)
     console.print(
-        drawn(Verdict([Check("trades.accounted", False, 2, 1, "x " * 40, fix)], Accounts(), {}, {}, [])), crop=False
+        drawn(
+            Verdict(
+                checks=[Check(name="trades.accounted", ok=False, expected=2, actual=1, detail="x " * 40, fix=fix)],
+                counts=Accounts(),
+                quarantined={},
+                runs={},
+                series=[],
+            )
+        ),
+        crop=False,
     )
     assert isinstance(console.file, StringIO)
     assert f"  fix: {fix}\n" in console.file.getvalue()

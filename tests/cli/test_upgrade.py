@@ -115,7 +115,7 @@ def test_an_old_log_can_be_the_spool_of_another() -> None:
     """Whoever captured into a folder until now couldn't go on from it into a topic."""
     log, other = FileLog(Path("log"), create=False), FileLog(Path("other"), create=True)
     lines, runs = sum(batch.records for batch in log.read()), _ids(log)
-    spool, done = Spool(log), Shipped(Target(other.id, other.url))
+    spool, done = Spool(log), Shipped(target=Target(other.id, other.url))
     spool.belong_to(done.target)
     with log.writer() as writer:
         Run(writer, "test").end()

@@ -51,7 +51,14 @@ def test_junit_of_a_failure_says_what_and_what_to_do(verify: Callable[..., Finis
 
 def test_junit_stays_xml_whatever_the_data_holds() -> None:
     """A symbol somebody made up would break the report of a whole build."""
-    check = Check("ids.contiguous", False, "<&\"'>", "a\x00\x1b\ud800\ufffe]]>\U0001f600", "d\x01", "fix\r\n")
+    check = Check(
+        name="ids.contiguous",
+        ok=False,
+        expected="<&\"'>",
+        actual="a\x00\x1b\ud800\ufffe]]>\U0001f600",
+        detail="d\x01",
+        fix="fix\r\n",
+    )
     root = ElementTree.fromstring(
         junit([check], seconds=1.5, at="2026-11-21T08:00:00", properties={"log": "file:\x02&"})
     )

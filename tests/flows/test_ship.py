@@ -39,7 +39,7 @@ def other(tmp_path: Path) -> FileLog:
 
 def copied(source: FileLog, target: Log) -> Shipped:
     """Copy all there is."""
-    done = Shipped(Target(target.id, target.url))
+    done = Shipped(target=Target(target.id, target.url))
     assert ship(
         Spool(source), lambda: open_log(target.url), done, follow=None, is_wanted=lambda: True, progress=quietly
     )
@@ -112,7 +112,7 @@ def test_a_segment_with_damage_stays_in_the_spool(source: FileLog, other: FileLo
     write_run(source, 20)
     packed = source.path / "000001.ndjson.zst"
     repack(packed, unpack(packed).replace(lines[7], b"x" * (len(lines[7]) - 1) + b"\n"))
-    done = Shipped(Target(other.id, other.url))
+    done = Shipped(target=Target(other.id, other.url))
     with source.writer():
         ship(
             spool,
@@ -192,7 +192,7 @@ def test_a_topic_made_again_is_not_continued(source: FileLog, kafka: Kafka, topi
     """The new topic would have the end of the log without its beginning."""
     log = open_log(kafka.url(topic))
     replayed(source, some_messages(range(10)))
-    done = Shipped(Target(log.id, log.url))
+    done = Shipped(target=Target(log.id, log.url))
     kafka.delete_topic(topic)
     kafka.new_topic(topic)
     with pytest.raises(TradecapError, match="another log now"):

@@ -42,8 +42,10 @@ def test_keys_that_a_later_tradecap_adds_are_no_damage() -> None:
 def test_the_sentence_says_what_was_proven_or_how_much_failed() -> None:
     """The first line of a certificate could claim what its checks deny."""
     counts = Accounts(records=3, trades=1, events=2)
-    assert sentence(counts, [Check("a", True, "", "")])[0] == "PROVEN"
-    head, rest = sentence(counts, [Check("a", True, "", ""), Check("b", False, "", "")])
+    assert sentence(counts, [Check(name="a", ok=True, expected="", actual="")])[0] == "PROVEN"
+    head, rest = sentence(
+        counts, [Check(name="a", ok=True, expected="", actual=""), Check(name="b", ok=False, expected="", actual="")]
+    )
     assert (head, rest[:24]) == ("NOT PROVEN", "1 of 2 checks failed: 3 ")
 
 

@@ -161,7 +161,17 @@ def test_a_store_with_nothing_of_the_log_fails_though_nothing_differs() -> None:
 def test_the_equation_holds_or_fails(parts: list[int], records: int) -> None:
     """records = trades + duplicates + conflicts + quarantined + ignored + events."""
     trades, duplicates, conflicts, quarantined, ignored, events = parts
-    accounts = Accounts(records, trades, duplicates, conflicts, quarantined, ignored, events, redelivered=7, candles=9)
+    accounts = Accounts(
+        records=records,
+        trades=trades,
+        duplicates=duplicates,
+        conflicts=conflicts,
+        quarantined=quarantined,
+        ignored=ignored,
+        events=events,
+        redelivered=7,
+        candles=9,
+    )
     assert checks.accounting(accounts).ok == (records == sum(parts))
 
 

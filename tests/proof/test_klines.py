@@ -211,7 +211,16 @@ def from_candle(kind: Any, candle: Candle, **more: int) -> Any:
 
 def published(result: Comparison, *, is_exact: bool = True) -> Published:
     """A file with this outcome."""
-    return Published("BTCUSDT-1m.csv", "", "binance", "BTCUSDT", "trade", 60, is_exact, result)
+    return Published(
+        file="BTCUSDT-1m.csv",
+        sha256="",
+        venue="binance",
+        symbol="BTCUSDT",
+        channel="trade",
+        interval_s=60,
+        is_exact=is_exact,
+        result=result,
+    )
 
 
 def test_the_check_says_compared_partial_and_absent() -> None:

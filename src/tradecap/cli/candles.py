@@ -40,10 +40,14 @@ if TYPE_CHECKING:
     help="Any multiple of a minute that divides a day (default 1m).",
 )
 @click.option(
-    "--venue", type=click.Choice(VENUES), help="Where the symbol is traded, if the store has it from several venues."
+    "--venue",
+    type=click.Choice(VENUES),
+    help="Where the symbol is traded, if the store has it from several venues.",
 )
 @click.option(
-    "--channel", type=click.Choice(CHANNELS), help="Made of trades or of aggregates (default trade, else aggTrade)."
+    "--channel",
+    type=click.Choice(CHANNELS),
+    help="Made of trades or of aggregates (default trade, else aggTrade).",
 )
 @time_range
 @click.option(

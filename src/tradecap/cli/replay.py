@@ -98,7 +98,16 @@ def replay(
       zcat capture.gz | tradecap replay - --as binance-usdm:BTCUSDT --load
     """
     venue, symbol = series or ("", "")
-    choice = Choice(speed, from_ns, to_ns, frozenset(symbols), limit, now, venue, symbol)
+    choice = Choice(
+        speed=speed,
+        from_ns=from_ns,
+        to_ns=to_ns,
+        symbols=frozenset(symbols),
+        limit=limit,
+        now=now,
+        venue=venue,
+        symbol=symbol,
+    )
     sources = _sources(paths)
     inputs = look_at(sources, choice)
     if dry_run:

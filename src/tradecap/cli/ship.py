@@ -40,7 +40,7 @@ def ship(source: str, follow: bool, settings: Settings, out: Output) -> Exit:
         raise TradecapError(
             f"{spool.log.path} and {target.url} are the same log.", "name the log to copy into with --log."
         )
-    done = Shipped(Target(target.id, target.url))
+    done = Shipped(target=Target(target.id, target.url))
 
     def opened() -> Log:
         return open_log(target.url, kafka=settings.kafka_properties())

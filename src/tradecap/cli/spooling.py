@@ -108,7 +108,7 @@ def opened(settings: Settings, out: Output, options: SpoolOptions, segment_bytes
     return Written(
         spooled,
         reached,
-        Shipping(spool, reached, Shipped(target), MOST if options.most is None else options.most, again),
+        Shipping(spool, reached, Shipped(target=target), MOST if options.most is None else options.most, again),
     )
 
 

@@ -71,7 +71,10 @@ OPTIONS: Final = (
         help="Where to capture (default binance; binance-data: Binance spot by its public data-only hosts).",
     ),
     click.option(
-        "--channel", type=click.Choice(CHANNELS), default="trade", help="Single trades or aggregates (default trade)."
+        "--channel",
+        type=click.Choice(CHANNELS),
+        default="trade",
+        help="Single trades or aggregates (default trade).",
     ),
     click.option(
         "--connections",

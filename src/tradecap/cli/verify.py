@@ -177,16 +177,25 @@ def verify(
       tradecap verify --against august.json --junit report.xml
       tradecap verify --since august.json --certificate september.json
     """
-    wanted = Wanted(dict(expect), run, symbol or "", _us(from_ns), _us(to_ns), strict, allow_gaps, allow_torn)
+    wanted = Wanted(
+        expect=dict(expect),
+        run=run,
+        symbol=symbol or "",
+        from_us=_us(from_ns),
+        to_us=_us(to_ns),
+        strict=strict,
+        allow_gaps=allow_gaps,
+        allow_torn=allow_torn,
+    )
     venue, its_symbol = series or ("", "")
     then = read_certificate(against) if against else None
     base = Base(str(since), read_certificate(since)) if since else None
     extras = Extras(
-        Klines(klines, venue, its_symbol, offset_s),
-        then,
-        settings.log.shown,
-        settings.store.shown,
-        partial(paste, by=out.given),
+        klines=Klines(klines, venue, its_symbol, offset_s),
+        against=then,
+        log_url=settings.log.shown,
+        store_url=settings.store.shown,
+        paste=partial(paste, by=out.given),
     )
     if has_topics:
         if not settings.log.value.startswith("kafka:"):

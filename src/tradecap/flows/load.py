@@ -36,7 +36,7 @@ FRESH_S: Final = 5.0
 """How old the positions that a monitoring system sees may be: other processes may load the same log."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Loaded:
     """What a load did, this process alone.
 

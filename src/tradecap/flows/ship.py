@@ -36,7 +36,7 @@ class FinalError(TradecapError):
     """Trying again won't help."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Shipped:
     """What was copied so far; read by other threads while it goes on.
 

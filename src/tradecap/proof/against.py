@@ -42,13 +42,13 @@ def unchanged(then: Certificate, now: Certificate, prefixes: Mapping[str, str], 
         f"{counted(len(then.segments), 'segment')} and {counted(len(then.runs), 'run')} as of {then.made_at}"
     )
     return Check(
-        "certificate.unchanged",
-        not found,
-        0,
-        len(found),
-        "; ".join(details),
-        _fix(then, now, wrong, changes),
-        "changes",
+        name="certificate.unchanged",
+        ok=not found,
+        expected=0,
+        actual=len(found),
+        detail="; ".join(details),
+        fix=_fix(then, now, wrong, changes),
+        unit="changes",
     )
 
 

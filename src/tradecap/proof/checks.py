@@ -53,7 +53,7 @@ SHOWN_BY: Final = {
 """What `tradecap query` is asked to see what an expectation counts; the rest is in `runs`."""
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, frozen=True)
 class Check:
     """One finding. detail names what differs, for people.
 
@@ -133,7 +133,7 @@ class IdCoverage:
     uncovered: list[Range]
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, frozen=True)
 class Accounts:
     """Distinct records of the log, split; duplicates and conflicts as the ledger splits what the log holds twice.
 
@@ -180,13 +180,13 @@ def schema_unchanged(differences: Sequence[tuple[str, str]]) -> Check:
         f"; and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
     )
     return Check(
-        "schema.unchanged",
-        not differences,
-        0,
-        len(differences),
-        detail,
-        joined_fixes([fix for _, fix in differences]),
-        "differences",
+        name="schema.unchanged",
+        ok=not differences,
+        expected=0,
+        actual=len(differences),
+        detail=detail,
+        fix=joined_fixes([fix for _, fix in differences]),
+        unit="differences",
     )
 
 
@@ -205,7 +205,13 @@ def log_present(tally: Tally) -> Check:
     """There is something to verify: nothing proven is vacuous."""
     data = tally.records - tally.count("event")
     return Check(
-        "log.present", data > 0, 1, data, "" if data else NOTHING, "" if data else "tradecap replay sample:", "records"
+        name="log.present",
+        ok=data > 0,
+        expected=1,
+        actual=data,
+        detail="" if data else NOTHING,
+        fix="" if data else "tradecap replay sample:",
+        unit="records",
     )
 
 
@@ -294,7 +300,13 @@ def log_complete(
     ]
     actual = _size(missing) + len(lost_segments) + len(torn) + len(losses) + len(beyond)
     return Check(
-        "log.complete", ok, 0, actual, "; ".join([*details, ", ".join(found)] if actual else []), fix, "missing"
+        name="log.complete",
+        ok=ok,
+        expected=0,
+        actual=actual,
+        detail="; ".join([*details, ", ".join(found)] if actual else []),
+        fix=fix,
+        unit="missing",
     )
 
 
@@ -303,20 +315,28 @@ def log_identity(tally: Tally) -> Check:
     two = {key: hashes for key, hashes in tally.repeated.items() if len(hashes) > 1}
     shown = ", ".join(f"{run} seq {seq}" for run, seq in sorted(two)[:SHOWN])
     return Check(
-        "log.identity",
-        not two,
-        0,
-        len(two),
-        shown,
-        "# two logs were mixed or a segment was edited: bring the log back from a copy" if two else "",
-        "with two contents",
+        name="log.identity",
+        ok=not two,
+        expected=0,
+        actual=len(two),
+        detail=shown,
+        fix="# two logs were mixed or a segment was edited: bring the log back from a copy" if two else "",
+        unit="with two contents",
     )
 
 
 def log_intact(damage: Sequence[str]) -> Check:
     """Manifests and checksums agree with the segments. damage: a sentence for each place, without its stop."""
     shown = "; ".join(damage[:SHOWN])
-    return Check("log.intact", not damage, 0, len(damage), shown, FROM_A_COPY if damage else "", "damaged places")
+    return Check(
+        name="log.intact",
+        ok=not damage,
+        expected=0,
+        actual=len(damage),
+        detail=shown,
+        fix=FROM_A_COPY if damage else "",
+        unit="damaged places",
+    )
 
 
 # ---- log against store -----------------------------------------------------------------------------------------------
@@ -341,7 +361,15 @@ def ledger_complete(tally: Tally, differences: Differences, *, is_fed: bool, fix
     lacking = _size(differences.missing) + _size(differences.pending) + _size(differences.changed)
     actual = _agreeing(tally.records, lacking, _size(differences.extra)) if is_fed else 0
     fix = "" if ok else fixes.load if is_only_pending else fixes.keep if is_disputed else fixes.rebuild
-    return Check("ledger.complete", ok, tally.records, actual, "; ".join(details), fix, "records")
+    return Check(
+        name="ledger.complete",
+        ok=ok,
+        expected=tally.records,
+        actual=actual,
+        detail="; ".join(details),
+        fix=fix,
+        unit="records",
+    )
 
 
 def _agreeing(expected: int, lacking: int, extra: int) -> int:
@@ -363,7 +391,15 @@ def accounting(accounts: Accounts) -> Check:
     ok = sum(parts) == accounts.records
     names = ("trades", "duplicates", "conflicts", "quarantined", "ignored", "events")
     detail = " + ".join(f"{number(n)} {name}" for n, name in zip(parts, names, strict=True))
-    return Check("accounting", ok, accounts.records, sum(parts), detail, "" if ok else LEDGER_FIRST, "records")
+    return Check(
+        name="accounting",
+        ok=ok,
+        expected=accounts.records,
+        actual=sum(parts),
+        detail=detail,
+        fix="" if ok else LEDGER_FIRST,
+        unit="records",
+    )
 
 
 def rows_accounted(name: str, of_ledger: int, of_table: int, differences: Sequence[str], fix: str) -> Check:
@@ -374,7 +410,7 @@ def rows_accounted(name: str, of_ledger: int, of_table: int, differences: Sequen
     )
     ok = not differences and of_ledger == of_table
     actual = of_table if of_table != of_ledger else max(of_ledger - len(differences), 0)
-    return Check(name, ok, of_ledger, actual, shown, "" if ok else fix, "rows")
+    return Check(name=name, ok=ok, expected=of_ledger, actual=actual, detail=shown, fix="" if ok else fix, unit="rows")
 
 
 def candles_exact(candles: int, differences: Sequence[str], fixes: Fixes, *, is_stale: bool) -> Check:
@@ -389,7 +425,13 @@ def candles_exact(candles: int, differences: Sequence[str], fixes: Fixes, *, is_
     )
     fix = "" if not differences else fixes.load if is_stale else fixes.rebuild
     return Check(
-        "candles.exact", not differences, 0, len(differences), shown, fix, f"of {counted(candles, 'minute')} differ"
+        name="candles.exact",
+        ok=not differences,
+        expected=0,
+        actual=len(differences),
+        detail=shown,
+        fix=fix,
+        unit=f"of {counted(candles, 'minute')} differ",
     )
 
 
@@ -428,7 +470,15 @@ def ids_contiguous(coverages: Mapping[Series, IdCoverage], *, allow_gaps: bool, 
     ]
     ok = (allow_gaps or not gaps) and (not strict or not uncovered)
     fix = "" if ok else "# replay a recording that holds them, or accept them with --allow-gaps"
-    return Check("ids.contiguous", ok, 0, count + (between if strict else 0), "; ".join(details), fix, "gaps")
+    return Check(
+        name="ids.contiguous",
+        ok=ok,
+        expected=0,
+        actual=count + (between if strict else 0),
+        detail="; ".join(details),
+        fix=fix,
+        unit="gaps",
+    )
 
 
 def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:
@@ -438,13 +488,13 @@ def conflicts_none(natural: int, injected: int, places: Sequence[str]) -> Check:
         [f"{counted(injected, 'conflict')} that inject-bad made" + (" more" if natural else "")] if injected else []
     )
     return Check(
-        "conflicts.none",
-        not natural,
-        0,
-        natural,
-        "; ".join(details),
-        "tradecap query conflicts" if natural else "",
-        "conflicts",
+        name="conflicts.none",
+        ok=not natural,
+        expected=0,
+        actual=natural,
+        detail="; ".join(details),
+        fix="tradecap query conflicts" if natural else "",
+        unit="conflicts",
     )
 
 
@@ -479,7 +529,13 @@ def injected_found(
                 if n > declared.get(fault, 0) or (n < declared.get(fault, 0) and not may_lack)
             ]
     return Check(
-        "injected.found", not problems, written, total, "; ".join(problems[:SHOWN]), fix if problems else "", "faults"
+        name="injected.found",
+        ok=not problems,
+        expected=written,
+        actual=total,
+        detail="; ".join(problems[:SHOWN]),
+        fix=fix if problems else "",
+        unit="faults",
     )
 
 
@@ -520,4 +576,6 @@ def expectations(expected: Mapping[str, int], actual: Mapping[str, int]) -> Iter
         there = actual.get(name, 0)
         question = SHOWN_BY.get(name.partition(".")[0], "runs")
         ok = there == wanted
-        yield Check(f"expect.{name}", ok, wanted, there, fix="" if ok else f"tradecap query {question}")
+        yield Check(
+            name=f"expect.{name}", ok=ok, expected=wanted, actual=there, fix="" if ok else f"tradecap query {question}"
+        )

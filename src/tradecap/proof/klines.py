@@ -47,7 +47,7 @@ class BarDifference:
     theirs: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Comparison:
     """What became of each kline: compared (differing among them), partial or absent. unnamed: differences beyond those
     that are kept."""
@@ -60,7 +60,7 @@ class Comparison:
     unnamed: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, frozen=True)
 class Published:
     """One file of klines, the series it was compared with, and the outcome."""
 
@@ -178,7 +178,15 @@ def klines_equal(published: Sequence[Published]) -> Check:
             "bars in v_trades"
         )
     detail = "; ".join(filter(None, [counts, _detail(published, total)]))
-    return Check("klines.equal", ok, max(total.compared, 1), total.compared - total.differing, detail, fix, "bars")
+    return Check(
+        name="klines.equal",
+        ok=ok,
+        expected=max(total.compared, 1),
+        actual=total.compared - total.differing,
+        detail=detail,
+        fix=fix,
+        unit="bars",
+    )
 
 
 def _total(published: Sequence[Published]) -> Comparison:

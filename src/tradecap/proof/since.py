@@ -105,7 +105,15 @@ def extended(
             "# bring the segments that are named back from a copy of that time; what all the other checks say is "
             "of the whole log as it is"
         )
-        return Check("certificate.extended", False, 0, len(changed), "; ".join(details), fix, "changes")
+        return Check(
+            name="certificate.extended",
+            ok=False,
+            expected=0,
+            actual=len(changed),
+            detail="; ".join(details),
+            fix=fix,
+            unit="changes",
+        )
     assert then.counted is not None
     taken = then.counted.records
     details = [
@@ -124,7 +132,9 @@ def extended(
         details.append(
             f"retention has removed some of {', '.join(expired)} since: that was proven, and can't be looked into again"
         )
-    return Check("certificate.extended", True, 0, 0, "; ".join(details), "", "changes")
+    return Check(
+        name="certificate.extended", ok=True, expected=0, actual=0, detail="; ".join(details), fix="", unit="changes"
+    )
 
 
 def _not_read(then: Certificate) -> str:

@@ -140,7 +140,7 @@ def rest_fingerprint(seq: int, trade: Trade, recv_ns: int) -> int:
     return mixed * (2 * (seq & 0xFFFF) + 1) & 0xFFFFFFFFFFFFFFFF
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True, slots=True)
 class SeqBlock:
     """2^16 numbers of a run: its records and the sum of their fingerprints; its trades and the sum of their
     `rest_fingerprint`.
@@ -169,7 +169,7 @@ class SeqBlock:
         self.since = later.since | self.since
 
 
-@dataclass
+@dataclass(kw_only=True)
 class RunTally:
     """One run of the log. `counts` by outcome; `faults` by (fault, outcome, reason); `blocks` by number.
 
@@ -236,7 +236,7 @@ class SeriesTally:
         self.repeated_blocks |= later.repeated_blocks
 
 
-@dataclass(slots=True)
+@dataclass(kw_only=True, slots=True)
 class _Route:
     """What the trades of one run, way and series have in common in a batch. of_part: the run's lowest and highest seq
     in the partition.
@@ -311,7 +311,7 @@ class Tally:
             if name in self.runs and self.runs[name].seqs.meets(run.seqs):
                 return False
         for name, run in later.runs.items():
-            self.runs.setdefault(name, RunTally(name)).merge(run)
+            self.runs.setdefault(name, RunTally(run=name)).merge(run)
         for key, series in later.series.items():
             self.series.setdefault(key, SeriesTally()).merge(series)
         self.recovered |= later.recovered
@@ -323,7 +323,7 @@ class Tally:
     def _run(self, envelope: Envelope) -> RunTally:
         run = self.runs.get(envelope.run)
         if run is None:
-            run = self.runs[envelope.run] = RunTally(envelope.run)
+            run = self.runs[envelope.run] = RunTally(run=envelope.run)
         return run
 
     def _repeat(self, envelope: Envelope) -> None:
@@ -378,7 +378,14 @@ class Tally:
         of_part = run.parts.setdefault(self._part, [envelope.seq, envelope.seq])
         number = envelope.seq >> BLOCK_BITS
         way = self._ways[(envelope.run, envelope.via, *key)] = _Route(
-            run, series, key, tag, fault, of_part, number, self._block(run, number)
+            run=run,
+            series=series,
+            key=key,
+            tag=tag,
+            fault=fault,
+            of_part=of_part,
+            number=number,
+            block=self._block(run, number),
         )
         return way
 

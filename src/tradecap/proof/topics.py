@@ -12,7 +12,7 @@ from tradecap.digits import counted
 from tradecap.proof.checks import SHOWN, Check
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TopicsFound:
     """The comparison. Each list names places: trades missing in the topics, in them alone, there twice; minutes that
     differ, by reason."""
@@ -65,7 +65,15 @@ def topics_equal(found: TopicsFound) -> Check:
         else "# docs/processing.md, 'Starting over'"
     )
     detail = "; ".join(filter(None, parts))
-    return Check("topics.equal", found.is_equal, 0, wrong, detail, "" if found.is_equal else fix, "differences")
+    return Check(
+        name="topics.equal",
+        ok=found.is_equal,
+        expected=0,
+        actual=wrong,
+        detail=detail,
+        fix="" if found.is_equal else fix,
+        unit="differences",
+    )
 
 
 def _named(what: str, places: Sequence[str]) -> str:

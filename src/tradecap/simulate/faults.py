@@ -14,7 +14,7 @@ one sentence that names what is accepted. Pure.
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Final
 
 from tradecap.errors import TradecapError
@@ -60,6 +60,7 @@ class Fault:
     """One thing that goes wrong. Durations are in seconds; in a file their names have no `_s` (`for` is for_s)."""
 
     kind: str
+    _: KW_ONLY
     at_s: float | None = None
     trades: int | None = None
     every_s: float | None = None

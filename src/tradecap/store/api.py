@@ -261,7 +261,7 @@ class CandleDifference(NamedTuple):
     trades: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, frozen=True)
 class CandleRow:
     """A candle as it is stored or rolled up, all numbers exact but vwap and volatility."""
 
@@ -282,7 +282,7 @@ class CandleRow:
     complete: bool
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, frozen=True)
 class BarRow:
     """A bar to compare with a kline. first_id and last_id are of all its ids; the rest is 0 where none of them was a
     trade of the order book."""

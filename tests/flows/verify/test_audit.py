@@ -154,7 +154,7 @@ def test_klines_are_one_of_the_checks_and_in_the_certificate(
     """A comparison that failed would leave the verdict ok."""
     path = tmp_path / "BTCUSDT-1m.csv.gz"
     path.write_bytes(gzip.compress(b"1723204800000,1,1,1,1,1,1723204859999,1,12,1,1,0"))
-    done = audited(pipeline, store, Extras(Klines((str(path),))))
+    done = audited(pipeline, store, Extras(klines=Klines((str(path),))))
     assert [(check.name, check.ok) for check in done.verdict.checks][-1] == ("klines.equal", False)
     assert (done.certificate.ok, [row.differing for row in done.certificate.klines]) == (False, [1])
 

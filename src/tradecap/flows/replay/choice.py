@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from tradecap.errors import TradecapError
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, frozen=True)
 class Choice:
     """What to replay and how. Times in ns since 1970 UTC, to_ns exclusive; venue and symbol of --as are for lines that
     don't name theirs."""
@@ -20,7 +20,7 @@ class Choice:
     symbol: str = ""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Replayed:
     """lines = valid + quarantined + ignored + filtered; records = valid + quarantined + events.
 

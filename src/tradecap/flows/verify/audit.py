@@ -37,7 +37,7 @@ from tradecap.store.api import Store
 SOFTENED: Final = ("strict", "allow_gaps", "allow_torn")
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, frozen=True)
 class Extras:
     """What is asked for in addition. against: a certificate of an earlier time; log_url and store_url: as they may be
     shown.
@@ -58,7 +58,7 @@ class Extras:
     """Also hold the topics of `process` against the store; those that have other names than by default."""
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, frozen=True)
 class Audit:
     """The verdict with all its checks, the klines it was compared with, its certificate, when it began and how long it
     took."""
@@ -94,7 +94,9 @@ def audit(
     if extras.against:
         verdict = replace(verdict, checks=[*verdict.checks, _still(log, extras.against, certificate)])
         certificate = _certificate(verdict, wanted, places, published, began, extras.since)
-    return Audit(verdict, published, certificate, began, time.monotonic() - started)
+    return Audit(
+        verdict=verdict, klines=published, certificate=certificate, began=began, seconds=time.monotonic() - started
+    )
 
 
 def pasted(verdict: Verdict, paste: Callable[[str], str]) -> Verdict:

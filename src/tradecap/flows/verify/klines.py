@@ -78,7 +78,17 @@ def _compared(store: Store, file: str, symbol: str, klines: Klines, window: Wind
         for portion in _portions(chain([first], rows), window):
             bars = _bars(store, series, portion)
             compare(portion, bars, result)
-    return Published(file, sha256_of(file), *series, first.interval_s, first.is_exact, result)
+    venue, symbol, channel = series
+    return Published(
+        file=file,
+        sha256=sha256_of(file),
+        venue=venue,
+        symbol=symbol,
+        channel=channel,
+        interval_s=first.interval_s,
+        is_exact=first.is_exact,
+        result=result,
+    )
 
 
 def _series(store: Store, file: str, symbol: str, venue: str) -> Series:

@@ -17,7 +17,7 @@ from tradecap.proof.tally import BLOCK_BITS, RunTally, SeqBlock, fingerprint, le
 from tradecap.store.api import BlockKey, BlockSum, CutBlock, CutRange, RunPart, Store
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LedgerSide:
     """What the ledger holds of a log, at one look. ranges: of the runs of which it may hold more than the cut.
 
@@ -49,7 +49,7 @@ def settled_ledger(cut: Cut, store: Store, patience: LookingAgain) -> LedgerSide
 def _look(cut: Cut, store: Store) -> LedgerSide:
     """The position comes first: the rows before it are there from then on."""
     is_pending = cut.mark_pending(store)
-    side = LedgerSide(store.fed_runs(cut.log.id), is_pending, cut.ranges())
+    side = LedgerSide(fed=store.fed_runs(cut.log.id), is_pending=is_pending, ranges=cut.ranges())
     cut_runs = {each.run for each in side.ranges}
     within = store.ledger_cut(side.ranges)
     sums = store.ledger_blocks(sorted(cut.tally.runs.keys() - cut_runs)) | {

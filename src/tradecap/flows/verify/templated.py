@@ -70,7 +70,7 @@ class TemplateCounter:
         tally.empty = lines.empty
         for run in {way.run for way in found}:
             seqs = [columns.seq for way, groups in found.items() if way.run == run for _, _, columns in groups]
-            if not _add_seqs(tally.runs.setdefault(run, RunTally(run)), np.concatenate(seqs)):
+            if not _add_seqs(tally.runs.setdefault(run, RunTally(run=run)), np.concatenate(seqs)):
                 return None
         for way, groups in found.items():
             _add(tally, way, groups, portion)

@@ -76,7 +76,7 @@ def _compared(log: Log, store: Store, outputs: "Outputs", window: Window) -> Top
         topics = _read(outputs, window)
     except TradecapError as error:
         return TopicsFound(problem=error.message.rstrip("."))
-    found = TopicsFound(sum(map(len, topics.ids.values())), repeated=topics.repeated)
+    found = TopicsFound(trades=sum(map(len, topics.ids.values())), repeated=topics.repeated)
     after = _held(store, window)
     _compare_ids(before, topics.ids, found.missing)
     _compare_ids(topics.ids, after, found.extra)

@@ -35,7 +35,7 @@ from tradecap.store.api import CandleSpan, Repeats, Store
 FOREVER_US: Final = 2**62
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, frozen=True)
 class Wanted:
     """What the caller asks for besides the fixed checks. from_us and to_us (exclusive) narrow ids and candles by trade
     time.
@@ -54,7 +54,7 @@ class Wanted:
     has_certificate: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(kw_only=True, frozen=True)
 class Verdict:
     """The proof, or what contradicts it. each_run: its state and counts; damage: the parts of the log that aren't as
     its writer left them; evidence: the parts of the log as they were read; counted: from where another proof may
@@ -149,18 +149,18 @@ def verify(
         checks.schema_unchanged([(each.text, each.fix) for each in altered]),
     ]
     return Verdict(
-        of_log + of_store,
-        accounts,
-        _reasons(tally.runs.values()),
-        checks.run_states(tally, cut.open_runs, cut.unended),
-        series,
-        [
+        checks=of_log + of_store,
+        counts=accounts,
+        quarantined=_reasons(tally.runs.values()),
+        runs=checks.run_states(tally, cut.open_runs, cut.unended),
+        series=series,
+        each_run=[
             _run_row(run, checks.run_state(tally, run, cut.open_runs, cut.unended))
             for _, run in sorted(tally.runs.items())
         ],
-        damage,
-        snapshot.evidence(damage),
-        state,
+        damage=damage,
+        evidence=snapshot.evidence(damage),
+        counted=state,
     )
 
 

@@ -26,6 +26,7 @@ from tradecap.proxies import proxy_for
 from tradecap.store.api import NoStoreError, QueryCutError, StoreAwayError
 from tradecap.store.clickhouse.configuration import configuration
 from tradecap.store.clickhouse.engine import require_engine
+from tradecap.store.clickhouse.expressions import expanded
 from tradecap.store.clickhouse.fatal import signals_kept
 from tradecap.store.clickhouse.folder import Folder
 from tradecap.store.clickhouse.pool import no_connection, pool
@@ -52,7 +53,7 @@ _MISSING: Final = re.compile(r"Unknown table (?:function |expression identifier 
 @cache
 def query(name: str) -> str:
     """The text of queries/<name>.sql."""
-    return (resources.files("tradecap.store.clickhouse") / "queries" / f"{name}.sql").read_text()
+    return expanded((resources.files("tradecap.store.clickhouse") / "queries" / f"{name}.sql").read_text())
 
 
 @cache

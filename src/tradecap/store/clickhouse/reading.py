@@ -12,13 +12,15 @@ import re
 from importlib import resources
 from typing import Final
 
+from tradecap.store.clickhouse.expressions import expanded
+
 _FOLDER = resources.files("tradecap.store.clickhouse") / "schema"
 _READS: Final = re.compile(r"-- Reads venues: ('[a-z0-9-]*'(?:, '[a-z0-9-]*')*)\n")
 _COLUMN: Final = re.compile(r"^    (\w+) ", re.MULTILINE)
 
 
 def _text(name: str) -> str:
-    return (_FOLDER / name).read_text()
+    return expanded((_FOLDER / name).read_text())
 
 
 VENUE_TEXTS: Final[dict[str, str]] = {

@@ -21,7 +21,7 @@ WITH
             arraySort(groupArrayIf((trade_id, price), order_book)).2 AS prices,
             arraySum((b, a) -> pow(log1p(toFloat64(abs(b - a)) / toFloat64(least(a, b))), 2), arrayPopFront(prices), arrayPopBack(prices)) AS variance,
             minIf(trade_id, order_book) AS open_id, maxIf(trade_id, order_book) AS close_id,
-            min(trade_id) AS first_id, max(trade_id) AS last_id, count() AS ids, sum(xxh3(ver, trade_id)) AS fingerprint
+            min(trade_id) AS first_id, max(trade_id) AS last_id, count() AS ids, {{fingerprint}} AS fingerprint
         FROM trades AS t FINAL
         WHERE trade_time >= greatest(toDateTime64({first:Date}, 6, 'UTC'), fromUnixTimestamp64Micro({since:Int64}, 'UTC'))
             AND trade_time < least(toDateTime64({last:Date} + 1, 6, 'UTC'), fromUnixTimestamp64Micro(least({until:Int64}, 9000000000000000), 'UTC'))

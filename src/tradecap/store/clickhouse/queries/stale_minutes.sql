@@ -5,7 +5,7 @@ FROM
     SELECT venue, channel, symbol, minute, sum(n) AS n, sum(fingerprint) AS difference
     FROM
     (
-        SELECT venue, channel, symbol, toStartOfMinute(toDateTime(trade_time, 'UTC')) AS minute, count() AS n, sum(xxh3(ver, trade_id)) AS fingerprint
+        SELECT venue, channel, symbol, toStartOfMinute(toDateTime(trade_time, 'UTC')) AS minute, count() AS n, {{fingerprint}} AS fingerprint
         FROM trades FINAL
         WHERE trade_time >= toDateTime({first_s:UInt32}, 'UTC') AND trade_time < toDateTime({last_s:UInt32} + 1, 'UTC')
         GROUP BY venue, channel, symbol, minute

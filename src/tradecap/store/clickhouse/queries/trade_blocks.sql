@@ -3,8 +3,7 @@ SELECT venue, symbol, channel, block, sum(of_trades) AS trades, sum(of_ledger) A
 FROM
 (
     SELECT venue, symbol, channel, bitShiftRight(trade_id, 20) AS block, count() AS of_trades, 0 AS of_ledger, 0 AS ledger_sum,
-        sum(xxh3(bitNot(ver), trade_id, CRC32(concat(toString(reinterpretAsInt64(price)), '|', toString(reinterpretAsInt128(qty)), '|',
-            toString(toUnixTimestamp64Milli(trade_time)), '|', if(is_buyer_maker, '1', '0'), '|', toString(first_id), '|', toString(last_id))))) AS trade_sum
+        sum(xxh3(bitNot(ver), trade_id, {{content ms=toUnixTimestamp64Milli(trade_time)}})) AS trade_sum
     FROM trades FINAL
     GROUP BY venue, symbol, channel, block
     UNION ALL

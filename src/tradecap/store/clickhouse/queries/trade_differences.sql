@@ -6,8 +6,7 @@ FROM
     FROM
     (
         SELECT trade_id, 1 AS of_trades, 0 AS of_ledger, 0 AS ledger_sum,
-            xxh3(bitNot(ver), trade_id, CRC32(concat(toString(reinterpretAsInt64(price)), '|', toString(reinterpretAsInt128(qty)), '|',
-                toString(toUnixTimestamp64Milli(trade_time)), '|', if(is_buyer_maker, '1', '0'), '|', toString(first_id), '|', toString(last_id)))) AS trade_sum
+            xxh3(bitNot(ver), trade_id, {{content ms=toUnixTimestamp64Milli(trade_time)}}) AS trade_sum
         FROM trades FINAL
         WHERE venue = {venue:String} AND symbol = {symbol:String} AND channel = {channel:String}
             AND trade_id >= {first:UInt64} AND trade_id < {until:UInt64} AND bitShiftRight(trade_id, 20) IN {blocks:Array(UInt64)}

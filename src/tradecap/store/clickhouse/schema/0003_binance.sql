@@ -30,8 +30,7 @@ SELECT
     qty,
     is_buyer_maker,
     is_plain AS order_book,
-    CRC32(concat(toString(reinterpretAsInt64(price)), '|', toString(reinterpretAsInt128(qty)), '|', toString(intDiv(trade_us, 1000)), '|',
-        if(is_buyer_maker, '1', '0'), '|', toString(first_id), '|', toString(last_id))) AS content,
+    {{content ms=intDiv(trade_us, 1000)}} AS content,
     if(is_plain, '', raw) AS raw
 FROM
 (
@@ -219,8 +218,7 @@ SELECT
     said_qty AS qty,
     is_true[indexOf(members, 'm')] AS is_buyer_maker,
     in_book AS order_book,
-    if(is_valid, CRC32(concat(toString(reinterpretAsInt64(price)), '|', toString(reinterpretAsInt128(qty)), '|', toString(intDiv(trade_us, 1000)), '|',
-        if(is_buyer_maker, '1', '0'), '|', toString(first_id), '|', toString(last_id))), CRC32(raw)) AS content,
+    if(is_valid, {{content ms=intDiv(trade_us, 1000)}}, CRC32(raw)) AS content,
     raw
 FROM
 (

@@ -121,7 +121,7 @@ SELECT
     -- The difference exactly, in decimals; only its ratio is a float. Taken upwards: a fall by more than 10^16 would be log1p(-1).
     arraySum((b, a) -> pow(log1p(toFloat64(abs(b - a)) / toFloat64(least(a, b))), 2), arrayPopFront(prices), arrayPopBack(prices)) AS variance,
     minIf(trade_id, order_book) AS open_id, maxIf(trade_id, order_book) AS close_id,
-    min(trade_id) AS first_id, max(trade_id) AS last_id, count() AS ids, sum(xxh3(ver, trade_id)) AS fingerprint
+    min(trade_id) AS first_id, max(trade_id) AS last_id, count() AS ids, {{fingerprint}} AS fingerprint
 FROM trades AS t FINAL
 WHERE trade_time >= toDateTime({first:Date}, 'UTC') AND trade_time < toDateTime({last:Date} + 1, 'UTC')
 GROUP BY venue, channel, symbol, minute;

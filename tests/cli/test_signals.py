@@ -1,14 +1,14 @@
 """Ctrl-C, SIGTERM and SIGHUP: the first asks for the end, the second takes it."""
 
-import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tradecap.cli.output import Output
-from tradecap.cli.signals import SIGNALS, STOPPING, StoppableInput, die_softly, end_in_peace, interruptible
-from tradecap.flows.stop import Stop
+from tradecap.cli.signals import SIGNALS, STOPPING, die_softly, end_in_peace, interruptible
 
 
 @pytest.fixture(autouse=True)
@@ -73,15 +73,26 @@ def test_outside_of_a_flow_a_signal_raises_and_at_the_very_end_it_does_nothing()
         signal.raise_signal(number)
 
 
+INPUT_THAT_WAITS = """
+import os
+from tradecap.cli.signals import StoppableInput
+from tradecap.flows.stop import Stop
+
+reading, writing = os.pipe()
+stop = Stop()
+with StoppableInput(reading) as intake:
+    intake.stop = stop
+    os.write(writing, b"one")
+    assert intake.read(100) == b"one"
+    stop.ask()
+    os.write(writing, b"two")
+    assert intake.read(100) == b""
+"""
+
+
 def test_an_input_that_waits_ends_with_the_request() -> None:
-    """`tail -f | tradecap replay -` would wait for one more line after Ctrl-C."""
-    reading, writing = os.pipe()
-    stop = Stop()
-    with StoppableInput(reading) as intake:
-        intake.stop = stop
-        os.write(writing, b"one")
-        assert intake.read(100) == b"one"
-        stop.ask()
-        os.write(writing, b"two")
-        assert intake.read(100) == b""
-    os.close(writing)
+    """`tail -f | tradecap replay -` would wait for one more line after Ctrl-C.
+
+    In a process of its own: select() takes descriptors up to 1023, and this one may hold more (standard input is 0).
+    """
+    subprocess.run([sys.executable, "-c", INPUT_THAT_WAITS], check=True, timeout=60)

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Final
 
 SOURCE: Final = Path(__file__).parents[1] / "src/tradecap"
-OPEN: Final = {"feed", "topicreader"}
-"""Names that still mean two things. Take a name out here as soon as it means one; put none in."""
 
 
 def classes() -> Mapping[str, list[str]]:
@@ -27,4 +25,4 @@ def classes() -> Mapping[str, list[str]]:
 def test_no_two_classes_have_one_name() -> None:
     """A reader would take the Place of a feed for the place of a record in the log."""
     twice = {name: where for name, where in classes().items() if len(where) > 1}
-    assert {name: where for name, where in twice.items() if name not in OPEN} == {}
+    assert twice == {}

@@ -70,7 +70,7 @@ TRADES_A_SWEEP: Final = 4_000_000
 """Candles are made from about this many trades at a time, to bound memory."""
 
 
-class Feed:
+class BatchFeed:
     """Takes batches in. Lines that aren't plain are read by a second INSERT, where there are any (0002_envelope.sql
     says why)."""
 

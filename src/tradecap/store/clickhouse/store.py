@@ -10,7 +10,7 @@ from tradecap.store.api import READER_S, Answer, Schema, SchemaDifference, SeqRa
 from tradecap.store.clickhouse import asking, connection, feeding, schema
 from tradecap.store.clickhouse.connection import Connection, Row
 from tradecap.store.clickhouse.questions import Questions
-from tradecap.store.clickhouse.topics import TopicReader
+from tradecap.store.clickhouse.topics import EngineTopicReader
 
 
 class ClickHouseStore(Questions):
@@ -21,9 +21,9 @@ class ClickHouseStore(Questions):
         self.url = connection.url
         self.segment_files = feeding.files_at_once(connection)
         self.is_shared = connection.folder is None
-        self.topics = TopicReader(connection)
+        self.topics = EngineTopicReader(connection)
         self._access = access
-        self._feed = feeding.Feed(connection)
+        self._feed = feeding.BatchFeed(connection)
         try:
             if not create:
                 schema.refuse_other(connection)

@@ -112,7 +112,7 @@ def _refuse_unknown_mechanism(properties: Mapping[str, str]) -> None:
         )
 
 
-class TopicReader:
+class EngineTopicReader:
     """See `store.api.TopicReader`."""
 
     def __init__(self, connection: Connection) -> None:

@@ -23,6 +23,7 @@ from tradecap.flows.stored import Stored
 from tradecap.log import open_log
 from tradecap.log.api import Log
 from tradecap.log.folder.log import FileLog
+from tradecap.market.batch import Batch, Lines, Position
 from tradecap.market.candles import candles
 from tradecap.market.records import Trade
 from tradecap.store.api import Store
@@ -245,3 +246,14 @@ def test_a_broker_that_goes_away_and_comes_back_is_read_on(killable_broker: Brok
         wait_for(lambda: served.known(SERIES).ids.last == 299)
         wait_for(lambda: not served.live.not_ready())
         assert same(answered(served), of_log(log))
+
+
+def test_a_topic_is_read_to_its_end_only_with_all_its_partitions(tmp_path: Path) -> None:
+    """A server that has read one partition would call itself ready, and answer with older trades than before."""
+    log = open_log(f"file:{tmp_path / 'log'}", create=True)
+    live = Live(log, None)
+    live.begin()
+    live._unread = {0, 1}
+    for partition, is_read in ((0, False), (1, True)):
+        live._take(Batch(Lines(b""), 0, Position(partition, "0", 0), is_newest=True))
+        assert live.is_caught_up is is_read

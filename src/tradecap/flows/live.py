@@ -77,6 +77,8 @@ class Live:
         self._is_over = threading.Event()
         self._thread: threading.Thread | None = None
         self._looked_s = 0.0
+        self._unread: set[int] = set()
+        """The partitions whose end hasn't been reached yet."""
         self._reported: list[Damage] = []
 
     def begin(self) -> None:
@@ -84,6 +86,7 @@ class Live:
         read."""
         stored = self._store.positions(self.log.id) if self._store else BEGINNING
         self.positions = self.log.recent(self._history_s, stored)
+        self._unread = {partition for partition, left in self.log.behind(self.positions).items() if left}
         for span in self._store.series_spans() if self._store else ():
             self._preload(self._store, span.series, span.last_time_us)
             self.first_us[span.series] = span.first_time_us
@@ -215,7 +218,9 @@ class Live:
         self.problem = None
         self.positions = {**self.positions, batch.end.partition: batch.end.at}
         self.taken_s = time.monotonic()
-        self.is_caught_up = self.is_caught_up or batch.is_newest
+        if batch.is_newest:
+            self._unread.discard(batch.end.partition)
+        self.is_caught_up = self.is_caught_up or (batch.is_newest and not self._unread)
         self._bound()
 
     def _put(self, found: list[tuple[Trade, Rank]]) -> None:

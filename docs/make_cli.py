@@ -19,49 +19,51 @@ HEAD = """\
 
 <!-- Written by docs/make_cli.py from the commands: change those and run `make docs`. -->
 
-Names, options, exit codes and JSON keys are stable: scripts may rely on them. `tradecap COMMAND --help` says the same
-as this page.
+Names, options, exit codes and JSON keys are stable: scripts may rely on them. For each command,
+`tradecap COMMAND --help` prints the same as its section here.
 """
 
 RULES = """\
 ## Rules of all commands
 
-**Log and store in force.** An option wins over the environment, that over the profile, that over the top level of
-`tradecap.toml`, that over the default. The first line on stderr names both; `tradecap config` says where each comes
-from. Passwords are never shown.
+**Which log and store are used.** An option takes precedence over the environment, the environment over the profile, the
+profile over the top level of `tradecap.toml`, and that over the default. The first line on stderr names the log and the
+store; `tradecap config` shows where each setting comes from. Passwords are never shown.
 
 **Output.** The result goes to stdout, everything else to stderr. With `--json` stdout holds one JSON object and nothing
-else; exact numbers are strings in it, times are RFC 3339 in UTC with `Z`. Without it the output is for people: plain
-when it isn't a terminal or `NO_COLOR` is set. A reader that stops reading (`| head`) ends the output, not the work, and
-isn't an error. Standard output that takes no more (a full disk) ends with 4.
+else; in it, exact numbers are strings, and times are RFC 3339 in UTC with `Z`. Without `--json` the output is for
+people; it is plain, without colours, if stdout isn't a terminal or `NO_COLOR` is set. If the program that reads stdout
+stops reading (`| head`), the output ends, but the work goes on, and that isn't an error. If stdout can't be written (a
+full disk), the command ends with exit code 4.
 
-**On a terminal** nothing is broken inside a number or a word. Where a table is too wide, long texts in it are broken
-between words, then columns are left out in a fixed order, and the line below the table names them: `verify` leaves out
-`expected`, `ids` and `duplicates`; `candles` leaves out `vwap`, `trades`, `volume`, `complete`, `low`, `high` and
-`open`; `query` its columns from the last one on. `--json` always has all of them. Control characters in text from data,
-paths or other programs are written as escapes like `\\x1b`, in JSON as `\\u001b`. Hints are not broken, to be pasted.
-Long work shows the share done, the rate and the time left.
+**On a terminal** lines are never broken inside a number or a word. If a table is too wide, long texts in it are wrapped
+between words; if it is still too wide, columns are left out in a fixed order, and the line below the table names them:
+`verify` leaves out `expected`, `ids` and `duplicates`; `candles` leaves out `vwap`, `trades`, `volume`, `complete`,
+`low`, `high` and `open`; `query` leaves out its columns from the last one on. `--json` always has all columns. Control
+characters in text from data, paths or other programs are written as escapes like `\\x1b`, in JSON as `\\u001b`. Hints
+are never wrapped, so that you can paste them. Long-running commands show the share done, the rate and the time left.
 
-**Paths** mean themselves, whatever signs are in them; nothing in a URL of a folder is decoded. `~` at the beginning of
-one, also in `file:~/log`, is the home (write `./~` for a folder of that name). The embedded engine must write, also to
-read: a store without the right to write is copied first (`cp -a DB copy && chmod -R u+rwX copy`). Files may begin with
-a byte-order mark.
+**Paths** are taken literally, whatever characters they contain; nothing in the URL of a folder is decoded. `~` at the
+beginning of a path, also in `file:~/log`, is your home folder (write `./~` for a folder of that name). The embedded
+engine needs write access even to read: if you may not write to a store, copy it first
+(`cp -a DB copy && chmod -R u+rwX copy`). Input files may begin with a byte-order mark.
 
-**What is typed.** Times are UTC: `2024-08-09`, `2024-08-09T12:30:00Z`, or `-10m` for ten minutes ago; `--to` is
-exclusive. Durations: `500ms`, `30s`, `10m`, `1h30m`. Sizes: `64MB` (10^6), `1GiB` (2^30), or bytes. Symbols in any
-case.
+**Values of options.** Times are UTC: `2024-08-09`, `2024-08-09T12:30:00Z`, or `-10m` for ten minutes ago; `--to` is
+exclusive. Durations: `500ms`, `30s`, `10m`, `1h30m`. Sizes: `64MB` (10^6), `1GiB` (2^30), or bytes. Symbols may be in
+upper or lower case.
 
-**Ctrl-C, SIGTERM and SIGHUP.** The first lets a command finish what it took in, and end by its result. The second stops
-at once; what was acknowledged is safe. Commands that don't loop stop at the first. A terminal that closes sends SIGHUP,
-which is never the second; under `nohup` it is ignored and the command goes on.
+**Ctrl-C, SIGTERM and SIGHUP.** After the first of these signals, a command finishes what it has taken in and ends with
+the exit code of its result. The second one stops it at once; what was acknowledged is safe. Commands that don't loop
+stop at the first one. A terminal that closes sends SIGHUP, which never counts as the second signal; under `nohup`
+SIGHUP is ignored and the command goes on.
 
-**Contradictions.** Options that can't be meant together (`--csv --json`, `--dry-run --load`, `-q -v`), or that mean
-something with another one alone, are refused with exit code 2.
+**Contradictions.** Options that contradict each other (`--csv --json`, `--dry-run --load`, `-q -v`) are refused with
+exit code 2. So is an option given without the one that it needs (`--klines-offset` without `--klines`).
 
 **Windows** isn't supported: use WSL2 or the container.
 
-**Errors.** One sentence that says what and where, then a line `hint: ...` that says what to do. A traceback only with
-`-vv`.
+**Errors.** An error is one sentence that says what went wrong and where, then a line `hint: ...` that says what to do.
+A traceback is printed only with `-vv`.
 
 ## Exit codes
 
@@ -69,29 +71,29 @@ something with another one alone, are refused with exit code 2.
 |---|---|
 | 0 | ok |
 | 1 | a check failed |
-| 2 | wrong usage or unreadable input (an internal error as well, which is named as one) |
-| 3 | a part can't be reached, or another process holds it |
-| 4 | records stayed undelivered, or the disk is full: they are safe on disk, the message says where |
+| 2 | wrong usage or unreadable input; also an internal error, and the message then calls it one |
+| 3 | something that the command needs can't be reached, or another process holds it |
+| 4 | records stayed undelivered, or the disk is full: the records are safe on disk, and the message says where |
 | 130 | stopped at once by Ctrl-C, SIGTERM or SIGHUP |
 
 ## Environment
 
-| variable | stands for |
+| variable | what it sets |
 |---|---|
 | `TRADECAP_LOG` | `--log` |
 | `TRADECAP_STORE` | `--store` |
-| `TRADECAP_SYMBOLS` | the symbols of `stream`, separated by commas or blanks |
+| `TRADECAP_SYMBOLS` | the symbols that `stream` captures, separated by commas or spaces |
 | `TRADECAP_PROFILE` | `--profile` |
 | `TRADECAP_CONFIG` | `--config` |
-| `TRADECAP_STORE_PASSWORD` | the password of a store on a server; one in its URL wins |
-| `TRADECAP_STORE_PASSWORD_FILE` | the file that holds it |
-| `TRADECAP_KAFKA_…` | a property of the Kafka client: `…_SASL_PASSWORD` is `sasl.password`; with `_FILE` its file |
-| `NO_COLOR` | no colours |
+| `TRADECAP_STORE_PASSWORD` | the password of a store on a server; a password in the URL takes precedence |
+| `TRADECAP_STORE_PASSWORD_FILE` | the file that holds this password |
+| `TRADECAP_KAFKA_…` | a property of the Kafka client: `…_SASL_PASSWORD` sets `sasl.password`; `…_FILE` names a file |
+| `NO_COLOR` | output without colours |
 
 Variables of similar projects aren't read: `REDPANDA_BROKERS`, `KAFKA_BOOTSTRAP_SERVERS`, `CLICKHOUSE_HOST`,
-`CLICKHOUSE_PORT`, `CLICKHOUSE_DB`, `CLICKHOUSE_PASSWORD`, `LOG_LEVEL`, `HEALTH_PORT`, `METRICS_PORT`. If one is set and
-tradecap's own setting isn't, commands that use the log or the store name what to use instead, in one line on stderr
-(not with `-q`). Values are never printed.
+`CLICKHOUSE_PORT`, `CLICKHOUSE_DB`, `CLICKHOUSE_PASSWORD`, `LOG_LEVEL`, `HEALTH_PORT`, `METRICS_PORT`. If one of them
+is set and tradecap's own setting isn't, commands that use the log or the store print one line on stderr that names the
+setting to use instead (not with `-q`). The values of these variables are never printed.
 """
 
 

@@ -17,14 +17,14 @@ from tradecap.flows.attest import attest as flow
     "all_silent_s",
     type=DURATION,
     metavar="DURATION",
-    help="All runs without an end that were silent for this long.",
+    help="Attest all runs without an end record that have been silent for this long.",
 )
 @shared
 def attest(runs: tuple[str, ...], all_silent_s: float | None, settings: Settings, out: Output) -> None:
-    """Declare runs finished whose writer is known to be dead.
+    """Declare runs finished when their writers are known to be dead.
 
-    They have no end record. On a topic nobody can see whether a writer is dead, so verify doesn't pass over a silent
-    run until you attest it. In a folder the next writer attests torn runs by itself; this command is such a writer.
+    Such runs have no end record. On a topic nothing shows whether a writer is dead, so verify fails on a silent run
+    until you attest it. In a folder the next writer attests such runs by itself; this command is such a writer.
 
     \b
     Examples:

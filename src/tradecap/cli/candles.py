@@ -42,19 +42,19 @@ if TYPE_CHECKING:
 @click.option(
     "--venue",
     type=click.Choice(VENUES),
-    help="Where the symbol is traded, if the store has it from several venues.",
+    help="The venue, if the store has the symbol from several venues.",
 )
 @click.option(
     "--channel",
     type=click.Choice(CHANNELS),
-    help="Made of trades or of aggregates (default trade, else aggTrade).",
+    help="Candles of single trades or of aggregates (default trade, or aggTrade if there is only that).",
 )
 @time_range
 @click.option(
     "--limit", type=POSITIVE, metavar="N", help="At most N candles: the newest, or with --from the first N from there."
 )
-@click.option("--plot", is_flag=True, help="Draw them in the terminal.")
-@click.option("--csv", is_flag=True, help="As CSV.")
+@click.option("--plot", is_flag=True, help="Draw the candles in the terminal.")
+@click.option("--csv", is_flag=True, help="Print the candles as CSV.")
 @shared
 def candles(
     symbol: str,
@@ -69,9 +69,9 @@ def candles(
     settings: Settings,
     out: Output,
 ) -> Exit:
-    """Show candles.
+    """Show the candles of one symbol.
 
-    A candle is complete when every trade of its interval is there, proven by the ids of its neighbours.
+    A candle is complete when every trade of its interval is there, as the ids in it and in its neighbours prove.
 
     \b
     Examples:

@@ -13,7 +13,7 @@ from tradecap.cli.output import Output
 def completion(out: Output, shell: str) -> None:
     """Print the completion script for a shell.
 
-    Write it to where your shell looks for completions, or load it in the file your shell starts with.
+    Save it where your shell looks for completions, or load it from your shell's startup file.
 
     \b
     Examples:

@@ -57,13 +57,13 @@ store = "clickhouse://default@localhost:8123/market"
 @command
 @places
 @spoken
-@click.option("--init", is_flag=True, help=f"Write a commented {CONFIG_NAME} (or the file of --config) first.")
-@click.option("--force", is_flag=True, help="With --init: overwrite the file that is there.")
+@click.option("--init", is_flag=True, help=f"First write a commented {CONFIG_NAME} (or the file that --config names).")
+@click.option("--force", is_flag=True, help="With --init: overwrite an existing file.")
 def config(out: Output, init: bool, force: bool, **options: str | None) -> None:
     """Show which settings are in use and where each comes from.
 
-    Passwords are masked. The order is: option, environment (TRADECAP_LOG, TRADECAP_STORE, TRADECAP_SYMBOLS,
-    TRADECAP_PROFILE, TRADECAP_CONFIG), profile, top level of tradecap.toml, default.
+    Passwords are masked. The first of these that sets a value counts: option, environment (TRADECAP_LOG,
+    TRADECAP_STORE, TRADECAP_SYMBOLS, TRADECAP_PROFILE, TRADECAP_CONFIG), profile, top level of tradecap.toml, default.
 
     \b
     Examples:

@@ -60,13 +60,14 @@ LONGEST_S: Final = 300.0
 
 
 @command
-@click.option("--keep", is_flag=True, help=f"Continue in ./{FOLDER} instead of starting over.")
+@click.option("--keep", is_flag=True, help=f"Continue with the data in ./{FOLDER} instead of starting over.")
 @spoken
 def demo(keep: bool, out: Output) -> Exit:
     """Run the whole pipeline once on this machine, up to the proof.
 
-    Live capture from an exchange on this machine that misbehaves, faults on purpose, store, candles, proof; each step
-    is explained. Its data stays in ./tradecap-demo for looking around.
+    It captures live from an exchange on this machine that misbehaves, adds bad records on purpose, loads the store,
+    builds the candles and proves the result; each step is explained. Its data stays in ./tradecap-demo, for you to look
+    around.
 
     \b
     Examples:

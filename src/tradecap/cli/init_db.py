@@ -18,29 +18,34 @@ from tradecap.store.api import Schema, TopicFeed
 
 @command
 @click.option("--print", "only_print", is_flag=True, help="Print the SQL for this store and run nothing.")
-@click.option("--drop", is_flag=True, help="Start over: remove everything from the store first. Asks on a terminal.")
-@click.option("--yes", is_flag=True, help="Confirm --drop where nobody can be asked.")
+@click.option(
+    "--drop",
+    is_flag=True,
+    help="Start over: first remove everything from the store, after asking on a terminal.",
+)
+@click.option("--yes", is_flag=True, help="Confirm --drop without being asked; needed where there is no terminal.")
 @click.option(
     "--feed",
     type=click.Choice(["loader", "kafka"]),
-    help="How the records of --log get in: `kafka` makes ClickHouse read the topic by itself, `loader` gives it "
-    "back to `tradecap load`.",
+    help="How the records of --log get into the store: `kafka` makes ClickHouse read the topic by itself, "
+    "`loader` gives that back to `tradecap load`.",
 )
 @click.option(
     "--feed-brokers",
     metavar="HOST:PORT",
-    help="The brokers as the store sees them, where that is another name (with --feed kafka).",
+    help="The brokers' address as the store must use it, if it differs from --log (with --feed kafka).",
 )
 @click.option(
     "--feed-collection",
     metavar="NAME",
     default="",
-    help="A named collection of the server that holds brokers and credentials (with --feed kafka).",
+    help="The named collection, on the ClickHouse server, that holds brokers and credentials (with --feed kafka).",
 )
 @click.option(
     "--cluster",
     metavar="NAME",
-    help="With --print: Replicated and Distributed tables for this cluster; parsed, not run.",
+    help="With --print: use Replicated and Distributed tables for this cluster (ClickHouse "
+    "has parsed this SQL, but it has never been run).",
 )
 @shared
 def init_db(

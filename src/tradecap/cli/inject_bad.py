@@ -32,13 +32,17 @@ def _fault_options(body: Body) -> Body:
 
 @command
 @_fault_options
-@click.option("--all", "each", type=COUNT, metavar="N", default=0, help="N of each kind.")
-@click.option("--from-file", type=FILE_NAME, metavar="PATH", help="The lines of this file as they are.")
+@click.option("--all", "each", type=COUNT, metavar="N", default=0, help="Add N of each kind.")
+@click.option("--from-file", type=FILE_NAME, metavar="PATH", help="Add the lines of this file as they are.")
 @click.option(
-    "--seed", type=COUNT, metavar="S", default=None, help="Makes the same payloads again (default: drawn, and shown)."
+    "--seed",
+    type=COUNT,
+    metavar="S",
+    default=None,
+    help="Make the same payloads again (default: a random seed, which is printed).",
 )
 @click.option("--dry-run", is_flag=True, help="Print the payloads; write nothing.")
-@click.option("--yes", is_flag=True, help="Also spoil a log that holds live captures.")
+@click.option("--yes", is_flag=True, help="Write even to a log that holds live captures.")
 @segments
 @shared
 def inject_bad(
@@ -53,9 +57,10 @@ def inject_bad(
     out: Output,
     **faults: int | None,
 ) -> Exit:
-    """Add synthetic bad records to the log, drawn from its own trades.
+    """Add synthetic bad records to the log, made from its own trades.
 
-    They are a run of their own, whose end record says what they are: verify finds them fault by fault.
+    They are written as a run of their own. Its end record counts the faults of each kind, so verify can check that all
+    of them were found.
 
     \b
     Examples:

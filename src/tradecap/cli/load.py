@@ -28,22 +28,22 @@ from tradecap.store.api import Store
 @click.option(
     "--feed",
     type=click.Choice(["loader", "kafka"]),
-    help="How records get in: `loader` is this command; `kafka` waits for ClickHouse, which reads the topic by "
-    "itself (default: as init-db set it).",
+    help="How records get into the store: `loader` is this command; `kafka` waits for ClickHouse, which reads the "
+    "topic by itself (default: as init-db set it).",
 )
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
     metavar="PORT",
-    help="Serve /metrics, /health and /ready here (0: any free port).",
+    help="Serve /metrics, /health and /ready on this port (0: any free port).",
 )
 @shared
 def load(follow: bool, feed: str | None, metrics_port: int | None, settings: Settings, out: Output) -> Exit:
     """Load the log into the store and build the candles.
 
-    It continues where it stopped, so it is safe to run again at any time, also after a crash. With a topic and a server
-    several may run at once. A store that doesn't answer is waited for: with --follow until it does, else for half a
-    minute.
+    It continues where it stopped, so it is safe to run again at any time, also after a crash. With a topic as the log
+    and a server as the store, several may run at once. If the store doesn't answer, it waits: with --follow until the
+    store answers, else for half a minute.
 
     \b
     Examples:

@@ -291,7 +291,7 @@ def spoken(body: Body) -> Body:
 
     return _with(
         speaking,
-        _shared("--json", is_flag=True, help="The result as one JSON object on stdout."),
+        _shared("--json", is_flag=True, help="Print the result as one JSON object on stdout."),
         _shared("-v", "--verbose", count=True, help="Print more on stderr; -vv also shows the traceback of an error."),
         _shared("-q", "--quiet", is_flag=True, help="Print only problems on stderr."),
         _shared(
@@ -300,7 +300,7 @@ def spoken(body: Body) -> Body:
             is_eager=True,
             expose_value=False,
             callback=_choose_form,
-            help="The form of the lines on stderr.",
+            help="Print the lines on stderr as text or as JSON.",
         ),
     )
 
@@ -316,10 +316,18 @@ def places(body: Body) -> Body:
     `config`."""
     return _with(
         body,
-        _shared("--log", metavar="URL", help=f"Where the records are kept in order (default {DEFAULTS['log']})."),
-        _shared("--store", metavar="URL", help=f"Where the trades can be queried (default {DEFAULTS['store']})."),
+        _shared(
+            "--log", metavar="URL", help=f"The log: where the records are kept in order (default {DEFAULTS['log']})."
+        ),
+        _shared(
+            "--store", metavar="URL", help=f"The store: where the trades can be queried (default {DEFAULTS['store']})."
+        ),
         _shared("--profile", metavar="NAME", help="Take log and store from [profile.NAME] of tradecap.toml."),
-        _shared("--config", metavar="FILE", help="Read this file instead of ./tradecap.toml (or the user's)."),
+        _shared(
+            "--config",
+            metavar="FILE",
+            help="Read this file instead of ./tradecap.toml (or the one in your user configuration).",
+        ),
     )
 
 
@@ -363,7 +371,7 @@ def segments(body: Body) -> Body:
             type=SIZE,
             default="64MB",
             metavar="SIZE",
-            help="Close a segment at this size (default 64MB).",
+            help="Close a segment (a file of the log) at this size (default 64MB).",
         ),
         click.option(
             "--segment-age",
@@ -371,6 +379,6 @@ def segments(body: Body) -> Body:
             type=DURATION,
             default="10m",
             metavar="DURATION",
-            help="... or at this age (default 10m).",
+            help="Close a segment at this age (default 10m).",
         ),
     )

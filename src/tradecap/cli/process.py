@@ -28,25 +28,25 @@ def _instance(text: str) -> str:
 
 
 @service
-@click.option("--follow", is_flag=True, help="Go on: process what comes in until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Keep processing new records until Ctrl-C.")
 @click.option(
     "--emit",
     type=click.Choice(["updates", "closed"]),
     default="updates",
-    help="Send a candle whenever it changes, or not before it is closed (default updates).",
+    help="Send a candle whenever it changes (updates), or only once it is closed (closed); default updates.",
 )
 @click.option(
     "--instance",
     type=typed("name", _instance),
     metavar="NAME",
-    help="A name that this process keeps across restarts: what a crash left open is then ended at once. No two may "
-    "run with the same name.",
+    help="A name that this process keeps across restarts, so that what a crash left open is ended at once. No two "
+    "processes may run with the same name.",
 )
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
     metavar="PORT",
-    help="Serve /metrics, /health and /ready here (0: any free port).",
+    help="Serve /metrics, /health and /ready on this port (0: any free port).",
 )
 @shared
 def process(
@@ -54,10 +54,10 @@ def process(
 ) -> Exit:
     """Write enriched trades and candles to topics, exactly once.
 
-    Each distinct trade goes to trades.enriched, each minute to candles.1m, each rejected record to trades.quarantine.
-    Messages, state and position are committed in one transaction; consumers must read with
-    isolation.level=read_committed. Several may run at once: they share the partitions. `tradecap topics --create` makes
-    the topics. Exit 1: trades are in a partition that isn't their symbol's, and were left out.
+    Each distinct trade goes to trades.enriched, each one-minute candle to candles.1m, and each rejected record to
+    trades.quarantine. Messages, state and position are committed in one transaction; consumers must read with
+    isolation.level=read_committed. Several processes may run at once: they share the partitions. To make the topics,
+    run `tradecap topics --create`. Exit 1: some trades were in the wrong partition for their symbol, and were left out.
 
     \b
     Examples:

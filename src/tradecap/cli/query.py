@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @command
 @click.argument("question", metavar=f"SQL|{'|'.join(QUESTIONS)}")
 @click.option("--limit", type=POSITIVE, default="1000", metavar="N", help="At most N rows (default 1000).")
-@click.option("--csv", is_flag=True, help="As CSV.")
+@click.option("--csv", is_flag=True, help="Print the rows as CSV.")
 @shared
 def query(question: str, limit: int, csv: bool, settings: Settings, out: Output) -> Exit:
-    """Ask the store a read-only question, by name or in SQL.
+    """Run a read-only query on the store, by name or in SQL.
 
     A statement that writes, reads files or reaches the network is refused.
 

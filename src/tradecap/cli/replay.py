@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     "--speed", type=SPEED, default="max", metavar="max|N", help="1 = as recorded, 10 = ten times faster (default max)."
 )
 @time_range
-@click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Only this symbol (may be repeated).")
+@click.option("--symbol", "symbols", type=SYMBOL, multiple=True, help="Replay only this symbol (may be repeated).")
 @click.option("--limit", type=POSITIVE, metavar="N", help="Stop after N trades.")
 @click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
 @click.option(
@@ -62,10 +62,10 @@ if TYPE_CHECKING:
     type=SERIES,
     default=None,
     metavar="VENUE:SYMBOL",
-    help="For lines that don't name their venue or symbol.",
+    help="Venue and symbol of lines that don't name theirs.",
 )
 @click.option("--dry-run", is_flag=True, help="Only report; write nothing.")
-@click.option("--load", "also_load", is_flag=True, help="Load into the store afterwards.")
+@click.option("--load", "also_load", is_flag=True, help="Load the log into the store afterwards.")
 @segments
 @shared
 def replay(
@@ -86,10 +86,10 @@ def replay(
 ) -> Exit:
     """Write recordings into the log as a new run.
 
-    PATH is a file (plain, .gz, .bz2, .xz, .zst, .zip or .tar, recognised by its content), a tradecap log, - for stdin,
-    or sample: for the recording that comes with the package. Messages that can't be read are logged whole and end in
-    quarantine; other streams are counted and left out. A file in which nothing is recognised, or of a market that isn't
-    supported, is refused (exit 2); lines without a single trade end with exit 1.
+    PATH is a file (plain, .gz, .bz2, .xz, .zst, .zip or .tar, recognised by its content), a tradecap log, `-` (stdin),
+    or `sample:` (the recording that comes with the package). Messages that can't be read are logged whole and end up in
+    quarantine; messages of other streams are counted and left out. A file is refused (exit 2) if nothing in it is
+    recognised or if its market isn't supported. If the lines don't contain a single trade, the exit code is 1.
 
     \b
     Examples:

@@ -70,9 +70,9 @@ class ServeOptions:
     "--host",
     default="127.0.0.1",
     metavar="ADDRESS",
-    help="The address to listen on (default 127.0.0.1: this machine alone).",
+    help="The address to listen on (default 127.0.0.1: only this machine).",
 )
-@click.option("--load", "also_load", is_flag=True, help="Also load the store and make candles, in this process.")
+@click.option("--load", "also_load", is_flag=True, help="Also load the store and build candles, in this process.")
 @click.option(
     "--history",
     "history_s",
@@ -89,10 +89,14 @@ class ServeOptions:
     "--cors",
     multiple=True,
     metavar="ORIGIN",
-    help="Let pages of this origin read the answers, like https://app.example.",
+    help="Let web pages of this origin read the responses, like https://app.example.",
 )
 @click.option(
-    "--allow-host", "names", multiple=True, metavar="NAME", help="A further name of this server that clients may use."
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Another host name that clients may use for this server.",
 )
 @click.option("--tls-cert", type=FILE, metavar="FILE", help="Serve HTTPS with this certificate (PEM, with its chain).")
 @click.option("--tls-key", type=FILE, metavar="FILE", help="The certificate's key, unless it is in the same file.")
@@ -101,16 +105,16 @@ class ServeOptions:
     type=COUNT,
     default="100",
     metavar="N",
-    help="Requests a second of one client (default 100; 0: any number).",
+    help="Allow each client N requests per second (default 100; 0: any number).",
 )
 @click.option(
-    "--connections", type=POSITIVE, default="100", metavar="N", help="Connections of one client (default 100)."
+    "--connections", type=POSITIVE, default="100", metavar="N", help="Allow each client N connections (default 100)."
 )
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
     metavar="PORT",
-    help="Serve /metrics, /health and /ready here too, without a token.",
+    help="Serve /metrics, /health and /ready on this port too, without a token.",
 )
 @shared
 def serve(
@@ -124,11 +128,11 @@ def serve(
 ) -> Exit:
     """Serve candles, trades and statistics over REST and gRPC.
 
-    History comes from the store, the running minute from the log, without a hole or a trade that counts twice in
-    between. It only reads; with --load it also loads the store, as an embedded store belongs to one process.
-    http://127.0.0.1:8000/docs lists the routes; gRPC (port 50051) sends the current bar on every tick.
+    History comes from the store, and the current minute from the log; where they meet, no trade is missing or counted
+    twice. It only reads. With --load it also loads the store, because only one process can open an embedded store.
+    http://127.0.0.1:8000/docs lists the routes; gRPC (port 50051) sends the current bar (candle) on every trade.
 
-    http://127.0.0.1:8000/app is a page that draws a series and keeps it current.
+    http://127.0.0.1:8000/app is a page that draws the candles of a series and keeps them current.
 
     \b
     Examples:

@@ -20,14 +20,14 @@ from tradecap.log.folder.spool import Spool, Target
 
 @command
 @click.argument("source", metavar="SOURCE")
-@click.option("--follow", is_flag=True, help="Go on: copy what comes in until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Keep copying new records until Ctrl-C.")
 @shared
 def ship(source: str, follow: bool, settings: Settings, out: Output) -> Exit:
-    """Copy a log into another unchanged, identities kept.
+    """Copy a log into another log, with records and identities unchanged.
 
-    SOURCE is the folder of a log: a spool that a capture left behind, or any other. It is copied into the log in force,
-    a topic or another folder. Nothing of it is removed. Run again, it continues where it stopped. While the broker is
-    away, it waits.
+    SOURCE is the folder of a log: a spool that a capture left behind, or any other. It is copied into the log that is
+    in use (--log), which is a topic or another folder. Nothing is removed from SOURCE. If you run it again, it
+    continues where it stopped. While the broker is unreachable, it waits.
 
     \b
     Examples:

@@ -97,7 +97,7 @@ def with_wait(args: list[str]) -> Iterator[str]:
     "--host",
     default="localhost",
     metavar="ADDRESS",
-    help="Address to listen on (default localhost: 127.0.0.1 and ::1; '::': all).",
+    help="Address to listen on (default localhost: 127.0.0.1 and ::1; '::' is all addresses).",
 )
 @click.option(
     "--tls", is_flag=True, help="Use wss and https, with a throw-away certificate; prints the path of the CA file."
@@ -107,14 +107,14 @@ def with_wait(args: list[str]) -> Iterator[str]:
     "symbols",
     type=SYMBOL,
     multiple=True,
-    help="Serve only this symbol; the generator makes this one (may be repeated).",
+    help="With PATH: serve only this symbol; without PATH: generate trades of it (may be repeated).",
 )
 @click.option(
     "--rate",
     type=FACTOR,
     default=None,
     metavar="N",
-    help="Generator: trades a second of each symbol (default: about 9).",
+    help="Generator: trades per second of each symbol (default: about 9).",
 )
 @click.option(
     "--seed",
@@ -138,14 +138,14 @@ def with_wait(args: list[str]) -> Iterator[str]:
     metavar="max|N",
     help="1 = as recorded, max = as fast as clients read (default 1).",
 )
-@click.option("--loop", is_flag=True, help="After the end, start again from the beginning; ids and times move on.")
+@click.option("--loop", is_flag=True, help="After the end, start again from the beginning; ids and times keep rising.")
 @click.option("--now", is_flag=True, help="Shift times so that the first trade is now.")
 @click.option(
     "--wait",
     type=POSITIVE,
     default=None,
     metavar="[N]",
-    help="Start when N streams are subscribed (without N: one), not at once.",
+    help="Start only when N streams are subscribed, not at once (--wait without N: 1).",
 )
 @click.option(
     "--history",
@@ -164,14 +164,14 @@ def with_wait(args: list[str]) -> Iterator[str]:
     help="Venue and symbol of rows that don't name theirs.",
 )
 @click.option(
-    "--faults", "faults_file", type=FILE_NAME, default=None, metavar="FILE", help="Faults to inject, in a TOML file."
+    "--faults", "faults_file", type=FILE_NAME, default=None, metavar="FILE", help="Inject the faults in this TOML file."
 )
 @click.option(
     "--fault",
     "short_faults",
     multiple=True,
     metavar="TEXT",
-    help='A fault in short: "close at=10s code=1001", "drop trades=1000 count=5".',
+    help='Inject one fault, like "close at=10s code=1001" or "drop trades=1000 count=5" (may be repeated).',
 )
 @click.option(
     "--time-scale",
@@ -193,9 +193,9 @@ def with_wait(args: list[str]) -> Iterator[str]:
 def simulate(paths: tuple[str, ...], out: Output, **options: Any) -> Exit:
     """Run a local exchange, fed by recordings or a generator.
 
-    PATH is anything that replay reads: a file, a tradecap log, - for stdin, or sample: for the recording that comes
-    with the package. Several are merged by trade time. Without PATH, trades are generated. docs/simulate.md shows how
-    to point clients here and lists the faults.
+    PATH is anything that replay reads: a file, a tradecap log, `-` (stdin), or `sample:` (the recording that comes
+    with the package). Several recordings are merged by trade time. Without PATH, trades are generated. docs/simulate.md
+    shows how to point clients at this exchange, and lists the faults.
 
     \b
     Examples:

@@ -45,16 +45,21 @@ def spool_options(body: Body) -> Body:
 
     add = (
         click.option(
-            "--spool", "spool_folder", metavar="DIR", help=f"With a topic: records go here first (default ./{FOLDER})."
+            "--spool",
+            "spool_folder",
+            metavar="DIR",
+            help=f"With a topic as the log: the folder that records go to first (default ./{FOLDER}).",
         ),
         click.option(
-            "--no-spool", is_flag=True, help="With a topic: produce directly; a broker that is away ends the capture."
+            "--no-spool",
+            is_flag=True,
+            help="With a topic as the log: write to it directly; an unreachable broker ends the capture.",
         ),
         click.option(
             "--spool-max",
             type=SIZE,
             metavar="SIZE",
-            help="End, with everything kept, when the spool is larger (default 20GB).",
+            help="End the capture when the spool is larger than this; every record is kept (default 20GB).",
         ),
     )
     for option in reversed(add):

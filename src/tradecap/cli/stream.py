@@ -53,14 +53,14 @@ def stream(
 ) -> Exit:
     """Capture live trades from the venue into the log.
 
-    Without SYMBOL it captures those of TRADECAP_SYMBOLS, or `symbols = [...]` of tradecap.toml.
+    Without SYMBOL it captures the symbols in TRADECAP_SYMBOLS, or in `symbols = [...]` of tradecap.toml.
 
-    It reconnects by itself, fetches what it missed by REST, and continues after the last id of the log. Ctrl-C ends it
-    properly. If the log is a topic, records go into a folder first, the spool, and from there to the topic: the broker
-    may be away for hours.
+    It reconnects by itself, fetches by REST what it missed, and continues after the last id in the log. Ctrl-C ends it
+    cleanly. If the log is a topic, records first go into a folder, the spool, and from there to the topic, so the
+    broker may be unreachable for hours.
 
-    Where stderr isn't a terminal, each line on it is a JSON object, with the hint of an error as its member `hint`;
-    --log-format text changes that.
+    If stderr isn't a terminal, each line on it is a JSON object, and the hint of an error is in its member `hint`; with
+    --log-format text the lines are plain text.
 
     \b
     Examples:

@@ -68,7 +68,7 @@ OPTIONS: Final = (
         "--venue",
         type=click.Choice([*SITES]),
         default="binance",
-        help="Where to capture (default binance; binance-data: Binance spot by its public data-only hosts).",
+        help="Where to capture (default binance; binance-data: Binance spot through its public data-only hosts).",
     ),
     click.option(
         "--channel",
@@ -86,19 +86,19 @@ OPTIONS: Final = (
     click.option("--max-trades", type=POSITIVE, metavar="N", help="Stop after N trades."),
     click.option("--load", "also_load", is_flag=True, help="Also load the store and build candles, in this process."),
     click.option(
-        "--ws-url", default="", metavar="URL", help="Another base URL of the streams, like ws://localhost:8080."
+        "--ws-url", default="", metavar="URL", help="Use this base URL for the streams, like ws://localhost:8080."
     ),
     click.option(
-        "--rest-url", default="", metavar="URL", help="Another base URL of REST (default: the host of --ws-url)."
+        "--rest-url", default="", metavar="URL", help="Use this base URL for REST (default: the host of --ws-url)."
     ),
     click.option("--no-repair", is_flag=True, help="Don't fetch missed trades by REST."),
-    click.option("--no-resume", is_flag=True, help="Don't fill the hole since the last capture."),
+    click.option("--no-resume", is_flag=True, help="Don't fill the gap between the last capture and this one."),
     click.option(
         "--repair-max",
         type=POSITIVE,
         default="100000",
         metavar="N",
-        help="Leave longer holes open (default 100000 trades).",
+        help="Don't repair gaps of more than N trades (default 100000).",
     ),
     click.option(
         "--stale",
@@ -119,7 +119,7 @@ OPTIONS: Final = (
         "--metrics-port",
         type=click.IntRange(0, 65535),
         metavar="PORT",
-        help="Serve /metrics, /health and /ready here (0: any free port).",
+        help="Serve /metrics, /health and /ready on this port (0: any free port).",
     ),
 )
 

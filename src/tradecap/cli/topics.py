@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 @command
-@click.option("--create", is_flag=True, help="Make the topics that are missing.")
+@click.option("--create", is_flag=True, help="Create the topics that are missing.")
 @click.option(
     "--partitions",
     type=POSITIVE,
     default="4",
     metavar="N",
-    help="Partitions of a log's topic that is made (default 4); those of process have the same.",
+    help="With --create: partitions of the log's topic (default 4); the topics of process get as many as it has.",
 )
 @click.option(
     "--replication",
     type=POSITIVE,
     metavar="N",
-    help="Copies of each partition (default: 3, or one for each broker if there are fewer).",
+    help="With --create: copies of each partition (default: 3, or one for each broker if there are fewer).",
 )
 @shared
 def topics(create: bool, partitions: int, replication: int | None, settings: Settings, out: Output) -> Exit:
-    """Show the topics of the log and of process, and their drift.
+    """Show the topics of the log and of process, and settings that differ.
 
-    A setting that the broker doesn't have is not a difference. Exit 1: the log's topic is missing, or a topic's
-    settings differ. The topics of `tradecap process` may be missing: only that command needs them.
+    A setting that the broker doesn't support doesn't count as a difference. Exit 1: the log's topic is missing, or a
+    topic's settings differ. The topics of `tradecap process` may be missing: only that command needs them.
 
     \b
     Examples:

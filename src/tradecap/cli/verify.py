@@ -77,7 +77,7 @@ def _offset(text: str) -> int:
     type=typed("expectation", _expectation),
     multiple=True,
     metavar="NAME=N",
-    help="Also check a count (may be repeated).",
+    help="Also check that the count NAME is N, like duplicates=100 (may be repeated).",
 )
 @click.option("--run", metavar="ID|last", default="", help="Apply --expect to this run only.")
 @click.option("--symbol", type=SYMBOL, help="Check ids and candles of this symbol only.")
@@ -86,15 +86,15 @@ def _offset(text: str) -> int:
 @click.option(
     "--allow-gaps",
     is_flag=True,
-    help="Ids missing inside a coverage don't fail, nor records that retention removed before they were loaded.",
+    help="Don't fail on ids missing within a run, nor on records that retention removed before they were loaded.",
 )
-@click.option("--allow-torn", is_flag=True, help="Runs without an end don't fail.")
+@click.option("--allow-torn", is_flag=True, help="Don't fail on runs without an end record.")
 @click.option(
     "--wait",
     "wait_s",
     type=WAIT,
     metavar="DURATION",
-    help="Wait up to this long until another process has loaded the rest (default 30s with a topic or a server "
+    help="Wait up to this long for another process to load the rest of the log (default 30s with a topic or a server "
     "store, else 0s).",
 )
 @click.option(
@@ -102,14 +102,14 @@ def _offset(text: str) -> int:
     type=FILE_NAME,
     multiple=True,
     metavar="FILE",
-    help="Compare candles with the venue's own: CSV, zip or REST answers (may be repeated).",
+    help="Compare candles with the venue's own klines: CSV, zip or saved REST responses (may be repeated).",
 )
 @click.option(
     "--klines-offset",
     "offset_s",
     type=typed("offset", _offset),
     metavar="+HH:MM",
-    help="UTC offset of kline times that carry none (default UTC).",
+    help="UTC offset of kline times that don't state one (default UTC).",
 )
 @click.option(
     "--as",
@@ -120,26 +120,24 @@ def _offset(text: str) -> int:
 )
 @click.option("--junit", type=FILE, metavar="FILE", help="Also write the checks as JUnit XML, for CI systems.")
 @click.option(
-    "--certificate", type=FILE, metavar="FILE", help="Also write what was found as a certificate (JSON), to keep."
+    "--certificate", type=FILE, metavar="FILE", help="Also write the result as a certificate (JSON), to keep."
 )
 @click.option(
     "--against",
     type=FILE,
     metavar="CERTIFICATE",
-    help="Also check that the log is what was certified, or that and more.",
+    help="Also check that everything in this certificate is still in the log, unchanged.",
 )
 @click.option(
     "--since",
     type=FILE,
     metavar="CERTIFICATE",
-    help="Don't count again what this certificate proved: take it from there, and count what came after it.",
+    help="Take over what this certificate proved, without counting it again, and count only what came after.",
 )
 @click.option(
-    "--topics", "has_topics", is_flag=True, help="Also hold the topics of `tradecap process` against the store."
+    "--topics", "has_topics", is_flag=True, help="Also compare the topics of `tradecap process` with the store."
 )
-@click.option(
-    "--rebuild-manifests", is_flag=True, help="First make lost or wrong manifests again, from their segments."
-)
+@click.option("--rebuild-manifests", is_flag=True, help="First rebuild lost or wrong manifests from their segments.")
 @shared
 def verify(
     expect: tuple[tuple[str, int], ...],
@@ -165,8 +163,8 @@ def verify(
 ) -> Exit:
     """Reconcile log and store, record by record.
 
-    Exit 0: every record that entered is a stored trade, a known duplicate, a conflict, an event, ignored, or
-    quarantined with a reason. Exit 1: a check failed, with what differs, where, and what to run.
+    Exit 0: every record in the log is a stored trade, a known duplicate, a conflict, an event, ignored, or quarantined
+    with a reason. Exit 1: a check failed; the output shows what differs, where, and what to run.
 
     \b
     Examples:

@@ -94,18 +94,19 @@ def parameters(name: str, log: FileLog, runs: list[str]) -> dict[str, object]:
     return {each: values[each] for each in re.findall(r"\{(\w+):", text)}
 
 
+def stored_queries() -> list[str]:
+    """The queries that ask for what is stored. The answers to `tradecap query` are written by ClickHouse itself, as
+    RFC 3339 with Z; other queries insert, or read a file."""
+    others = ("INSERT", "{insert:", "FROM file(", "FROM input(")
+    return [
+        name for name in QUERIES if not name.startswith("asked_") and not any(each in query(name) for each in others)
+    ]
+
+
 def answers(store: ClickHouseStore, log: FileLog) -> dict[str, list[Row]]:
     """What every query of the package says of the night."""
     runs = sorted(store.fed_runs(log.id))
-    # those of `tradecap query` are written by ClickHouse itself, as RFC 3339 with Z
-    asked = [
-        name
-        for name in QUERIES
-        if not name.startswith("asked_")
-        and "INSERT" not in query(name)
-        and not any(each in query(name) for each in ("{insert:", "FROM file(", "FROM input("))
-        and name not in ("store_id", "materialized_views")
-    ]
+    asked = [name for name in stored_queries() if name not in ("store_id", "materialized_views")]
     return {name: store.rows(query(name), **parameters(name, log, runs)) for name in asked}
 
 
@@ -151,13 +152,7 @@ def test_no_query_hands_out_a_time_that_has_a_zone(log: FileLog, store: ClickHou
     replayed(log, [message(trade) for trade in a_night()])
     load(log, store)
     runs = sorted(store.fed_runs(log.id))
-    # those of `tradecap query` are written by ClickHouse itself, as RFC 3339 with Z
-    asked = [
-        name
-        for name in QUERIES
-        if not name.startswith("asked_") and "INSERT" not in query(name) and "{insert:" not in query(name)
-    ]
-    for name in asked:
+    for name in stored_queries():
         columns = store.rows(f"DESCRIBE TABLE ({query(name)})", **parameters(name, log, runs))
         assert not [row for row in columns if "DateTime" in str(row["type"])], name
 

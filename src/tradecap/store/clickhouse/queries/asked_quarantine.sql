@@ -1,1 +1,2 @@
-SELECT run, seq, reason, field, fault, venue, symbol, channel, recv_ns, raw FROM quarantine FINAL ORDER BY toUInt128(run), seq
+SELECT run, seq, reason, field, fault, venue, symbol, channel, recv_ns, raw FROM quarantine FINAL
+    ORDER BY toUInt128(run), seq

@@ -1,4 +1,5 @@
--- Days that hold trades or candles of a symbol ('' = all) and a range of whole minutes, with their number of trades: to check them in portions.
+-- Days that hold trades or candles of a symbol ('' = all) and a range of whole minutes, with their number of trades: to
+-- check them in portions.
 SELECT day, sum(n) AS trades
 FROM
 (

@@ -1,4 +1,5 @@
--- Hours since 1970 of the minutes that hold ids of some ranges: a trade that comes with one of these ids may take the place of one of theirs.
+-- Hours since 1970 of the minutes that hold ids of some ranges: a trade that comes with one of these ids may take the
+-- place of one of theirs.
 SELECT DISTINCT intDiv(toUnixTimestamp(minute), 3600) AS hour
 FROM candles_1m AS c
 INNER JOIN
@@ -11,4 +12,5 @@ INNER JOIN
     )
 ) AS s USING (venue, channel, symbol)
 WHERE c.ids > 0 AND c.first_id <= last_wanted AND c.last_id >= first_wanted
-    AND (venue, channel, symbol) IN (SELECT arrayJoin(arrayZip({venues:Array(String)}, {channels:Array(String)}, {symbols:Array(String)})))
+    AND (venue, channel, symbol) IN (SELECT arrayJoin(arrayZip({venues:Array(String)}, {channels:Array(String)},
+        {symbols:Array(String)})))

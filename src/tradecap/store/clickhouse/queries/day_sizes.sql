@@ -1,4 +1,5 @@
--- Days of a range: their trades (with repeats that were not merged yet), and of how many trades their candles were made.
+-- Days of a range: their trades (with repeats that were not merged yet), and of how many trades their candles were
+-- made.
 SELECT day, sum(trades) AS trades, sum(made) AS made
 FROM
 (

@@ -1,6 +1,8 @@
--- Candles of one series from a time on, oldest first. The view is never filtered by time inside: `complete` looks at the neighbours.
+-- Candles of one series from a time on, oldest first. The view is never filtered by time inside: `complete` looks at
+-- the neighbours.
 SELECT
-    toUnixTimestamp(open_time) AS open_time_s, open, high, low, close, volume, quote_volume, trades, taker_buy_volume, taker_buy_quote_volume, vwap,
+    toUnixTimestamp(open_time) AS open_time_s, open, high, low, close, volume, quote_volume, trades, taker_buy_volume,
+        taker_buy_quote_volume, vwap,
     volatility, first_id, last_id, complete
 FROM v_candles(seconds = {seconds:UInt32})
 WHERE venue = {venue:String} AND symbol = {symbol:String} AND channel = {channel:String}

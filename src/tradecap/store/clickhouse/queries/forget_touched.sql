@@ -1,4 +1,5 @@
--- Some hours of a log are swept. Among rows that reached equally far, the newest is kept; one with further hours is another loader's.
+-- Some hours of a log are swept. Among rows that reached equally far, the newest is kept; one with further hours is
+-- another loader's.
 INSERT INTO positions (log, partition, position, reached, touched)
 SELECT log, partition, position, reached, []
 FROM positions FINAL

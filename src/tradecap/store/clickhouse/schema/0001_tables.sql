@@ -1,5 +1,6 @@
 -- The tables. Reads go through the views of 0004, which merge (FINAL) what ReplacingMergeTree hasn't merged yet.
--- Decisions with their measurements: docs/clickhouse.md. What a position vouches for is synced to disk before the position is written.
+-- Decisions with their measurements: docs/clickhouse.md. What a position vouches for is synced to disk before the
+-- position is written.
 
 CREATE TABLE IF NOT EXISTS inbox
 (
@@ -49,7 +50,8 @@ CREATE TABLE IF NOT EXISTS arrivals
     outcome LowCardinality(String) COMMENT 'what became of the records; empty: they are not plain, and wait in odd',
     records UInt64 COMMENT 'records of a block of it',
     hours Array(UInt32) COMMENT 'of trades: the hours since 1970 in which they were traded',
-    spans Array(Tuple(String, String, String, UInt64, UInt64)) COMMENT 'of trades: venue, channel, symbol, first and last id'
+    spans Array(Tuple(String, String, String, UInt64, UInt64))
+        COMMENT 'of trades: venue, channel, symbol, first and last id'
 )
 ENGINE = Memory
 SETTINGS min_rows_to_keep = 1000, max_rows_to_keep = 10000
@@ -108,18 +110,22 @@ CREATE TABLE IF NOT EXISTS trades
     first_id UInt64 CODEC(DoubleDelta, ZSTD(1)) COMMENT 'first trade of the aggregate; trade_id for trades',
     last_id UInt64 CODEC(DoubleDelta, ZSTD(1)) COMMENT 'last trade of the aggregate; trade_id for trades',
     trade_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'matching time T; candles are bucketed by it',
-    event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1)) COMMENT 'time E at which the venue sent the message; 1970 when it has none',
-    recv_ns Int64 CODEC(Delta, ZSTD(1)) COMMENT 'local receive time, ns since 1970 UTC, 0 when unknown; may be wrong, orders nothing',
+    event_time DateTime64(6, 'UTC') CODEC(Delta, ZSTD(1))
+        COMMENT 'time E at which the venue sent the message; 1970 when it has none',
+    recv_ns Int64 CODEC(Delta, ZSTD(1))
+        COMMENT 'local receive time, ns since 1970 UTC, 0 when unknown; may be wrong, orders nothing',
     price Decimal(18, 8) CODEC(Delta, ZSTD(1)) COMMENT 'quote currency',
     qty Decimal(38, 8) CODEC(ZSTD(1)) COMMENT 'base currency',
     is_buyer_maker Bool CODEC(ZSTD(1)) COMMENT 'true: the taker sold',
     order_book Bool CODEC(ZSTD(1)) COMMENT 'false: insurance fund, ADL and the like; counts as an id, not in candles',
-    ver UInt256 CODEC(ZSTD(1)) COMMENT 'bitNot of (run, seq) as a number: the first record of an id wins, in whatever order they arrive',
+    ver UInt256 CODEC(ZSTD(1))
+        COMMENT 'bitNot of (run, seq) as a number: the first record of an id wins, in whatever order they arrive',
     INDEX by_trade_time trade_time TYPE minmax GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(ver)
--- A block of more than 100 partitions is refused, and one that ClickHouse's Kafka engine reads would then stop the feed forever: no setting lifts the
--- limit there (measured). So months are counted modulo 96. In eight years each partition is a month; a wild trade time makes no further one.
+-- A block of more than 100 partitions is refused, and one that ClickHouse's Kafka engine reads would then stop the feed
+-- forever: no setting lifts the limit there (measured). So months are counted modulo 96. In eight years each partition
+-- is a month; a wild trade time makes no further one.
 PARTITION BY toRelativeMonthNum(trade_time) % 96
 ORDER BY (venue, channel, symbol, trade_id)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1

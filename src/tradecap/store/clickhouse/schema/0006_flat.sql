@@ -1,5 +1,6 @@
--- The trades under the flat names of trades.raw and trades.enriched as other projects and `tradecap process` have them (market/enrichment.py; a test
--- holds the two against each other). Times are milliseconds since 1970 UTC, prices are texts, what a record doesn't hold is NULL.
+-- The trades under the flat names of trades.raw and trades.enriched as other projects and `tradecap process` have them
+-- (market/enrichment.py; a test holds the two against each other). Times are milliseconds since 1970 UTC, prices are
+-- texts, what a record doesn't hold is NULL.
 
 CREATE VIEW IF NOT EXISTS raw_trades
 COMMENT 'The trades under flat names: times in ms, prices as texts'

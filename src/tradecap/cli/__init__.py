@@ -38,9 +38,9 @@ COMMANDS: Final = {
     "serve": "Serve candles, trades and statistics over REST and gRPC.",
     "demo": "Run the whole pipeline once on this machine, up to the proof.",
     "simulate": "Run a local exchange, fed by recordings or a generator.",
-    "ship": "Copy a log into another log, with records and identities unchanged.",
+    "ship": "Copy a log into another one, record by record, unchanged.",
     "attest": "Declare runs finished when their writers are known to be dead.",
-    "topics": "Show the topics of the log and of process, and settings that differ.",
+    "topics": "Show the topics of log and process, and settings that differ.",
     "config": "Show which settings are in use and where each comes from.",
     "completion": "Print the completion script for a shell.",
 }

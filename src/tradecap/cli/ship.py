@@ -23,7 +23,7 @@ from tradecap.log.folder.spool import Spool, Target
 @click.option("--follow", is_flag=True, help="Keep copying new records until Ctrl-C.")
 @shared
 def ship(source: str, follow: bool, settings: Settings, out: Output) -> Exit:
-    """Copy a log into another log, with records and identities unchanged.
+    """Copy a log into another one, record by record, unchanged.
 
     SOURCE is the folder of a log: a spool that a capture left behind, or any other. It is copied into the log that is
     in use (--log), which is a topic or another folder. Nothing is removed from SOURCE. If you run it again, it

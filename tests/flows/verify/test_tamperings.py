@@ -105,6 +105,8 @@ def other(rng: random.Random, name: str, of: str) -> str:
         return "toUUID('01930000-0000-7000-8000-00000000dead')"
     if kind == "String":
         return f"concat({name}, 'x')"
+    if kind.startswith("Array"):
+        return f"arrayPushBack({name}, 1)"
     if kind == "Bool":
         return f"NOT {name}"
     if kind == "Float64":
@@ -185,13 +187,26 @@ def a_file(pipeline: Pipeline, rng: random.Random, folder: Path) -> tuple[str, b
         path.write_bytes(data[: rng.randrange(len(data))])
     else:
         at = rng.randrange(len(data))
+        before = bytes(data)
         data[at] ^= 1 << rng.randrange(8)
         path.write_bytes(data)
+        if (member := _the_member(before, bytes(data))) and path.stem.isdecimal():
+            return f"manifest.{member}", pipeline.fails(FileLog(folder, create=False))
         how = f"a bit at {at}: {bytes(data[max(0, at - 20) : at + 20])!r}"
     try:
         return f"file {path.name}: {how}", pipeline.fails(FileLog(folder, create=False))
     except TradecapError:
         return f"file {path.name}: {how}", True
+
+
+def _the_member(before: bytes, after: bytes) -> str:
+    """The one member of a JSON object that differs; '' where more do, or it isn't one."""
+    try:
+        old, new = json.loads(before), json.loads(after)
+        (member,) = (name for name, value in old.items() if name not in new or new[name] != value)
+    except (ValueError, AttributeError):
+        return ""
+    return str(member)
 
 
 def a_certificate(pipeline: Pipeline, rng: random.Random) -> tuple[str, bool]:

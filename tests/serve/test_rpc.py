@@ -212,7 +212,7 @@ def test_a_token_is_needed_but_for_health(recorded: Path) -> None:
         health = health_pb2_grpc.HealthStub(channel)
         for name in ("", "tradecap.market.v1.MarketService"):
             assert (
-                health.Check(name=health_pb2.HealthCheckRequest(service=name)).status
+                health.Check(health_pb2.HealthCheckRequest(service=name)).status
                 == health_pb2.HealthCheckResponse.SERVING
             )
         with pytest.raises(grpc.RpcError):

@@ -155,6 +155,7 @@ UNREACHED: Final = (
     KafkaError._TRANSPORT,
     KafkaError._RESOLVE,
     KafkaError._TIMED_OUT,
+    KafkaError._DESTROY_BROKER,
     KafkaError._MSG_TIMED_OUT,
     KafkaError._SSL,
     KafkaError.REQUEST_TIMED_OUT,
@@ -164,6 +165,7 @@ PASSING: Final = (
     KafkaError._TRANSPORT,
     KafkaError._RESOLVE,
     KafkaError._TIMED_OUT,
+    KafkaError._DESTROY_BROKER,  # an admin request whose broker was forgotten while it waited
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,

@@ -44,7 +44,7 @@ TABLES = {
     "ledger": "SELECT * FROM ledger FINAL",
     "quarantine": "SELECT * FROM quarantine FINAL",
     "fed": "SELECT * FROM fed FINAL",
-    "candles_1m": "SELECT * EXCEPT (sweep) FROM candles_1m FINAL WHERE ids > 0",  # a minute that lost its trades has a row
+    "candles_1m": "SELECT * EXCEPT (sweep) FROM candles_1m FINAL WHERE ids > 0",  # ids 0: lost its trades
 }
 MONTH_S = 30 * 86400
 Tables = dict[str, tuple[int, int]]

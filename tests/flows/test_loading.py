@@ -6,11 +6,14 @@ import pytest
 
 from tests.exchange import until
 from tests.flows.builders import replayed, some_messages
+from tests.kafka.client import Kafka
 from tradecap.errors import Exit, TradecapError
 from tradecap.flows import loading as module
 from tradecap.flows.loading import Loading
 from tradecap.flows.stop import Stop
+from tradecap.log import open_log
 from tradecap.log.folder.log import FileLog
+from tradecap.log.kafka import reader
 from tradecap.market.batch import Batch
 from tradecap.store.clickhouse.store import ClickHouseStore
 
@@ -78,3 +81,33 @@ def test_a_loader_that_fails_says_so_while_the_capture_runs(
         assert "no space left" in loading.ills()[0]
     assert loading.problem
     assert loading.problem.exit_code == Exit.UNDELIVERED
+
+
+@pytest.mark.kafka
+def test_a_capture_that_ends_before_its_loader_has_a_partition_is_loaded(
+    kafka: Kafka, topic: str, store: ClickHouseStore
+) -> None:
+    """A capture of some seconds would be over before the group is, and nothing of it loaded, without a word."""
+    log = open_log(kafka.url(topic))
+    replayed(log, some_messages(range(40)))
+    with Loading(log, store) as loading:
+        loading.start(Stop())
+        loading.finish()
+    assert loading.loaded
+    assert (loading.loaded.records, loading.is_left) == (42, False)
+
+
+@pytest.mark.kafka
+def test_what_was_not_loaded_is_said(
+    kafka: Kafka, topic: str, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would know that a load is needed."""
+    monkeypatch.setattr(reader, "PLACED_S", 0.0)
+    log = open_log(kafka.url(topic))
+    replayed(log, some_messages(range(40)))
+    with Loading(log, store) as loading:
+        loading.start(Stop())
+        loading.finish()
+    assert loading.is_left
+    assert loading.loaded
+    assert loading.loaded.records == 0

@@ -85,8 +85,9 @@ class Loading:
 
     def _run(self, store: Store) -> None:
         try:
+            log = self._opened()
             self.loaded = load(
-                self._opened(),
+                log,
                 store,
                 follow=lambda: not self._is_over.is_set(),
                 stop=self._is_enough,
@@ -94,6 +95,7 @@ class Loading:
                 say=lambda text: self.news.append(NewsItem("warning", text, {})),
                 status=self.status,
             )
+            self.is_left = self.is_left or self._is_behind(log, store)
             return
         except TradecapError as error:
             self.problem = TradecapError(error.message, HINT, error.exit_code)
@@ -113,6 +115,15 @@ class Loading:
             except TradecapError as error:
                 if error.exit_code is not Exit.UNREACHABLE or self._is_over.wait(OPEN_AGAIN_S):
                     raise
+
+    @staticmethod
+    def _is_behind(log: Log, store: Store) -> bool:
+        """Whether the log holds more than was loaded: a loader of a topic may have ended before its group gave it a
+        partition."""
+        try:
+            return any(log.behind(store.positions(log.id)).values())
+        except TradecapError:  # who can't be asked may hold more
+            return True
 
     def _note_batch(self, records: int) -> None:
         self._batch = records

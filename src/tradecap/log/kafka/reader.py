@@ -32,6 +32,9 @@ CONSUMED: Final = 5_000
 POLL_S: Final = 0.05
 LOOK_S: Final = 0.2
 """How often a reader that has nothing to do asks how far the others are."""
+PLACED_S: Final = 8.0
+"""How long a loader that is asked for the end waits for its group to give it partitions: less than a stop may take
+(`LAST_S` of flows/loading.py)."""
 SILENCE_S: Final = 30.0
 """How long a reader that knows of more records waits for a broker before it gives up."""
 
@@ -323,6 +326,8 @@ class _LoadingMember:
         self._collected = Collected(cluster.address.venue)
         self._presence = Presence(cluster)
         self._at: dict[int, int] = {}
+        self._is_placed = False
+        """Whether the group has said which partitions are this process's."""
         self._kept: dict[int, int] = {}
         """By partition, the position that the store has."""
         self._is_at_end: set[int] = set()
@@ -337,11 +342,13 @@ class _LoadingMember:
         self._consumer.close()
 
     def batches(self, follow: Callable[[], bool] | None, ends: Mapping[int, int]) -> Iterator[Batch]:
-        looked_s = 0.0
+        looked_s = until_s = 0.0
         while True:
             if follow is not None and not follow():
-                follow = None
-                ends = self._ends_of_own()
+                until_s = until_s or time.monotonic() + PLACED_S
+                if self._is_placed or time.monotonic() >= until_s:
+                    follow = None
+                    ends = self._ends_of_own()
             if follow is None and not self._collected.partitions() and time.monotonic() - looked_s > LOOK_S:
                 # another process may have loaded what this one waits for
                 positions = self._positions()
@@ -431,6 +438,7 @@ class _LoadingMember:
         except TradecapError as problem:
             self._problem = problem
             return
+        self._is_placed = True
         self._at |= begin
         self._kept |= {partition: int(positions.get(partition, "0")) for partition in begin}
         consumer.incremental_assign(

@@ -6,6 +6,7 @@ a missing outside part may skip, by `outside_part`, and with TRADECAP_CI=1 it fa
 
 import faulthandler
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,10 +111,19 @@ def log(tmp_path: Path) -> FileLog:
     return FileLog(tmp_path / "log", create=True)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ClickHouseStore]:
-    """A new embedded store with its schema."""
-    path = tmp_path / "db"
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with its schema, to be copied: making one takes longer than most tests."""
+    path = tmp_path_factory.mktemp("store") / "db"
     with ClickHouseStore.embedded(path, f"chdb:{path}", create=True) as made:
         made.create()
-        yield made
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_store: Path) -> Iterator[ClickHouseStore]:
+    """An embedded store with its schema, and nothing in it. Its id is that of other tests."""
+    path = tmp_path / "db"
+    shutil.copytree(empty_store, path, symlinks=True)
+    with ClickHouseStore.embedded(path, f"chdb:{path}", create=False) as opened:
+        yield opened

@@ -36,6 +36,7 @@ def test_a_similar_record_is_what_a_full_reading_gives(line: bytes) -> None:
         a_line(5, source=b"a\\u0022b"),
         a_line(6)[:-2],
         a_line(7).replace(b'"seq":7', b'"seq":07'),
+        a_line(8).replace(b'"data":', b'"src":","data":'),
     ],
 )
 def test_what_differs_in_more_is_left_to_a_full_reading(line: bytes) -> None:

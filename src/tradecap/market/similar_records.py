@@ -29,9 +29,12 @@ def like_others(line: bytes) -> Envelope | None:
     others = _OTHERS.get(line[:52] + line[head_at : data_at if source_at < 0 else source_at])
     if others is None:
         return None
-    source = line[source_at + 7 : data_at - 9] if source_at >= 0 else b""
-    if source_at >= 0 and not (line.startswith(b'",', data_at - 9) and _PLAIN_TEXT.fullmatch(source)):
-        return None
+    source = b""
+    if source_at >= 0:
+        begin, end = source_at + 7, data_at - 9
+        source = line[begin:end]
+        if end < begin or not (line.startswith(b'",', end) and _PLAIN_TEXT.fullmatch(source)):
+            return None
     run, venue, symbol, channel, via = others
     seq, recv = numbers.groups()
     data = msgspec.Raw(line[data_at:-1])

@@ -144,7 +144,7 @@ def test_a_conflict_that_moves_a_trade_leaves_no_candle(
     assert one(emptied.rows("SELECT count() AS trades FROM v_trades"))["trades"] == 1
 
 
-@pytest.mark.parametrize("hours", [None, {NOON_S // 3600}])
+@pytest.mark.parametrize("hours", [None, {NOON_S // 3600}, set(range(NOON_S // 3600 - 9, NOON_S // 3600 + 9))])
 @pytest.mark.parametrize("way", ["1", "0"])
 def test_a_minute_that_lost_all_its_trades_is_found(
     emptied: ClickHouseStore, monkeypatch: pytest.MonkeyPatch, hours: set[int] | None, way: str
@@ -162,15 +162,16 @@ def test_a_minute_that_lost_all_its_trades_is_found(
 
 
 @pytest.mark.parametrize("known", [1, 300])
+@pytest.mark.parametrize("hours", [None, set(range(NOON_S // 3600, NOON_S // 3600 + 14))])
 def test_a_day_is_built_in_one_pass_or_minute_by_minute_with_the_same_result(
-    emptied: ClickHouseStore, known: int
+    emptied: ClickHouseStore, known: int, hours: set[int] | None
 ) -> None:
     """All minutes of a day that is mostly new are computed at once; which of them are stale must not depend on that."""
     stream = [at(n, 7 * n) for n in range(400)]
     fill(emptied, *run_of(stream[:known]))
     emptied.sweep_candles()
     fill(emptied, *run_of(stream[known:], first_seq=known))
-    made = emptied.sweep_candles()
+    made = emptied.sweep_candles(hours)
     stale = {n * 7 // 60 for n in range(known, 400)}
     assert made == len(stale)
     agree(list(minutes(emptied, "BTCUSDT")), every_interval(stream))
@@ -185,6 +186,14 @@ def test_a_minute_that_lost_its_trades_and_got_others_is_made_again(emptied: Cli
     fill(emptied, record_of(at(8, 6), RUNS[1], 1))
     emptied.sweep_candles()
     agree(list(minutes(emptied, "BTCUSDT")), every_interval([at(7, 605), at(8, 6)]))
+
+
+def test_hours_that_were_not_loaded_are_left_alone(emptied: ClickHouseStore) -> None:
+    """A day that is mostly new would be built for the sake of some hours, and its other hours with it."""
+    stream = [at(n, 3600 * (n - 10)) for n in range(20)]
+    fill(emptied, *run_of(stream))
+    assert emptied.sweep_candles(set(range(NOON_S // 3600 - 3, NOON_S // 3600 + 4))) == 7
+    agree(list(minutes(emptied, "BTCUSDT")), every_interval(stream[7:14]))
 
 
 def test_sweeping_makes_only_what_changed(emptied: ClickHouseStore) -> None:

@@ -11,7 +11,7 @@ import uuid
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from itertools import chain, groupby
 from pathlib import Path
@@ -47,6 +47,8 @@ and are put together to large ones, without the text of plain lines. Every expre
 so evaluating it only where it is needed costs more than it saves."""
 DAY_S: Final = 86_400
 HOUR_S: Final = 3600
+FEW_HOURS: Final = 6
+"""Fewer hours in a row than these are what a follower touches: asking how large their days are isn't worth it."""
 MANY_RANGES: Final = 50
 """More ranges of hours than these take longer than one look at all days."""
 FEW: Final = 1000
@@ -312,15 +314,25 @@ def sweep_candles(connection: Connection, hours: Collection[int] | None) -> int:
     """See `Store.sweep_candles`. Days that are mostly new are read once; of others the fingerprints come first, and
     then what is stale."""
     if hours is not None and is_fast() and len(ranges := _ranges(hours)) <= MANY_RANGES:
-        return sum(_rebuild(connection, first * HOUR_S, last * HOUR_S + HOUR_S - 1) for first, last in ranges)
-    if not (is_fast() and _is_new(connection.ask("built")[0])):
-        return _rebuild(connection, *_seconds(*ALL_DAYS))
-    minutes = 0
-    for is_new, group in groupby(connection.ask("day_sizes", first=ALL_DAYS[0], last=ALL_DAYS[1]), key=_is_new):
-        sizes = list(group)
-        minutes += (
-            _build(connection, sizes) if is_new else _rebuild(connection, *_seconds(sizes[0]["day"], sizes[-1]["day"]))
+        return sum(
+            (_rebuild if last - first < FEW_HOURS else _sweep_days)(connection, first * HOUR_S, (last + 1) * HOUR_S - 1)
+            for first, last in ranges
         )
+    is_new = is_fast() and _is_new(connection.ask("built")[0])
+    return (_sweep_days if is_new else _rebuild)(connection, *_seconds(*ALL_DAYS))
+
+
+def _sweep_days(connection: Connection, first_s: int, last_s: int) -> int:
+    """Build the stale candles of a range of time, which may be mostly new; how many minutes."""
+    minutes = 0
+    days = connection.ask("day_sizes", first=_day(first_s), last=_day(last_s))
+    for is_new, group in groupby(days, key=_is_new):
+        sizes = list(group)
+        if is_new:
+            minutes += _build(connection, sizes, first_s, last_s)
+        else:
+            begin_s, end_s = _seconds(sizes[0]["day"], sizes[-1]["day"])
+            minutes += _rebuild(connection, max(begin_s, first_s), min(end_s, last_s))
     return minutes
 
 
@@ -329,13 +341,14 @@ def _is_new(size: Row) -> bool:
     return bool(size["trades"] > 2 * size["made"])
 
 
-def _build(connection: Connection, days: Sequence[Row]) -> int:
-    """Build the candles of successive days in one pass over their trades; how many minutes."""
+def _build(connection: Connection, days: Sequence[Row], first_s: int, last_s: int) -> int:
+    """Build the candles of successive days within a range of time in one pass over their trades; how many minutes."""
     before = connection.ask("newest_sweep")[0]["sweep"]
     for portion in _portions(days):
         first, last = portion[0]["day"], portion[-1]["day"]
-        first_s, last_s = _seconds(first, last)
-        connection.run(query("sweep_candles"), first=first, last=last, first_s=first_s, last_s=last_s)
+        begin_s, end_s = _seconds(first, last)
+        within = {"first_s": max(begin_s, first_s), "last_s": min(end_s, last_s)}
+        connection.run(query("sweep_candles"), first=first, last=last, **within)
     return int(connection.ask("swept", sweep=before)[0]["minutes"])
 
 
@@ -358,6 +371,10 @@ def _seconds(first: date, last: date) -> tuple[int, int]:
     """The first and the last second of a range of days."""
     begin = date(1970, 1, 1)
     return (first - begin).days * DAY_S, (last - begin).days * DAY_S + DAY_S - 1
+
+
+def _day(second: int) -> date:
+    return date(1970, 1, 1) + timedelta(seconds=second)
 
 
 def _ranges(numbers: Collection[int]) -> list[tuple[int, int]]:

@@ -82,6 +82,8 @@ VALID = [
     ),
     _spoilt("PEPE", b'"p":"2683.80000000","q":"0.00200000"', b'"p":"0.00000741","q":"912345678.00"', "", ""),
     _spoilt("the first moment", b'"T":1723161255611', b'"T":1262304000000', "", ""),
+    _spoilt("a time that overflows", b'"T":1723161255611', b'"T":-92232036854775808', "bad_time", "T"),
+    _spoilt("an event time that overflows", b'"E":1723161255612', b'"E":-92232036854775808', "bad_time", "E"),
     _spoilt("the last moment", b'"T":1723161255611', b'"T":4133980799999', "", ""),
     _spoilt("nesting to the limit", b'"M":true', b'"z":' + b"[" * 99 + b"]" * 99, "", ""),
     _spoilt("M of another type is nobody's business", b'"M":true', b'"M":1', "", ""),

@@ -82,8 +82,9 @@ FROM
             if(is_aggregate, 'aggTrade', 'trade') AS channel,
             if(is_aggregate, one, id) AS first_id,
             if(is_aggregate, two, id) AS last_id,
-            if(t >= 100000000000000, t, t * 1000) AS trade_us,
-            multiIf(is_row, 0, e >= 100000000000000, e, e * 1000) AS event_us,
+            -- a negative time times 1000 may come out as a time of today
+            if(t >= 100000000000000, t, greatest(t, 0) * 1000) AS trade_us,
+            multiIf(is_row, 0, e >= 100000000000000, e, greatest(e, 0) * 1000) AS event_us,
             match(ending, '^,(?:"m":t|"isBuyerMaker":t|[Tt]rue)') AS is_buyer_maker,
             toDecimal64OrZero(price_text, 8) AS price,
             toDecimal128OrZero(qty_text, 8) AS qty

@@ -32,7 +32,7 @@ from tradecap.recordings.reading import expand
 from tradecap.store import create_store
 from tradecap.store.clickhouse.store import ClickHouseStore
 from tradecap.venues.binance import decode, synthetic
-from tradecap.workers import Workers
+from tradecap.workers import Workers, has_cores_to_overlap
 
 START_MS = 1_723_161_600_000
 DAY_MS = 86_400_000
@@ -66,6 +66,12 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def cpu_of_all() -> float:
+    """CPU seconds of this process and of those it has waited for."""
+    spent = [resource.getrusage(each) for each in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in spent)
 
 
 class Bench:
@@ -233,11 +239,30 @@ class Bench:
             done = load(log, store, stop=never, progress=unseen)
             loaded = done.seconds if done.records else float(str(self.found["load_seconds"]))
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            wall, _ = timed(lambda: self.prove(log, store))
+            wall, _ = timed(lambda: self.prove(log, store, overlapped=has_cores_to_overlap()))
             grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         self.note("verify", self.trades / wall, "records/s")
         self.note("verify / load, seconds", wall / loaded, "x", "AIM 1")
         self.note("peak memory grown by verify", grown / 1024, "MiB")
+
+    def overlap(self) -> None:
+        """The proof with and without asking the store while the log is counted, in turn; CPU of all processes."""
+        log = self.log()
+        url = f"chdb:{self.folder / 'db'}"
+        spent: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+        with ClickHouseStore.embedded(self.folder / "db", url, create=True) as store:
+            store.create()
+            self.loaded(log, store)
+            for run in range(2 * self.runs):
+                wall, cpu = time.perf_counter(), cpu_of_all()
+                self.prove(log, store, overlapped=run % 2 == 1)
+                spent[run % 2 == 1].append((time.perf_counter() - wall, cpu_of_all() - cpu))
+                print(f"  {'overlapped' if run % 2 else 'in turn':<10} {spent[run % 2 == 1][-1]}", flush=True)
+        for overlapped, runs in spent.items():
+            name = "verify, overlapped" if overlapped else "verify, one side after the other"
+            walls, cpus = zip(*runs, strict=True)
+            self.note(f"{name}, wall time", statistics.median(walls), "s")
+            self.note(f"{name}, CPU", statistics.median(cpus), "s")
 
     def ways(self) -> None:
         """How much faster replay and the log's side of verify are by their quick ways than by the plain ones."""
@@ -258,9 +283,9 @@ class Bench:
         self.note("replay, the quick way / TRADECAP_PLAIN=0, CPU", statistics.median(replays), "x")
         self.note("verify's log side, the quick way / TRADECAP_PLAIN=0, CPU", statistics.median(tallies), "x", "AIM 3")
 
-    def prove(self, log: Log, store: ClickHouseStore) -> None:
+    def prove(self, log: Log, store: ClickHouseStore, *, overlapped: bool) -> None:
         """Verify, and be sure that it is proven."""
-        verdict = verify(log, store, Wanted(), progress=unseen, hire=Workers())
+        verdict = verify(log, store, Wanted(), progress=unseen, hire=Workers(), overlapped=overlapped)
         assert verdict.ok, [check for check in verdict.checks if not check.ok]
 
     def pacing(self) -> None:
@@ -283,13 +308,17 @@ def run_json(*command: str, folder: Path) -> dict[str, dict[str, float]]:
 
 def chosen(names: list[str]) -> Iterator[str]:
     """What to measure, in an order in which each finds what it needs."""
-    return (name for name in ("decode", "replay", "load", "verify", "ways", "pacing") if not names or name in names)
+    return (
+        name
+        for name in ("decode", "replay", "load", "verify", "overlap", "ways", "pacing")
+        if not names or name in names
+    )
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="decode, replay, load, verify, ways, pacing (default: all)")
+    parser.add_argument("names", nargs="*", help="decode, replay, load, verify, overlap, ways, pacing (default: all)")
     parser.add_argument("--trades", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write the figures here")

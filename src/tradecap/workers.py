@@ -17,6 +17,8 @@ from tradecap.proof.tally import Tally
 
 MOST: Final = 8
 """Processes; from about here on reading the log is what takes the time."""
+OVERLAPPED_FROM: Final = 3
+"""Cores. On two, counting alone and the store alone use both (docs/performance.md)."""
 WORK: Final = "import sys; from tradecap.workers import work; work(int(sys.argv[1]), sys.argv[2])"
 
 
@@ -42,6 +44,11 @@ class Workers:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def has_cores_to_overlap() -> bool:
+    """Whether there are cores for the store's side while the log is counted."""
+    return _cores() >= OVERLAPPED_FROM
 
 
 class CountingProcess:

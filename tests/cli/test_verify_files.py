@@ -3,12 +3,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
 
 from tests.cli.conftest import Finished, Program
 from tests.flows.builders import some_messages
+from tradecap.cli import cli
+from tradecap.flows.verify.audit import Audit, audit
 from tradecap.proof.checks import Check
 from tradecap.proof.junit import junit
 
@@ -136,6 +140,24 @@ def test_a_file_that_is_not_what_it_should_be_is_one_sentence(
         True,
         False,
     )
+
+
+@pytest.mark.parametrize("has_cores", [True, False])
+def test_the_store_is_asked_while_the_log_is_counted_where_cores_allow(
+    verify: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch, has_cores: bool
+) -> None:
+    """A machine with many cores would wait for one side after the other."""
+    assert verify().returncode == 0
+    overlaps: list[object] = []
+
+    def watched(*args: Any, overlapped: bool, **extras: Any) -> Audit:
+        overlaps.append(overlapped)
+        return audit(*args, overlapped=overlapped, **extras)
+
+    monkeypatch.setattr("tradecap.cli.verify.has_cores_to_overlap", lambda: has_cores)
+    monkeypatch.setattr("tradecap.cli.verify.audit", watched)
+    assert CliRunner().invoke(cli, ["verify"]).exit_code == 0
+    assert overlaps == [has_cores]
 
 
 def test_klines_are_compared_and_named_in_json(verify: Callable[..., Finished]) -> None:

@@ -29,7 +29,7 @@ from tradecap.proof.certificate import Certificate, sentence
 from tradecap.proof.checks import Check
 from tradecap.proof.klines import Published
 from tradecap.store import open_store
-from tradecap.workers import Workers
+from tradecap.workers import Workers, has_cores_to_overlap
 
 EXPECTABLE = ("records", "trades", "duplicates", "conflicts", "quarantined", "ignored", "events", "gaps", "candles")
 WAIT_S = 30.0
@@ -274,7 +274,15 @@ def _audited(
             open_store(settings.store.value, read=read_record, topic=topic_access(log, settings)) as store,
             out.progress("verify", total=records_after(log, counted.read_to if counted else BEGINNING)) as advance,
         ):
-            return audit(log, store, wanted, extras, progress=advance, hire=Workers())
+            return audit(
+                log,
+                store,
+                wanted,
+                extras,
+                progress=advance,
+                hire=Workers(),
+                overlapped=has_cores_to_overlap(),
+            )
     except TradecapError as error:
         if error.exit_code is not Exit.UNREACHABLE or time.monotonic() >= deadline:
             raise

@@ -70,3 +70,12 @@ def test_a_machine_without_room_for_processes_counts_alone(log: FileLog, monkeyp
     """A limit on processes, as containers have it, would keep a log from being proven."""
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     assert answer(counted(log, alone=0)[0]) == answer(counted(log, alone=1_000_000)[0])
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, False), (2, False), (3, True), (64, True)])
+def test_both_sides_run_at_once_where_there_is_a_third_core(
+    monkeypatch: pytest.MonkeyPatch, cores: int, expected: bool
+) -> None:
+    """Two cores are busy with either side: more at once would cost memory and gain nothing."""
+    monkeypatch.setattr(workers, "_cores", lambda: cores)
+    assert workers.has_cores_to_overlap() is expected

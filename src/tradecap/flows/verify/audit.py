@@ -71,14 +71,30 @@ class Audit:
 
 
 def audit(
-    log: Log, store: Store, wanted: Wanted, extras: Extras, *, progress: Callable[[int], None], hire: Hire = nobody
+    log: Log,
+    store: Store,
+    wanted: Wanted,
+    extras: Extras,
+    *,
+    progress: Callable[[int], None],
+    hire: Hire = nobody,
+    overlapped: bool = False,
 ) -> Audit:
-    """Verify, then the checks that were asked for, then the certificate of it all."""
+    """Verify, then the checks that were asked for, then the certificate of it all. overlapped: see `verify`."""
     began, started = datetime.now(UTC), time.monotonic()
     published = compare_klines(store, extras.klines, Window(wanted.symbol, wanted.from_us, wanted.to_us))
     wanted = replace(wanted, has_certificate=extras.against is not None)
     base = extras.since.counted if extras.since else None
-    verdict = verify(log, store, wanted, progress=progress, hire=hire, wait_s=extras.wait_s, base=base)
+    verdict = verify(
+        log,
+        store,
+        wanted,
+        progress=progress,
+        hire=hire,
+        wait_s=extras.wait_s,
+        base=base,
+        overlapped=overlapped,
+    )
     if extras.since:
         verdict = replace(verdict, checks=[*verdict.checks, extras.since.check(verdict.counts.records)])
     if extras.klines.files:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from typing import Final, TypeVar
 
+from tradecap.flows.verify.ahead import Ahead
 from tradecap.flows.verify.cut import LOOKED_INTO, Cut, LookingAgain
 from tradecap.market.records import Trade
 from tradecap.proof import checks
@@ -81,25 +82,33 @@ def portions(blocks: list[Found], size: int) -> Iterator[list[Found]]:
 # ---- trades and quarantine -------------------------------------------------------------------------------------------
 
 
-def trades_accounted(cut: Cut, store: Store, settling: Settling, fix: str) -> Check:
-    """Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows. Trades
-    without a ledger row are compared with the log."""
+def all_trades(store: Store) -> tuple[int, list[OfTrade]]:
+    """How many trades there are, and those that differ.
+
+    Blocks without a repeated id agree at once; in the others the winners are found among the ledger's rows.
+    """
+    held = store.trade_blocks()
+    doubtful: dict[Series, list[int]] = {}
+    for block in held:
+        if not block.is_equal:
+            doubtful.setdefault(block.series, []).append(block.block)
+    different = [
+        (key, each)
+        for key, blocks in doubtful.items()
+        for portion in portions(blocks, ID_BLOCKS)
+        for each in store.trade_differences(key, portion)
+    ]
+    return sum(block.trades for block in held), different
+
+
+def trades_accounted(cut: Cut, store: Store, ask: Ahead, settling: Settling, fix: str) -> Check:
+    """Trades against the ledger's rows. Trades without a ledger row are compared with the log."""
     trades = 0
 
     def whole() -> list[OfTrade]:
         nonlocal trades
-        held = store.trade_blocks()
-        trades = sum(block.trades for block in held)
-        doubtful: dict[Series, list[int]] = {}
-        for block in held:
-            if not block.is_equal:
-                doubtful.setdefault(block.series, []).append(block.block)
-        return [
-            (key, each)
-            for key, blocks in doubtful.items()
-            for portion in portions(blocks, ID_BLOCKS)
-            for each in store.trade_differences(key, portion)
-        ]
+        trades, different = ask(all_trades, store)
+        return different
 
     def again(found: list[OfTrade]) -> list[OfTrade]:
         ids: dict[Series, list[int]] = {}
@@ -154,7 +163,7 @@ def _sums(block: SeqBlock) -> list[tuple[int, int]]:
     ]
 
 
-def quarantine_accounted(store: Store, settling: Settling, fix: str) -> Check:
+def quarantine_accounted(store: Store, ask: Ahead, settling: Settling, fix: str) -> Check:
     """Counts taken while records come in differ; where no record does, the tables are equal."""
 
     def again(found: list[RecordDifference]) -> list[RecordDifference]:
@@ -162,8 +171,8 @@ def quarantine_accounted(store: Store, settling: Settling, fix: str) -> Check:
         now = store.quarantine_differences(sorted({run for run, _ in before}))
         return found if len(now) >= AT_MOST else [each for each in now if (each.run, each.seq) in before]
 
-    different = settling.settled(store.quarantine_differences, again)
-    counts = store.quarantine_counts()
+    different = settling.settled(lambda: ask(store.quarantine_differences), again)
+    counts = ask(store.quarantine_counts)
     places = [f"run {each.run} seq {each.seq}: {each.difference}" for each in different]
     of_ledger = counts.of_ledger if different else counts.of_table
     return checks.rows_accounted("quarantine.accounted", of_ledger, counts.of_table, places, fix)
@@ -172,12 +181,14 @@ def quarantine_accounted(store: Store, settling: Settling, fix: str) -> Check:
 # ---- candles ---------------------------------------------------------------------------------------------------------
 
 
-def candles_exact(store: Store, settling: Settling, candles: int, span: CandleSpan, fixes: Fixes) -> Check:
-    """Stored minutes against a fresh computation, once a sweep has had the time to make them."""
+def all_candles(store: Store, span: CandleSpan) -> list[CandleDifference]:
+    """The stored minutes that differ from a fresh computation."""
+    days = _days(store.candle_days(span))
+    return [each for first, last in days for each in store.candle_differences(first, last, span)]
 
-    def whole() -> list[CandleDifference]:
-        days = _days(store.candle_days(span))
-        return [each for first, last in days for each in store.candle_differences(first, last, span)]
+
+def candles_exact(store: Store, ask: Ahead, settling: Settling, candles: int, span: CandleSpan, fixes: Fixes) -> Check:
+    """Stored minutes against a fresh computation, once a sweep has had the time to make them."""
 
     def again(found: list[CandleDifference]) -> list[CandleDifference]:
         """Those that differ still, though neither the candle was made again nor a trade came: a live minute is left to
@@ -201,7 +212,7 @@ def candles_exact(store: Store, settling: Settling, candles: int, span: CandleSp
         """No sweep makes a minute again whose trades are those it was made from."""
         return all(each.made_of == each.trades for each in found)
 
-    different = settling.settled(whole, again, is_final)
+    different = settling.settled(lambda: ask(all_candles, store, span), again, is_final)
     places = [f"{' '.join(each.series)} {time_text(each.open_time_s)}: {each.differing}" for each in different]
     return checks.candles_exact(candles, places, fixes, is_stale=all(each.made_of != each.trades for each in different))
 

@@ -2,8 +2,9 @@
 
 The log's side is counted by Python from the log alone, the store's side by SQL from its tables alone; fingerprints find
 where they differ and only there it looks record by record. Both are cut when it begins (cut.py), so that others may
-write and load meanwhile. Duplicates and conflicts are split by the ledger, which is proven by then. Memory grows with
-runs, series and holes, not with records.
+write and load meanwhile. A store that nobody else can change may be asked while the log is counted (ahead.py).
+Duplicates and conflicts are split by the ledger, which is proven by then. Memory grows with runs, series and holes, not
+with records.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -11,12 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tradecap.errors import TradecapError
+from tradecap.flows.verify.ahead import Ahead, Question
 from tradecap.flows.verify.cut import Cut, LookingAgain
 from tradecap.flows.verify.ledger import LedgerSide, fixes_for, ledger_complete, settled_ledger
 from tradecap.flows.verify.tables import (
     ID_BLOCKS,
     MINUTE_US,
     Settling,
+    all_candles,
+    all_trades,
     candles_exact,
     portions,
     quarantine_accounted,
@@ -105,28 +109,32 @@ def verify(
     hire: Hire = nobody,
     wait_s: float = 0.0,
     base: Counted | None = None,
+    overlapped: bool = False,
 ) -> Verdict:
     """Every check, in the order in which one leans on another. Raises TradecapError where the run that is asked for
     isn't in the log.
 
-    wait_s: how long to look again at what a feed may not have brought yet. base: what isn't counted again.
+    wait_s: how long to look again at what a feed may not have brought yet. base: what isn't counted again. overlapped:
+    ask the store while the log is counted, unless it is shared.
     """
     damage: list[Damage] = []
     before = log.open_runs()
     snapshot = log.snapshot()
-    if base is None:
-        tally = tally_log(snapshot, damage.append, progress, hire=hire)
-    else:
-        tally = tally_log(snapshot, _unproven(damage), progress, hire=hire, base=tally_of(base))
+    ask = Ahead()
+    with ask.asking(_without_the_log(store, _minutes(wanted)) if overlapped and not store.is_shared else ()):
+        if base is None:
+            tally = tally_log(snapshot, damage.append, progress, hire=hire)
+        else:
+            tally = tally_log(snapshot, _unproven(damage), progress, hire=hire, base=tally_of(base))
     newest_run = snapshot.newest_run or (base.newest_run if base else "")
     state = kept(tally, newest_run)
     cut = Cut(log, snapshot, tally, before | log.open_runs(), damage)  # one may have begun or ended meanwhile
     run = _chosen_run(tally, log, wanted.run, newest_run)
     patience = LookingAgain(wait_s)
     cut.complete(patience)
-    altered = store.schema_differences()
+    altered = ask(store.schema_differences)
     try:
-        of_store, accounts, series = _against_store(cut, store, wanted, run, patience)
+        of_store, accounts, series = _against_store(cut, store, ask, wanted, run, patience)
     except TradecapError:
         if not altered:
             raise
@@ -177,31 +185,44 @@ def _unproven(damage: list[Damage]) -> Callable[[Damage], None]:
     return note
 
 
+def _without_the_log(store: Store, span: CandleSpan) -> list[Question]:
+    """The expensive questions that need nothing of the log, in the order in which they are needed."""
+    return [
+        (store.schema_differences,),
+        (store.redelivered,),
+        (all_trades, store),
+        (store.quarantine_differences,),
+        (store.quarantine_counts,),
+        (all_candles, store, span),
+    ]
+
+
 def _against_store(
-    cut: Cut, store: Store, wanted: Wanted, run: str, patience: LookingAgain
+    cut: Cut, store: Store, ask: Ahead, wanted: Wanted, run: str, patience: LookingAgain
 ) -> tuple[list[Check], Accounts, list[dict[str, object]]]:
     """The checks that ask the store, the account, and the series."""
     tally = cut.tally
     side = settled_ledger(cut, store, patience)
     losers = _losers(cut, store, side)
-    accounts = _accounts(cut, store, side, losers, wanted)
+    accounts = _accounts(cut, store, ask, side, losers, wanted)
     coverages = _coverages(tally, store, wanted)
     fixes = fixes_for(cut, store, side, has_certificate=wanted.has_certificate)
     ledger = ledger_complete(cut, store, side, fixes)
     # everything about a record depends on its ledger row first
     fixes = replace(fixes, rebuild=ledger.fix or fixes.rebuild)
     settling = Settling(cut, store, patience)
-    trades = trades_accounted(cut, store, settling, fixes.rebuild)
+    trades = trades_accounted(cut, store, ask, settling, fixes.rebuild)
     found = [
         ledger,
         checks.accounting(accounts),
         trades,
-        quarantine_accounted(store, settling, fixes.rebuild),
+        quarantine_accounted(store, ask, settling, fixes.rebuild),
         checks.ids_contiguous(coverages, allow_gaps=wanted.allow_gaps, strict=wanted.strict),
         _conflicts_none(side.fed | tally.runs.keys(), store, losers),
         checks.injected_found(tally, losers.by_fault, fixes.rebuild, is_shortened=bool(cut.snapshot.shortened)),
         candles_exact(
             store,
+            ask,
             settling,
             accounts.candles,
             _minutes(wanted),
@@ -280,7 +301,7 @@ def _minutes(wanted: Wanted) -> CandleSpan:
 # ---- what is shown ---------------------------------------------------------------------------------------------------
 
 
-def _accounts(cut: Cut, store: Store, side: LedgerSide, losers: _Losers, wanted: Wanted) -> Accounts:
+def _accounts(cut: Cut, store: Store, ask: Ahead, side: LedgerSide, losers: _Losers, wanted: Wanted) -> Accounts:
     duplicates, conflicts = losers.total()
     tally = cut.tally
     return Accounts(
@@ -291,7 +312,7 @@ def _accounts(cut: Cut, store: Store, side: LedgerSide, losers: _Losers, wanted:
         quarantined=tally.count("quarantined"),
         ignored=tally.count("ignored"),
         events=tally.count("event"),
-        redelivered=tally.repeats + store.redelivered(),
+        redelivered=tally.repeats + ask(store.redelivered),
         candles=store.candle_count(_minutes(wanted)),
         expired=sum(side.expired.values()) + side.wholly_expired,
         empty=tally.empty,

@@ -98,7 +98,7 @@ def test_a_capture_that_ends_before_its_loader_has_a_partition_is_loaded(
 
 
 @pytest.mark.kafka
-def test_what_was_not_loaded_is_said(
+def test_what_was_not_loaded_is_reported(
     kafka: Kafka, topic: str, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody would know that a load is needed."""

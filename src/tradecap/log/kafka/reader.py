@@ -327,7 +327,7 @@ class _LoadingMember:
         self._presence = Presence(cluster)
         self._at: dict[int, int] = {}
         self._is_placed = False
-        """Whether the group has said which partitions are this process's."""
+        """Whether the group has given this process its partitions."""
         self._kept: dict[int, int] = {}
         """By partition, the position that the store has."""
         self._is_at_end: set[int] = set()

@@ -32,7 +32,7 @@ CONSUMED: Final = 5_000
 POLL_S: Final = 0.05
 LOOK_S: Final = 0.2
 """How often a reader that has nothing to do asks how far the others are."""
-PLACED_S: Final = 8.0
+PLACED_S: Final = 5.0
 """How long a loader that is asked for the end waits for its group to give it partitions: less than a stop may take
 (`LAST_S` of flows/loading.py)."""
 SILENCE_S: Final = 30.0

@@ -12,6 +12,7 @@ from tradecap.flows import loading as module
 from tradecap.flows.loading import Loading
 from tradecap.flows.stop import Stop
 from tradecap.log import open_log
+from tradecap.log.api import Log
 from tradecap.log.folder.log import FileLog
 from tradecap.log.kafka import reader
 from tradecap.market.batch import Batch
@@ -83,6 +84,14 @@ def test_a_loader_that_fails_says_so_while_the_capture_runs(
     assert loading.problem.exit_code == Exit.UNDELIVERED
 
 
+def ended_at_once(log: Log, store: ClickHouseStore) -> Loading:
+    """The loader of a capture that is over when it starts."""
+    with Loading(log, store) as loading:
+        loading.start(Stop())
+        loading.finish()
+    return loading
+
+
 @pytest.mark.kafka
 def test_a_capture_that_ends_before_its_loader_has_a_partition_is_loaded(
     kafka: Kafka, topic: str, store: ClickHouseStore
@@ -90,9 +99,7 @@ def test_a_capture_that_ends_before_its_loader_has_a_partition_is_loaded(
     """A capture of some seconds would be over before the group is, and nothing of it loaded, without a word."""
     log = open_log(kafka.url(topic))
     replayed(log, some_messages(range(40)))
-    with Loading(log, store) as loading:
-        loading.start(Stop())
-        loading.finish()
+    loading = ended_at_once(log, store)
     assert loading.loaded
     assert (loading.loaded.records, loading.is_left) == (42, False)
 
@@ -105,9 +112,7 @@ def test_what_was_not_loaded_is_reported(
     monkeypatch.setattr(reader, "PLACED_S", 0.0)
     log = open_log(kafka.url(topic))
     replayed(log, some_messages(range(40)))
-    with Loading(log, store) as loading:
-        loading.start(Stop())
-        loading.finish()
+    loading = ended_at_once(log, store)
     assert loading.is_left
     assert loading.loaded
     assert loading.loaded.records == 0

@@ -19,7 +19,7 @@ def caused_by(cause: BaseException | None) -> TradecapError:
         (KafkaException(KafkaError(KafkaError._TRANSPORT, "Connection refused")), True),
         (KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down")), True),
         (KafkaException(KafkaError(KafkaError._TIMED_OUT, "timed out")), True),
-        (KafkaException(KafkaError(KafkaError._DESTROY_BROKER, "Broker handle destroyed")), True),
+        (KafkaException(KafkaError(-137, "Broker handle destroyed")), True),
         (KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, "an election")), True),
         (KafkaException(KafkaError(KafkaError._TRANSPORT, "connecting to a PLAINTEXT broker listener?")), False),
         (KafkaException(KafkaError(KafkaError._AUTHENTICATION, "wrong password")), False),

@@ -150,12 +150,15 @@ def translated(
     return TradecapError(f"{what}: {reason}.", "run again with -vv for the whole story.", Exit.UNREACHABLE)
 
 
+FORGOTTEN: Final = -137
+"""A question whose broker was forgotten while it waited: RD_KAFKA_RESP_ERR__DESTROY_BROKER of librdkafka's rdkafka.h.
+Older versions of confluent-kafka have no name for it."""
 UNREACHED: Final = (
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TRANSPORT,
     KafkaError._RESOLVE,
     KafkaError._TIMED_OUT,
-    KafkaError._DESTROY_BROKER,
+    FORGOTTEN,
     KafkaError._MSG_TIMED_OUT,
     KafkaError._SSL,
     KafkaError.REQUEST_TIMED_OUT,
@@ -165,7 +168,7 @@ PASSING: Final = (
     KafkaError._TRANSPORT,
     KafkaError._RESOLVE,
     KafkaError._TIMED_OUT,
-    KafkaError._DESTROY_BROKER,  # an admin request whose broker was forgotten while it waited
+    FORGOTTEN,
     KafkaError.REQUEST_TIMED_OUT,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,

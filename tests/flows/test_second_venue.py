@@ -42,9 +42,9 @@ BAD = [
 
 
 @pytest.fixture
-def store_of_both(second_venue: Venue, store: ClickHouseStore) -> ClickHouseStore:  # noqa: ARG001 -- made after the venue is known
-    """A store that reads both venues. `store` was made in the order of the arguments, so its schema knows the
-    second."""
+def store_of_both(second_venue: Venue, store: ClickHouseStore) -> ClickHouseStore:  # noqa: ARG001 -- known by now
+    """A store that reads both venues: its schema is renewed now that the second one is known."""
+    store.create()
     return store
 
 

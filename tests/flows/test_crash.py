@@ -23,7 +23,7 @@ from tradecap.store.clickhouse.store import ClickHouseStore
 
 PROGRAM = str(Path(sys.executable).with_name("tradecap"))
 TRADES = 20_000
-KILLS = int(os.environ.get("CRASH_ROUNDS", "6"))
+KILLS = int(os.environ.get("CRASH_ROUNDS", "4"))
 """`make crash` makes 100 in each test."""
 SEED = int(os.environ.get("CRASH_SEED", "20240808"))
 

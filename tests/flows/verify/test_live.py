@@ -33,7 +33,7 @@ SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 LONG: Final = float(os.environ.get("TRADECAP_LIVE", "0"))
 SECONDS, PROOFS, RATE = LONG, 10, 5_000 if LONG else 2_000
 ENGINE: Final = "a topic that ClickHouse reads by itself"
-SHORT: Final = {"a topic": (12.0, 3), "a folder": (12.0, 3), ENGINE: (6.0, 2)}
+SHORT: Final = {"a topic": (8.0, 3), "a folder": (6.0, 2), ENGINE: (6.0, 2)}
 """For how many seconds, and how many proofs."""
 
 

@@ -27,7 +27,7 @@ from tradecap.proof.against import unchanged
 from tradecap.proof.certificate import Certificate, read, written
 from tradecap.store.clickhouse.store import ClickHouseStore
 
-COUNT: Final = int(os.environ.get("TAMPERINGS", "40"))
+COUNT: Final = int(os.environ.get("TAMPERINGS", "25"))
 SEED: Final = int(os.environ.get("TAMPERING_SEED", "1"))
 DOCUMENT: Final = Path(__file__).parents[3] / "docs" / "data-quality.md"
 NOT_FINAL: Final = ("schema_version",)

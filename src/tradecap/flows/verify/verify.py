@@ -34,7 +34,7 @@ from tradecap.proof.checks import Accounts, Check, IdCoverage, Range
 from tradecap.proof.counted import Counted, kept, tally_of
 from tradecap.proof.since import FRESH
 from tradecap.proof.tally import RunTally, Series, Tally
-from tradecap.store.api import CandleSpan, Repeats, SchemaDifference, Store
+from tradecap.store.api import CandleSpan, Repeats, Store
 
 FOREVER_US: Final = 2**62
 
@@ -122,8 +122,10 @@ def verify(
     snapshot = log.snapshot()
     ask = Ahead()
     with ask.asking(_without_the_log(store, _minutes(wanted)) if overlapped and not store.is_shared else ()):
-        note = _unproven(damage) if base else damage.append
-        tally = tally_log(snapshot, note, progress, hire=hire, base=tally_of(base) if base else None)
+        if base is None:
+            tally = tally_log(snapshot, damage.append, progress, hire=hire)
+        else:
+            tally = tally_log(snapshot, _unproven(damage), progress, hire=hire, base=tally_of(base))
     newest_run = snapshot.newest_run or (base.newest_run if base else "")
     state = kept(tally, newest_run)
     cut = Cut(log, snapshot, tally, before | log.open_runs(), damage)  # one may have begun or ended meanwhile
@@ -138,27 +140,7 @@ def verify(
             raise
         # what can't be asked of such a store isn't proven, and needn't be
         of_store, accounts, series = [], Accounts(records=tally.records), []
-    return Verdict(
-        checks=_against_log(cut, wanted, altered) + of_store,
-        counts=accounts,
-        quarantined=_reasons(tally.runs.values()),
-        runs=checks.run_states(tally, cut.open_runs, cut.unended),
-        series=series,
-        each_run=[
-            _run_row(run, checks.run_state(tally, run, cut.open_runs, cut.unended))
-            for _, run in sorted(tally.runs.items())
-        ],
-        damage=damage,
-        evidence=snapshot.evidence(damage),
-        counted=state,
-    )
-
-
-def _against_log(cut: Cut, wanted: Wanted, altered: Iterable[SchemaDifference]) -> list[Check]:
-    """The checks of the log by itself, and of the schema. What the store's side read again of the log may have found
-    more damage, so they come after it."""
-    tally, damage = cut.tally, cut.damage
-    return [
+    of_log = [
         checks.log_present(tally),
         checks.log_complete(
             tally,
@@ -174,6 +156,20 @@ def _against_log(cut: Cut, wanted: Wanted, altered: Iterable[SchemaDifference]) 
         checks.log_intact([each.detail for each in damage]),
         checks.schema_unchanged([(each.text, each.fix) for each in altered]),
     ]
+    return Verdict(
+        checks=of_log + of_store,
+        counts=accounts,
+        quarantined=_reasons(tally.runs.values()),
+        runs=checks.run_states(tally, cut.open_runs, cut.unended),
+        series=series,
+        each_run=[
+            _run_row(run, checks.run_state(tally, run, cut.open_runs, cut.unended))
+            for _, run in sorted(tally.runs.items())
+        ],
+        damage=damage,
+        evidence=snapshot.evidence(damage),
+        counted=state,
+    )
 
 
 def _unproven(damage: list[Damage]) -> Callable[[Damage], None]:

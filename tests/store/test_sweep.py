@@ -188,6 +188,14 @@ def test_a_minute_that_lost_its_trades_and_got_others_is_made_again(emptied: Cli
     agree(list(minutes(emptied, "BTCUSDT")), every_interval([at(7, 605), at(8, 6)]))
 
 
+@pytest.mark.parametrize("at_s", [3599.5, 43_199.999, 0.0])
+def test_the_last_moment_of_an_hour_and_of_a_day_belongs_to_it(emptied: ClickHouseStore, at_s: float) -> None:
+    """ClickHouse's index of a DateTime64 loses the last second before a DateTime that it is compared with."""
+    fill(emptied, record_of(at(7, at_s), RUNS[0], 0))
+    assert emptied.sweep_candles({int(NOON_S + at_s) // 3600}) == 1
+    assert emptied.sweep_candles() == 0
+
+
 def test_hours_that_were_not_loaded_are_left_alone(emptied: ClickHouseStore) -> None:
     """A day that is mostly new would be built for the sake of some hours, and its other hours with it."""
     stream = [at(n, 3600 * (n - 10)) for n in range(20)]

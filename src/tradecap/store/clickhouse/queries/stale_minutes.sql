@@ -10,7 +10,8 @@ FROM
         SELECT venue, channel, symbol, toStartOfMinute(toDateTime(trade_time, 'UTC')) AS minute, count() AS n,
             {{fingerprint}} AS fingerprint
         FROM trades FINAL
-        WHERE trade_time >= toDateTime({first_s:UInt32}, 'UTC') AND trade_time < toDateTime({last_s:UInt32} + 1, 'UTC')
+        WHERE trade_time >= toDateTime64({first_s:UInt32}, 6, 'UTC')
+            AND trade_time < toDateTime64({last_s:UInt32} + 1, 6, 'UTC')
         GROUP BY venue, channel, symbol, minute
         UNION ALL
         SELECT venue, channel, symbol, minute, 0 AS n, bitNot(fingerprint) + 1 AS fingerprint

@@ -19,6 +19,7 @@ from tradecap.market.records import (
     content,
     content_hash,
     frame,
+    is_plain_object,
     json_text,
     line_hash,
     new_run,
@@ -315,3 +316,18 @@ def test_what_cannot_be_shortened_gives_nothing() -> None:
     assert record is not None
     assert shortened(event, 1000) == b""
     assert shortened(record, 100) == b""
+
+
+@pytest.mark.parametrize(
+    ("payload", "is_plain"),
+    [
+        (b'{"x":' + b"[" * 99 + b"]" * 99 + b"}", True),
+        (b'{"x":' + b"[" * 100 + b"]" * 100 + b"}", False),
+        (b'{"x":' + b"[" * 120 + b"]" * 120 + b',"x":1}', False),
+        (b'{"x":"' + b"[" * 120 + b'\\"","y":[1]}', True),
+        (b'{"x":[' + b"[]," * 120 + b"[]]}", True),
+    ],
+)
+def test_nesting_counts_wherever_it_is(payload: bytes, is_plain: bool) -> None:
+    """The store counts brackets: what a repeated key hides from Python would be another reason there."""
+    assert is_plain_object(payload) is is_plain

@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -26,6 +27,8 @@ MAX_HEAD: Final = 30_000
 """Bytes of a line that are left for what comes before the payload."""
 KEPT_OF_OVERSIZE: Final = 64 * 1024
 MAX_DEPTH: Final = 100
+_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 REASONS: Final = (
     "null_field",
@@ -199,22 +202,15 @@ def parse_object(payload: bytes) -> dict[str, object] | None:
         value = _decode_anything(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return value if isinstance(value, dict) and not _is_deeper(value, MAX_DEPTH) else None
+    return value if isinstance(value, dict) and not _is_deep(payload) else None
 
 
-def _is_deeper(value: object, levels: int) -> bool:
-    """Level by level, not by recursion: the data decides the depth."""
-    layer: list[object] = [value]
-    for _ in range(levels):
-        layer = [
-            child
-            for node in layer
-            for child in (node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
-            if isinstance(child, dict | list)
-        ]
-        if not layer:
-            return False
-    return True
+def _is_deep(payload: bytes) -> bool:
+    """Whether valid JSON nests deeper than MAX_DEPTH. By its brackets: a key that is repeated hides its first value."""
+    if payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:
+        return False
+    brackets = _BRACKET.findall(_TEXT.sub(b"", payload))
+    return max(accumulate(1 if bracket in b"[{" else -1 for bracket in brackets)) > MAX_DEPTH
 
 
 def frame(payload: bytes) -> bytes:

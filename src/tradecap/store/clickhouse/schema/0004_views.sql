@@ -133,7 +133,7 @@ SELECT
     minIf(trade_id, order_book) AS open_id, maxIf(trade_id, order_book) AS close_id,
     min(trade_id) AS first_id, max(trade_id) AS last_id, count() AS ids, {{fingerprint}} AS fingerprint
 FROM trades AS t FINAL
--- DateTime64, as the column is: beside a DateTime its index loses the trades of the last second before the end
+-- DateTime64, as the column is: next to a DateTime its index loses the trades of the last second before the end
 WHERE trade_time >= toDateTime64({first:Date}, 6, 'UTC') AND trade_time < toDateTime64({last:Date} + 1, 6, 'UTC')
 GROUP BY venue, channel, symbol, minute;
 

@@ -99,4 +99,6 @@ def read_record(raw: bytes, log_id: str, partition: int = 0, offset: int | None 
     if envelope.text is not None and envelope.text.startswith("{") and not isinstance(reading, Rejected):
         # a message would be in `data`: a text isn't a JSON object, whatever it looks like
         return envelope, Rejected("malformed_json")
+    if envelope.b64 is not None and not isinstance(reading, Rejected):
+        return envelope, Rejected("not_utf8")  # or it would be in `data` or `text`
     return envelope, reading

@@ -1,6 +1,7 @@
 """The SQL's reading of a record, held against Python's: the same class for any bytes, the same reason for every
 documented fault."""
 
+import base64
 import random
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def test_both_read_every_case_alike(store: ClickHouseStore) -> None:
         assert of_sql == of_python, case.name
         report = of_sql.kind if case.outcome == "ignored" else of_sql.reason
         assert (of_sql.outcome, report, of_sql.field) == (case.outcome, case.reason, case.field), case.name
+
+
+def test_both_take_bytes_for_bytes_whatever_they_decode_to(store: ClickHouseStore) -> None:
+    """A record that was altered into a trade would be one for verify, and none in the store."""
+    line = RunWriter(RUN).record(None, series_head("binance", "ETHUSDT", "trade", "ws"), frame(b"\xff"))
+    altered = line.replace(base64.b64encode(b"\xff"), base64.b64encode(TRADE))
+    assert altered != line
+    assert read_by_sql(store, [altered]) == read_by_python([altered])
+    assert read_by_python([altered])[0].reason == "not_utf8"
 
 
 def test_both_read_an_event_alike_whatever_it_names(store: ClickHouseStore) -> None:

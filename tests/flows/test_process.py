@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from tradecap.log import open_log, topic_of
 from tradecap.log.kafka.exactly_once import ExactlyOnce
 from tradecap.log.kafka.murmur2 import partition_of
 from tradecap.log.kafka.outputs import OutputTopics, output_topics
+from tradecap.log.kafka.processing_member import Produced
 from tradecap.market.faults import FAULTS
 
 pytestmark = pytest.mark.kafka
@@ -293,12 +294,22 @@ def test_what_a_dead_process_left_open_is_not_committed(setup: Setup, has_sent_o
     assert left
 
 
-def test_a_name_that_is_taken_is_refused(setup: Setup) -> None:
+@pytest.mark.parametrize("is_slow", [False, True], ids=["heard at the end", "heard while it sends"])
+def test_a_name_that_is_taken_is_refused(setup: Setup, is_slow: bool) -> None:
     """Two processes of one name would throw each other out forever."""
     replayed(setup.log, some_messages(range(100)))
+    replayed(setup.log, some_messages(range(100), symbol="ETHUSDT"))
     # a fence within half of it is another process, and not an impatient broker
     patient = {"transaction.timeout.ms": "120000"}
     with setup.transactions("one", **patient) as first:
+        commit = first.commit
+
+        def slowly(produced: Iterable[Produced]) -> Iterator[Produced]:
+            for each in produced:
+                yield each
+                time.sleep(1)  # the client hears that it is fenced, and refuses what is sent after that
+
+        first.commit = lambda produced: commit(slowly(produced) if is_slow else produced)  # type: ignore[method-assign]  # the moment that can't be met otherwise
 
         def begin_another() -> None:
             with setup.transactions("one", **patient) as second:
@@ -307,7 +318,7 @@ def test_a_name_that_is_taken_is_refused(setup: Setup) -> None:
         with pytest.raises(TradecapError, match="is taken: another process") as refused:
             until(setup, first, begin_another)
     assert refused.value.exit_code == Exit.UNREACHABLE
-    assert setup.process().trades == 100
+    assert setup.process().trades == 200
     setup.is_exact()
 
 

@@ -103,7 +103,7 @@ class KafkaCarrier:
         return self._keys.setdefault(name, name.encode())
 
     def _refused(self, error: KafkaException) -> TradecapError:
-        return translated(error, f"{self._address.topic} can't be written", self._address, "Write")
+        return translated(self._fatal or error, f"{self._address.topic} can't be written", self._address, "Write")
 
     def __enter__(self) -> Self:
         return self

@@ -152,14 +152,21 @@ class ProcessingMember:
     def commit(self, produced: Iterable[Produced]) -> None:
         """All of it, or nothing. Raises KafkaException where it is nothing, or unknown."""
         self._producer.begin_transaction()
-        ends = {}
+        ends, unsent = {}, None
         for each in produced:
-            self._send(each)
             ends[each.end.partition] = each.end.order
+            try:
+                self._send(each)
+            except KafkaException as error:
+                unsent = error
+                break
         topic = self._log.address.topic
         offsets = [TopicPartition(topic, partition, offset) for partition, offset in ends.items()]
         generation = self._consumer.consumer_group_metadata()
+        # if the transaction has failed, this raises why: produce() says "fatal error" or "erroneous state" then
         ask_again(lambda: self._producer.send_offsets_to_transaction(offsets, generation, STEP_S), PATIENCE_S)
+        if unsent:
+            raise unsent
         ask_again(lambda: self._producer.commit_transaction(STEP_S), PATIENCE_S)
         self._committed |= ends
 

@@ -30,6 +30,7 @@ WAITING_KB: Final = 64 * 1024
 """Bytes that wait for acknowledgement at most, in KiB; a writer that is further ahead waits."""
 FLUSH_S: Final = 0.2
 UNTOLD: Final = (
+    KafkaError._FATAL,
     KafkaError._PURGE_QUEUE,
     KafkaError._PURGE_INFLIGHT,
     KafkaError._MSG_TIMED_OUT,

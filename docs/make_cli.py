@@ -73,7 +73,7 @@ A traceback is printed only with `-vv`.
 | 1 | a check failed |
 | 2 | wrong usage or unreadable input; also an internal error, and the message then calls it one |
 | 3 | something that the command needs can't be reached, or another process holds it |
-| 4 | records stayed undelivered, or the disk is full: the records are safe on disk, and the message says where |
+| 4 | some records were not delivered, or the disk is full; the message says how many records are safe |
 | 130 | stopped at once by Ctrl-C, SIGTERM or SIGHUP |
 
 ## Environment

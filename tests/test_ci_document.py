@@ -57,7 +57,7 @@ def kept(job: dict[Any, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("job", "is_whole"), zip(JOBS, (False, True), strict=True), ids=["github, with a gap", "gitlab, proven"]
+    ("job", "is_whole"), list(zip(JOBS, (False, True), strict=True)), ids=["github, with a gap", "gitlab, proven"]
 )
 def test_a_job_of_the_page_proves_and_keeps_its_files(tmp_path: Path, job: dict[Any, Any], is_whole: bool) -> None:
     """A job copied from the page would be green with a gap in it, or keep nothing of what went wrong."""

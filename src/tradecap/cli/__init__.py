@@ -40,7 +40,7 @@ COMMANDS: Final = {
     "simulate": "Run a local exchange, fed by recordings or a generator.",
     "ship": "Copy a log into another one, record by record, unchanged.",
     "attest": "Declare runs finished when their writers are known to be dead.",
-    "topics": "Show the topics of log and process, and settings that differ.",
+    "topics": "Show the topics in use, and which settings should be changed.",
     "config": "Show which settings are in use and where each comes from.",
     "completion": "Print the completion script for a shell.",
 }

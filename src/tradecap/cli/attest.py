@@ -24,7 +24,8 @@ def attest(runs: tuple[str, ...], all_silent_s: float | None, settings: Settings
     """Declare runs finished when their writers are known to be dead.
 
     Such runs have no end record. On a topic nothing shows whether a writer is dead, so verify fails on a silent run
-    until you attest it. In a folder the next writer attests such runs by itself; this command is such a writer.
+    until you attest it. In a folder the next writer attests all such runs by itself. So does this
+    command there, whichever runs you name.
 
     \b
     Examples:

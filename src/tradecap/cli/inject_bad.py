@@ -42,7 +42,7 @@ def _fault_options(body: Body) -> Body:
     help="Make the same payloads again (default: a random seed, which is printed).",
 )
 @click.option("--dry-run", is_flag=True, help="Print the payloads; write nothing.")
-@click.option("--yes", is_flag=True, help="Write even to a log that holds live captures.")
+@click.option("--yes", is_flag=True, help="Write even to a topic, or to a log that holds live captures.")
 @segments
 @shared
 def inject_bad(

@@ -39,8 +39,8 @@ def _instance(text: str) -> str:
     "--instance",
     type=typed("name", _instance),
     metavar="NAME",
-    help="A name that this process keeps across restarts, so that what a crash left open is ended at once. No two "
-    "processes may run with the same name.",
+    help="A name that stays the same across restarts, so that a transaction left open by a crash is ended at once. No "
+    "two processes may run with the same name.",
 )
 @click.option(
     "--metrics-port",

@@ -129,8 +129,9 @@ def serve(
     """Serve candles, trades and statistics over REST and gRPC.
 
     History comes from the store, and the current minute from the log; where they meet, no trade is missing or counted
-    twice. It only reads. With --load it also loads the store, because only one process can open an embedded store.
-    http://127.0.0.1:8000/docs lists the routes; gRPC (port 50051) sends the current bar (candle) on every trade.
+    twice. Without --load it only reads. With --load it also loads the store; an embedded store needs this to grow
+    while it is served, because only one process can open it. http://127.0.0.1:8000/docs lists the routes; gRPC (port
+    50051) sends the current bar (candle) on every trade.
 
     http://127.0.0.1:8000/app is a page that draws the candles of a series and keeps them current.
 

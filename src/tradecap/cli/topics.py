@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @shared
 def topics(create: bool, partitions: int, replication: int | None, settings: Settings, out: Output) -> Exit:
-    """Show the topics of log and process, and settings that differ.
+    """Show the topics in use, and which settings should be changed.
 
     A setting that the broker doesn't support doesn't count as a difference. Exit 1: the log's topic is missing, or a
     topic's settings differ. The topics of `tradecap process` may be missing: only that command needs them.

@@ -163,8 +163,9 @@ def verify(
 ) -> Exit:
     """Reconcile log and store, record by record.
 
-    Exit 0: every record in the log is a stored trade, a known duplicate, a conflict, an event, ignored, or quarantined
-    with a reason. Exit 1: a check failed; the output shows what differs, where, and what to run.
+    Exit 0: every check passed, so every record in the log is a stored trade, a known duplicate, a conflict that
+    inject-bad made, an event, ignored, or quarantined with a reason. Exit 1: a check failed; the output shows what
+    differs, where, and what to run.
 
     \b
     Examples:

@@ -66,6 +66,7 @@ def test_a_question_without_a_free_reader_is_cut(store: ClickHouseStore, monkeyp
         stored.ask(lambda reader: reader.outcomes())
     assert error.value.exit_code is Exit.UNREACHABLE
     assert stored.cut >= 1
+    assert stored.failed >= 1
     is_over.set()
     thread.join()
     monkeypatch.setattr(module, "WAIT_S", 60.0)

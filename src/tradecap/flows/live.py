@@ -44,9 +44,9 @@ LAG_S: Final = 2.0
 """How often the log is asked how much of it is still unread."""
 REPORTED: Final = 100
 """The newest places of damage that are remembered, so that each is reported once."""
-QUIET_S: Final = 5.0
+QUIET_S: Final = 15.0
 """A log that brings nothing for this long has been read to its end, even if `Log.behind` counts more: it also counts
-markers of transactions."""
+markers of transactions. A reader of a topic collects the first batch of a partition for 5 s."""
 
 
 class Live:

@@ -32,6 +32,8 @@ class Stored:
         self.problem: TradecapError | None = None
         """Why the store doesn't answer now."""
         self.hits = self.misses = self.cut = 0
+        self.failed = 0
+        """Questions without an answer: what was made without one isn't the whole."""
         self._readers: queue.Queue[Store] = queue.Queue()
         for _ in range(readers):
             self._readers.put(store.reader())
@@ -58,13 +60,15 @@ class Stored:
             reader = self._readers.get(timeout=WAIT_S)
         except queue.Empty:
             self.cut += 1
+            self.failed += 1
             raise QueryCutError(
                 "The store is busy with other questions.", "ask again in a moment, or for less.", Exit.UNREACHABLE
             ) from None
         try:
             return question(reader)
-        except QueryCutError:
-            self.cut += 1
+        except TradecapError as error:
+            self.cut += isinstance(error, QueryCutError)
+            self.failed += 1
             raise
         finally:
             self._readers.put(reader)

@@ -43,7 +43,8 @@ class Api:
     def stamp(self, series: Series) -> Hashable:
         """Where it is the same, no answer about a series has changed."""
         stored = self.joined.stored
-        return (stored.sweep, stored.problem is None) if stored else None, self.joined.live.version(series)
+        seen = (stored.sweep, stored.problem is None, stored.failed) if stored else None
+        return seen, self.joined.live.version(series)
 
 
 def state(reasons: list[str]) -> Response:

@@ -36,10 +36,8 @@ COVERED: Final = {
     "cli/test_stream.py": ["cli/spooling", "cli/stream_*"],
     "simulate/test_docs.py": ["cli/simulate"],
     "cli/test_verify_files.py": ["cli/verify", "proof/junit"],
-    "flows/test_kafka.py": ["log/kafka/cluster"],
     "flows/test_process.py": [
         "cli/process",
-        "log/kafka/exactly_once",
         "log/kafka/group",
         "log/kafka/kept_state",
         "log/kafka/outputs",

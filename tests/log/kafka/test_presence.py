@@ -21,6 +21,8 @@ def caused_by(cause: BaseException | None) -> TradecapError:
         (KafkaException(KafkaError(KafkaError._TIMED_OUT, "timed out")), True),
         (KafkaException(KafkaError(-137, "Broker handle destroyed")), True),
         (KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, "an election")), True),
+        (KafkaException(KafkaError(KafkaError._NOENT, "No leaders found")), True),
+        (KafkaException(KafkaError(KafkaError.FENCED_LEADER_EPOCH, "an election")), True),
         (KafkaException(KafkaError(KafkaError._TRANSPORT, "connecting to a PLAINTEXT broker listener?")), False),
         (KafkaException(KafkaError(KafkaError._AUTHENTICATION, "wrong password")), False),
         (KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "no right")), False),

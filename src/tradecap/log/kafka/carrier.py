@@ -103,6 +103,7 @@ class KafkaCarrier:
         return self._keys.setdefault(name, name.encode())
 
     def _refused(self, error: KafkaException) -> TradecapError:
+        self._producer.poll(0)  # hears why, where `produce` only knows that it is fatal
         return translated(self._fatal or error, f"{self._address.topic} can't be written", self._address, "Write")
 
     def __enter__(self) -> Self:

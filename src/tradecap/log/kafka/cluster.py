@@ -18,7 +18,7 @@ from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.log.kafka.client import REACH_S, Address, TopicGoneError, translated
+from tradecap.log.kafka.client import ELECTING, REACH_S, Address, TopicGoneError, translated
 from tradecap.log.kafka.refusals import OPENING_S, RUNNING_S, Heard, lacking
 
 NAMESPACE: Final = uuid.UUID("6f6b2f5e-4d0c-5f5b-9c6e-7472616465a0")
@@ -27,12 +27,6 @@ GONE_S: Final = 3.0
 """How long a topic must be unknown before it counts as deleted: a broker that has just started may not know all topics
 yet."""
 
-CHOOSING: Final = (
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_NOT_AVAILABLE,
-    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-)
 Answer = TypeVar("Answer")
 
 
@@ -54,6 +48,7 @@ class Cluster:
         self._heard = Heard()
         self._topic_id = ""
         self._has_answered = False
+        self._made_s = float("-inf")
         _refuse_missing_files(address)
         try:
             self.admin = AdminClient(address.client(error_cb=self._heard))
@@ -77,15 +72,16 @@ class Cluster:
         (measured, librdkafka 2.16). So what was read or acknowledged before this returns was of the topic that was
         opened.
         """
-        until_s = time.monotonic() + GONE_S
+        unknown_s: float | None = None  # since the first such answer: the question may have waited for a broker
         while True:
             try:
                 now = _topic_id(self._topic())
                 break
             except TradecapError as error:
-                if not _says_unknown(error):
+                if not says_unknown(error):
                     raise
-                if time.monotonic() >= until_s:
+                unknown_s = unknown_s or time.monotonic()
+                if time.monotonic() - unknown_s >= GONE_S:
                     raise self._gone("was deleted") from error
             time.sleep(0.1)
         if now and self._topic_id and now != self._topic_id:
@@ -104,7 +100,8 @@ class Cluster:
 
     def wait_until_known(self) -> None:
         """Return once every broker that is asked knows a topic that was just made."""
-        until_s = time.monotonic() + REACH_S
+        self._made_s = time.monotonic()
+        until_s = self._made_s + REACH_S
         while True:
             try:
                 if self._topic().partitions and self.extents():
@@ -192,12 +189,21 @@ class Cluster:
         return cluster, _topic_id(topic) or self.address.topic
 
     def _topic(self) -> Any:
-        """The description of the topic: confluent_kafka names no type for it."""
+        """The description of the topic: confluent_kafka names no type for it. A topic that was just made is asked for
+        again: the next broker may hear of it later."""
         name = self.address.topic
-        return self._ask(
-            f"Log {self.address.url} can't be opened",
-            lambda: self.answer(self.admin.describe_topics(TopicCollection([name]), request_timeout=REACH_S)[name]),
-        )
+        while True:
+            try:
+                return self._ask(
+                    f"Log {self.address.url} can't be opened",
+                    lambda: self.answer(
+                        self.admin.describe_topics(TopicCollection([name]), request_timeout=REACH_S)[name]
+                    ),
+                )
+            except TradecapError as error:
+                if not says_unknown(error) or time.monotonic() - self._made_s >= GONE_S:
+                    raise
+            time.sleep(0.05)
 
     def _offsets(
         self, partitions: Iterable[int], spec: OffsetSpec, isolation: IsolationLevel = IsolationLevel.READ_COMMITTED
@@ -221,7 +227,7 @@ class Cluster:
             try:
                 return question()
             except KafkaException as error:
-                if error.args[0].code() not in CHOOSING or time.monotonic() >= until_s:
+                if error.args[0].code() not in ELECTING or time.monotonic() >= until_s:
                     raise self.failure(error, what) from error
                 time.sleep(0.1)
             except (TimeoutError, OSError) as error:
@@ -245,7 +251,8 @@ def _topic_id(described: Any) -> str:
     return "" if known == NO_TOPIC_ID else known
 
 
-def _says_unknown(error: TradecapError) -> bool:
+def says_unknown(error: TradecapError) -> bool:
+    """Whether a broker knows no such topic, which may be over by itself: one that has just started."""
     cause = error.__cause__
     return isinstance(cause, KafkaException) and cause.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 

@@ -20,7 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.kafka.client import translated
-from tradecap.log.kafka.cluster import Cluster
+from tradecap.log.kafka.cluster import Cluster, says_unknown
 from tradecap.log.kafka.kept_state import KeptState, State
 from tradecap.log.kafka.murmur2 import partition_of
 from tradecap.log.kafka.outputs import Outputs
@@ -37,6 +37,8 @@ LOOK_S: Final = 0.5
 FAILURES: Final = 8
 """After this many failed transactions in a row the last failure is reported."""
 AGAIN_S: Final = 0.5
+PRODUCER_FENCED: Final = 90
+"""A code of Kafka's protocol that confluent-kafka has no name for."""
 
 
 class ExactlyOnce:
@@ -143,8 +145,8 @@ class ExactlyOnce:
 
     def _wait_out(self, problem: TradecapError, follow: Callable[[], bool] | None) -> None:
         """Begin again once the broker answers. Raises what doesn't pass by itself."""
-        self._failures += 1
-        if not is_passing(problem) or (follow is None and self._failures >= FAILURES):
+        self._failures += follow is None  # a follower waits again and again: its outages don't add up
+        if not (is_passing(problem) or says_unknown(problem)) or (follow is None and self._failures >= FAILURES):
             raise problem
         self._leave()
         self._presence.confirm(follow)
@@ -187,7 +189,7 @@ class ExactlyOnce:
     def _refuse_final(self, error: KafkaError, lasted_s: float) -> None:
         """Raise what a person must act on; return where it may go better the next time."""
         address, code = self._log.address, error.code()
-        is_fenced = code in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+        is_fenced = code in (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, PRODUCER_FENCED)
         # after that it may be the broker that has lost patience
         if is_fenced and self._is_named and lasted_s < self._timeout_ms / 2000:
             raise TradecapError(

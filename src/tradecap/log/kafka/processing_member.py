@@ -131,7 +131,7 @@ class ProcessingMember:
                 self.at[partition] = max(self.at[partition], offset or 0)
                 self._is_at_end.add(partition)
             elif error.code() not in (*PASSING, KafkaError._PARTITION_EOF):
-                raise self._unread(error, partition)
+                raise self._unread(error, partition) from KafkaException(error)
             return 0
         assert partition is not None
         assert offset is not None

@@ -15,8 +15,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, DamageKind
 from tradecap.log.kafka.client import PASSING, Address, TopicGoneError, translated
-from tradecap.log.kafka.cluster import Cluster, Extent
-from tradecap.log.kafka.presence import Presence
+from tradecap.log.kafka.cluster import Cluster, Extent, says_unknown
+from tradecap.log.kafka.presence import Presence, is_passing
 from tradecap.log.kafka.refusals import RUNNING_S, Heard
 from tradecap.market.batch import BATCH_BYTES, Batch, Position, Positions, Values
 
@@ -30,6 +30,8 @@ HELD_BYTES: Final = 32 * 1024 * 1024
 CONSUMED: Final = 5_000
 """Messages taken from librdkafka at a time."""
 POLL_S: Final = 0.05
+AGAIN_S: Final = 0.5
+"""How long a loader that has left its group waits before it joins again."""
 LOOK_S: Final = 0.2
 """How often a reader that has nothing to do asks how far the others are."""
 PLACED_S: Final = 5.0
@@ -259,12 +261,8 @@ class _Pass:
         if messages:
             self._heard_s = time.monotonic()
         elif not is_followed and time.monotonic() - self._heard_s > SILENCE_S:
-            raise translated(
-                self._heard.newest or KafkaError(KafkaError._TIMED_OUT),
-                f"Log {address.url} can't be read any further",
-                address,
-                "Read",
-            )
+            silence = self._heard.newest or KafkaError(KafkaError._TIMED_OUT)
+            raise self._unread(silence) from KafkaException(silence)
         else:
             refuse_lasting(self._heard, address)
         for message in messages:
@@ -279,7 +277,7 @@ class _Pass:
                 if error.code() not in (*PASSING, KafkaError.GROUP_AUTHORIZATION_FAILED):
                     # a topic that was made again is often noticed by an offset that it doesn't have
                     self._presence.confirm()
-                    raise translated(error, f"Log {address.url} can't be read any further", address, "Read")
+                    raise self._unread(error) from KafkaException(error)
                 continue
             assert partition is not None
             assert offset is not None
@@ -294,6 +292,10 @@ class _Pass:
                 self._at[partition] = offset + 1
                 self._is_at_end.discard(partition)
 
+    def _unread(self, error: KafkaError) -> TradecapError:
+        address = self._cluster.address
+        return translated(error, f"Log {address.url} can't be read any further", address, "Read")
+
 
 def read_as_group(
     cluster: Cluster,
@@ -305,11 +307,20 @@ def read_as_group(
     """The partitions that the group gives this process, each from the position that the store has; see `Log.feed`."""
     extents = cluster.extents()
     starts(cluster.address, positions(), extents, on_damage)
-    group = _LoadingMember(cluster, reader, positions, on_damage)
-    try:
-        yield from group.batches(follow, {partition: extent.end for partition, extent in extents.items()})
-    finally:
-        group.close()
+    ends, presence = {partition: extent.end for partition, extent in extents.items()}, Presence(cluster)
+    while True:
+        group = _LoadingMember(cluster, reader, positions, on_damage)
+        try:
+            yield from group.batches(follow, ends)
+            return
+        except TradecapError as problem:
+            if follow is None or not (is_passing(problem) or says_unknown(problem)):
+                raise
+        finally:
+            group.close()
+        if not presence.confirm(follow):
+            return  # what was read and not handed out comes again
+        time.sleep(AGAIN_S)
 
 
 class _LoadingMember:
@@ -415,7 +426,7 @@ class _LoadingMember:
                 self._presence.confirm()  # as in _Pass
                 raise translated(
                     error, f"Log {self._cluster.address.url} can't be read any further", self._cluster.address, "Read"
-                )
+                ) from KafkaException(error)
 
     def _acknowledge(self, end: Position) -> None:
         """Let lag tools see the position. It decides nothing, so a failure is none."""

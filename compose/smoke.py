@@ -111,6 +111,7 @@ class Service:
         self._log = (folder / f"{name}.log").open("ab")
         self.log_path = folder / f"{name}.log"
         self._is_wanted = True
+        self._looking = threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
         self.starts = 0
 
@@ -152,14 +153,15 @@ class Service:
 
     def look_after(self) -> None:
         """Start it again if it ended by itself and its policy asks for it."""
-        if (
-            self._is_wanted
-            and self.process
-            and (code := self.process.poll()) is not None
-            and self._is_started_again(code)
-        ):
-            time.sleep(AGAIN_S)
-            self.start()
+        with self._looking:  # two threads would start it twice
+            if (
+                self._is_wanted
+                and self.process
+                and (code := self.process.poll()) is not None
+                and self._is_started_again(code)
+            ):
+                time.sleep(AGAIN_S)
+                self.start()
 
     def _is_started_again(self, code: int) -> bool:
         policy, _, at_most = str(self.declared.get("restart", "no")).partition(":")
@@ -214,7 +216,8 @@ class Service:
 
     def stop(self) -> int:
         """SIGTERM, and its exit code."""
-        self._is_wanted = False
+        with self._looking:
+            self._is_wanted = False
         if self.process is None or self.process.poll() is not None:
             return self.process.poll() or 0 if self.process else 0
         self.process.terminate()

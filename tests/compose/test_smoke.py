@@ -6,6 +6,7 @@ Apache Kafka stands in for Redpanda, an HTTP endpoint around the embedded engine
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -88,6 +89,19 @@ def test_restart_policies_are_those_of_compose(tmp_path: Path, policy: str, code
     if policy.startswith(("no", "on-failure")):
         service.look_after()
     assert service.starts == starts
+    service.stop()
+
+
+def test_two_who_look_after_a_service_start_it_once(tmp_path: Path) -> None:
+    """The other process would run on after the stack has ended."""
+    declared = {"command": ["-c", "exit 1"], "entrypoint": ["/bin/sh"], "restart": "on-failure:1"}
+    service = Service("it", declared, Where({}, {}, tmp_path))
+    service.start()
+    assert service.process
+    service.process.wait()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: service.look_after(), range(4)))
+    assert service.starts == 2
     service.stop()
 
 

@@ -1,6 +1,8 @@
 """Whole commands against a broker that authenticates its clients, by every method."""
 
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from click.testing import CliRunner
 from tests.cli.test_stream import started
 from tests.exchange import running
 from tests.kafka.secured import PLAIN_USERS, Secured
+from tests.serve.serving import serving
 from tradecap.cli import cli
 
 pytestmark = pytest.mark.kafka
@@ -73,3 +76,54 @@ def test_settings_that_may_not_be_seen_are_not_called_right(
     report = CliRunner().invoke(cli, ["topics", "--log", secured.url(topic_name)])
     assert report.exit_code == 0
     assert "can't be seen: this client has no right to DESCRIBE_CONFIGS" in report.stderr
+
+
+def documented_rights() -> dict[str, list[str]]:
+    """By command, the rights to the topic that docs/kafka.md names."""
+    text = (Path(__file__).parents[2] / "docs/kafka.md").read_text()
+    table = text.partition("**Rights.**")[2].partition("\n\nWithout DESCRIBE_CONFIGS")[0]
+    rows = [row.split("|")[1:3] for row in table.splitlines() if row.startswith("| `")]
+    return {name: rights.strip().split(", ") for names, rights in rows for name in re.findall("`([^`]+)`", names)}
+
+
+COMMANDS = {
+    "replay": "replay sample: --limit 50",
+    "ship": "ship file:./tradecap-data/log",
+    "inject-bad": "inject-bad --nulls 3 --yes",
+    "attest": "attest --all-silent 1h",
+    "topics": "topics",
+    "load": "load",
+    "verify": "verify",
+}
+"""A line for each command that docs/kafka.md names."""
+
+
+def test_the_rights_of_the_document_are_enough(
+    secured: Secured, topic_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever grants what the document says would be refused."""
+    topic = secured.kafka.new_topic(topic_name)
+    assert CliRunner().invoke(cli, ["replay", "sample:", "--limit", "50"]).exit_code == 0
+    monkeypatch.setenv("TRADECAP_LOG", secured.url(topic))
+    rights = documented_rights()
+    assert COMMANDS.keys() | {"serve", "stream"} == {name.split()[0] for name in rights}
+    assert CliRunner().invoke(cli, ["init-db"]).exit_code == 0
+
+    def become(user: str) -> None:
+        own = secured.login(user, "PLAIN") | {"sasl.password": PLAIN_USERS[user]}
+        for name, value in variables(own).items():
+            monkeypatch.setenv(name, value)
+
+    reports = {}
+    for name, line in COMMANDS.items():
+        user = "odd" if name == "load" else "plain"  # one with the right to groups, and one without
+        secured.allow(user, topic, *rights[name], group=name == "load")
+        become(user)
+        reports[name] = CliRunner().invoke(cli, line.split())
+        secured.forbid(user, topic)
+    assert {name: report.output for name, report in reports.items() if report.exit_code != 0} == {}
+    secured.allow("plain", topic, *rights["serve"])
+    become("plain")
+    own = {name: value for name, value in os.environ.items() if name.startswith("TRADECAP_")}
+    with serving(Path(), environment=own) as served:
+        assert served.end() == 0

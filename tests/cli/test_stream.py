@@ -324,8 +324,9 @@ def test_it_speaks_tls_and_checks_the_certificate(tmp_path: Path) -> None:
         assert refused.returncode == 3
         assert "certificate" in refused.stderr
         assert "SSL_CERT_FILE" in refused.stderr
+        until_five = [*command[: command.index("--duration")], "--max-trades", "5", "--json", *FREE]
         trusting = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "SSL_CERT_FILE": str(ca)}
+            until_five, stdout=subprocess.PIPE, text=True, env={**os.environ, "SSL_CERT_FILE": str(ca)}
         )
         exchange.until_heard()
         exchange.play(5)
@@ -342,7 +343,7 @@ def test_without_ca_certificates_the_hint_says_where_they_come_from(tmp_path: Pa
         folder.mkdir()
     env = {**os.environ, "SSL_CERT_FILE": str(store), "SSL_CERT_DIR": str(folder)}
     with running(tls=context) as exchange:
-        command = [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, "--duration", "1s", *FREE]
+        command = [PROGRAM, "stream", "BTCUSDT", "--ws-url", exchange.url, "--duration", "3s", *FREE]
         finished = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env)
     printed = [json.loads(line) for line in finished.stderr.splitlines()]
     checked = next(line["message"] for line in printed if "couldn't be checked" in line["message"])

@@ -94,9 +94,10 @@ def ended_at_once(log: Log, store: ClickHouseStore) -> Loading:
 
 @pytest.mark.kafka
 def test_a_capture_that_ends_before_its_loader_has_a_partition_is_loaded(
-    kafka: Kafka, topic: str, store: ClickHouseStore
+    kafka: Kafka, topic: str, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A capture of some seconds would be over before the group is, and nothing of it loaded, without a word."""
+    monkeypatch.setattr(reader, "PLACED_S", 60.0)
     log = open_log(kafka.url(topic))
     replayed(log, some_messages(range(40)))
     loading = ended_at_once(log, store)

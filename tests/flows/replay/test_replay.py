@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import NOON_S
+from tests.exchange import until
 from tests.flows.builders import MB, a_message, failures, load, never, quietly, some_messages, spoilt
 from tradecap.errors import TradecapError
 from tradecap.flows.records import as_recording, read_lines
@@ -411,8 +412,12 @@ def test_a_stop_ends_the_run_properly(log: FileLog, speed: float | None) -> None
                 asked.set()
         yield from (a_message(n) for n in range(10, 100_000))
 
+    def ask_after_two() -> None:
+        until(lambda: len(data_of(log)) >= 2)
+        asked.set()
+
     if speed:
-        threading.Timer(0.3, asked.set).start()
+        threading.Thread(target=ask_after_two).start()
     chosen = Choice(speed=speed)
     inputs = look_at([Source("endless", stream=_Endless(lines()))], chosen)
     before = time.monotonic()

@@ -229,13 +229,23 @@ def test_a_shared_store_is_not_asked_ahead(
 
 @pytest.fixture
 def slow(proven: ClickHouseStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The first question takes until long after counting; what has happened to it."""
+    """The first question takes until after counting; what has happened to it."""
     events: list[str] = []
-    question = proven.schema_differences
+    question, is_dropped = proven.schema_differences, threading.Event()
+
+    class Dropping(ThreadPoolExecutor):
+        """Tells when the other questions were dropped."""
+
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            is_dropped.set()
+            super().shutdown(wait)
+
+    monkeypatch.setattr(ahead, "ThreadPoolExecutor", Dropping)
 
     def ask() -> object:
         events.append("begun")
-        time.sleep(0.5)
+        is_dropped.wait(PATIENCE_S)
         answer = question()
         events.append("answered")
         return answer

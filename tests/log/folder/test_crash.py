@@ -119,8 +119,10 @@ def test_kill_9_during_recovery_is_recovered_from(tmp_path: Path) -> None:
     process = start(log.path, 10_000_000)
     assert process.stdout
     run = process.stdout.readline().strip()
+    while int(process.stdout.readline()) < 1:
+        pass  # until a record is acknowledged
     time.sleep(0.1)
-    acknowledged = int(kill(process)[-1])
+    acknowledged = int((kill(process) or ["1"])[-1])
     for delay in (0.12, 0.16, 0.2):
         process = subprocess.Popen([sys.executable, "-c", RECOVERY, str(log.path)], stdout=subprocess.PIPE, text=True)
         time.sleep(delay * random.uniform(0.7, 1.3))

@@ -15,9 +15,10 @@ from tests.builders import NOON_S
 from tests.flows.builders import a_message, begun, load, replayed, some_messages, spoilt
 from tests.kafka.broker import Broker
 from tests.log.memory import Kept, MemoryLog
+from tradecap.errors import TradecapError
 from tradecap.flows.candles import BarsQuery, ShownCandle, shown
 from tradecap.flows.joined import Joined
-from tradecap.flows.live import Live
+from tradecap.flows.live import QUIET_S, Live
 from tradecap.flows.records import read_lines
 from tradecap.flows.stored import Stored
 from tradecap.log import open_log
@@ -257,3 +258,18 @@ def test_a_topic_is_read_to_its_end_only_with_all_its_partitions(tmp_path: Path)
     for partition, is_read in ((0, False), (1, True)):
         live._take(Batch(Lines(b""), 0, Position(partition, "0", 0), is_newest=True))
         assert live.is_caught_up is is_read
+
+
+def test_an_outage_is_no_quiet_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that started while its broker was away would be ready without a trade."""
+    log = MemoryLog(Kept())
+    live = Live(log, None)
+    monkeypatch.setattr(log, "behind", lambda _: {0: 5})
+    live.taken_s = time.monotonic() - QUIET_S * 2
+    live._report(TradecapError("No broker answers.", "look."))
+    assert live._is_followed()
+    assert not live.is_caught_up
+    live._failed_s -= QUIET_S * 2
+    live._looked_s = 0.0
+    assert live._is_followed()
+    assert live.is_caught_up

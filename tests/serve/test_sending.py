@@ -20,14 +20,34 @@ def test_a_state_says_its_reasons_and_is_never_kept(reasons: list[str], status: 
     assert {name: answer.headers[name] for name in SECURITY} == SECURITY
 
 
-@pytest.mark.parametrize("change", [{"sweep": 2}, {"problem": "away"}, {"failed": 1}])
-def test_an_answer_is_not_kept_over_a_change_of_the_store(change: dict[str, object]) -> None:
-    """A bar that was made without the store would be sent again, until its series trades."""
+@pytest.mark.parametrize(
+    ("change", "is_kept", "is_sent_again"),
+    [
+        ({}, True, True),
+        ({"sweep": 2}, False, False),
+        ({"problem": "away"}, False, False),
+        ({"failed": 1}, False, True),
+    ],
+    ids=["nothing", "a sweep", "the store is away", "a question failed"],
+)
+def test_an_answer_is_kept_as_long_as_it_is_whole(
+    change: dict[str, object], is_kept: bool, is_sent_again: bool
+) -> None:
+    """A bar that was made without the store would be sent until its series trades; or one question that fails would
+    empty everything that is kept."""
     stored = SimpleNamespace(sweep=1, problem=None, failed=0)
     joined: Any = SimpleNamespace(stored=stored, live=SimpleNamespace(version=lambda _: 1))
+    kept: dict[object, Any] = {}
+    keeper: Any = SimpleNamespace(keep=lambda path, query, answer: kept.update({(path, query): answer}))
+    request: Any = SimpleNamespace(scope={"path": "/candles", "query_string": b""})
     unused: Any = None
-    api = Api(joined, unused, unused, unused, unused)
-    before = api.stamp(("binance", "BTCUSDT", "trade"))
-    assert api.stamp(("binance", "BTCUSDT", "trade")) == before
+    api = Api(joined, keeper, unused, unused, unused)
+    series = "binance", "BTCUSDT", "trade"
+    api.keep(request, api.reply({}), series, api.stamp(series))
+    (answer,) = kept.values()
+    before = api.stamp(series)
+    kept.clear()
     vars(stored).update(change)
-    assert api.stamp(("binance", "BTCUSDT", "trade")) != before
+    assert (answer.stamp == answer.stamp_now()) is is_sent_again
+    api.keep(request, api.reply({}), series, before)
+    assert bool(kept) is is_kept

@@ -65,6 +65,7 @@ class Live:
         self.behind: Mapping[int, int] = {}
         """By partition, how much of the log was unread, at most LAG_S ago."""
         self.taken_s = 0.0
+        self._failed_s = 0.0
         """When the newest batch came (monotonic)."""
         self.first_us: dict[Series, int] = {}
         """The time of the first known trade of each series, in us."""
@@ -195,6 +196,7 @@ class Live:
         if self.problem is None or self.problem.message != error.message:
             self._say(f"The log can't be read: {error.message} Trying again.")
         self.problem = error
+        self._failed_s = time.monotonic()
 
     def _is_followed(self) -> bool:
         now_s = time.monotonic()
@@ -202,7 +204,8 @@ class Live:
             # a reader that waits for more doesn't notice that a log has gone away; this call does
             self.behind = self.log.behind(self.positions)
             self._looked_s = time.monotonic()
-            self.is_caught_up = self.is_caught_up or now_s - self.taken_s > QUIET_S or not any(self.behind.values())
+            is_quiet = now_s - max(self.taken_s, self._failed_s) > QUIET_S  # an outage isn't silence
+            self.is_caught_up = self.is_caught_up or is_quiet or not any(self.behind.values())
             self.problem = None
         return not self._is_over.is_set()
 

@@ -15,6 +15,7 @@ from tradecap.serve.streams import Streams
 from tradecap.store.api import Series
 
 JSON: Final = "application/json"
+Stamp = tuple[Hashable, int, int]
 SECURITY: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -33,18 +34,22 @@ class Api:
         """An answer as JSON."""
         return Response(_encode(answer), media_type=JSON, headers=SECURITY)
 
-    def keep(self, request: Request, response: Response, series: Series, stamp: Hashable) -> Response:
-        """Remember an answer about a series, which was as it was at `stamp` before the answer was made."""
+    def keep(self, request: Request, response: Response, series: Series, stamp: Stamp) -> Response:
+        """Remember an answer about a series, which was as it was at `stamp` before the answer was made, unless
+        something has changed or failed since."""
+        if self.stamp(series) != stamp:
+            return response
         headers = [each for each in response.raw_headers if each[0] != b"content-length"]
-        answer = KeptAnswer(stamp, lambda: self.stamp(series), headers, bytes(response.body))
+        answer = KeptAnswer(stamp[:2], lambda: self.stamp(series)[:2], headers, bytes(response.body))
         self._kept.keep(request.scope["path"], request.scope["query_string"], answer)
         return response
 
-    def stamp(self, series: Series) -> Hashable:
-        """Where it is the same, no answer about a series has changed."""
+    def stamp(self, series: Series) -> Stamp:
+        """Where its first two parts are the same, no answer about a series has changed; where the third is, no question
+        to the store has failed."""
         stored = self.joined.stored
-        seen = (stored.sweep, stored.problem is None, stored.failed) if stored else None
-        return seen, self.joined.live.version(series)
+        seen = (stored.sweep, stored.problem is None) if stored else None
+        return seen, self.joined.live.version(series), stored.failed if stored else 0
 
 
 def state(reasons: list[str]) -> Response:

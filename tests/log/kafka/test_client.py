@@ -1,9 +1,13 @@
 """The URL of a topic and the properties of a client, without a broker."""
 
+from typing import Any
+
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.log import open_log
+from tradecap.log.kafka.carrier import KafkaCarrier
 from tradecap.log.kafka.client import OURS, Address
 
 
@@ -55,3 +59,29 @@ def test_a_password_that_librdkafka_would_cut_is_refused(password: str) -> None:
 def test_several_hosts_and_the_usual_port() -> None:
     """A cluster would be reached by its first broker alone."""
     assert Address("kafka://a:1,b,[::1]:3/t", {}).servers == "a:1,b:9092,[::1]:3"
+
+
+class _Broken:
+    """A producer whose broker has lost records, as confluent_kafka shows that: it raises a fatal error where it is
+    polled, and `produce` says no more than that there is one."""
+
+    def poll(self, _: float) -> int:
+        raise KafkaException(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "records are lost", True))
+
+    flush = poll
+
+    def produce(self, *_: object, **__: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._FATAL, "Fatal error", True))
+
+    def purge(self) -> None:
+        """Nothing waits."""
+
+
+@pytest.mark.parametrize("does", ["send", "settle"])
+def test_a_fatal_error_of_a_producer_is_named(does: str) -> None:
+    """It would end the shipper's thread for good, where a new producer could go on."""
+    with KafkaCarrier(Address("kafka://127.0.0.1:1/trades.raw", {}), 1_000_000) as carrier:
+        carrier._producer = _Broken()  # type: ignore[assignment]  # no broker can be made to lose its tail
+        envelope: Any = type("Envelope", (), {"run": "run", "event": "", "symbol": "BTCUSDT"})
+        with pytest.raises(TradecapError, match="records are lost"):
+            carrier.send([(b"{}\n", envelope, None)], lambda: True) if does == "send" else carrier.settle(lambda: True)  # type: ignore[list-item]  # as above

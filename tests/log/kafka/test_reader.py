@@ -57,6 +57,7 @@ class _Broker:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, code: int, failing: int) -> None:
         self.joined = self.left = 0
+        self.reported: list[str] = []
         broker = self
 
         class Member:
@@ -75,10 +76,13 @@ class _Broker:
         monkeypatch.setattr(module, "_LoadingMember", Member)
         monkeypatch.setattr(module, "AGAIN_S", 0.0)
 
-    def batches(self, *, follows: bool) -> list[Any]:
+    def batches(self, *, follows: bool, is_wanted: bool = True) -> list[Any]:
         """What a loader of the group gets."""
-        cluster = SimpleNamespace(address=SimpleNamespace(url=""), extents=dict, refuse_another_topic=lambda: None)
-        follow = (lambda: True) if follows else None
+        address = SimpleNamespace(url="")
+        cluster = SimpleNamespace(
+            address=address, extents=dict, refuse_another_topic=lambda: None, say=self.reported.append
+        )
+        follow = (lambda: is_wanted) if follows else None
         return list(read_as_group(cast(Cluster, cluster), "it", dict, follow, lambda _: None))
 
 
@@ -88,6 +92,14 @@ def test_a_follower_joins_again_after_what_passes(monkeypatch: pytest.MonkeyPatc
     broker = _Broker(monkeypatch, code, failing=3)
     assert broker.batches(follows=True) == ["a batch"]
     assert broker.joined == broker.left == 4
+    assert broker.reported == ["It failed. It is tried again."]
+
+
+def test_a_follower_that_nobody_wants_does_not_join_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C would wait for a partition without a leader."""
+    broker = _Broker(monkeypatch, KafkaError._TIMED_OUT, failing=3)
+    assert broker.batches(follows=True, is_wanted=False) == []
+    assert broker.joined == broker.left == 1
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import Record
-from tradecap.log.kafka.client import Address, translated
+from tradecap.log.kafka.client import Address, polled, translated
 from tradecap.log.kafka.refusals import RIGHTS, RUNNING_S, Heard
 from tradecap.log.kafka.writer import HEADERS, WAITING_KB
 
@@ -76,7 +76,7 @@ class KafkaCarrier:
 
     def settle(self, is_wanted: Callable[[], bool]) -> bool:
         """See `Carrier.settle`."""
-        while self._producer.flush(FLUSH_S):
+        while polled(lambda: self._producer.flush(FLUSH_S), self._hear):
             self._raise_if_failed()
             if not is_wanted():
                 return False
@@ -85,7 +85,7 @@ class KafkaCarrier:
 
     def _produce_when_there_is_room(self, value: bytes, key: bytes, is_wanted: Callable[[], bool]) -> bool:
         while True:
-            self._producer.poll(FLUSH_S)
+            polled(lambda: self._producer.poll(FLUSH_S), self._hear)
             self._raise_if_failed()
             if not is_wanted():
                 return False
@@ -103,7 +103,7 @@ class KafkaCarrier:
         return self._keys.setdefault(name, name.encode())
 
     def _refused(self, error: KafkaException) -> TradecapError:
-        self._producer.poll(0)  # hears why, where `produce` only knows that it is fatal
+        polled(lambda: self._producer.poll(0), self._hear)  # `produce` only knows that it is fatal
         return translated(self._fatal or error, f"{self._address.topic} can't be written", self._address, "Write")
 
     def __enter__(self) -> Self:
@@ -111,7 +111,7 @@ class KafkaCarrier:
 
     def __exit__(self, *exc: object) -> None:
         self._producer.purge()
-        self._producer.flush(0)
+        polled(lambda: self._producer.flush(0), self._hear)
 
     def _raise_if_failed(self) -> None:
         refusal = self._heard.refusal(RUNNING_S)

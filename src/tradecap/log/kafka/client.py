@@ -8,7 +8,7 @@ Source: librdkafka CONFIGURATION.md; error codes as in rdkafka.h.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -148,6 +148,16 @@ def translated(
             Exit.UNREACHABLE,
         )
     return TradecapError(f"{what}: {reason}.", "run again with -vv for the whole story.", Exit.UNREACHABLE)
+
+
+def polled(step: Callable[[], int], hear: Callable[[KafkaError], object]) -> int:
+    """What a producer's poll or flush returns; 0 where it raises a fatal error, which confluent_kafka gives nobody else
+    to hear (measured, 2.16)."""
+    try:
+        return step()
+    except KafkaException as error:
+        hear(error.args[0])
+        return 0
 
 
 FORGOTTEN: Final = -137

@@ -19,7 +19,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tradecap.errors import Exit, TradecapError
-from tradecap.log.kafka.client import translated
+from tradecap.log.kafka.client import PASSING, translated
 from tradecap.log.kafka.cluster import Cluster, says_unknown
 from tradecap.log.kafka.kept_state import KeptState, State
 from tradecap.log.kafka.murmur2 import partition_of
@@ -38,7 +38,9 @@ FAILURES: Final = 8
 """After this many failed transactions in a row the last failure is reported."""
 AGAIN_S: Final = 0.5
 PRODUCER_FENCED: Final = 90
-"""A code of Kafka's protocol that confluent-kafka has no name for."""
+"""A code of Kafka's protocol that older versions of confluent-kafka have no name for."""
+REPORTED: Final = 2
+"""The failure that is reported: the first one may be the end of an outage that was."""
 
 
 class ExactlyOnce:
@@ -59,6 +61,8 @@ class ExactlyOnce:
         self._place: dict[str, int] = {}
         self._member: ProcessingMember | None = None
         self._failures = 0
+        self._again = 0
+        """How often it has begun again since the newest commit."""
         self.transactions = 0
         self.aborted = 0
         self.newest_s = 0.0
@@ -89,7 +93,7 @@ class ExactlyOnce:
         while not stop():
             try:
                 if self._member is None:
-                    self._member = self._join(take_over, give_up)
+                    self._member = self._join(take_over, give_up, follow)
                 batches = self._member.batches()
                 is_due = not batches and follow is None and time.monotonic() - looked_s >= LOOK_S
                 if is_due and self._member.is_over(ends):
@@ -116,7 +120,7 @@ class ExactlyOnce:
             self._leave()
             time.sleep(AGAIN_S)
             return False
-        self._failures = 0
+        self._failures = self._again = 0
         self.transactions += 1
         self.newest_s = time.monotonic() - began_s
         return True
@@ -145,20 +149,36 @@ class ExactlyOnce:
 
     def _wait_out(self, problem: TradecapError, follow: Callable[[], bool] | None) -> None:
         """Begin again once the broker answers. Raises what doesn't pass by itself."""
-        self._failures += follow is None  # a follower waits again and again: its outages don't add up
-        if not (is_passing(problem) or says_unknown(problem)) or (follow is None and self._failures >= FAILURES):
+        passes = is_passing(problem) or says_unknown(problem)
+        self._count(problem, follow, passes=passes)
+        if not passes or (follow is None and self._failures >= FAILURES):
             raise problem
         self._leave()
         self._presence.confirm(follow)
+        if says_unknown(problem):  # the state's topic, where the log's is there
+            Presence(self._outputs.state).confirm(follow)
         time.sleep(AGAIN_S)
 
-    def _join(self, take_over: Callable[[int, State], None], give_up: Callable[[int], object]) -> ProcessingMember:
+    def _count(self, problem: TradecapError, follow: Callable[[], bool] | None, *, passes: bool) -> None:
+        """Count a failure. A follower waits for what passes again and again, so its outages don't add up. One that
+        lasts is reported."""
+        self._failures += follow is None or not passes
+        self._again += 1
+        if follow is not None and self._again == REPORTED:
+            self._log.say(f"{problem.message} It is tried again.")
+
+    def _join(
+        self,
+        take_over: Callable[[int, State], None],
+        give_up: Callable[[int], object],
+        follow: Callable[[], bool] | None,
+    ) -> ProcessingMember:
         while True:
             try:
                 producer = self._producer()
                 return ProcessingMember(self._log, self._outputs, self._kept, self.group, producer, take_over, give_up)
             except KafkaException as error:
-                self._failures += 1
+                self._count(self._unwritten(error.args[0]), follow, passes=error.args[0].code() in PASSING)
                 self._refuse_final(error.args[0], 0.0)
                 self._presence.confirm()
                 time.sleep(AGAIN_S)
@@ -202,7 +222,11 @@ class ExactlyOnce:
                 f"Log {address.url} can't be processed", "tradecap-process-", address.servers, address.properties
             )
         if code in RIGHTS or self._failures >= FAILURES:
-            raise translated(error, f"Log {address.url} can't be processed", address, "Write")
+            raise self._unwritten(error)
+
+    def _unwritten(self, error: KafkaError) -> TradecapError:
+        address = self._log.address
+        return translated(error, f"Log {address.url} can't be processed", address, "Write")
 
     def _leave(self) -> None:
         member, self._member = self._member, None

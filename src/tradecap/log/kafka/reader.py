@@ -32,6 +32,8 @@ CONSUMED: Final = 5_000
 POLL_S: Final = 0.05
 AGAIN_S: Final = 0.5
 """How long a loader that has left its group waits before it joins again."""
+REPORTED: Final = 2
+"""The failure in a row that is reported: the first one may be the end of an outage that was."""
 LOOK_S: Final = 0.2
 """How often a reader that has nothing to do asks how far the others are."""
 PLACED_S: Final = 5.0
@@ -308,17 +310,23 @@ def read_as_group(
     extents = cluster.extents()
     starts(cluster.address, positions(), extents, on_damage)
     ends, presence = {partition: extent.end for partition, extent in extents.items()}, Presence(cluster)
+    failures = 0
     while True:
         group = _LoadingMember(cluster, reader, positions, on_damage)
         try:
-            yield from group.batches(follow, ends)
+            for batch in group.batches(follow, ends):
+                failures = 0
+                yield batch
             return
         except TradecapError as problem:
             if follow is None or not (is_passing(problem) or says_unknown(problem)):
                 raise
+            failures += 1
+            if failures == REPORTED:
+                cluster.say(f"{problem.message} It is tried again.")
         finally:
             group.close()
-        if not presence.confirm(follow):
+        if not follow() or not presence.confirm(follow):
             return  # what was read and not handed out comes again
         time.sleep(AGAIN_S)
 

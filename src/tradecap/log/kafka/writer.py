@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from tradecap.digits import number
 from tradecap.errors import Exit, TradecapError
 from tradecap.log.api import Block, TornRun
-from tradecap.log.kafka.client import TopicGoneError, translated
+from tradecap.log.kafka.client import TopicGoneError, polled, translated
 from tradecap.log.kafka.cluster import Cluster
 from tradecap.log.kafka.presence import Presence
 from tradecap.log.kafka.refusals import RIGHTS, RUNNING_S, Heard
@@ -126,7 +126,7 @@ class KafkaWriter:
 
     def _produce_when_there_is_room(self, value: bytes, key: bytes) -> None:
         while True:
-            self._producer.poll(0.05)
+            polled(lambda: self._producer.poll(0.05), self._hear)
             self._look()
             try:
                 return self._produce(self._address.topic, value, key, headers=HEADERS)
@@ -141,7 +141,7 @@ class KafkaWriter:
 
     def flush(self) -> None:
         """See `LogWriter.flush`. Raises TopicGoneError (exit 3) where the topic was deleted or made again meanwhile."""
-        while self._producer.flush(FLUSH_S):
+        while polled(lambda: self._producer.flush(FLUSH_S), self._hear):
             self._look()
         self._look(is_due=True)
         self._confirmed = self._taken
@@ -171,7 +171,7 @@ class KafkaWriter:
         self._is_closed = True
         if self._has_failed() or self._is_gone:
             self._producer.purge()
-            self._producer.flush(0)
+            polled(lambda: self._producer.flush(0), self._hear)
             return
         self.flush()
 
@@ -201,7 +201,7 @@ class KafkaWriter:
 
     def _cause(self) -> KafkaError:
         """A record's own report may only say that it was purged or timed out; what the client heard says why."""
-        self._producer.poll(0)
+        polled(lambda: self._producer.poll(0), self._hear)
         own = self._failed[0] if self._failed else None
         if own is None or own.code() in UNTOLD:
             return self._fatal or self._heard.newest or own or KafkaError(KafkaError._FAIL)

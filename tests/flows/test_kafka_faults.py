@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,8 @@ def test_a_loader_refuses_a_topic_that_is_made_again_under_it(
     """It would go on at the old offsets, file the new records under the old log, and never load the first ones."""
     replayed(log, some_messages(range(40)))
     loader = Aside(lambda follow: loading.load(log, store, follow=follow, stop=never, progress=quietly))
-    until(lambda: sum(map(int, store.positions(log.id).values())) == 42)
+    with closing(store.reader()) as watching:  # the store itself is the loader's
+        until(lambda: sum(map(int, watching.positions(log.id).values())) == 42)
     again = made_again(kafka, topic, 400)
     loader.join()
     assert isinstance(loader.problem, TopicGoneError)
@@ -162,10 +164,11 @@ def test_a_loader_and_a_writer_wait_for_a_broker_that_is_away(
     kafka = killable_broker.kafka
     printed: list[str] = []
     log = open_log(kafka.url(kafka.new_topic(topic_name)), say=printed.append)
+    watching = store.reader()  # the store itself is the loader's
     loader = Aside(lambda follow: loading.load(log, store, follow=follow, stop=never, progress=quietly))
     with log.writer() as writer:
         run = begun(writer, some_messages(range(50)))
-        until(lambda: store.outcomes().get("trade", 0) == 50)
+        until(lambda: watching.outcomes().get("trade", 0) == 50)
         if fault == "paused":
             killable_broker.pause()
         else:
@@ -175,7 +178,8 @@ def test_a_loader_and_a_writer_wait_for_a_broker_that_is_away(
         run.flush()
         back.join(60)
         run.end()
-    until(lambda: store.outcomes().get("event", 0) == 3)
+    until(lambda: watching.outcomes().get("event", 0) == 3)
+    watching.close()
     loader.is_going.clear()
     loader.join(60)
     assert loader.problem is None

@@ -5,10 +5,12 @@ import socket
 import ssl
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.exchange import until
 from tests.serve.serving import Served, run, serving
 
 TOKEN = "a-token-nobody-guesses"
@@ -43,6 +45,12 @@ def test_a_token_is_needed_and_never_shown(recorded: Path, tmp_path: Path) -> No
         assert TOKEN not in served.errors.read_text()
 
 
+def holds(url: str, text: str) -> bool:
+    """Whether a text is in what is at an address."""
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return text in answer.read().decode()
+
+
 def test_monitoring_has_a_port_of_its_own(recorded: Path) -> None:
     """The token of all data would have to be given to the monitoring system."""
     with serving(recorded, "--metrics-port", "0", environment={"TRADECAP_TOKEN": TOKEN}) as served:
@@ -54,8 +62,7 @@ def test_monitoring_has_a_port_of_its_own(recorded: Path) -> None:
             ("health", "ok"),
             ("ready", "ok"),
         ):
-            with urllib.request.urlopen(f"http://localhost:{noted[1]}/{path}", timeout=60) as answer:
-                assert text in answer.read().decode()
+            until(partial(holds, f"http://localhost:{noted[1]}/{path}", text))  # an answer is counted once it is sent
         assert served.end() == 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.exchange import until
 from tests.serve.serving import Served, run, serving
 
 pytestmark = pytest.mark.core
@@ -199,6 +200,7 @@ def test_figures_count_what_was_asked(served: Served) -> None:
     wanted = 'http_requests_total{code="404",method="GET",route="/coverage"}'
     before = count(served.get("/metrics").body.decode(), wanted)
     served.get("/coverage?symbol=NONE")
+    until(lambda: count(served.get("/metrics").body.decode(), wanted) > before)  # counted once it is sent
     text = served.get("/metrics").body.decode()
     assert count(text, wanted) == before + 1
     for name in (

@@ -24,7 +24,7 @@ from tradecap.log.kafka.cluster import Cluster, says_unknown
 from tradecap.log.kafka.kept_state import KeptState, State
 from tradecap.log.kafka.murmur2 import partition_of
 from tradecap.log.kafka.outputs import Outputs
-from tradecap.log.kafka.presence import PATIENCE_S, Presence, is_passing
+from tradecap.log.kafka.presence import PATIENCE_S, REPORTED, Presence, is_passing
 from tradecap.log.kafka.processing_member import STEP_S, ProcessingMember, Produced, ask_again
 from tradecap.log.kafka.refusals import RIGHTS, lacking_transactions
 from tradecap.market.batch import Batch
@@ -39,8 +39,6 @@ FAILURES: Final = 8
 AGAIN_S: Final = 0.5
 PRODUCER_FENCED: Final = 90
 """A code of Kafka's protocol that older versions of confluent-kafka have no name for."""
-REPORTED: Final = 2
-"""The failure that is reported: the first one may be the end of an outage that was."""
 
 
 class ExactlyOnce:

@@ -20,6 +20,8 @@ LOOK_S: Final = 2.0
 """How often a process that reads or acknowledges nothing asks."""
 PATIENCE_S: Final = 30.0
 """How long a broker may be away before a process that was asked for an end gives up."""
+REPORTED: Final = 2
+"""Which failure in a row a follower reports: the first one may be the end of an outage that was reported."""
 
 
 class Presence:

@@ -16,7 +16,7 @@ from tradecap.errors import TradecapError
 from tradecap.log.api import Damage, DamageKind
 from tradecap.log.kafka.client import PASSING, Address, TopicGoneError, translated
 from tradecap.log.kafka.cluster import Cluster, Extent, says_unknown
-from tradecap.log.kafka.presence import Presence, is_passing
+from tradecap.log.kafka.presence import REPORTED, Presence, is_passing
 from tradecap.log.kafka.refusals import RUNNING_S, Heard
 from tradecap.market.batch import BATCH_BYTES, Batch, Position, Positions, Values
 
@@ -32,8 +32,6 @@ CONSUMED: Final = 5_000
 POLL_S: Final = 0.05
 AGAIN_S: Final = 0.5
 """How long a loader that has left its group waits before it joins again."""
-REPORTED: Final = 2
-"""The failure in a row that is reported: the first one may be the end of an outage that was."""
 LOOK_S: Final = 0.2
 """How often a reader that has nothing to do asks how far the others are."""
 PLACED_S: Final = 5.0
